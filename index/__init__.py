@@ -1,0 +1,1 @@
+"""The library of embedded sounds: catalogue, vectors, search, bulk adding. Imports only `model`."""

@@ -1,0 +1,205 @@
+"""A model in one file: `model.safetensors`, holding everything between bytes and vectors.
+
+Format 1: a safetensors file. Its header's `earmark` entry is JSON with the format version, the
+configuration, the vocabulary (tags the model may suggest), a card (how it was trained, figures,
+calibration) and the fingerprint. Tensors: `model.*` (weights, scaler, mel filters),
+`words.vectors`, `words.text` (UTF-8, one word a line), `words.subwords` where there are any.
+No pickle anywhere. The fingerprint is over configuration and tensors, so that two models with
+one fingerprint give the same vectors; it is checked on load.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import safetensors
+import safetensors.torch
+import torch
+from torch import Tensor
+
+from model.aligned import AlignedModel
+from model.config import ModelConfig
+from model.errors import CheckpointError
+from model.words import Subwords, WordVectors
+
+FORMAT = 1
+FILE_NAME = "model.safetensors"
+
+
+@dataclass
+class Checkpoint:
+    """A model with its words. `fingerprint` is set once it has been saved or loaded."""
+
+    model: AlignedModel
+    words: WordVectors
+    vocabulary: list[str]
+    card: dict[str, Any] = field(default_factory=dict)
+    fingerprint: str = ""
+
+
+def model_file(path: Path) -> Path:
+    """The file of a model named by its file or its directory. Raises CheckpointError."""
+    file = path / FILE_NAME if path.is_dir() else path
+    if not file.is_file():
+        raise CheckpointError(f"model: expected a model file or its directory, got {path}")
+    return file
+
+
+def write_tensors(path: Path, tensors: Mapping[str, Tensor], header: Mapping[str, Any]) -> None:
+    """Write a safetensors file whole or not at all: temporary name, fsync, rename."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    data = safetensors.torch.save(
+        {name: tensor.contiguous() for name, tensor in tensors.items()},
+        metadata={"earmark": json.dumps(header, sort_keys=True)},
+    )
+    try:
+        with temporary.open("wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """The tensors and header that `write_tensors` wrote. Raises CheckpointError."""
+    try:
+        with safetensors.safe_open(path, framework="pt", device="cpu") as file:
+            header = (file.metadata() or {}).get("earmark")
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    except (safetensors.SafetensorError, OSError) as error:
+        raise CheckpointError(f"{path}: truncated or not a model file ({error})") from error
+    if header is None:
+        raise CheckpointError(f"{path}: a safetensors file, but not one of Earmark's")
+    data: dict[str, Any] = json.loads(header)
+    return tensors, data
+
+
+def _fingerprint(config: ModelConfig, tensors: Mapping[str, Tensor]) -> str:
+    """First 16 hexadecimal digits of SHA-256 over configuration and tensors."""
+    digest = hashlib.sha256(json.dumps(config.to_dict(), sort_keys=True).encode())
+    for name in sorted(tensors):
+        tensor = tensors[name].contiguous()
+        digest.update(f"{name} {tensor.dtype} {list(tensor.shape)}\n".encode())
+        digest.update(tensor.reshape(-1).view(torch.uint8).numpy().data)
+    return digest.hexdigest()[:16]
+
+
+def _word_tensors(words: WordVectors) -> dict[str, Tensor]:
+    text = "\n".join(words.words).encode()
+    tensors = {
+        "words.vectors": torch.from_numpy(words.vectors),
+        "words.text": torch.frombuffer(bytearray(text), dtype=torch.uint8),
+    }
+    if words.subwords is not None:
+        tensors["words.subwords"] = torch.from_numpy(words.subwords.vectors)
+    return tensors
+
+
+def _stored(tensors: Mapping[str, Tensor], config: ModelConfig) -> dict[str, Tensor]:
+    """The tensors as the file holds them: weights in half precision where configured.
+
+    The scaler and the mel filters stay in float32: they stand before a logarithm.
+    """
+    exact = ("model.band_", "model.mel_filters")
+    half = config.storage == "float16"
+    return {
+        name: tensor.half()
+        if half and tensor.is_floating_point() and not name.startswith(exact)
+        else tensor
+        for name, tensor in tensors.items()
+    }
+
+
+def save(path: Path, checkpoint: Checkpoint) -> str:
+    """Write the model to `path` (a directory gets FILE_NAME) and return its fingerprint."""
+    file = path if path.suffix == ".safetensors" else path / FILE_NAME
+    config, words = checkpoint.model.config, checkpoint.words
+    tensors = {
+        f"model.{name}": tensor.detach().cpu()
+        for name, tensor in checkpoint.model.state_dict().items()
+    }
+    tensors = _stored(tensors | _word_tensors(words), config)
+    header: dict[str, Any] = {
+        "kind": "model",
+        "format": FORMAT,
+        "config": config.to_dict(),
+        "vocabulary": checkpoint.vocabulary,
+        "card": checkpoint.card,
+        "fingerprint": _fingerprint(config, tensors),
+    }
+    if words.subwords is not None:
+        header["subwords"] = {"min_n": words.subwords.min_n, "max_n": words.subwords.max_n}
+    write_tensors(file, tensors, header)
+    checkpoint.fingerprint = header["fingerprint"]
+    return checkpoint.fingerprint
+
+
+def load(path: Path) -> Checkpoint:
+    """Read a model, on the CPU, in evaluation mode.
+
+    Raises CheckpointError when it is missing, truncated, altered, of another format, or when
+    a parameter does not fit its configuration (named).
+    """
+    file = model_file(path)
+    tensors, header = read_tensors(file)
+    if header.get("kind") != "model" or header.get("format") != FORMAT:
+        raise CheckpointError(
+            f"{file}: expected a model of format {FORMAT}, got {header.get('kind')!r} "
+            f"of format {header.get('format')!r}"
+        )
+    config = ModelConfig.from_dict(header["config"])
+    found = _fingerprint(config, tensors)
+    if found != header["fingerprint"]:
+        raise CheckpointError(
+            f"{file}: altered since it was written: expected fingerprint "
+            f"{header['fingerprint']}, got {found}"
+        )
+    words = _read_words(file, tensors, header)
+    model = AlignedModel(config)
+    weights = {
+        name.removeprefix("model."): tensor.float() if tensor.is_floating_point() else tensor
+        for name, tensor in tensors.items()
+        if name.startswith("model.")
+    }
+    load_strictly(model, weights, str(file))
+    model.eval()
+    return Checkpoint(model, words, header["vocabulary"], header["card"], found)
+
+
+def load_strictly(model: AlignedModel, weights: Mapping[str, Tensor], where: str) -> None:
+    """Load every parameter, or raise CheckpointError naming the first that does not fit."""
+    expected = model.state_dict()
+    for name in sorted(expected.keys() | weights.keys()):
+        if name not in weights or name not in expected:
+            state = "missing" if name not in weights else "unexpected"
+            raise CheckpointError(f"{where}: parameter {name} is {state}")
+        if weights[name].shape != expected[name].shape:
+            raise CheckpointError(
+                f"{where}: parameter {name}: expected shape {list(expected[name].shape)}, "
+                f"got {list(weights[name].shape)}"
+            )
+    model.load_state_dict(dict(weights))
+
+
+def _read_words(
+    file: Path, tensors: Mapping[str, Tensor], header: Mapping[str, Any]
+) -> WordVectors:
+    try:
+        text = bytes(tensors["words.text"].numpy()).decode()
+        vectors = tensors["words.vectors"].float().numpy()
+        subwords = None
+        if "subwords" in header:
+            subwords = Subwords(tensors["words.subwords"].float().numpy(), **header["subwords"])
+    except KeyError as error:
+        raise CheckpointError(f"{file}: tensor {error} is missing") from error
+    return WordVectors(text.split("\n") if text else [], np.ascontiguousarray(vectors), subwords)

@@ -1,0 +1,96 @@
+"""Text → tags: lower case, stop-words out, plural nouns to singular (METHOD §3).
+
+A tag is a lower-case word of letters and digits, perhaps with inner hyphens ("bass-drum").
+Order is kept and repeats are dropped: a set of tags is unordered to the encoders, but people
+read it.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Container, Iterable
+
+_TOKEN = re.compile(r"[^\W_]+(?:[-'][^\W_]+)*")
+
+STOP_WORDS = frozenset(
+    """
+    a about above after again against all am an and any are as at be because been before being
+    below between both but by can could did do does doing down during each few find for from
+    further get give had has have having he her here hers him his how i if in into is it its
+    itself just let like me more most my no nor not of off on once only or other our out over
+    own please same she should so some something sound sounds such than that the their them
+    then there these they this those through to too under until up very want was we were what
+    when where which while who whom why will with would you your
+    """.split()
+)
+
+# Words whose last "s" is no plural, beyond the endings that `_NEVER_PLURAL` covers.
+_SINGULAR_S = frozenset(
+    """
+    always atlas bias biceps canvas chaos christmas cosmos diesels does gas headquarters lens
+    mathematics means news pants perhaps physics politics scissors series species texas
+    thermos was yes barracks
+    """.split()
+)
+_NEVER_PLURAL = ("ss", "us", "is", "ics")
+_IRREGULAR = {
+    "axes": "axe", "buses": "bus", "calves": "calf", "children": "child", "elves": "elf",
+    "feet": "foot", "gasses": "gas", "geese": "goose", "halves": "half", "hooves": "hoof",
+    "knives": "knife", "leaves": "leaf", "lenses": "lens", "lives": "life", "loaves": "loaf",
+    "men": "man", "mice": "mouse", "movies": "movie", "oxen": "ox", "potatoes": "potato",
+    "people": "people", "scarves": "scarf", "shelves": "shelf", "teeth": "tooth",
+    "thieves": "thief", "tomatoes": "tomato", "heroes": "hero", "echoes": "echo",
+    "torpedoes": "torpedo", "volcanoes": "volcano", "wolves": "wolf", "wives": "wife",
+    "women": "woman", "zombies": "zombie", "viruses": "virus", "choruses": "chorus",
+    "cookies": "cookie", "gases": "gas", "mosquitoes": "mosquito", "cargoes": "cargo",
+}  # fmt: skip
+
+
+def singular(word: str, known: Container[str] | None = None) -> str:
+    """The singular of a plural noun; any other word as it is.
+
+    With `known` words, a change by rule is made only when its result is one of them, so that
+    a name or a word of another language is left alone.
+    """
+    if word in _IRREGULAR:
+        return _IRREGULAR[word]
+    if len(word) < 4 or not word.endswith("s") or word in _SINGULAR_S:
+        return word
+    if word.endswith(_NEVER_PLURAL):
+        return word
+    for candidate in _singular_forms(word):
+        if known is None or candidate in known:
+            return candidate
+    return word
+
+
+def _singular_forms(word: str) -> list[str]:
+    """Candidates, the most likely first."""
+    if word.endswith("ies") and len(word) > 4:
+        return [word[:-3] + "y", word[:-1]]
+    if word.endswith(("ches", "shes", "sses", "xes", "zzes")):
+        return [word[:-2], word[:-1]]
+    return [word[:-1]]
+
+
+def tokens(text: str) -> list[str]:
+    """Words of a text in lower case, hyphens kept inside, without accents or signs."""
+    plain = unicodedata.normalize("NFKD", text.lower())
+    plain = "".join(char for char in plain if not unicodedata.combining(char))
+    return [token.replace("'", "") for token in _TOKEN.findall(plain)]
+
+
+def clean_tag(word: str, known: Container[str] | None = None) -> str:
+    """One token's clean form: every part of a compound in the singular only at its end."""
+    head, hyphen, last = word.rpartition("-")
+    return head + hyphen + singular(last, known)
+
+
+def clean_tags(
+    words: str | Iterable[str], known: Container[str] | None = None
+) -> list[str]:
+    """Tags of a text or of a list of words: cleaned, without stop-words and repeats."""
+    text = words if isinstance(words, str) else " ".join(words)
+    cleaned = (clean_tag(token, known) for token in tokens(text) if token not in STOP_WORDS)
+    return list(dict.fromkeys(tag for tag in cleaned if tag and tag not in STOP_WORDS))

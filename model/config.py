@@ -1,0 +1,184 @@
+"""What a model is: frozen dataclasses, and the presets by name.
+
+Conventions: sample rates in Hz, lengths in seconds, windows in STFT frames.
+Letters: T = frames of a window, F = mel bands, V = audio code, D = shared dimension,
+F_w = word dimension, H = attention heads, N = most tags of one set.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from model.errors import ConfigError
+
+TagKind = Literal["attention", "mean", "multihot"]
+
+
+@dataclass(frozen=True)
+class FeatureConfig:
+    """Sound → log-mel windows (paper §3.1).
+
+    `min_seconds`: shorter clips are padded with zeros to this length.
+    `tail`: what becomes of the frames after the last whole window; "drop" them as the paper's
+    authors did, or "align" one more window to the end of the clip so that nothing goes unheard.
+    `log_offset`: added to the mel magnitudes before the logarithm; a larger one deafens the
+    model to what differs between codecs and bit depths.
+    """
+
+    sample_rate: int = 22_000
+    n_fft: int = 1_024
+    hop: int = 512
+    n_mels: int = 96
+    stft_window: Literal["hann", "hamming"] = "hann"
+    frames: int = 96
+    min_seconds: float = 10.0
+    tail: Literal["drop", "align"] = "drop"
+    log_offset: float = 2.0**-23
+
+    @property
+    def window_seconds(self) -> float:
+        """Length of one window of `frames` frames, in seconds."""
+        return self.frames * self.hop / self.sample_rate
+
+
+@dataclass(frozen=True)
+class AudioConfig:
+    """The convolutional encoder e_a and its mirror d_a (paper §2.1).
+
+    `channels`: output channels of the five stride-2 convolutions.
+    `layer_norm`: LayerNorm on the code z_a (the COALA baseline has none).
+    `decoder`: whether the autoencoder's d_a is part of the model.
+    """
+
+    channels: tuple[int, ...] = (128, 128, 128, 128, 128)
+    dropout: float = 0.25
+    layer_norm: bool = True
+    decoder: bool = True
+
+
+@dataclass(frozen=True)
+class TagConfig:
+    """The tag encoder (paper §2.2).
+
+    `sum_padding`: as the authors ran it, the sum of eq. (4) also takes in padded positions.
+    `decoder`: the COALA baseline also decodes its tags.
+    """
+
+    kind: TagKind = "attention"
+    word_dim: int = 128
+    heads: int = 1
+    max_tags: int = 10
+    dropout: float = 0.1
+    sum_padding: bool = False
+    decoder: bool = False
+
+
+@dataclass(frozen=True)
+class ModelConfig:
+    """A whole model: features, both encoders, and the shared dimension D."""
+
+    name: str
+    dim: int
+    features: FeatureConfig = field(default_factory=FeatureConfig)
+    audio: AudioConfig = field(default_factory=AudioConfig)
+    tags: TagConfig = field(default_factory=TagConfig)
+    storage: Literal["float32", "float16"] = "float32"
+
+    def __post_init__(self) -> None:
+        factor = 2 ** len(self.audio.channels)
+        if self.features.frames % factor or self.features.n_mels % factor:
+            raise ConfigError(
+                f"features: frames and n_mels must be multiples of {factor} for "
+                f"{len(self.audio.channels)} stride-2 stages, got "
+                f"{self.features.frames} and {self.features.n_mels}"
+            )
+        if min(self.dim, self.tags.word_dim, self.tags.heads, self.tags.max_tags) < 1:
+            raise ConfigError("dim, word_dim, heads and max_tags must be at least 1")
+
+    @property
+    def code_shape(self) -> tuple[int, int, int]:
+        """Shape [channels, frames, mels] of the last convolution's output."""
+        factor = 2 ** len(self.audio.channels)
+        return (
+            self.audio.channels[-1],
+            self.features.frames // factor,
+            self.features.n_mels // factor,
+        )
+
+    @property
+    def code_dim(self) -> int:
+        """V, the size of the flattened audio code z_a."""
+        channels, frames, mels = self.code_shape
+        return channels * frames * mels
+
+    def to_dict(self) -> dict[str, Any]:
+        """A plain dictionary that JSON can hold."""
+        return dataclasses.asdict(self)
+
+    @staticmethod
+    def from_dict(data: dict[str, Any]) -> ModelConfig:
+        """The inverse of `to_dict`. Raises ConfigError on unknown or missing keys."""
+        try:
+            return ModelConfig(
+                name=data["name"],
+                dim=data["dim"],
+                features=FeatureConfig(**data["features"]),
+                audio=AudioConfig(
+                    **{**data["audio"], "channels": tuple(data["audio"]["channels"])}
+                ),
+                tags=TagConfig(**data["tags"]),
+                storage=data["storage"],
+            )
+        except (KeyError, TypeError) as error:
+            raise ConfigError(f"model configuration: does not fit this version: {error}") from error
+
+
+def _word2vec(word_dim: int, heads: int) -> ModelConfig:
+    """Presets w2v-F_w-Hh and, with heads = 0, w2v-F_w-mean, as the authors ran them."""
+    kind: TagKind = "attention" if heads else "mean"
+    suffix = f"{heads}h" if heads else "mean"
+    tags = TagConfig(kind=kind, word_dim=word_dim, heads=max(heads, 1), sum_padding=bool(heads))
+    return ModelConfig(name=f"w2v-{word_dim}-{suffix}", dim=word_dim, tags=tags)
+
+
+def _coala() -> ModelConfig:
+    """The baseline of Table 1: multi-hot tags over 1,000 words, and a tag decoder."""
+    return ModelConfig(
+        name="coala",
+        dim=1_152,
+        audio=AudioConfig(layer_norm=False),
+        tags=TagConfig(
+            kind="multihot", word_dim=1_000, max_tags=64, dropout=0.25, decoder=True
+        ),
+    )
+
+
+def _starter() -> ModelConfig:
+    """The shipped model: a lighter encoder, general word vectors, nothing left unheard."""
+    return ModelConfig(
+        name="starter",
+        dim=128,
+        features=FeatureConfig(min_seconds=96 * 512 / 22_000, tail="align", log_offset=1e-4),
+        audio=AudioConfig(channels=(32, 64, 128, 192, 256), dropout=0.1, decoder=False),
+        tags=TagConfig(word_dim=100, heads=4, dropout=0.1),
+        storage="float16",
+    )
+
+
+PRESETS: dict[str, ModelConfig] = {
+    config.name: config
+    for config in (
+        *(_word2vec(size, heads) for size in (128, 1_152) for heads in (1, 4, 0)),
+        _coala(),
+        _starter(),
+    )
+}
+
+
+def preset(name: str) -> ModelConfig:
+    """The preset of that name. Raises ConfigError, listing the known ones."""
+    if name not in PRESETS:
+        raise ConfigError(f"preset: expected one of {', '.join(PRESETS)}, got {name!r}")
+    return PRESETS[name]

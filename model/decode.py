@@ -1,0 +1,210 @@
+"""Any audio file or bytes → mono float32 samples at a wanted rate, in bounded memory.
+
+Conventions: samples are float32 in about [-1, 1]; rates in Hz; mono is the mean of the channels.
+soundfile reads wav, flac, ogg, opus, mp3 and more; what it does not know (webm, m4a, aac and
+other browser recordings) is read with PyAV. Nothing is trusted: declared lengths are not
+believed, and limits act while decoding.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+import soundfile
+import soxr
+
+from model.errors import AudioError
+
+if TYPE_CHECKING:
+    import av.audio.stream
+
+Samples = npt.NDArray[np.float32]
+Source = Path | bytes
+
+BLOCK_SECONDS = 20.0
+MIN_SECONDS = 0.005
+MAX_CHANNELS = 64
+MIN_RATE, MAX_RATE = 1_000, 768_000
+
+
+@dataclass
+class SoundInfo:
+    """What is known of a sound once it has been read to its end.
+
+    `sha256` is over the decoded mono samples at the file's own rate: the same sound in
+    another lossless container has the same sum.
+    """
+
+    sample_rate: int
+    channels: int
+    frames: int = 0
+    sha256: str = ""
+
+    @property
+    def duration(self) -> float:
+        """Length in seconds."""
+        return self.frames / self.sample_rate
+
+
+def _mono(block: npt.NDArray[np.float32]) -> Samples:
+    """[n, channels] → [n], their mean."""
+    return np.ascontiguousarray(block[:, 0] if block.shape[1] == 1 else block.mean(axis=1))
+
+
+def _soundfile_blocks(file: soundfile.SoundFile) -> Iterator[Samples]:
+    size = int(BLOCK_SECONDS * file.samplerate)
+    while True:
+        block = file.read(size, dtype="float32", always_2d=True)
+        if not len(block):
+            return
+        yield _mono(block)
+
+
+def _av_blocks(stream: av.audio.stream.AudioStream, rate: int) -> Iterator[Samples]:
+    import av
+
+    resampler = av.AudioResampler(format="fltp", rate=rate)
+    for packet in stream.container.demux(stream):
+        for frame in packet.decode():
+            for out in resampler.resample(frame):
+                yield _mono(np.asarray(out.to_ndarray(), dtype=np.float32).T)
+    for out in resampler.resample(None):
+        yield _mono(np.asarray(out.to_ndarray(), dtype=np.float32).T)
+
+
+@contextmanager
+def _open(source: Source, name: str) -> Iterator[tuple[SoundInfo, Iterator[Samples]]]:
+    """The sound's format and its mono blocks at its own rate, whichever library reads it."""
+    try:
+        file = soundfile.SoundFile(io.BytesIO(source) if isinstance(source, bytes) else source)
+    except soundfile.LibsndfileError as error:
+        reason = str(error.error_string).rstrip(".")
+    else:
+        with file:
+            yield SoundInfo(file.samplerate, file.channels), _soundfile_blocks(file)
+        return
+
+    import av
+    import av.error
+
+    try:
+        container = av.open(
+            io.BytesIO(source) if isinstance(source, bytes) else str(source),
+            options={"protocol_whitelist": "file"},  # a playlist must not fetch anything
+        )
+    except (av.error.FFmpegError, ValueError) as error:
+        raise AudioError(f"{name}: not a sound this can read ({reason})") from error
+    with container:
+        if not container.streams.audio:
+            raise AudioError(f"{name}: holds no audio stream")
+        stream = container.streams.audio[0]
+        info = SoundInfo(stream.sample_rate or 0, stream.channels or 0)
+        yield info, _av_blocks(stream, info.sample_rate)
+
+
+class SoundReader:
+    """One sound, read once from start to end in blocks of mono samples at `sample_rate`.
+
+    `info` is complete (length, sum) when `blocks` has been read to its end.
+    """
+
+    def __init__(
+        self,
+        source: Source,
+        sample_rate: int,
+        name: str = "file",
+        max_seconds: float | None = None,
+    ) -> None:
+        self.source = source
+        self.sample_rate = sample_rate
+        self.name = name
+        self.max_seconds = max_seconds
+        self.info = SoundInfo(sample_rate, 1)
+
+    def blocks(self) -> Iterator[Samples]:
+        """Mono float32 blocks at `sample_rate`.
+
+        Raises AudioError for what is not sound, has no samples, is shorter than 5 ms, longer
+        than `max_seconds`, or holds NaN or infinite samples.
+        """
+        if isinstance(self.source, Path):
+            _check_file(self.source, self.name)
+        elif not self.source:
+            raise AudioError(f"{self.name}: empty, expected the bytes of a sound")
+        try:
+            with _open(self.source, self.name) as (info, native):
+                self.info = info
+                self._check_format(info)
+                yield from self._resampled(self._checked(native))
+        except (soundfile.LibsndfileError, OSError) as error:
+            # PyAV's FFmpegError is an OSError too.
+            raise AudioError(f"{self.name}: broken while reading ({error})") from error
+        if info.duration < MIN_SECONDS:
+            raise AudioError(
+                f"{self.name}: expected at least {MIN_SECONDS * 1000:g} ms of sound, "
+                f"got {info.frames} samples at {info.sample_rate} Hz"
+            )
+
+    def _check_format(self, info: SoundInfo) -> None:
+        if not MIN_RATE <= info.sample_rate <= MAX_RATE:
+            raise AudioError(
+                f"{self.name}: sample rate: expected {MIN_RATE} to {MAX_RATE} Hz, "
+                f"got {info.sample_rate}"
+            )
+        if not 1 <= info.channels <= MAX_CHANNELS:
+            raise AudioError(
+                f"{self.name}: channels: expected 1 to {MAX_CHANNELS}, got {info.channels}"
+            )
+
+    def _checked(self, native: Iterator[Samples]) -> Iterator[Samples]:
+        """Count, sum and bound the file's own samples as they pass."""
+        digest = hashlib.sha256()
+        for block in native:
+            if not np.isfinite(block).all():
+                raise AudioError(f"{self.name}: holds NaN or infinite samples")
+            self.info.frames += len(block)
+            if self.max_seconds is not None and self.info.duration > self.max_seconds:
+                raise AudioError(
+                    f"{self.name}: expected at most {self.max_seconds:g} s of sound, got more"
+                )
+            digest.update(block.tobytes())
+            yield block
+        self.info.sha256 = digest.hexdigest()
+
+    def _resampled(self, native: Iterator[Samples]) -> Iterator[Samples]:
+        if self.info.sample_rate == self.sample_rate:
+            yield from native
+            return
+        stream = soxr.ResampleStream(
+            self.info.sample_rate, self.sample_rate, num_channels=1, dtype="float32"
+        )
+        for block in native:
+            yield np.asarray(stream.resample_chunk(block), dtype=np.float32)
+        yield np.asarray(
+            stream.resample_chunk(np.zeros(0, dtype=np.float32), last=True), dtype=np.float32
+        )
+
+
+def _check_file(path: Path, name: str) -> None:
+    try:
+        if not path.is_file():
+            raise AudioError(f"{name}: no such file")
+        if path.stat().st_size == 0:
+            raise AudioError(f"{name}: empty file")
+        with path.open("rb"):
+            pass
+    except PermissionError as error:
+        raise AudioError(f"{name}: not allowed to read it") from error
+
+
+def decode(source: Source, sample_rate: int, name: str = "file") -> Samples:
+    """The whole sound at once, mono float32 at `sample_rate`. Raises AudioError."""
+    return np.concatenate(list(SoundReader(source, sample_rate, name).blocks()))

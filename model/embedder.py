@@ -1,0 +1,230 @@
+"""Sounds and tags → unit vectors of one space: what the rest of the project works with.
+
+Conventions: vectors are float32 of length 1, so that the inner product is the cosine; times
+are seconds from the start of the sound. The same sound always gives the same vector, alone
+or beside others: nothing is cropped at random, nothing is drawn.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from model import checkpoint
+from model.cleanup import clean_tags
+from model.decode import SoundInfo, SoundReader, Source
+from model.errors import ConfigError, WordsError
+from model.features import LogMel, windows
+
+Array = npt.NDArray[np.float32]
+
+WINDOW_BATCH = 64  # windows in one pass of the encoder: bounds memory
+MAX_UNKNOWN_LENGTH = 60  # letters of a word that are looked at
+
+
+@dataclass(frozen=True)
+class AudioEmbedding:
+    """A sound's vector [D], and those of its windows [W, D] with their starts [W] in seconds."""
+
+    vector: Array
+    windows: Array
+    starts: npt.NDArray[np.float64]
+    info: SoundInfo
+
+
+@dataclass(frozen=True)
+class Understood:
+    """A text as the model takes it: `tags` it will use, and `ignored` words it cannot."""
+
+    tags: list[str]
+    ignored: list[str]
+
+
+def unit(vectors: Array) -> Array:
+    """Rows scaled to length 1; a zero row stays zero."""
+    norms = np.linalg.norm(vectors, axis=-1, keepdims=True)
+    return np.asarray(vectors / np.maximum(norms, 1e-12), dtype=np.float32)
+
+
+def select_device(name: str) -> torch.device:
+    """A torch device by name. Raises ConfigError when it is not there: never a silent CPU."""
+    try:
+        device = torch.device(name)
+    except RuntimeError as error:
+        raise ConfigError(f"device: expected cpu, cuda or cuda:N, got {name!r}") from error
+    if device.type == "cuda" and not torch.cuda.is_available():
+        raise ConfigError(f"device: {name!r} was asked for, but no GPU can be used here")
+    return device
+
+
+class Embedder:
+    """A loaded model, ready to embed. Safe to share between threads."""
+
+    def __init__(self, loaded: checkpoint.Checkpoint, device: str = "cpu") -> None:
+        self.device = select_device(device)
+        self.config = loaded.model.config
+        self.fingerprint = loaded.fingerprint
+        self.words = loaded.words
+        self.vocabulary = loaded.vocabulary
+        self.card: dict[str, Any] = loaded.card
+        self._log_mel = LogMel(self.config.features, loaded.model.mel_filters.cpu().numpy())
+        model = loaded.model.eval().to(self.device)
+        self._model = model.to(memory_format=torch.channels_last)
+
+    @classmethod
+    def load(cls, path: Path, device: str = "cpu") -> Embedder:
+        """From a model's file or directory. Raises CheckpointError, ConfigError."""
+        return cls(checkpoint.load(path), device)
+
+    @property
+    def dim(self) -> int:
+        """D, the size of every vector."""
+        return self.config.dim
+
+    # Sound
+
+    def embed_audio(
+        self, source: Source, name: str = "file", max_seconds: float | None = None
+    ) -> AudioEmbedding:
+        """A file's path or its bytes → its vector. Raises AudioError.
+
+        Reads in blocks: memory does not grow with the length of the sound, but for the
+        window vectors themselves.
+        """
+        return self.embed_codes(*self._encode(source, name, max_seconds))
+
+    def _encode(
+        self, source: Source, name: str, max_seconds: float | None
+    ) -> tuple[Array, Array, SoundInfo]:
+        """A sound → (codes z_a [W, V], first frames [W], what is known of the file)."""
+        reader = SoundReader(source, self.config.features.sample_rate, name, max_seconds)
+        codes, starts = [], []
+        for patches, first in self.patches(reader):
+            codes.append(self.encode(patches))
+            starts.append(first)
+        return np.concatenate(codes), np.concatenate(starts), reader.info
+
+    def patches(self, reader: SoundReader) -> Iterator[tuple[Array, Array]]:
+        """A sound → blocks of (log-mel windows [n ≤ 64, T, F], first frames [n])."""
+        for patches, first in windows(
+            self._log_mel.frames(reader.blocks()), self.config.features
+        ):
+            for start in range(0, len(patches), WINDOW_BATCH):
+                stop = start + WINDOW_BATCH
+                yield patches[start:stop], first[start:stop]
+
+    def encode(self, patches: Array) -> Array:
+        """Log-mel windows [n, T, F] → codes z_a [n, V]."""
+        with torch.inference_mode():
+            codes, _ = self._model.embed_patches(torch.from_numpy(patches).to(self.device))
+            return np.asarray(codes.cpu().numpy(), dtype=np.float32)
+
+    def project(self, codes: Array) -> Array:
+        """Codes z_a [n, V] → unit vectors φ_a [n, D]."""
+        with torch.inference_mode():
+            phi = self._model.audio.project(torch.from_numpy(codes).to(self.device))
+            return unit(phi.cpu().numpy())
+
+    def embed_codes(self, codes: Array, starts: Array, info: SoundInfo) -> AudioEmbedding:
+        """Codes of a sound's windows → its vector: z_a averaged over windows, then φ_a."""
+        mean = codes.mean(axis=0, keepdims=True, dtype=np.float64).astype(np.float32)
+        vectors = self.project(np.concatenate([mean, codes]))
+        features = self.config.features
+        seconds = starts * (features.hop / features.sample_rate)
+        return AudioEmbedding(vectors[0], vectors[1:], seconds.astype(np.float64), info)
+
+    def embed_many(self, sources: Sequence[Source]) -> list[AudioEmbedding]:
+        """Several sounds, their windows sharing batches. Raises AudioError for the first bad."""
+        readers = [
+            SoundReader(source, self.config.features.sample_rate, f"file {number}")
+            for number, source in enumerate(sources, start=1)
+        ]
+        parts = [list(self.patches(reader)) for reader in readers]
+        stacked = np.concatenate([patches for part in parts for patches, _ in part])
+        codes = np.concatenate(
+            [
+                self.encode(stacked[start : start + WINDOW_BATCH])
+                for start in range(0, len(stacked), WINDOW_BATCH)
+            ]
+        )
+        embeddings, done = [], 0
+        for reader, part in zip(readers, parts, strict=True):
+            starts = np.concatenate([first for _, first in part])
+            own = codes[done : done + len(starts)]
+            embeddings.append(self.embed_codes(own, starts, reader.info))
+            done += len(starts)
+        return embeddings
+
+    # Words
+
+    def tag_probabilities(self, cosines: Array) -> Array:
+        """Cosines of a sound and tags → how probable each tag is, by the model's calibration.
+
+        Each tag for itself: several can be true. Without a calibration, (1 + cosine) / 2.
+        """
+        calibration = self.card.get("calibration")
+        if calibration is None:
+            return np.asarray((1 + cosines) / 2, dtype=np.float32)
+        logits = calibration["slope"] * cosines + calibration["intercept"]
+        return np.asarray(1 / (1 + np.exp(-logits)), dtype=np.float32)
+
+    @property
+    def temperature(self) -> float:
+        """τ of the softmax over exclusive classes: the one the model was trained with."""
+        return float(self.card.get("temperature", 0.1))
+
+    def understand(self, text: str | Iterable[str]) -> Understood:
+        """A text or a list of words → the tags the model can use, at most `max_tags`."""
+        tags, ignored = [], []
+        for tag in clean_tags(text, self.words):
+            known = len(tag) <= MAX_UNKNOWN_LENGTH and self.words.vector(tag) is not None
+            (tags if known and len(tags) < self.config.tags.max_tags else ignored).append(tag)
+        return Understood(tags, ignored)
+
+    def embed_tags(self, tag_sets: Sequence[Sequence[str]]) -> Array:
+        """Sets of tags → vectors [n, D]. Unknown tags are skipped (see `understand`).
+
+        Raises WordsError for a set in which nothing is understood.
+        """
+        vectors = [self.word_vectors(tags) for tags in tag_sets]
+        for tags, found in zip(tag_sets, vectors, strict=True):
+            if not len(found):
+                raise WordsError(f"tags: none of these words is understood: {' '.join(tags)!r}")
+        words, mask = pad_words(vectors, self.config.tags.max_tags)
+        with torch.inference_mode():
+            phi = self._model.tags(words.to(self.device), mask.to(self.device))
+            return unit(phi.cpu().numpy())
+
+    def word_vectors(self, tags: Iterable[str]) -> Array:
+        """Vectors [n, F_w] of the first `max_tags` of the tags that are understood."""
+        found = (self.words.vector(tag) for tag in tags)
+        known = [vector for vector in found if vector is not None]
+        if not known:
+            return np.zeros((0, self.words.dim), dtype=np.float32)
+        return np.stack(known[: self.config.tags.max_tags])
+
+    @cached_property
+    def vocabulary_vectors(self) -> Array:
+        """Vectors [len(vocabulary), D] of the tags that may be suggested, each alone."""
+        if not self.vocabulary:
+            return np.zeros((0, self.dim), dtype=np.float32)
+        return self.embed_tags([[tag] for tag in self.vocabulary])
+
+
+def pad_words(vectors: Sequence[Array], max_tags: int) -> tuple[Tensor, Tensor]:
+    """Sets of word vectors [n_i, F_w] → words [B, N, F_w] padded with zeros, mask [B, N]."""
+    dim = vectors[0].shape[1]
+    words = torch.zeros(len(vectors), max_tags, dim)
+    mask = torch.zeros(len(vectors), max_tags, dtype=torch.bool)
+    for row, own in enumerate(vectors):
+        words[row, : len(own)] = torch.from_numpy(own)
+        mask[row, : len(own)] = True
+    return words, mask

@@ -1,0 +1,75 @@
+"""Progress of long work: a bar on a terminal, plain lines in a log.
+
+Stands here because both training and the library's bulk adding stand on this package.
+Everything goes to standard error; standard output is for results.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from tqdm import tqdm
+
+LINE_SECONDS = 10.0
+
+
+class Progress:
+    """Counts steps of known total; `note` is shown beside the count."""
+
+    def __init__(self, title: str, total: int, unit: str) -> None:
+        self._title, self._total, self._unit = title, total, unit
+        self._done, self._note = 0, ""
+        self._started = self._last_line = time.monotonic()
+        self._bar = (
+            tqdm(total=total, desc=title, unit=unit, file=sys.stderr, dynamic_ncols=True)
+            if sys.stderr.isatty()
+            else None
+        )
+
+    def step(self, count: int = 1, note: str | None = None) -> None:
+        """`count` more are done."""
+        self._done += count
+        self._note = self._note if note is None else note
+        if self._bar is not None:
+            if note is not None:
+                self._bar.set_postfix_str(note, refresh=False)
+            self._bar.update(count)
+        elif time.monotonic() - self._last_line >= LINE_SECONDS:
+            self._line()
+
+    def say(self, text: str) -> None:
+        """A line of its own, above the bar."""
+        if self._bar is not None:
+            self._bar.write(text, file=sys.stderr)
+        else:
+            print(text, file=sys.stderr, flush=True)
+
+    def close(self) -> None:
+        """The work is over, finished or not."""
+        if self._bar is not None:
+            self._bar.close()
+        elif self._done:
+            self._line()
+
+    def _line(self) -> None:
+        self._last_line = time.monotonic()
+        rate = self._done / max(self._last_line - self._started, 1e-9)
+        left = (self._total - self._done) / rate if rate else 0.0
+        note = f", {self._note}" if self._note else ""
+        self.say(
+            f"{self._title}: {self._done}/{self._total} {self._unit}, "
+            f"{rate:.1f} {self._unit}/s, {left:.0f} s left{note}"
+        )
+
+
+@contextmanager
+def progress(title: str, total: int, unit: str = "clips") -> Iterator[Progress]:
+    """A `Progress` that is closed whatever happens."""
+    shown = Progress(title, total, unit)
+    try:
+        yield shown
+    finally:
+        shown.close()

@@ -1,0 +1,1 @@
+"""HTTP API, web page and the `earmark` command. Imports `model` and `index`."""

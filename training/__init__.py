@@ -1,0 +1,1 @@
+"""Corpora, word vectors, losses, the trainer, metrics and evaluation. Imports only `model`."""

@@ -1,0 +1,1 @@
+"""Readers of training and evaluation corpora, one file a format."""

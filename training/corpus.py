@@ -1,0 +1,103 @@
+"""From a corpus on disk to what the trainer needs: split, features, tags, words, vocabulary."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from model.config import ModelConfig
+from model.errors import ConfigError
+from model.words import WordVectors
+from training.corpora.manifest import CorpusClip, read_manifest, split_clips
+from training.dataset import TrainingSet, build_vocabulary, clean_tag_sets
+from training.errors import CorpusError
+from training.prepare import FeatureSet, prepare
+from training.recipe import Recipe
+from training.trainer import Corpus
+from training.word2vec import load_words, train_word2vec
+
+log = logging.getLogger(__name__)
+
+
+def load_corpus(
+    data: Path, config: ModelConfig, recipe: Recipe, cache: Path, words: Path | None, seed: int
+) -> tuple[ModelConfig, Corpus]:
+    """Read, split and prepare the corpus of a manifest for a preset.
+
+    Returns the configuration too: the COALA baseline's word dimension is its vocabulary's
+    size. Raises CorpusError, WordsError, ConfigError.
+    """
+    train, validation = split_clips(read_manifest(data))
+    vectors = _general_words(recipe, words)
+    train_tags = clean_tag_sets(train, vectors)
+    validation_tags = clean_tag_sets(validation, vectors)
+    vocabulary = build_vocabulary(train_tags, recipe.vocabulary, recipe.min_count)
+    if not vocabulary:
+        raise CorpusError(f"{data}: no tag stands in {recipe.min_count} clips or more")
+    if vectors is None:
+        kept = set(vocabulary)
+        train_tags = [[tag for tag in tags if tag in kept] for tags in train_tags]
+        vectors = (
+            WordVectors.one_hot(vocabulary)
+            if recipe.words == "one-hot"
+            else train_word2vec(train_tags, config.tags.word_dim, seed=seed)
+        )
+    config = _with_word_dim(config, vectors, recipe)
+    vocabulary = [tag for tag in vocabulary if vectors.vector(tag) is not None]
+    features = _features(train, config, cache), _features(validation, config, cache)
+    return config, Corpus(
+        train=TrainingSet(train, train_tags, features[0], vectors, config),
+        validation=TrainingSet(validation, validation_tags, features[1], vectors, config),
+        validation_tags=validation_tags,
+        words=vectors,
+        vocabulary=vocabulary,
+        card=_card(config, recipe, train, validation, seed),
+    )
+
+
+def _general_words(recipe: Recipe, words: Path | None) -> WordVectors | None:
+    """The general vectors of a recipe that wants them, cut to its most frequent words."""
+    if recipe.words != "general":
+        if words is not None:
+            raise ConfigError(f"words: this preset trains its own ({recipe.words}), got {words}")
+        return None
+    if words is None:
+        raise ConfigError("words: this preset needs a file of general word vectors, got none")
+    return load_words(words).keep(recipe.general_words)
+
+
+def _with_word_dim(config: ModelConfig, vectors: WordVectors, recipe: Recipe) -> ModelConfig:
+    if recipe.words == "one-hot":
+        return replace(config, tags=replace(config.tags, word_dim=vectors.dim))
+    if vectors.dim != config.tags.word_dim:
+        raise ConfigError(
+            f"words: expected vectors of {config.tags.word_dim} dimensions, got {vectors.dim}"
+        )
+    return config
+
+
+def _features(clips: Sequence[CorpusClip], config: ModelConfig, cache: Path) -> FeatureSet:
+    features = prepare([clip.path for clip in clips], config.features, cache)
+    for reason in features.failed.values():
+        log.warning("left out: %s", reason)
+    return features
+
+
+def _card(
+    config: ModelConfig,
+    recipe: Recipe,
+    train: Sequence[CorpusClip],
+    validation: Sequence[CorpusClip],
+    seed: int,
+) -> dict[str, Any]:
+    return {
+        "preset": config.name,
+        "seed": seed,
+        "temperature": recipe.temperature,
+        "train_clips": len(train),
+        "validation_clips": len(validation),
+        "validation_groups": sorted({clip.group for clip in validation}),
+    }

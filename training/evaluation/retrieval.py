@@ -1,0 +1,99 @@
+"""Task `retrieval`: find sounds by tag and tags by sound, on clips the model did not train on.
+
+Protocol: the validation groups of the corpus (`split_clips`). Tag → audio: one query for each
+tag of at least MIN_CLIPS validation clips, relevant are the clips that carry it. Audio → tag:
+one query a clip, its own tags relevant among those query tags. Set → audio: a clip's whole tag
+set as the query, relevant are the clips with the same set.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from model.embedder import WINDOW_BATCH, Embedder
+from model.features import windows
+from training import metrics
+from training.errors import CorpusError
+from training.prepare import FeatureSet
+
+Array = npt.NDArray[np.float32]
+
+MIN_CLIPS = 5
+
+
+def embed_features(
+    embedder: Embedder, features: FeatureSet, numbers: Sequence[int]
+) -> Array:
+    """Vectors [n, D] of clips whose frames are at hand, windows of many clips in a batch."""
+    config = embedder.config.features
+    parts = [
+        np.concatenate([part for part, _ in windows([features.clip(number)], config)])
+        for number in numbers
+    ]
+    counts = np.array([len(part) for part in parts])
+    stacked = np.concatenate(parts).astype(np.float32)
+    codes = np.concatenate(
+        [
+            embedder.encode(stacked[start : start + WINDOW_BATCH])
+            for start in range(0, len(stacked), WINDOW_BATCH)
+        ]
+    )
+    first = np.concatenate([[0], np.cumsum(counts)[:-1]])
+    mean = np.add.reduceat(codes, first, axis=0) / counts[:, None]
+    return embedder.project(mean.astype(np.float32))
+
+
+def query_tags(tag_sets: Sequence[Sequence[str]], min_clips: int = MIN_CLIPS) -> list[str]:
+    """Tags carried by at least `min_clips` clips but not by all, in alphabetical order."""
+    counts = Counter(tag for tags in tag_sets for tag in set(tags))
+    return sorted(
+        tag for tag, count in counts.items() if min_clips <= count < len(tag_sets)
+    )
+
+
+def score(
+    embedder: Embedder, audio: Array, tag_sets: Sequence[Sequence[str]]
+) -> dict[str, dict[str, float]]:
+    """Metrics of each direction by name; `audio` is [n, D], one row a tag set.
+
+    Raises CorpusError when no tag has enough clips to be a query.
+    """
+    tags = [tag for tag in query_tags(tag_sets) if embedder.understand([tag]).tags]
+    if not tags:
+        raise CorpusError(f"retrieval: expected a tag with {MIN_CLIPS} clips or more, got none")
+    carried = np.array([[tag in own for tag in tags] for own in map(set, tag_sets)])
+    similarity = audio @ embedder.embed_tags([[tag] for tag in tags]).T
+    tagged = carried.any(axis=1)
+    results = {
+        "tag_to_audio": metrics.evaluate(similarity.T, carried.T),
+        "audio_to_tag": metrics.evaluate(similarity[tagged], carried[tagged]),
+        "tag_to_audio_chance": metrics.chance(carried.T, repeats=10),
+        "audio_to_tag_chance": metrics.chance(carried[tagged], repeats=10),
+    }
+    keys = [" ".join(sorted(own)) for own in tag_sets]
+    sets = {
+        key: list(own)
+        for key, own in zip(keys, tag_sets, strict=True)
+        if embedder.understand(own).tags
+    }
+    same = np.array([[key == other for other in keys] for key in sets])
+    whole = embedder.embed_tags(list(sets.values()))
+    results["set_to_audio"] = metrics.evaluate(whole @ audio.T, same)
+    return results
+
+
+def protocol(tag_sets: Sequence[Sequence[str]], groups: Sequence[str]) -> dict[str, Any]:
+    """Every choice behind the figures, for the record."""
+    return {
+        "clips": len(tag_sets),
+        "groups": sorted(set(groups)),
+        "queries": len(query_tags(tag_sets)),
+        "min_clips_per_query": MIN_CLIPS,
+        "similarity": "cosine",
+        "ties": "by position",
+    }

@@ -1,0 +1,59 @@
+"""Task `zero-shot`: name a clip's class by its nearest label, never having trained on it.
+
+Protocol: the label's words, cleaned, are one tag set; a clip's class is the label of highest
+cosine; accuracy over all clips of the manifest.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from model.embedder import Embedder
+from model.errors import AudioError
+from model.progress import progress
+from training.corpora.manifest import CorpusClip
+from training.errors import CorpusError
+
+
+def evaluate(embedder: Embedder, clips: Sequence[CorpusClip], data: Path) -> dict[str, Any]:
+    """The task's result: protocol and metrics. Raises CorpusError without labels."""
+    labels = sorted({clip.label for clip in clips})
+    if "" in labels or len(labels) < 2:
+        raise CorpusError(f"{data}: expected a class for every clip, at least two classes")
+    prompts = {label: label.replace("_", " ") for label in labels}
+    understood = {label: embedder.understand(prompt) for label, prompt in prompts.items()}
+    targets = embedder.embed_tags([understood[label].tags for label in labels])
+    vectors, truth, failed = [], [], {}
+    with progress("embedding", len(clips)) as shown:
+        for clip in clips:
+            try:
+                vectors.append(embedder.embed_audio(clip.path, clip.path.name).vector)
+                truth.append(labels.index(clip.label))
+            except AudioError as error:
+                failed[clip.path.name] = str(error)
+            shown.step()
+    if not vectors:
+        raise CorpusError(f"{data}: none of {len(clips)} clips could be read")
+    right = (np.stack(vectors) @ targets.T).argmax(axis=1) == np.array(truth)
+    per_class = {
+        label: float(right[np.array(truth) == number].mean())
+        for number, label in enumerate(labels)
+        if number in truth
+    }
+    return {
+        "protocol": {
+            "clips": len(vectors),
+            "failed": failed,
+            "prompts": {label: understood[label].tags for label in labels},
+            "similarity": "cosine",
+            "chance": 1 / len(labels),
+        },
+        "metrics": {
+            "accuracy": {"mean": float(right.mean()), "std": 0.0, "runs": [float(right.mean())]}
+        },
+        "per_class": per_class,
+    }

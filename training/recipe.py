@@ -1,0 +1,91 @@
+"""How a preset is trained: frozen recipes by the preset's name (METHOD §4 for the paper's)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Literal
+
+from model.config import PRESETS
+from model.errors import ConfigError
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Optimisation, losses, and how clips are shown.
+
+    `audio_weight`, `contrastive_weight`, `tag_weight`: λ_a, λ_ξ of eq. (6), and COALA's.
+    `patch`: the loudest window of a clip as in the paper, or a random one each epoch.
+    `tag_dropout`: share of each clip's tags left out at random, at least one stays.
+    `gain`, `mask_frames`, `mask_mels`: augmentation; log-mel offset (uniform ±, in nats) and
+    widest masked stretch.
+    `exclude_same`: clips with the same tags or of the same group are not negatives.
+    `words`: e_w trained on the corpus ("cbow"), "general" vectors, or "one-hot" (COALA).
+    `vocabulary`, `min_count`: the most tags kept, and the clips a tag needs.
+    `select`: what chooses the best checkpoint on the validation groups.
+    """
+
+    epochs: int = 200
+    batch_size: int = 128
+    optimizer: Literal["sgd", "adamw"] = "sgd"
+    learning_rate: float = 0.005
+    weight_decay: float = 0.0
+    schedule: Literal["constant", "cosine"] = "constant"
+    warmup_epochs: float = 0.0
+    audio_weight: float = 5.0
+    contrastive_weight: float = 10.0
+    tag_weight: float = 0.0
+    temperature: float = 0.1
+    as_run: bool = True
+    patch: Literal["loudest", "random"] = "loudest"
+    tag_dropout: float = 0.0
+    gain: float = 0.0
+    mask_frames: int = 0
+    mask_mels: int = 0
+    exclude_same: bool = False
+    words: Literal["cbow", "general", "one-hot"] = "cbow"
+    general_words: int = 40_000
+    vocabulary: int = 1_000
+    min_count: int = 10
+    select: Literal["loss", "mAP@10"] = "loss"
+
+    def without_augmentation(self) -> Recipe:
+        """The same losses on clips shown plainly, as validation needs them."""
+        return replace(
+            self, patch="loudest", tag_dropout=0.0, gain=0.0, mask_frames=0, mask_mels=0
+        )
+
+
+_STARTER = Recipe(
+    epochs=60,
+    batch_size=256,
+    optimizer="adamw",
+    learning_rate=2e-3,
+    weight_decay=0.05,
+    schedule="cosine",
+    warmup_epochs=2,
+    audio_weight=0.0,
+    contrastive_weight=1.0,
+    as_run=False,
+    patch="random",
+    tag_dropout=0.5,
+    gain=1.5,
+    mask_frames=24,
+    mask_mels=16,
+    exclude_same=True,
+    words="general",
+    min_count=5,
+    select="mAP@10",
+)
+
+RECIPES: dict[str, Recipe] = {
+    **{name: Recipe() for name in PRESETS},
+    "coala": Recipe(words="one-hot", tag_weight=5.0),
+    "starter": _STARTER,
+}
+
+
+def recipe(name: str) -> Recipe:
+    """The recipe of a preset. Raises ConfigError, listing the known ones."""
+    if name not in RECIPES:
+        raise ConfigError(f"preset: expected one of {', '.join(RECIPES)}, got {name!r}")
+    return RECIPES[name]

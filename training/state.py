@@ -1,0 +1,55 @@
+"""The state of a training run, for resuming: one safetensors file, whole or not at all.
+
+Everything drawn in an epoch is seeded by (seed, epoch), so weights, optimiser state and the
+epoch's number are all that a run needs to go on exactly as if it had not stopped.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from model.aligned import AlignedModel
+from model.checkpoint import load_strictly, read_tensors, write_tensors
+from model.errors import CheckpointError
+
+FILE_NAME = "training.safetensors"
+
+
+def save_state(
+    path: Path, model: AlignedModel, optimizer: torch.optim.Optimizer, header: dict[str, Any]
+) -> None:
+    """Write model, optimiser and header (JSON values) to `path`."""
+    tensors = {f"model.{name}": tensor.cpu() for name, tensor in model.state_dict().items()}
+    for number, entries in optimizer.state_dict()["state"].items():
+        for name, value in entries.items():
+            if isinstance(value, Tensor):
+                tensors[f"optimizer.{number}.{name}"] = value.cpu()
+    write_tensors(path, tensors, {"kind": "training", **header})
+
+
+def load_state(
+    path: Path, model: AlignedModel, optimizer: torch.optim.Optimizer
+) -> dict[str, Any]:
+    """Put a saved state into model and optimiser and return its header.
+
+    Raises CheckpointError when the file does not hold a run of this model.
+    """
+    tensors, header = read_tensors(path)
+    if header.get("kind") != "training":
+        raise CheckpointError(f"{path}: expected a training state, got {header.get('kind')!r}")
+    weights, state = {}, {}
+    for name, tensor in tensors.items():
+        part, rest = name.split(".", 1)
+        if part == "model":
+            weights[rest] = tensor
+        else:
+            number, entry = rest.split(".", 1)
+            state.setdefault(int(number), {})[entry] = tensor
+    load_strictly(model, weights, str(path))
+    groups = optimizer.state_dict()["param_groups"]
+    optimizer.load_state_dict({"state": state, "param_groups": groups})
+    return header

@@ -29,9 +29,7 @@ class AudioEncoder(nn.Module):
                 nn.Dropout(audio.dropout),
             ]
         self.convolutions = nn.Sequential(*layers)
-        self.norm = (
-            nn.LayerNorm(config.code_dim, eps=1e-6) if audio.layer_norm else nn.Identity()
-        )
+        self.norm = nn.LayerNorm(config.code_dim, eps=1e-6) if audio.layer_norm else nn.Identity()
         self.projection = nn.Linear(config.code_dim, config.dim, bias=False)
         self.dropout = nn.Dropout(audio.dropout)
 

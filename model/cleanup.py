@@ -87,9 +87,7 @@ def clean_tag(word: str, known: Container[str] | None = None) -> str:
     return head + hyphen + singular(last, known)
 
 
-def clean_tags(
-    words: str | Iterable[str], known: Container[str] | None = None
-) -> list[str]:
+def clean_tags(words: str | Iterable[str], known: Container[str] | None = None) -> list[str]:
     """Tags of a text or of a list of words: cleaned, without stop-words and repeats."""
     text = words if isinstance(words, str) else " ".join(words)
     cleaned = (clean_tag(token, known) for token in tokens(text) if token not in STOP_WORDS)

@@ -149,9 +149,7 @@ def _coala() -> ModelConfig:
         name="coala",
         dim=1_152,
         audio=AudioConfig(layer_norm=False),
-        tags=TagConfig(
-            kind="multihot", word_dim=1_000, max_tags=64, dropout=0.25, decoder=True
-        ),
+        tags=TagConfig(kind="multihot", word_dim=1_000, max_tags=64, dropout=0.25, decoder=True),
     )
 
 

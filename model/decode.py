@@ -25,6 +25,7 @@ from model.errors import AudioError
 
 if TYPE_CHECKING:
     import av.audio.stream
+    import av.container
 
 Samples = npt.NDArray[np.float32]
 Source = Path | bytes
@@ -68,11 +69,13 @@ def _soundfile_blocks(file: soundfile.SoundFile) -> Iterator[Samples]:
         yield _mono(block)
 
 
-def _av_blocks(stream: av.audio.stream.AudioStream, rate: int) -> Iterator[Samples]:
+def _av_blocks(
+    container: av.container.InputContainer, stream: av.audio.stream.AudioStream, rate: int
+) -> Iterator[Samples]:
     import av
 
     resampler = av.AudioResampler(format="fltp", rate=rate)
-    for packet in stream.container.demux(stream):
+    for packet in container.demux(stream):
         for frame in packet.decode():
             for out in resampler.resample(frame):
                 yield _mono(np.asarray(out.to_ndarray(), dtype=np.float32).T)
@@ -98,6 +101,7 @@ def _open(source: Source, name: str) -> Iterator[tuple[SoundInfo, Iterator[Sampl
     try:
         container = av.open(
             io.BytesIO(source) if isinstance(source, bytes) else str(source),
+            mode="r",
             options={"protocol_whitelist": "file"},  # a playlist must not fetch anything
         )
     except (av.error.FFmpegError, ValueError) as error:
@@ -107,7 +111,7 @@ def _open(source: Source, name: str) -> Iterator[tuple[SoundInfo, Iterator[Sampl
             raise AudioError(f"{name}: holds no audio stream")
         stream = container.streams.audio[0]
         info = SoundInfo(stream.sample_rate or 0, stream.channels or 0)
-        yield info, _av_blocks(stream, info.sample_rate)
+        yield info, _av_blocks(container, stream, info.sample_rate)
 
 
 class SoundReader:

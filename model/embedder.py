@@ -76,8 +76,8 @@ class Embedder:
         self.vocabulary = loaded.vocabulary
         self.card: dict[str, Any] = loaded.card
         self._log_mel = LogMel(self.config.features, loaded.model.mel_filters.cpu().numpy())
-        model = loaded.model.eval().to(self.device)
-        self._model = model.to(memory_format=torch.channels_last)
+        self._model = loaded.model.eval().to(self.device)
+        self._model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     @classmethod
     def load(cls, path: Path, device: str = "cpu") -> Embedder:
@@ -112,11 +112,9 @@ class Embedder:
             starts.append(first)
         return np.concatenate(codes), np.concatenate(starts), reader.info
 
-    def patches(self, reader: SoundReader) -> Iterator[tuple[Array, Array]]:
+    def patches(self, reader: SoundReader) -> Iterator[tuple[Array, npt.NDArray[np.int64]]]:
         """A sound → blocks of (log-mel windows [n ≤ 64, T, F], first frames [n])."""
-        for patches, first in windows(
-            self._log_mel.frames(reader.blocks()), self.config.features
-        ):
+        for patches, first in windows(self._log_mel.frames(reader.blocks()), self.config.features):
             for start in range(0, len(patches), WINDOW_BATCH):
                 stop = start + WINDOW_BATCH
                 yield patches[start:stop], first[start:stop]
@@ -183,7 +181,8 @@ class Embedder:
 
     def understand(self, text: str | Iterable[str]) -> Understood:
         """A text or a list of words → the tags the model can use, at most `max_tags`."""
-        tags, ignored = [], []
+        tags: list[str] = []
+        ignored: list[str] = []
         for tag in clean_tags(text, self.words):
             known = len(tag) <= MAX_UNKNOWN_LENGTH and self.words.vector(tag) is not None
             (tags if known and len(tags) < self.config.tags.max_tags else ignored).append(tag)

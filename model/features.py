@@ -2,8 +2,8 @@
 
 Conventions: T = frames, F = mel bands; frame i is centred on sample i · hop; n samples give
 1 + n // hop frames; magnitudes (power 1), Slaney-normalised mel bands, natural log of
-(x + 2^-23 or the configured offset). Nothing here is random: the same samples always give the same numbers, and
-feeding them in blocks of any size gives the same numbers as feeding them at once.
+(x + 2^-23), or of the configured offset. Nothing here is random: the same samples always give
+the same numbers, and feeding them in blocks of any size gives the same as feeding them at once.
 """
 
 from __future__ import annotations
@@ -28,7 +28,11 @@ def mel_filters(config: FeatureConfig) -> Array:
     import librosa.filters
 
     filters = librosa.filters.mel(
-        sr=config.sample_rate, n_fft=config.n_fft, n_mels=config.n_mels, norm="slaney", htk=False
+        sr=config.sample_rate,
+        n_fft=config.n_fft,
+        n_mels=config.n_mels,
+        norm="slaney",
+        htk=False,
     )
     return np.asarray(filters, dtype=np.float32)
 
@@ -70,9 +74,7 @@ class LogMel:
             done, rest = self._transform(rest)
             yield from done
         missing = max(0, round(config.min_seconds * config.sample_rate) - heard)
-        done, _ = self._transform(
-            np.concatenate([rest, np.zeros(missing, dtype=np.float32), edge])
-        )
+        done, _ = self._transform(np.concatenate([rest, np.zeros(missing, dtype=np.float32), edge]))
         yield from done
 
     def _transform(self, samples: Array) -> tuple[list[Array], Array]:
@@ -95,7 +97,9 @@ class LogMel:
         return np.concatenate(list(self.frames([samples])))
 
 
-def windows(frames: Iterable[Array], config: FeatureConfig) -> Iterator[tuple[Array, Array]]:
+def windows(
+    frames: Iterable[Array], config: FeatureConfig
+) -> Iterator[tuple[Array, npt.NDArray[np.int64]]]:
     """Blocks of frames → blocks of non-overlapping windows for the encoder.
 
     Yields (windows [n, T, F], first frame of each [n]). With `tail` "align", frames left

@@ -150,6 +150,4 @@ class WordVectors:
         wanted = dict.fromkeys(self.words[:count])
         wanted.update(dict.fromkeys(word for word in also if word in self._row))
         rows = sorted(self._row[word] for word in wanted)
-        return WordVectors(
-            [self.words[row] for row in rows], self.vectors[rows], self.subwords
-        )
+        return WordVectors([self.words[row] for row in rows], self.vectors[rows], self.subwords)

@@ -63,7 +63,8 @@ class TagTable:
 
     def __init__(self, tag_sets: Sequence[Sequence[str]], words: WordVectors) -> None:
         self.tags: list[str] = []
-        vectors, rows = [], {}
+        vectors: list[npt.NDArray[np.float32]] = []
+        rows: dict[str, int] = {}
         for tag in dict.fromkeys(tag for tags in tag_sets for tag in tags):
             vector = words.vector(tag)
             if vector is not None:
@@ -90,9 +91,7 @@ class TrainingSet:
     ) -> None:
         table = TagTable(tag_sets, words)
         usable = [
-            number
-            for number, rows in enumerate(table.clips)
-            if len(rows) and features.ok[number]
+            number for number, rows in enumerate(table.clips) if len(rows) and features.ok[number]
         ]
         self.config = config
         self.features = features

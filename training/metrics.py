@@ -20,8 +20,7 @@ def validate(scores: Scores, relevant: Relevant) -> None:
     """Raise InputError unless the two fit and every query has something to find."""
     if scores.ndim != 2 or scores.shape != relevant.shape or not scores.size:
         raise InputError(
-            f"scores, relevant: expected one shape [Q, N], got {scores.shape} "
-            f"and {relevant.shape}"
+            f"scores, relevant: expected one shape [Q, N], got {scores.shape} and {relevant.shape}"
         )
     if not np.isfinite(scores).all():
         raise InputError("scores: expected finite numbers")

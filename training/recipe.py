@@ -50,9 +50,7 @@ class Recipe:
 
     def without_augmentation(self) -> Recipe:
         """The same losses on clips shown plainly, as validation needs them."""
-        return replace(
-            self, patch="loudest", tag_dropout=0.0, gain=0.0, mask_frames=0, mask_mels=0
-        )
+        return replace(self, patch="loudest", tag_dropout=0.0, gain=0.0, mask_frames=0, mask_mels=0)
 
 
 _STARTER = Recipe(

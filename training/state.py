@@ -31,9 +31,7 @@ def save_state(
     write_tensors(path, tensors, {"kind": "training", **header})
 
 
-def load_state(
-    path: Path, model: AlignedModel, optimizer: torch.optim.Optimizer
-) -> dict[str, Any]:
+def load_state(path: Path, model: AlignedModel, optimizer: torch.optim.Optimizer) -> dict[str, Any]:
     """Put a saved state into model and optimiser and return its header.
 
     Raises CheckpointError when the file does not hold a run of this model.
@@ -41,7 +39,8 @@ def load_state(
     tensors, header = read_tensors(path)
     if header.get("kind") != "training":
         raise CheckpointError(f"{path}: expected a training state, got {header.get('kind')!r}")
-    weights, state = {}, {}
+    weights: dict[str, Tensor] = {}
+    state: dict[int, dict[str, Tensor]] = {}
     for name, tensor in tensors.items():
         part, rest = name.split(".", 1)
         if part == "model":

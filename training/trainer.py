@@ -98,7 +98,8 @@ class Trainer:
         torch.manual_seed(seed)
         self.model = AlignedModel(config)
         self._fit_scaler()
-        self.model.to(self.device, memory_format=torch.channels_last)
+        self.model.to(self.device)
+        self.model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.optimizer = self._optimizer()
         self.epoch, self.best = 0, -math.inf
         self.history: list[dict[str, float]] = []

@@ -26,13 +26,13 @@ Array = npt.NDArray[np.float32]
 MIN_CLIPS = 5
 
 
-def embed_features(
-    embedder: Embedder, features: FeatureSet, numbers: Sequence[int]
-) -> Array:
+def embed_features(embedder: Embedder, features: FeatureSet, numbers: Sequence[int]) -> Array:
     """Vectors [n, D] of clips whose frames are at hand, windows of many clips in a batch."""
     config = embedder.config.features
     parts = [
-        np.concatenate([part for part, _ in windows([features.clip(number)], config)])
+        np.concatenate(
+            [part for part, _ in windows([features.clip(number).astype(np.float32)], config)]
+        )
         for number in numbers
     ]
     counts = np.array([len(part) for part in parts])
@@ -51,9 +51,7 @@ def embed_features(
 def query_tags(tag_sets: Sequence[Sequence[str]], min_clips: int = MIN_CLIPS) -> list[str]:
     """Tags carried by at least `min_clips` clips but not by all, in alphabetical order."""
     counts = Counter(tag for tags in tag_sets for tag in set(tags))
-    return sorted(
-        tag for tag, count in counts.items() if min_clips <= count < len(tag_sets)
-    )
+    return sorted(tag for tag, count in counts.items() if min_clips <= count < len(tag_sets))
 
 
 def score(

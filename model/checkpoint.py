@@ -15,6 +15,7 @@ import json
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +27,7 @@ from torch import Tensor
 
 from model.aligned import AlignedModel
 from model.config import ModelConfig
-from model.errors import CheckpointError
+from model.errors import CheckpointError, ConfigError
 from model.words import Subwords, WordVectors
 
 FORMAT = 1
@@ -42,6 +43,11 @@ class Checkpoint:
     vocabulary: list[str]
     card: dict[str, Any] = field(default_factory=dict)
     fingerprint: str = ""
+
+
+def starter_model() -> Path:
+    """The folder of the model that ships."""
+    return Path(str(files("model.starter")))
 
 
 def model_file(path: Path) -> Path:
@@ -80,7 +86,12 @@ def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
         raise CheckpointError(f"{path}: truncated or not a model file ({error})") from error
     if header is None:
         raise CheckpointError(f"{path}: a safetensors file, but not one of Earmark's")
-    data: dict[str, Any] = json.loads(header)
+    try:
+        data = json.loads(header)
+    except ValueError as error:
+        raise CheckpointError(f"{path}: altered since it was written ({error})") from error
+    if not isinstance(data, dict):
+        raise CheckpointError(f"{path}: altered since it was written: its header is no object")
     return tensors, data
 
 
@@ -98,7 +109,7 @@ def _word_tensors(words: WordVectors) -> dict[str, Tensor]:
     text = "\n".join(words.words).encode()
     tensors = {
         "words.vectors": torch.from_numpy(words.vectors),
-        "words.text": torch.frombuffer(bytearray(text), dtype=torch.uint8),
+        "words.text": torch.from_numpy(np.frombuffer(text, np.uint8).copy()),
     }
     if words.subwords is not None:
         tensors["words.subwords"] = torch.from_numpy(words.subwords.vectors)
@@ -157,7 +168,13 @@ def load(path: Path) -> Checkpoint:
             f"{file}: expected a model of format {FORMAT}, got {header.get('kind')!r} "
             f"of format {header.get('format')!r}"
         )
-    config = ModelConfig.from_dict(header["config"])
+    missing = {"config", "vocabulary", "card", "fingerprint"} - header.keys()
+    if missing:
+        raise CheckpointError(f"{file}: its header holds no {', '.join(sorted(missing))}")
+    try:
+        config = ModelConfig.from_dict(header["config"])
+    except ConfigError as error:
+        raise CheckpointError(f"{file}: {error}") from error
     found = _fingerprint(config, tensors)
     if found != header["fingerprint"]:
         raise CheckpointError(

@@ -11,7 +11,8 @@ import re
 import unicodedata
 from collections.abc import Container, Iterable
 
-_TOKEN = re.compile(r"[^\W_]+(?:[-'][^\W_]+)*")
+_TOKEN = re.compile(r"[^\W_]+(?:[-'’][^\W_]+)*")
+_APOSTROPHES = str.maketrans("", "", "'’")
 
 STOP_WORDS = frozenset(
     """
@@ -28,9 +29,11 @@ STOP_WORDS = frozenset(
 # Words whose last "s" is no plural, beyond the endings that `_NEVER_PLURAL` covers.
 _SINGULAR_S = frozenset(
     """
-    always atlas bias biceps canvas chaos christmas cosmos diesels does gas headquarters lens
-    mathematics means news pants perhaps physics politics scissors series species texas
-    thermos was yes barracks
+    alias always angeles asbestos atlas atmos barracks bias biceps billiards canvas chaos christmas
+    cosmos dallas diabetes diesels does dreadlocks ethos gas headquarters hercules herpes judas
+    kansas kudos las lens los mars mathematics means mercedes moses nes news overseas pancreas
+    pants perhaps physics politics rhinoceros scissors series shears snes sometimes species
+    texas thermos thomas towards triceps upwards vegas was yes
     """.split()
 )
 _NEVER_PLURAL = ("ss", "us", "is", "ics")
@@ -44,6 +47,12 @@ _IRREGULAR = {
     "torpedoes": "torpedo", "volcanoes": "volcano", "wolves": "wolf", "wives": "wife",
     "women": "woman", "zombies": "zombie", "viruses": "virus", "choruses": "chorus",
     "cookies": "cookie", "gases": "gas", "mosquitoes": "mosquito", "cargoes": "cargo",
+    "aches": "ache", "headaches": "headache", "caches": "cache", "niches": "niche",
+    "avalanches": "avalanche", "quizzes": "quiz", "calories": "calorie", "hoodies": "hoodie",
+    "brownies": "brownie", "birdies": "birdie", "genies": "genie", "indies": "indie",
+    "magpies": "magpie", "pixies": "pixie", "rookies": "rookie", "selfies": "selfie",
+    "smoothies": "smoothie", "walkies": "walkie", "talkies": "talkie", "prairies": "prairie",
+    "buffaloes": "buffalo", "dominoes": "domino", "volcanos": "volcano", "dwarves": "dwarf",
 }  # fmt: skip
 
 
@@ -51,10 +60,12 @@ def singular(word: str, known: Container[str] | None = None) -> str:
     """The singular of a plural noun; any other word as it is.
 
     With `known` words, a change by rule is made only when its result is one of them, so that
-    a name or a word of another language is left alone.
+    a name or a word of another language is left alone. A singular stays as it is.
     """
     if word in _IRREGULAR:
         return _IRREGULAR[word]
+    if word[:-1] in _IRREGULAR and word.endswith("s"):  # "childrens", from "children's"
+        return _IRREGULAR[word[:-1]]
     if len(word) < 4 or not word.endswith("s") or word in _SINGULAR_S:
         return word
     if word.endswith(_NEVER_PLURAL):
@@ -76,9 +87,9 @@ def _singular_forms(word: str) -> list[str]:
 
 def tokens(text: str) -> list[str]:
     """Words of a text in lower case, hyphens kept inside, without accents or signs."""
-    plain = unicodedata.normalize("NFKD", text.lower())
+    plain = unicodedata.normalize("NFKD", unicodedata.normalize("NFKC", text).lower())
     plain = "".join(char for char in plain if not unicodedata.combining(char))
-    return [token.replace("'", "") for token in _TOKEN.findall(plain)]
+    return [token.translate(_APOSTROPHES) for token in _TOKEN.findall(plain)]
 
 
 def clean_tag(word: str, known: Container[str] | None = None) -> str:

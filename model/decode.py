@@ -31,6 +31,7 @@ Samples = npt.NDArray[np.float32]
 Source = Path | bytes
 
 BLOCK_SECONDS = 20.0
+BLOCK_VALUES = 8_000_000  # most samples of all channels in a block: bounds memory
 MIN_SECONDS = 0.005
 MAX_CHANNELS = 64
 MIN_RATE, MAX_RATE = 1_000, 768_000
@@ -61,7 +62,7 @@ def _mono(block: npt.NDArray[np.float32]) -> Samples:
 
 
 def _soundfile_blocks(file: soundfile.SoundFile) -> Iterator[Samples]:
-    size = int(BLOCK_SECONDS * file.samplerate)
+    size = min(int(BLOCK_SECONDS * file.samplerate), BLOCK_VALUES // file.channels)
     while True:
         block = file.read(size, dtype="float32", always_2d=True)
         if not len(block):
@@ -90,6 +91,8 @@ def _open(source: Source, name: str) -> Iterator[tuple[SoundInfo, Iterator[Sampl
         file = soundfile.SoundFile(io.BytesIO(source) if isinstance(source, bytes) else source)
     except soundfile.LibsndfileError as error:
         reason = str(error.error_string).rstrip(".")
+    except TypeError:  # what soundfile says of a file named .raw
+        reason = "samples without a header"
     else:
         with file:
             yield SoundInfo(file.samplerate, file.channels), _soundfile_blocks(file)
@@ -110,8 +113,13 @@ def _open(source: Source, name: str) -> Iterator[tuple[SoundInfo, Iterator[Sampl
         if not container.streams.audio:
             raise AudioError(f"{name}: holds no audio stream")
         stream = container.streams.audio[0]
+        if stream.codec_context is None:
+            raise AudioError(f"{name}: its audio is coded in a way this cannot decode")
         info = SoundInfo(stream.sample_rate or 0, stream.channels or 0)
-        yield info, _av_blocks(container, stream, info.sample_rate)
+        try:
+            yield info, _av_blocks(container, stream, info.sample_rate)
+        except av.error.FFmpegError as error:
+            raise AudioError(f"{name}: broken while reading ({error})") from error
 
 
 class SoundReader:
@@ -149,7 +157,6 @@ class SoundReader:
                 self._check_format(info)
                 yield from self._resampled(self._checked(native))
         except (soundfile.LibsndfileError, OSError) as error:
-            # PyAV's FFmpegError is an OSError too.
             raise AudioError(f"{self.name}: broken while reading ({error})") from error
         if info.duration < MIN_SECONDS:
             raise AudioError(

@@ -19,7 +19,7 @@ import torch
 from torch import Tensor
 
 from model import checkpoint
-from model.cleanup import clean_tags
+from model.cleanup import clean_tags, tokens
 from model.decode import SoundInfo, SoundReader, Source
 from model.errors import ConfigError, WordsError
 from model.features import LogMel, windows
@@ -141,6 +141,8 @@ class Embedder:
 
     def embed_many(self, sources: Sequence[Source]) -> list[AudioEmbedding]:
         """Several sounds, their windows sharing batches. Raises AudioError for the first bad."""
+        if not sources:
+            return []
         readers = [
             SoundReader(source, self.config.features.sample_rate, f"file {number}")
             for number, source in enumerate(sources, start=1)
@@ -182,7 +184,8 @@ class Embedder:
     def understand(self, text: str | Iterable[str]) -> Understood:
         """A text or a list of words → the tags the model can use, at most `max_tags`."""
         tags: list[str] = []
-        ignored: list[str] = []
+        pieces = text.split() if isinstance(text, str) else text
+        ignored = [piece[:MAX_UNKNOWN_LENGTH] for piece in pieces if not tokens(piece)]
         for tag in clean_tags(text, self.words):
             known = len(tag) <= MAX_UNKNOWN_LENGTH and self.words.vector(tag) is not None
             (tags if known and len(tags) < self.config.tags.max_tags else ignored).append(tag)
@@ -197,6 +200,8 @@ class Embedder:
         for tags, found in zip(tag_sets, vectors, strict=True):
             if not len(found):
                 raise WordsError(f"tags: none of these words is understood: {' '.join(tags)!r}")
+        if not vectors:
+            return np.zeros((0, self.dim), dtype=np.float32)
         words, mask = pad_words(vectors, self.config.tags.max_tags)
         with torch.inference_mode():
             phi = self._model.tags(words.to(self.device), mask.to(self.device))

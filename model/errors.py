@@ -22,6 +22,10 @@ class AudioError(InputError):
     """Bytes or a file could not be read as sound, or hold no usable sound."""
 
 
+class ManifestError(InputError):
+    """A manifest of sounds cannot be read or lacks something."""
+
+
 class WordsError(InputError):
     """Word vectors or a vocabulary could not be read or do not fit."""
 

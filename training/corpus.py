@@ -10,8 +10,9 @@ from typing import Any
 
 from model.config import ModelConfig
 from model.errors import ConfigError
+from model.manifest import ManifestRow, read_manifest
 from model.words import WordVectors
-from training.corpora.manifest import CorpusClip, read_manifest, split_clips
+from training.corpora.manifest import split_clips
 from training.dataset import TrainingSet, build_vocabulary, clean_tag_sets
 from training.errors import CorpusError
 from training.prepare import FeatureSet, prepare
@@ -79,7 +80,7 @@ def _with_word_dim(config: ModelConfig, vectors: WordVectors, recipe: Recipe) ->
     return config
 
 
-def _features(clips: Sequence[CorpusClip], config: ModelConfig, cache: Path) -> FeatureSet:
+def _features(clips: Sequence[ManifestRow], config: ModelConfig, cache: Path) -> FeatureSet:
     features = prepare([clip.path for clip in clips], config.features, cache)
     for reason in features.failed.values():
         log.warning("left out: %s", reason)
@@ -89,8 +90,8 @@ def _features(clips: Sequence[CorpusClip], config: ModelConfig, cache: Path) -> 
 def _card(
     config: ModelConfig,
     recipe: Recipe,
-    train: Sequence[CorpusClip],
-    validation: Sequence[CorpusClip],
+    train: Sequence[ManifestRow],
+    validation: Sequence[ManifestRow],
     seed: int,
 ) -> dict[str, Any]:
     return {

@@ -18,8 +18,8 @@ from torch import Tensor
 from model.cleanup import clean_tags
 from model.config import ModelConfig
 from model.features import loudest_patch
+from model.manifest import ManifestRow
 from model.words import WordVectors
-from training.corpora.manifest import CorpusClip
 from training.prepare import FeatureSet
 from training.recipe import Recipe
 
@@ -27,7 +27,7 @@ COMMON_SHARE = 0.7  # a tag in more clips than this tells nothing (METHOD §3)
 
 
 def clean_tag_sets(
-    clips: Sequence[CorpusClip], words: WordVectors | None = None
+    clips: Sequence[ManifestRow], words: WordVectors | None = None
 ) -> list[list[str]]:
     """Each clip's clean tags; with general `words`, plurals go only to a known singular."""
     return [clean_tags(clip.tags, words) for clip in clips]
@@ -83,7 +83,7 @@ class TrainingSet:
 
     def __init__(
         self,
-        clips: Sequence[CorpusClip],
+        clips: Sequence[ManifestRow],
         tag_sets: Sequence[Sequence[str]],
         features: FeatureSet,
         words: WordVectors,

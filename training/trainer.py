@@ -95,6 +95,11 @@ class Trainer:
     ) -> None:
         self.config, self.recipe, self.corpus, self.out = config, recipe, corpus, out
         self.device, self.seed = select_device(device), seed
+        for name, part in (("train", corpus.train), ("validation", corpus.validation)):
+            if not len(part):
+                raise TrainingError(
+                    f"corpus: {name}: expected clips with sound and a known tag, got none"
+                )
         torch.manual_seed(seed)
         self.model = AlignedModel(config)
         self._fit_scaler()
@@ -107,8 +112,10 @@ class Trainer:
     def _fit_scaler(self) -> None:
         """Band minima and maxima of the training clips, and the mel filters (METHOD §1)."""
         frames = self.corpus.train.frames()
-        self.model.band_min.copy_(torch.from_numpy(frames.min(axis=0).astype(np.float32)))
-        self.model.band_max.copy_(torch.from_numpy(frames.max(axis=0).astype(np.float32)))
+        low, high = (edge(axis=0).astype(np.float32) for edge in (frames.min, frames.max))
+        high = np.maximum(high, low + 1)  # a band that never varies (8 kHz sounds) has no range
+        self.model.band_min.copy_(torch.from_numpy(low))
+        self.model.band_max.copy_(torch.from_numpy(high))
         self.model.mel_filters.copy_(torch.from_numpy(mel_filters(self.config.features)))
 
     def _optimizer(self) -> torch.optim.Optimizer:
@@ -158,8 +165,6 @@ class Trainer:
         """
         recipe = self.recipe
         steps = self.corpus.train.steps(recipe.batch_size)
-        if not steps:
-            raise TrainingError("corpus: expected clips with sound and a known tag, got none")
         if self.epoch == 0:
             (self.out / "log.jsonl").unlink(missing_ok=True)
         left = (recipe.epochs - self.epoch) * steps * min(recipe.batch_size, len(self.corpus.train))

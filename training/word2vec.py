@@ -67,7 +67,7 @@ def load_words(path: Path) -> WordVectors:
             return _usable(*_read_wink(path))
         if path.suffix in (".txt", ".vec", ".bin"):
             return _usable(*_read_word2vec(path))
-    except (ValueError, KeyError, OSError) as error:
+    except (ValueError, KeyError, TypeError, OSError, EOFError) as error:
         raise WordsError(f"words: {path} cannot be read ({error})") from error
     raise WordsError(
         f"words: expected .txt, .vec or .bin (word2vec), .json (wink) or a model, got {path}"

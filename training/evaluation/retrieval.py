@@ -8,18 +8,23 @@ set as the query, relevant are the clips with the same set.
 
 from __future__ import annotations
 
+import tempfile
 from collections import Counter
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from model.cleanup import clean_tags
 from model.embedder import WINDOW_BATCH, Embedder
 from model.features import windows
+from model.manifest import ManifestRow
 from training import metrics
+from training.corpora.manifest import split_clips
 from training.errors import CorpusError
-from training.prepare import FeatureSet
+from training.prepare import FeatureSet, prepare
 
 Array = npt.NDArray[np.float32]
 
@@ -85,13 +90,39 @@ def score(
     return results
 
 
-def protocol(tag_sets: Sequence[Sequence[str]], groups: Sequence[str]) -> dict[str, Any]:
-    """Every choice behind the figures, for the record."""
-    return {
-        "clips": len(tag_sets),
-        "groups": sorted(set(groups)),
+def evaluate(
+    embedder: Embedder, rows: Sequence[ManifestRow], cache: Path | None = None
+) -> dict[str, Any]:
+    """The task's result on the validation side of a corpus: protocol and metrics.
+
+    `cache`: where features are kept; else they live in a temporary folder.
+    Raises CorpusError.
+    """
+    _, held_out = split_clips(rows)
+    with tempfile.TemporaryDirectory() as temporary:
+        paths = [row.path for row in held_out]
+        features = prepare(paths, embedder.config.features, cache or Path(temporary))
+    tag_sets = [clean_tags(row.tags, embedder.words) for row in held_out]
+    usable = [
+        number
+        for number, tags in enumerate(tag_sets)
+        if features.ok[number] and embedder.understand(tags).tags
+    ]
+    audio = embed_features(embedder, features, usable)
+    tag_sets = [tag_sets[number] for number in usable]
+    scores = score(embedder, audio, tag_sets)
+    protocol = {
+        "clips": len(usable),
+        "failed": features.failed,
+        "groups": sorted({held_out[number].group for number in usable}),
         "queries": len(query_tags(tag_sets)),
         "min_clips_per_query": MIN_CLIPS,
         "similarity": "cosine",
         "ties": "by position",
     }
+    figures = {
+        f"{direction} {name}": {"mean": value, "std": 0.0, "runs": [value]}
+        for direction, values in scores.items()
+        for name, value in values.items()
+    }
+    return {"protocol": protocol, "metrics": figures}

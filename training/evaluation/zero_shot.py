@@ -14,18 +14,21 @@ import numpy as np
 
 from model.embedder import Embedder
 from model.errors import AudioError
+from model.manifest import ManifestRow
 from model.progress import progress
-from training.corpora.manifest import CorpusClip
 from training.errors import CorpusError
 
 
-def evaluate(embedder: Embedder, clips: Sequence[CorpusClip], data: Path) -> dict[str, Any]:
+def evaluate(embedder: Embedder, clips: Sequence[ManifestRow], data: Path) -> dict[str, Any]:
     """The task's result: protocol and metrics. Raises CorpusError without labels."""
     labels = sorted({clip.label for clip in clips})
     if "" in labels or len(labels) < 2:
         raise CorpusError(f"{data}: expected a class for every clip, at least two classes")
     prompts = {label: label.replace("_", " ") for label in labels}
     understood = {label: embedder.understand(prompt) for label, prompt in prompts.items()}
+    unknown = [label for label in labels if not understood[label].tags]
+    if unknown:
+        raise CorpusError(f"{data}: class names not understood: {', '.join(unknown)}")
     targets = embedder.embed_tags([understood[label].tags for label in labels])
     vectors, truth, failed = [], [], {}
     with progress("embedding", len(clips)) as shown:

@@ -1,0 +1,250 @@
+"""The library's one truth: a SQLite database of clips, tags, vectors and what was removed.
+
+Conventions: vectors are float32 BLOBs of the model's dimension, times are seconds from the
+start of a sound, dates are ISO 8601 in UTC. Every write is one transaction of one generation:
+committed whole, on disk (write-ahead log, synchronous), or not at all. Readers never wait.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import sqlite3
+import threading
+import uuid
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from index import schema
+from index.errors import LibraryError, StorageError, UnknownClipError
+from index.records import Array, Changes, Clip
+from index.writer import Writer
+
+FILE_NAME = "catalogue.sqlite"
+BUSY_SECONDS = 30.0
+_NAMES = tuple(field.name for field in dataclasses.fields(Clip))
+_COLUMNS = ", ".join(_NAMES)
+
+
+@contextmanager
+def _storage_errors(file: Path) -> Iterator[None]:
+    """SQLite's own errors as StorageError, in words."""
+    try:
+        yield
+    except sqlite3.OperationalError as error:
+        advice = {
+            "database or disk is full": "the disk is full; what was added before is kept",
+            "attempt to write a readonly database": "it may only be read",
+            "database is locked": f"another process has been writing for {BUSY_SECONDS:g} s",
+        }.get(str(error), str(error))
+        raise StorageError(f"library {file.parent}: {advice}") from error
+    except sqlite3.DatabaseError as error:
+        raise StorageError(f"library {file.parent}: the catalogue is damaged ({error})") from error
+
+
+class Catalogue:
+    """An open catalogue. Any thread may use it; each gets its own connection."""
+
+    def __init__(self, file: Path) -> None:
+        self.file = file
+        self._local = threading.local()
+        self._connections: list[sqlite3.Connection] = []
+        self._writing = threading.Lock()
+
+    @classmethod
+    def create(cls, folder: Path, fingerprint: str, dim: int) -> Catalogue:
+        """A new, empty catalogue in `folder`. Raises StorageError."""
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise StorageError(f"library {folder}: {error.strerror}") from error
+        catalogue = cls(folder / FILE_NAME)
+        meta = {"library": uuid.uuid4().hex, "fingerprint": fingerprint, "dim": str(dim)}
+        with _storage_errors(catalogue.file), catalogue._transaction() as db:
+            if not db.execute("PRAGMA user_version").fetchone()[0]:
+                db.execute(f"PRAGMA application_id = {schema.APPLICATION_ID}")
+                _migrate(db, 0)
+                rows = {**meta, "generation": "0"}.items()
+                db.executemany("INSERT INTO meta VALUES (?, ?)", rows)
+        return cls.open(folder)
+
+    @classmethod
+    def open(cls, folder: Path) -> Catalogue:
+        """The catalogue in `folder`. Raises LibraryError where there is none of this version."""
+        file = folder / FILE_NAME
+        if not file.is_file():
+            raise LibraryError(f"library: expected a folder made by `earmark add`, got {folder}")
+        catalogue = cls(file)
+        with _storage_errors(file):
+            db = catalogue._db()
+            application = db.execute("PRAGMA application_id").fetchone()[0]
+            version = db.execute("PRAGMA user_version").fetchone()[0]
+            if application != schema.APPLICATION_ID or version > schema.VERSION:
+                raise LibraryError(
+                    f"library {folder}: expected a catalogue of version {schema.VERSION} or "
+                    f"older, got version {version} of application {application:#x}"
+                )
+            if version < schema.VERSION:
+                with catalogue._transaction() as writing:
+                    _migrate(writing, version)
+        return catalogue
+
+    def close(self) -> None:
+        """Close every thread's connection."""
+        for connection in self._connections:
+            connection.close()
+        self._connections.clear()
+        self._local = threading.local()
+
+    def _db(self) -> sqlite3.Connection:
+        """This thread's connection."""
+        db: sqlite3.Connection | None = getattr(self._local, "db", None)
+        if db is None:
+            db = sqlite3.connect(
+                self.file, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False
+            )
+            db.execute("PRAGMA journal_mode = WAL")
+            db.execute("PRAGMA synchronous = FULL")
+            db.execute("PRAGMA foreign_keys = ON")
+            self._local.db = db
+            self._connections.append(db)
+        return db
+
+    @contextmanager
+    def _transaction(self) -> Iterator[sqlite3.Connection]:
+        with self._writing:
+            db = self._db()
+            db.execute("BEGIN IMMEDIATE")
+            try:
+                yield db
+                db.execute("COMMIT")
+            finally:
+                # A full disk can end the transaction by itself.
+                if db.in_transaction:
+                    db.execute("ROLLBACK")
+
+    @contextmanager
+    def write(self) -> Iterator[Writer]:
+        """One transaction of one new generation. Raises StorageError."""
+        with _storage_errors(self.file), self._transaction() as db:
+            generation = int(_meta(db, "generation")) + 1
+            yield Writer(db, generation)
+            db.execute("UPDATE meta SET value = ? WHERE key = 'generation'", (str(generation),))
+
+    # Reading
+
+    def meta(self, key: str) -> str:
+        """A value about the whole library: library, fingerprint, dim, generation."""
+        return _meta(self._db(), key)
+
+    def count(self) -> int:
+        """Clips in the library."""
+        return int(self._db().execute("SELECT count(*) FROM clips").fetchone()[0])
+
+    def totals(self) -> dict[str, float]:
+        """Seconds of sound and clips with window vectors."""
+        db = self._db()
+        seconds = db.execute("SELECT coalesce(sum(duration), 0.0) FROM clips").fetchone()[0]
+        long = db.execute("SELECT count(*) FROM windows").fetchone()[0]
+        return {"seconds": float(seconds), "clips_with_windows": int(long)}
+
+    def clip(self, clip_id: str) -> Clip:
+        """The clip of that id. Raises UnknownClipError."""
+        found = self._clips("id = ?", (clip_id,))
+        if not found:
+            raise UnknownClipError(f"id: no clip {clip_id!r} in this library")
+        return found[0]
+
+    def clips_by_row(self, rows: Sequence[int]) -> dict[int, Clip]:
+        """Clips by their numbers; those gone meanwhile are absent."""
+        marks = ",".join("?" * len(rows))
+        return {clip.row: clip for clip in self._clips(f"row IN ({marks})", list(rows))}
+
+    def clips(self) -> list[Clip]:
+        """All clips, in the order they were added."""
+        return self._clips("true ORDER BY row", ())
+
+    def _clips(self, where: str, values: Sequence[object]) -> list[Clip]:
+        statement = f"SELECT {_COLUMNS} FROM clips WHERE {where}"  # noqa: S608 (own text)
+        return [
+            Clip(**{**dict(zip(_NAMES, row, strict=True)), "tags": tuple(row[4].split())})
+            for row in self._db().execute(statement, values)
+        ]
+
+    def known_files(self) -> dict[str, tuple[int, int]]:
+        """Size and modification time (ns) of each file in the library, by path."""
+        rows = self._db().execute("SELECT path, size, mtime_ns FROM clips")
+        return {path: (size, mtime) for path, size, mtime in rows}
+
+    def failures(self) -> dict[str, str]:
+        """Why files could not be added, by path; a file added since is not among them."""
+        return dict(self._db().execute("SELECT path, reason FROM failures ORDER BY path"))
+
+    def vector(self, row: int) -> Array:
+        """A clip's vector [D]."""
+        found = self._db().execute("SELECT vector FROM clips WHERE row = ?", (row,)).fetchone()
+        if found is None:
+            raise UnknownClipError(f"row: no clip {row} in this library")
+        return np.frombuffer(found[0], dtype=np.float32)
+
+    def windows(self, row: int) -> tuple[npt.NDArray[np.float64], Array] | None:
+        """A long clip's window starts [W] and vectors [W, D]; None for a short one."""
+        found = (
+            self._db()
+            .execute("SELECT starts, vectors FROM windows WHERE row = ?", (row,))
+            .fetchone()
+        )
+        if found is None:
+            return None
+        starts = np.frombuffer(found[0], dtype=np.float64)
+        return starts, np.frombuffer(found[1], dtype=np.float32).reshape(len(starts), -1)
+
+    def match_words(self, words: Iterable[str], limit: int) -> list[int]:
+        """Rows whose title or tags hold any of the words, best BM25 first."""
+        query = " OR ".join('"' + word.replace('"', '""') + '"' for word in words)
+        if not query:
+            return []
+        found = self._db().execute(
+            "SELECT rowid FROM clip_words WHERE clip_words MATCH ? "
+            "ORDER BY bm25(clip_words), rowid LIMIT ?",
+            (query, limit),
+        )
+        return [row for (row,) in found]
+
+    def changes(self, since: int) -> Changes:
+        """Everything written after generation `since`, read at one instant."""
+        db = self._db()
+        db.execute("BEGIN")
+        try:
+            generation = int(_meta(db, "generation"))
+            clips = db.execute(
+                "SELECT row, vector FROM clips WHERE generation > ? ORDER BY row", (since,)
+            ).fetchall()
+            removed = db.execute(
+                "SELECT row FROM removed WHERE generation > ?", (since,)
+            ).fetchall()
+            dim = int(_meta(db, "dim"))
+        finally:
+            db.execute("COMMIT")
+        vectors = b"".join(blob for _, blob in clips)
+        return Changes(
+            rows=np.array([row for row, _ in clips], dtype=np.int64),
+            vectors=np.frombuffer(vectors, dtype=np.float32).reshape(-1, dim),
+            removed=np.array([row for (row,) in removed], dtype=np.int64),
+            generation=generation,
+        )
+
+
+def _meta(db: sqlite3.Connection, key: str) -> str:
+    return str(db.execute("SELECT value FROM meta WHERE key = ?", (key,)).fetchone()[0])
+
+
+def _migrate(db: sqlite3.Connection, version: int) -> None:
+    """Bring the tables from `version` to the newest, inside the caller's transaction."""
+    for steps in schema.MIGRATIONS[version:]:
+        for statement in steps:
+            db.execute(statement)
+    db.execute(f"PRAGMA user_version = {schema.VERSION}")

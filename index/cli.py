@@ -1,0 +1,88 @@
+"""`earmark add`, `remove`, `info`: keeping a library."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from index.library import Library
+
+DEFAULT_FOLDER = Path("library")
+
+
+def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add the commands to the parser."""
+    add = commands.add_parser("add", help="add files, folders or manifests to a library")
+    add.add_argument("paths", type=Path, nargs="*", metavar="PATH")
+    add.add_argument("--manifest", type=Path, action="append", default=[], metavar="CSV")
+    add.add_argument("--json", action="store_true", help="print one JSON object")
+    add.set_defaults(run=_add)
+    remove = commands.add_parser("remove", help="remove clips by id (their files stay)")
+    remove.add_argument("ids", nargs="+", metavar="ID")
+    remove.set_defaults(run=_remove)
+    info = commands.add_parser("info", help="what a library holds")
+    info.add_argument("--json", action="store_true", help="print one JSON object")
+    info.set_defaults(run=_info)
+    for command in (add, remove, info):
+        command.add_argument(
+            "--library", type=Path, default=DEFAULT_FOLDER, metavar="DIR", help="default: library"
+        )
+        command.add_argument("--model", type=Path, metavar="PATH", help="default: starter model")
+
+
+def _open(options: argparse.Namespace, *, create: bool = False) -> Library:
+    from index.library import Library
+    from model.checkpoint import starter_model
+    from model.embedder import Embedder
+
+    model = options.model or starter_model()
+    return Library.open(options.library, Embedder.load(model), create=create)
+
+
+def _add(options: argparse.Namespace) -> int:
+    from index import ingest
+    from model.errors import InputError
+
+    paths = [*options.paths, *options.manifest]
+    if not paths:
+        raise InputError("path: expected a file, folder or manifest to add, got none")
+    with _open(options, create=True) as library:
+        report = ingest.add(library, paths)
+        count = library.catalogue.count()
+    if options.json:
+        summary = {"added": report.added, "unchanged": report.unchanged, "failed": report.failed}
+        print(json.dumps({**summary, "clips": count}))
+    else:
+        print(
+            f"added {len(report.added)}, unchanged {report.unchanged}, "
+            f"failed {len(report.failed)}; {count} clips in {options.library}"
+        )
+        for path, reason in report.failed.items():
+            print(f"failed: {path}: {reason}", file=sys.stderr)
+    return 1 if report.failed else 0
+
+
+def _remove(options: argparse.Namespace) -> int:
+    with _open(options) as library:
+        library.remove(options.ids)
+        print(f"removed {len(options.ids)}; {library.catalogue.count()} clips left")
+    return 0
+
+
+def _info(options: argparse.Namespace) -> int:
+    with _open(options) as library:
+        info = library.info()
+    if options.json:
+        print(json.dumps(info))
+        return 0
+    failures = info.pop("failures")
+    for name, value in info.items():
+        print(f"{name:20} {value:.1f}" if isinstance(value, float) else f"{name:20} {value}")
+    print(f"{'failed files':20} {len(failures)}")
+    for path, reason in failures.items():
+        print(f"  {path}: {reason}")
+    return 0

@@ -1,0 +1,17 @@
+"""Errors of the library, under the project's root."""
+
+from __future__ import annotations
+
+from model.errors import EarmarkError, InputError
+
+
+class LibraryError(InputError):
+    """The library cannot be opened or used as asked (missing, another model's, a newer one)."""
+
+
+class UnknownClipError(LibraryError):
+    """No clip has that id."""
+
+
+class StorageError(EarmarkError):
+    """The disk refused (full, read-only, broken). What was acknowledged before is kept."""

@@ -1,0 +1,126 @@
+"""The vector store on one machine: FAISS, searched without locks.
+
+Readers work on an immutable index; a writer builds the next and swaps it in. A snapshot is
+the 8 bytes `EARMARK\\1`, a header's length (4 bytes, little endian), the header (JSON: library,
+generation, dim, SHA-256 of the rest), then FAISS's own serialisation.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import os
+import threading
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import faiss
+import numpy as np
+
+from index.records import Array, Changes, Rows
+
+log = logging.getLogger(__name__)
+
+MAGIC = b"EARMARK\x01"
+
+
+@dataclass(frozen=True)
+class _Generation:
+    """One immutable state: an index and the catalogue's generation it shows."""
+
+    index: Any
+    number: int
+
+
+class FaissStore:
+    """Exact inner-product search (IndexFlatIP) by clip number. Implements VectorStore."""
+
+    def __init__(self, library: str, dim: int) -> None:
+        self._library, self._dim = library, dim
+        self._state = _Generation(faiss.IndexIDMap2(faiss.IndexFlatIP(dim)), 0)
+        self._writing = threading.Lock()
+
+    @property
+    def generation(self) -> int:
+        """The catalogue's generation that this store has caught up with."""
+        return self._state.number
+
+    def __len__(self) -> int:
+        return int(self._state.index.ntotal)
+
+    def kind(self) -> str:
+        """The kind of index, for people."""
+        return "flat, exact"
+
+    def apply(self, changes: Changes) -> None:
+        """Take in what the catalogue wrote after `generation`; searches see all or nothing."""
+        with self._writing:
+            old = self._state
+            if changes.generation <= old.number:
+                return
+            index = faiss.clone_index(old.index)
+            gone = np.concatenate([changes.rows, changes.removed])
+            if len(gone) and index.ntotal:
+                index.remove_ids(faiss.IDSelectorBatch(gone))
+            if len(changes.rows):
+                index.add_with_ids(np.ascontiguousarray(changes.vectors), changes.rows)
+            self._state = _Generation(index, changes.generation)
+
+    def search(self, vector: Array, k: int) -> tuple[Rows, Array]:
+        """The k rows nearest to a vector [D] and their scores, best first; fewer if few."""
+        index = self._state.index
+        count = min(k, int(index.ntotal))
+        if count == 0:
+            return np.zeros(0, dtype=np.int64), np.zeros(0, dtype=np.float32)
+        scores, rows = index.search(np.ascontiguousarray(vector[None], dtype=np.float32), count)
+        return rows[0], scores[0]
+
+    def save(self, file: Path) -> None:
+        """Write a snapshot: temporary name, fsync, rename."""
+        state = self._state
+        payload = faiss.serialize_index(state.index).tobytes()
+        header = {
+            "library": self._library,
+            "generation": state.number,
+            "dim": self._dim,
+            "sha256": hashlib.sha256(payload).hexdigest(),
+        }
+        head = json.dumps(header).encode()
+        temporary = file.with_name(f".{file.name}.{os.getpid()}.tmp")
+        try:
+            with temporary.open("wb") as out:
+                out.write(MAGIC + len(head).to_bytes(4, "little") + head)
+                out.write(payload)
+                out.flush()
+                os.fsync(out.fileno())
+            temporary.replace(file)
+        finally:
+            temporary.unlink(missing_ok=True)
+
+    def load(self, file: Path) -> bool:
+        """Take over a snapshot of this very library; False where there is none to trust."""
+        if not file.exists():
+            return False
+        try:
+            data = file.read_bytes()
+            start = len(MAGIC) + 4
+            size = int.from_bytes(data[len(MAGIC) : start], "little")
+            header = json.loads(data[start : start + size])
+            payload = data[start + size :]
+            trusted = (
+                data.startswith(MAGIC)
+                and header["library"] == self._library
+                and header["dim"] == self._dim
+                and header["sha256"] == hashlib.sha256(payload).hexdigest()
+            )
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            log.warning("snapshot %s cannot be read (%s): building anew", file, error)
+            return False
+        if not trusted:
+            log.warning("snapshot %s is cut short or another library's: building anew", file)
+            return False
+        index = faiss.deserialize_index(np.frombuffer(payload, dtype=np.uint8))
+        self._state = _Generation(index, int(header["generation"]))
+        return True

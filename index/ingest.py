@@ -1,0 +1,160 @@
+"""Bulk adding: files, folders, manifests or another library → clips of this one.
+
+Sounds are decoded and embedded by a few threads (the work is in libraries that leave Python's
+lock) and written in small transactions, so that an interruption loses at most the last one.
+Files that the library already holds unchanged are skipped: the same command, run again,
+resumes. What cannot be read is remembered with its reason and the rest goes on.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections import deque
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import torch
+
+from index.catalogue import FILE_NAME as CATALOGUE_FILE
+from index.catalogue import Catalogue
+from index.library import Library, Origin, Sound
+from model import manifest
+from model.errors import AudioError, InputError
+from model.progress import Progress, progress
+
+BATCH_CLIPS = 32
+BATCH_SECONDS = 2.0  # a slow batch is written before it is full
+SUFFIXES = frozenset(
+    ".wav .flac .ogg .oga .opus .mp3 .aif .aiff .aifc .au .caf .w64 .rf64 .m4a .aac .webm .mp4 .wma"
+    .split()
+)  # fmt: skip
+
+
+@dataclass
+class Report:
+    """What became of every sound that was asked for."""
+
+    added: list[str] = field(default_factory=list)
+    unchanged: int = 0
+    failed: dict[str, str] = field(default_factory=dict)
+
+
+def expand(path: Path) -> Iterator[Origin]:
+    """The sounds that a path stands for: a file, a manifest, a library or a folder of sounds.
+
+    Raises InputError when it is not there or may not be read, ManifestError, LibraryError.
+    """
+    if path.is_dir():
+        if (path / CATALOGUE_FILE).is_file():
+            yield from _of_library(path)
+        else:
+            yield from _of_folder(path)
+    elif path.suffix.lower() == ".csv":
+        yield from of_manifest(path)
+    elif path.exists():
+        yield Origin(path.resolve())
+    else:
+        raise InputError(f"path: no such file or folder: {path}")
+
+
+def of_manifest(path: Path) -> Iterator[Origin]:
+    """The sounds of a manifest, with what it says of them. Raises ManifestError."""
+    for row in manifest.read_manifest(path):
+        yield Origin(row.path.resolve(), row.title, row.tags, row.author, row.source, row.licence)
+
+
+def _of_library(folder: Path) -> Iterator[Origin]:
+    catalogue = Catalogue.open(folder)
+    try:
+        for clip in catalogue.clips():
+            yield Origin(
+                Path(clip.path), clip.title, clip.tags, clip.author, clip.source, clip.licence
+            )
+    finally:
+        catalogue.close()
+
+
+def _of_folder(folder: Path) -> Iterator[Origin]:
+    def refuse(error: OSError) -> None:
+        raise InputError(f"path: {error.filename} cannot be read ({error.strerror})") from error
+
+    for parent, folders, names in os.walk(folder.resolve(), onerror=refuse):
+        folders.sort()
+        for name in sorted(names):
+            if Path(name).suffix.lower() in SUFFIXES and not name.startswith("."):
+                yield Origin(Path(parent) / name)
+
+
+def add(library: Library, paths: Sequence[Path], workers: int | None = None) -> Report:
+    """Add all sounds that the paths stand for. Raises InputError before any work is done.
+
+    KeyboardInterrupt passes through once what was embedded has been written.
+    """
+    report, known = Report(), library.catalogue.known_files()
+    origins = {str(origin.path): origin for path in paths for origin in expand(path)}
+    todo = [origin for origin in origins.values() if not _unchanged(origin.path, known)]
+    report.unchanged = len(origins) - len(todo)
+    torch.set_num_threads(1)  # the threads below share the cores
+    count = workers or os.cpu_count() or 1
+    with progress("adding", len(todo), "files") as shown, ThreadPoolExecutor(count) as pool:
+        batch = _Batch(library, report)
+        waiting: deque[tuple[Origin, Future[Sound]]] = deque()
+        try:
+            for origin in todo:
+                waiting.append((origin, pool.submit(Sound.read, library.embedder, origin)))
+                if len(waiting) >= 4 * count:
+                    _take(waiting, batch, shown)
+            while waiting:
+                _take(waiting, batch, shown)
+        finally:
+            pool.shutdown(wait=False, cancel_futures=True)
+            batch.write()
+    return report
+
+
+def _unchanged(path: Path, known: dict[str, tuple[int, int]]) -> bool:
+    try:
+        state = path.stat()
+    except OSError:
+        return False  # decoding says what is wrong with it
+    return known.get(str(path)) == (state.st_size, state.st_mtime_ns)
+
+
+class _Batch:
+    """Embedded sounds that wait to be written in one transaction."""
+
+    def __init__(self, library: Library, report: Report) -> None:
+        self._library, self._report = library, report
+        self._sounds: list[Sound] = []
+        self._failed: dict[str, str] = {}
+        self._since = time.monotonic()
+
+    def take(self, origin: Origin, result: Sound | AudioError) -> None:
+        """One more sound, or the reason why not; written when enough wait."""
+        if isinstance(result, AudioError):
+            self._failed[str(origin.path)] = str(result)
+        else:
+            self._sounds.append(result)
+        waiting = len(self._sounds) + len(self._failed)
+        if waiting >= BATCH_CLIPS or time.monotonic() - self._since > BATCH_SECONDS:
+            self.write()
+
+    def write(self) -> None:
+        """Write what waits; on an error nothing of it is in the library or the report."""
+        if self._sounds or self._failed:
+            self._report.added += self._library.add(self._sounds, self._failed)
+            self._report.failed |= self._failed
+        self._sounds, self._failed, self._since = [], {}, time.monotonic()
+
+
+def _take(waiting: deque[tuple[Origin, Future[Sound]]], batch: _Batch, shown: Progress) -> None:
+    """Wait for the oldest sound and hand it to the batch."""
+    origin, future = waiting.popleft()
+    try:
+        batch.take(origin, future.result())
+    except AudioError as error:
+        batch.take(origin, error)
+    shown.step()

@@ -1,0 +1,285 @@
+"""The library: sounds that were added, found again by words or by sound.
+
+The catalogue is the truth; the vector store follows it. `search` asks both the vectors and
+the words (titles and tags) and fuses their rankings.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import threading
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+import numpy as np
+
+from index.catalogue import Catalogue
+from index.errors import LibraryError
+from index.faiss_store import FaissStore
+from index.fusion import fuse
+from index.records import Array, Clip, NewClip
+from index.vectors import VectorStore
+from model.cleanup import STOP_WORDS, tokens
+from model.embedder import AudioEmbedding, Embedder, Understood
+from model.errors import AudioError
+
+log = logging.getLogger(__name__)
+
+SNAPSHOT = "vectors.snapshot"
+LONG_SECONDS = 10.0  # longer sounds also keep window vectors
+MIN_CANDIDATES = 100  # of each ranking before fusion
+
+
+@dataclass(frozen=True)
+class Hit:
+    """A clip that was found. `start` (seconds) is where in a long sound the match is best.
+
+    `score`: 0 to 1, 1 being first in every ranking asked; `cosine` with the query, in
+    [-1, 1]; ranks from 1 in the vector and the word ranking, None where it was not found;
+    `matched`: the words of the query that its title or tags hold.
+    """
+
+    clip: Clip
+    score: float
+    cosine: float | None
+    vector_rank: int | None
+    word_rank: int | None
+    matched: tuple[str, ...]
+    start: float
+
+
+@dataclass(frozen=True)
+class Found:
+    """The answer to a search: hits, best first, and how the words were taken."""
+
+    hits: list[Hit]
+    understood: Understood
+    generation: int
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Where an added sound comes from and what is said of it."""
+
+    path: Path
+    title: str = ""
+    tags: tuple[str, ...] = ()
+    author: str = ""
+    source: str = ""
+    licence: str = ""
+
+
+@dataclass(frozen=True)
+class Sound:
+    """An embedded sound, and the state of its file when it was read."""
+
+    origin: Origin
+    embedding: AudioEmbedding
+    size: int
+    mtime_ns: int
+
+    @classmethod
+    def read(cls, embedder: Embedder, origin: Origin) -> Sound:
+        """Embed the file of `origin`. Raises AudioError."""
+        try:
+            state = origin.path.stat()
+        except OSError as error:
+            raise AudioError(f"{origin.path.name}: {error.strerror}") from error
+        embedding = embedder.embed_audio(origin.path, origin.path.name)
+        return cls(origin, embedding, state.st_size, state.st_mtime_ns)
+
+
+class Library:
+    """An open library and the model that made it. Safe to share between threads."""
+
+    def __init__(self, folder: Path, catalogue: Catalogue, embedder: Embedder) -> None:
+        self.folder, self.catalogue, self.embedder = folder, catalogue, embedder
+        self.store: VectorStore = FaissStore(catalogue.meta("library"), embedder.dim)
+        self._refreshing = threading.Lock()
+        self.store.load(folder / SNAPSHOT)
+        if self.store.generation > self.generation:
+            # The snapshot is of a catalogue that was since replaced by an older copy.
+            self.store = FaissStore(catalogue.meta("library"), embedder.dim)
+        self._saved = self.store.generation
+        self.refresh()
+
+    @classmethod
+    def open(cls, folder: Path, embedder: Embedder, *, create: bool = False) -> Library:
+        """The library in `folder`, made when `create` and there is none.
+
+        Raises LibraryError for no library, a newer version's, or one made by another model.
+        """
+        if create and not (folder / "catalogue.sqlite").exists():
+            catalogue = Catalogue.create(folder, embedder.fingerprint, embedder.dim)
+        else:
+            catalogue = Catalogue.open(folder)
+        made_by = catalogue.meta("fingerprint")
+        if made_by != embedder.fingerprint:
+            catalogue.close()
+            raise LibraryError(
+                f"library {folder}: made by the model {made_by}, but this one is "
+                f"{embedder.fingerprint}; open it with its own model, or embed its sounds "
+                f"again: earmark add {folder} --library NEW_FOLDER"
+            )
+        return cls(folder, catalogue, embedder)
+
+    def close(self) -> None:
+        """Save a snapshot where it is due, and close the catalogue."""
+        if self.store.generation != self._saved:
+            with contextlib.suppress(OSError):  # derived: a read-only or full disk costs time
+                self.store.save(self.folder / SNAPSHOT)
+        self.catalogue.close()
+
+    def __enter__(self) -> Library:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    # Writing
+
+    def add(
+        self,
+        sounds: Sequence[Sound],
+        failed: Mapping[str, str] = MappingProxyType({}),
+    ) -> list[str]:
+        """Add embedded sounds in one transaction; returns their ids.
+
+        A sound from a path that the library holds takes its place and keeps its id.
+        `failed`: reasons to remember for paths that could not be added.
+        """
+        new = [_new_clip(sound) for sound in sounds]
+        with self.catalogue.write() as writer:
+            for path, reason in failed.items():
+                writer.fail(path, reason)
+            return [writer.put(clip) for clip in new]
+
+    def remove(self, clip_ids: Sequence[str]) -> None:
+        """Remove clips, all or none; their files stay. Raises UnknownClipError."""
+        with self.catalogue.write() as writer:
+            for clip_id in clip_ids:
+                writer.remove(clip_id)
+
+    # Reading
+
+    @property
+    def generation(self) -> int:
+        """The catalogue's generation: how many writes it has seen."""
+        return int(self.catalogue.meta("generation"))
+
+    def refresh(self) -> None:
+        """Let the vector store catch up with what anyone, any process, has written."""
+        if self.store.generation == self.generation:
+            return
+        with self._refreshing:
+            self.store.apply(self.catalogue.changes(self.store.generation))
+
+    def search(self, text: str, k: int = 10) -> Found:
+        """Sounds for words: vectors and words asked, rankings fused."""
+        understood = self.embedder.understand(text)
+        vector = self.embedder.embed_tags([understood.tags])[0] if understood.tags else None
+        words = [word for word in dict.fromkeys(tokens(text)) if word not in STOP_WORDS]
+        hits = self._hits(vector, words, k)
+        return Found(hits, understood, self.store.generation)
+
+    def similar(self, vector: Array, k: int = 10, *, without: str | None = None) -> list[Hit]:
+        """Sounds like a vector [D]; `without` leaves out the clip of that id."""
+        hits = self._hits(vector, [], k + (without is not None))
+        return [hit for hit in hits if hit.clip.id != without][:k]
+
+    def _hits(self, vector: Array | None, words: Sequence[str], k: int) -> list[Hit]:
+        self.refresh()
+        pool = max(MIN_CANDIDATES, k)
+        rows, cosines = (
+            self.store.search(vector, pool)
+            if vector is not None
+            else (np.zeros(0, np.int64), np.zeros(0, np.float32))
+        )
+        by_words = self.catalogue.match_words(words, pool)
+        fused = fuse(rows.tolist(), by_words)
+        known = dict(zip(rows.tolist(), cosines.tolist(), strict=True))
+        # A few more than k: clips can be removed between the two reads.
+        clips = self.catalogue.clips_by_row([each.item for each in fused[: k + 10]])
+        hits: list[Hit] = []
+        for each in fused:
+            if each.item not in clips or len(hits) == k:
+                continue
+            clip = clips[each.item]
+            cosine = known.get(each.item)
+            if cosine is None and vector is not None:
+                cosine = float(self.catalogue.vector(each.item) @ vector)
+            hits.append(
+                Hit(
+                    clip=clip,
+                    score=each.score,
+                    cosine=cosine,
+                    vector_rank=each.vector_rank,
+                    word_rank=each.word_rank,
+                    matched=_matched(clip, words) if each.word_rank else (),
+                    start=0.0 if vector is None else self._best_start(clip, vector),
+                )
+            )
+        return hits
+
+    def _best_start(self, clip: Clip, vector: Array) -> float:
+        """Start of a long clip's window nearest to the query, in seconds; else 0."""
+        found = self.catalogue.windows(clip.row) if clip.duration > LONG_SECONDS else None
+        if found is None:
+            return 0.0
+        starts, vectors = found
+        return float(starts[np.argmax(vectors @ vector)])
+
+    def info(self) -> dict[str, Any]:
+        """What `earmark info` tells."""
+        self.refresh()
+        return {
+            "library": str(self.folder),
+            "clips": self.catalogue.count(),
+            **self.catalogue.totals(),
+            "generation": self.generation,
+            "index": self.store.kind(),
+            "indexed": len(self.store),
+            "model": self.embedder.config.name,
+            "fingerprint": self.embedder.fingerprint,
+            "dim": self.embedder.dim,
+            "failures": self.catalogue.failures(),
+        }
+
+
+def _matched(clip: Clip, words: Sequence[str]) -> tuple[str, ...]:
+    """The query's words that begin like a word of the clip's title or tags, for people."""
+    own = tokens(" ".join([clip.title, *clip.tags]))
+    return tuple(word for word in words if any(_alike(word, other) for other in own))
+
+
+def _alike(word: str, other: str) -> bool:
+    """Whether two words share a stem, near enough to show it."""
+    short, long = sorted((word, other), key=len)
+    return long.startswith(short) and len(long) - len(short) <= 3
+
+
+def _new_clip(sound: Sound) -> NewClip:
+    """The catalogue's record of an embedded sound."""
+    origin, info, embedding = sound.origin, sound.embedding.info, sound.embedding
+    kept = slice(None) if info.duration > LONG_SECONDS else slice(0)
+    return NewClip(
+        path=str(origin.path),
+        size=sound.size,
+        mtime_ns=sound.mtime_ns,
+        sha256=info.sha256,
+        title=origin.title or origin.path.stem.replace("_", " ").replace("-", " "),
+        tags=origin.tags,
+        author=origin.author,
+        source=origin.source,
+        licence=origin.licence,
+        duration=info.duration,
+        sample_rate=info.sample_rate,
+        channels=info.channels,
+        vector=embedding.vector,
+        windows=embedding.windows[kept],
+        starts=embedding.starts[kept],
+    )

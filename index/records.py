@@ -1,0 +1,63 @@
+"""What the catalogue holds and hands out: plain frozen records."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+Array = npt.NDArray[np.float32]
+Rows = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Clip:
+    """A sound of the library."""
+
+    row: int
+    id: str
+    path: str
+    title: str
+    tags: tuple[str, ...]
+    author: str
+    source: str
+    licence: str
+    duration: float
+    sample_rate: int
+    channels: int
+    added_at: str
+
+
+@dataclass(frozen=True)
+class NewClip:
+    """A sound to be added, or to take the place of the one with the same path.
+
+    `windows` [W, D] and `starts` [W] are kept for long sounds, else empty.
+    """
+
+    path: str
+    size: int
+    mtime_ns: int
+    sha256: str
+    title: str
+    tags: tuple[str, ...]
+    author: str
+    source: str
+    licence: str
+    duration: float
+    sample_rate: int
+    channels: int
+    vector: Array
+    windows: Array
+    starts: npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Changes:
+    """What happened after some generation, up to `generation`."""
+
+    rows: Rows
+    vectors: Array
+    removed: Rows
+    generation: int

@@ -1,0 +1,49 @@
+"""The catalogue's tables, and the steps from older versions to this one.
+
+`row` is a clip's number in the vector store; SQLite never gives it out twice. `generation`
+counts committed writes; a clip carries that of its last change, `removed` that of its removal,
+so that anything derived from the catalogue can catch up from where it stood.
+"""
+
+APPLICATION_ID = 0x4541524D  # "EARM"
+VERSION = 1
+
+# MIGRATIONS[v] brings a catalogue from version v to v + 1.
+MIGRATIONS: tuple[tuple[str, ...], ...] = (
+    (
+        "CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID",
+        """
+        CREATE TABLE clips (
+            row INTEGER PRIMARY KEY AUTOINCREMENT,
+            id TEXT NOT NULL UNIQUE,
+            path TEXT NOT NULL UNIQUE,
+            size INTEGER NOT NULL,
+            mtime_ns INTEGER NOT NULL,
+            sha256 TEXT NOT NULL,
+            title TEXT NOT NULL,
+            tags TEXT NOT NULL,
+            author TEXT NOT NULL,
+            source TEXT NOT NULL,
+            licence TEXT NOT NULL,
+            duration REAL NOT NULL,
+            sample_rate INTEGER NOT NULL,
+            channels INTEGER NOT NULL,
+            added_at TEXT NOT NULL,
+            generation INTEGER NOT NULL,
+            vector BLOB NOT NULL
+        )
+        """,
+        "CREATE INDEX clips_by_generation ON clips (generation)",
+        """
+        CREATE TABLE windows (
+            row INTEGER PRIMARY KEY REFERENCES clips (row) ON DELETE CASCADE,
+            starts BLOB NOT NULL,
+            vectors BLOB NOT NULL
+        )
+        """,
+        "CREATE TABLE removed (row INTEGER PRIMARY KEY, generation INTEGER NOT NULL)",
+        "CREATE INDEX removed_by_generation ON removed (generation)",
+        "CREATE TABLE failures (path TEXT PRIMARY KEY, reason TEXT NOT NULL, at TEXT NOT NULL)",
+        "CREATE VIRTUAL TABLE clip_words USING fts5 (title, tags, tokenize = 'porter unicode61')",
+    ),
+)

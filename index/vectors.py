@@ -1,0 +1,38 @@
+"""What a vector store does: find the nearest vectors, follow the catalogue, save itself.
+
+Conventions: vectors are unit float32 [n, D], scores are inner products (cosines), rows are
+the catalogue's clip numbers. A store is derived from the catalogue: it can always be thrown
+away and built anew from `Catalogue.changes(0)`.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Protocol
+
+from index.records import Array, Changes, Rows
+
+
+class VectorStore(Protocol):
+    """A searchable copy of the catalogue's vectors, as of one generation."""
+
+    @property
+    def generation(self) -> int:
+        """The catalogue's generation that this store has caught up with."""
+
+    def __len__(self) -> int: ...
+
+    def apply(self, changes: Changes) -> None:
+        """Take in what the catalogue wrote after `generation`; searches see all or nothing."""
+
+    def search(self, vector: Array, k: int) -> tuple[Rows, Array]:
+        """The k rows nearest to a vector [D] and their scores, best first; fewer if few."""
+
+    def save(self, file: Path) -> None:
+        """Write a snapshot, whole or not at all."""
+
+    def load(self, file: Path) -> bool:
+        """Take over a snapshot of this very library; False where there is none to trust."""
+
+    def kind(self) -> str:
+        """The kind of index, for people."""

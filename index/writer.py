@@ -1,0 +1,96 @@
+"""The writes of one transaction of the catalogue: put, remove, remember a failure."""
+
+from __future__ import annotations
+
+import datetime
+import sqlite3
+
+import numpy as np
+
+from index.errors import UnknownClipError
+from index.records import NewClip
+
+ID_LETTERS = 12
+
+
+def _now() -> str:
+    return datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
+
+
+class Writer:
+    """The writes of one transaction; see `Catalogue.write`."""
+
+    def __init__(self, db: sqlite3.Connection, generation: int) -> None:
+        self._db = db
+        self.generation = generation
+
+    def put(self, new: NewClip) -> str:
+        """Add a clip, or replace the one of the same path, which keeps its id. Returns it."""
+        old = self._db.execute("SELECT row, id FROM clips WHERE path = ?", (new.path,)).fetchone()
+        values = {
+            **{name: getattr(new, name) for name in _PLAIN_FIELDS},
+            "tags": " ".join(new.tags),
+            "vector": new.vector.astype(np.float32).tobytes(),
+            "added_at": _now(),
+            "generation": self.generation,
+        }
+        if old is None:
+            row, clip_id = self._insert(self._free_id(new.sha256), values)
+        else:
+            row, clip_id = old
+            names = ", ".join(f"{name} = :{name}" for name in values)
+            self._db.execute(f"UPDATE clips SET {names} WHERE row = {row}", values)  # noqa: S608
+        self._put_parts(row, new)
+        self._db.execute("DELETE FROM failures WHERE path = ?", (new.path,))
+        return str(clip_id)
+
+    def _insert(self, clip_id: str, values: dict[str, object]) -> tuple[int, str]:
+        names, marks = ", ".join(values), ", ".join(f":{name}" for name in values)
+        cursor = self._db.execute(
+            f"INSERT INTO clips (id, {names}) VALUES (:id, {marks})",  # noqa: S608 (own names)
+            {"id": clip_id, **values},
+        )
+        return int(cursor.lastrowid or 0), clip_id
+
+    def _put_parts(self, row: int, new: NewClip) -> None:
+        """The clip's words and window vectors, in place of any it had."""
+        self._db.execute("DELETE FROM clip_words WHERE rowid = ?", (row,))
+        self._db.execute(
+            "INSERT INTO clip_words (rowid, title, tags) VALUES (?, ?, ?)",
+            (row, new.title, " ".join(new.tags)),
+        )
+        self._db.execute("DELETE FROM windows WHERE row = ?", (row,))
+        if len(new.windows):
+            self._db.execute(
+                "INSERT INTO windows VALUES (?, ?, ?)",
+                (row, new.starts.tobytes(), new.windows.astype(np.float32).tobytes()),
+            )
+
+    def _free_id(self, sha256: str) -> str:
+        """The first letters of the sound's sum; the same sound in another file gets a suffix."""
+        base, number = sha256[:ID_LETTERS], 1
+        while True:
+            clip_id = base if number == 1 else f"{base}-{number}"
+            taken = self._db.execute("SELECT 1 FROM clips WHERE id = ?", (clip_id,)).fetchone()
+            if not taken:
+                return clip_id
+            number += 1
+
+    def remove(self, clip_id: str) -> None:
+        """Remove a clip; its file stays. Raises UnknownClipError."""
+        found = self._db.execute("SELECT row FROM clips WHERE id = ?", (clip_id,)).fetchone()
+        if found is None:
+            raise UnknownClipError(f"id: no clip {clip_id!r} in this library")
+        self._db.execute("DELETE FROM clips WHERE row = ?", found)
+        self._db.execute("DELETE FROM clip_words WHERE rowid = ?", found)
+        self._db.execute("INSERT INTO removed VALUES (?, ?)", (found[0], self.generation))
+
+    def fail(self, path: str, reason: str) -> None:
+        """Remember why a file could not be added."""
+        self._db.execute("INSERT OR REPLACE INTO failures VALUES (?, ?, ?)", (path, reason, _now()))
+
+
+_PLAIN_FIELDS = (
+    "path", "size", "mtime_ns", "sha256", "title", "author", "source", "licence", "duration",
+    "sample_rate", "channels",
+)  # fmt: skip

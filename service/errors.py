@@ -1,0 +1,147 @@
+"""Errors → HTTP, in this one place: RFC 9457 problem details, each type described.
+
+Routes let the project's errors pass; the handlers below map the kind to a status. Details
+name what was expected and what came, never a path of this machine or a stack trace.
+"""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from starlette.exceptions import HTTPException
+
+from index.errors import StorageError, UnknownClipError
+from model.errors import AudioError, InputError
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class ProblemType:
+    """A kind of problem: its name in `type`, status, title, and what to do about it."""
+
+    name: str
+    status: int
+    title: str
+    description: str
+
+
+PROBLEMS: dict[str, ProblemType] = {
+    each.name: each
+    for each in (
+        ProblemType(
+            "invalid-request", 422, "Invalid request",
+            "A parameter is missing or out of range; the detail names it.",
+        ),
+        ProblemType(
+            "not-a-sound", 422, "Not a usable sound",
+            "The upload could not be read as sound, is too short or too long, or is damaged.",
+        ),
+        ProblemType(
+            "unknown-clip", 404, "Unknown clip", "No clip of this library has that id.",
+        ),
+        ProblemType(
+            "sound-gone", 410, "Sound gone", "The clip is known, but its file is not there now.",
+        ),
+        ProblemType("not-found", 404, "Not found", "There is nothing at this address."),
+        ProblemType(
+            "method-not-allowed", 405, "Method not allowed", "See /docs for what is.",
+        ),
+        ProblemType(
+            "too-large", 413, "Too large", "The body is over the limit; send a smaller file.",
+        ),
+        ProblemType(
+            "bad-request", 400, "Bad request", "The body could not be parsed as what it claims.",
+        ),
+        ProblemType(
+            "busy", 429, "Busy", "Too many uploads are waiting; try again after Retry-After.",
+        ),
+        ProblemType(
+            "unavailable", 503, "Unavailable", "The library cannot be read at the moment.",
+        ),
+        ProblemType(
+            "internal", 500, "Internal error", "A fault of the service; its log tells more.",
+        ),
+    )
+}  # fmt: skip
+
+_BY_STATUS = {
+    400: "bad-request",
+    404: "not-found",
+    405: "method-not-allowed",
+    413: "too-large",
+}
+
+
+class ProblemError(HTTPException):
+    """A problem that belongs to HTTP alone, by its type's name."""
+
+    def __init__(self, name: str, detail: str, headers: dict[str, str] | None = None) -> None:
+        super().__init__(PROBLEMS[name].status, detail, headers)
+        self.name = name
+
+
+def problem(name: str, detail: str, headers: dict[str, str] | None = None) -> JSONResponse:
+    """The answer for a problem of that type."""
+    kind = PROBLEMS[name]
+    body = {
+        "type": f"/problems/{kind.name}",
+        "title": kind.title,
+        "status": kind.status,
+        "detail": detail,
+    }
+    return JSONResponse(body, kind.status, headers, media_type="application/problem+json")
+
+
+def _validation_detail(error: RequestValidationError) -> str:
+    """Which parameter, what was expected, in one line; the value only when it is short."""
+    parts = []
+    for each in error.errors()[:5]:
+        where = ".".join(str(part) for part in each["loc"] if part not in ("query", "body"))
+        value = repr(each.get("input"))
+        got = f", got {value}" if len(value) <= 60 and each["type"] != "missing" else ""
+        parts.append(f"{where or 'body'}: {each['msg']}{got}")
+    return "; ".join(parts)
+
+
+def install(app: FastAPI) -> None:
+    """Let the application answer every error as a problem."""
+
+    @app.exception_handler(ProblemError)
+    async def _(_: Request, error: ProblemError) -> JSONResponse:
+        return problem(error.name, str(error.detail), dict(error.headers or {}))
+
+    @app.exception_handler(RequestValidationError)
+    async def _(_: Request, error: RequestValidationError) -> JSONResponse:
+        return problem("invalid-request", _validation_detail(error))
+
+    @app.exception_handler(HTTPException)
+    async def _(_: Request, error: HTTPException) -> JSONResponse:
+        name = _BY_STATUS.get(error.status_code, "bad-request")
+        return problem(name, str(error.detail), dict(error.headers or {}))
+
+    @app.exception_handler(UnknownClipError)
+    async def _(_: Request, error: UnknownClipError) -> JSONResponse:
+        return problem("unknown-clip", str(error))
+
+    @app.exception_handler(AudioError)
+    async def _(_: Request, error: AudioError) -> JSONResponse:
+        return problem("not-a-sound", str(error))
+
+    @app.exception_handler(InputError)
+    async def _(_: Request, error: InputError) -> JSONResponse:
+        return problem("invalid-request", str(error))
+
+    @app.exception_handler(StorageError)
+    async def _(_: Request, error: StorageError) -> JSONResponse:
+        log.error("library: %s", error)
+        return problem("unavailable", "the library cannot be read or written now")
+
+    @app.exception_handler(Exception)
+    async def _(_: Request, error: Exception) -> JSONResponse:
+        log.exception("unexpected error", exc_info=error)
+        return problem("internal", "an unexpected error; the service's log tells more")

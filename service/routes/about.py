@@ -1,0 +1,39 @@
+"""The service about itself: the model, probes, kinds of problems."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter
+
+from service.errors import PROBLEMS, ProblemError
+from service.routes.context import EngineDep
+from service.schemas import Health, ModelBody
+
+router = APIRouter(tags=["about"])
+
+
+@router.get("/v1/model")
+def model(engine: EngineDep) -> ModelBody:
+    """The model card: what it is, how it was trained, its figures and limits."""
+    return ModelBody(**engine.model_card())
+
+
+@router.get("/healthz")
+async def healthz() -> Health:
+    """Alive: the event loop answers."""
+    return Health(status="alive")
+
+
+@router.get("/readyz")
+def readyz(engine: EngineDep) -> Health:
+    """Ready: the model is loaded and the library answers a search."""
+    engine.search("sound of rain", 1)
+    return Health(status="ready")
+
+
+@router.get("/problems/{name}")
+async def problem_type(name: str) -> dict[str, str | int]:
+    """What a problem's `type` means."""
+    if name not in PROBLEMS:
+        raise ProblemError("not-found", f"no such type of problem: {name[:60]!r}")
+    kind = PROBLEMS[name]
+    return {"title": kind.title, "status": kind.status, "description": kind.description}

@@ -1,0 +1,155 @@
+"""The bodies of HTTP answers. Times in seconds, cosines in [-1, 1], probabilities in [0, 1]."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic import BaseModel, Field
+
+from index.library import Hit
+from index.records import Clip
+from service.engine import Classification, Suggestion
+
+
+class ClipBody(BaseModel):
+    """A sound of the library."""
+
+    id: str
+    title: str
+    tags: list[str]
+    duration: float = Field(description="Length in seconds")
+    author: str
+    source: str
+    licence: str
+    sample_rate: int = Field(description="Of the file, in Hz")
+    channels: int
+    added_at: str
+    audio: str = Field(description="Where its sound is")
+
+    @staticmethod
+    def fields_of(clip: Clip) -> dict[str, Any]:
+        """The clip's own fields, as the body names them."""
+        return {
+            "id": clip.id,
+            "title": clip.title,
+            "tags": list(clip.tags),
+            "duration": clip.duration,
+            "author": clip.author,
+            "source": clip.source,
+            "licence": clip.licence,
+            "sample_rate": clip.sample_rate,
+            "channels": clip.channels,
+            "added_at": clip.added_at,
+            "audio": f"/v1/clips/{clip.id}/audio",
+        }
+
+
+class Why(BaseModel):
+    """Which ranking found a clip, and on what grounds."""
+
+    sound_rank: int | None = Field(description="Rank among the nearest sounds, from 1")
+    word_rank: int | None = Field(description="Rank among title and tag matches, from 1")
+    matched: list[str] = Field(description="Words of the query in its title or tags")
+
+
+class HitBody(ClipBody):
+    """A clip that was found."""
+
+    score: float = Field(description="Fused score; 1 is first in every ranking")
+    cosine: float | None = Field(description="Similarity of sound and words")
+    start: float = Field(description="Where in a long sound the match is best, in seconds")
+    why: Why
+
+    @classmethod
+    def of(cls, hit: Hit) -> HitBody:
+        """From the library's hit."""
+        return cls(
+            **ClipBody.fields_of(hit.clip),
+            score=hit.score,
+            cosine=hit.cosine,
+            start=hit.start,
+            why=Why(sound_rank=hit.vector_rank, word_rank=hit.word_rank, matched=list(hit.matched)),
+        )
+
+
+class SearchBody(BaseModel):
+    """Hits, best first, and how the query was taken."""
+
+    hits: list[HitBody]
+    understood: list[str] = Field(description="Words that the model used")
+    ignored: list[str] = Field(description="Words that the model does not know")
+
+
+class TagWindowBody(BaseModel):
+    """Where a tag was heard."""
+
+    start: float
+    score: float
+
+
+class TagBody(BaseModel):
+    """A suggested tag; scores are probabilities of each tag for itself and need not sum to 1."""
+
+    tag: str
+    score: float
+    windows: list[TagWindowBody]
+
+
+class TagsBody(BaseModel):
+    """Suggested tags, best first."""
+
+    tags: list[TagBody]
+    duration: float
+
+    @classmethod
+    def of(cls, suggestion: Suggestion) -> TagsBody:
+        """From the engine's suggestion."""
+        return cls.model_validate(suggestion, from_attributes=True)
+
+
+class ClassBody(BaseModel):
+    """A label and its probability."""
+
+    label: str
+    probability: float
+
+
+class ClassesBody(BaseModel):
+    """Labels, the most probable first; probabilities sum to 1."""
+
+    classes: list[ClassBody]
+    ignored: list[str] = Field(description="Words of labels that the model does not know")
+
+    @classmethod
+    def of(cls, classification: Classification) -> ClassesBody:
+        """From the engine's classification."""
+        return cls.model_validate(classification, from_attributes=True)
+
+
+class ModelBody(BaseModel):
+    """What is known of the model."""
+
+    name: str
+    fingerprint: str
+    dim: int
+    words: int
+    vocabulary: int
+    max_tags: int
+    window_seconds: float
+    sample_rate: int
+    card: dict[str, Any]
+
+
+class Health(BaseModel):
+    """A probe's answer."""
+
+    status: str
+
+
+class Problem(BaseModel):
+    """An error as RFC 9457 wants it; `type` leads to its description."""
+
+    type: str
+    title: str
+    status: int
+    detail: str

@@ -1,0 +1,1 @@
+"""The sounds that ship with Earmark; see ATTRIBUTION.md."""

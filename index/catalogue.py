@@ -14,6 +14,7 @@ import uuid
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -136,19 +137,23 @@ class Catalogue:
 
     # Reading
 
+    def _query(self, statement: str, values: Sequence[object] = ()) -> list[Any]:
+        with _storage_errors(self.file):
+            return self._db().execute(statement, values).fetchall()
+
     def meta(self, key: str) -> str:
         """A value about the whole library: library, fingerprint, dim, generation."""
-        return _meta(self._db(), key)
+        with _storage_errors(self.file):
+            return _meta(self._db(), key)
 
     def count(self) -> int:
         """Clips in the library."""
-        return int(self._db().execute("SELECT count(*) FROM clips").fetchone()[0])
+        return int(self._query("SELECT count(*) FROM clips")[0][0])
 
     def totals(self) -> dict[str, float]:
         """Seconds of sound and clips with window vectors."""
-        db = self._db()
-        seconds = db.execute("SELECT coalesce(sum(duration), 0.0) FROM clips").fetchone()[0]
-        long = db.execute("SELECT count(*) FROM windows").fetchone()[0]
+        seconds = self._query("SELECT coalesce(sum(duration), 0.0) FROM clips")[0][0]
+        long = self._query("SELECT count(*) FROM windows")[0][0]
         return {"seconds": float(seconds), "clips_with_windows": int(long)}
 
     def clip(self, clip_id: str) -> Clip:
@@ -171,54 +176,56 @@ class Catalogue:
         statement = f"SELECT {_COLUMNS} FROM clips WHERE {where}"  # noqa: S608 (own text)
         return [
             Clip(**{**dict(zip(_NAMES, row, strict=True)), "tags": tuple(row[4].split())})
-            for row in self._db().execute(statement, values)
+            for row in self._query(statement, values)
         ]
 
     def known_files(self) -> dict[str, tuple[int, int]]:
         """Size and modification time (ns) of each file in the library, by path."""
-        rows = self._db().execute("SELECT path, size, mtime_ns FROM clips")
+        rows = self._query("SELECT path, size, mtime_ns FROM clips")
         return {path: (size, mtime) for path, size, mtime in rows}
 
     def failures(self) -> dict[str, str]:
         """Why files could not be added, by path; a file added since is not among them."""
-        return dict(self._db().execute("SELECT path, reason FROM failures ORDER BY path"))
+        return dict(self._query("SELECT path, reason FROM failures ORDER BY path"))
 
-    def vector(self, row: int) -> Array:
-        """A clip's vector [D]."""
-        found = self._db().execute("SELECT vector FROM clips WHERE row = ?", (row,)).fetchone()
-        if found is None:
-            raise UnknownClipError(f"row: no clip {row} in this library")
-        return np.frombuffer(found[0], dtype=np.float32)
+    def vector(self, row: int) -> Array | None:
+        """A clip's vector [D]; None when the clip has gone."""
+        found = self._query("SELECT vector FROM clips WHERE row = ?", (row,))
+        return np.frombuffer(found[0][0], dtype=np.float32) if found else None
 
     def windows(self, row: int) -> tuple[npt.NDArray[np.float64], Array] | None:
         """A long clip's window starts [W] and vectors [W, D]; None for a short one."""
-        found = (
-            self._db()
-            .execute("SELECT starts, vectors FROM windows WHERE row = ?", (row,))
-            .fetchone()
-        )
-        if found is None:
+        found = self._query("SELECT starts, vectors FROM windows WHERE row = ?", (row,))
+        if not found:
             return None
-        starts = np.frombuffer(found[0], dtype=np.float64)
-        return starts, np.frombuffer(found[1], dtype=np.float32).reshape(len(starts), -1)
+        starts = np.frombuffer(found[0][0], dtype=np.float64)
+        return starts, np.frombuffer(found[0][1], dtype=np.float32).reshape(len(starts), -1)
 
     def match_words(self, words: Iterable[str], limit: int) -> list[int]:
         """Rows whose title or tags hold any of the words, best BM25 first."""
         query = " OR ".join('"' + word.replace('"', '""') + '"' for word in words)
         if not query:
             return []
-        found = self._db().execute(
+        found = self._query(
             "SELECT rowid FROM clip_words WHERE clip_words MATCH ? "
             "ORDER BY bm25(clip_words), rowid LIMIT ?",
             (query, limit),
         )
         return [row for (row,) in found]
 
-    def changes(self, since: int) -> Changes:
-        """Everything written after generation `since`, read at one instant."""
+    @contextmanager
+    def _snapshot(self) -> Iterator[sqlite3.Connection]:
+        """A read transaction: everything read in it is of one instant."""
         db = self._db()
         db.execute("BEGIN")
         try:
+            yield db
+        finally:
+            db.execute("COMMIT")
+
+    def changes(self, since: int) -> Changes:
+        """Everything written after generation `since`, read at one instant."""
+        with _storage_errors(self.file), self._snapshot() as db:
             generation = int(_meta(db, "generation"))
             clips = db.execute(
                 "SELECT row, vector FROM clips WHERE generation > ? ORDER BY row", (since,)
@@ -227,8 +234,6 @@ class Catalogue:
                 "SELECT row FROM removed WHERE generation > ?", (since,)
             ).fetchall()
             dim = int(_meta(db, "dim"))
-        finally:
-            db.execute("COMMIT")
         vectors = b"".join(blob for _, blob in clips)
         return Changes(
             rows=np.array([row for row, _ in clips], dtype=np.int64),

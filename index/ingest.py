@@ -13,6 +13,7 @@ import time
 from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -97,9 +98,12 @@ def add(library: Library, paths: Sequence[Path], workers: int | None = None) -> 
     origins = {str(origin.path): origin for path in paths for origin in expand(path)}
     todo = [origin for origin in origins.values() if not _unchanged(origin.path, known)]
     report.unchanged = len(origins) - len(todo)
-    torch.set_num_threads(1)  # the threads below share the cores
     count = workers or os.cpu_count() or 1
-    with progress("adding", len(todo), "files") as shown, ThreadPoolExecutor(count) as pool:
+    with (
+        _single_threaded_torch(),  # the threads below share the cores
+        progress("adding", len(todo), "files") as shown,
+        ThreadPoolExecutor(count) as pool,
+    ):
         batch = _Batch(library, report)
         waiting: deque[tuple[Origin, Future[Sound]]] = deque()
         try:
@@ -113,6 +117,16 @@ def add(library: Library, paths: Sequence[Path], workers: int | None = None) -> 
             pool.shutdown(wait=False, cancel_futures=True)
             batch.write()
     return report
+
+
+@contextmanager
+def _single_threaded_torch() -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def _unchanged(path: Path, known: dict[str, tuple[int, int]]) -> bool:

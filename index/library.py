@@ -211,7 +211,8 @@ class Library:
             clip = clips[each.item]
             cosine = known.get(each.item)
             if cosine is None and vector is not None:
-                cosine = float(self.catalogue.vector(each.item) @ vector)
+                own = self.catalogue.vector(each.item)
+                cosine = None if own is None else float(own @ vector)
             hits.append(
                 Hit(
                     clip=clip,

@@ -11,7 +11,7 @@ from __future__ import annotations
 import hashlib
 import io
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -33,6 +33,10 @@ Source = Path | bytes
 BLOCK_SECONDS = 20.0
 BLOCK_VALUES = 8_000_000  # most samples of all channels in a block: bounds memory
 MIN_SECONDS = 0.005
+AV_FORMATS = (
+    "matroska,webm,mov,mp4,m4a,3gp,3g2,mj2,aac,loas,ac3,eac3,dts,mp3,ogg,flac,wav,w64,aiff,caf,au,"
+    "asf,amr,amrnb,amrwb,ape,tta,wv,mpc,mpc8,flv,live_flv,avi,mpeg,mpegts"
+)
 MAX_CHANNELS = 64
 MIN_RATE, MAX_RATE = 1_000, 768_000
 
@@ -101,15 +105,16 @@ def _open(source: Source, name: str) -> Iterator[tuple[SoundInfo, Iterator[Sampl
     import av
     import av.error
 
+    # Containers only, and from an open file: a playlist names other files, and must read none.
+    options = {"format_whitelist": AV_FORMATS, "protocol_whitelist": "none"}
+    stack = ExitStack()
     try:
-        container = av.open(
-            io.BytesIO(source) if isinstance(source, bytes) else str(source),
-            mode="r",
-            options={"protocol_whitelist": "file"},  # a playlist must not fetch anything
-        )
+        file = io.BytesIO(source) if isinstance(source, bytes) else source.open("rb")
+        container = stack.enter_context(av.open(stack.enter_context(file), options=options))
     except (av.error.FFmpegError, ValueError) as error:
+        stack.close()
         raise AudioError(f"{name}: not a sound this can read ({reason})") from error
-    with container:
+    with stack:
         if not container.streams.audio:
             raise AudioError(f"{name}: holds no audio stream")
         stream = container.streams.audio[0]

@@ -27,13 +27,17 @@ Errors are `application/problem+json` (RFC 9457); each `type` describes itself a
 """
 
 
-def create_app(settings: Settings) -> FastAPI:
-    """The service with these settings."""
+def create_app(settings: Settings, engine: Engine | None = None) -> FastAPI:
+    """The service with these settings.
+
+    `engine`: one already open, as the command line has it to report errors by itself; else
+    it is opened in the lifespan. Either is closed there.
+    """
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         faiss.omp_set_num_threads(1)  # one query is small; torch keeps the cores
-        app.state.engine = await anyio.to_thread.run_sync(_open_engine, settings)
+        app.state.engine = engine or await anyio.to_thread.run_sync(open_engine, settings)
         app.state.inference = Inference(settings.threads, settings.max_waiting)
         yield
         app.state.engine.close()
@@ -57,7 +61,8 @@ def create_app(settings: Settings) -> FastAPI:
     return app
 
 
-def _open_engine(settings: Settings) -> Engine:
+def open_engine(settings: Settings) -> Engine:
+    """The model and library that the settings name, ready to answer."""
     engine = Engine.open(settings.model, settings.library, device=settings.device)
     _ = engine.embedder.vocabulary_vectors  # so that the first upload need not wait
     return engine

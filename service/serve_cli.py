@@ -22,7 +22,7 @@ def _serve(options: argparse.Namespace) -> int:
     import uvicorn
 
     from model.errors import ConfigError
-    from service.app import create_app
+    from service.app import create_app, open_engine
     from service.settings import Settings
 
     given = {
@@ -36,6 +36,6 @@ def _serve(options: argparse.Namespace) -> int:
         first = error.errors()[0]
         name = ".".join(map(str, first["loc"]))
         raise ConfigError(f"{name}: {first['msg']}, got {first['input']!r}") from error
-    app = create_app(settings)
+    app = create_app(settings, open_engine(settings))
     uvicorn.run(app, host=settings.host, port=settings.port, log_level="info")
     return 0

@@ -18,7 +18,12 @@ def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
     train.add_argument("--preset", required=True, metavar="NAME")
     train.add_argument("--data", required=True, type=Path, metavar="PATH", help="a manifest")
     train.add_argument("--out", required=True, type=Path, metavar="DIR")
-    train.add_argument("--words", type=Path, metavar="FILE", help="general word vectors")
+    train.add_argument(
+        "--words",
+        type=Path,
+        metavar="FILE",
+        help="general word vectors (default: the starter model's)",
+    )
     train.add_argument("--resume", action="store_true", help="go on where DIR's run stopped")
     train.add_argument("--device", default="cpu", metavar="D", help="cpu, cuda or cuda:N")
     train.add_argument("--epochs", type=int, metavar="N")

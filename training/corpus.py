@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from model.checkpoint import starter_model
 from model.config import ModelConfig
 from model.errors import ConfigError
 from model.manifest import ManifestRow, read_manifest
@@ -66,8 +67,8 @@ def _general_words(recipe: Recipe, words: Path | None) -> WordVectors | None:
             raise ConfigError(f"words: this preset trains its own ({recipe.words}), got {words}")
         return None
     if words is None:
-        raise ConfigError("words: this preset needs a file of general word vectors, got none")
-    return load_words(words).keep(recipe.general_words)
+        log.info("word vectors: those of the starter model")
+    return load_words(words or starter_model()).keep(recipe.general_words)
 
 
 def _with_word_dim(config: ModelConfig, vectors: WordVectors, recipe: Recipe) -> ModelConfig:

@@ -3,7 +3,8 @@
 Format 1: a safetensors file. Its header's `earmark` entry is JSON with the format version, the
 configuration, the vocabulary (tags the model may suggest), a card (how it was trained, figures,
 calibration) and the fingerprint. Tensors: `model.*` (weights, scaler, mel filters),
-`words.vectors`, `words.text` (UTF-8, one word a line), `words.subwords` where there are any.
+`words.vectors`, `words.text` (UTF-8, one word a line), and for FastText `words.subwords` with
+`words.subword_lengths`.
 No pickle anywhere. The fingerprint is over configuration and tensors, so that two models with
 one fingerprint give the same vectors; it is checked on load.
 """
@@ -112,7 +113,9 @@ def _word_tensors(words: WordVectors) -> dict[str, Tensor]:
         "words.text": torch.from_numpy(np.frombuffer(text, np.uint8).copy()),
     }
     if words.subwords is not None:
+        lengths = [words.subwords.min_n, words.subwords.max_n]
         tensors["words.subwords"] = torch.from_numpy(words.subwords.vectors)
+        tensors["words.subword_lengths"] = torch.tensor(lengths)
     return tensors
 
 
@@ -148,8 +151,6 @@ def save(path: Path, checkpoint: Checkpoint) -> str:
         "card": checkpoint.card,
         "fingerprint": _fingerprint(config, tensors),
     }
-    if words.subwords is not None:
-        header["subwords"] = {"min_n": words.subwords.min_n, "max_n": words.subwords.max_n}
     write_tensors(file, tensors, header)
     checkpoint.fingerprint = header["fingerprint"]
     return checkpoint.fingerprint
@@ -181,7 +182,7 @@ def load(path: Path) -> Checkpoint:
             f"{file}: altered since it was written: expected fingerprint "
             f"{header['fingerprint']}, got {found}"
         )
-    words = _read_words(file, tensors, header)
+    words = _read_words(file, tensors)
     model = AlignedModel(config)
     weights = {
         name.removeprefix("model."): tensor.float() if tensor.is_floating_point() else tensor
@@ -208,15 +209,14 @@ def load_strictly(model: AlignedModel, weights: Mapping[str, Tensor], where: str
     model.load_state_dict(dict(weights))
 
 
-def _read_words(
-    file: Path, tensors: Mapping[str, Tensor], header: Mapping[str, Any]
-) -> WordVectors:
+def _read_words(file: Path, tensors: Mapping[str, Tensor]) -> WordVectors:
     try:
         text = bytes(tensors["words.text"].numpy()).decode()
         vectors = tensors["words.vectors"].float().numpy()
         subwords = None
-        if "subwords" in header:
-            subwords = Subwords(tensors["words.subwords"].float().numpy(), **header["subwords"])
+        if "words.subwords" in tensors:
+            shortest, longest = tensors["words.subword_lengths"].tolist()
+            subwords = Subwords(tensors["words.subwords"].float().numpy(), shortest, longest)
     except KeyError as error:
         raise CheckpointError(f"{file}: tensor {error} is missing") from error
     return WordVectors(text.split("\n") if text else [], np.ascontiguousarray(vectors), subwords)

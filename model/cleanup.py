@@ -64,8 +64,8 @@ def singular(word: str, known: Container[str] | None = None) -> str:
     """
     if word in _IRREGULAR:
         return _IRREGULAR[word]
-    if word[:-1] in _IRREGULAR and word.endswith("s"):  # "childrens", from "children's"
-        return _IRREGULAR[word[:-1]]
+    if word.endswith("s") and not word.endswith("ss") and word[:-1] in _IRREGULAR:
+        return _IRREGULAR[word[:-1]]  # "childrens", from "children's"
     if len(word) < 4 or not word.endswith("s") or word in _SINGULAR_S:
         return word
     if word.endswith(_NEVER_PLURAL):

@@ -158,8 +158,8 @@ def _starter() -> ModelConfig:
     return ModelConfig(
         name="starter",
         dim=128,
-        features=FeatureConfig(min_seconds=96 * 512 / 22_000, tail="align", log_offset=1e-4),
-        audio=AudioConfig(channels=(32, 64, 128, 192, 256), dropout=0.1, decoder=False),
+        features=FeatureConfig(min_seconds=96 * 512 / 22_000, tail="align", log_offset=1e-3),
+        audio=AudioConfig(channels=(32, 64, 128, 192, 256), dropout=0.2, decoder=False),
         tags=TagConfig(word_dim=100, heads=4, dropout=0.1),
         storage="float16",
     )

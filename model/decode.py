@@ -107,14 +107,13 @@ def _open(source: Source, name: str) -> Iterator[tuple[SoundInfo, Iterator[Sampl
 
     # Containers only, and from an open file: a playlist names other files, and must read none.
     options = {"format_whitelist": AV_FORMATS, "protocol_whitelist": "none"}
-    stack = ExitStack()
-    try:
-        file = io.BytesIO(source) if isinstance(source, bytes) else source.open("rb")
-        container = stack.enter_context(av.open(stack.enter_context(file), options=options))
-    except (av.error.FFmpegError, ValueError) as error:
-        stack.close()
-        raise AudioError(f"{name}: not a sound this can read ({reason})") from error
-    with stack:
+    with ExitStack() as stack:
+        bytes_of = io.BytesIO(source) if isinstance(source, bytes) else source.open("rb")
+        stack.enter_context(bytes_of)
+        try:
+            container = stack.enter_context(av.open(bytes_of, mode="r", options=options))
+        except (av.error.FFmpegError, ValueError) as error:
+            raise AudioError(f"{name}: not a sound this can read ({reason})") from error
         if not container.streams.audio:
             raise AudioError(f"{name}: holds no audio stream")
         stream = container.streams.audio[0]

@@ -184,9 +184,13 @@ class Embedder:
     def understand(self, text: str | Iterable[str]) -> Understood:
         """A text or a list of words → the tags the model can use, at most `max_tags`."""
         tags: list[str] = []
-        pieces = text.split() if isinstance(text, str) else text
-        ignored = [piece[:MAX_UNKNOWN_LENGTH] for piece in pieces if not tokens(piece)]
-        for tag in clean_tags(text, self.words):
+        pieces = text.split() if isinstance(text, str) else list(text)
+        ignored = [
+            piece[:MAX_UNKNOWN_LENGTH].encode(errors="replace").decode()  # lone surrogates: "?"
+            for piece in pieces
+            if not tokens(piece)
+        ]
+        for tag in clean_tags(pieces, self.words):
             known = len(tag) <= MAX_UNKNOWN_LENGTH and self.words.vector(tag) is not None
             (tags if known and len(tags) < self.config.tags.max_tags else ignored).append(tag)
         return Understood(tags, ignored)

@@ -7,6 +7,7 @@ input (one line), 1 failed work, 130 interrupted. Heavy imports wait until a com
 from __future__ import annotations
 
 import argparse
+import io
 import logging
 import os
 import signal
@@ -17,7 +18,6 @@ from typing import NoReturn
 from index import cli as index_cli
 from model.errors import EarmarkError, InputError
 from service import ask_cli, serve_cli
-from training import cli as training_cli
 
 
 class _Parser(argparse.ArgumentParser):
@@ -28,6 +28,8 @@ class _Parser(argparse.ArgumentParser):
 
 def build_parser() -> argparse.ArgumentParser:
     """The parser of the whole command."""
+    from training import cli as training_cli  # the one place where the service knows training
+
     parser: argparse.ArgumentParser = _Parser(
         prog="earmark", description="Find sounds with words and words for sounds."
     )
@@ -42,6 +44,8 @@ def build_parser() -> argparse.ArgumentParser:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command; returns its exit status."""
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # a terminal without such letters
     options = build_parser().parse_args(arguments)
     try:
         status: int = options.run(options)

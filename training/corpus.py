@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import logging
 from collections.abc import Sequence
 from dataclasses import replace
@@ -99,7 +100,16 @@ def _card(
         "preset": config.name,
         "seed": seed,
         "temperature": recipe.temperature,
+        "corpus": _digest(train),
         "train_clips": len(train),
         "validation_clips": len(validation),
         "validation_groups": sorted({clip.group for clip in validation}),
     }
+
+
+def _digest(clips: Sequence[ManifestRow]) -> str:
+    """Names a set of clips and their tags, so that a run is not resumed on another."""
+    digest = hashlib.sha256()
+    for clip in clips:
+        digest.update(f"{clip.path.name} {' '.join(clip.tags)}\n".encode())
+    return digest.hexdigest()[:16]

@@ -18,7 +18,7 @@ class Recipe:
     `tag_dropout`: share of each clip's tags left out at random, at least one stays.
     `gain`, `mask_frames`, `mask_mels`: augmentation; log-mel offset (uniform ±, in nats) and
     widest masked stretch.
-    `exclude_same`: clips with the same tags or of the same group are not negatives.
+    `exclude_same`: clips of one group with the same tags are not each other's negatives.
     `words`: e_w trained on the corpus ("cbow"), "general" vectors, or "one-hot" (COALA).
     `vocabulary`, `min_count`: the most tags kept, and the clips a tag needs.
     `select`: what chooses the best checkpoint on the validation groups.

@@ -6,6 +6,7 @@ epoch's number are all that a run needs to go on exactly as if it had not stoppe
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from torch import Tensor
 
 from model.aligned import AlignedModel
 from model.checkpoint import load_strictly, read_tensors, write_tensors
-from model.errors import CheckpointError
+from model.errors import CheckpointError, ConfigError
 
 FILE_NAME = "training.safetensors"
 
@@ -31,14 +32,19 @@ def save_state(
     write_tensors(path, tensors, {"kind": "training", **header})
 
 
-def load_state(path: Path, model: AlignedModel, optimizer: torch.optim.Optimizer) -> dict[str, Any]:
+def load_state(
+    path: Path, model: AlignedModel, optimizer: torch.optim.Optimizer, run: dict[str, Any]
+) -> dict[str, Any]:
     """Put a saved state into model and optimiser and return its header.
 
-    Raises CheckpointError when the file does not hold a run of this model.
+    `run`: what the header's "run" must be. Raises ConfigError when it is another,
+    CheckpointError when the file does not hold a run of this model; both leave it untouched.
     """
     tensors, header = read_tensors(path)
     if header.get("kind") != "training":
         raise CheckpointError(f"{path}: expected a training state, got {header.get('kind')!r}")
+    if header.get("run") != json.loads(json.dumps(run)):
+        raise ConfigError(f"resume: {path.parent} holds a run with other settings or data")
     weights: dict[str, Tensor] = {}
     state: dict[int, dict[str, Tensor]] = {}
     for name, tensor in tensors.items():

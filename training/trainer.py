@@ -25,7 +25,6 @@ from model.aligned import AlignedModel
 from model.checkpoint import Checkpoint
 from model.config import ModelConfig
 from model.embedder import Embedder, select_device
-from model.errors import ConfigError
 from model.features import mel_filters
 from model.progress import Progress, progress
 from model.tags import MultiHotTagEncoder
@@ -142,6 +141,7 @@ class Trainer:
             "recipe": asdict(self.recipe),
             "seed": self.seed,
             "clips": len(self.corpus.train),
+            "corpus": self.corpus.card.get("corpus"),
         }
 
     def resume(self) -> bool:
@@ -152,9 +152,7 @@ class Trainer:
         file = self.out / state.FILE_NAME
         if not file.exists():
             return False
-        header = state.load_state(file, self.model, self.optimizer)
-        if header["run"] != json.loads(json.dumps(self._run_key())):
-            raise ConfigError(f"resume: {self.out} holds a run with other settings or data")
+        header = state.load_state(file, self.model, self.optimizer, self._run_key())
         self.epoch, self.best, self.history = header["epoch"], header["best"], header["history"]
         return True
 

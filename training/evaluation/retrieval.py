@@ -108,6 +108,10 @@ def evaluate(
         for number, tags in enumerate(tag_sets)
         if features.ok[number] and embedder.understand(tags).tags
     ]
+    if not usable:
+        raise CorpusError(
+            f"retrieval: expected clips with sound and a known tag, got none in {len(held_out)}"
+        )
     audio = embed_features(embedder, features, usable)
     tag_sets = [tag_sets[number] for number in usable]
     scores = score(embedder, audio, tag_sets)

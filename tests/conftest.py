@@ -1,0 +1,40 @@
+"""Fixtures of all tests: the reference folder, the golden numbers, one seed for everything."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _one_thread() -> None:
+    """Tiny models gain nothing by threads, and lose much beside other busy processes."""
+    torch.set_num_threads(1)
+
+
+@pytest.fixture(autouse=True)
+def _seeded() -> None:
+    torch.manual_seed(0)
+
+
+@pytest.fixture(scope="session")
+def shared() -> Path:
+    """The folder of reference files; tests that need it are skipped where it is absent."""
+    folder = Path(os.environ.get("EARMARK_SHARED") or ROOT.parent / "shared")
+    if not (folder / "reference").is_dir():
+        pytest.skip(f"no reference files: {folder}/reference is absent (set EARMARK_SHARED)")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def golden() -> Mapping[str, np.ndarray]:
+    """Numbers of the authors' modules (METHOD §7)."""
+    with np.load(ROOT / "tests" / "fixtures" / "golden.npz") as data:
+        return dict(data)

@@ -1,0 +1,80 @@
+"""Presets, and configurations as dictionaries."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+import pytest
+
+from model.config import PRESETS, FeatureConfig, ModelConfig, preset
+from model.errors import ConfigError, InputError
+
+TABLE_1 = [f"w2v-{dim}-{kind}" for dim in (128, 1152) for kind in ("1h", "4h", "mean")]
+
+
+def test_every_model_of_table_1_is_a_preset() -> None:
+    assert {*TABLE_1, "coala", "starter"} == set(PRESETS)
+
+
+@pytest.mark.parametrize("name", TABLE_1)
+def test_paper_presets_are_as_run(name: str) -> None:
+    _, dim, kind = name.split("-")
+    config = preset(name)
+    assert config.name == name
+    assert config.code_dim == 1152
+    assert config.dim == config.tags.word_dim == int(dim)
+    assert config.tags.kind == ("mean" if kind == "mean" else "attention")
+    assert config.tags.sum_padding == (kind != "mean")
+    assert config.features.min_seconds == 10
+
+
+def test_coala_is_as_run() -> None:
+    config = preset("coala")
+    assert (config.dim, config.code_dim, config.tags.word_dim) == (1152, 1152, 1000)
+    assert not config.audio.layer_norm
+    assert config.tags.decoder
+    assert config.audio.decoder
+
+
+def test_an_unknown_preset_lists_the_known() -> None:
+    with pytest.raises(ConfigError, match=r"preset: expected one of w2v-128-1h.*got 'w2v-64'"):
+        preset("w2v-64")
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_dictionaries_round_trip_through_json(name: str) -> None:
+    config = preset(name)
+    assert ModelConfig.from_dict(json.loads(json.dumps(config.to_dict()))) == config
+
+
+@pytest.mark.parametrize("change", ["missing", "unknown", "no features", "channels"])
+def test_bad_dictionaries(change: str) -> None:
+    data = preset("starter").to_dict()
+    if change == "missing":
+        del data["dim"]
+    elif change == "unknown":
+        data["tags"]["colour"] = "red"
+    elif change == "no features":
+        data["features"] = None
+    else:
+        data["audio"]["channels"] = None
+    with pytest.raises(ConfigError, match="model configuration: does not fit this version"):
+        ModelConfig.from_dict(data)
+
+
+def test_windows_must_survive_the_strides() -> None:
+    config = preset("starter")
+    with pytest.raises(ConfigError, match=r"multiples of 32 for 5 stride-2 stages, got 100 and 96"):
+        replace(config, features=FeatureConfig(frames=100))
+
+
+@pytest.mark.parametrize("field", ["word_dim", "heads", "max_tags"])
+def test_sizes_are_at_least_one(field: str) -> None:
+    config = preset("starter")
+    with pytest.raises(InputError, match="must be at least 1"):
+        replace(config, tags=replace(config.tags, **{field: 0}))
+
+
+def test_window_seconds() -> None:
+    assert FeatureConfig().window_seconds == pytest.approx(2.234, abs=1e-3)

@@ -1,0 +1,233 @@
+"""Sounds and tags to unit vectors: the same every time, alone or beside others."""
+
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+import torch
+
+from model.embedder import WINDOW_BATCH, Embedder, pad_words, select_device, unit
+from model.errors import AudioError, ConfigError, WordsError
+from tests.model.tiny import RATE, checkpoint_of, noise, sine, tiny_config, write_av
+
+
+@pytest.fixture(scope="module")
+def embedder() -> Embedder:
+    return Embedder(checkpoint_of(tiny_config("starter", log_offset=1e-4)))
+
+
+def write(path: Path, samples: np.ndarray, rate: int = RATE, **options: str) -> Path:
+    soundfile.write(path, samples, rate, **options)
+    return path
+
+
+def test_vectors_have_length_one_and_say_where(embedder: Embedder, tmp_path: Path) -> None:
+    found = embedder.embed_audio(write(tmp_path / "a.wav", noise(7.0)))
+    assert found.vector.shape == (embedder.dim,) == (16,)
+    assert found.vector.dtype == found.windows.dtype == np.float32
+    assert np.linalg.norm(found.vector) == pytest.approx(1, abs=1e-6)
+    np.testing.assert_allclose(np.linalg.norm(found.windows, axis=1), 1, atol=1e-6)
+    frames = 1 + int(7.0 * RATE) // 512
+    starts = [0, 96, 192, frames - 96]
+    np.testing.assert_allclose(found.starts, [start * 512 / RATE for start in starts])
+    assert found.windows.shape == (4, 16)
+    assert found.info.duration == pytest.approx(7.0)
+
+
+def test_different_sounds_differ(embedder: Embedder, tmp_path: Path) -> None:
+    one, other, tone = (
+        embedder.embed_audio(write(tmp_path / "x.wav", samples)).vector
+        for samples in (noise(3, seed=1), noise(3, seed=2), sine(3))
+    )
+    assert one @ other < 0.995
+    assert one @ tone < 0.9
+
+
+def test_the_same_file_gives_the_same_vector_whatever_stands_beside_it(
+    embedder: Embedder, tmp_path: Path
+) -> None:
+    path = write(tmp_path / "a.wav", noise(5.3))
+    alone = [embedder.embed_audio(path) for _ in range(5)]
+    others = [
+        write(tmp_path / f"{seed}.wav", noise(1 + 3 * seed, seed=seed)) for seed in range(1, 6)
+    ]
+    inside = embedder.embed_many([*others[:3], path, *others[3:], path.read_bytes()])
+    assert len(inside) == 7
+    for found in (*alone, inside[3], inside[6]):
+        np.testing.assert_allclose(found.vector, alone[0].vector, atol=1e-6)
+        np.testing.assert_allclose(found.windows, alone[0].windows, atol=1e-6)
+        np.testing.assert_array_equal(found.starts, alone[0].starts)
+        assert found.info == alone[0].info
+    for source, found in zip(others, [*inside[:3], *inside[4:6]], strict=True):
+        np.testing.assert_allclose(found.vector, embedder.embed_audio(source).vector, atol=1e-6)
+
+
+def test_copies_of_a_sound_are_neighbours(embedder: Embedder, tmp_path: Path) -> None:
+    samples = noise(4.0, 48_000, seed=5)
+    low = np.asarray(
+        soundfile.SoundFile(write(tmp_path / "48.wav", samples, 48_000)).read(dtype="float32")
+    )
+    stereo = np.stack([low, low], axis=1)
+    original = embedder.embed_audio(tmp_path / "48.wav").vector
+    copies = [
+        write(tmp_path / "a.flac", low, 48_000, subtype="PCM_24"),
+        write(tmp_path / "stereo.wav", stereo, 48_000),
+        write(tmp_path / "float.wav", low, 48_000, subtype="FLOAT"),
+        write(tmp_path / "a.ogg", low, 48_000),
+        write_av(tmp_path / "a.webm", low, 48_000, "libopus", "webm"),
+    ]
+    cosines = [float(embedder.embed_audio(copy).vector @ original) for copy in copies]
+    assert min(cosines[:3]) >= 0.999
+    stranger = embedder.embed_audio(write(tmp_path / "x.wav", noise(4, seed=9))).vector
+    assert stranger @ original < min(cosines[3:])
+
+
+def test_a_resampled_copy_is_a_neighbour(embedder: Embedder, tmp_path: Path) -> None:
+    tones = sum(sine(4, hertz, 48_000, 0.1) for hertz in (300, 700, 1900, 4000))
+    same = sum(sine(4, hertz, RATE, 0.1) for hertz in (300, 700, 1900, 4000))
+    one = embedder.embed_audio(write(tmp_path / "48.wav", tones, 48_000)).vector
+    other = embedder.embed_audio(write(tmp_path / "22.wav", same)).vector
+    assert one @ other >= 0.999
+
+
+def test_the_vector_is_of_the_mean_code(embedder: Embedder, tmp_path: Path) -> None:
+    codes, starts, info = embedder._encode(write(tmp_path / "a.wav", noise(9.0)), "a", None)
+    found = embedder.embed_codes(codes, starts, info)
+    by_hand = embedder.project(codes.mean(axis=0, keepdims=True))[0]
+    np.testing.assert_allclose(found.vector, by_hand, atol=1e-6)
+    np.testing.assert_allclose(found.windows, embedder.project(codes), atol=1e-6)
+
+
+def test_more_windows_than_a_batch(embedder: Embedder, tmp_path: Path) -> None:
+    seconds = (WINDOW_BATCH + 6) * 96 * 512 / RATE
+    path = write(tmp_path / "a.wav", np.tile(noise(10), 30)[: int(seconds * RATE)])
+    found = embedder.embed_audio(path)
+    assert len(found.windows) == len(found.starts) > WINDOW_BATCH
+    assert (np.diff(found.starts) > 0).all()
+    [beside] = embedder.embed_many([path])
+    np.testing.assert_allclose(beside.windows, found.windows, atol=1e-6)
+
+
+def test_threads_share_an_embedder(embedder: Embedder, tmp_path: Path) -> None:
+    paths = [write(tmp_path / f"{seed}.wav", noise(3, seed=seed)) for seed in range(4)]
+    expected = [embedder.embed_audio(path).vector for path in paths]
+    found: dict[int, np.ndarray] = {}
+
+    def work(number: int) -> None:
+        found[number] = embedder.embed_audio(paths[number % 4]).vector
+
+    threads = [threading.Thread(target=work, args=(number,)) for number in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(found) == 8
+    for number, vector in found.items():
+        np.testing.assert_allclose(vector, expected[number % 4], atol=1e-6)
+
+
+def test_bad_sounds_are_named(embedder: Embedder, tmp_path: Path) -> None:
+    good = write(tmp_path / "a.wav", noise(1.0))
+    with pytest.raises(AudioError, match=r"^bark: not a sound"):
+        embedder.embed_audio(b"rubbish", "bark")
+    with pytest.raises(AudioError, match=r"^file 2: not a sound"):
+        embedder.embed_many([good, b"rubbish", good])
+    with pytest.raises(AudioError, match=r"expected at most 0\.5 s"):
+        embedder.embed_audio(good, max_seconds=0.5)
+    assert embedder.embed_many([]) == []
+
+
+def test_tags_become_unit_vectors_in_any_order(embedder: Embedder) -> None:
+    sets = [["rain"], ["dog", "bark"], ["bark", "dog"], ["rain", "sea", "wave", "wind"]]
+    vectors = embedder.embed_tags(sets)
+    assert vectors.shape == (4, 16)
+    assert vectors.dtype == np.float32
+    np.testing.assert_allclose(np.linalg.norm(vectors, axis=1), 1, atol=1e-6)
+    np.testing.assert_allclose(vectors[1], vectors[2], atol=1e-6)
+    assert vectors[0] @ vectors[1] < 0.99
+    for row, tags in enumerate(sets):
+        np.testing.assert_allclose(embedder.embed_tags([tags])[0], vectors[row], atol=1e-6)
+    assert embedder.embed_tags([]).shape == (0, 16)
+
+
+def test_unknown_tags_are_skipped_until_none_is_left(embedder: Embedder) -> None:
+    with_unknown = embedder.embed_tags([["xyzzyx", "dog", "qwrtpl"]])
+    np.testing.assert_allclose(with_unknown, embedder.embed_tags([["dog"]]), atol=1e-6)
+    with pytest.raises(WordsError, match="none of these words is understood: 'xyzzyx qwrtpl'"):
+        embedder.embed_tags([["dog"], ["xyzzyx", "qwrtpl"]])
+    with pytest.raises(WordsError, match="none of these words is understood"):
+        embedder.embed_tags([[]])
+
+
+def test_understand_reports_what_it_ignores(embedder: Embedder) -> None:
+    found = embedder.understand("The sound of DOGS and xyzzyx in the rain, 🐶 doorbel")
+    assert found.tags[:2] == ["dog", "rain"]
+    assert "xyzzyx" in found.ignored
+    assert embedder.understand(["dogs", "Rain"]).tags == ["dog", "rain"]
+    assert embedder.understand(tag for tag in ("dogs", "Rain")).tags == ["dog", "rain"]
+    empty = embedder.understand("")
+    assert (empty.tags, empty.ignored) == ([], [])
+
+
+def test_understand_takes_at_most_max_tags(embedder: Embedder) -> None:
+    most = embedder.config.tags.max_tags
+    found = embedder.understand(embedder.words.words)
+    assert found.tags == embedder.words.words[:most]
+    assert found.ignored == embedder.words.words[most:]
+    vector = embedder.embed_tags([embedder.words.words])
+    np.testing.assert_allclose(vector, embedder.embed_tags([found.tags]), atol=1e-6)
+
+
+def test_understand_survives_long_words(embedder: Embedder) -> None:
+    found = embedder.understand("x" * 10_000 + " rain")
+    assert found.tags == ["rain"]
+    assert len(found.ignored) == 1
+
+
+def test_vocabulary_vectors(embedder: Embedder) -> None:
+    assert embedder.vocabulary_vectors.shape == (6, 16)
+    expected = embedder.embed_tags([[tag] for tag in embedder.vocabulary])
+    np.testing.assert_array_equal(embedder.vocabulary_vectors, expected)
+    bare = Embedder(checkpoint_of(tiny_config(), vocabulary=0))
+    assert bare.vocabulary_vectors.shape == (0, 16)
+
+
+def test_tag_probabilities() -> None:
+    made = checkpoint_of(tiny_config())
+    cosines = np.array([-1.0, 0.0, 1.0], np.float32)
+    assert Embedder(made).tag_probabilities(cosines).tolist() == [0.0, 0.5, 1.0]
+    made.card["calibration"] = {"slope": 4.0, "intercept": -1.0}
+    expected = 1 / (1 + np.exp(-(4 * cosines - 1)))
+    np.testing.assert_allclose(Embedder(made).tag_probabilities(cosines), expected, rtol=1e-6)
+    assert Embedder(made).temperature == 0.1
+    made.card["temperature"] = 0.05
+    assert Embedder(made).temperature == 0.05
+
+
+def test_devices() -> None:
+    assert select_device("cpu").type == "cpu"
+    with pytest.raises(ConfigError, match="expected cpu, cuda or cuda:N, got 'toaster'"):
+        select_device("toaster")
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
+@pytest.mark.parametrize("name", ["cuda", "cuda:0"])
+def test_no_silent_fall_back_to_the_cpu(name: str) -> None:
+    with pytest.raises(ConfigError, match=f"'{name}' was asked for, but no GPU can be used"):
+        Embedder(checkpoint_of(tiny_config()), name)
+
+
+def test_unit_and_padding() -> None:
+    rows = np.array([[3, 4], [0, 0], [1e-20, 0]], np.float32)
+    scaled = unit(rows)
+    np.testing.assert_allclose(scaled[0], [0.6, 0.8])
+    assert np.isfinite(scaled).all()
+    assert scaled[1].tolist() == [0, 0]
+    words, mask = pad_words([np.ones((2, 3), np.float32), np.zeros((0, 3), np.float32)], 4)
+    assert words.shape == (2, 4, 3)
+    assert mask.tolist() == [[True, True, False, False], [False] * 4]
+    assert words.sum() == 6

@@ -1,0 +1,216 @@
+"""What the trainer sees: vocabulary, patches, tags, augmentation; all from one generator."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from model.features import loudest_patch
+from model.manifest import ManifestRow
+from model.words import WordVectors
+from tests.training.tiny import (
+    KINDS,
+    QUICK,
+    features_of,
+    tiny_corpus,
+    tiny_model,
+    tiny_rows,
+    words_of,
+)
+from training.dataset import TagTable, TrainingSet, build_vocabulary, clean_tag_sets
+from training.prepare import FeatureSet
+from training.recipe import Recipe
+
+PLAIN = QUICK.without_augmentation()
+
+
+@pytest.fixture(scope="module")
+def clips() -> TrainingSet:
+    return tiny_corpus(tiny_model()).train
+
+
+def generator(seed: int = 0) -> np.random.Generator:
+    return np.random.default_rng(seed)
+
+
+class TestVocabulary:
+    def test_frequent_first_then_alphabetic(self) -> None:
+        sets = [["rain", "wind"], ["wind"], ["sea", "rain"], ["dog"], ["sea"], ["wind"], ["x"]]
+        assert build_vocabulary(sets, 10, 1) == ["wind", "rain", "sea", "dog"]
+        assert build_vocabulary(sets, 2, 1) == ["wind", "rain"]
+        assert build_vocabulary(sets, 10, 2) == ["wind", "rain", "sea"]
+
+    def test_only_letters_two_or_more(self) -> None:
+        sets = [["a", "ab", "808", "mp3", "hi-hat", "рок"], ["zz"]]
+        assert set(build_vocabulary(sets, 10, 1)) == {"ab", "hi-hat", "рок", "zz"}
+
+    def test_tags_in_more_than_seven_of_ten_are_left_out(self) -> None:
+        sets = [["all", "seven"] if number < 7 else ["all"] for number in range(10)]
+        assert build_vocabulary(sets, 10, 1) == ["seven"]
+
+    def test_a_tag_counts_once_a_clip(self) -> None:
+        assert build_vocabulary([["rain", "rain"], ["dog"]], 10, 2) == []
+
+
+def test_tags_are_cleaned() -> None:
+    rows = [ManifestRow(Path("a"), ("Dogs", "the", "Rain")), ManifestRow(Path("b"), ("caceres",))]
+    assert clean_tag_sets(rows) == [["dog", "rain"], ["cacere"]]
+    words = WordVectors(["dog", "rain"], np.eye(2, dtype=np.float32))
+    assert clean_tag_sets(rows, words) == [["dog", "rain"], ["caceres"]]
+
+
+def test_tag_table_leaves_out_what_has_no_vector() -> None:
+    words = WordVectors(["dog", "rain"], np.eye(2, dtype=np.float32))
+    table = TagTable([["rain", "xyzzy"], [], ["dog", "rain"]], words)
+    assert table.tags == ["rain", "dog"]
+    assert [rows.tolist() for rows in table.clips] == [[0], [], [1, 0]]
+    assert table.vectors.tolist() == [[0, 1], [1, 0], [0, 0]]
+
+
+def test_clips_without_sound_or_known_tags_are_left_out() -> None:
+    config = tiny_model()
+    rows = tiny_rows(Path("x"), 4, 0)
+    made = features_of(rows[:3], config.features)
+    offsets = np.append(made.offsets, made.offsets[-1])  # the fourth has no frames
+    features = FeatureSet(made.frames, offsets, {"3": "broken"})
+    tags = [["tone"], ["xyzzy"], ["click"], ["hiss"]]
+    clips = TrainingSet(rows, tags, features, words_of(config.tags.word_dim), config)
+    assert clips.numbers.tolist() == [0, 2]
+
+
+def test_without_augmentation_nothing_is_drawn(clips: TrainingSet) -> None:
+    numbers = clips.numbers[:6]
+    one = clips.batch(numbers, PLAIN, generator(1))
+    other = clips.batch(numbers, PLAIN, generator(2))
+    assert torch.equal(one.log_mel, other.log_mel)
+    assert torch.equal(one.words, other.words)
+    assert torch.equal(one.mask, other.mask)
+    assert one.log_mel.shape == (6, 96, 96)
+    assert one.words.shape == (6, 10, 16)
+    assert one.log_mel.dtype == one.words.dtype == torch.float32
+
+
+def test_a_seed_gives_the_same_epoch(clips: TrainingSet) -> None:
+    first, again, other = (list(clips.epoch(QUICK, generator(seed))) for seed in (1, 1, 2))
+    assert len(first) == clips.steps(QUICK.batch_size) == 3
+    for one, two, three in zip(first, again, other, strict=True):
+        assert torch.equal(one.log_mel, two.log_mel)
+        assert torch.equal(one.words, two.words)
+        assert not torch.equal(one.log_mel, three.log_mel)
+
+
+def test_the_last_short_batch_is_dropped(clips: TrainingSet) -> None:
+    recipe = replace(PLAIN, batch_size=8)
+    batches = list(clips.epoch(recipe, generator()))
+    assert [len(batch.mask) for batch in batches] == [8, 8, 8]
+    assert clips.steps(8) == 3
+    assert clips.steps(1000) == 1
+    [whole] = clips.epoch(replace(PLAIN, batch_size=1000), generator())
+    assert len(whole.mask) == 30
+
+
+def test_an_epoch_shows_every_clip_once(clips: TrainingSet) -> None:
+    batches = list(clips.epoch(PLAIN, generator()))
+    sums = torch.cat([batch.log_mel.sum(dim=(1, 2)) for batch in batches])
+    expected = clips.batch(clips.numbers, PLAIN, generator()).log_mel.sum(dim=(1, 2))
+    torch.testing.assert_close(sums.sort().values, expected.sort().values)
+
+
+def test_the_loudest_patch_or_any() -> None:
+    config = tiny_model()
+    config = replace(config, features=replace(config.features, min_seconds=6.0))
+    clips = tiny_corpus(config).train
+    frames = clips.features.clip(2).astype(np.float32)
+    start = loudest_patch(frames, 96)
+    [patch] = clips.batch(np.array([2]), PLAIN, generator()).log_mel
+    np.testing.assert_array_equal(patch, frames[start : start + 96])
+    anywhere = replace(PLAIN, patch="random")
+    drawn = {
+        float(clips.batch(np.array([2]), anywhere, generator(seed)).log_mel.sum())
+        for seed in range(60)
+    }
+    assert len(drawn) > 6
+
+
+def test_gain_shifts_a_patch_and_keeps_the_floor(clips: TrainingSet) -> None:
+    numbers = np.array([0])
+    recipe = replace(PLAIN, gain=2.0)
+    [plain] = clips.batch(numbers, PLAIN, generator()).log_mel
+    floor = np.log(clips.config.features.log_offset)
+    for seed in range(8):
+        [louder] = clips.batch(numbers, recipe, generator(seed)).log_mel
+        assert float(louder.min()) >= floor - 1e-4
+        above = (plain > floor + 2.1) & (louder > floor + 0.01)
+        shift = (louder - plain)[above]
+        assert float(shift.std()) < 1e-3
+        assert abs(float(shift.mean())) <= 2
+
+
+@pytest.mark.parametrize(("field", "axis"), [("mask_frames", 0), ("mask_mels", 1)])
+def test_masks_are_one_stretch_of_floor(clips: TrainingSet, field: str, axis: int) -> None:
+    numbers, recipe = np.array([1]), replace(PLAIN, **{field: 20})
+    [plain] = clips.batch(numbers, PLAIN, generator()).log_mel.numpy()
+    floor = np.float32(np.log(clips.config.features.log_offset))
+    widths = set()
+    for seed in range(15):
+        [masked] = clips.batch(numbers, recipe, generator(seed)).log_mel.numpy()
+        changed = np.flatnonzero((masked != plain).any(axis=1 - axis))
+        widths.add(len(changed))
+        if len(changed):
+            assert changed[-1] - changed[0] < 20
+            np.testing.assert_array_equal(np.take(masked, changed, axis), floor)
+    assert len(widths) > 3
+
+
+def test_tag_dropout_keeps_at_least_one(clips: TrainingSet) -> None:
+    recipe = replace(PLAIN, tag_dropout=0.9)
+    counts = np.concatenate(
+        [
+            clips.batch(clips.numbers, recipe, generator(seed)).mask.sum(dim=1).numpy()
+            for seed in range(5)
+        ]
+    )
+    assert counts.min() == 1
+    assert counts.mean() < 1.5
+    all_tags = clips.batch(clips.numbers, PLAIN, generator())
+    assert (all_tags.mask.sum(dim=1) == 3).all()
+
+
+def test_words_are_the_clips_own_and_zero_where_padded(clips: TrainingSet) -> None:
+    words = words_of(16)
+    batch = clips.batch(clips.numbers[:3], PLAIN, generator())
+    for row, kind in enumerate(KINDS):
+        expected = np.stack([words.vector(tag) for tag in KINDS[kind]])
+        np.testing.assert_array_equal(batch.words[row, :3], expected)
+        assert float(batch.words[row, 3:].abs().max()) == 0
+
+
+def test_more_tags_than_fit_are_drawn() -> None:
+    config = tiny_model()
+    clips = tiny_corpus(replace(config, tags=replace(config.tags, max_tags=2))).train
+    drawn = [clips.batch(np.array([0]), PLAIN, generator(seed)) for seed in range(10)]
+    assert all(batch.mask.tolist() == [[True, True]] for batch in drawn)
+    assert len({float(batch.words.sum()) for batch in drawn}) > 1
+
+
+def test_same_marks_clips_of_one_group_and_tags() -> None:
+    config = tiny_model()
+    rows = [
+        ManifestRow(row.path, row.tags, group=group, label=row.label)
+        for row, group in zip(tiny_rows(Path("x"), 5, 0), "aaaba", strict=True)
+    ]
+    words = words_of(config.tags.word_dim)
+    features = features_of(rows, config.features)
+    clips = TrainingSet(rows, clean_tag_sets(rows), features, words, config)
+    recipe = Recipe(exclude_same=True)
+    same = clips.batch(np.arange(5), recipe, generator()).same
+    assert same.diagonal().all()
+    assert torch.equal(same, same.T)
+    assert same[1, 4]  # one group, the same tags
+    assert not same[0, 2]  # 0 and 2: one group, other tags
+    assert not same[1, 3]  # nothing in common
+    assert clips.batch(np.arange(5), PLAIN, generator()).same is None

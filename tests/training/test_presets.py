@@ -1,0 +1,82 @@
+"""Every preset's recipe takes training steps that lower its own loss."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from model.config import PRESETS
+from model.errors import ConfigError
+from tests.training.tiny import tiny_corpus, tiny_model
+from training.recipe import RECIPES, Recipe, recipe
+from training.trainer import Trainer, step_losses
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_steps_lower_the_loss(tmp_path: Path, name: str) -> None:
+    config, chosen = tiny_model(name), recipe(name)
+    corpus = tiny_corpus(config, train=12, validation=3)
+    made = Trainer(config, chosen, corpus, tmp_path)
+    quiet = chosen.without_augmentation()
+    batch = corpus.train.batch(corpus.train.numbers, quiet, np.random.default_rng(0))
+    values = []
+    for _ in range(8):
+        torch.manual_seed(0)  # the same dropout each step
+        losses = step_losses(made.model.train(), batch, quiet)
+        made.optimizer.zero_grad(set_to_none=True)
+        losses["loss"].backward()
+        made.optimizer.step()
+        values.append({key: value.item() for key, value in losses.items()})
+    assert all(math.isfinite(value) for row in values for value in row.values())
+    assert values[-1]["loss"] < values[0]["loss"]
+    assert set(values[0]) == expected_losses(name)
+    weights = {"audio": 5.0, "contrastive": 10.0, "tags": 5.0}
+    if name != "starter":
+        total = sum(weights[key] * value for key, value in values[0].items() if key != "loss")
+        assert values[0]["loss"] == pytest.approx(total, rel=1e-5)
+
+
+def expected_losses(name: str) -> set[str]:
+    if name == "starter":
+        return {"loss", "contrastive"}
+    return {"loss", "contrastive", "audio", *(["tags"] if name == "coala" else [])}
+
+
+def test_every_parameter_of_a_paper_preset_learns(tmp_path: Path) -> None:
+    for name in ("w2v-128-4h", "coala", "w2v-128-mean"):
+        config = tiny_model(name)
+        corpus = tiny_corpus(config, train=12, validation=3)
+        made = Trainer(config, recipe(name), corpus, tmp_path)
+        [batch] = corpus.train.epoch(recipe(name), np.random.default_rng(0))
+        step_losses(made.model.train(), batch, recipe(name))["loss"].backward()
+        for key, parameter in made.model.named_parameters():
+            assert parameter.grad is not None, key
+            assert torch.isfinite(parameter.grad).all(), key
+
+
+def test_recipes_are_as_the_paper_says() -> None:
+    assert set(RECIPES) == set(PRESETS)
+    for name in PRESETS:
+        if name == "starter":
+            continue
+        chosen = recipe(name)
+        assert (chosen.optimizer, chosen.learning_rate, chosen.batch_size) == ("sgd", 0.005, 128)
+        assert (chosen.epochs, chosen.temperature, chosen.as_run) == (200, 0.1, True)
+        assert (chosen.audio_weight, chosen.contrastive_weight) == (5.0, 10.0)
+        assert chosen.without_augmentation() == chosen
+    assert recipe("coala").words == "one-hot"
+    with pytest.raises(ConfigError, match=r"preset: expected one of .*starter, got 'nope'"):
+        recipe("nope")
+
+
+def test_without_augmentation_keeps_the_losses() -> None:
+    plain = recipe("starter").without_augmentation()
+    assert (plain.patch, plain.tag_dropout, plain.gain) == ("loudest", 0.0, 0.0)
+    assert (plain.mask_frames, plain.mask_mels) == (0, 0)
+    assert plain.temperature == recipe("starter").temperature
+    assert plain.exclude_same
+    assert Recipe().without_augmentation() == Recipe()

@@ -1,0 +1,143 @@
+"""A tiny corpus that can be learnt: tones, hiss and clicks, each with its tags."""
+
+from __future__ import annotations
+
+import csv
+import functools
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import soundfile
+
+from model.config import FeatureConfig, ModelConfig
+from model.features import LogMel, mel_filters
+from model.manifest import ManifestRow
+from model.words import WordVectors
+from tests.model.tiny import RATE, tiny_config
+from training.dataset import TrainingSet, build_vocabulary, clean_tag_sets
+from training.prepare import FeatureSet
+from training.recipe import Recipe
+from training.trainer import Corpus
+
+KINDS = {
+    "tone": ("tone", "whistle", "steady"),
+    "hiss": ("hiss", "wind", "steady"),
+    "click": ("click", "clock", "short"),
+}
+TAGS = sorted({tag for tags in KINDS.values() for tag in tags})
+SECONDS = 1.0
+
+
+def sound(kind: str, generator: np.random.Generator) -> np.ndarray:
+    """One second of a kind; no two are alike."""
+    count = int(SECONDS * RATE)
+    level = generator.uniform(0.1, 0.6)
+    if kind == "tone":
+        time = np.arange(count) / RATE
+        samples = np.sin(2 * np.pi * generator.uniform(300, 3000) * time)
+    elif kind == "hiss":
+        samples = generator.standard_normal(count) * 0.3
+    else:
+        samples = np.zeros(count)
+        samples[:: int(generator.integers(1500, 4000))] = 1.0
+    return (level * samples + 1e-4 * generator.standard_normal(count)).astype(np.float32)
+
+
+def tiny_rows(folder: Path, train: int = 30, validation: int = 18) -> list[ManifestRow]:
+    """Rows of a corpus; the kinds take turns, every clip is its own group."""
+    kinds = list(KINDS)
+    return [
+        ManifestRow(
+            path=folder / f"{number:03d}.wav",
+            tags=KINDS[kinds[number % 3]],
+            group=str(number),
+            split="train" if number < train else "validation",
+            label=kinds[number % 3],
+        )
+        for number in range(train + validation)
+    ]
+
+
+def write_corpus(folder: Path, train: int = 30, validation: int = 18) -> Path:
+    """Sounds and their manifest; returns the manifest."""
+    generator = np.random.default_rng(7)
+    manifest = folder / "manifest.csv"
+    with manifest.open("w", newline="", encoding="utf-8") as file:
+        lines = csv.writer(file)
+        lines.writerow(["path", "tags", "group", "split", "class"])
+        for row in tiny_rows(folder, train, validation):
+            soundfile.write(row.path, sound(row.label, generator), RATE)
+            lines.writerow([row.path.name, " ".join(row.tags), row.group, row.split, row.label])
+    return manifest
+
+
+def features_of(rows: Sequence[ManifestRow], config: FeatureConfig, seed: int = 7) -> FeatureSet:
+    """Features of the rows' kinds of sounds, made in memory."""
+    frames = _frames(tuple(row.label for row in rows), config, seed)
+    offsets = np.concatenate([[0], np.cumsum([len(each) for each in frames])])
+    return FeatureSet(np.concatenate(frames), offsets.astype(np.int64), {})
+
+
+@functools.lru_cache(maxsize=16)
+def _frames(kinds: tuple[str, ...], config: FeatureConfig, seed: int) -> list[np.ndarray]:
+    generator = np.random.default_rng(seed)
+    log_mel = LogMel(config, mel_filters(config))
+    return [log_mel(sound(kind, generator)).astype(np.float16) for kind in kinds]
+
+
+def words_of(dim: int) -> WordVectors:
+    """A vector for each tag: random, or one-hot where `dim` is their number."""
+    generator = np.random.default_rng(3)
+    return WordVectors(TAGS, generator.standard_normal((len(TAGS), dim)).astype(np.float32))
+
+
+def tiny_model(name: str = "starter", dim: int = 16) -> ModelConfig:
+    """A preset's small model for the tiny corpus."""
+    config = tiny_config(name, dim)
+    if config.tags.kind == "multihot":
+        config = replace(config, tags=replace(config.tags, word_dim=len(TAGS)))
+    return config
+
+
+def tiny_corpus(
+    config: ModelConfig, train: int = 30, validation: int = 18, seed: int = 7
+) -> Corpus:
+    """The corpus in memory, as `load_corpus` would give it."""
+    rows = tiny_rows(Path("nowhere"), train, validation)
+    one_hot = config.tags.kind == "multihot"
+    words = WordVectors.one_hot(TAGS) if one_hot else words_of(config.tags.word_dim)
+    sides = (
+        [row for row in rows if row.split == "train"],
+        [row for row in rows if row.split == "validation"],
+    )
+    tag_sets = [clean_tag_sets(side) for side in sides]
+    sets = [
+        TrainingSet(side, tags, features_of(side, config.features, seed + place), words, config)
+        for place, (side, tags) in enumerate(zip(sides, tag_sets, strict=True))
+    ]
+    vocabulary = build_vocabulary(tag_sets[0], 100, 2)
+    return Corpus(sets[0], sets[1], tag_sets[1], words, vocabulary, {"preset": config.name})
+
+
+# Learns the tiny corpus in a few epochs.
+QUICK = Recipe(
+    epochs=3,
+    batch_size=10,
+    optimizer="adamw",
+    learning_rate=3e-3,
+    audio_weight=0.0,
+    contrastive_weight=1.0,
+    as_run=False,
+    temperature=0.2,
+    tag_dropout=0.3,
+    gain=1.0,
+    mask_frames=8,
+    mask_mels=8,
+    patch="random",
+    exclude_same=False,
+    words="general",
+    min_count=2,
+    select="mAP@10",
+)

@@ -12,7 +12,7 @@ import sqlite3
 import threading
 import uuid
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -47,12 +47,12 @@ def _storage_errors(file: Path) -> Iterator[None]:
 
 
 class Catalogue:
-    """An open catalogue. Any thread may use it; each gets its own connection."""
+    """An open catalogue. Any thread may use it: each call borrows an idle connection."""
 
     def __init__(self, file: Path) -> None:
         self.file = file
-        self._local = threading.local()
-        self._connections: list[sqlite3.Connection] = []
+        self._idle: list[sqlite3.Connection] = []
+        self._closed = False
         self._writing = threading.Lock()
 
     @classmethod
@@ -62,15 +62,31 @@ class Catalogue:
             folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise StorageError(f"library {folder}: {error.strerror}") from error
-        catalogue = cls(folder / FILE_NAME)
         meta = {"library": uuid.uuid4().hex, "fingerprint": fingerprint, "dim": str(dim)}
-        with _storage_errors(catalogue.file), catalogue._transaction() as db:
-            if not db.execute("PRAGMA user_version").fetchone()[0]:
+        file = folder / FILE_NAME
+        with (
+            closing(cls(file)) as catalogue,
+            _storage_errors(file),
+            catalogue._transaction() as db,
+        ):
+            if _is_blank(db):
                 db.execute(f"PRAGMA application_id = {schema.APPLICATION_ID}")
                 _migrate(db, 0)
                 rows = {**meta, "generation": "0"}.items()
                 db.executemany("INSERT INTO meta VALUES (?, ?)", rows)
         return cls.open(folder)
+
+    @classmethod
+    def open_or_create(cls, folder: Path, fingerprint: str, dim: int) -> Catalogue:
+        """The catalogue in `folder`; a new one where there is none, or one whose making was
+        cut short. Raises LibraryError, StorageError."""
+        file = folder / FILE_NAME
+        if file.is_file():
+            with closing(cls(file)) as catalogue, _storage_errors(file), catalogue._db() as db:
+                blank = _is_blank(db)
+            if not blank:
+                return cls.open(folder)
+        return cls.create(folder, fingerprint, dim)
 
     @classmethod
     def open(cls, folder: Path) -> Catalogue:
@@ -79,45 +95,64 @@ class Catalogue:
         if not file.is_file():
             raise LibraryError(f"library: expected a folder made by `earmark add`, got {folder}")
         catalogue = cls(file)
-        with _storage_errors(file):
-            db = catalogue._db()
-            application = db.execute("PRAGMA application_id").fetchone()[0]
-            version = db.execute("PRAGMA user_version").fetchone()[0]
-            if application != schema.APPLICATION_ID or version > schema.VERSION:
-                raise LibraryError(
-                    f"library {folder}: expected a catalogue of version {schema.VERSION} or "
-                    f"older, got version {version} of application {application:#x}"
-                )
-            if version < schema.VERSION:
-                with catalogue._transaction() as writing:
-                    _migrate(writing, version)
+        try:
+            catalogue._check_version()
+        except BaseException:
+            catalogue.close()
+            raise
         return catalogue
 
-    def close(self) -> None:
-        """Close every thread's connection."""
-        for connection in self._connections:
-            connection.close()
-        self._connections.clear()
-        self._local = threading.local()
-
-    def _db(self) -> sqlite3.Connection:
-        """This thread's connection."""
-        db: sqlite3.Connection | None = getattr(self._local, "db", None)
-        if db is None:
-            db = sqlite3.connect(
-                self.file, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False
+    def _check_version(self) -> None:
+        """Bring an older catalogue up to date. Raises LibraryError for what is none, or newer."""
+        with _storage_errors(self.file), self._db() as db:
+            application = db.execute("PRAGMA application_id").fetchone()[0]
+            version = db.execute("PRAGMA user_version").fetchone()[0]
+        if application != schema.APPLICATION_ID or version > schema.VERSION:
+            raise LibraryError(
+                f"library {self.file.parent}: expected a catalogue of version {schema.VERSION} or "
+                f"older, got version {version} of application {application:#x}"
             )
+        if version < schema.VERSION:
+            with _storage_errors(self.file), self._transaction() as writing:
+                _migrate(writing, version)
+
+    def close(self) -> None:
+        """Close all connections; those in use, when they are given back."""
+        self._closed = True
+        while self._idle:
+            self._idle.pop().close()
+
+    @contextmanager
+    def _db(self) -> Iterator[sqlite3.Connection]:
+        """An idle connection, or a new one: there are as many as calls at one time."""
+        try:
+            db = self._idle.pop()
+        except IndexError:
+            db = self._connect()
+        try:
+            yield db
+        finally:
+            if self._closed:
+                db.close()
+            else:
+                self._idle.append(db)
+
+    def _connect(self) -> sqlite3.Connection:
+        db = sqlite3.connect(
+            self.file, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False
+        )
+        try:
             db.execute("PRAGMA journal_mode = WAL")
             db.execute("PRAGMA synchronous = FULL")
             db.execute("PRAGMA foreign_keys = ON")
-            self._local.db = db
-            self._connections.append(db)
+        except sqlite3.Error:
+            db.close()
+            raise
         return db
 
     @contextmanager
     def _transaction(self) -> Iterator[sqlite3.Connection]:
-        with self._writing:
-            db = self._db()
+        with self._writing, self._db() as db:
             db.execute("BEGIN IMMEDIATE")
             try:
                 yield db
@@ -138,13 +173,13 @@ class Catalogue:
     # Reading
 
     def _query(self, statement: str, values: Sequence[object] = ()) -> list[Any]:
-        with _storage_errors(self.file):
-            return self._db().execute(statement, values).fetchall()
+        with _storage_errors(self.file), self._db() as db:
+            return db.execute(statement, values).fetchall()
 
     def meta(self, key: str) -> str:
         """A value about the whole library: library, fingerprint, dim, generation."""
-        with _storage_errors(self.file):
-            return _meta(self._db(), key)
+        with _storage_errors(self.file), self._db() as db:
+            return _meta(db, key)
 
     def count(self) -> int:
         """Clips in the library."""
@@ -203,7 +238,8 @@ class Catalogue:
 
     def match_words(self, words: Iterable[str], limit: int) -> list[int]:
         """Rows whose title or tags hold any of the words, best BM25 first."""
-        query = " OR ".join('"' + word.replace('"', '""') + '"' for word in words)
+        quoted = (word.replace('"', '""').replace("\0", " ") for word in words)
+        query = " OR ".join(f'"{word}"' for word in quoted)
         if not query:
             return []
         found = self._query(
@@ -216,12 +252,12 @@ class Catalogue:
     @contextmanager
     def _snapshot(self) -> Iterator[sqlite3.Connection]:
         """A read transaction: everything read in it is of one instant."""
-        db = self._db()
-        db.execute("BEGIN")
-        try:
-            yield db
-        finally:
-            db.execute("COMMIT")
+        with self._db() as db:
+            db.execute("BEGIN")
+            try:
+                yield db
+            finally:
+                db.execute("COMMIT")
 
     def changes(self, since: int) -> Changes:
         """Everything written after generation `since`, read at one instant."""
@@ -245,6 +281,11 @@ class Catalogue:
 
 def _meta(db: sqlite3.Connection, key: str) -> str:
     return str(db.execute("SELECT value FROM meta WHERE key = ?", (key,)).fetchone()[0])
+
+
+def _is_blank(db: sqlite3.Connection) -> bool:
+    """Whether the file holds nothing at all: new, or its making was cut short."""
+    return not db.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
 
 
 def _migrate(db: sqlite3.Connection, version: int) -> None:

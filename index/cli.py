@@ -50,6 +50,8 @@ def _add(options: argparse.Namespace) -> int:
     paths = [*options.paths, *options.manifest]
     if not paths:
         raise InputError("path: expected a file, folder or manifest to add, got none")
+    for path in paths:
+        next(ingest.expand(path), None)  # a wrong path must not leave an empty library behind
     with _open(options, create=True) as library:
         report = ingest.add(library, paths)
         count = library.catalogue.count()

@@ -21,7 +21,7 @@ import torch
 
 from index.catalogue import FILE_NAME as CATALOGUE_FILE
 from index.catalogue import Catalogue
-from index.library import Library, Origin, Sound
+from index.library import Library, Origin, Sound, shown
 from model import manifest
 from model.errors import AudioError, InputError
 from model.progress import Progress, progress
@@ -149,7 +149,7 @@ class _Batch:
     def take(self, origin: Origin, result: Sound | AudioError) -> None:
         """One more sound, or the reason why not; written when enough wait."""
         if isinstance(result, AudioError):
-            self._failed[str(origin.path)] = str(result)
+            self._failed[shown(origin.path)] = str(result)
         else:
             self._sounds.append(result)
         waiting = len(self._sounds) + len(self._failed)

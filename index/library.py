@@ -73,6 +73,11 @@ class Origin:
     licence: str = ""
 
 
+def shown(path: Path | str) -> str:
+    r"""A path as text that any file can hold: bytes that are not UTF-8 as \udc80 and so on."""
+    return str(path).encode(errors="backslashreplace").decode()
+
+
 @dataclass(frozen=True)
 class Sound:
     """An embedded sound, and the state of its file when it was read."""
@@ -85,6 +90,8 @@ class Sound:
     @classmethod
     def read(cls, embedder: Embedder, origin: Origin) -> Sound:
         """Embed the file of `origin`. Raises AudioError."""
+        if str(origin.path) != shown(origin.path):
+            raise AudioError(f"{shown(origin.path.name)}: its path is not UTF-8: rename it")
         try:
             state = origin.path.stat()
         except OSError as error:
@@ -113,10 +120,11 @@ class Library:
 
         Raises LibraryError for no library, a newer version's, or one made by another model.
         """
-        if create and not (folder / "catalogue.sqlite").exists():
-            catalogue = Catalogue.create(folder, embedder.fingerprint, embedder.dim)
-        else:
-            catalogue = Catalogue.open(folder)
+        catalogue = (
+            Catalogue.open_or_create(folder, embedder.fingerprint, embedder.dim)
+            if create
+            else Catalogue.open(folder)
+        )
         made_by = catalogue.meta("fingerprint")
         if made_by != embedder.fingerprint:
             catalogue.close()

@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import anyio.to_thread
-import faiss
+import torch
 from fastapi import FastAPI
 from fastapi.staticfiles import StaticFiles
 from fastapi_offline import FastAPIOffline
@@ -36,7 +36,7 @@ def create_app(settings: Settings, engine: Engine | None = None) -> FastAPI:
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        faiss.omp_set_num_threads(1)  # one query is small; torch keeps the cores
+        torch.set_num_threads(1)  # requests share the cores; teams of threads fight for them
         app.state.engine = engine or await anyio.to_thread.run_sync(open_engine, settings)
         app.state.inference = Inference(settings.threads, settings.max_waiting)
         yield
@@ -55,7 +55,8 @@ def create_app(settings: Settings, engine: Engine | None = None) -> FastAPI:
     errors.install(app)
     for router in (search.router, sounds.router, clips.router, about.router):
         app.include_router(router)
-    app.mount("/", StaticFiles(directory=UI, html=True))
+    # Not a mount: that would take addresses of the API asked with a wrong method for files.
+    app.router.default = StaticFiles(directory=UI, html=True)
     app.add_middleware(BodyLimit, most=int(settings.max_upload_mb * 1e6))
     app.add_middleware(SecurityHeaders)
     return app

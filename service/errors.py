@@ -55,6 +55,10 @@ PROBLEMS: dict[str, ProblemType] = {
             "too-large", 413, "Too large", "The body is over the limit; send a smaller file.",
         ),
         ProblemType(
+            "range-not-satisfiable", 416, "Range not satisfiable",
+            "The sound ends before the range starts; Content-Range tells its size.",
+        ),
+        ProblemType(
             "bad-request", 400, "Bad request", "The body could not be parsed as what it claims.",
         ),
         ProblemType(

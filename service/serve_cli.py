@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import signal
+import sys
 from pathlib import Path
 
 
@@ -36,6 +38,8 @@ def _serve(options: argparse.Namespace) -> int:
         first = error.errors()[0]
         name = ".".join(map(str, first["loc"]))
         raise ConfigError(f"{name}: {first['msg']}, got {first['input']!r}") from error
+    # uvicorn stops in good order and then raises the signal again: asked to stop, we end well.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     app = create_app(settings, open_engine(settings))
     uvicorn.run(app, host=settings.host, port=settings.port, log_level="info")
     return 0

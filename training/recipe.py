@@ -54,7 +54,7 @@ class Recipe:
 
 
 _STARTER = Recipe(
-    epochs=60,
+    epochs=30,
     batch_size=256,
     optimizer="adamw",
     learning_rate=2e-3,

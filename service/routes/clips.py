@@ -6,9 +6,11 @@ import mimetypes
 from pathlib import Path
 
 from fastapi import APIRouter
-from fastapi.responses import FileResponse
+from fastapi.responses import FileResponse, JSONResponse
+from starlette.datastructures import Headers
+from starlette.types import Message, Receive, Scope, Send
 
-from service.errors import ProblemError
+from service.errors import ProblemError, problem
 from service.routes.context import EngineDep
 from service.schemas import ClipBody
 
@@ -22,6 +24,35 @@ _AUDIO_TYPES = {
     ".webm": "audio/webm",
     ".m4a": "audio/mp4",
 }
+
+
+class SoundResponse(FileResponse):
+    """A file whose refusals of a Range header are problems like any other."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Send the file, or the part asked for."""
+        refused: Message | None = None
+
+        async def sending(message: Message) -> None:
+            nonlocal refused
+            if message["type"] == "http.response.start" and message["status"] >= 400:
+                refused = message
+            elif refused is None:
+                await send(message)
+
+        await super().__call__(scope, receive, sending)
+        if refused is not None:
+            await _refusal(refused)(scope, receive, send)
+
+
+def _refusal(message: Message) -> JSONResponse:
+    """The problem for a refused range."""
+    if message["status"] != 416:
+        return problem("bad-request", "Range: expected bytes=FIRST-LAST")
+    size = Headers(raw=message["headers"])["content-range"]
+    return problem(
+        "range-not-satisfiable", f"Range: the sound has {size[8:]} bytes", {"Content-Range": size}
+    )
 
 
 @router.get("/v1/clips/{clip_id}")
@@ -39,4 +70,4 @@ def audio(engine: EngineDep, clip_id: str) -> FileResponse:
     kind = _AUDIO_TYPES.get(path.suffix.lower()) or mimetypes.guess_type(path.name)[0]
     if kind is None or not kind.startswith(("audio/", "video/")):
         kind = "application/octet-stream"
-    return FileResponse(path, media_type=kind)
+    return SoundResponse(path, media_type=kind)

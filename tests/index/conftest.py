@@ -1,0 +1,46 @@
+"""Fixtures of the library's tests: a tiny model, its embedder, an empty library."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from index.catalogue import Catalogue
+from index.library import Library
+from model.embedder import Embedder
+from tests.index import made
+
+
+@pytest.fixture(scope="session")
+def model_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A tiny model, saved."""
+    return made.save_model(tmp_path_factory.mktemp("model"))
+
+
+@pytest.fixture(scope="session")
+def other_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Another tiny model, saved."""
+    return made.save_model(tmp_path_factory.mktemp("other-model"), seed=1)
+
+
+@pytest.fixture(scope="session")
+def embedder(model_folder: Path) -> Embedder:
+    """The tiny model, loaded."""
+    return Embedder.load(model_folder)
+
+
+@pytest.fixture
+def catalogue(tmp_path: Path) -> Iterator[Catalogue]:
+    """An empty catalogue of vectors of 4 dimensions."""
+    catalogue = Catalogue.create(tmp_path / "library", "model-1", 4)
+    yield catalogue
+    catalogue.close()
+
+
+@pytest.fixture
+def library(tmp_path: Path, embedder: Embedder) -> Iterator[Library]:
+    """An empty library of the tiny model."""
+    with Library.open(tmp_path / "library", embedder, create=True) as library:
+        yield library

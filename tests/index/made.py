@@ -1,0 +1,129 @@
+"""Small made-up clips, sounds, models and disks for the tests. Times in seconds, rates in Hz."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+
+from index.records import NewClip
+from model import checkpoint
+from tests.model import tiny
+
+ROOT = Path(__file__).resolve().parents[2]
+NOBODY = 65_534
+
+
+def save_model(folder: Path, seed: int = 0) -> Path:
+    """A tiny model with random weights that hears every sound to its end."""
+    checkpoint.save(folder, tiny.checkpoint_of(tiny.tiny_config(tail="align"), seed, 12))
+    return folder
+
+
+def vector(seed: int, dim: int = 4) -> np.ndarray:
+    """A random unit vector [dim]."""
+    values = np.random.default_rng(seed).standard_normal(dim)
+    return (values / np.linalg.norm(values)).astype(np.float32)
+
+
+def new_clip(name: str = "a", seed: int = 0, **changes: object) -> NewClip:
+    """A clip as ingest would make it: path from its name, sum and vector from its seed."""
+    clip = NewClip(
+        path=f"/sounds/{name}.wav",
+        size=100,
+        mtime_ns=1,
+        sha256=f"{seed:064x}"[::-1],
+        title=name,
+        tags=("dog", "bark"),
+        author="",
+        source="",
+        licence="",
+        duration=1.0,
+        sample_rate=22_000,
+        channels=1,
+        vector=vector(seed),
+        windows=np.zeros((0, 4), np.float32),
+        starts=np.zeros(0),
+    )
+    return replace(clip, **changes)
+
+
+def write_sounds(folder: Path, count: int, seconds: float = 0.3, first: int = 0) -> list[Path]:
+    """Files `noise_000.wav` and so on, all different."""
+    folder.mkdir(parents=True, exist_ok=True)
+    files = [folder / f"noise_{number:03}.wav" for number in range(first, first + count)]
+    for number, file in enumerate(files, start=first):
+        soundfile.write(file, tiny.noise(seconds, seed=number), tiny.RATE)
+    return files
+
+
+def environment(**more: str) -> dict[str, str]:
+    """The environment of processes that tests start: one thread each, no user's data touched."""
+    data = Path(tempfile.gettempdir()) / f"earmark-tests-{os.getuid()}"
+    return {**os.environ, "OMP_NUM_THREADS": "1", "XDG_DATA_HOME": str(data), **more}
+
+
+def earmark(*arguments: object, **more: str) -> subprocess.CompletedProcess[str]:
+    """Run the command as a user would, to its end."""
+    return subprocess.run(
+        [sys.executable, "-m", "service.cli", *map(str, arguments)],
+        cwd=ROOT,
+        env=environment(**more),
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
+
+
+@contextlib.contextmanager
+def nobody() -> Iterator[None]:
+    """Inside, this process has the rights of the user "nobody", where it had root's."""
+    if os.geteuid() != 0:
+        yield
+        return
+    os.seteuid(NOBODY)
+    try:
+        yield
+    finally:
+        os.seteuid(0)
+
+
+@contextlib.contextmanager
+def public_folder() -> Iterator[Path]:
+    """A temporary folder that every user may enter (pytest's own may not be)."""
+    folder = Path(tempfile.mkdtemp(prefix="earmark-"))
+    folder.chmod(0o755)
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder)
+
+
+@contextlib.contextmanager
+def small_disk(kilobytes: int) -> Iterator[Path]:
+    """A disk of its own of that size. The test is skipped where it cannot be mounted."""
+    with public_folder() as folder:
+        options = ["-t", "tmpfs", "-o", f"size={kilobytes}k", "tmpfs", str(folder)]
+        mounted = subprocess.run(["mount", *options], capture_output=True, text=True, check=False)
+        if mounted.returncode:
+            pytest.skip(f"no small disk can be mounted here: {mounted.stderr.strip()}")
+        try:
+            yield folder
+        finally:
+            subprocess.run(["umount", str(folder)], check=True)
+
+
+def enlarge(disk: Path, kilobytes: int) -> None:
+    """Give a `small_disk` more room."""
+    subprocess.run(["mount", "-o", f"remount,size={kilobytes}k", str(disk)], check=True)

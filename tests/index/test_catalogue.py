@@ -1,0 +1,251 @@
+"""The catalogue: ids, rows and generations; transactions; words; failures."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, example, given, settings
+from hypothesis import strategies as st
+
+from index.catalogue import Catalogue
+from index.errors import UnknownClipError
+from index.records import NewClip
+from tests.index.made import ROOT, new_clip, vector
+
+
+def put(catalogue: Catalogue, *clips: NewClip) -> list[str]:
+    with catalogue.write() as writer:
+        return [writer.put(clip) for clip in clips]
+
+
+def test_what_was_put_is_read_back_also_after_opening_again(catalogue: Catalogue) -> None:
+    new = new_clip(
+        "rain",
+        seed=7,
+        title="Räin",
+        tags=("rain", "bass-drum"),
+        author="A",
+        source="S",
+        licence="CC0-1.0",
+        duration=12.5,
+        windows=np.stack([vector(1), vector(2)]),
+        starts=np.array([0.0, 2.25]),
+    )
+    (clip_id,) = put(catalogue, new)
+    catalogue.close()
+    again = Catalogue.open(catalogue.file.parent)
+    clip = again.clip(clip_id)
+    assert (clip.title, clip.tags, clip.author) == ("Räin", ("rain", "bass-drum"), "A")
+    assert (clip.source, clip.licence, clip.duration) == ("S", "CC0-1.0", 12.5)
+    assert again.clips() == [clip]
+    assert again.clips_by_row([clip.row, 99]) == {clip.row: clip}
+    np.testing.assert_array_equal(again.vector(clip.row), new.vector)
+    starts, windows = again.windows(clip.row)
+    np.testing.assert_array_equal(starts, [0.0, 2.25])
+    np.testing.assert_array_equal(windows, new.windows)
+    assert again.totals() == {"seconds": 12.5, "clips_with_windows": 1}
+    assert again.known_files() == {"/sounds/rain.wav": (100, 1)}
+    again.close()
+
+
+def test_an_id_is_the_start_of_the_sounds_sum_and_a_second_file_gets_a_suffix(
+    catalogue: Catalogue,
+) -> None:
+    same = [new_clip(name, seed=3) for name in "abc"]
+    first = same[0].sha256[:12]
+    assert put(catalogue, *same) == [first, f"{first}-2", f"{first}-3"]
+    with catalogue.write() as writer:
+        writer.remove(f"{first}-2")
+    assert put(catalogue, new_clip("d", seed=3)) == [f"{first}-2"]
+    assert len({clip.id for clip in catalogue.clips()}) == 3
+
+
+def test_a_replaced_file_keeps_its_id_and_row_and_leaves_nothing_of_the_old(
+    catalogue: Catalogue,
+) -> None:
+    windows = {"windows": np.stack([vector(1)]), "starts": np.array([0.0])}
+    old = put(catalogue, new_clip("a", seed=1, title="oldword", **windows))
+    row = catalogue.clip(old[0]).row
+    assert put(catalogue, new_clip("a", seed=2, title="newword", duration=3.0)) == old
+    clip = catalogue.clip(old[0])
+    assert (clip.row, clip.title, clip.duration) == (row, "newword", 3.0)
+    assert catalogue.count() == 1
+    assert catalogue.windows(row) is None
+    assert catalogue.match_words(["oldword"], 10) == []
+    assert catalogue.match_words(["newword"], 10) == [row]
+    np.testing.assert_array_equal(catalogue.vector(row), vector(2))
+
+
+def test_a_removed_row_is_never_given_out_again(catalogue: Catalogue) -> None:
+    ids = put(catalogue, new_clip("a", 1), new_clip("b", 2))
+    last = catalogue.clip(ids[1]).row
+    with catalogue.write() as writer:
+        writer.remove(ids[1])
+    assert catalogue.vector(last) is None
+    assert catalogue.windows(last) is None
+    (again,) = put(catalogue, new_clip("b", 2))
+    assert again == ids[1]
+    assert catalogue.clip(again).row == last + 1
+
+
+def test_removing_takes_words_and_windows_along(catalogue: Catalogue) -> None:
+    (clip_id,) = put(
+        catalogue, new_clip("a", windows=np.stack([vector(1)]), starts=np.array([0.0]))
+    )
+    with catalogue.write() as writer:
+        writer.remove(clip_id)
+    assert catalogue.totals() == {"seconds": 0.0, "clips_with_windows": 0}
+    assert catalogue.match_words(["dog"], 10) == []
+    with pytest.raises(UnknownClipError, match=f"no clip '{clip_id}'"):
+        catalogue.clip(clip_id)
+
+
+def test_generations_count_writes_and_changes_tell_what_happened_since(
+    catalogue: Catalogue,
+) -> None:
+    ids = put(catalogue, new_clip("a", 1), new_clip("b", 2))
+    put(catalogue, new_clip("c", 3))
+    with catalogue.write() as writer:
+        writer.remove(ids[0])
+    put(catalogue, new_clip("b", 5))
+    assert catalogue.meta("generation") == "4"
+
+    everything = catalogue.changes(0)
+    assert everything.rows.tolist() == [2, 3]
+    assert everything.removed.tolist() == [1]
+    np.testing.assert_array_equal(everything.vectors, [vector(5), vector(3)])
+    since_two = catalogue.changes(2)
+    assert (since_two.rows.tolist(), since_two.removed.tolist()) == ([2], [1])
+    since_three = catalogue.changes(3)
+    assert (since_three.rows.tolist(), since_three.removed.tolist()) == ([2], [])
+    nothing = catalogue.changes(4)
+    assert (len(nothing.rows), len(nothing.removed), nothing.generation) == (0, 0, 4)
+    assert nothing.vectors.shape == (0, 4)
+
+
+def test_a_transaction_that_fails_leaves_no_trace(catalogue: Catalogue) -> None:
+    (kept,) = put(catalogue, new_clip("kept", 1))
+    before = catalogue.clips(), catalogue.failures(), catalogue.meta("generation")
+    with pytest.raises(RuntimeError, match="in the middle"), catalogue.write() as writer:
+        writer.put(new_clip("lost", 2))
+        writer.put(new_clip("kept", 3, title="changed"))
+        writer.remove(kept)
+        writer.fail("/sounds/bad.wav", "bad")
+        raise RuntimeError("in the middle")
+    assert (catalogue.clips(), catalogue.failures(), catalogue.meta("generation")) == before
+    assert catalogue.match_words(["lost", "changed"], 10) == []
+    with pytest.raises(UnknownClipError, match="nowhere"), catalogue.write() as writer:
+        writer.remove(kept)
+        writer.remove("nowhere")
+    assert catalogue.clip(kept).title == "kept"
+
+
+def test_readers_see_the_state_before_an_open_transaction(catalogue: Catalogue) -> None:
+    with catalogue.write() as writer:
+        writer.put(new_clip("a"))
+        assert catalogue.count() == 0
+        assert catalogue.changes(0).generation == 0
+    assert catalogue.count() == 1
+
+
+def test_failures_are_remembered_until_the_file_is_added(catalogue: Catalogue) -> None:
+    with catalogue.write() as writer:
+        writer.fail("/sounds/a.wav", "first reason")
+        writer.fail("/sounds/b.wav", "another")
+    with catalogue.write() as writer:
+        writer.fail("/sounds/a.wav", "second reason")
+    assert catalogue.failures() == {"/sounds/a.wav": "second reason", "/sounds/b.wav": "another"}
+    put(catalogue, new_clip("a"))
+    assert catalogue.failures() == {"/sounds/b.wav": "another"}
+
+
+def test_words_match_titles_and_tags_by_stem_the_best_first(catalogue: Catalogue) -> None:
+    put(
+        catalogue,
+        new_clip("a", 1, title="Ship horns at sea", tags=("harbour",)),
+        new_clip("b", 2, title="Dogs", tags=("dog", "barking")),
+        new_clip("c", 3, title="Nothing", tags=("dog-whistle", "horn")),
+    )
+    assert catalogue.match_words(["bark"], 10) == [2]
+    assert set(catalogue.match_words(["horn"], 10)) == {1, 3}
+    assert catalogue.match_words(["dog", "bark"], 10)[0] == 2
+    assert len(catalogue.match_words(["horn", "dog"], 2)) == 2
+    assert catalogue.match_words([], 10) == []
+
+
+_WILD = st.text(st.characters(exclude_categories=["Cs"]), max_size=40)
+
+
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(words=st.lists(_WILD, max_size=6))
+@example(words=['"', '""', "AND", "OR", "NOT", "NEAR(a b)", "a*", "^a", "title:a", "-", "("])
+@example(words=["🐕" * 50, "x" * 10_000, "\0", "a\0b", "';DROP TABLE clips;--", ""])
+@example(words=["word"] * 240)
+def test_hostile_words_never_fail_and_never_act_as_operators(
+    shared_words: Catalogue, words: list[str]
+) -> None:
+    found = shared_words.match_words([*words, "marker"], 10)
+    assert 1 in found
+    assert set(found) <= {1, 2}
+    assert shared_words.count() == 2
+
+
+@pytest.fixture(scope="module")
+def shared_words(tmp_path_factory: pytest.TempPathFactory) -> Catalogue:
+    catalogue = Catalogue.create(tmp_path_factory.mktemp("words"), "model", 4)
+    put(catalogue, new_clip("a", 1, title="marker"), new_clip("b", 2, title="a word AND OR NOT"))
+    return catalogue
+
+
+_WRITE = """
+import sys
+from pathlib import Path
+from index.catalogue import Catalogue
+from tests.index.made import new_clip
+catalogue = Catalogue.open_or_create(Path(sys.argv[1]), "model-1", 4)
+for number in range(40):
+    with catalogue.write() as writer:
+        writer.put(new_clip(f"{sys.argv[2]}-{number}", seed=number))
+"""
+
+
+def test_two_processes_create_and_write_without_losing_anything(tmp_path: Path) -> None:
+    command = [sys.executable, "-c", _WRITE, str(tmp_path / "library")]
+    writers = [
+        subprocess.Popen([*command, name], cwd=ROOT, stderr=subprocess.PIPE, text=True)
+        for name in ("one", "two")
+    ]
+    errors = [writer.communicate(timeout=60)[1] for writer in writers]
+    assert [writer.returncode for writer in writers] == [0, 0], errors
+    catalogue = Catalogue.open(tmp_path / "library")
+    assert catalogue.count() == 80
+    assert catalogue.meta("generation") == "80"
+    assert len({clip.id for clip in catalogue.clips()}) == 80
+    catalogue.close()
+
+
+def test_threads_that_come_and_go_leave_no_open_files(catalogue: Catalogue) -> None:
+    put(catalogue, new_clip("a"))
+    descriptors = Path("/proc/self/fd")
+    if not descriptors.is_dir():
+        pytest.skip("this system has no /proc to count open files with")
+    counts = []
+    for _ in range(60):
+        thread = threading.Thread(target=lambda: counts.append(catalogue.count()))
+        thread.start()
+        thread.join()
+    own = [link for link in descriptors.iterdir() if "catalogue.sqlite" in _target(link)]
+    assert counts == [1] * 60
+    assert len(own) <= 6  # a connection or two, of three files each
+
+
+def _target(link: Path) -> str:
+    try:
+        return str(link.readlink())
+    except OSError:
+        return ""

@@ -1,0 +1,177 @@
+"""Catalogues that cannot be used: none, newer, damaged, another program's, not to be written."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from pathlib import Path
+
+import pytest
+
+from index import schema
+from index.catalogue import FILE_NAME, Catalogue
+from index.errors import LibraryError, StorageError
+from index.library import Library
+from model.embedder import Embedder
+from tests.index.made import NOBODY, new_clip, nobody, public_folder, small_disk
+
+
+def test_no_library(tmp_path: Path) -> None:
+    with pytest.raises(LibraryError, match=f"made by `earmark add`, got {tmp_path}"):
+        Catalogue.open(tmp_path)
+    with pytest.raises(LibraryError, match="made by `earmark add`"):
+        Catalogue.open(tmp_path / "missing")
+
+
+def test_a_newer_version_is_refused_and_left_as_it_is(catalogue: Catalogue) -> None:
+    catalogue.close()
+    with sqlite3.connect(catalogue.file) as db:
+        db.execute(f"PRAGMA user_version = {schema.VERSION + 1}")
+    db.close()
+    with pytest.raises(LibraryError, match=f"or older, got version {schema.VERSION + 1}"):
+        Catalogue.open(catalogue.file.parent)
+    with pytest.raises(LibraryError, match="or older"):
+        Catalogue.open_or_create(catalogue.file.parent, "model-1", 4)
+
+
+def test_another_programs_database_is_refused_and_not_written_to(tmp_path: Path) -> None:
+    with sqlite3.connect(tmp_path / FILE_NAME) as db:
+        db.execute("CREATE TABLE theirs (x)")
+    db.close()
+    for attempt in (
+        lambda: Catalogue.open(tmp_path),
+        lambda: Catalogue.open_or_create(tmp_path, "model-1", 4),
+        lambda: Catalogue.create(tmp_path, "model-1", 4),
+    ):
+        with pytest.raises(LibraryError, match="of application 0x0"):
+            attempt()
+    with sqlite3.connect(tmp_path / FILE_NAME) as db:
+        assert db.execute("SELECT name FROM sqlite_master").fetchall() == [("theirs",)]
+    db.close()
+
+
+def test_a_file_that_is_no_database(tmp_path: Path) -> None:
+    (tmp_path / FILE_NAME).write_text("These are not the tables you are looking for. " * 100)
+    with pytest.raises(StorageError, match="damaged"):
+        Catalogue.open(tmp_path)
+    with pytest.raises(StorageError, match="damaged"):
+        Catalogue.open_or_create(tmp_path, "model-1", 4)
+
+
+def test_a_catalogue_whose_making_was_cut_short_is_made_again(tmp_path: Path) -> None:
+    (tmp_path / FILE_NAME).touch()
+    catalogue = Catalogue.open_or_create(tmp_path, "model-1", 4)
+    assert (catalogue.count(), catalogue.meta("fingerprint")) == (0, "model-1")
+    catalogue.close()
+
+
+def test_creating_twice_keeps_what_is_there(catalogue: Catalogue) -> None:
+    with catalogue.write() as writer:
+        writer.put(new_clip("a"))
+    again = Catalogue.create(catalogue.file.parent, "model-2", 8)
+    assert (again.count(), again.meta("fingerprint"), again.meta("dim")) == (1, "model-1", "4")
+    again.close()
+
+
+def test_damage_inside_is_named_not_a_traceback(catalogue: Catalogue) -> None:
+    with catalogue.write() as writer:
+        for number in range(300):
+            writer.put(new_clip(f"clip{number}", number))
+    catalogue.close()
+    data = bytearray(catalogue.file.read_bytes())
+    assert len(data) > 20 * 4096
+    data[4096 * 2 :] = os.urandom(len(data) - 4096 * 2)
+    catalogue.file.write_bytes(data)
+    with pytest.raises(StorageError, match=r"library .*: the catalogue is damaged"):
+        read_all(catalogue.file.parent)
+
+
+def test_a_catalogue_cut_short_is_named(catalogue: Catalogue) -> None:
+    with catalogue.write() as writer:
+        for number in range(300):
+            writer.put(new_clip(f"clip{number}", number))
+    catalogue.close()
+    os.truncate(catalogue.file, catalogue.file.stat().st_size // 2)
+    with pytest.raises(StorageError, match="damaged"):
+        read_all(catalogue.file.parent)
+
+
+def read_all(folder: Path) -> None:
+    catalogue = Catalogue.open(folder)
+    try:
+        catalogue.clips()
+        catalogue.changes(0)
+        catalogue.match_words(["dog"], 1000)
+    finally:
+        catalogue.close()
+
+
+def test_a_folder_that_may_not_be_written_to() -> None:
+    with public_folder() as folder:
+        with nobody(), pytest.raises(StorageError, match=f"library {folder}/new: Permission"):
+            Catalogue.create(folder / "new", "model-1", 4)
+        with nobody(), pytest.raises(StorageError, match=f"library {folder}: unable to open"):
+            Catalogue.create(folder, "model-1", 4)
+        assert list(folder.iterdir()) == []
+
+
+def test_a_catalogue_that_may_only_be_read_says_so_when_written() -> None:
+    with public_folder() as folder:
+        catalogue = Catalogue.create(folder, "model-1", 4)
+        with catalogue.write() as writer:  # open: its log files are there, and readable
+            writer.put(new_clip("a"))
+        with nobody():
+            reader = Catalogue.open(folder)
+            assert [clip.title for clip in reader.clips()] == ["a"]
+            with pytest.raises(StorageError, match="may only be read"), reader.write() as writer:
+                writer.put(new_clip("b"))
+            reader.close()
+        assert catalogue.count() == 1
+        catalogue.close()
+
+
+def test_an_unreadable_file() -> None:
+    with public_folder() as folder:
+        Catalogue.create(folder, "model-1", 4).close()
+        (folder / FILE_NAME).chmod(0o600)
+        if os.geteuid() != 0:
+            (folder / FILE_NAME).chmod(0)
+        with nobody(), pytest.raises(StorageError, match="unable to open"):
+            Catalogue.open(folder)
+
+
+def test_a_library_on_a_read_only_folder_that_its_owner_closes(embedder: Embedder) -> None:
+    """Nobody's own folder, made read-only: closing saves no snapshot, and does not fail."""
+    with public_folder() as folder:
+        Library.open(folder, embedder, create=True).close()
+        for path in (folder, *folder.iterdir()):
+            if os.geteuid() == 0:
+                os.chown(path, NOBODY, NOBODY)
+        with nobody():
+            library = Library.open(folder, embedder)
+            with library.catalogue.write() as writer:
+                writer.put(new_clip("a", vector=embedder.embed_tags([["dog"]])[0]))
+            folder.chmod(0o555)
+            assert len(library.search("dog").hits) == 1
+            library.close()
+            folder.chmod(0o755)
+        assert not (folder / "vectors.snapshot").exists()
+
+
+def test_a_full_disk_while_creating_and_writing() -> None:
+    with small_disk(40) as disk, pytest.raises(StorageError, match="disk is full"):
+        Catalogue.create(disk / "library", "model-1", 4)
+    with small_disk(400) as disk:
+        catalogue = Catalogue.create(disk / "library", "model-1", 4)
+        written = 0
+        with pytest.raises(StorageError, match="the disk is full; what was added before is kept"):
+            for number in range(1000):
+                with catalogue.write() as writer:
+                    writer.put(new_clip(f"clip{number}", number))
+                written += 1
+        assert written > 3
+        assert catalogue.count() == written
+        catalogue.close()
+        again = Catalogue.open(disk / "library")
+        assert again.count() == written
+        again.close()

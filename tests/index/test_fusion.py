@@ -1,0 +1,71 @@
+"""Reciprocal rank fusion against the formula, written out slowly."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from index.fusion import Fused, fuse
+
+_RANKING = st.lists(st.integers(0, 30), unique=True, max_size=20)
+
+
+def slow_scores(first: list[int], second: list[int]) -> dict[int, float]:
+    """Σ 1 / (60 + rank) over the rankings that hold an item, 1 being the best possible."""
+    scores = {}
+    for item in {*first, *second}:
+        total = 0.0
+        for ranking in (first, second):
+            for rank, other in enumerate(ranking, start=1):
+                if other == item:
+                    total += 1 / (60 + rank)
+        asked = sum(1 for ranking in (first, second) if ranking)
+        scores[item] = total / (asked / 61)
+    return scores
+
+
+@given(_RANKING, _RANKING)
+def test_scores_are_the_formula(vectors: list[int], words: list[int]) -> None:
+    fused = fuse(vectors, words)
+    slow = slow_scores(vectors, words)
+    assert {each.item: pytest.approx(each.score) for each in fused} == slow
+    assert len(fused) == len(slow)
+    assert all(0 < each.score <= 1 + 1e-12 for each in fused)
+    scores = [each.score for each in fused]
+    assert scores == sorted(scores, reverse=True)
+    for each in fused:
+        assert each.vector_rank == (vectors.index(each.item) + 1 if each.item in vectors else None)
+        assert each.word_rank == (words.index(each.item) + 1 if each.item in words else None)
+
+
+@given(_RANKING, _RANKING, st.data())
+def test_rising_in_one_ranking_never_lowers_a_score(
+    vectors: list[int], words: list[int], data: st.DataObject
+) -> None:
+    if not words:
+        return
+    place = data.draw(st.integers(0, len(words) - 1))
+    higher = data.draw(st.integers(0, place))
+    moved = words.copy()
+    moved.insert(higher, moved.pop(place))
+    before = {each.item: each.score for each in fuse(vectors, words)}
+    after = {each.item: each.score for each in fuse(vectors, moved)}
+    assert after[words[place]] >= before[words[place]]
+
+
+@given(_RANKING)
+def test_one_ranking_alone_keeps_its_order(ranking: list[int]) -> None:
+    assert [each.item for each in fuse(ranking, [])] == ranking
+    assert [each.item for each in fuse([], ranking)] == ranking
+
+
+def test_first_in_both_scores_one_and_ties_go_to_the_one_that_words_found() -> None:
+    assert fuse([5, 1], [5, 2]) == [
+        Fused(5, pytest.approx(1.0), 1, 1),
+        Fused(2, pytest.approx(0.5 * 61 / 62), None, 2),
+        Fused(1, pytest.approx(0.5 * 61 / 62), 2, None),
+    ]
+    assert [each.item for each in fuse([7, 8], [8, 7])] == [8, 7]
+    assert fuse([], []) == []
+    assert fuse([3], [])[0].score == pytest.approx(1.0)

@@ -1,0 +1,74 @@
+"""Fixtures of the service's tests: a tiny model, a small library, a real server over both."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import soundfile
+
+from index import ingest
+from index.library import Library
+from model.embedder import Embedder
+from tests.index import made
+from tests.model import tiny
+from tests.service.server import Server, serving
+
+MANIFEST = (
+    ("dog.wav", "Dog barking in a yard", "dog bark"),
+    ("rain.wav", "Rain on a metal roof", "rain metal"),
+    ("car.wav", "Car engine", "car engine"),
+    ("bell.wav", "Church bell", "bell church"),
+    ("gone.wav", "A file that goes away", "glass"),
+    ("long.wav", "Waves for a long time", "wave sea"),
+)
+
+
+@pytest.fixture(scope="session")
+def model_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A tiny model, saved."""
+    return made.save_model(tmp_path_factory.mktemp("model"))
+
+
+@pytest.fixture(scope="session")
+def other_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Another tiny model, saved."""
+    return made.save_model(tmp_path_factory.mktemp("other-model"), seed=1)
+
+
+@pytest.fixture(scope="session")
+def sounds(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of six sounds with their manifest."""
+    folder = tmp_path_factory.mktemp("sounds")
+    lines = ["path,title,tags,author,source,licence"]
+    for number, (name, title, tags) in enumerate(MANIFEST):
+        seconds = 14.0 if name == "long.wav" else 1.0
+        soundfile.write(folder / name, tiny.noise(seconds, seed=number), tiny.RATE)
+        lines.append(f"{name},{title},{tags},Ann,Field tapes,CC0-1.0")
+    (folder / "manifest.csv").write_text("\n".join(lines))
+    return folder
+
+
+@pytest.fixture(scope="session")
+def library_folder(
+    tmp_path_factory: pytest.TempPathFactory, model_folder: Path, sounds: Path
+) -> Path:
+    """The library of those sounds; the file of one of them has gone since."""
+    folder = tmp_path_factory.mktemp("library")
+    with Library.open(folder, Embedder.load(model_folder), create=True) as library:
+        report = ingest.add(library, [sounds / "manifest.csv"])
+        assert (len(report.added), report.failed) == (len(MANIFEST), {})
+    (sounds / "gone.wav").unlink()
+    return folder
+
+
+@pytest.fixture(scope="session")
+def server(
+    tmp_path_factory: pytest.TempPathFactory, model_folder: Path, library_folder: Path
+) -> Iterator[Server]:
+    """A server of that library, shared by all tests that leave it as it is."""
+    log = tmp_path_factory.mktemp("server") / "log"
+    with serving(log, "--library", library_folder, "--model", model_folder) as server:
+        yield server
+        assert "Traceback" not in log.read_text()

@@ -1,0 +1,119 @@
+"""GET /v1/search over a real server: the answer's fields, its bounds, wild queries."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import httpx
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tests.index import made
+from tests.service.conftest import MANIFEST
+from tests.service.server import Server
+
+
+def search(server: Server, **parameters: object) -> httpx.Response:
+    return server.client.get("/v1/search", params=parameters)
+
+
+def test_the_answer_has_what_clients_rely_on(server: Server) -> None:
+    response = search(server, q="the dog barks zzzqqq", k=6)
+    assert response.status_code == 200
+    assert response.headers["content-type"] == "application/json"
+    body = response.json()
+    assert body.keys() == {"hits", "understood", "ignored"}
+    assert body["understood"] == ["dog", "bark"]
+    assert body["ignored"] == ["zzzqqq"]
+    assert len(body["hits"]) == len(MANIFEST)
+    first = body["hits"][0]
+    assert first["title"] == "Dog barking in a yard"
+    assert first["tags"] == ["dog", "bark"]
+    assert (first["author"], first["source"]) == ("Ann", "Field tapes")
+    assert (first["licence"], first["channels"], first["sample_rate"]) == ("CC0-1.0", 1, 22_000)
+    assert first["audio"] == f"/v1/clips/{first['id']}/audio"
+    assert first["why"]["word_rank"] == 1
+    assert first["why"]["matched"] == ["dog", "barks"]
+    for hit in body["hits"]:
+        assert isinstance(hit["id"], str)
+        assert 0 < hit["score"] <= 1
+        assert -1.0001 <= hit["cosine"] <= 1.0001
+        assert 0 <= hit["start"] < hit["duration"]
+        assert hit["why"].keys() == {"sound_rank", "word_rank", "matched"}
+    assert sorted(hit["why"]["sound_rank"] for hit in body["hits"]) == [1, 2, 3, 4, 5, 6]
+    scores = [hit["score"] for hit in body["hits"]]
+    assert scores == sorted(scores, reverse=True)
+
+
+def test_the_same_question_has_the_same_answer_and_k_only_cuts_it(server: Server) -> None:
+    whole = search(server, q="church bell", k=6).json()
+    assert search(server, q="church bell", k=6).json() == whole
+    ids = [hit["id"] for hit in whole["hits"]]
+    for k in (1, 3):
+        assert [hit["id"] for hit in search(server, q="church bell", k=k).json()["hits"]] == ids[:k]
+    assert len(search(server, q="church bell").json()["hits"]) == 6
+    assert len(search(server, q="church bell", k=100).json()["hits"]) == 6
+
+
+@pytest.mark.parametrize("k", [0, -1, 101, 1_000_000, "many", "", "1e2", 10**30])
+def test_k_has_bounds(server: Server, k: object) -> None:
+    server.problem(search(server, q="dog", k=k), 422, "k: ")
+
+
+def test_a_query_is_needed_and_has_a_length(server: Server) -> None:
+    server.problem(search(server), 422, "q: Field required")
+    server.problem(search(server, q=""), 422, "q: ")
+    body = server.problem(search(server, q="x" * 10_000), 422, "q: ")
+    assert len(str(body["detail"])) < 200
+
+
+@pytest.mark.parametrize(
+    ("q", "ignored"),
+    [
+        ("zzzqqq", ["zzzqqq"]),
+        ("🐕‍🦺 🌧️", ["🐕‍🦺", "🌧️"]),
+        ("   ", []),
+        ("the of and", []),
+        ("!!! ???", ["!!!", "???"]),
+        ("x" * 500, ["x" * 500]),
+    ],
+)
+def test_what_is_not_understood_is_said_not_refused(
+    server: Server, q: str, ignored: list[str]
+) -> None:
+    response = search(server, q=q)
+    assert response.status_code == 200
+    body = response.json()
+    assert (body["hits"], body["understood"], body["ignored"]) == ([], [], ignored)
+
+
+@settings(max_examples=100, deadline=None)
+@given(q=st.text(min_size=1, max_size=500), k=st.integers(1, 100))
+def test_any_text_at_all_is_answered(server: Server, q: str, k: int) -> None:
+    response = search(server, q=q.encode(errors="replace").decode(), k=k)
+    assert response.status_code == 200
+    assert len(response.json()["hits"]) <= k
+
+
+@pytest.mark.parametrize("raw", ["%00", "%FF%FE", "%ED%A0%80", "dog%00rain", "%22%20OR%20%22"])
+def test_raw_bytes_in_the_query_are_answered(server: Server, raw: str) -> None:
+    assert server.client.get(f"/v1/search?q={raw}").status_code == 200
+
+
+def test_what_another_process_adds_is_found_without_a_restart(
+    model_folder: Path, tmp_path: Path, server: Server, library_folder: Path
+) -> None:
+    assert search(server, q="submarine").json()["hits"] == []
+    (file,) = made.write_sounds(tmp_path, 1, first=77)
+    file = file.rename(tmp_path / "submarine_sonar.wav")
+    arguments = ("--library", library_folder, "--model", model_folder)
+    done = made.earmark("add", file, *arguments)
+    assert done.returncode == 0, done.stderr
+    (hit,) = search(server, q="submarine").json()["hits"]
+    assert hit["title"] == "submarine sonar"
+    assert server.client.get(hit["audio"]).content == file.read_bytes()
+    done = made.earmark("remove", hit["id"], *arguments)
+    assert done.returncode == 0, done.stderr
+    assert search(server, q="submarine").json()["hits"] == []
+    server.problem(server.client.get(f"/v1/clips/{hit['id']}"), 404)

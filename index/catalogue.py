@@ -21,7 +21,7 @@ import numpy.typing as npt
 
 from index import schema
 from index.errors import LibraryError, StorageError, UnknownClipError
-from index.records import Array, Changes, Clip
+from index.records import Array, Changes, Clip, Known, Said
 from index.writer import Writer
 
 FILE_NAME = "catalogue.sqlite"
@@ -214,10 +214,15 @@ class Catalogue:
             for row in self._query(statement, values)
         ]
 
-    def known_files(self) -> dict[str, tuple[int, int]]:
-        """Size and modification time (ns) of each file in the library, by path."""
-        rows = self._query("SELECT path, size, mtime_ns FROM clips")
-        return {path: (size, mtime) for path, size, mtime in rows}
+    def known_files(self) -> dict[str, Known]:
+        """The files in the library, by path."""
+        rows = self._query(
+            "SELECT path, size, mtime_ns, title, tags, author, source, licence FROM clips"
+        )
+        return {
+            path: Known(size, mtime, Said(title, tuple(tags.split()), *rest))
+            for path, size, mtime, title, tags, *rest in rows
+        }
 
     def failures(self) -> dict[str, str]:
         """Why files could not be added, by path; a file added since is not among them."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -56,12 +57,12 @@ def _add(options: argparse.Namespace) -> int:
         report = ingest.add(library, paths)
         count = library.catalogue.count()
     if options.json:
-        summary = {"added": report.added, "unchanged": report.unchanged, "failed": report.failed}
-        print(json.dumps({**summary, "clips": count}))
+        print(json.dumps({**asdict(report), "clips": count}))
     else:
         print(
-            f"added {len(report.added)}, unchanged {report.unchanged}, "
-            f"failed {len(report.failed)}; {count} clips in {options.library}"
+            f"added {len(report.added)}, described {report.described}, "
+            f"unchanged {report.unchanged}, failed {len(report.failed)}; "
+            f"{count} clips in {options.library}"
         )
         for path, reason in report.failed.items():
             print(f"failed: {path}: {reason}", file=sys.stderr)

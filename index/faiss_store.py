@@ -125,7 +125,11 @@ class FaissStore:
         if not trusted:
             log.warning("snapshot %s is cut short or another library's: building anew", file)
             return False
-        index = faiss.deserialize_index(np.frombuffer(payload, dtype=np.uint8))
+        try:
+            index = faiss.deserialize_index(np.frombuffer(payload, dtype=np.uint8))
+        except RuntimeError as error:  # written by a FAISS that this one cannot read
+            log.warning("snapshot %s cannot be read (%s): building anew", file, error)
+            return False
         self._state = _Generation(index, int(header["generation"]))
         return True
 

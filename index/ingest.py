@@ -11,7 +11,7 @@ from __future__ import annotations
 import os
 import time
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -22,6 +22,7 @@ import torch
 from index.catalogue import FILE_NAME as CATALOGUE_FILE
 from index.catalogue import Catalogue
 from index.library import Library, Origin, Sound, shown
+from index.records import Known, Said
 from model import manifest
 from model.errors import AudioError, InputError
 from model.progress import Progress, progress
@@ -36,9 +37,13 @@ SUFFIXES = frozenset(
 
 @dataclass
 class Report:
-    """What became of every sound that was asked for."""
+    """What became of every sound that was asked for.
+
+    `described`: files known already of which the manifest now says something else.
+    """
 
     added: list[str] = field(default_factory=list)
+    described: int = 0
     unchanged: int = 0
     failed: dict[str, str] = field(default_factory=dict)
 
@@ -64,16 +69,16 @@ def expand(path: Path) -> Iterator[Origin]:
 def of_manifest(path: Path) -> Iterator[Origin]:
     """The sounds of a manifest, with what it says of them. Raises ManifestError."""
     for row in manifest.read_manifest(path):
-        yield Origin(row.path.resolve(), row.title, row.tags, row.author, row.source, row.licence)
+        said = Said(row.title, row.tags, row.author, row.source, row.licence)
+        yield Origin(row.path.resolve(), said)
 
 
 def _of_library(folder: Path) -> Iterator[Origin]:
     catalogue = Catalogue.open(folder)
     try:
         for clip in catalogue.clips():
-            yield Origin(
-                Path(clip.path), clip.title, clip.tags, clip.author, clip.source, clip.licence
-            )
+            said = Said(clip.title, clip.tags, clip.author, clip.source, clip.licence)
+            yield Origin(Path(clip.path), said, clip.id)
     finally:
         catalogue.close()
 
@@ -96,8 +101,11 @@ def add(library: Library, paths: Sequence[Path], workers: int | None = None) -> 
     """
     report, known = Report(), library.catalogue.known_files()
     origins = {str(origin.path): origin for path in paths for origin in expand(path)}
-    todo = [origin for origin in origins.values() if not _unchanged(origin.path, known)]
-    report.unchanged = len(origins) - len(todo)
+    todo: list[Origin] = []
+    rest: list[Origin] = []
+    for origin in origins.values():
+        (rest if _unchanged(origin.path, known) else todo).append(origin)
+    _describe(library, rest, known, report)
     count = workers or os.cpu_count() or 1
     with (
         _single_threaded_torch(),  # the threads below share the cores
@@ -129,12 +137,28 @@ def _single_threaded_torch() -> Iterator[None]:
         torch.set_num_threads(before)
 
 
-def _unchanged(path: Path, known: dict[str, tuple[int, int]]) -> bool:
+def _describe(
+    library: Library, origins: Sequence[Origin], known: Mapping[str, Known], report: Report
+) -> None:
+    """Take what is said of files that need not be read again, where it is news."""
+    news = [
+        origin
+        for origin in origins
+        if origin.said.over(known[str(origin.path)].said) != known[str(origin.path)].said
+    ]
+    if news:
+        library.describe(news)
+    report.described = len(news)
+    report.unchanged = len(origins) - len(news)
+
+
+def _unchanged(path: Path, known: Mapping[str, Known]) -> bool:
     try:
         state = path.stat()
     except OSError:
         return False  # decoding says what is wrong with it
-    return known.get(str(path)) == (state.st_size, state.st_mtime_ns)
+    held = known.get(str(path))
+    return held is not None and (held.size, held.mtime_ns) == (state.st_size, state.st_mtime_ns)
 
 
 class _Batch:

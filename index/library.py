@@ -10,7 +10,7 @@ import contextlib
 import logging
 import threading
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -21,7 +21,7 @@ from index.catalogue import Catalogue
 from index.errors import LibraryError
 from index.faiss_store import FaissStore
 from index.fusion import fuse
-from index.records import Array, Clip, NewClip
+from index.records import Array, Clip, NewClip, Said
 from index.vectors import VectorStore
 from model.cleanup import STOP_WORDS, tokens
 from model.embedder import AudioEmbedding, Embedder, Understood
@@ -63,14 +63,11 @@ class Found:
 
 @dataclass(frozen=True)
 class Origin:
-    """Where an added sound comes from and what is said of it."""
+    """Where an added sound comes from, what is said of it, and the id it had elsewhere."""
 
     path: Path
-    title: str = ""
-    tags: tuple[str, ...] = ()
-    author: str = ""
-    source: str = ""
-    licence: str = ""
+    said: Said = field(default_factory=Said)
+    id: str = ""
 
 
 def shown(path: Path | str) -> str:
@@ -109,7 +106,9 @@ class Library:
         self._refreshing = threading.Lock()
         self.store.load(folder / SNAPSHOT)
         if self.store.generation > self.generation:
-            # The snapshot is of a catalogue that was since replaced by an older copy.
+            # The snapshot is of a catalogue that was since replaced by an older copy: it must
+            # not be trusted later either, when that copy has grown past it.
+            (folder / SNAPSHOT).unlink(missing_ok=True)
             self.store = FaissStore(catalogue.meta("library"), embedder.dim)
         self._saved = self.store.generation
         self.refresh()
@@ -166,6 +165,12 @@ class Library:
                 writer.fail(path, reason)
             return [writer.put(clip) for clip in new]
 
+    def describe(self, origins: Sequence[Origin]) -> None:
+        """Take what the origins say of files that the library holds, in one transaction."""
+        with self.catalogue.write() as writer:
+            for origin in origins:
+                writer.describe(str(origin.path), origin.said)
+
     def remove(self, clip_ids: Sequence[str]) -> None:
         """Remove clips, all or none; their files stay. Raises UnknownClipError."""
         with self.catalogue.write() as writer:
@@ -183,8 +188,12 @@ class Library:
         """Let the vector store catch up with what anyone, any process, has written."""
         if self.store.generation == self.generation:
             return
-        with self._refreshing:
+        if not self._refreshing.acquire(blocking=False):
+            return  # another thread is at it: until then, searches see the generation before
+        try:
             self.store.apply(self.catalogue.changes(self.store.generation))
+        finally:
+            self._refreshing.release()
 
     def search(self, text: str, k: int = 10) -> Found:
         """Sounds for words: vectors and words asked, rankings fused."""
@@ -277,14 +286,11 @@ def _new_clip(sound: Sound) -> NewClip:
     kept = slice(None) if info.duration > LONG_SECONDS else slice(0)
     return NewClip(
         path=str(origin.path),
+        id=origin.id,
+        said=origin.said,
         size=sound.size,
         mtime_ns=sound.mtime_ns,
         sha256=info.sha256,
-        title=origin.title or origin.path.stem.replace("_", " ").replace("-", " "),
-        tags=origin.tags,
-        author=origin.author,
-        source=origin.source,
-        licence=origin.licence,
         duration=info.duration,
         sample_rate=info.sample_rate,
         channels=info.channels,

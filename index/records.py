@@ -30,21 +30,49 @@ class Clip:
 
 
 @dataclass(frozen=True)
+class Said:
+    """What people say of a sound. Empty fields say nothing: what was known stays."""
+
+    title: str = ""
+    tags: tuple[str, ...] = ()
+    author: str = ""
+    source: str = ""
+    licence: str = ""
+
+    def over(self, known: Said) -> Said:
+        """This, and where it says nothing, what was known."""
+        return Said(
+            self.title or known.title,
+            self.tags or known.tags,
+            self.author or known.author,
+            self.source or known.source,
+            self.licence or known.licence,
+        )
+
+
+@dataclass(frozen=True)
+class Known:
+    """A file that the library holds: its state when it was read, and what is said of it."""
+
+    size: int
+    mtime_ns: int
+    said: Said
+
+
+@dataclass(frozen=True)
 class NewClip:
     """A sound to be added, or to take the place of the one with the same path.
 
+    `id` is a wish, kept where nobody has it yet; empty for one made of the sound's sum.
     `windows` [W, D] and `starts` [W] are kept for long sounds, else empty.
     """
 
     path: str
+    id: str
+    said: Said
     size: int
     mtime_ns: int
     sha256: str
-    title: str
-    tags: tuple[str, ...]
-    author: str
-    source: str
-    licence: str
     duration: float
     sample_rate: int
     channels: int

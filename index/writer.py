@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import dataclasses
 import datetime
 import sqlite3
+from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 
 from index.errors import UnknownClipError
-from index.records import NewClip
+from index.records import NewClip, Said
 
 ID_LETTERS = 12
 
@@ -26,21 +29,27 @@ class Writer:
 
     def put(self, new: NewClip) -> str:
         """Add a clip, or replace the one of the same path, which keeps its id. Returns it."""
-        old = self._db.execute("SELECT row, id FROM clips WHERE path = ?", (new.path,)).fetchone()
+        old = self._db.execute(
+            "SELECT row, id, title, tags, author, source, licence FROM clips WHERE path = ?",
+            (new.path,),
+        ).fetchone()
+        said = new.said.over(_said(old) if old else _by_name(new.path))
         values = {
             **{name: getattr(new, name) for name in _PLAIN_FIELDS},
-            "tags": " ".join(new.tags),
+            **dataclasses.asdict(said),
+            "tags": " ".join(said.tags),
             "vector": new.vector.astype(np.float32).tobytes(),
             "added_at": _now(),
             "generation": self.generation,
         }
         if old is None:
-            row, clip_id = self._insert(self._free_id(new.sha256), values)
+            row, clip_id = self._insert(self._free_id(new.id or new.sha256[:ID_LETTERS]), values)
         else:
-            row, clip_id = old
+            row, clip_id = old[:2]
             names = ", ".join(f"{name} = :{name}" for name in values)
             self._db.execute(f"UPDATE clips SET {names} WHERE row = {row}", values)  # noqa: S608
-        self._put_parts(row, new)
+        self._put_words(row, said)
+        self._put_windows(row, new)
         self._db.execute("DELETE FROM failures WHERE path = ?", (new.path,))
         return str(clip_id)
 
@@ -52,13 +61,35 @@ class Writer:
         )
         return int(cursor.lastrowid or 0), clip_id
 
-    def _put_parts(self, row: int, new: NewClip) -> None:
-        """The clip's words and window vectors, in place of any it had."""
+    def describe(self, path: str, said: Said) -> None:
+        """Let what is said of a known file take the place of what was; its vectors stay."""
+        old = self._db.execute(
+            "SELECT row, id, title, tags, author, source, licence FROM clips WHERE path = ?",
+            (path,),
+        ).fetchone()
+        if old is None:
+            return  # removed meanwhile
+        now = said.over(_said(old))
+        self._db.execute(
+            "UPDATE clips SET title = ?, tags = ?, author = ?, source = ?, licence = ?, "
+            "generation = ? WHERE row = ?",
+            (
+                now.title, " ".join(now.tags), now.author, now.source, now.licence,
+                self.generation, old[0],
+            ),
+        )  # fmt: skip
+        self._put_words(old[0], now)
+
+    def _put_words(self, row: int, said: Said) -> None:
+        """The clip's words, in place of any it had."""
         self._db.execute("DELETE FROM clip_words WHERE rowid = ?", (row,))
         self._db.execute(
             "INSERT INTO clip_words (rowid, title, tags) VALUES (?, ?, ?)",
-            (row, new.title, " ".join(new.tags)),
+            (row, said.title, " ".join(said.tags)),
         )
+
+    def _put_windows(self, row: int, new: NewClip) -> None:
+        """A long clip's window vectors, in place of any it had."""
         self._db.execute("DELETE FROM windows WHERE row = ?", (row,))
         if len(new.windows):
             self._db.execute(
@@ -66,9 +97,9 @@ class Writer:
                 (row, new.starts.tobytes(), new.windows.astype(np.float32).tobytes()),
             )
 
-    def _free_id(self, sha256: str) -> str:
-        """The first letters of the sound's sum; the same sound in another file gets a suffix."""
-        base, number = sha256[:ID_LETTERS], 1
+    def _free_id(self, base: str) -> str:
+        """The id wished for; where another clip has it (the same sound, say), with a suffix."""
+        number = 1
         while True:
             clip_id = base if number == 1 else f"{base}-{number}"
             taken = self._db.execute("SELECT 1 FROM clips WHERE id = ?", (clip_id,)).fetchone()
@@ -91,6 +122,16 @@ class Writer:
 
 
 _PLAIN_FIELDS = (
-    "path", "size", "mtime_ns", "sha256", "title", "author", "source", "licence", "duration",
-    "sample_rate", "channels",
+    "path", "size", "mtime_ns", "sha256", "duration", "sample_rate", "channels",
 )  # fmt: skip
+
+
+def _said(row: Sequence[str]) -> Said:
+    """What the catalogue's row (row, id, title, tags, author, source, licence) says."""
+    title, tags, author, source, licence = row[2:]
+    return Said(title, tuple(tags.split()), author, source, licence)
+
+
+def _by_name(path: str) -> Said:
+    """All that a file's name says: a title."""
+    return Said(title=Path(path).stem.replace("_", " ").replace("-", " "))

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from model.audio import AudioDecoder, AudioEncoder
 from model.config import ModelConfig
+from model.errors import ConfigError
 from model.tags import TagDecoder, build_tag_encoder
 
 
@@ -24,8 +25,8 @@ class AlignedModel(nn.Module):
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
         self.config = config
-        self.audio = AudioEncoder(config)
-        self.audio_decoder = AudioDecoder(config) if config.audio.decoder else None
+        self.audio = AudioEncoder(config) if config.hears else None
+        self.audio_decoder = AudioDecoder(config) if config.hears and config.audio.decoder else None
         self.tags = build_tag_encoder(config)
         self.tag_decoder = TagDecoder(config) if config.tags.decoder else None
         bands, bins = config.features.n_mels, config.features.n_fft // 2 + 1
@@ -41,7 +42,12 @@ class AlignedModel(nn.Module):
         return ((log_mel - self.band_min) / (self.band_max - self.band_min)).clamp(min=0)
 
     def embed_patches(self, log_mel: Tensor) -> tuple[Tensor, Tensor]:
-        """Log-mel windows [B, T, F], unscaled → (z_a [B, V], φ_a [B, D])."""
+        """Log-mel windows [B, T, F], unscaled → (z_a [B, V], φ_a [B, D]).
+
+        Raises ConfigError where the model embeds tags only.
+        """
+        if self.audio is None:
+            raise ConfigError(f"model {self.config.name}: embeds tags only, it has no audio half")
         patches = self.scale(log_mel)[:, None].contiguous(memory_format=torch.channels_last)
         codes, phi = self.audio(patches)
         return codes, phi

@@ -96,9 +96,13 @@ def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     return tensors, data
 
 
-def _fingerprint(config: ModelConfig, tensors: Mapping[str, Tensor]) -> str:
-    """First 16 hexadecimal digits of SHA-256 over configuration and tensors."""
-    digest = hashlib.sha256(json.dumps(config.to_dict(), sort_keys=True).encode())
+def _fingerprint(config: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> str:
+    """First 16 hexadecimal digits of SHA-256 over configuration and tensors.
+
+    The configuration is taken as the file has it: a later version that knows more settings
+    finds the same sum.
+    """
+    digest = hashlib.sha256(json.dumps(config, sort_keys=True).encode())
     for name in sorted(tensors):
         tensor = tensors[name].contiguous()
         digest.update(f"{name} {tensor.dtype} {list(tensor.shape)}\n".encode())
@@ -149,7 +153,7 @@ def save(path: Path, checkpoint: Checkpoint) -> str:
         "config": config.to_dict(),
         "vocabulary": checkpoint.vocabulary,
         "card": checkpoint.card,
-        "fingerprint": _fingerprint(config, tensors),
+        "fingerprint": _fingerprint(config.to_dict(), tensors),
     }
     write_tensors(file, tensors, header)
     checkpoint.fingerprint = header["fingerprint"]
@@ -176,7 +180,7 @@ def load(path: Path) -> Checkpoint:
         config = ModelConfig.from_dict(header["config"])
     except ConfigError as error:
         raise CheckpointError(f"{file}: {error}") from error
-    found = _fingerprint(config, tensors)
+    found = _fingerprint(header["config"], tensors)
     if found != header["fingerprint"]:
         raise CheckpointError(
             f"{file}: altered since it was written: expected fingerprint "

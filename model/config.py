@@ -77,7 +77,12 @@ class TagConfig:
 
 @dataclass(frozen=True)
 class ModelConfig:
-    """A whole model: features, both encoders, and the shared dimension D."""
+    """A whole model: features, both encoders, and the shared dimension D.
+
+    `storage`: precision of the weights on disk. `hears`: False where the audio half is absent
+    and the model embeds tags only. `scaler_known`: False where it was trained on scaled patches
+    and nobody knows what scaled them, so that it cannot hear sounds.
+    """
 
     name: str
     dim: int
@@ -85,6 +90,8 @@ class ModelConfig:
     audio: AudioConfig = field(default_factory=AudioConfig)
     tags: TagConfig = field(default_factory=TagConfig)
     storage: Literal["float32", "float16"] = "float32"
+    hears: bool = True
+    scaler_known: bool = True
 
     def __post_init__(self) -> None:
         factor = 2 ** len(self.audio.channels)
@@ -130,6 +137,8 @@ class ModelConfig:
                 ),
                 tags=TagConfig(**data["tags"]),
                 storage=data["storage"],
+                hears=data.get("hears", True),
+                scaler_known=data.get("scaler_known", True),
             )
         except (KeyError, TypeError) as error:
             raise ConfigError(f"model configuration: does not fit this version: {error}") from error
@@ -158,8 +167,8 @@ def _starter() -> ModelConfig:
     return ModelConfig(
         name="starter",
         dim=128,
-        features=FeatureConfig(min_seconds=96 * 512 / 22_000, tail="align", log_offset=1e-3),
-        audio=AudioConfig(channels=(32, 64, 128, 192, 256), dropout=0.2, decoder=False),
+        features=FeatureConfig(min_seconds=95 * 512 / 22_000, tail="align", log_offset=1e-3),
+        audio=AudioConfig(channels=(32, 64, 128, 192, 256), dropout=0.1, decoder=False),
         tags=TagConfig(word_dim=100, heads=4, dropout=0.1),
         storage="float16",
     )

@@ -218,6 +218,8 @@ def _check_file(path: Path, name: str) -> None:
             pass
     except PermissionError as error:
         raise AudioError(f"{name}: not allowed to read it") from error
+    except OSError as error:
+        raise AudioError(f"{name[:60]}: {error.strerror}") from error
 
 
 def decode(source: Source, sample_rate: int, name: str = "file") -> Samples:

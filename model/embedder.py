@@ -32,9 +32,13 @@ MAX_UNKNOWN_LENGTH = 60  # letters of a word that are looked at
 
 @dataclass(frozen=True)
 class AudioEmbedding:
-    """A sound's vector [D], and those of its windows [W, D] with their starts [W] in seconds."""
+    """A sound's vector [D], and those of its windows [W, D] with their starts [W] in seconds.
+
+    `code`: z_a [V], averaged over the windows, what downstream tasks build on.
+    """
 
     vector: Array
+    code: Array
     windows: Array
     starts: npt.NDArray[np.float64]
     info: SoundInfo
@@ -42,10 +46,14 @@ class AudioEmbedding:
 
 @dataclass(frozen=True)
 class Understood:
-    """A text as the model takes it: `tags` it will use, and `ignored` words it cannot."""
+    """A text as the model takes it: `tags` it will use, and `ignored` words it does not use,
+    being unknown or more than it takes. `guessed`: words of `tags` that are misspelt or run
+    together, and what they are taken for.
+    """
 
     tags: list[str]
     ignored: list[str]
+    guessed: dict[str, str]
 
 
 def unit(vectors: Array) -> Array:
@@ -113,7 +121,15 @@ class Embedder:
         return np.concatenate(codes), np.concatenate(starts), reader.info
 
     def patches(self, reader: SoundReader) -> Iterator[tuple[Array, npt.NDArray[np.int64]]]:
-        """A sound → blocks of (log-mel windows [n ≤ 64, T, F], first frames [n])."""
+        """A sound → blocks of (log-mel windows [n ≤ 64, T, F], first frames [n]).
+
+        Raises AudioError, and ConfigError where the model's scaler is not known.
+        """
+        if not self.config.scaler_known:
+            raise ConfigError(
+                f"model {self.config.name}: was trained on scaled patches without their scaler, "
+                "it cannot hear sounds"
+            )
         for patches, first in windows(self._log_mel.frames(reader.blocks()), self.config.features):
             for start in range(0, len(patches), WINDOW_BATCH):
                 stop = start + WINDOW_BATCH
@@ -128,6 +144,7 @@ class Embedder:
     def project(self, codes: Array) -> Array:
         """Codes z_a [n, V] → unit vectors φ_a [n, D]."""
         with torch.inference_mode():
+            assert self._model.audio is not None, "codes come from its audio encoder"
             phi = self._model.audio.project(torch.from_numpy(codes).to(self.device))
             return unit(phi.cpu().numpy())
 
@@ -137,7 +154,7 @@ class Embedder:
         vectors = self.project(np.concatenate([mean, codes]))
         features = self.config.features
         seconds = starts * (features.hop / features.sample_rate)
-        return AudioEmbedding(vectors[0], vectors[1:], seconds.astype(np.float64), info)
+        return AudioEmbedding(vectors[0], mean[0], vectors[1:], seconds.astype(np.float64), info)
 
     def embed_many(self, sources: Sequence[Source]) -> list[AudioEmbedding]:
         """Several sounds, their windows sharing batches. Raises AudioError for the first bad."""
@@ -191,15 +208,23 @@ class Embedder:
             if not tokens(piece)
         ]
         for tag in clean_tags(pieces, self.words):
-            known = len(tag) <= MAX_UNKNOWN_LENGTH and self.words.vector(tag) is not None
-            (tags if known and len(tags) < self.config.tags.max_tags else ignored).append(tag)
-        return Understood(tags, ignored)
+            # A full set comes first: looking up an unknown word is slow.
+            full = len(tags) == self.config.tags.max_tags
+            known = not full and len(tag) <= MAX_UNKNOWN_LENGTH
+            usable = known and self.words.vector(tag) is not None
+            (tags if usable else ignored).append(tag)
+        guesses = {tag: self.words.guess(tag) for tag in tags}
+        return Understood(tags, ignored, {tag: known for tag, known in guesses.items() if known})
 
     def embed_tags(self, tag_sets: Sequence[Sequence[str]]) -> Array:
-        """Sets of tags → vectors [n, D]. Unknown tags are skipped (see `understand`).
+        """Sets of tags → unit vectors [n, D]. Unknown tags are skipped (see `understand`).
 
         Raises WordsError for a set in which nothing is understood.
         """
+        return unit(self.encode_tags(tag_sets))
+
+    def encode_tags(self, tag_sets: Sequence[Sequence[str]]) -> Array:
+        """Sets of tags → φ_w [n, D] as the encoder gives it, of any length. Raises WordsError."""
         vectors = [self.word_vectors(tags) for tags in tag_sets]
         for tags, found in zip(tag_sets, vectors, strict=True):
             if not len(found):
@@ -209,7 +234,7 @@ class Embedder:
         words, mask = pad_words(vectors, self.config.tags.max_tags)
         with torch.inference_mode():
             phi = self._model.tags(words.to(self.device), mask.to(self.device))
-            return unit(phi.cpu().numpy())
+            return np.asarray(phi.cpu().numpy(), dtype=np.float32)
 
     def word_vectors(self, tags: Iterable[str]) -> Array:
         """Vectors [n, F_w] of the first `max_tags` of the tags that are understood."""

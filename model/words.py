@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from model.cleanup import singular
+from model.cleanup import STOP_WORDS, singular
 from model.errors import WordsError
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 Array = npt.NDArray[np.float32]
 
-MIN_SPELLING = 5  # letters; shorter words have too many neighbours one letter away
+MIN_SPELLING = 7  # letters; shorter words have other words one letter away (quack, quick)
 MIN_PART = 3
 COMMON_WORDS = 25_000  # only frequent words are offered as spellings or parts
 
@@ -131,11 +131,23 @@ class WordVectors:
             (word[:cut], word[cut:])
             for cut in range(MIN_PART, len(word) - MIN_PART + 1)
             if word[:cut] in self._common and singular(word[cut:], self._row) in self._common
+            if word[:cut] not in STOP_WORDS and word[cut:] not in STOP_WORDS
         ]
         if not splits:
             return ()
         first, second = max(splits, key=lambda pair: min(map(len, pair)))
         return (first, singular(second, self._row))
+
+    def guess(self, word: str) -> str:
+        """The known words that a misspelt or run-together word is taken for, else nothing."""
+        known = self.resolve(word)
+        plain = word.replace("-", " ").split()
+        own = {form for part in (word, *plain) for form in (part, singular(part, self._row))}
+        return "" if own & set(known) or word.replace("-", "") in known else " ".join(known)
+
+    def certain_vector(self, word: str) -> Array | None:
+        """The word's vector, or None where it would be a guess: for tags to train on."""
+        return None if self.guess(word) else self.vector(word)
 
     def vector(self, word: str) -> Array | None:
         """The word's vector, the mean of those that stand for it, or None: not understood."""

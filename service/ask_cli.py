@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -40,6 +41,8 @@ def _open(options: argparse.Namespace, *, with_library: bool) -> Engine:
     if not 1 <= getattr(options, "k", 1) <= 1000:
         raise InputError(f"-k: expected 1 to 1000, got {options.k}")
     library = options.library if with_library else None
+    if with_library and library is None:
+        print("answering from the demo library; --library names another", file=sys.stderr)
     return Engine.open(options.model, library, with_library=with_library)
 
 
@@ -53,7 +56,7 @@ def _print_hits(hits: Sequence[Hit]) -> None:
 
 def _search(options: argparse.Namespace) -> int:
     from model.errors import InputError
-    from service.schemas import HitBody, SearchBody
+    from service.schemas import SearchBody
 
     if not options.text.strip():
         raise InputError("text: expected words to search for, got nothing")
@@ -65,18 +68,15 @@ def _search(options: argparse.Namespace) -> int:
     finally:
         engine.close()
     if options.json:
-        body = SearchBody(
-            hits=[HitBody.of(hit) for hit in found.hits],
-            understood=found.understood.tags,
-            ignored=found.understood.ignored,
-        )
-        print(body.model_dump_json())
+        print(SearchBody.of(found).model_dump_json())
         return 0
     _print_hits(found.hits)
     if not found.hits:
         print("nothing found")
     if found.understood.ignored:
-        print(f"not understood: {' '.join(found.understood.ignored)}")
+        print(f"not used: {' '.join(found.understood.ignored)}")
+    for word, known in found.understood.guessed.items():
+        print(f"{word}: taken for {known}")
     return 0
 
 

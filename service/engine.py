@@ -21,6 +21,7 @@ from model.errors import InputError
 from service.defaults import open_library
 
 MAX_LABELS = 200
+MAX_LABEL_LETTERS = 100
 
 
 @dataclass(frozen=True)
@@ -139,6 +140,11 @@ class Engine:
         named = list(dict.fromkeys(label.strip() for label in labels if label.strip()))
         if not 2 <= len(named) <= MAX_LABELS:
             raise InputError(f"labels: expected 2 to {MAX_LABELS} different ones, got {len(named)}")
+        if longest := [label for label in named if len(label) > MAX_LABEL_LETTERS]:
+            raise InputError(
+                f"labels: expected at most {MAX_LABEL_LETTERS} letters each, "
+                f"got {len(longest[0])}: {longest[0][:60]!r}"
+            )
         understood = [self.embedder.understand(label) for label in named]
         for label, words in zip(named, understood, strict=True):
             if not words.tags:

@@ -6,7 +6,7 @@ from typing import Any
 
 from pydantic import BaseModel, Field
 
-from index.library import Hit
+from index.library import Found, Hit
 from index.records import Clip
 from service.engine import Classification, Suggestion
 
@@ -77,7 +77,18 @@ class SearchBody(BaseModel):
 
     hits: list[HitBody]
     understood: list[str] = Field(description="Words that the model used")
-    ignored: list[str] = Field(description="Words that the model does not know")
+    guessed: dict[str, str] = Field(description="Of these, the misspelt, and what they stand for")
+    ignored: list[str] = Field(description="Words not used: unknown, or more than the model takes")
+
+    @classmethod
+    def of(cls, found: Found) -> SearchBody:
+        """From the library's answer."""
+        return cls(
+            hits=[HitBody.of(hit) for hit in found.hits],
+            understood=found.understood.tags,
+            guessed=found.understood.guessed,
+            ignored=found.understood.ignored,
+        )
 
 
 class TagWindowBody(BaseModel):
@@ -118,7 +129,7 @@ class ClassesBody(BaseModel):
     """Labels, the most probable first; probabilities sum to 1."""
 
     classes: list[ClassBody]
-    ignored: list[str] = Field(description="Words of labels that the model does not know")
+    ignored: list[str] = Field(description="Words of labels that the model did not use")
 
     @classmethod
     def of(cls, classification: Classification) -> ClassesBody:

@@ -7,9 +7,14 @@ import json
 import logging
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-TASKS = ("retrieval", "zero-shot")
+if TYPE_CHECKING:
+    from model.embedder import Embedder
+
+TASKS = ("us8k", "us8k-tags", "gtzan", "nsynth", "esc50", "zero-shot", "retrieval")
+UNCONFUSED = ("zero-shot", "retrieval")  # tasks without a confusion matrix
+MFCC = "mfcc"
 
 
 def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -30,10 +35,21 @@ def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
     train.add_argument("--seed", type=int, default=0, metavar="S")
     train.add_argument("--cache", type=Path, metavar="DIR", help="default: features in DIR of out")
     train.set_defaults(run=_train)
+    imported = commands.add_parser("import", help="make a model of the authors' checkpoints")
+    imported.add_argument("source", type=Path, metavar="SRC", help="a folder or .npz file")
+    imported.add_argument("--out", required=True, type=Path, metavar="DIR")
+    imported.set_defaults(run=_import)
     evaluate = commands.add_parser("evaluate", help="measure a model on a task")
     evaluate.add_argument("task", choices=TASKS)
-    evaluate.add_argument("--data", required=True, type=Path, metavar="PATH", help="a manifest")
-    evaluate.add_argument("--model", type=Path, metavar="PATH", help="default: starter model")
+    evaluate.add_argument(
+        "--data", required=True, type=Path, metavar="PATH", help="a manifest or a data set's folder"
+    )
+    evaluate.add_argument(
+        "--model", type=Path, metavar="PATH", help="default: starter model; mfcc: the baseline"
+    )
+    evaluate.add_argument("--repeats", type=int, default=10, metavar="N", help="default: 10")
+    evaluate.add_argument("--seed", type=int, default=0, metavar="S")
+    evaluate.add_argument("--confusion", type=Path, metavar="PNG", help="draw the confusions there")
     evaluate.add_argument("--device", default="cpu", metavar="D", help="cpu, cuda or cuda:N")
     evaluate.add_argument("--cache", type=Path, metavar="DIR", help="keep features there")
     evaluate.add_argument("--json", action="store_true", help="print one JSON object")
@@ -70,37 +86,69 @@ def _train(options: argparse.Namespace) -> int:
     return 0
 
 
-def _evaluate(options: argparse.Namespace) -> int:
-    from model.checkpoint import starter_model
-    from model.embedder import Embedder
-    from model.manifest import read_manifest
-    from training.evaluation import retrieval, zero_shot
+def _import(options: argparse.Namespace) -> int:
+    from model import checkpoint
+    from training.importing import import_model
 
-    rows = read_manifest(options.data)
-    model = options.model or starter_model()
-    embedder = Embedder.load(model, options.device)
-    if options.task == "zero-shot":
-        result = zero_shot.evaluate(embedder, rows, options.data)
-    else:
-        result = retrieval.evaluate(embedder, rows, options.cache)
-    result = {
-        "task": options.task,
-        "model": {"name": embedder.config.name, "fingerprint": embedder.fingerprint},
-        **result,
-    }
-    if options.json:
-        print(json.dumps(result))
-    else:
-        _print_result(result)
+    imported = import_model(options.source)
+    fingerprint = checkpoint.save(options.out, imported)
+    config = imported.model.config
+    halves = "sounds and tags" if config.hears else "tags only (the audio half is absent)"
+    print(f"{config.name} ({fingerprint}) in {options.out}: embeds {halves}")
     return 0
 
 
-def _print_result(result: dict[str, Any]) -> None:
-    print(f"{result['task']} with {result['model']['name']} ({result['model']['fingerprint']})")
-    for name, value in result["protocol"].items():
-        text = json.dumps(value)
-        print(f"  {name}: {text if len(text) < 90 else text[:87] + '...'}")
-    for name, figure in result["metrics"].items():
-        print(f"{name:34} {figure['mean']:8.4f} ± {figure['std']:.4f}")
-    for name, value in result.get("per_class", {}).items():
-        print(f"  {name:32} {value:8.4f}")
+def _evaluate(options: argparse.Namespace) -> int:
+    from model.errors import ConfigError
+    from training.evaluation import report
+
+    if options.repeats < 1:
+        raise ConfigError(f"--repeats: expected at least 1, got {options.repeats}")
+    if options.confusion is not None:  # refused before the long work, not after it
+        if options.task in UNCONFUSED:
+            raise ConfigError(f"--confusion: the task {options.task} has no confusion matrix")
+        if options.confusion.suffix != ".png" or not options.confusion.parent.is_dir():
+            raise ConfigError(
+                f"--confusion: expected a .png file in a folder, got {options.confusion}"
+            )
+    embedder = _embedder(options)
+    result = {
+        "task": options.task,
+        "model": {
+            "name": MFCC if embedder is None else embedder.config.name,
+            "fingerprint": "none" if embedder is None else embedder.fingerprint,
+        },
+        **_run_task(options, embedder),
+    }
+    if options.confusion is not None:
+        report.confusion_picture(result, options.confusion)
+    print(json.dumps(result) if options.json else report.table(result))
+    return 0
+
+
+def _embedder(options: argparse.Namespace) -> Embedder | None:
+    """The model to measure; None for the MFCC baseline, which only tells classes apart."""
+    from model.checkpoint import starter_model
+    from model.embedder import Embedder
+    from model.errors import ConfigError
+
+    if options.model == Path(MFCC):
+        if options.task in ("us8k-tags", "zero-shot", "retrieval"):
+            raise ConfigError(f"--model: {MFCC} knows no words, it cannot do {options.task}")
+        return None
+    return Embedder.load(options.model or starter_model(), options.device)
+
+
+def _run_task(options: argparse.Namespace, embedder: Embedder | None) -> dict[str, Any]:
+    from training.corpora.detect import read_corpus
+    from training.evaluation import audio_tasks, retrieval, tags, zero_shot
+
+    repeated = {"repeats": options.repeats, "seed": options.seed}
+    if options.task == "us8k-tags" and embedder is not None:
+        return tags.evaluate(embedder, options.data, **repeated)
+    rows = read_corpus(options.data)
+    if options.task == "zero-shot" and embedder is not None:
+        return zero_shot.evaluate(embedder, rows, options.data)
+    if options.task == "retrieval" and embedder is not None:
+        return retrieval.evaluate(embedder, rows, options.cache)
+    return audio_tasks.evaluate(options.task, embedder, rows, **repeated)

@@ -9,17 +9,21 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from model.checkpoint import starter_model
 from model.config import ModelConfig
 from model.errors import ConfigError
-from model.manifest import ManifestRow, read_manifest
+from model.manifest import ManifestRow
 from model.words import WordVectors
+from training.corpora import published
+from training.corpora.detect import read_corpus
 from training.corpora.manifest import split_clips
 from training.dataset import TrainingSet, build_vocabulary, clean_tag_sets
 from training.errors import CorpusError
 from training.prepare import FeatureSet, prepare
 from training.recipe import Recipe
-from training.trainer import Corpus
+from training.trainer import Array, Corpus
 from training.word2vec import load_words, train_word2vec
 
 log = logging.getLogger(__name__)
@@ -28,29 +32,53 @@ log = logging.getLogger(__name__)
 def load_corpus(
     data: Path, config: ModelConfig, recipe: Recipe, cache: Path, words: Path | None, seed: int
 ) -> tuple[ModelConfig, Corpus]:
-    """Read, split and prepare the corpus of a manifest for a preset.
+    """Read, split and prepare a corpus for a preset.
+
+    `data`: a manifest, a published data set's folder, or the authors' published features.
 
     Returns the configuration too: the COALA baseline's word dimension is its vocabulary's
     size. Raises CorpusError, WordsError, ConfigError.
     """
-    train, validation = split_clips(read_manifest(data))
     vectors = _general_words(recipe, words)
-    train_tags = clean_tag_sets(train, vectors)
-    validation_tags = clean_tag_sets(validation, vectors)
+    ready = published.read(data, config.features, cache) if published.is_published(data) else None
+    if ready is not None:
+        train, validation = ready.train.rows, ready.validation.rows
+        # Their tags are as the authors cleaned them: another clean-up would lose some.
+        train_tags, validation_tags = (
+            [list(row.tags) for row in rows] for rows in (train, validation)
+        )
+    else:
+        train, validation = split_clips(read_corpus(data))
+        train_tags = clean_tag_sets(train, vectors)
+        validation_tags = clean_tag_sets(validation, vectors)
+    if vectors is not None:
+        # The corpus's own tags keep their vectors, however rare the words are elsewhere.
+        used = dict.fromkeys(tag for tags in (*train_tags, *validation_tags) for tag in tags)
+        vectors = vectors.keep(recipe.general_words, also=used)
     vocabulary = build_vocabulary(train_tags, recipe.vocabulary, recipe.min_count)
     if not vocabulary:
         raise CorpusError(f"{data}: no tag stands in {recipe.min_count} clips or more")
     if vectors is None:
         kept = set(vocabulary)
-        train_tags = [[tag for tag in tags if tag in kept] for tags in train_tags]
+        train_tags, validation_tags = (
+            [[tag for tag in tags if tag in kept] for tags in side]
+            for side in (train_tags, validation_tags)
+        )
         vectors = (
             WordVectors.one_hot(vocabulary)
             if recipe.words == "one-hot"
             else train_word2vec(train_tags, config.tags.word_dim, seed=seed)
         )
-    config = _with_word_dim(config, vectors, recipe)
-    vocabulary = [tag for tag in vocabulary if vectors.vector(tag) is not None]
-    features = _features(train, config, cache), _features(validation, config, cache)
+    config, bands = _with_word_dim(config, vectors, recipe), None
+    if ready is not None:
+        bands = ready.bands or _scaled_bands(config)
+        config = replace(config, scaler_known=ready.bands is not None)
+    vocabulary = [tag for tag in vocabulary if vectors.certain_vector(tag) is not None]
+    features = (
+        (ready.train.features, ready.validation.features)
+        if ready is not None
+        else (_features(train, config, cache), _features(validation, config, cache))
+    )
     return config, Corpus(
         train=TrainingSet(train, train_tags, features[0], vectors, config),
         validation=TrainingSet(validation, validation_tags, features[1], vectors, config),
@@ -58,18 +86,25 @@ def load_corpus(
         words=vectors,
         vocabulary=vocabulary,
         card=_card(config, recipe, train, validation, seed),
+        bands=bands,
     )
 
 
+def _scaled_bands(config: ModelConfig) -> tuple[Array, Array]:
+    """Band minima and maxima of patches that are scaled already."""
+    bands = config.features.n_mels
+    return np.zeros(bands, dtype=np.float32), np.ones(bands, dtype=np.float32)
+
+
 def _general_words(recipe: Recipe, words: Path | None) -> WordVectors | None:
-    """The general vectors of a recipe that wants them, cut to its most frequent words."""
+    """The general vectors of a recipe that wants them."""
     if recipe.words != "general":
         if words is not None:
             raise ConfigError(f"words: this preset trains its own ({recipe.words}), got {words}")
         return None
     if words is None:
         log.info("word vectors: those of the starter model")
-    return load_words(words or starter_model()).keep(recipe.general_words)
+    return load_words(words or starter_model())
 
 
 def _with_word_dim(config: ModelConfig, vectors: WordVectors, recipe: Recipe) -> ModelConfig:

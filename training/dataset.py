@@ -66,7 +66,7 @@ class TagTable:
         vectors: list[npt.NDArray[np.float32]] = []
         rows: dict[str, int] = {}
         for tag in dict.fromkeys(tag for tags in tag_sets for tag in tags):
-            vector = words.vector(tag)
+            vector = words.certain_vector(tag)
             if vector is not None:
                 rows[tag] = len(vectors)
                 vectors.append(vector)

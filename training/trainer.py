@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 
@@ -39,10 +40,15 @@ from training.recipe import Recipe
 
 log = logging.getLogger(__name__)
 
+Array = npt.NDArray[np.float32]
+
 
 @dataclass
 class Corpus:
-    """All a run needs of its data: both sides ready, words, vocabulary, where it came from."""
+    """All a run needs of its data: both sides ready, words, vocabulary, where it came from.
+
+    `bands`: band minima and maxima [F] of the scaler; taken from the training clips when None.
+    """
 
     train: TrainingSet
     validation: TrainingSet
@@ -50,11 +56,13 @@ class Corpus:
     words: WordVectors
     vocabulary: list[str]
     card: dict[str, Any]
+    bands: tuple[Array, Array] | None = None
 
 
 def step_losses(model: AlignedModel, batch: Batch, recipe: Recipe) -> dict[str, Tensor]:
     """The losses of a batch by name, and their weighted sum as "loss" (eq. (6))."""
     patches = model.scale(batch.log_mel)[:, None]
+    assert model.audio is not None, "presets have both halves"
     codes, phi_audio = model.audio(patches.contiguous(memory_format=torch.channels_last))
     losses: dict[str, Tensor] = {}
     if isinstance(model.tags, MultiHotTagEncoder):
@@ -110,8 +118,11 @@ class Trainer:
 
     def _fit_scaler(self) -> None:
         """Band minima and maxima of the training clips, and the mel filters (METHOD §1)."""
-        frames = self.corpus.train.frames()
-        low, high = (edge(axis=0).astype(np.float32) for edge in (frames.min, frames.max))
+        if self.corpus.bands is None:
+            frames = self.corpus.train.frames()
+            low, high = (edge(axis=0).astype(np.float32) for edge in (frames.min, frames.max))
+        else:
+            low, high = self.corpus.bands
         high = np.maximum(high, low + 1)  # a band that never varies (8 kHz sounds) has no range
         self.model.band_min.copy_(torch.from_numpy(low))
         self.model.band_max.copy_(torch.from_numpy(high))
@@ -235,7 +246,7 @@ class Trainer:
             self.embedder(), validation.features, validation.numbers.tolist()
         )
         tag_sets = [self.corpus.validation_tags[number] for number in validation.numbers]
-        if retrieval.query_tags(tag_sets):
+        if retrieval.known_queries(self.embedder(), tag_sets):
             scores = retrieval.score(self.embedder(), audio, tag_sets)
             figures["mAP@10"] = scores["tag_to_audio"]["mAP@10"]
             figures["audio_to_tag_mAP@10"] = scores["audio_to_tag"]["mAP@10"]

@@ -6,8 +6,9 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query
 
+from service.errors import ProblemError
 from service.routes.context import EngineDep
-from service.schemas import HitBody, SearchBody
+from service.schemas import SearchBody
 
 router = APIRouter(tags=["search"])
 
@@ -21,9 +22,6 @@ def search(
     k: Annotated[int, Query(ge=1, le=MAX_HITS, description="Most hits wanted")] = 10,
 ) -> SearchBody:
     """Find sounds by words: by how they sound, and by titles and tags."""
-    found = engine.search(q, k)
-    return SearchBody(
-        hits=[HitBody.of(hit) for hit in found.hits],
-        understood=found.understood.tags,
-        ignored=found.understood.ignored,
-    )
+    if not q.strip():
+        raise ProblemError("invalid-request", "q: expected words, got only spaces")
+    return SearchBody.of(engine.search(q, k))

@@ -77,12 +77,12 @@ async function run(query) {
   }
 }
 
-function showAnswer(query, { hits, understood, ignored }) {
+function showAnswer(query, { hits, understood, guessed, ignored }) {
   const known = new Set([...understood, ...hits.flatMap((hit) => hit.why.matched)]);
   show(hits.map((hit) => result(hit, known)));
   const count = hits.length === 1 ? "1 sound" : `${hits.length} sounds`;
   found.append(hits.length ? `${count} for “${query}”, best first. ` : `Nothing found for “${query}”. `);
-  if (ignored.length) found.append(make("strong", {}, `Not understood: ${ignored.join(", ")}.`));
+  if (ignored.length) found.append(make("strong", {}, `Not used: ${ignored.join(", ")}.`));
   if (!hits.length) found.append(" Try other or fewer words.");
 }
 

@@ -127,7 +127,7 @@ async function compare() {
     const { classes, ignored } = await api.classify(sound.file, labels().join(","), signal);
     find("classes").replaceChildren(...classes.map(({ label, probability }) =>
       scoreLine(searchLink(label, "chip"), label, probability)));
-    note(ignored.length ? `Not understood: ${ignored.join(", ")}.` : "Most likely first.", false);
+    note(ignored.length ? `Not used: ${ignored.join(", ")}.` : "Most likely first.", false);
   } catch (error) {
     if (error.name === "AbortError") return;
     note("", false);

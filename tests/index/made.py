@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from index.records import NewClip
+from index.records import NewClip, Said
 from model import checkpoint
 from tests.model import tiny
 
@@ -40,14 +40,11 @@ def new_clip(name: str = "a", seed: int = 0, **changes: object) -> NewClip:
     """A clip as ingest would make it: path from its name, sum and vector from its seed."""
     clip = NewClip(
         path=f"/sounds/{name}.wav",
+        id="",
+        said=Said(title=name, tags=("dog", "bark")),
         size=100,
         mtime_ns=1,
         sha256=f"{seed:064x}"[::-1],
-        title=name,
-        tags=("dog", "bark"),
-        author="",
-        source="",
-        licence="",
         duration=1.0,
         sample_rate=22_000,
         channels=1,
@@ -55,7 +52,8 @@ def new_clip(name: str = "a", seed: int = 0, **changes: object) -> NewClip:
         windows=np.zeros((0, 4), np.float32),
         starts=np.zeros(0),
     )
-    return replace(clip, **changes)
+    told = {name: changes.pop(name) for name in list(changes) if hasattr(clip.said, name)}
+    return replace(clip, said=replace(clip.said, **told), **changes)
 
 
 def write_sounds(folder: Path, count: int, seconds: float = 0.3, first: int = 0) -> list[Path]:

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from index.catalogue import Catalogue
 from index.errors import UnknownClipError
-from index.records import NewClip
+from index.records import Known, NewClip
 from tests.index.made import ROOT, new_clip, vector
 
 
@@ -49,7 +49,7 @@ def test_what_was_put_is_read_back_also_after_opening_again(catalogue: Catalogue
     np.testing.assert_array_equal(starts, [0.0, 2.25])
     np.testing.assert_array_equal(windows, new.windows)
     assert again.totals() == {"seconds": 12.5, "clips_with_windows": 1}
-    assert again.known_files() == {"/sounds/rain.wav": (100, 1)}
+    assert again.known_files() == {"/sounds/rain.wav": Known(100, 1, new.said)}
     again.close()
 
 

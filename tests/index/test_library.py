@@ -12,6 +12,7 @@ import soundfile
 from index import ingest
 from index.errors import LibraryError, UnknownClipError
 from index.library import SNAPSHOT, Library, Origin, Sound
+from index.records import Said
 from model.embedder import Embedder
 from tests.index import made
 from tests.model import tiny
@@ -20,7 +21,7 @@ WINDOW = 96 * 512 / tiny.RATE  # seconds
 
 
 def add(library: Library, file: Path, **said: object) -> str:
-    return library.add([Sound.read(library.embedder, Origin(file.resolve(), **said))])[0]
+    return library.add([Sound.read(library.embedder, Origin(file.resolve(), Said(**said)))])[0]
 
 
 def write(file: Path, seconds: float = 1.0, seed: int = 0) -> Path:

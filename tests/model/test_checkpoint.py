@@ -41,7 +41,7 @@ def changed(saved: Path, target: Path, change: Change, refresh: bool = False) ->
     change(tensors, header)
     if refresh:
         config = checkpoint.ModelConfig.from_dict(header["config"])
-        header["fingerprint"] = checkpoint._fingerprint(config, tensors)
+        header["fingerprint"] = checkpoint._fingerprint(config.to_dict(), tensors)
     write_tensors(target, tensors, header)
     return target
 

@@ -112,7 +112,7 @@ def test_words_that_are_not_understood_are_said_to_be(
     assert main(arguments) == 0
     out = capsys.readouterr().out
     assert "nothing found" in out
-    assert "not understood: " in out
+    assert "not used: " in out
 
 
 @pytest.mark.parametrize(
@@ -185,7 +185,9 @@ def test_adding_what_cannot_be_added(capsys: Capture, tmp_path: Path, model_fold
     good = made.write_sounds(tmp_path / "sounds", 1)[0]
     assert main([*map(str, ["add", good, tmp_path / "text.wav", *into])]) == 1
     out, err = capsys.readouterr()
-    assert out == f"added 1, unchanged 0, failed 1; 1 clips in {tmp_path / 'library'}\n"
+    assert (
+        out == f"added 1, described 0, unchanged 0, failed 1; 1 clips in {tmp_path / 'library'}\n"
+    )
     assert f"failed: {tmp_path / 'text.wav'}: text.wav: not a sound this can read" in err
     refused(capsys, ["remove", "nothing", *into], "no clip 'nothing' in this library")
 

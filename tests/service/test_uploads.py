@@ -99,7 +99,7 @@ def test_classes_are_the_softmax_of_cosines_over_the_temperature(
         (",".join(f"label{number}" for number in range(201)), "got 201"),
         ("dog,zzzqqq", "labels: not understood: 'zzzqqq'"),
         ("dog,🐕", "labels: not understood: '🐕'"),
-        ("dog," + "x" * 10_000, "labels: not understood: 'xxx"),
+        ("dog," + "x" * 10_000, "labels: expected at most 100 letters each, got 10000"),
     ],
 )
 def test_labels_that_cannot_be_used(server: Server, labels: str | None, says: str) -> None:

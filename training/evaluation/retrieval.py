@@ -59,6 +59,11 @@ def query_tags(tag_sets: Sequence[Sequence[str]], min_clips: int = MIN_CLIPS) ->
     return sorted(tag for tag, count in counts.items() if min_clips <= count < len(tag_sets))
 
 
+def known_queries(embedder: Embedder, tag_sets: Sequence[Sequence[str]]) -> list[str]:
+    """The query tags that the model understands: those that are asked."""
+    return [tag for tag in query_tags(tag_sets) if embedder.understand([tag]).tags]
+
+
 def score(
     embedder: Embedder, audio: Array, tag_sets: Sequence[Sequence[str]]
 ) -> dict[str, dict[str, float]]:
@@ -66,7 +71,7 @@ def score(
 
     Raises CorpusError when no tag has enough clips to be a query.
     """
-    tags = [tag for tag in query_tags(tag_sets) if embedder.understand([tag]).tags]
+    tags = known_queries(embedder, tag_sets)
     if not tags:
         raise CorpusError(f"retrieval: expected a tag with {MIN_CLIPS} clips or more, got none")
     carried = np.array([[tag in own for tag in tags] for own in map(set, tag_sets)])
@@ -119,7 +124,7 @@ def evaluate(
         "clips": len(usable),
         "failed": features.failed,
         "groups": sorted({held_out[number].group for number in usable}),
-        "queries": len(query_tags(tag_sets)),
+        "queries": len(known_queries(embedder, tag_sets)),
         "min_clips_per_query": MIN_CLIPS,
         "similarity": "cosine",
         "ties": "by position",

@@ -1,0 +1,30 @@
+"""ESC-50 (Piczak 2015): 2,000 clips of 50 classes in 5 given folds; ESC-10 is its part of 10.
+
+Layout: `meta/esc50.csv`, `audio/*.wav`. Clips of one recording (`src_file`) are one group.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from model.manifest import ManifestRow
+from training.corpora.files import all_there, read_table
+
+TABLE = Path("meta/esc50.csv")
+COLUMNS = ("filename", "fold", "category", "esc10", "src_file")
+
+
+def read(root: Path, *, only_esc10: bool = False) -> list[ManifestRow]:
+    """All clips, or those of ESC-10. Raises CorpusError naming what is missing."""
+    rows = [
+        ManifestRow(
+            path=root / "audio" / row["filename"],
+            tags=tuple(row["category"].split("_")),
+            group=row["src_file"],
+            label=row["category"],
+            fold=row["fold"],
+        )
+        for row in read_table(root / TABLE, COLUMNS)
+        if not only_esc10 or row["esc10"].lower() == "true"
+    ]
+    return all_there(rows, "ESC-50")

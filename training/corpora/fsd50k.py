@@ -1,0 +1,38 @@
+"""FSD50K (Fonseca et al. 2022): 51,197 Freesound clips with labels of the AudioSet ontology.
+
+Layout: `FSD50K.ground_truth/dev.csv`, `FSD50K.dev_audio/ID.wav`, and where there,
+`FSD50K.metadata/dev_clips_info_FSD50K.json` with the Freesound users' tags, which are then
+added to the labels. Only the development set is read: its `split` column validates.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from model.manifest import ManifestRow
+from training.corpora.files import all_there, read_object, read_table
+
+TABLE = Path("FSD50K.ground_truth/dev.csv")
+INFO = Path("FSD50K.metadata/dev_clips_info_FSD50K.json")
+COLUMNS = ("fname", "labels", "split")
+SPLITS = {"train": "train", "val": "validation"}
+
+
+def read(root: Path) -> list[ManifestRow]:
+    """The development set. Raises CorpusError naming what is missing."""
+    info = read_object(root / INFO) if (root / INFO).exists() else {}
+    rows = []
+    for row in read_table(root / TABLE, COLUMNS):
+        labels = row["labels"].lower().replace("_", "-").split(",")
+        own = info.get(row["fname"], {})
+        rows.append(
+            ManifestRow(
+                path=root / "FSD50K.dev_audio" / f"{row['fname']}.wav",
+                tags=tuple(dict.fromkeys([*labels, *own.get("tags", [])])),
+                title=str(own.get("title", "")),
+                group=str(own.get("uploader", row["fname"])),
+                licence=str(own.get("license", "")),
+                split=SPLITS.get(row["split"], "train"),
+            )
+        )
+    return all_there(rows, "FSD50K")

@@ -1,0 +1,188 @@
+"""The authors' published features (METHOD §5): HDF5 files of scaled patches and tags.
+
+A folder with `spec_tags_top_1000` and `spec_tags_top_1000_val` (ending in `.hdf5`, `.h5` or
+nothing): group `dataset` with `id` [n, 1], `data` [n, 96, 96] (frames, mels; scaled to [0, 1])
+and `label` [n, C] of 0 and 1; and `id2token_top_1000.json`, which names the columns.
+
+Patches are copied once, unscaled, to a float16 file in the cache that is read as it is needed.
+With `minmax_scaler.npz` beside (`data_min_`, `data_max_`: the log energies that were scaled to 0
+and 1) the trained model can hear sounds; without it the bands stay those of the scaled patches,
+and the model says that it cannot.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+
+from model.config import FeatureConfig
+from model.errors import ConfigError
+from model.manifest import ManifestRow
+from model.progress import progress
+from training.corpora.files import read_json
+from training.errors import CorpusError
+from training.prepare import FeatureSet
+
+if TYPE_CHECKING:
+    import h5py
+
+Array = npt.NDArray[np.float32]
+
+NAMES = {"train": "spec_tags_top_1000", "validation": "spec_tags_top_1000_val"}
+TOKENS = "id2token_top_1000.json"
+SCALER = "minmax_scaler.npz"
+BLOCK = 1_024  # patches copied at once
+
+
+@dataclass(frozen=True)
+class Part:
+    """One file: a row a patch, with the Freesound id as its group."""
+
+    rows: list[ManifestRow]
+    features: FeatureSet
+
+
+@dataclass(frozen=True)
+class Published:
+    """Both files, and the scaler's band minima and maxima [F] where they are known."""
+
+    train: Part
+    validation: Part
+    bands: tuple[Array, Array] | None
+
+
+def _file(folder: Path, side: str) -> Path | None:
+    names = (f"{NAMES[side]}{suffix}" for suffix in (".hdf5", ".h5", ""))
+    return next((folder / name for name in names if (folder / name).is_file()), None)
+
+
+def is_published(data: Path) -> bool:
+    """Whether a folder holds the authors' training features."""
+    return data.is_dir() and _file(data, "train") is not None
+
+
+def read(data: Path, config: FeatureConfig, cache: Path) -> Published:
+    """Both sides of the published features. Raises CorpusError, ConfigError."""
+    tokens = _tokens(data)
+    bands = _bands(data, config)
+    files = {side: _file(data, side) for side in NAMES}
+    missing = [NAMES[side] for side, file in files.items() if file is None]
+    if missing:
+        raise CorpusError(f"{data}: expected {', '.join(missing)} (.hdf5, .h5 or no ending)")
+    cache.mkdir(parents=True, exist_ok=True)
+    train, validation = (
+        _part(file, tokens, bands, config, cache / f"{file.stem}.npy")
+        for file in files.values()
+        if file is not None
+    )
+    return Published(train, validation, bands)
+
+
+def _tokens(data: Path) -> list[str]:
+    named = read_json(data / TOKENS)
+    if not isinstance(named, dict) or set(named) != {str(k) for k in range(len(named))}:
+        raise CorpusError(f"{data / TOKENS}: expected tags numbered from 0")
+    return [str(named[str(k)]) for k in range(len(named))]
+
+
+def _bands(data: Path, config: FeatureConfig) -> tuple[Array, Array] | None:
+    file = data / SCALER
+    if not file.exists():
+        return None
+    try:
+        with np.load(file, allow_pickle=False) as scaler:
+            low, high = scaler["data_min_"], scaler["data_max_"]
+    except (OSError, ValueError, KeyError) as error:
+        raise CorpusError(f"{file}: expected data_min_ and data_max_ ({error})") from error
+    if low.shape != (config.n_mels,) or high.shape != low.shape or not (high > low).all():
+        raise CorpusError(f"{file}: expected {config.n_mels} minima under their maxima")
+    return low.astype(np.float32), high.astype(np.float32)
+
+
+@contextmanager
+def _open(file: Path) -> Iterator[h5py.Group]:
+    try:
+        import h5py
+    except ImportError as error:
+        raise ConfigError("data: HDF5 features need h5py (earmark[research])") from error
+    try:
+        with h5py.File(file, "r") as opened:
+            group = opened.get("dataset")
+            missing = [
+                name for name in ("id", "data", "label") if group is None or name not in group
+            ]
+            if missing:
+                raise CorpusError(f"{file}: group dataset: expected {', '.join(missing)}")
+            yield group
+    except OSError as error:
+        raise CorpusError(f"{file}: corrupt, or no HDF5 file ({error})") from error
+
+
+def _part(
+    file: Path,
+    tokens: list[str],
+    bands: tuple[Array, Array] | None,
+    config: FeatureConfig,
+    copy: Path,
+) -> Part:
+    with _open(file) as group:
+        count = len(group["id"])
+        expected = {
+            "id": (count, 1),
+            "data": (count, config.frames, config.n_mels),
+            "label": (count, len(tokens)),
+        }
+        for name, shape in expected.items():
+            if group[name].shape != shape:
+                raise CorpusError(f"{file}: {name}: expected {shape}, got {group[name].shape}")
+        if not count:
+            raise CorpusError(f"{file}: expected patches, got none")
+        ids = group["id"][:].ravel()
+        labels = group["label"][:]
+        _copy_patches(file, group["data"], bands, copy)
+    rows = [
+        ManifestRow(
+            path=file,
+            tags=tuple(tokens[column] for column in np.flatnonzero(label)),
+            group=str(number),
+        )
+        for number, label in zip(ids, labels, strict=True)
+    ]
+    frames = np.load(copy, mmap_mode="r")
+    offsets = config.frames * np.arange(count + 1, dtype=np.int64)
+    return Part(rows, FeatureSet(frames, offsets, {}))
+
+
+def _copy_patches(
+    file: Path, data: h5py.Dataset, bands: tuple[Array, Array] | None, copy: Path
+) -> None:
+    """Copy the patches, unscaled where the bands are known, unless that was done before."""
+    state = file.stat()
+    scaled_by = None if bands is None else [each.tolist() for each in bands]
+    key = json.dumps([str(file.resolve()), state.st_size, state.st_mtime_ns, scaled_by])
+    note = copy.with_suffix(".json")
+    if copy.exists() and note.exists() and note.read_text(encoding="utf-8") == key:
+        return
+    note.unlink(missing_ok=True)
+    low, high = bands or (np.float32(0), np.float32(1))
+    count, size, mels = data.shape
+    with progress(f"reading {file.name}", count, "patches") as shown:
+        frames = np.lib.format.open_memmap(
+            copy, mode="w+", dtype=np.float16, shape=(count * size, mels)
+        )
+        for start in range(0, count, BLOCK):
+            block = data[start : start + BLOCK].astype(np.float32)
+            if not np.isfinite(block).all():
+                raise CorpusError(f"{file}: data: NaN or infinite in patches {start} and on")
+            unscaled = block * (high - low) + low
+            frames[start * size : (start + len(block)) * size] = unscaled.reshape(-1, mels)
+            shown.step(len(block))
+        frames.flush()
+    note.write_text(key, encoding="utf-8")

@@ -1,0 +1,97 @@
+"""Tasks `us8k`, `esc50`, `gtzan`, `nsynth`: classify sounds by frozen features (paper §3.2).
+
+Features: z_a of a clip's windows, averaged; or the MFCC baseline's statistics. Splits: the
+given folds, each testing once (UrbanSound8K, ESC-50), or the given train and test lists
+(GTZAN, NSynth). The classifier is `training.evaluation.downstream`'s.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from model.embedder import Embedder
+from model.errors import AudioError
+from model.manifest import ManifestRow
+from model.progress import progress
+from training.errors import CorpusError
+from training.evaluation import downstream
+from training.evaluation.downstream import Array
+from training.mfcc import mfcc_features
+
+FOLDS = ("us8k", "esc50")
+GIVEN = ("gtzan", "nsynth")
+
+
+def evaluate(
+    task: str,
+    embedder: Embedder | None,
+    rows: Sequence[ManifestRow],
+    *,
+    repeats: int,
+    seed: int,
+) -> dict[str, Any]:
+    """The task's result; `embedder` None is the MFCC baseline. Raises CorpusError."""
+    splits_of = downstream.fold_splits if task in FOLDS else downstream.given_split
+    places = [row.fold if task in FOLDS else row.split for row in rows]
+    splits_of(places)  # what is wrong with the corpus is said before any long work
+    if any(not row.label for row in rows):
+        raise CorpusError(f"{task}: expected a class for every clip")
+    downstream.check_classes([row.label for row in rows])
+
+    extract = mfcc_features if embedder is None else _code_of(embedder)
+    features, failed = clip_features([row.path for row in rows], extract)
+    usable = [number for number, each in enumerate(features) if each is not None]
+    result = downstream.evaluate(
+        np.stack([each for each in features if each is not None]),
+        [rows[number].label for number in usable],
+        splits_of([places[number] for number in usable]),
+        repeats=repeats,
+        seed=seed,
+    )
+    result["protocol"] |= {
+        "features": "MFCC, Δ, ΔΔ: mean and deviation" if embedder is None else "mean z_a",
+        "failed": failed,
+    }
+    return result
+
+
+def _code_of(embedder: Embedder) -> Callable[[Path], Array]:
+    return lambda path: embedder.embed_audio(path, path.name).code
+
+
+def clip_features(
+    paths: Sequence[Path], extract: Callable[[Path], Array]
+) -> tuple[list[Array | None], dict[str, str]]:
+    """Features of each clip, None for those that cannot be read, and the reasons by path.
+
+    Raises CorpusError when none can be read.
+    """
+    failed: dict[str, str] = {}
+
+    def attempt(path: Path) -> Array | None:
+        try:
+            return extract(path)
+        except AudioError as error:
+            failed[str(path)] = str(error)
+            return None
+
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)  # the threads below share the cores
+    features: list[Array | None] = []
+    try:
+        with ThreadPoolExecutor(os.cpu_count()) as pool, progress("features", len(paths)) as shown:
+            for each in pool.map(attempt, paths):
+                features.append(each)
+                shown.step()
+    finally:
+        torch.set_num_threads(threads)
+    if all(each is None for each in features):
+        raise CorpusError(f"none of {len(paths)} clips can be read: {next(iter(failed.values()))}")
+    return features, failed

@@ -1,0 +1,82 @@
+"""Task `us8k-tags`: the class of an UrbanSound8K clip from the Freesound tags of its source.
+
+Protocol (METHOD §6): the input is φ_w of the source's known tags, the first ten in the order of
+the vocabulary as the authors ran it; clips whose source has none take no part; the 10 given
+folds. Files: `UrbanSound8K.csv`, and `US8K_tag_ids.json` (source → vocabulary numbers) or
+`US8K_tags.json` (source → tags).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from model.cleanup import clean_tags
+from model.embedder import Embedder
+from training.corpora.files import read_object, read_table
+from training.corpora.urbansound8k import COLUMNS
+from training.errors import CorpusError
+from training.evaluation import downstream
+
+TABLE = "UrbanSound8K.csv"
+TOKENS = "id2token_top_1000.json"
+
+
+def evaluate(embedder: Embedder, data: Path, *, repeats: int, seed: int) -> dict[str, Any]:
+    """The task's result: protocol and metrics. Raises CorpusError."""
+    table = read_table(_find(data, TABLE), COLUMNS)
+    rows, known = known_clips(embedder, data, table)
+    sources = {row["fsID"]: None for row in rows}
+    phi = embedder.encode_tags([known[source] for source in sources])
+    place = {source: number for number, source in enumerate(sources)}
+    features = phi[[place[row["fsID"]] for row in rows]]
+    result = downstream.evaluate(
+        features,
+        [row["class"] for row in rows],
+        downstream.fold_splits([row["fold"] for row in rows]),
+        repeats=repeats,
+        seed=seed,
+    )
+    result["protocol"] |= {"clips_in_all": len(table), "input": "φ_w of the source's tags"}
+    return result
+
+
+def known_clips(
+    embedder: Embedder, data: Path, table: Sequence[dict[str, str]]
+) -> tuple[list[dict[str, str]], dict[str, list[str]]]:
+    """(the table's rows that take part, each known source's tags). Raises CorpusError."""
+    tags = _source_tags(embedder, data)
+    known = {source: own for source, own in tags.items() if len(embedder.word_vectors(own))}
+    rows = [row for row in table if row["fsID"] in known]
+    if not rows:
+        raise CorpusError(f"us8k-tags: no source of {data} has a tag that the model knows")
+    return rows, known
+
+
+def _find(data: Path, name: str) -> Path:
+    for file in (data / name, data / "metadata" / name):
+        if file.is_file():
+            return file
+    raise CorpusError(f"us8k-tags: expected {name} in {data}")
+
+
+def _source_tags(embedder: Embedder, data: Path) -> dict[str, list[str]]:
+    """Each source's tags that the model knows, in the order of its words."""
+    words = embedder.words.words
+    tokens = data / TOKENS
+    if tokens.is_file() and list(read_object(tokens).values()) == words:
+        # The authors' own vocabulary: their numbers say exactly what they fed in.
+        file = _find(data, "US8K_tag_ids.json")
+        try:
+            ids = read_object(file)
+            return {source: [words[number] for number in own] for source, own in ids.items()}
+        except (IndexError, TypeError) as error:
+            raise CorpusError(f"{file}: expected lists of the vocabulary's numbers") from error
+    order = {word: number for number, word in enumerate(words)}
+    raw = read_object(_find(data, "US8K_tags.json"))
+    cleaned = {source: clean_tags(own, embedder.words) for source, own in raw.items()}
+    return {
+        source: sorted((tag for tag in own if tag in order), key=order.__getitem__)
+        for source, own in cleaned.items()
+    }

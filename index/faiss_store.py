@@ -10,7 +10,6 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-import os
 import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -21,6 +20,7 @@ import faiss
 import numpy as np
 
 from index.records import Array, Changes, Rows
+from model.files import write_whole
 
 log = logging.getLogger(__name__)
 
@@ -82,7 +82,7 @@ class FaissStore:
         return rows[0], scores[0]
 
     def save(self, file: Path) -> None:
-        """Write a snapshot: temporary name, fsync, rename."""
+        """Write a snapshot, whole or not at all. Raises OSError."""
         state = self._state
         payload = faiss.serialize_index(state.index).tobytes()
         header: dict[str, Any] = {
@@ -92,16 +92,7 @@ class FaissStore:
         }
         header["sha256"] = _sum(header, payload)
         head = json.dumps(header).encode()
-        temporary = file.with_name(f".{file.name}.{os.getpid()}.tmp")
-        try:
-            with temporary.open("wb") as out:
-                out.write(MAGIC + len(head).to_bytes(4, "little") + head)
-                out.write(payload)
-                out.flush()
-                os.fsync(out.fileno())
-            temporary.replace(file)
-        finally:
-            temporary.unlink(missing_ok=True)
+        write_whole(file, [MAGIC, len(head).to_bytes(4, "little"), head, payload])
 
     def load(self, file: Path) -> bool:
         """Take over a snapshot of this very library; False where there is none to trust."""

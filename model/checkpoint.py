@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from importlib.resources import files
@@ -29,6 +28,7 @@ from torch import Tensor
 from model.aligned import AlignedModel
 from model.config import ModelConfig
 from model.errors import CheckpointError, ConfigError
+from model.files import write_whole
 from model.words import Subwords, WordVectors
 
 FORMAT = 1
@@ -60,21 +60,16 @@ def model_file(path: Path) -> Path:
 
 
 def write_tensors(path: Path, tensors: Mapping[str, Tensor], header: Mapping[str, Any]) -> None:
-    """Write a safetensors file whole or not at all: temporary name, fsync, rename."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    """Write a safetensors file whole or not at all. Raises CheckpointError."""
     data = safetensors.torch.save(
         {name: tensor.contiguous() for name, tensor in tensors.items()},
         metadata={"earmark": json.dumps(header, sort_keys=True)},
     )
     try:
-        with temporary.open("wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_whole(path, [data])
+    except OSError as error:
+        raise CheckpointError(f"{path}: cannot be written ({error.strerror})") from error
 
 
 def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:

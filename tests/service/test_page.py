@@ -160,7 +160,7 @@ class TestFinding:
 
     def test_words_not_understood_and_nothing_found_are_told(self, page: Page) -> None:
         page.goto("/?q=thunder+xqzvbrr")
-        expect(page.locator("#found")).to_contain_text("Not understood: xqzvbrr.")
+        expect(page.locator("#found")).to_contain_text("Not used: xqzvbrr.")
         expect(page.locator(".result").first).to_be_visible()
         page.locator("#query").fill("xqzvbrr")
         page.keyboard.press("Enter")

@@ -108,7 +108,8 @@ class Library:
         if self.store.generation > self.generation:
             # The snapshot is of a catalogue that was since replaced by an older copy: it must
             # not be trusted later either, when that copy has grown past it.
-            (folder / SNAPSHOT).unlink(missing_ok=True)
+            with contextlib.suppress(OSError):  # a folder that may only be read
+                (folder / SNAPSHOT).unlink(missing_ok=True)
             self.store = FaissStore(catalogue.meta("library"), embedder.dim)
         self._saved = self.store.generation
         self.refresh()

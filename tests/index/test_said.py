@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import threading
 from pathlib import Path
 
 from index import ingest
@@ -95,3 +96,18 @@ def test_a_restored_backup_never_meets_the_snapshot_of_its_future(
             vector = library.catalogue.vector(clip.row)
             assert vector is not None
             assert library.similar(vector, 1)[0].clip == clip
+
+
+def test_a_search_does_not_wait_for_a_refresh(library: Library, tmp_path: Path) -> None:
+    files = made.write_sounds(tmp_path / "sounds", 2)
+    ingest.add(library, files[:1])
+    library.refresh()
+    ingest.add(library, files[1:])
+    answers: list[int] = []
+    vector = library.embedder.embed_audio(files[0]).vector
+    with library._refreshing:  # as while another thread takes in the change
+        asking = threading.Thread(target=lambda: answers.append(len(library.similar(vector, 5))))
+        asking.start()
+        asking.join(timeout=20)
+        assert answers == [1]  # the generation before
+    assert len(library.similar(vector, 5)) == 2

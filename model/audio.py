@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from model.config import ModelConfig
+from model.dropout import Dropout
 
 
 class AudioEncoder(nn.Module):
@@ -26,12 +27,12 @@ class AudioEncoder(nn.Module):
                 nn.Conv2d(inputs, outputs, kernel_size=4, stride=2, padding=1),
                 nn.BatchNorm2d(outputs),
                 nn.ReLU(),
-                nn.Dropout(audio.dropout),
+                Dropout(audio.dropout),
             ]
         self.convolutions = nn.Sequential(*layers)
         self.norm = nn.LayerNorm(config.code_dim, eps=1e-6) if audio.layer_norm else nn.Identity()
         self.projection = nn.Linear(config.code_dim, config.dim, bias=False)
-        self.dropout = nn.Dropout(audio.dropout)
+        self.dropout = Dropout(audio.dropout)
 
     def encode(self, patches: Tensor) -> Tensor:
         """Patches [B, 1, T, F] → codes z_a [B, V]."""
@@ -60,7 +61,7 @@ class AudioDecoder(nn.Module):
         for number, (inputs, outputs) in enumerate(stages):
             last = number == len(stages) - 1
             if not last:
-                layers.append(nn.Dropout(config.audio.dropout))
+                layers.append(Dropout(config.audio.dropout))
             layers += [
                 nn.ConvTranspose2d(inputs, outputs, kernel_size=4, stride=2, padding=1),
                 nn.BatchNorm2d(outputs),

@@ -19,13 +19,13 @@ LINE_SECONDS = 10.0
 class Progress:
     """Counts steps of known total; `note` is shown beside the count."""
 
-    def __init__(self, title: str, total: int, unit: str) -> None:
-        self._title, self._total, self._unit = title, total, unit
+    def __init__(self, title: str, total: int, unit: str, *, quiet: bool = False) -> None:
+        self._title, self._total, self._unit, self._quiet = title, total, unit, quiet
         self._done, self._note = 0, ""
         self._started = self._last_line = time.monotonic()
         self._bar = (
             tqdm(total=total, desc=title, unit=unit, file=sys.stderr, dynamic_ncols=True)
-            if sys.stderr.isatty()
+            if sys.stderr.isatty() and not quiet
             else None
         )
 
@@ -44,7 +44,7 @@ class Progress:
         """A line of its own, above the bar."""
         if self._bar is not None:
             self._bar.write(text, file=sys.stderr)
-        else:
+        elif not self._quiet:
             print(text, file=sys.stderr, flush=True)
 
     def close(self) -> None:
@@ -66,9 +66,11 @@ class Progress:
 
 
 @contextmanager
-def progress(title: str, total: int, unit: str = "clips") -> Iterator[Progress]:
-    """A `Progress` that is closed whatever happens."""
-    shown = Progress(title, total, unit)
+def progress(
+    title: str, total: int, unit: str = "clips", *, quiet: bool = False
+) -> Iterator[Progress]:
+    """A `Progress` that is closed whatever happens; a `quiet` one shows nothing."""
+    shown = Progress(title, total, unit, quiet=quiet)
     try:
         yield shown
     finally:

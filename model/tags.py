@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from model.config import ModelConfig
+from model.dropout import Dropout
 
 
 class TagEncoder(Protocol):
@@ -48,8 +49,8 @@ class AttentionTagEncoder(nn.Module):
         self.key = nn.Linear(tags.word_dim, width, bias=False)
         self.value = nn.Linear(tags.word_dim, width, bias=False)
         self.output = nn.Linear(width, config.dim, bias=False)
-        self.weights_dropout = nn.Dropout(tags.dropout)
-        self.dropout = nn.Dropout(tags.dropout)
+        self.weights_dropout = Dropout(tags.dropout)
+        self.dropout = Dropout(tags.dropout)
         self.norm = nn.LayerNorm(config.dim, eps=1e-6)
 
     def attend(self, words: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
@@ -80,7 +81,7 @@ class MeanTagEncoder(nn.Module):
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
         self.output = nn.Linear(config.tags.word_dim, config.dim, bias=False)
-        self.dropout = nn.Dropout(config.tags.dropout)
+        self.dropout = Dropout(config.tags.dropout)
         self.norm = nn.LayerNorm(config.dim, eps=1e-6)
 
     def forward(self, words: Tensor, mask: Tensor) -> Tensor:
@@ -96,7 +97,7 @@ def _dense(inputs: int, outputs: int, dropout: float) -> list[nn.Module]:
         nn.Linear(inputs, outputs),
         nn.BatchNorm1d(outputs),
         nn.ReLU(),
-        nn.Dropout(dropout),
+        Dropout(dropout),
     ]
 
 
@@ -112,7 +113,7 @@ class MultiHotTagEncoder(nn.Module):
             *_dense(512, config.code_dim, dropout),
         )
         self.projection = nn.Linear(config.code_dim, config.dim, bias=False)
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
 
     @staticmethod
     def multihot(words: Tensor, mask: Tensor) -> Tensor:

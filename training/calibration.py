@@ -26,7 +26,7 @@ def fit_calibration(
     embedder = Embedder(saved, device)
     audio = embed_features(embedder, validation.features, validation.numbers.tolist())
     cosines = audio @ embedder.vocabulary_vectors.T
-    own = [set(tag_sets[number]) for number in validation.numbers]
+    own = [set(tag_sets[number]) for number in validation.numbers.tolist()]
     carried = np.array([[tag in tags for tag in saved.vocabulary] for tags in own])
     if not carried.any() or carried.all():
         return

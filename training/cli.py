@@ -11,10 +11,12 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from model.embedder import Embedder
+    from training.distributed import Ranks
 
 TASKS = ("us8k", "us8k-tags", "gtzan", "nsynth", "esc50", "zero-shot", "retrieval")
 UNCONFUSED = ("zero-shot", "retrieval")  # tasks without a confusion matrix
 MFCC = "mfcc"
+STOPPED = 130  # the exit status of a run that was asked to stop, and saved
 
 
 def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -31,7 +33,13 @@ def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
     )
     train.add_argument("--resume", action="store_true", help="go on where DIR's run stopped")
     train.add_argument("--device", default="cpu", metavar="D", help="cpu, cuda or cuda:N")
-    train.add_argument("--epochs", type=int, metavar="N")
+    train.add_argument(
+        "--precision", metavar="P", help="float32 or bfloat16 (default: bfloat16 on a GPU)"
+    )
+    train.add_argument("--compile", action="store_true", help="have torch compile the step")
+    train.add_argument("--tensorboard", action="store_true", help="write event files in DIR")
+    train.add_argument("--epochs", type=int, metavar="N", help="default: the preset's")
+    train.add_argument("--batch", type=int, metavar="B", help="default: the preset's")
     train.add_argument("--seed", type=int, default=0, metavar="S")
     train.add_argument("--cache", type=Path, metavar="DIR", help="default: features in DIR of out")
     train.set_defaults(run=_train)
@@ -57,33 +65,52 @@ def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
 
 
 def _train(options: argparse.Namespace) -> int:
-    from dataclasses import replace
+    from training.distributed import joined
+    from training.stopping import Stopped
 
+    logging.getLogger("training").setLevel(logging.INFO)
+    with joined(options.device) as (ranks, device):
+        try:
+            _train_as(ranks, device, options)
+        except Stopped as stopped:
+            if ranks.first:
+                print(f"{stopped}; --resume goes on", file=sys.stderr)
+            return STOPPED
+    return 0
+
+
+def _train_as(ranks: Ranks, device: str, options: argparse.Namespace) -> None:
+    """Train as one of the processes."""
     from model.config import preset
-    from model.embedder import select_device
     from model.errors import ConfigError
+    from training.board import Board
     from training.corpus import load_corpus
+    from training.execution import Execution, keep_freed_memory
     from training.recipe import recipe
     from training.state import FILE_NAME
     from training.trainer import Trainer
 
-    logging.getLogger("training").setLevel(logging.INFO)
-    config, chosen = preset(options.preset), recipe(options.preset)
-    select_device(options.device)
-    if options.epochs is not None:
-        if options.epochs < 1:
-            raise ConfigError(f"--epochs: expected at least 1, got {options.epochs}")
-        chosen = replace(chosen, epochs=options.epochs)
+    config = preset(options.preset)
+    chosen = recipe(options.preset).changed(epochs=options.epochs, batch_size=options.batch)
+    execution = Execution(device, options.precision, options.compile, ranks)
+    execution.check()
     if (options.out / FILE_NAME).exists() and not options.resume:
         raise ConfigError(f"--out: {options.out} holds a run; give --resume or another folder")
+    keep_freed_memory()
     cache = options.cache or options.out / "features"
-    config, corpus = load_corpus(options.data, config, chosen, cache, options.words, options.seed)
-    trainer = Trainer(config, chosen, corpus, options.out, device=options.device, seed=options.seed)
-    if options.resume and trainer.resume():
-        print(f"resuming after epoch {trainer.epoch}", file=sys.stderr)
+    with ranks.first_alone():
+        config, corpus = load_corpus(
+            options.data, config, chosen, cache, options.words, options.seed
+        )
+    ranks.check_same("corpus", corpus.digest())
+    trainer = Trainer(config, chosen, corpus, options.out, seed=options.seed, execution=execution)
+    if options.resume and trainer.resume() and ranks.first:
+        print(f"resuming after epoch {trainer.epoch}, step {trainer.step}", file=sys.stderr)
+    if options.tensorboard and ranks.first:
+        trainer.board = Board(options.out / "tensorboard", trainer.epoch)
     trainer.fit()
-    print(f"best model: {options.out}")
-    return 0
+    if ranks.first:
+        print(f"best model: {options.out}")
 
 
 def _import(options: argparse.Namespace) -> int:

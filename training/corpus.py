@@ -5,11 +5,12 @@ from __future__ import annotations
 import hashlib
 import logging
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from model.checkpoint import starter_model
 from model.config import ModelConfig
@@ -23,10 +24,35 @@ from training.dataset import TrainingSet, build_vocabulary, clean_tag_sets
 from training.errors import CorpusError
 from training.prepare import FeatureSet, prepare
 from training.recipe import Recipe
-from training.trainer import Array, Corpus
 from training.word2vec import load_words, train_word2vec
 
 log = logging.getLogger(__name__)
+
+Array = npt.NDArray[np.float32]
+
+
+@dataclass
+class Corpus:
+    """All a run needs of its data: both sides ready, words, vocabulary, where it came from.
+
+    `bands`: band minima and maxima [F] of the scaler; taken from the training clips when None.
+    """
+
+    train: TrainingSet
+    validation: TrainingSet
+    validation_tags: Sequence[Sequence[str]]
+    words: WordVectors
+    vocabulary: list[str]
+    card: dict[str, Any]
+    bands: tuple[Array, Array] | None = None
+
+    def digest(self) -> bytes:
+        """Names the clips, words and vocabulary that a run sees."""
+        digest = hashlib.sha256(str(self.card.get("corpus")).encode())
+        digest.update(self.train.numbers.tobytes())
+        digest.update(np.ascontiguousarray(self.words.vectors).tobytes())
+        digest.update(" ".join(self.vocabulary).encode())
+        return digest.digest()
 
 
 def load_corpus(

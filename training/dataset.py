@@ -1,7 +1,8 @@
 """What the trainer sees: clips' log-mel frames and tags, drawn into batches.
 
-Everything drawn comes from a generator seeded by (seed, epoch), so an epoch can be repeated
-after an interruption. Letters: B = batch, T = frames, F = mels, N = tags, F_w = word size.
+The order of an epoch is drawn from (seed, epoch), a batch's contents from (seed, epoch, step),
+so training goes on at any step as if it had not stopped. Letters: B = batch, T = frames,
+F = mels, N = tags, F_w = word size.
 """
 
 from __future__ import annotations
@@ -17,11 +18,12 @@ from torch import Tensor
 
 from model.cleanup import clean_tags
 from model.config import ModelConfig
-from model.features import loudest_patch
 from model.manifest import ManifestRow
 from model.words import WordVectors
+from training.augmentation import Augmentation
 from training.prepare import FeatureSet
 from training.recipe import Recipe
+from training.windows import Windows, loudest_starts
 
 COMMON_SHARE = 0.7  # a tag in more clips than this tells nothing (METHOD §3)
 
@@ -50,7 +52,10 @@ def build_vocabulary(tag_sets: Sequence[Sequence[str]], size: int, min_count: in
 
 @dataclass(frozen=True)
 class Batch:
-    """log_mel [B, T, F] unscaled; words [B, N, F_w] and mask [B, N]; same [B, B] or None."""
+    """log_mel [B, T, F] unscaled; words [B, N, F_w] and mask [B, N]; same [B, B] or None.
+
+    Where several processes share a batch, `same` is that of the whole batch.
+    """
 
     log_mel: Tensor
     words: Tensor
@@ -59,23 +64,29 @@ class Batch:
 
 
 class TagTable:
-    """Word vectors of the tags in use, and each clip's rows of it."""
+    """Word vectors of the tags in use, in the order of `words`, and each clip's rows of it.
+
+    Attributes: `vectors` [tags + 1, F_w], the last one zero for padding; `rows` [clips, most],
+    ascending, padded with the last; `counts` [clips].
+    """
 
     def __init__(self, tag_sets: Sequence[Sequence[str]], words: WordVectors) -> None:
-        self.tags: list[str] = []
-        vectors: list[npt.NDArray[np.float32]] = []
-        rows: dict[str, int] = {}
+        order = {word: number for number, word in enumerate(words.words)}
+        known: dict[str, npt.NDArray[np.float32]] = {}
         for tag in dict.fromkeys(tag for tags in tag_sets for tag in tags):
             vector = words.certain_vector(tag)
             if vector is not None:
-                rows[tag] = len(vectors)
-                vectors.append(vector)
-                self.tags.append(tag)
-        self.vectors = np.stack([*vectors, np.zeros(words.dim, np.float32)])
-        self.clips = [
-            np.array([rows[tag] for tag in tags if tag in rows], dtype=np.int64)
-            for tags in tag_sets
-        ]
+                known[tag] = vector
+        self.tags = sorted(known, key=lambda tag: (order.get(tag, len(order)), tag))
+        self.vectors = np.stack(
+            [*(known[tag] for tag in self.tags), np.zeros(words.dim, np.float32)]
+        )
+        row_of = {tag: row for row, tag in enumerate(self.tags)}
+        own = [sorted(row_of[tag] for tag in set(tags) if tag in row_of) for tags in tag_sets]
+        self.counts = np.array([len(rows) for rows in own], dtype=np.int64)
+        self.rows = np.full((len(own), max(1, *self.counts, 1)), len(self.tags), dtype=np.int64)
+        for clip, rows in enumerate(own):
+            self.rows[clip, : len(rows)] = rows
 
 
 class TrainingSet:
@@ -89,91 +100,102 @@ class TrainingSet:
         words: WordVectors,
         config: ModelConfig,
     ) -> None:
-        table = TagTable(tag_sets, words)
-        usable = [
-            number for number, rows in enumerate(table.clips) if len(rows) and features.ok[number]
-        ]
+        self._table = TagTable(tag_sets, words)
         self.config = config
         self.features = features
-        self.numbers = np.array(usable, dtype=np.int64)
-        self._vectors = torch.from_numpy(table.vectors)
-        self._rows = table.clips
+        self.numbers = np.flatnonzero((self._table.counts > 0) & features.ok)
         self._groups = np.unique([clip.group for clip in clips], return_inverse=True)[1]
         self._same_tags = np.unique(
             [" ".join(sorted(tags)) for tags in tag_sets], return_inverse=True
         )[1]
-        frames = config.features.frames
-        self._loudest = {
-            number: loudest_patch(features.clip(number).astype(np.float32), frames)
-            for number in usable
-        }
+        self._loudest = loudest_starts(features, config.features.frames)
+        self._vectors = torch.from_numpy(self._table.vectors)
+        self._windows = Windows(features.frames, config.features.frames)
 
     def __len__(self) -> int:
         return len(self.numbers)
 
-    def frames(self) -> npt.NDArray[np.float16]:
-        """All frames [n, F] of all clips."""
-        return self.features.frames
+    def to(self, device: torch.device) -> None:
+        """Give batches on `device` from now on; frames and vectors move there where they fit."""
+        self._vectors = self._vectors.to(device)
+        self._windows = Windows(self.features.frames, self.config.features.frames, device)
 
     def steps(self, batch_size: int) -> int:
         """Batches of an epoch: the last short one is dropped (METHOD §4)."""
         return len(self) // min(batch_size, len(self)) if len(self) else 0
 
-    def epoch(self, recipe: Recipe, generator: np.random.Generator) -> Iterator[Batch]:
-        """Batches of one epoch, in an order and with draws given by the generator."""
+    def epoch(
+        self, recipe: Recipe, seed: tuple[int, int], first: int = 0, part: tuple[int, int] = (0, 1)
+    ) -> Iterator[Batch]:
+        """Batches of an epoch from step `first` on; `seed`: (run's seed, epoch).
+
+        `part`: (rank, ranks) of processes that share each batch.
+        """
         size = min(recipe.batch_size, len(self))
-        order = generator.permutation(self.numbers)
-        for start in range(0, len(order) - size + 1, size):
-            yield self.batch(order[start : start + size], recipe, generator)
+        order = np.random.default_rng(seed).permutation(self.numbers)
+
+        def batch(step: int) -> Batch:
+            numbers = order[step * size : (step + 1) * size]
+            return self.batch(numbers, recipe, np.random.default_rng((*seed, step)), part)
+
+        return self._windows.ahead(batch, range(first, self.steps(size)))
 
     def batch(
-        self, numbers: npt.NDArray[np.int64], recipe: Recipe, generator: np.random.Generator
+        self,
+        numbers: npt.NDArray[np.int64],
+        recipe: Recipe,
+        generator: np.random.Generator,
+        part: tuple[int, int] = (0, 1),
     ) -> Batch:
-        """The batch of these clips. With an all-zero augmentation nothing is drawn."""
-        log_mel = np.stack([self._patch(number, recipe, generator) for number in numbers])
-        words, mask = self._words(numbers, recipe, generator)
+        """The batch of these clips, or a rank's part of it. Plainly shown, nothing is drawn."""
+        rank, ranks = part
+        share = len(numbers) // ranks
+        own = slice(rank * share, (rank + 1) * share)
+        # All ranks draw for all rows, so that the batch does not depend on their number.
+        starts = self._starts(numbers, recipe, generator)
+        drawn = Augmentation.draw(len(numbers), recipe, self.config.features, generator)
+        rows = self._tag_rows(numbers, recipe, generator)[own]
+        device = self._vectors.device
+        log_mel = drawn.apply(self._windows.take(starts[own]), own)
+        index = torch.from_numpy(rows).to(device, non_blocking=True)
         same = None
         if recipe.exclude_same:
             groups, tags = self._groups[numbers], self._same_tags[numbers]
             same = torch.from_numpy(
                 (groups[:, None] == groups[None, :]) & (tags[:, None] == tags[None, :])
-            )
-        return Batch(torch.from_numpy(log_mel), words, mask, same)
+            ).to(device, non_blocking=True)
+        return Batch(log_mel, self._vectors[index], index != len(self._vectors) - 1, same)
 
-    def _patch(
-        self, number: int, recipe: Recipe, generator: np.random.Generator
-    ) -> npt.NDArray[np.float32]:
-        """One window [T, F] of a clip, augmented."""
-        frames, size = self.features.clip(number), self.config.features.frames
-        if recipe.patch == "loudest":
-            start = self._loudest[number]
-        else:
-            start = int(generator.integers(0, len(frames) - size + 1))
-        patch = frames[start : start + size].astype(np.float32)
-        floor = np.float32(np.log(self.config.features.log_offset))
-        if recipe.gain:
-            patch = np.maximum(patch + generator.uniform(-recipe.gain, recipe.gain), floor)
-        for axis, widest in enumerate((recipe.mask_frames, recipe.mask_mels)):
-            if widest:
-                width = int(generator.integers(0, widest + 1))
-                first = int(generator.integers(0, patch.shape[axis] - width + 1))
-                stretch = slice(first, first + width)
-                patch[stretch if axis == 0 else (slice(None), stretch)] = floor
-        return patch.astype(np.float32)
-
-    def _words(
+    def _starts(
         self, numbers: npt.NDArray[np.int64], recipe: Recipe, generator: np.random.Generator
-    ) -> tuple[Tensor, Tensor]:
-        """Word vectors of each clip's tags; more than N, or dropped ones, drawn at random."""
+    ) -> npt.NDArray[np.int64]:
+        """First frame of each clip's window, counted in all frames."""
+        first = self.features.offsets[numbers]
+        if recipe.patch == "loudest":
+            return first + self._loudest[numbers]
+        lengths = self.features.offsets[numbers + 1] - first
+        return first + generator.integers(0, lengths - self.config.features.frames + 1)
+
+    def _tag_rows(
+        self, numbers: npt.NDArray[np.int64], recipe: Recipe, generator: np.random.Generator
+    ) -> npt.NDArray[np.int64]:
+        """Rows of each clip's tags [B, N], dropped or too many ones left out at random.
+
+        As run, the first N in the order of the vocabulary stay.
+        """
         most, padding = self.config.tags.max_tags, len(self._vectors) - 1
-        rows = np.full((len(numbers), most), padding, dtype=np.int64)
-        for place, number in enumerate(numbers):
-            own = self._rows[number]
-            if recipe.tag_dropout:
-                kept = own[generator.random(len(own)) >= recipe.tag_dropout]
-                own = kept if len(kept) else own[[generator.integers(len(own))]]
-            if len(own) > most:
-                own = generator.permutation(own)[:most]
-            rows[place, : len(own)] = own
-        index = torch.from_numpy(rows)
-        return self._vectors[index], index != padding
+        rows, counts = self._table.rows[numbers], self._table.counts[numbers]
+        there = np.arange(rows.shape[1]) < counts[:, None]
+        kept = there
+        if recipe.tag_dropout:
+            kept = there & (generator.random(rows.shape) >= recipe.tag_dropout)
+            spare = generator.integers(0, counts)
+            empty = ~kept.any(axis=1)
+            kept[empty, spare[empty]] = True
+        if not recipe.as_run and (counts > most).any():
+            place = generator.random(rows.shape)
+        else:
+            place = np.broadcast_to(np.arange(rows.shape[1]) / rows.shape[1], rows.shape)
+        chosen = np.argsort(np.where(kept, place, 2.0), axis=1, kind="stable")[:, :most]
+        picked = np.where(kept, rows, padding)[np.arange(len(rows))[:, None], chosen]
+        return np.pad(picked, ((0, 0), (0, most - picked.shape[1])), constant_values=padding)

@@ -48,6 +48,14 @@ class Recipe:
     min_count: int = 10
     select: Literal["loss", "mAP@10"] = "loss"
 
+    def changed(self, **values: int | None) -> Recipe:
+        """The recipe with other numbers where one is given. Raises ConfigError under 1."""
+        for name, value in values.items():
+            if value is not None and value < 1:
+                raise ConfigError(f"{name}: expected at least 1, got {value}")
+        given = {name: value for name, value in values.items() if value is not None}
+        return replace(self, **given)  # type: ignore[arg-type]
+
     def without_augmentation(self) -> Recipe:
         """The same losses on clips shown plainly, as validation needs them."""
         return replace(self, patch="loudest", tag_dropout=0.0, gain=0.0, mask_frames=0, mask_mels=0)

@@ -8,83 +8,41 @@ epoch).
 from __future__ import annotations
 
 import json
-import logging
 import math
 import time
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import torch
-from torch import Tensor
+from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
 
 from model import checkpoint
 from model.aligned import AlignedModel
 from model.checkpoint import Checkpoint
 from model.config import ModelConfig
-from model.embedder import Embedder, select_device
+from model.embedder import Embedder
+from model.errors import ConfigError
 from model.features import mel_filters
+from model.files import write_whole
 from model.progress import Progress, progress
-from model.tags import MultiHotTagEncoder
-from model.words import WordVectors
-from training import state
+from training import state, validation
+from training.board import Board
 from training.calibration import fit_calibration
-from training.dataset import Batch, TrainingSet
+from training.corpus import Corpus
+from training.dataset import Batch
+from training.distributed import share_statistics
 from training.errors import TrainingError
-from training.evaluation import retrieval
-from training.losses import generalized_kl, nt_xent, tag_reconstruction
+from training.execution import Execution
+from training.objective import Objective
 from training.recipe import Recipe
+from training.stopping import Stopped, Wish, listening
 
-log = logging.getLogger(__name__)
-
-Array = npt.NDArray[np.float32]
-
-
-@dataclass
-class Corpus:
-    """All a run needs of its data: both sides ready, words, vocabulary, where it came from.
-
-    `bands`: band minima and maxima [F] of the scaler; taken from the training clips when None.
-    """
-
-    train: TrainingSet
-    validation: TrainingSet
-    validation_tags: Sequence[Sequence[str]]
-    words: WordVectors
-    vocabulary: list[str]
-    card: dict[str, Any]
-    bands: tuple[Array, Array] | None = None
-
-
-def step_losses(model: AlignedModel, batch: Batch, recipe: Recipe) -> dict[str, Tensor]:
-    """The losses of a batch by name, and their weighted sum as "loss" (eq. (6))."""
-    patches = model.scale(batch.log_mel)[:, None]
-    assert model.audio is not None, "presets have both halves"
-    codes, phi_audio = model.audio(patches.contiguous(memory_format=torch.channels_last))
-    losses: dict[str, Tensor] = {}
-    if isinstance(model.tags, MultiHotTagEncoder):
-        multihot = model.tags.multihot(batch.words, batch.mask)
-        tag_codes = model.tags.encode(multihot)
-        phi_tags = model.tags.project(tag_codes)
-        if model.tag_decoder is not None and recipe.tag_weight:
-            losses["tags"] = tag_reconstruction(multihot, model.tag_decoder(tag_codes))
-    else:
-        phi_tags = model.tags(batch.words, batch.mask)
-    losses["contrastive"] = nt_xent(
-        phi_audio, phi_tags, recipe.temperature, same=batch.same, as_run=recipe.as_run
-    )
-    if model.audio_decoder is not None and recipe.audio_weight:
-        losses["audio"] = generalized_kl(patches, model.audio_decoder(codes))
-    weights = {
-        "audio": recipe.audio_weight,
-        "contrastive": recipe.contrastive_weight,
-        "tags": recipe.tag_weight,
-    }
-    losses["loss"] = torch.stack([weights[name] * each for name, each in losses.items()]).sum()
-    return losses
+LOG = "log.jsonl"
+READ_STEPS = 16  # steps between two looks at the loss, where each look waits for a device
+SAVE_SECONDS = 600.0  # between two saves inside an epoch
 
 
 class Trainer:
@@ -97,29 +55,60 @@ class Trainer:
         corpus: Corpus,
         out: Path,
         *,
-        device: str = "cpu",
         seed: int = 0,
+        execution: Execution | None = None,
+        board: Board | None = None,
     ) -> None:
+        execution = execution or Execution()
         self.config, self.recipe, self.corpus, self.out = config, recipe, corpus, out
-        self.device, self.seed = select_device(device), seed
+        self.seed, self.ranks, self.board = seed, execution.ranks, board
+        self.device = execution.place()
         for name, part in (("train", corpus.train), ("validation", corpus.validation)):
             if not len(part):
                 raise TrainingError(
                     f"corpus: {name}: expected clips with sound and a known tag, got none"
                 )
+            part.to(self.device)
+        self.batch_size = min(recipe.batch_size, len(corpus.train))
+        if self.batch_size % self.ranks.count:
+            raise ConfigError(
+                f"batch: expected a multiple of the {self.ranks.count} processes, "
+                f"got {self.batch_size}"
+            )
         torch.manual_seed(seed)
         self.model = AlignedModel(config)
         self._fit_scaler()
         self.model.to(self.device)
         self.model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        if self.ranks.count > 1:
+            share_statistics(self.model, self.device)
+        self.objective = Objective(self.model, recipe, mixed=execution.mixed, ranks=self.ranks)
+        self._step_module = self._wrapped(execution)
         self.optimizer = self._optimizer()
-        self.epoch, self.best = 0, -math.inf
+        self.epoch = 0
+        self.best: float | None = None
         self.history: list[dict[str, float]] = []
+        self._begin_epoch()
+
+    def _wrapped(self, execution: Execution) -> nn.Module:
+        """The objective as a training step calls it: shared by processes, compiled."""
+        wrapped: nn.Module = self.objective
+        if self.ranks.count > 1:
+            wrapped = DistributedDataParallel(
+                wrapped, broadcast_buffers=False, find_unused_parameters=True
+            )
+        if execution.compile:
+            wrapped.compile()
+        return wrapped
+
+    def _begin_epoch(self) -> None:
+        self.step, self.seconds = 0, 0.0
+        self.sums: dict[str, Tensor] = {}
 
     def _fit_scaler(self) -> None:
         """Band minima and maxima of the training clips, and the mel filters (METHOD §1)."""
         if self.corpus.bands is None:
-            frames = self.corpus.train.frames()
+            frames = self.corpus.train.features.frames
             low, high = (edge(axis=0).astype(np.float32) for edge in (frames.min, frames.max))
         else:
             low, high = self.corpus.bands
@@ -130,9 +119,9 @@ class Trainer:
 
     def _optimizer(self) -> torch.optim.Optimizer:
         rate, decay = self.recipe.learning_rate, self.recipe.weight_decay
-        if self.recipe.optimizer == "sgd":
-            return torch.optim.SGD(self.model.parameters(), lr=rate, weight_decay=decay)
-        return torch.optim.AdamW(self.model.parameters(), lr=rate, weight_decay=decay)
+        fused = self.device.type == "cuda"
+        kind = torch.optim.SGD if self.recipe.optimizer == "sgd" else torch.optim.AdamW
+        return kind(self.model.parameters(), lr=rate, weight_decay=decay, fused=fused)
 
     def _rate(self, step: int, steps: int) -> float:
         """Learning rate at a step of the whole run: linear warm-up, then the schedule."""
@@ -151,12 +140,13 @@ class Trainer:
             "config": self.config.to_dict(),
             "recipe": asdict(self.recipe),
             "seed": self.seed,
+            "mixed": self.objective.mixed,
             "clips": len(self.corpus.train),
             "corpus": self.corpus.card.get("corpus"),
         }
 
     def resume(self) -> bool:
-        """Go on from the folder's last saved epoch; False when there is none.
+        """Go on from the folder's last saved step; False when there is none.
 
         Raises ConfigError when the folder holds a run with other settings.
         """
@@ -165,62 +155,102 @@ class Trainer:
             return False
         header = state.load_state(file, self.model, self.optimizer, self._run_key())
         self.epoch, self.best, self.history = header["epoch"], header["best"], header["history"]
+        self.step, self.seconds = header["step"], header["seconds"]
+        self.sums = {
+            name: torch.tensor(value, dtype=torch.float64, device=self.device)
+            for name, value in header["sums"].items()
+        }
         return True
 
     def fit(self) -> dict[str, float]:
         """Train to the recipe's last epoch; returns the last epoch's figures.
 
-        An interruption loses at most the epoch it falls in.
+        Raises Stopped, with the run saved as it stood, when asked to stop by SIGINT or SIGTERM.
+        Killed, it loses what came after the last epoch or the last ten minutes.
         """
-        recipe = self.recipe
-        steps = self.corpus.train.steps(recipe.batch_size)
-        if self.epoch == 0:
-            (self.out / "log.jsonl").unlink(missing_ok=True)
-        left = (recipe.epochs - self.epoch) * steps * min(recipe.batch_size, len(self.corpus.train))
-        with progress("training", left) as shown:
-            while self.epoch < recipe.epochs:
-                figures = self._epoch(steps, shown)
+        epochs, steps = self.recipe.epochs, self.corpus.train.steps(self.batch_size)
+        left = ((epochs - self.epoch) * steps - self.step) * self.batch_size
+        quiet = not self.ranks.first
+        with listening() as wish, progress("training", left, quiet=quiet) as shown:
+            while self.epoch < epochs:
+                figures = self._epoch(steps, shown, wish)
                 self.epoch += 1
-                self._validate(figures)
-                self._save(figures)
+                self._begin_epoch()
+                if self.ranks.first:
+                    figures |= validation.figures(
+                        self.objective, self.embedder(), self.corpus, self.seed
+                    )
+                    self._save(figures)
+                self.ranks.wait()
                 shown.say(
-                    f"epoch {self.epoch}/{recipe.epochs}  "
+                    f"epoch {self.epoch}/{epochs}  "
                     + "  ".join(f"{name} {value:.4g}" for name, value in figures.items())
                 )
+        if self.board is not None:
+            embedder = self.embedder()
+            self.board.tags(self.epoch, embedder.vocabulary, embedder.vocabulary_vectors)
         return self.history[-1]
 
-    def _epoch(self, steps: int, shown: Progress) -> dict[str, float]:
-        started = time.monotonic()
-        torch.manual_seed(self.seed * 1_000_003 + self.epoch)
-        generator = np.random.default_rng([self.seed, self.epoch])
-        self.model.train()
-        sums: dict[str, float] = {}
-        for number, batch in enumerate(self.corpus.train.epoch(self.recipe, generator)):
-            for group in self.optimizer.param_groups:
-                group["lr"] = self._rate(self.epoch * steps + number, steps)
-            losses = step_losses(self.model, self._moved(batch), self.recipe)
-            self.optimizer.zero_grad(set_to_none=True)
-            losses["loss"].backward()  # type: ignore[no-untyped-call]
-            self.optimizer.step()
-            for name, value in losses.items():
-                sums[name] = sums.get(name, 0.0) + float(value.detach())
-            if not math.isfinite(sums["loss"]):
-                raise TrainingError(f"loss: not finite in epoch {self.epoch + 1}, step {number}")
-            shown.step(len(batch.mask), f"loss {float(losses['loss'].detach()):.3f}")
-        figures = {f"train_{name}": total / steps for name, total in sums.items()}
-        figures["seconds"] = time.monotonic() - started
-        return figures
-
-    def _moved(self, batch: Batch) -> Batch:
-        if self.device.type == "cpu":
-            return batch
-        same = None if batch.same is None else batch.same.to(self.device)
-        return Batch(
-            batch.log_mel.to(self.device, non_blocking=True),
-            batch.words.to(self.device, non_blocking=True),
-            batch.mask.to(self.device, non_blocking=True),
-            same,
+    def _epoch(self, steps: int, shown: Progress, wish: Wish) -> dict[str, float]:
+        """What is left of an epoch; its mean losses."""
+        started = saved = time.monotonic()
+        before = self.seconds
+        self.objective.train()
+        # A GPU is left to run ahead: reading a loss waits for it.
+        rarely = 1 if self.device.type == "cpu" and self.ranks.count == 1 else READ_STEPS
+        batches = self.corpus.train.epoch(
+            self.recipe,
+            (self.seed, self.epoch),
+            first=self.step,
+            part=(self.ranks.own, self.ranks.count),
         )
+        for batch in batches:
+            look = self.step % rarely == 0
+            if look and self._asked_to_stop(wish):
+                self._save_state()
+                raise Stopped(f"stopped in epoch {self.epoch + 1} after step {self.step}")
+            loss = self._train_step(batch, self.epoch * steps + self.step)
+            if look and not math.isfinite(value := float(loss)):
+                raise TrainingError(f"loss: not finite in epoch {self.epoch + 1}, step {self.step}")
+            shown.step(self.batch_size, f"loss {value:.3f}" if look else None)
+            self.step += 1
+            self.seconds = before + time.monotonic() - started
+            if time.monotonic() - saved > SAVE_SECONDS:
+                self._save_state()
+                saved = time.monotonic()
+        return self._means(steps)
+
+    def _train_step(self, batch: Batch, number: int) -> Tensor:
+        """One step of the optimiser, the run's `number`-th; the loss, detached."""
+        for group in self.optimizer.param_groups:
+            group["lr"] = self._rate(number, self.corpus.train.steps(self.batch_size))
+        draws = np.random.SeedSequence((self.seed, self.epoch, self.step, self.ranks.own))
+        torch.manual_seed(int(draws.generate_state(1)[0]))
+        losses: dict[str, Tensor] = self._step_module(batch)
+        self.optimizer.zero_grad(set_to_none=True)
+        losses["loss"].backward()  # type: ignore[no-untyped-call]
+        self.optimizer.step()
+        for name, value in losses.items():
+            so_far = self.sums.get(name, 0.0)
+            self.sums[name] = so_far + value.detach().double()
+        return losses["loss"].detach()
+
+    def _asked_to_stop(self, wish: Wish) -> bool:
+        """Whether any process is: they stop at the same step."""
+        if self.ranks.count == 1:
+            return wish.there
+        asked = torch.tensor(float(wish.there), device=self.device)
+        return bool(self.ranks.total(asked) > 0)
+
+    def _means(self, steps: int) -> dict[str, float]:
+        """Mean losses of the epoch that ends, over all processes."""
+        means = {
+            f"train_{name}": float(self.ranks.total(total)) / steps / self.ranks.count
+            for name, total in self.sums.items()
+        }
+        if not math.isfinite(means["train_loss"]):
+            raise TrainingError(f"loss: not finite in epoch {self.epoch + 1}")
+        return {**means, "seconds": self.seconds}
 
     def embedder(self) -> Embedder:
         """The model as it stands, in evaluation mode, embedding as it will once served."""
@@ -230,44 +260,39 @@ class Trainer:
         card = {**self.corpus.card, "epochs": self.epoch, "history": self.history}
         return Checkpoint(self.model, self.corpus.words, self.corpus.vocabulary, card)
 
-    def _validate(self, figures: dict[str, float]) -> None:
-        """Add the validation loss and retrieval figures to the epoch's."""
-        quiet = self.recipe.without_augmentation()
-        validation = self.corpus.validation
-        self.model.eval()
-        generator = np.random.default_rng(self.seed)
-        with torch.inference_mode():
-            losses = [
-                float(step_losses(self.model, self._moved(batch), quiet)["loss"])
-                for batch in validation.epoch(quiet, generator)
-            ]
-        figures["validation_loss"] = float(np.mean(losses))
-        audio = retrieval.embed_features(
-            self.embedder(), validation.features, validation.numbers.tolist()
-        )
-        tag_sets = [self.corpus.validation_tags[number] for number in validation.numbers]
-        if retrieval.known_queries(self.embedder(), tag_sets):
-            scores = retrieval.score(self.embedder(), audio, tag_sets)
-            figures["mAP@10"] = scores["tag_to_audio"]["mAP@10"]
-            figures["audio_to_tag_mAP@10"] = scores["audio_to_tag"]["mAP@10"]
-
     def _save(self, figures: dict[str, float]) -> None:
         """Best model where this epoch is it, then last model, then the state to resume."""
         self.history.append(figures)
         value = figures.get("mAP@10") if self.recipe.select == "mAP@10" else None
         value = -figures["validation_loss"] if value is None else value
         saved = self._checkpoint()
-        if value > self.best:
+        if self.best is None or value > self.best:
             self.best = value
             fit_calibration(saved, self.corpus.validation, self.corpus.validation_tags)
             checkpoint.save(self.out, saved)
         checkpoint.save(self.out / "last", saved)
-        header = {"run": self._run_key(), "epoch": self.epoch, "best": self.best}
-        state.save_state(
-            self.out / state.FILE_NAME,
-            self.model,
-            self.optimizer,
-            {**header, "history": self.history},
-        )
-        with (self.out / "log.jsonl").open("a", encoding="utf-8") as file:
-            file.write(json.dumps({"epoch": self.epoch, **figures}) + "\n")
+        self._save_state()
+        lines = [
+            json.dumps({"epoch": epoch, **row}) for epoch, row in enumerate(self.history, start=1)
+        ]
+        write_whole(self.out / LOG, [f"{line}\n".encode() for line in lines])
+        if self.board is not None:
+            self.board.scalars(self.epoch, figures)
+            pictures = validation.reconstructions(self.objective, self.corpus)
+            if pictures is not None:
+                self.board.reconstructions(self.epoch, *pictures)
+
+    def _save_state(self) -> None:
+        """What a resumed run needs, as of the last step."""
+        if not self.ranks.first:
+            return
+        header = {
+            "run": self._run_key(),
+            "epoch": self.epoch,
+            "step": self.step,
+            "seconds": self.seconds,
+            "sums": {name: float(total) for name, total in self.sums.items()},
+            "best": self.best,
+            "history": self.history,
+        }
+        state.save_state(self.out / state.FILE_NAME, self.model, self.optimizer, header)

@@ -41,7 +41,7 @@ def test_train_resume_and_refuse(
 ) -> None:
     out = tmp_path / "out"
     common = ("train", "--preset", "w2v-128-mean", "--data", corpus, "--out", out, "--epochs", 1)
-    with pytest.raises(ConfigError, match="--epochs: expected at least 1, got 0"):
+    with pytest.raises(ConfigError, match="epochs: expected at least 1, got 0"):
         run(*common[:-1], 0)
     with pytest.raises(ConfigError, match="preset: expected one of"):
         run("train", "--preset", "nope", "--data", corpus, "--out", out)

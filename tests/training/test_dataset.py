@@ -15,6 +15,7 @@ from model.words import WordVectors
 from tests.training.tiny import (
     KINDS,
     QUICK,
+    TAGS,
     features_of,
     tiny_corpus,
     tiny_model,
@@ -66,9 +67,10 @@ def test_tags_are_cleaned() -> None:
 def test_tag_table_leaves_out_what_has_no_vector() -> None:
     words = WordVectors(["dog", "rain"], np.eye(2, dtype=np.float32))
     table = TagTable([["rain", "xyzzy"], [], ["dog", "rain"]], words)
-    assert table.tags == ["rain", "dog"]
-    assert [rows.tolist() for rows in table.clips] == [[0], [], [1, 0]]
-    assert table.vectors.tolist() == [[0, 1], [1, 0], [0, 0]]
+    assert table.tags == ["dog", "rain"]
+    assert table.rows.tolist() == [[1, 2], [2, 2], [0, 1]]
+    assert table.counts.tolist() == [1, 0, 2]
+    assert table.vectors.tolist() == [[1, 0], [0, 1], [0, 0]]
 
 
 def test_clips_without_sound_or_known_tags_are_left_out() -> None:
@@ -95,7 +97,7 @@ def test_without_augmentation_nothing_is_drawn(clips: TrainingSet) -> None:
 
 
 def test_a_seed_gives_the_same_epoch(clips: TrainingSet) -> None:
-    first, again, other = (list(clips.epoch(QUICK, generator(seed))) for seed in (1, 1, 2))
+    first, again, other = (list(clips.epoch(QUICK, (seed, 0))) for seed in (1, 1, 2))
     assert len(first) == clips.steps(QUICK.batch_size) == 3
     for one, two, three in zip(first, again, other, strict=True):
         assert torch.equal(one.log_mel, two.log_mel)
@@ -105,16 +107,16 @@ def test_a_seed_gives_the_same_epoch(clips: TrainingSet) -> None:
 
 def test_the_last_short_batch_is_dropped(clips: TrainingSet) -> None:
     recipe = replace(PLAIN, batch_size=8)
-    batches = list(clips.epoch(recipe, generator()))
+    batches = list(clips.epoch(recipe, (0, 0)))
     assert [len(batch.mask) for batch in batches] == [8, 8, 8]
     assert clips.steps(8) == 3
     assert clips.steps(1000) == 1
-    [whole] = clips.epoch(replace(PLAIN, batch_size=1000), generator())
+    [whole] = clips.epoch(replace(PLAIN, batch_size=1000), (0, 0))
     assert len(whole.mask) == 30
 
 
 def test_an_epoch_shows_every_clip_once(clips: TrainingSet) -> None:
-    batches = list(clips.epoch(PLAIN, generator()))
+    batches = list(clips.epoch(PLAIN, (0, 0)))
     sums = torch.cat([batch.log_mel.sum(dim=(1, 2)) for batch in batches])
     expected = clips.batch(clips.numbers, PLAIN, generator()).log_mel.sum(dim=(1, 2))
     torch.testing.assert_close(sums.sort().values, expected.sort().values)
@@ -184,7 +186,7 @@ def test_words_are_the_clips_own_and_zero_where_padded(clips: TrainingSet) -> No
     words = words_of(16)
     batch = clips.batch(clips.numbers[:3], PLAIN, generator())
     for row, kind in enumerate(KINDS):
-        expected = np.stack([words.vector(tag) for tag in KINDS[kind]])
+        expected = np.stack([words.vector(tag) for tag in TAGS if tag in KINDS[kind]])
         np.testing.assert_array_equal(batch.words[row, :3], expected)
         assert float(batch.words[row, 3:].abs().max()) == 0
 

@@ -13,7 +13,7 @@ from model.config import PRESETS
 from model.errors import ConfigError
 from tests.training.tiny import tiny_corpus, tiny_model
 from training.recipe import RECIPES, Recipe, recipe
-from training.trainer import Trainer, step_losses
+from training.trainer import Trainer
 
 
 @pytest.mark.parametrize("name", PRESETS)
@@ -26,7 +26,7 @@ def test_steps_lower_the_loss(tmp_path: Path, name: str) -> None:
     values = []
     for _ in range(8):
         torch.manual_seed(0)  # the same dropout each step
-        losses = step_losses(made.model.train(), batch, quiet)
+        losses = made.objective.train()(batch)
         made.optimizer.zero_grad(set_to_none=True)
         losses["loss"].backward()
         made.optimizer.step()
@@ -51,8 +51,8 @@ def test_every_parameter_of_a_paper_preset_learns(tmp_path: Path) -> None:
         config = tiny_model(name)
         corpus = tiny_corpus(config, train=12, validation=3)
         made = Trainer(config, recipe(name), corpus, tmp_path)
-        [batch] = corpus.train.epoch(recipe(name), np.random.default_rng(0))
-        step_losses(made.model.train(), batch, recipe(name))["loss"].backward()
+        [batch] = corpus.train.epoch(recipe(name), (0, 0))
+        made.objective.train()(batch)["loss"].backward()
         for key, parameter in made.model.named_parameters():
             assert parameter.grad is not None, key
             assert torch.isfinite(parameter.grad).all(), key

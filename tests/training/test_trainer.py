@@ -31,8 +31,8 @@ def trainer(out: Path, recipe: object = QUICK, **options: object) -> Trainer:
 class Interrupted(Trainer):
     """Stopped by its user while the third epoch runs."""
 
-    def _epoch(self, steps: int, shown: object) -> dict[str, float]:
-        figures = super()._epoch(steps, shown)
+    def _epoch(self, *arguments: object) -> dict[str, float]:
+        figures = super()._epoch(*arguments)
         if self.epoch == 2:
             raise KeyboardInterrupt
         return figures
@@ -184,13 +184,13 @@ def test_refuses_a_corpus_without_clips(tmp_path: Path, side: str) -> None:
 
 def test_a_band_that_never_varies_does_not_break_the_scaler(tmp_path: Path) -> None:
     corpus = tiny_corpus(CONFIG)
-    corpus.train.frames()[:, 90:] = np.float16(np.log(CONFIG.features.log_offset))
+    corpus.train.features.frames[:, 90:] = np.float16(np.log(CONFIG.features.log_offset))
     made = Trainer(CONFIG, replace(QUICK, epochs=1), corpus, tmp_path)
     assert math.isfinite(made.fit()["validation_loss"])
 
 
 def test_the_scaler_is_that_of_the_training_clips(run: Trainer) -> None:
-    frames = run.corpus.train.frames().astype(np.float32)
+    frames = run.corpus.train.features.frames.astype(np.float32)
     np.testing.assert_array_equal(run.model.band_min.numpy(), frames.min(axis=0))
     np.testing.assert_array_equal(run.model.band_max.numpy(), frames.max(axis=0))
     scaled = run.model.scale(torch.from_numpy(frames)).numpy()

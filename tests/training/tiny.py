@@ -16,10 +16,10 @@ from model.features import LogMel, mel_filters
 from model.manifest import ManifestRow
 from model.words import WordVectors
 from tests.model.tiny import RATE, tiny_config
+from training.corpus import Corpus
 from training.dataset import TrainingSet, build_vocabulary, clean_tag_sets
 from training.prepare import FeatureSet
 from training.recipe import Recipe
-from training.trainer import Corpus
 
 KINDS = {
     "tone": ("tone", "whistle", "steady"),

@@ -1,6 +1,7 @@
 """The manifest of a set of sounds: the one CSV format that training and the library read.
 
-A header `path,tags`, and optionally `title,group,source,split,licence,author,class,fold`;
+A header `path,tags`, and optionally `title,group,source,split,licence,author,class,fold` (and
+`fsID`, the source's number where sounds were cut from Freesound's);
 tags are separated by spaces or `;`; relative paths start at the manifest's folder.
 """
 
@@ -67,7 +68,7 @@ def _row(file: Path, number: int, row: dict[str, str | None]) -> ManifestRow:
         path=file.parent / text("path"),
         tags=tuple(tag for tag in re.split(r"[;\s]+", text("tags")) if tag),
         title=text("title"),
-        group=text("group") or text("source") or text("path"),
+        group=text("group") or text("source") or text("fsID") or text("path"),
         source=text("source"),
         split=text("split"),
         licence=text("licence"),

@@ -42,7 +42,9 @@ def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
     train.add_argument("--batch", type=int, metavar="B", help="default: the preset's")
     train.add_argument("--seed", type=int, default=0, metavar="S")
     train.add_argument("--cache", type=Path, metavar="DIR", help="default: features in DIR of out")
+    train.add_argument("--without-fold", metavar="F", help="leave this fold out, to test on")
     train.set_defaults(run=_train)
+    _add_reproduce(commands)
     imported = commands.add_parser("import", help="make a model of the authors' checkpoints")
     imported.add_argument("source", type=Path, metavar="SRC", help="a folder or .npz file")
     imported.add_argument("--out", required=True, type=Path, metavar="DIR")
@@ -62,6 +64,69 @@ def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
     evaluate.add_argument("--cache", type=Path, metavar="DIR", help="keep features there")
     evaluate.add_argument("--json", action="store_true", help="print one JSON object")
     evaluate.set_defaults(run=_evaluate)
+
+
+def _add_reproduce(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    command = commands.add_parser(
+        "reproduce", help="train and evaluate a preset on a corpus with folds: a row of Table 1"
+    )
+    command.add_argument("--preset", required=True, metavar="NAME", help="or mfcc: the baseline")
+    command.add_argument("--data", required=True, type=Path, metavar="PATH", help="tags and folds")
+    command.add_argument("--transfer", type=Path, metavar="PATH", help="a corpus to classify too")
+    command.add_argument("--out", required=True, type=Path, metavar="DIR", help="goes on there")
+    command.add_argument("--epochs", type=int, metavar="N", help="default: the preset's")
+    command.add_argument("--batch", type=int, metavar="B", help="default: the preset's")
+    command.add_argument("--repeats", type=int, default=10, metavar="N", help="default: 10")
+    command.add_argument("--seed", type=int, default=0, metavar="S")
+    command.add_argument("--device", default="cpu", metavar="D", help="cpu, cuda or cuda:N")
+    command.add_argument("--precision", metavar="P", help="float32 or bfloat16")
+    command.add_argument(
+        "--cache", type=Path, metavar="DIR", help="default: features in DIR of out"
+    )
+    command.add_argument("--json", action="store_true", help="print one JSON object")
+    command.set_defaults(run=_reproduce)
+
+
+def _reproduce(options: argparse.Namespace) -> int:
+    from training.evaluation import report
+    from training.execution import Execution, keep_freed_memory
+    from training.reproduce import Plan, baseline, reproduce
+    from training.stopping import Stopped
+
+    logging.getLogger("training").setLevel(logging.INFO)
+    execution = Execution(options.device, options.precision)
+    execution.check()
+    keep_freed_memory()
+    plan = Plan(
+        preset=options.preset,
+        data=options.data,
+        transfer=options.transfer,
+        out=options.out,
+        cache=options.cache or options.out / "features",
+        epochs=options.epochs,
+        batch_size=options.batch,
+        repeats=_positive("--repeats", options.repeats),
+        seed=options.seed,
+    )
+    try:
+        result = baseline(plan) if options.preset == MFCC else reproduce(plan, execution)
+    except Stopped as stopped:
+        print(f"{stopped}; the same command goes on", file=sys.stderr)
+        return STOPPED
+    result = {
+        "task": "reproduce",
+        "model": {"name": options.preset, "fingerprint": "one a rotation"},
+    } | result
+    print(json.dumps(result) if options.json else report.table(result))
+    return 0
+
+
+def _positive(name: str, value: int) -> int:
+    from model.errors import ConfigError
+
+    if value < 1:
+        raise ConfigError(f"{name}: expected at least 1, got {value}")
+    return value
 
 
 def _train(options: argparse.Namespace) -> int:
@@ -100,7 +165,13 @@ def _train_as(ranks: Ranks, device: str, options: argparse.Namespace) -> None:
     cache = options.cache or options.out / "features"
     with ranks.first_alone():
         config, corpus = load_corpus(
-            options.data, config, chosen, cache, options.words, options.seed
+            options.data,
+            config,
+            chosen,
+            cache,
+            options.words,
+            options.seed,
+            without_fold=options.without_fold,
         )
     ranks.check_same("corpus", corpus.digest())
     trainer = Trainer(config, chosen, corpus, options.out, seed=options.seed, execution=execution)
@@ -129,8 +200,7 @@ def _evaluate(options: argparse.Namespace) -> int:
     from model.errors import ConfigError
     from training.evaluation import report
 
-    if options.repeats < 1:
-        raise ConfigError(f"--repeats: expected at least 1, got {options.repeats}")
+    _positive("--repeats", options.repeats)
     if options.confusion is not None:  # refused before the long work, not after it
         if options.task in UNCONFUSED:
             raise ConfigError(f"--confusion: the task {options.task} has no confusion matrix")

@@ -56,11 +56,19 @@ class Corpus:
 
 
 def load_corpus(
-    data: Path, config: ModelConfig, recipe: Recipe, cache: Path, words: Path | None, seed: int
+    data: Path,
+    config: ModelConfig,
+    recipe: Recipe,
+    cache: Path,
+    words: Path | None,
+    seed: int,
+    *,
+    without_fold: str | None = None,
 ) -> tuple[ModelConfig, Corpus]:
     """Read, split and prepare a corpus for a preset.
 
     `data`: a manifest, a published data set's folder, or the authors' published features.
+    `without_fold`: clips of this fold stay out, to test on.
 
     Returns the configuration too: the COALA baseline's word dimension is its vocabulary's
     size. Raises CorpusError, WordsError, ConfigError.
@@ -74,7 +82,8 @@ def load_corpus(
             [list(row.tags) for row in rows] for rows in (train, validation)
         )
     else:
-        train, validation = split_clips(read_corpus(data))
+        rows = _without(read_corpus(data), without_fold)
+        train, validation = split_clips(rows, recipe.split, seed)
         train_tags = clean_tag_sets(train, vectors)
         validation_tags = clean_tag_sets(validation, vectors)
     if vectors is not None:
@@ -111,9 +120,18 @@ def load_corpus(
         validation_tags=validation_tags,
         words=vectors,
         vocabulary=vocabulary,
-        card=_card(config, recipe, train, validation, seed),
+        card=_card(config, recipe, train, validation, seed) | {"without_fold": without_fold},
         bands=bands,
     )
+
+
+def _without(rows: list[ManifestRow], fold: str | None) -> list[ManifestRow]:
+    """The rows of all other folds."""
+    folds = {row.fold for row in rows}
+    if fold is not None and fold not in folds:
+        known = ", ".join(sorted(folds - {""})) or "none"
+        raise CorpusError(f"fold: expected one of the corpus ({known}), got {fold!r}")
+    return [row for row in rows if fold is None or row.fold != fold]
 
 
 def _scaled_bands(config: ModelConfig) -> tuple[Array, Array]:
@@ -161,6 +179,7 @@ def _card(
         "preset": config.name,
         "seed": seed,
         "temperature": recipe.temperature,
+        "split": recipe.split,
         "corpus": _digest(train),
         "train_clips": len(train),
         "validation_clips": len(validation),

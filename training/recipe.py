@@ -21,6 +21,7 @@ class Recipe:
     `exclude_same`: clips of one group with the same tags are not each other's negatives.
     `words`: e_w trained on the corpus ("cbow"), "general" vectors, or "one-hot" (COALA).
     `vocabulary`, `min_count`: the most tags kept, and the clips a tag needs.
+    `split`: how validation clips are chosen (`training.corpora.manifest`).
     `select`: what chooses the best checkpoint on the validation groups.
     """
 
@@ -46,6 +47,7 @@ class Recipe:
     general_words: int = 40_000
     vocabulary: int = 1_000
     min_count: int = 10
+    split: Literal["groups", "stratified"] = "stratified"
     select: Literal["loss", "mAP@10"] = "loss"
 
     def changed(self, **values: int | None) -> Recipe:
@@ -80,6 +82,7 @@ _STARTER = Recipe(
     exclude_same=True,
     words="general",
     min_count=5,
+    split="groups",
     select="mAP@10",
 )
 

@@ -139,5 +139,6 @@ QUICK = Recipe(
     exclude_same=False,
     words="general",
     min_count=2,
+    split="groups",
     select="mAP@10",
 )

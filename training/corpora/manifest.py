@@ -1,5 +1,8 @@
 """A corpus of one's own: a manifest (`model.manifest`), split by group into two sides.
 
+Two ways: "groups", by a hash of each group's name; "stratified", a tenth of each tag's groups
+(iterative stratification, Sechidis et al. 2011), as the paper's validation set.
+
 Clips that share a `group` (else `source`) never stand on both sides: takes of one source are
 near-identical, and a model that has heard one knows the other.
 """
@@ -7,24 +10,32 @@ near-identical, and a model that has heard one knows the other.
 from __future__ import annotations
 
 import hashlib
+from collections import Counter
 from collections.abc import Sequence
+from typing import Literal
+
+import numpy as np
 
 from model.manifest import ManifestRow
 from training.errors import CorpusError
 
 SPLITS = ("train", "validation")
 VALIDATION_SHARE = 8  # one group in so many validates
+STRATIFIED_SHARE = 0.1
+STRATIFIED_TAGS = 1_000  # the most frequent ones are what is held in balance
 
 
 def split_clips(
-    clips: Sequence[ManifestRow],
+    clips: Sequence[ManifestRow], by: Literal["groups", "stratified"] = "groups", seed: int = 0
 ) -> tuple[list[ManifestRow], list[ManifestRow]]:
     """(train, validation): by the `split` column where it is filled, else by group.
 
-    Groups are dealt by a hash of their name, so adding sounds later moves no other group.
+    `by`: "groups" deals them by a hash of their name, so adding sounds later moves no other
+    group; "stratified" keeps each tag's share on both sides, `seed` decides.
     Raises CorpusError for an unknown split or an empty side.
     """
-    splits = [_split_of(clip) for clip in clips]
+    held_out = _stratified(clips, seed) if by == "stratified" else None
+    splits = [_split_of(clip, held_out) for clip in clips]
     train, validation = (
         [clip for clip, split in zip(clips, splits, strict=True) if split == side]
         for side in SPLITS
@@ -37,7 +48,9 @@ def split_clips(
     return train, validation
 
 
-def _split_of(clip: ManifestRow) -> str:
+def _split_of(clip: ManifestRow, held_out: set[str] | None) -> str:
+    if not clip.split and held_out is not None:
+        return "validation" if clip.group in held_out else "train"
     if not clip.split:
         digest = hashlib.sha256(clip.group.encode()).digest()
         return "validation" if digest[0] % VALIDATION_SHARE == 0 else "train"
@@ -46,3 +59,26 @@ def _split_of(clip: ManifestRow) -> str:
             f"split: expected {' or '.join(SPLITS)}, got {clip.split!r} for {clip.path.name}"
         )
     return clip.split
+
+
+def _stratified(clips: Sequence[ManifestRow], seed: int) -> set[str]:
+    """Groups that validate: about a tenth, and about a tenth of those of each frequent tag."""
+    from iterstrat.ml_stratifiers import MultilabelStratifiedShuffleSplit
+
+    tags: dict[str, set[str]] = {}
+    for clip in clips:
+        if not clip.split:
+            tags.setdefault(clip.group, set()).update(clip.tags)
+    counts = Counter(tag for own in tags.values() for tag in own)
+    columns = {tag: place for place, (tag, _) in enumerate(counts.most_common(STRATIFIED_TAGS))}
+    if len(tags) < 2 or not columns:
+        return set()
+    labels = np.zeros((len(tags), len(columns)), dtype=np.int8)
+    for row, own in enumerate(tags.values()):
+        labels[row, [columns[tag] for tag in own if tag in columns]] = 1
+    split = MultilabelStratifiedShuffleSplit(
+        n_splits=1, test_size=STRATIFIED_SHARE, random_state=seed
+    )
+    [(_, held_out)] = split.split(labels, labels)
+    groups = list(tags)
+    return {groups[number] for number in held_out}

@@ -32,7 +32,12 @@ MIN_CLIPS = 5
 
 
 def embed_features(embedder: Embedder, features: FeatureSet, numbers: Sequence[int]) -> Array:
-    """Vectors [n, D] of clips whose frames are at hand, windows of many clips in a batch."""
+    """Vectors [n, D] of clips whose frames are at hand."""
+    return embedder.project(clip_codes(embedder, features, numbers))
+
+
+def clip_codes(embedder: Embedder, features: FeatureSet, numbers: Sequence[int]) -> Array:
+    """Mean codes z_a [n, V] of clips whose frames are at hand, windows of many in a batch."""
     config = embedder.config.features
     parts = [
         np.concatenate(
@@ -49,8 +54,8 @@ def embed_features(embedder: Embedder, features: FeatureSet, numbers: Sequence[i
         ]
     )
     first = np.concatenate([[0], np.cumsum(counts)[:-1]])
-    mean = np.add.reduceat(codes, first, axis=0) / counts[:, None]
-    return embedder.project(mean.astype(np.float32))
+    mean: Array = (np.add.reduceat(codes, first, axis=0) / counts[:, None]).astype(np.float32)
+    return mean
 
 
 def query_tags(tag_sets: Sequence[Sequence[str]], min_clips: int = MIN_CLIPS) -> list[str]:
@@ -103,7 +108,9 @@ def evaluate(
     `cache`: where features are kept; else they live in a temporary folder.
     Raises CorpusError.
     """
-    _, held_out = split_clips(rows)
+    # As the model's own corpus was split: else it would be asked for what it has learnt.
+    card = embedder.card
+    _, held_out = split_clips(rows, card.get("split", "groups"), card.get("seed", 0))
     with tempfile.TemporaryDirectory() as temporary:
         paths = [row.path for row in held_out]
         features = prepare(paths, embedder.config.features, cache or Path(temporary))

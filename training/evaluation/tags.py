@@ -3,7 +3,7 @@
 Protocol (METHOD §6): the input is φ_w of the source's known tags, the first ten in the order of
 the vocabulary as the authors ran it; clips whose source has none take no part; the 10 given
 folds. Files: `UrbanSound8K.csv`, and `US8K_tag_ids.json` (source → vocabulary numbers) or
-`US8K_tags.json` (source → tags).
+`US8K_tags.json` (source → tags); or a manifest with `tags`, `class` and `fold`.
 """
 
 from __future__ import annotations
@@ -12,12 +12,17 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
+
 from model.cleanup import clean_tags
 from model.embedder import Embedder
+from model.manifest import FILE_NAME, ManifestRow, read_manifest
 from training.corpora.files import read_object, read_table
 from training.corpora.urbansound8k import COLUMNS
 from training.errors import CorpusError
 from training.evaluation import downstream
+from training.evaluation.downstream import Array
 
 TABLE = "UrbanSound8K.csv"
 TOKENS = "id2token_top_1000.json"
@@ -25,6 +30,8 @@ TOKENS = "id2token_top_1000.json"
 
 def evaluate(embedder: Embedder, data: Path, *, repeats: int, seed: int) -> dict[str, Any]:
     """The task's result: protocol and metrics. Raises CorpusError."""
+    if data.is_file() or (data / FILE_NAME).is_file():
+        return _evaluate_manifest(embedder, read_manifest(data), repeats, seed)
     table = read_table(_find(data, TABLE), COLUMNS)
     rows, known = known_clips(embedder, data, table)
     sources = {row["fsID"]: None for row in rows}
@@ -40,6 +47,38 @@ def evaluate(embedder: Embedder, data: Path, *, repeats: int, seed: int) -> dict
     )
     result["protocol"] |= {"clips_in_all": len(table), "input": "φ_w of the source's tags"}
     return result
+
+
+def _evaluate_manifest(
+    embedder: Embedder, rows: Sequence[ManifestRow], repeats: int, seed: int
+) -> dict[str, Any]:
+    phi, numbers = tag_vectors(embedder, rows)
+    clips = [rows[number] for number in numbers]
+    folds = downstream.fold_splits([row.fold for row in clips])
+    labels = [row.label for row in clips]
+    result = downstream.evaluate(phi, labels, folds, repeats=repeats, seed=seed)
+    result["protocol"] |= {"clips_in_all": len(rows), "input": "φ_w of the clip's tags"}
+    return result
+
+
+def tag_vectors(
+    embedder: Embedder, rows: Sequence[ManifestRow]
+) -> tuple[Array, npt.NDArray[np.int64]]:
+    """(φ_w [n, D] of clips with a known tag, their numbers [n]). Raises CorpusError."""
+    order = {word: number for number, word in enumerate(embedder.words.words)}
+    known = [_known(clean_tags(row.tags, embedder.words), order) for row in rows]
+    numbers = np.array([number for number, own in enumerate(known) if own], dtype=np.int64)
+    if not len(numbers):
+        raise CorpusError("us8k-tags: no clip has a tag that the model knows")
+    sets = list(dict.fromkeys(known[number] for number in numbers))
+    place = {own: row for row, own in enumerate(sets)}
+    phi = embedder.encode_tags([list(own) for own in sets])
+    return phi[[place[known[number]] for number in numbers]], numbers
+
+
+def _known(own: Sequence[str], order: dict[str, int]) -> tuple[str, ...]:
+    """Those tags that are words of the model, in its order."""
+    return tuple(sorted((tag for tag in own if tag in order), key=order.__getitem__))
 
 
 def known_clips(
@@ -76,7 +115,4 @@ def _source_tags(embedder: Embedder, data: Path) -> dict[str, list[str]]:
     order = {word: number for number, word in enumerate(words)}
     raw = read_object(_find(data, "US8K_tags.json"))
     cleaned = {source: clean_tags(own, embedder.words) for source, own in raw.items()}
-    return {
-        source: sorted((tag for tag in own if tag in order), key=order.__getitem__)
-        for source, own in cleaned.items()
-    }
+    return {source: list(_known(own, order)) for source, own in cleaned.items()}

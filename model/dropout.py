@@ -47,7 +47,8 @@ def _draw(like: Tensor, p: float) -> Tensor:
     values = like.numel()
     raw = np.random.SFC64(seed).random_raw(-(-values * BITS // 64))
     bits = torch.from_numpy(raw.view(np.int16)[:values])
-    kept = bits >= round(p * 2**BITS) - 2 ** (BITS - 1)
+    dropped = min(round(p * 2**BITS), 2**BITS - 1)  # of 2^16 values; all would not fit 16 bits
+    kept = bits >= dropped - 2 ** (BITS - 1)
     scale = kept.to(like.dtype).mul_(1 / (1 - p))
     drawn: Tensor = scale.as_strided(like.shape, torch.empty_like(like).stride())
     return drawn

@@ -42,8 +42,9 @@ class Board:
         self._writer.add_image("reconstruction", torch.cat(rows, dim=0)[None], epoch)
 
     def tags(self, epoch: int, names: Sequence[str], vectors: npt.NDArray[np.float32]) -> None:
-        """φ_w [C, D] of single tags, for the embedding projector."""
-        self._writer.add_embedding(torch.from_numpy(vectors), list(names), global_step=epoch)
+        """φ_w [C, D] of single tags, for the embedding projector; nothing where there are none."""
+        if names:
+            self._writer.add_embedding(vectors, list(names), global_step=epoch)
 
     def close(self) -> None:
         """Write what is left."""

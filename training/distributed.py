@@ -141,15 +141,17 @@ class SharedBatchNorm(nn.modules.batchnorm._BatchNorm):
         """inputs [b, C, ...] → the same shape."""
         if not self.training:
             return super().forward(inputs)
-        inputs = inputs.float()  # statistics are never taken in bfloat16
+        inputs = inputs.float() if inputs.dtype == torch.bfloat16 else inputs
+        exact = torch.float64  # sums of many values, as torch's own take them on a CPU
         dims = [0, *range(2, inputs.ndim)]
         shape = [1, -1, *[1] * (inputs.ndim - 2)]
         count = inputs.numel() // inputs.shape[1] * dist.get_world_size()
-        mean = _summed(inputs.sum(dims)) / count
-        centred = inputs - mean.view(shape)
-        variance = _summed(centred.square().sum(dims)) / count
-        self._follow(mean.detach(), variance.detach() * count / (count - 1))
-        scale = torch.rsqrt(variance + self.eps) * self.weight
+        mean = _summed(inputs.sum(dims, dtype=exact)) / count
+        centred = inputs - mean.to(inputs.dtype).view(shape)
+        variance = _summed(centred.square().sum(dims, dtype=exact)) / count
+        unbiased = variance.detach() * count / max(1, count - 1)
+        self._follow(mean.detach(), unbiased)
+        scale = torch.rsqrt(variance + self.eps).to(inputs.dtype) * self.weight
         return centred * scale.view(shape) + self.bias.view(shape)
 
     def _follow(self, mean: Tensor, variance: Tensor) -> None:
@@ -158,8 +160,8 @@ class SharedBatchNorm(nn.modules.batchnorm._BatchNorm):
         assert self.running_var is not None, "tracks statistics"
         assert self.num_batches_tracked is not None, "tracks statistics"
         momentum = 0.1 if self.momentum is None else self.momentum
-        self.running_mean.lerp_(mean, momentum)
-        self.running_var.lerp_(variance, momentum)
+        self.running_mean.lerp_(mean.to(self.running_mean.dtype), momentum)
+        self.running_var.lerp_(variance.to(self.running_var.dtype), momentum)
         self.num_batches_tracked.add_(1)
 
 

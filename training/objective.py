@@ -44,12 +44,12 @@ class Objective(nn.Module):
                 phi_tags = model.tags.project(tag_codes)
             else:
                 phi_tags = model.tags(batch.words, batch.mask)
-        losses["contrastive"] = self._contrastive(phi_audio.float(), phi_tags.float(), batch.same)
+        losses["contrastive"] = self._contrastive(_full(phi_audio), _full(phi_tags), batch.same)
         if estimate is not None:
-            losses["audio"] = generalized_kl(patches, estimate.float())
+            losses["audio"] = generalized_kl(patches, _full(estimate))
         if model.tag_decoder is not None and recipe.tag_weight:
             # In float32: near 1, bfloat16 knows nothing between 0.996 and 1.
-            losses["tags"] = tag_reconstruction(multihot, model.tag_decoder(tag_codes.float()))
+            losses["tags"] = tag_reconstruction(multihot, model.tag_decoder(_full(tag_codes)))
         weights = {
             "audio": recipe.audio_weight,
             "contrastive": recipe.contrastive_weight,
@@ -63,3 +63,8 @@ class Objective(nn.Module):
             audio, tags = gathered(audio), gathered(tags)
         recipe = self.recipe
         return nt_xent(audio, tags, recipe.temperature, same=same, as_run=recipe.as_run)
+
+
+def _full(values: Tensor) -> Tensor:
+    """bfloat16 → float32, for losses."""
+    return values.float() if values.dtype == torch.bfloat16 else values

@@ -95,11 +95,19 @@ class Trainer:
         wrapped: nn.Module = self.objective
         if self.ranks.count > 1:
             wrapped = DistributedDataParallel(
-                wrapped, broadcast_buffers=False, find_unused_parameters=True
+                wrapped, broadcast_buffers=False, find_unused_parameters=not self._all_learn()
             )
         if execution.compile:
             wrapped.compile()
         return wrapped
+
+    def _all_learn(self) -> bool:
+        """Whether every part of the model has a loss: a decoder without weight has none."""
+        parts = (
+            (self.model.audio_decoder, self.recipe.audio_weight),
+            (self.model.tag_decoder, self.recipe.tag_weight),
+        )
+        return all(weight > 0 for part, weight in parts if part is not None)
 
     def _begin_epoch(self) -> None:
         self.step, self.seconds = 0, 0.0
@@ -176,6 +184,7 @@ class Trainer:
                 figures = self._epoch(steps, shown, wish)
                 self.epoch += 1
                 self._begin_epoch()
+                self.history.append(figures)
                 if self.ranks.first:
                     figures |= validation.figures(
                         self.objective, self.embedder(), self.corpus, self.seed
@@ -262,7 +271,6 @@ class Trainer:
 
     def _save(self, figures: dict[str, float]) -> None:
         """Best model where this epoch is it, then last model, then the state to resume."""
-        self.history.append(figures)
         value = figures.get("mAP@10") if self.recipe.select == "mAP@10" else None
         value = -figures["validation_loss"] if value is None else value
         saved = self._checkpoint()

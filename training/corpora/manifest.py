@@ -70,14 +70,16 @@ def _stratified(clips: Sequence[ManifestRow], seed: int) -> set[str]:
         if not clip.split:
             tags.setdefault(clip.group, set()).update(clip.tags)
     counts = Counter(tag for own in tags.values() for tag in own)
-    columns = {tag: place for place, (tag, _) in enumerate(counts.most_common(STRATIFIED_TAGS))}
+    # Ties by name: a set's order differs between processes, and the split with the columns'.
+    frequent = sorted(counts, key=lambda tag: (-counts[tag], tag))[:STRATIFIED_TAGS]
+    columns = {tag: place for place, tag in enumerate(frequent)}
     if len(tags) < 2 or not columns:
         return set()
-    labels = np.zeros((len(tags), len(columns)), dtype=np.int8)
+    labels = np.zeros((len(tags), max(2, len(columns))), dtype=np.int8)  # one would be no label
     for row, own in enumerate(tags.values()):
         labels[row, [columns[tag] for tag in own if tag in columns]] = 1
     split = MultilabelStratifiedShuffleSplit(
-        n_splits=1, test_size=STRATIFIED_SHARE, random_state=seed
+        n_splits=1, test_size=STRATIFIED_SHARE, random_state=seed % 2**32
     )
     [(_, held_out)] = split.split(labels, labels)
     groups = list(tags)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 
 import numpy as np
@@ -22,7 +22,7 @@ from tests.training.tiny import (
     tiny_rows,
     words_of,
 )
-from training.dataset import TagTable, TrainingSet, build_vocabulary, clean_tag_sets
+from training.dataset import Batch, TagTable, TrainingSet, build_vocabulary, clean_tag_sets
 from training.prepare import FeatureSet
 from training.recipe import Recipe
 
@@ -103,6 +103,46 @@ def test_a_seed_gives_the_same_epoch(clips: TrainingSet) -> None:
         assert torch.equal(one.log_mel, two.log_mel)
         assert torch.equal(one.words, two.words)
         assert not torch.equal(one.log_mel, three.log_mel)
+
+
+# Everything that is drawn, and `same`, on clips with room for a window to move.
+DRAWN = replace(QUICK, exclude_same=True)
+
+
+@pytest.fixture(scope="module")
+def long_clips() -> TrainingSet:
+    config = tiny_model()
+    config = replace(config, features=replace(config.features, min_seconds=6.0))
+    return tiny_corpus(replace(config, tags=replace(config.tags, max_tags=2))).train
+
+
+def assert_same(one: Batch, other: Batch) -> None:
+    for field in fields(Batch):
+        assert torch.equal(getattr(one, field.name), getattr(other, field.name)), field.name
+
+
+@pytest.mark.parametrize("first", [0, 1, 3, 4])
+def test_an_epoch_goes_on_where_it_stopped(long_clips: TrainingSet, first: int) -> None:
+    recipe = replace(DRAWN, batch_size=7)
+    whole = list(long_clips.epoch(recipe, (3, 5)))
+    rest = list(long_clips.epoch(recipe, (3, 5), first=first))
+    assert len(whole) == 4
+    assert len(rest) == 4 - first
+    for one, other in zip(whole[first:], rest, strict=True):
+        assert_same(one, other)
+
+
+@pytest.mark.parametrize("ranks", [1, 2, 5, 10])
+def test_the_parts_of_a_batch_are_the_batch(long_clips: TrainingSet, ranks: int) -> None:
+    whole = list(long_clips.epoch(DRAWN, (3, 5)))
+    parts = [list(long_clips.epoch(DRAWN, (3, 5), part=(own, ranks))) for own in range(ranks)]
+    for batch, *own in zip(whole, *parts, strict=True):
+        assert all(len(part.log_mel) == 10 // ranks for part in own)
+        for name in ("log_mel", "words", "mask"):
+            joined = torch.cat([getattr(part, name) for part in own])
+            assert torch.equal(joined, getattr(batch, name)), name
+        assert batch.same.shape == (10, 10)
+        assert all(torch.equal(part.same, batch.same) for part in own)
 
 
 def test_the_last_short_batch_is_dropped(clips: TrainingSet) -> None:
@@ -197,6 +237,23 @@ def test_more_tags_than_fit_are_drawn() -> None:
     drawn = [clips.batch(np.array([0]), PLAIN, generator(seed)) for seed in range(10)]
     assert all(batch.mask.tolist() == [[True, True]] for batch in drawn)
     assert len({float(batch.words.sum()) for batch in drawn}) > 1
+
+
+def test_as_run_the_first_tags_of_the_vocabulary_are_taken() -> None:
+    config = tiny_model()
+    config = replace(config, tags=replace(config.tags, max_tags=2))
+    rows = tiny_rows(Path("x"), 3, 0)
+    names = TAGS[::-1]  # the vocabulary's order is not the alphabet's
+    words = WordVectors(names, words_of(16).vectors[::-1])
+    tags = [list(tags) for tags in clean_tag_sets(rows)]
+    clips = TrainingSet(rows, tags, features_of(rows, config.features), words, config)
+    recipe = replace(PLAIN, as_run=True)
+    for seed in range(5):
+        batch = clips.batch(np.arange(3), recipe, generator(seed))
+        assert batch.mask.all()
+        for row, own in enumerate(tags):
+            first = sorted(own, key=names.index)[:2]
+            np.testing.assert_array_equal(batch.words[row], [words.vector(tag) for tag in first])
 
 
 def test_same_marks_clips_of_one_group_and_tags() -> None:

@@ -59,6 +59,7 @@ def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
     )
     evaluate.add_argument("--repeats", type=int, default=10, metavar="N", help="default: 10")
     evaluate.add_argument("--seed", type=int, default=0, metavar="S")
+    evaluate.add_argument("--esc10", action="store_true", help="of ESC-50, the classes of ESC-10")
     evaluate.add_argument("--confusion", type=Path, metavar="PNG", help="draw the confusions there")
     evaluate.add_argument("--device", default="cpu", metavar="D", help="cpu, cuda or cuda:N")
     evaluate.add_argument("--cache", type=Path, metavar="DIR", help="keep features there")
@@ -237,13 +238,14 @@ def _embedder(options: argparse.Namespace) -> Embedder | None:
 
 
 def _run_task(options: argparse.Namespace, embedder: Embedder | None) -> dict[str, Any]:
+    from training.corpora import esc50
     from training.corpora.detect import read_corpus
     from training.evaluation import audio_tasks, retrieval, tags, zero_shot
 
     repeated = {"repeats": options.repeats, "seed": options.seed}
     if options.task == "us8k-tags" and embedder is not None:
         return tags.evaluate(embedder, options.data, **repeated)
-    rows = read_corpus(options.data)
+    rows = esc50.read(options.data, only_esc10=True) if options.esc10 else read_corpus(options.data)
     if options.task == "zero-shot" and embedder is not None:
         return zero_shot.evaluate(embedder, rows, options.data)
     if options.task == "retrieval" and embedder is not None:

@@ -13,6 +13,7 @@ import json
 import os
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from functools import partial
 from multiprocessing import get_context
@@ -111,14 +112,17 @@ def prepare(
         for number, start in enumerate(range(0, len(paths), SHARD_CLIPS))
     }
     todo = {shard: part for shard, part in shards.items() if not shard.exists()}
-    if todo:
-        # "spawn": a fork of a process that holds torch's threads can hang.
-        pool = ProcessPoolExecutor(workers or os.cpu_count(), mp_context=get_context("spawn"))
-        total = sum(map(len, todo.values()))
-        with pool, progress("features", total) as shown:
-            results = pool.map(partial(_write_shard, config=config), todo.values(), todo)
-            for part, _ in zip(todo.values(), results, strict=True):
-                shown.step(len(part))
+    workers = min(workers or os.cpu_count() or 1, len(todo))
+    write = partial(_write_shard, config=config)
+    with progress("features", sum(map(len, todo.values()))) as shown, ExitStack() as stack:
+        if workers > 1:
+            # "spawn": a fork of a process that holds torch's threads can hang.
+            pool = ProcessPoolExecutor(workers, mp_context=get_context("spawn"))
+            results = stack.enter_context(pool).map(write, todo.values(), todo)
+        else:
+            results = map(write, todo.values(), todo)
+        for part, _ in zip(todo.values(), results, strict=True):
+            shown.step(len(part))
     return _read_shards(list(shards))
 
 

@@ -102,8 +102,8 @@ def baseline(plan: Plan) -> dict[str, Any]:
     codes = []
     for rows in filter(None, (corpora.rows, corpora.others)):
         features, failed = clip_features([row.path for row in rows], mfcc_features)
-        codes.append(np.array(features))
         _refuse(failed)
+        codes.append(np.stack([each for each in features if each is not None]))
     runs: Runs = {}
     for rotation in corpora.rotations:
         _add(runs, _heard(plan, corpora, rotation, codes))

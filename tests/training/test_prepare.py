@@ -70,10 +70,10 @@ def test_a_hit_computes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     paths = sounds(tmp_path, [1.0])
     first = prepare(paths, CONFIG, tmp_path / "cache", workers=1)
 
-    def no_pool(*args: object, **options: object) -> None:
+    def no_work(*args: object, **options: object) -> None:
         raise AssertionError("nothing is left to compute")
 
-    monkeypatch.setattr(module, "ProcessPoolExecutor", no_pool)
+    monkeypatch.setattr(module, "_write_shard", no_work)
     hit = prepare(paths, CONFIG, tmp_path / "cache")
     np.testing.assert_array_equal(hit.frames, first.frames)
     with pytest.raises(AssertionError, match="nothing is left"):

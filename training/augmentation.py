@@ -36,7 +36,7 @@ class Augmentation:
         sizes = (config.frames, config.n_mels)
         for axis, widest in enumerate((recipe.mask_frames, recipe.mask_mels), start=1):
             if widest:
-                widths = generator.integers(0, widest + 1, count)
+                widths = generator.integers(0, min(widest, sizes[axis - 1]) + 1, count)
                 first = generator.integers(0, sizes[axis - 1] - widths + 1)
                 masks[axis] = np.stack([first, first + widths], axis=1)
         return Augmentation(gain, masks, math.log(config.log_offset))

@@ -19,7 +19,7 @@ from model.manifest import ManifestRow
 from model.words import WordVectors
 from training.corpora import published
 from training.corpora.detect import read_corpus
-from training.corpora.manifest import split_clips
+from training.corpora.manifest import clips_digest, split_clips
 from training.dataset import TrainingSet, build_vocabulary, clean_tag_sets
 from training.errors import CorpusError
 from training.prepare import FeatureSet, prepare
@@ -73,56 +73,61 @@ def load_corpus(
     Returns the configuration too: the COALA baseline's word dimension is its vocabulary's
     size. Raises CorpusError, WordsError, ConfigError.
     """
-    vectors = _general_words(recipe, words)
+    general = _general_words(recipe, words)
     ready = published.read(data, config.features, cache) if published.is_published(data) else None
     if ready is not None:
         train, validation = ready.train.rows, ready.validation.rows
         # Their tags are as the authors cleaned them: another clean-up would lose some.
-        train_tags, validation_tags = (
-            [list(row.tags) for row in rows] for rows in (train, validation)
-        )
+        tag_sets = [[list(row.tags) for row in side] for side in (train, validation)]
     else:
         rows = _without(read_corpus(data), without_fold)
         train, validation = split_clips(rows, recipe.split, seed)
-        train_tags = clean_tag_sets(train, vectors)
-        validation_tags = clean_tag_sets(validation, vectors)
-    if vectors is not None:
-        # The corpus's own tags keep their vectors, however rare the words are elsewhere.
-        used = dict.fromkeys(tag for tags in (*train_tags, *validation_tags) for tag in tags)
-        vectors = vectors.keep(recipe.general_words, also=used)
-    vocabulary = build_vocabulary(train_tags, recipe.vocabulary, recipe.min_count)
-    if not vocabulary:
-        raise CorpusError(f"{data}: no tag stands in {recipe.min_count} clips or more")
-    if vectors is None:
-        kept = set(vocabulary)
-        train_tags, validation_tags = (
-            [[tag for tag in tags if tag in kept] for tags in side]
-            for side in (train_tags, validation_tags)
-        )
-        vectors = (
-            WordVectors.one_hot(vocabulary)
-            if recipe.words == "one-hot"
-            else train_word2vec(train_tags, config.tags.word_dim, seed=seed)
-        )
+        tag_sets = [clean_tag_sets(side, general) for side in (train, validation)]
+    vectors, vocabulary, tag_sets = _words(data, tag_sets, general, config, recipe, seed)
     config, bands = _with_word_dim(config, vectors, recipe), None
     if ready is not None:
         bands = ready.bands or _scaled_bands(config)
         config = replace(config, scaler_known=ready.bands is not None)
-    vocabulary = [tag for tag in vocabulary if vectors.certain_vector(tag) is not None]
     features = (
         (ready.train.features, ready.validation.features)
         if ready is not None
         else (_features(train, config, cache), _features(validation, config, cache))
     )
     return config, Corpus(
-        train=TrainingSet(train, train_tags, features[0], vectors, config),
-        validation=TrainingSet(validation, validation_tags, features[1], vectors, config),
-        validation_tags=validation_tags,
+        train=TrainingSet(train, tag_sets[0], features[0], vectors, config),
+        validation=TrainingSet(validation, tag_sets[1], features[1], vectors, config),
+        validation_tags=tag_sets[1],
         words=vectors,
         vocabulary=vocabulary,
         card=_card(config, recipe, train, validation, seed) | {"without_fold": without_fold},
         bands=bands,
     )
+
+
+def _words(
+    data: Path,
+    tag_sets: list[list[list[str]]],
+    general: WordVectors | None,
+    config: ModelConfig,
+    recipe: Recipe,
+    seed: int,
+) -> tuple[WordVectors, list[str], list[list[list[str]]]]:
+    """(word vectors, vocabulary, each side's tag sets as the model will see them)."""
+    train_tags, _ = tag_sets
+    vocabulary = build_vocabulary(train_tags, recipe.vocabulary, recipe.min_count)
+    if not vocabulary:
+        raise CorpusError(f"{data}: no tag stands in {recipe.min_count} clips or more")
+    if general is not None:
+        # The corpus's own tags keep their vectors, however rare the words are elsewhere.
+        used = dict.fromkeys(tag for side in tag_sets for tags in side for tag in tags)
+        vectors = general.keep(recipe.general_words, also=used)
+        known = [tag for tag in vocabulary if vectors.certain_vector(tag) is not None]
+        return vectors, known, tag_sets
+    kept = set(vocabulary)
+    tag_sets = [[[tag for tag in tags if tag in kept] for tags in side] for side in tag_sets]
+    if recipe.words == "one-hot":
+        return WordVectors.one_hot(vocabulary), vocabulary, tag_sets
+    return train_word2vec(tag_sets[0], config.tags.word_dim, seed=seed), vocabulary, tag_sets
 
 
 def _without(rows: list[ManifestRow], fold: str | None) -> list[ManifestRow]:
@@ -180,16 +185,8 @@ def _card(
         "seed": seed,
         "temperature": recipe.temperature,
         "split": recipe.split,
-        "corpus": _digest(train),
+        "corpus": clips_digest(train),
         "train_clips": len(train),
         "validation_clips": len(validation),
         "validation_groups": sorted({clip.group for clip in validation}),
     }
-
-
-def _digest(clips: Sequence[ManifestRow]) -> str:
-    """Names a set of clips and their tags, so that a run is not resumed on another."""
-    digest = hashlib.sha256()
-    for clip in clips:
-        digest.update(f"{clip.path.name} {' '.join(clip.tags)}\n".encode())
-    return digest.hexdigest()[:16]

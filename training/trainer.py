@@ -60,6 +60,7 @@ class Trainer:
         board: Board | None = None,
     ) -> None:
         execution = execution or Execution()
+        execution.check()
         self.config, self.recipe, self.corpus, self.out = config, recipe, corpus, out
         self.seed, self.ranks, self.board = seed, execution.ranks, board
         self.device = execution.place()

@@ -10,9 +10,10 @@ import pytest
 
 from model.embedder import Embedder
 from model.errors import InputError
-from model.manifest import read_manifest
+from model.manifest import ManifestRow, read_manifest
 from tests.model.tiny import checkpoint_of
 from tests.training.tiny import KINDS, features_of, tiny_model, tiny_rows, words_of, write_corpus
+from training.corpora.manifest import clips_digest, split_clips
 from training.errors import CorpusError
 from training.evaluation import retrieval
 
@@ -95,3 +96,19 @@ def test_a_corpus_in_which_nothing_is_usable(embedder: Embedder, tmp_path: Path)
     (tmp_path / "manifest.csv").write_text("\n".join(lines))
     with pytest.raises(CorpusError, match="clips with sound and a known tag, got none in 1"):
         retrieval.evaluate(embedder, read_manifest(tmp_path), tmp_path / "cache")
+
+
+def test_a_model_is_asked_for_what_did_not_train_it() -> None:
+    """Of its own corpus the side that validated it; of any other, the side a hash chooses."""
+    rows = [
+        ManifestRow(
+            Path(f"{number}.wav"), (f"t{number % 3}",), group=str(number), fold="12"[number % 2]
+        )
+        for number in range(120)
+    ]
+    others = [row for row in rows if row.fold != "2"]
+    train, validation = split_clips(others, "stratified", 5)
+    card = {"split": "stratified", "seed": 5, "without_fold": "2", "corpus": clips_digest(train)}
+    assert retrieval._held_out(card, rows) == validation
+    assert retrieval._held_out({**card, "corpus": "another"}, rows) == split_clips(rows)[1]
+    assert retrieval._held_out({}, rows) == split_clips(rows)[1]

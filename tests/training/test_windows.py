@@ -143,6 +143,17 @@ class TestAhead:
         assert second.wait(5)
         assert len(list(batches)) == 2
 
+    def test_one_is_made_at_a_time(self) -> None:
+        busy = threading.Lock()
+
+        def make(number: int) -> int:
+            assert busy.acquire(blocking=False), "two at once"
+            time.sleep(0.002)
+            busy.release()
+            return number
+
+        assert list(made_ahead(make, range(12), 4)) == list(range(12))
+
     def test_an_exception_comes_where_its_batch_would(self) -> None:
         batches = made_ahead(lambda number: 12 // (3 - number), range(10), 4)
         assert [next(batches) for _ in range(3)] == [4, 6, 12]

@@ -22,6 +22,7 @@ from training.errors import CorpusError
 SPLITS = ("train", "validation")
 VALIDATION_SHARE = 8  # one group in so many validates
 STRATIFIED_SHARE = 0.1
+STRATIFIED_GROUPS = 20  # that carry a tag whose share is held in balance
 STRATIFIED_TAGS = 1_000  # the most frequent ones are what is held in balance
 
 
@@ -70,8 +71,10 @@ def _stratified(clips: Sequence[ManifestRow], seed: int) -> set[str]:
         if not clip.split:
             tags.setdefault(clip.group, set()).update(clip.tags)
     counts = Counter(tag for own in tags.values() for tag in own)
+    # A tenth of a rare tag's groups is none: balancing those would pull all of them to one side.
+    many = [tag for tag, count in counts.items() if count >= STRATIFIED_GROUPS] or list(counts)
     # Ties by name: a set's order differs between processes, and the split with the columns'.
-    frequent = sorted(counts, key=lambda tag: (-counts[tag], tag))[:STRATIFIED_TAGS]
+    frequent = sorted(many, key=lambda tag: (-counts[tag], tag))[:STRATIFIED_TAGS]
     columns = {tag: place for place, tag in enumerate(frequent)}
     if len(tags) < 2 or not columns:
         return set()
@@ -84,3 +87,11 @@ def _stratified(clips: Sequence[ManifestRow], seed: int) -> set[str]:
     [(_, held_out)] = split.split(labels, labels)
     groups = list(tags)
     return {groups[number] for number in held_out}
+
+
+def clips_digest(clips: Sequence[ManifestRow]) -> str:
+    """Names a set of clips and their tags: a run is not resumed on another."""
+    digest = hashlib.sha256()
+    for clip in clips:
+        digest.update(f"{clip.path.name} {' '.join(clip.tags)}\n".encode())
+    return digest.hexdigest()[:16]

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import tempfile
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +22,7 @@ from model.embedder import WINDOW_BATCH, Embedder
 from model.features import windows
 from model.manifest import ManifestRow
 from training import metrics
-from training.corpora.manifest import split_clips
+from training.corpora.manifest import clips_digest, split_clips
 from training.errors import CorpusError
 from training.prepare import FeatureSet, prepare
 
@@ -100,6 +100,17 @@ def score(
     return results
 
 
+def _held_out(card: Mapping[str, Any], rows: Sequence[ManifestRow]) -> list[ManifestRow]:
+    """The clips to ask for: of the model's own corpus, those that did not train it."""
+    left_out = card.get("without_fold")
+    own = [row for row in rows if left_out is None or row.fold != left_out]
+    if own and "corpus" in card:
+        train, validation = split_clips(own, card.get("split", "groups"), card.get("seed", 0))
+        if clips_digest(train) == card["corpus"]:
+            return validation
+    return split_clips(rows)[1]
+
+
 def evaluate(
     embedder: Embedder, rows: Sequence[ManifestRow], cache: Path | None = None
 ) -> dict[str, Any]:
@@ -108,9 +119,7 @@ def evaluate(
     `cache`: where features are kept; else they live in a temporary folder.
     Raises CorpusError.
     """
-    # As the model's own corpus was split: else it would be asked for what it has learnt.
-    card = embedder.card
-    _, held_out = split_clips(rows, card.get("split", "groups"), card.get("seed", 0))
+    held_out = _held_out(embedder.card, rows)
     with tempfile.TemporaryDirectory() as temporary:
         paths = [row.path for row in held_out]
         features = prepare(paths, embedder.config.features, cache or Path(temporary))

@@ -8,6 +8,7 @@ committed whole, on disk (write-ahead log, synchronous), or not at all. Readers 
 from __future__ import annotations
 
 import dataclasses
+import json
 import sqlite3
 import threading
 import uuid
@@ -241,16 +242,22 @@ class Catalogue:
         starts = np.frombuffer(found[0][0], dtype=np.float64)
         return starts, np.frombuffer(found[0][1], dtype=np.float32).reshape(len(starts), -1)
 
-    def match_words(self, words: Iterable[str], limit: int) -> list[int]:
-        """Rows whose title or tags hold any of the words, best BM25 first."""
+    def match_words(
+        self, words: Iterable[str], limit: int, among: Sequence[int] | None = None
+    ) -> list[int]:
+        """Rows whose title or tags hold any of the words, best BM25 first; only those `among`."""
         quoted = (word.replace('"', '""').replace("\0", " ") for word in words)
         query = " OR ".join(f'"{word}"' for word in quoted)
         if not query:
             return []
+        only, values = "", [query]
+        if among is not None:
+            only = "AND rowid IN (SELECT value FROM json_each(?)) "
+            values.append(json.dumps(among))
         found = self._query(
-            "SELECT rowid FROM clip_words WHERE clip_words MATCH ? "
+            f"SELECT rowid FROM clip_words WHERE clip_words MATCH ? {only}"  # noqa: S608 (own text)
             "ORDER BY bm25(clip_words), rowid LIMIT ?",
-            (query, limit),
+            (*values, limit),
         )
         return [row for (row,) in found]
 
@@ -267,21 +274,28 @@ class Catalogue:
     def changes(self, since: int) -> Changes:
         """Everything written after generation `since`, read at one instant."""
         with _storage_errors(self.file), self._snapshot() as db:
-            generation = int(_meta(db, "generation"))
+            generation, dim = int(_meta(db, "generation")), int(_meta(db, "dim"))
+            (count,) = db.execute(
+                "SELECT count(*) FROM clips WHERE generation > ?", (since,)
+            ).fetchone()
+            rows, durations = np.empty(count, np.int64), np.empty(count, np.float32)
+            vectors = np.empty((count, dim), np.float32)
+            said: tuple[list[str], list[str], list[str]] = ([], [], [])
             clips = db.execute(
-                "SELECT row, vector FROM clips WHERE generation > ? ORDER BY row", (since,)
-            ).fetchall()
+                "SELECT row, vector, duration, licence, source, tags FROM clips "
+                "WHERE generation > ? ORDER BY row",
+                (since,),
+            )
+            for place, (row, vector, duration, *words) in enumerate(clips):
+                rows[place], durations[place] = row, duration
+                vectors[place] = np.frombuffer(vector, dtype=np.float32)
+                for column, text in zip(said, words, strict=True):
+                    column.append(text)
             removed = db.execute(
                 "SELECT row FROM removed WHERE generation > ?", (since,)
             ).fetchall()
-            dim = int(_meta(db, "dim"))
-        vectors = b"".join(blob for _, blob in clips)
-        return Changes(
-            rows=np.array([row for row, _ in clips], dtype=np.int64),
-            vectors=np.frombuffer(vectors, dtype=np.float32).reshape(-1, dim),
-            removed=np.array([row for (row,) in removed], dtype=np.int64),
-            generation=generation,
-        )
+        gone = np.array([row for (row,) in removed], dtype=np.int64)
+        return Changes(rows, vectors, durations, *said, gone, generation)
 
 
 def _meta(db: sqlite3.Connection, key: str) -> str:

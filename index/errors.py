@@ -9,6 +9,10 @@ class LibraryError(InputError):
     """The library cannot be opened or used as asked (missing, another model's, a newer one)."""
 
 
+class FilterError(LibraryError):
+    """A filter's conditions make no sense."""
+
+
 class UnknownClipError(LibraryError):
     """No clip has that id."""
 

@@ -1,17 +1,16 @@
 """The vector store on one machine: FAISS, searched without locks.
 
-Readers work on an immutable index; a writer builds the next and swaps it in. A snapshot is
-the 8 bytes `EARMARK\\1`, a header's length (4 bytes, little endian), the header (JSON: library,
-generation, dim, SHA-256 over these and the rest), then FAISS's own serialisation.
+Readers work on an immutable state; a writer makes the next and swaps it in. A state is a large
+segment (`base`), which of its clips have gone or changed since, and a small one (`recent`) with
+what came since; so a write costs what it writes, not what the library holds. A thread merges them
+when the small one has grown, while searches and writes go on.
 """
 
 from __future__ import annotations
 
-import hashlib
 import json
 import logging
 import threading
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,112 +18,274 @@ from typing import Any
 import faiss
 import numpy as np
 
+from index import segment, snapshot
+from index.columns import Columns, Mask, Names
+from index.filters import Filter
 from index.records import Array, Changes, Rows
-from model.files import write_whole
+from index.segment import FLAT_MOST, Segment
 
 log = logging.getLogger(__name__)
 
-MAGIC = b"EARMARK\x01"
+RECENT_MOST = 20_000  # clips in the small segment
+SMALL = 1_000  # recent clips that are never too many
+GONE_SHARE = 0.2  # of the base that may have gone before it is built anew
+GROWN = 4  # times as many vectors as its lists were made for: built anew
 
 
 @dataclass(frozen=True)
-class _Generation:
-    """One immutable state: an index and the catalogue's generation it shows."""
+class _State:
+    """One immutable generation. `gone`: [base], True where a clip is there no more."""
 
-    index: Any
-    number: int
+    base: Segment
+    gone: Mask
+    recent: Segment
+    generation: int
+
+    @property
+    def alive(self) -> int:
+        return len(self.base) - int(np.count_nonzero(self.gone)) + len(self.recent)
 
 
 class FaissStore:
-    """Exact inner-product search (IndexFlatIP) by clip number. Implements VectorStore."""
+    """Inner-product search by clip number, with filters. Implements VectorStore.
 
-    def __init__(self, library: str, dim: int) -> None:
+    `flat_most`: clips of a base that are compared one by one; `recent_most`: those beside it.
+    """
+
+    def __init__(
+        self, library: str, dim: int, flat_most: int = FLAT_MOST, recent_most: int = RECENT_MOST
+    ) -> None:
         self._library, self._dim = library, dim
-        self._state = _Generation(faiss.IndexIDMap2(faiss.IndexFlatIP(dim)), 0)
+        self._flat_most, self._recent_most = flat_most, recent_most
+        self._state = _State(_empty(dim), np.zeros(0, np.bool_), _empty(dim), 0)
+        self._count = 0
         self._writing = threading.Lock()
+        self._merging: threading.Thread | None = None
+        self._touched: list[Rows] = []  # since the merge that is under way began
 
     @property
     def generation(self) -> int:
         """The catalogue's generation that this store has caught up with."""
-        return self._state.number
+        return self._state.generation
 
     def __len__(self) -> int:
-        return int(self._state.index.ntotal)
+        return self._count
 
     def kind(self) -> str:
         """The kind of index, for people."""
-        return "flat, exact"
+        state = self._state
+        if not len(state.base):
+            return state.recent.kind()
+        return f"{state.base.kind()}; {len(state.recent)} recent clips beside it"
+
+    def nbytes(self) -> int:
+        """About the memory that vectors and columns take, in bytes."""
+        state = self._state
+        return state.base.nbytes() + state.recent.nbytes()
+
+    # Writing
 
     def apply(self, changes: Changes) -> None:
         """Take in what the catalogue wrote after `generation`; searches see all or nothing."""
         with self._writing:
             old = self._state
-            if changes.generation <= old.number:
+            if changes.generation <= old.generation:
                 return
-            index = faiss.clone_index(old.index)
-            gone = np.concatenate([changes.rows, changes.removed])
-            if len(gone) and index.ntotal:
-                index.remove_ids(faiss.IDSelectorBatch(gone))
+            columns = Columns.of(changes.durations, changes.licences, changes.sources, changes.tags)
+            touched = np.concatenate([changes.rows, changes.removed])
+            if self._merging is not None:
+                self._touched.append(touched)
+            gone = old.gone | old.base.among(touched) if len(touched) else old.gone
+            recent = _without(old.recent, touched)
             if len(changes.rows):
-                index.add_with_ids(np.ascontiguousarray(changes.vectors), changes.rows)
-            self._state = _Generation(index, changes.generation)
+                added = (changes.rows, np.asarray(changes.vectors, np.float32), columns)
+                recent = _joined(recent, *added) if len(recent) else segment.build(*added)
+            self._swap(_State(old.base, gone, recent, changes.generation))
+            if self._merging is None and self._is_due():
+                self._begin_merge()
 
-    def search(self, vector: Array, k: int) -> tuple[Rows, Array]:
-        """The k rows nearest to a vector [D] and their scores, best first; fewer if few."""
-        index = self._state.index
-        count = min(k, int(index.ntotal))
-        if count == 0:
-            return np.zeros(0, dtype=np.int64), np.zeros(0, dtype=np.float32)
+    def _swap(self, state: _State) -> None:
+        self._count, self._state = state.alive, state
+
+    def _begin_merge(self) -> None:
+        """In a thread; the first one here and now, since nothing is there to search meanwhile."""
+        self._touched = []
+        if len(self._state.base):
+            self._merging = threading.Thread(target=self._merge, args=(self._state,), daemon=True)
+            self._merging.start()
+        else:
+            self._take_over(self._merged(self._state))
+
+    def _merge(self, state: _State) -> None:
+        base = self._merged(state)
+        with self._writing:
+            self._take_over(base)
+            self._merging = None
+
+    def _take_over(self, base: Segment) -> None:
+        """Put a merged base in place; what was touched since it began stays beside it."""
+        now = self._state
+        touched = np.concatenate(self._touched) if self._touched else np.zeros(0, np.int64)
+        self._touched = []
+        keep = np.isin(now.recent.rows, touched)
+        recent = _kept(now.recent, keep) if keep.any() else _empty(self._dim)
+        self._swap(_State(base, base.among(touched), recent, now.generation))
+
+    def _is_due(self) -> bool:
+        """Whether base and recent clips should become one."""
+        state = self._state
+        base, recent = len(state.base), len(state.recent)
+        few = min(SMALL, self._recent_most)
+        small = base <= self._flat_most and recent > base // 4 + few
+        many_gone = int(np.count_nonzero(state.gone)) > max(few, GONE_SHARE * base)
+        return small or many_gone or recent > self._recent_most
+
+    def _merged(self, state: _State) -> Segment:
+        """One segment of all that is there."""
+        base, recent, keep = state.base, state.recent, ~state.gone
+        total = int(np.count_nonzero(keep)) + len(recent)
+        if base.probes and self._flat_most < total <= GROWN * base.trained_on:
+            return segment.extended(base, state.gone, recent)
+        rows = np.concatenate([base.rows[keep], recent.rows])
+        vectors = np.concatenate([base.vectors()[keep], recent.vectors()])
+        columns = base.columns.kept(keep).joined(recent.columns)
+        return segment.build(rows, vectors, columns, self._flat_most)
+
+    def settle(self) -> None:
+        """Wait for a merge that is under way."""
+        merging = self._merging
+        if merging is not None:
+            merging.join()
+
+    # Reading
+
+    def search(
+        self, vector: Array, k: int, where: Filter | None = None, least: float = -1.0
+    ) -> tuple[Rows, Array]:
+        """The k rows nearest to a vector [D] and their scores, best first; fewer if few.
+
+        Only clips that pass the filter, with a score of at least `least`. Exact up to 50,000
+        clips; above, see `index.segment`.
+        """
+        state = self._state
         # One query is never worth a team of threads, and FAISS's team would fight with torch's
         # for the cores (30 ms for 0.3). The setting is the calling thread's own.
         faiss.omp_set_num_threads(1)
-        scores, rows = index.search(np.ascontiguousarray(vector[None], dtype=np.float32), count)
-        return rows[0], scores[0]
+        found = [
+            each.search(vector, k, mask)
+            for each, mask in zip((state.base, state.recent), _masks(state, where), strict=True)
+        ]
+        rows, scores = (np.concatenate(parts) for parts in zip(*found, strict=True))
+        best = np.argsort(-scores, kind="stable")[:k]
+        best = best[scores[best] >= least]
+        return rows[best], scores[best]
+
+    def passing(self, where: Filter) -> Rows:
+        """All rows that pass the filter."""
+        state = self._state
+        parts = zip((state.base, state.recent), _masks(state, where), strict=True)
+        return np.concatenate(
+            [each.rows if mask is None else each.rows[mask] for each, mask in parts]
+        )
+
+    # The snapshot
 
     def save(self, file: Path) -> None:
         """Write a snapshot, whole or not at all. Raises OSError."""
         state = self._state
-        payload = faiss.serialize_index(state.index).tobytes()
-        header: dict[str, Any] = {
+        says = {
             "library": self._library,
-            "generation": state.number,
+            "generation": state.generation,
             "dim": self._dim,
+            "base": _says(state.base),
+            "recent": _says(state.recent),
         }
-        header["sha256"] = _sum(header, payload)
-        head = json.dumps(header).encode()
-        write_whole(file, [MAGIC, len(head).to_bytes(4, "little"), head, payload])
+        parts = {f"base.{name}": part for name, part in _parts(state.base).items()}
+        parts |= {f"recent.{name}": part for name, part in _parts(state.recent).items()}
+        snapshot.write(file, says, {"gone": state.gone, **parts})
 
     def load(self, file: Path) -> bool:
         """Take over a snapshot of this very library; False where there is none to trust."""
         if not file.exists():
             return False
         try:
-            data = file.read_bytes()
-            start = len(MAGIC) + 4
-            size = int.from_bytes(data[len(MAGIC) : start], "little")
-            header = json.loads(data[start : start + size])
-            payload = data[start + size :]
-            trusted = (
-                data.startswith(MAGIC)
-                and header["library"] == self._library
-                and header["dim"] == self._dim
-                and header.pop("sha256") == _sum(header, payload)
-            )
-        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-            log.warning("snapshot %s cannot be read (%s): building anew", file, error)
+            says, parts = snapshot.read(file)
+            if (says["library"], says["dim"]) != (self._library, self._dim):
+                raise snapshot.SnapshotError("it is another library's")
+            base, recent = (_segment(name, says[name], parts) for name in ("base", "recent"))
+        except (OSError, KeyError, RuntimeError, snapshot.SnapshotError) as error:
+            # RuntimeError: written by a FAISS that this one cannot read.
+            log.warning("snapshot %s cannot be used (%s): building anew", file, error)
             return False
-        if not trusted:
-            log.warning("snapshot %s is cut short or another library's: building anew", file)
-            return False
-        try:
-            index = faiss.deserialize_index(np.frombuffer(payload, dtype=np.uint8))
-        except RuntimeError as error:  # written by a FAISS that this one cannot read
-            log.warning("snapshot %s cannot be read (%s): building anew", file, error)
-            return False
-        self._state = _Generation(index, int(header["generation"]))
+        self._swap(_State(base, parts["gone"].copy(), recent, int(says["generation"])))
         return True
 
 
-def _sum(header: Mapping[str, Any], payload: bytes) -> str:
-    """SHA-256 over the header (without its sum) and the serialised index."""
-    return hashlib.sha256(json.dumps(header, sort_keys=True).encode() + payload).hexdigest()
+def _empty(dim: int) -> Segment:
+    none = Columns.of(np.zeros(0, np.float32), [], [], [])
+    return segment.build(np.zeros(0, np.int64), np.zeros((0, dim), np.float32), none)
+
+
+def _masks(state: _State, where: Filter | None) -> list[Mask | None]:
+    """For base and recent, which clips may be found; None for all."""
+    masks: list[Mask | None] = []
+    for each, gone in ((state.base, state.gone), (state.recent, None)):
+        there = None if gone is None or not gone.any() else ~gone
+        if where is not None and not where.empty:
+            passing = each.mask(where)
+            there = passing if there is None else there & passing
+        masks.append(there)
+    return masks
+
+
+def _kept(each: Segment, keep: Mask) -> Segment:
+    return segment.build(each.rows[keep], each.vectors()[keep], each.columns.kept(keep))
+
+
+def _without(each: Segment, rows: Rows) -> Segment:
+    drop = each.among(rows)
+    return _kept(each, ~drop) if drop.any() else each
+
+
+def _joined(each: Segment, rows: Rows, vectors: Array, columns: Columns) -> Segment:
+    return segment.build(
+        np.concatenate([each.rows, rows]),
+        np.concatenate([each.vectors(), vectors]),
+        each.columns.joined(columns),
+    )
+
+
+def _says(each: Segment) -> dict[str, Any]:
+    """What a snapshot's header holds of a segment."""
+    return {"probes": each.probes, "recall": each.recall, "trained_on": each.trained_on}
+
+
+def _parts(each: Segment) -> snapshot.Parts:
+    columns = each.columns
+    parts: snapshot.Parts = {
+        "rows": each.rows,
+        "index": faiss.serialize_index(each.index),
+        "durations": columns.durations,
+        "tag_ends": columns.tag_ends,
+    }
+    for name in ("licences", "sources", "tags"):
+        column: Names = getattr(columns, name)
+        text = json.dumps(column.names).encode()
+        parts[f"{name}.codes"] = column.codes
+        parts[f"{name}.names"] = np.frombuffer(text, dtype=np.uint8)
+    return parts
+
+
+def _segment(name: str, says: dict[str, Any], parts: snapshot.Parts) -> Segment:
+    """The inverse. Raises KeyError, RuntimeError."""
+    own = {key.removeprefix(f"{name}."): part for key, part in parts.items()}
+    licences, sources, tags = (
+        Names(own[f"{column}.codes"], tuple(json.loads(own[f"{column}.names"].tobytes())))
+        for column in ("licences", "sources", "tags")
+    )
+    return Segment(
+        own["rows"],
+        Columns(own["durations"], licences, sources, tags, own["tag_ends"]),
+        faiss.deserialize_index(own["index"]),
+        **says,
+    )

@@ -20,6 +20,7 @@ import numpy as np
 from index.catalogue import Catalogue
 from index.errors import LibraryError
 from index.faiss_store import FaissStore
+from index.filters import Filter
 from index.fusion import fuse
 from index.records import Array, Clip, NewClip, Said
 from index.vectors import VectorStore
@@ -32,6 +33,7 @@ log = logging.getLogger(__name__)
 SNAPSHOT = "vectors.snapshot"
 LONG_SECONDS = 10.0  # longer sounds also keep window vectors
 MIN_CANDIDATES = 100  # of each ranking before fusion
+FEW_ROWS = 5_000  # that words are asked of one by one
 
 
 @dataclass(frozen=True)
@@ -137,6 +139,7 @@ class Library:
 
     def close(self) -> None:
         """Save a snapshot where it is due, and close the catalogue."""
+        self.store.settle()
         if self.store.generation != self._saved:
             with contextlib.suppress(OSError):  # derived: a read-only or full disk costs time
                 self.store.save(self.folder / SNAPSHOT)
@@ -196,28 +199,30 @@ class Library:
         finally:
             self._refreshing.release()
 
-    def search(self, text: str, k: int = 10) -> Found:
-        """Sounds for words: vectors and words asked, rankings fused."""
+    def search(self, text: str, k: int = 10, where: Filter | None = None) -> Found:
+        """Sounds for words that pass a filter: vectors and words asked, rankings fused."""
         understood = self.embedder.understand(text)
         vector = self.embedder.embed_tags([understood.tags])[0] if understood.tags else None
         words = [word for word in dict.fromkeys(tokens(text)) if word not in STOP_WORDS]
-        hits = self._hits(vector, words, k)
+        hits = self._hits(vector, words, k, where or Filter())
         return Found(hits, understood, self.store.generation)
 
-    def similar(self, vector: Array, k: int = 10, *, without: str | None = None) -> list[Hit]:
+    def similar(
+        self, vector: Array, k: int = 10, where: Filter | None = None, *, without: str | None = None
+    ) -> list[Hit]:
         """Sounds like a vector [D]; `without` leaves out the clip of that id."""
-        hits = self._hits(vector, [], k + (without is not None))
+        hits = self._hits(vector, [], k + (without is not None), where or Filter())
         return [hit for hit in hits if hit.clip.id != without][:k]
 
-    def _hits(self, vector: Array | None, words: Sequence[str], k: int) -> list[Hit]:
+    def _hits(self, vector: Array | None, words: Sequence[str], k: int, where: Filter) -> list[Hit]:
         self.refresh()
         pool = max(MIN_CANDIDATES, k)
         rows, cosines = (
-            self.store.search(vector, pool)
+            self.store.search(vector, pool, where)
             if vector is not None
             else (np.zeros(0, np.int64), np.zeros(0, np.float32))
         )
-        by_words = self.catalogue.match_words(words, pool)
+        by_words = self._by_words(words, pool, where)
         fused = fuse(rows.tolist(), by_words)
         known = dict(zip(rows.tolist(), cosines.tolist(), strict=True))
         # A few more than k: clips can be removed between the two reads.
@@ -243,6 +248,23 @@ class Library:
                 )
             )
         return hits
+
+    def _by_words(self, words: Sequence[str], most: int, where: Filter) -> list[int]:
+        """Rows whose title or tags hold a word and that pass, best first, up to `most`."""
+        if not words or where.empty:
+            return self.catalogue.match_words(words, most)
+        passing = self.store.passing(where)
+        if len(passing) <= FEW_ROWS:
+            return self.catalogue.match_words(words, most, among=passing.tolist())
+        # Many pass: they are among the best of all words soon.
+        asked = most
+        while True:
+            asked *= 10
+            found = self.catalogue.match_words(words, asked)
+            kept = np.array(found, dtype=np.int64)
+            kept = kept[np.isin(kept, passing)]
+            if len(kept) >= most or len(found) < asked:
+                return [int(row) for row in kept[:most]]
 
     def _best_start(self, clip: Clip, vector: Array) -> float:
         """Start of a long clip's window nearest to the query, in seconds; else 0."""

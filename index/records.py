@@ -83,9 +83,17 @@ class NewClip:
 
 @dataclass(frozen=True)
 class Changes:
-    """What happened after some generation, up to `generation`."""
+    """What happened after some generation, up to `generation`.
+
+    Clips that were added or changed: numbers [n], vectors [n, D], and what they are filtered
+    by (`tags` separated by spaces); and the numbers of those removed.
+    """
 
     rows: Rows
     vectors: Array
+    durations: Array
+    licences: list[str]
+    sources: list[str]
+    tags: list[str]
     removed: Rows
     generation: int

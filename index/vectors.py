@@ -10,6 +10,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Protocol
 
+from index.filters import Filter
 from index.records import Array, Changes, Rows
 
 
@@ -25,8 +26,22 @@ class VectorStore(Protocol):
     def apply(self, changes: Changes) -> None:
         """Take in what the catalogue wrote after `generation`; searches see all or nothing."""
 
-    def search(self, vector: Array, k: int) -> tuple[Rows, Array]:
-        """The k rows nearest to a vector [D] and their scores, best first; fewer if few."""
+    def search(
+        self, vector: Array, k: int, where: Filter | None = None, least: float = -1.0
+    ) -> tuple[Rows, Array]:
+        """The k rows nearest to a vector [D] and their scores, best first; fewer if few.
+
+        Only clips that pass the filter, with a score of at least `least`.
+        """
+
+    def passing(self, where: Filter) -> Rows:
+        """All rows that pass the filter."""
+
+    def settle(self) -> None:
+        """Wait for work that goes on behind the scenes."""
+
+    def nbytes(self) -> int:
+        """About the memory that vectors and columns take, in bytes."""
 
     def save(self, file: Path) -> None:
         """Write a snapshot, whole or not at all."""

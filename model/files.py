@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 
-def write_whole(path: Path, parts: Iterable[bytes]) -> None:
+def write_whole(path: Path, parts: Iterable[bytes | memoryview]) -> None:
     """Write the parts to `path`: to a temporary name beside it, to disk, then renamed.
 
     Whatever happens, `path` holds all of the new bytes or all of the old. Raises OSError.

@@ -8,7 +8,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from index.records import NewClip, Said
+from index.records import Changes, NewClip, Said
 from model import checkpoint
 from tests.model import tiny
 
@@ -54,6 +54,27 @@ def new_clip(name: str = "a", seed: int = 0, **changes: object) -> NewClip:
     )
     told = {name: changes.pop(name) for name in list(changes) if hasattr(clip.said, name)}
     return replace(clip, said=replace(clip.said, **told), **changes)
+
+
+def changes(
+    generation: int,
+    rows: np.ndarray,
+    vectors: np.ndarray,
+    removed: Sequence[int] = (),
+    tags: Sequence[str] | None = None,
+) -> Changes:
+    """What a catalogue would hand out; of durations row / 10 seconds, two licences, two sources."""
+    own = rows.tolist()
+    return Changes(
+        rows=rows,
+        vectors=vectors,
+        durations=np.array(rows / 10, dtype=np.float32),
+        licences=["CC0-1.0" if row % 2 else "CC-BY-4.0" for row in own],
+        sources=["one" if row % 3 else "two" for row in own],
+        tags=list(tags) if tags is not None else ["Dog bark" if row % 5 else "rain" for row in own],
+        removed=np.array(removed, dtype=np.int64),
+        generation=generation,
+    )
 
 
 def write_sounds(folder: Path, count: int, seconds: float = 0.3, first: int = 0) -> list[Path]:

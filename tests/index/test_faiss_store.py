@@ -12,20 +12,18 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from index.faiss_store import MAGIC, FaissStore
+from index.faiss_store import FaissStore
 from index.records import Changes
+from index.snapshot import MAGIC
+from tests.index import made
 from tests.index.made import small_disk, vector
 
 DIM = 4
 
 
 def changes(generation: int, put: dict[int, np.ndarray], removed: list[int]) -> Changes:
-    return Changes(
-        rows=np.array(list(put), dtype=np.int64),
-        vectors=np.array(list(put.values()), dtype=np.float32).reshape(-1, DIM),
-        removed=np.array(removed, dtype=np.int64),
-        generation=generation,
-    )
+    vectors = np.array(list(put.values()), dtype=np.float32).reshape(-1, DIM)
+    return made.changes(generation, np.array(list(put), dtype=np.int64), vectors, removed)
 
 
 def filled(count: int = 30, library: str = "mine") -> FaissStore:
@@ -69,7 +67,7 @@ def test_many_vectors_equal_brute_force() -> None:
     generator = np.random.default_rng(0)
     vectors = generator.standard_normal((3000, 32)).astype(np.float32)
     store = FaissStore("mine", 32)
-    store.apply(Changes(np.arange(1, 3001), vectors, np.zeros(0, np.int64), 1))
+    store.apply(made.changes(1, np.arange(1, 3001), vectors))
     for query in generator.standard_normal((5, 32)).astype(np.float32):
         rows, _ = store.search(query, 25)
         assert rows.tolist() == (np.argsort(-(vectors @ query))[:25] + 1).tolist()
@@ -180,7 +178,7 @@ def test_every_bit_of_the_header_counts(tmp_path: Path) -> None:
     filled(2).save(file)
     data = file.read_bytes()
     size = int.from_bytes(data[8:12], "little")
-    assert json.loads(data[12 : 12 + size])["generation"] == 7
+    assert json.loads(data[12 : 12 + size])["says"]["generation"] == 7
     for position in range(12 + size):
         for bit in range(8):
             flipped = bytearray(data)

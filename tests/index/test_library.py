@@ -107,7 +107,7 @@ def test_info_tells_what_is_there(stocked: Library, tmp_path: Path) -> None:
     assert (info["clips"], info["indexed"], info["generation"]) == (8, 8, 8)
     assert info["seconds"] == pytest.approx(8.0)
     assert (info["fingerprint"], info["dim"]) == (stocked.embedder.fingerprint, 16)
-    assert (info["index"], info["failures"]) == ("flat, exact", {})
+    assert (info["index"], info["failures"]) == ("flat, exact, float32", {})
 
 
 def test_long_sounds_say_where_the_match_is(library: Library, tmp_path: Path) -> None:

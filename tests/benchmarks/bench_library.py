@@ -1,0 +1,197 @@
+"""A library of a million clips: `python -m tests.benchmarks.bench_library [CLIPS] [FOLDER]`.
+
+Made-up clips: vectors of 128 dimensions in 2,000 clusters, tags by Zipf's law over 2,000 words,
+durations as a sample library has them. Filters let a half, 1 % and 0.01 % pass. Beside the store,
+raw FAISS on the same vectors: flat in float32, and lists as the store has them. Recall@10 is
+against exact search among the clips that pass. The folder is kept: a second run opens it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import faiss
+import numpy as np
+import psutil
+
+from index.catalogue import Catalogue
+from index.faiss_store import FaissStore
+from index.filters import Filter
+from index.library import SNAPSHOT
+from tests.index.made import new_clip
+
+DIM, CLUSTERS, WORDS, QUERIES, NEAREST = 128, 2_000, 2_000, 300, 10
+BLOCK = 20_000
+
+
+@dataclass(frozen=True)
+class MadeUp:
+    """Unit vectors [n, D], durations [n] in seconds, tags of each clip."""
+
+    vectors: np.ndarray
+    durations: np.ndarray
+    tags: list[tuple[str, ...]]
+
+
+def made_up(clips: int) -> MadeUp:
+    """The same for the same number."""
+    generator = np.random.default_rng(0)
+    centres = generator.standard_normal((CLUSTERS, DIM)).astype(np.float32)
+    own = generator.integers(0, CLUSTERS, clips)
+    vectors = np.empty((clips, DIM), np.float32)
+    for start in range(0, clips, 100_000):
+        part = own[start : start + 100_000]
+        noise = generator.standard_normal((len(part), DIM)).astype(np.float32)
+        vectors[start : start + len(part)] = centres[part] + 1.2 * noise
+    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+    words = [f"word{number}" for number in range(WORDS)]
+    ranks = np.minimum(generator.zipf(1.3, (clips, 6)), WORDS) - 1
+    tags = [tuple(dict.fromkeys(words[rank] for rank in ranks[clip])) for clip in range(clips)]
+    durations = np.round(np.exp(generator.normal(1.2, 1.0, clips)), 2).astype(np.float32)
+    return MadeUp(vectors, durations, tags)
+
+
+@contextmanager
+def timed(what: str) -> Iterator[None]:
+    """Print the seconds that a block takes."""
+    begun = time.perf_counter()
+    yield
+    print(f"{what:58} {time.perf_counter() - begun:9.2f} s", flush=True)
+
+
+def fill(folder: Path, clips: MadeUp) -> None:
+    """Write all clips to a catalogue."""
+    catalogue = Catalogue.create(folder, "bench", DIM)
+    none = np.zeros((0, DIM), np.float32)
+    for start in range(0, len(clips.vectors), BLOCK):
+        with catalogue.write() as writer:
+            for number in range(start, min(start + BLOCK, len(clips.vectors))):
+                writer.put(
+                    new_clip(
+                        f"clip {number}",
+                        sha256=f"{number:012x}" + "0" * 52,
+                        tags=clips.tags[number],
+                        duration=float(clips.durations[number]),
+                        vector=clips.vectors[number],
+                        windows=none,
+                    )
+                )
+    catalogue.close()
+
+
+def measured(what: str, search: Callable[[np.ndarray], np.ndarray], queries: np.ndarray) -> list:
+    """Print the times of single searches in milliseconds; what was found."""
+    found, taken = [], []
+    for query in queries:
+        begun = time.perf_counter()
+        found.append(search(query))
+        taken.append(1000 * (time.perf_counter() - begun))
+    p50, p95, p99 = np.percentile(taken, [50, 95, 99])
+    print(f"{what:44} p50 {p50:7.2f}  p95 {p95:7.2f}  p99 {p99:7.2f} ms", end="", flush=True)
+    return found
+
+
+def filters(clips: MadeUp) -> dict[str, Filter]:
+    """By the share that passes."""
+    durations = clips.durations
+    half = float(np.median(durations))
+    rare = float(np.quantile(durations, 0.99))
+    rarest = float(np.sort(durations)[-max(NEAREST, len(durations) // 10_000)])
+    return {
+        "all": Filter(),
+        "50 %": Filter(max_duration=half),
+        "1 %": Filter(min_duration=rare),
+        "0.01 %": Filter(min_duration=rarest),
+        "a tag": Filter(all_tags=("word20",)),
+    }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("clips", nargs="?", type=int, default=1_000_000)
+    parser.add_argument("folder", nargs="?", type=Path, default=Path("/tmp/earmark-bench"))
+    options = parser.parse_args()
+    folder = options.folder / str(options.clips)
+    clips = made_up(options.clips)
+    if not folder.exists():
+        with timed("writing the catalogue"):
+            fill(folder, clips)
+    catalogue, snapshot = Catalogue.open(folder), folder / SNAPSHOT
+    process, before = psutil.Process(), psutil.Process().memory_info().rss
+    store = FaissStore("bench", DIM)
+    if not store.load(snapshot):
+        with timed("reading the catalogue"):
+            changes = catalogue.changes(0)
+        with timed("building the index"):
+            store.apply(changes)
+            store.settle()
+        del changes
+        with timed("saving the snapshot"):
+            store.save(snapshot)
+    del store
+    store = FaissStore("bench", DIM)
+    with timed(f"cold start from the snapshot ({snapshot.stat().st_size / 1e6:.0f} MB)"):
+        assert store.load(snapshot)
+        assert store.generation == int(catalogue.meta("generation"))
+        store.search(clips.vectors[0], NEAREST)
+    grown = (process.memory_info().rss - before) / 1e6
+    print(
+        f"{store.kind()}\n{store.nbytes() / 1e6:.0f} MB by its own count, {grown:.0f} MB resident"
+    )
+    compare(store, clips)
+    catalogue.close()
+
+
+def compare(store: FaissStore, clips: MadeUp) -> None:
+    """The store and raw FAISS, filter by filter."""
+    generator = np.random.default_rng(1)
+    picked = clips.vectors[generator.choice(len(clips.vectors), QUERIES, replace=False)]
+    queries = picked + 0.5 / np.sqrt(DIM) * generator.standard_normal(picked.shape)
+    queries = (queries / np.linalg.norm(queries, axis=1, keepdims=True)).astype(np.float32)
+    faiss.omp_set_num_threads(1)
+    flat = faiss.IndexFlatIP(DIM)
+    flat.add(clips.vectors)
+    lists = store._state.base.index
+    for share, where in filters(clips).items():
+        rows = np.sort(store.passing(where))
+        allowed = np.zeros(len(clips.vectors), dtype=bool)
+        allowed[rows - 1] = True
+        selector = faiss.IDSelectorBitmap(np.packbits(allowed, bitorder="little"))
+        own = faiss.SearchParameters(sel=None if where.empty else selector)
+        exact = measured(
+            f"raw FAISS, flat, {share}",
+            lambda query, own=own: flat.search(query[None], NEAREST, params=own)[1][0] + 1,
+            queries[:40],
+        )
+        print()
+        if lists.ntotal == len(clips.vectors) and store._state.base.probes:
+            probes = faiss.SearchParametersIVF(
+                sel=None if where.empty else selector, nprobe=store._state.base.probes
+            )
+            raw = measured(
+                f"raw FAISS, lists, no wider under a filter, {share}",
+                lambda query, own=probes: lists.search(query[None], NEAREST, params=own)[1][0] + 1,
+                queries,
+            )
+            print(f"  recall@{NEAREST} {recall(exact, raw):.3f}")
+        found = measured(
+            f"store, {share} ({len(rows)} clips)",
+            lambda query, where=where: store.search(query, NEAREST, where)[0],
+            queries,
+        )
+        print(f"  recall@{NEAREST} {recall(exact, found):.3f}")
+
+
+def recall(exact: list[np.ndarray], found: list[np.ndarray]) -> float:
+    """Share of the exact neighbours that were found."""
+    pairs = zip(exact, found, strict=False)
+    return float(np.mean([np.isin(one[one > 0], other).mean() for one, other in pairs]))
+
+
+if __name__ == "__main__":
+    main()

@@ -10,7 +10,7 @@ import contextlib
 import logging
 import threading
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -22,9 +22,10 @@ from index.errors import LibraryError
 from index.faiss_store import FaissStore
 from index.filters import Filter
 from index.fusion import fuse
+from index.query import Query, embed, parse
 from index.records import Array, Clip, NewClip, Said
 from index.vectors import VectorStore
-from model.cleanup import STOP_WORDS, tokens
+from model.cleanup import STOP_WORDS, clean_tags, tokens
 from model.embedder import AudioEmbedding, Embedder, Understood
 from model.errors import AudioError
 
@@ -56,10 +57,14 @@ class Hit:
 
 @dataclass(frozen=True)
 class Found:
-    """The answer to a search: hits, best first, and how the words were taken."""
+    """The answer to a search: hits, best first, and how the words were taken.
+
+    `without`: words that no hit may be tagged with.
+    """
 
     hits: list[Hit]
     understood: Understood
+    without: tuple[str, ...]
     generation: int
 
 
@@ -200,12 +205,13 @@ class Library:
             self._refreshing.release()
 
     def search(self, text: str, k: int = 10, where: Filter | None = None) -> Found:
-        """Sounds for words that pass a filter: vectors and words asked, rankings fused."""
-        understood = self.embedder.understand(text)
-        vector = self.embedder.embed_tags([understood.tags])[0] if understood.tags else None
-        words = [word for word in dict.fromkeys(tokens(text)) if word not in STOP_WORDS]
-        hits = self._hits(vector, words, k, where or Filter())
-        return Found(hits, understood, self.store.generation)
+        """Sounds for words (`index.query`) that pass a filter: vectors and words, fused."""
+        query = parse(text)
+        understood = self.embedder.understand(query.text)
+        vector = embed(self.embedder, query, understood)
+        words = [word for word in dict.fromkeys(tokens(query.text)) if word not in STOP_WORDS]
+        hits = self._hits(vector, words, k, _without(query, where or Filter()))
+        return Found(hits, understood, query.without, self.store.generation)
 
     def similar(
         self, vector: Array, k: int = 10, where: Filter | None = None, *, without: str | None = None
@@ -289,6 +295,14 @@ class Library:
             "dim": self.embedder.dim,
             "failures": self.catalogue.failures(),
         }
+
+
+def _without(query: Query, where: Filter) -> Filter:
+    """The filter, and no clip tagged with what the query does not want."""
+    if not query.without:
+        return where
+    unwanted = [*(word.lower() for word in query.without), *clean_tags(query.without)]
+    return replace(where, no_tags=(*where.no_tags, *dict.fromkeys(unwanted)))
 
 
 def _matched(clip: Clip, words: Sequence[str]) -> tuple[str, ...]:

@@ -18,6 +18,12 @@ def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
     """Add the commands to the parser."""
     search = commands.add_parser("search", help="find sounds by words")
     search.add_argument("text", help='for example "dog bark"')
+    for name in ("tag", "licence", "source"):
+        search.add_argument(
+            f"--{name}", action="append", default=[], metavar="X", help=f"only of that {name}"
+        )
+    search.add_argument("--min-duration", type=float, metavar="S", help="seconds")
+    search.add_argument("--max-duration", type=float, metavar="S", help="seconds")
     similar = commands.add_parser("similar", help="find sounds like a sound")
     tag = commands.add_parser("tag", help="suggest tags for a sound")
     classify = commands.add_parser("classify", help="sort a sound into classes of one's own")
@@ -55,6 +61,7 @@ def _print_hits(hits: Sequence[Hit]) -> None:
 
 
 def _search(options: argparse.Namespace) -> int:
+    from index.filters import Filter
     from model.errors import InputError
     from service.schemas import SearchBody
 
@@ -62,9 +69,16 @@ def _search(options: argparse.Namespace) -> int:
         raise InputError("text: expected words to search for, got nothing")
     if len(options.text) > 500:
         raise InputError(f"text: expected at most 500 characters, got {len(options.text)}")
+    where = Filter(
+        all_tags=tuple(options.tag),
+        licences=tuple(options.licence),
+        sources=tuple(options.source),
+        min_duration=options.min_duration,
+        max_duration=options.max_duration,
+    )
     engine = _open(options, with_library=True)
     try:
-        found = engine.search(options.text, options.k)
+        found = engine.search(options.text, options.k, where)
     finally:
         engine.close()
     if options.json:
@@ -73,6 +87,8 @@ def _search(options: argparse.Namespace) -> int:
     _print_hits(found.hits)
     if not found.hits:
         print("nothing found")
+    if found.without:
+        print(f"without: {' '.join(found.without)}")
     if found.understood.ignored:
         print(f"not used: {' '.join(found.understood.ignored)}")
     for word, known in found.understood.guessed.items():

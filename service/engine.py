@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from index.filters import Filter
 from index.library import Found, Hit, Library
 from index.records import Array, Clip
 from model.checkpoint import starter_model
@@ -96,9 +97,9 @@ class Engine:
         assert self._library is not None, "this engine was opened without a library"
         return self._library
 
-    def search(self, text: str, k: int = 10) -> Found:
-        """Sounds for words."""
-        return self.library.search(text, k)
+    def search(self, text: str, k: int = 10, where: Filter | None = None) -> Found:
+        """Sounds for words, of those that pass a filter."""
+        return self.library.search(text, k, where)
 
     def similar(self, source: Source, k: int = 10, max_seconds: float | None = None) -> list[Hit]:
         """Sounds like a sound. Raises AudioError."""

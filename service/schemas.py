@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, Field, StringConstraints
 
+from index.filters import Filter
 from index.library import Found, Hit
 from index.records import Clip
 from service.engine import Classification, Suggestion
+
+MAX_HITS = 100
+MAX_CHOICES = 20  # of one condition
+
+Word = Annotated[str, StringConstraints(min_length=1, max_length=200)]
 
 
 class ClipBody(BaseModel):
@@ -72,6 +78,41 @@ class HitBody(ClipBody):
         )
 
 
+class FilterQuery(BaseModel):
+    """Which clips may be found: all conditions given must hold."""
+
+    tag: list[Word] = Field([], max_length=MAX_CHOICES, description="Tags that a clip must have")
+    any_tag: list[Word] = Field([], max_length=MAX_CHOICES, description="One of these tags")
+    no_tag: list[Word] = Field([], max_length=MAX_CHOICES, description="None of these tags")
+    min_duration: float | None = Field(None, ge=0, description="Seconds", allow_inf_nan=False)
+    max_duration: float | None = Field(None, ge=0, description="Seconds", allow_inf_nan=False)
+    licence: list[Word] = Field([], max_length=MAX_CHOICES, description="One of these licences")
+    source: list[Word] = Field([], max_length=MAX_CHOICES, description="One of these sources")
+
+    def filter(self) -> Filter:
+        """As the library takes it. Raises FilterError for durations that are no range."""
+        return Filter(
+            all_tags=tuple(self.tag),
+            any_tags=tuple(self.any_tag),
+            no_tags=tuple(self.no_tag),
+            min_duration=self.min_duration,
+            max_duration=self.max_duration,
+            licences=tuple(self.licence),
+            sources=tuple(self.source),
+        )
+
+
+class SearchQuery(FilterQuery):
+    """What `GET /v1/search` takes."""
+
+    q: str = Field(
+        min_length=1,
+        max_length=500,
+        description="Words, in any order; `-wind` for none of it, `rain^2` to weigh more",
+    )
+    k: int = Field(10, ge=1, le=MAX_HITS, description="Most hits wanted")
+
+
 class SearchBody(BaseModel):
     """Hits, best first, and how the query was taken."""
 
@@ -79,6 +120,7 @@ class SearchBody(BaseModel):
     understood: list[str] = Field(description="Words that the model used")
     guessed: dict[str, str] = Field(description="Of these, the misspelt, and what they stand for")
     ignored: list[str] = Field(description="Words not used: unknown, or more than the model takes")
+    without: list[str] = Field(description="Words that no hit is tagged with")
 
     @classmethod
     def of(cls, found: Found) -> SearchBody:
@@ -88,6 +130,7 @@ class SearchBody(BaseModel):
             understood=found.understood.tags,
             guessed=found.understood.guessed,
             ignored=found.understood.ignored,
+            without=list(found.without),
         )
 
 

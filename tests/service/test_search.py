@@ -23,7 +23,7 @@ def test_the_answer_has_what_clients_rely_on(server: Server) -> None:
     assert response.status_code == 200
     assert response.headers["content-type"] == "application/json"
     body = response.json()
-    assert body.keys() == {"hits", "understood", "guessed", "ignored"}
+    assert body.keys() == {"hits", "understood", "guessed", "ignored", "without"}
     assert body["understood"] == ["dog", "bark"]
     assert body["ignored"] == ["zzzqqq"]
     assert len(body["hits"]) == len(MANIFEST)
@@ -120,3 +120,44 @@ def test_what_another_process_adds_is_found_without_a_restart(
     assert done.returncode == 0, done.stderr
     assert search(server, q="submarine").json()["hits"] == []
     server.problem(server.client.get(f"/v1/clips/{hit['id']}"), 404)
+
+
+def test_filters_choose_among_which(server: Server) -> None:
+    def titles(**conditions: object) -> set[str]:
+        body = search(server, q="dog", k=100, **conditions).json()
+        return {hit["title"] for hit in body["hits"]}
+
+    everything = search(server, q="dog", k=100).json()["hits"]
+    tagged = [hit for hit in everything if "dog" in hit["tags"]]
+    assert 0 < len(tagged) < len(everything)
+    for asked, expected in (
+        ({"tag": "DOG"}, tagged),
+        ({"no_tag": "dog"}, [hit for hit in everything if hit not in tagged]),
+        ({"tag": ["dog", "nonesuch"]}, []),
+        ({"any_tag": ["dog", "nonesuch"]}, tagged),
+        ({"licence": "CC0-1.0"}, [hit for hit in everything if hit["licence"] == "CC0-1.0"]),
+        ({"min_duration": 0.0, "max_duration": 9e9}, everything),
+        ({"min_duration": 9e9}, []),
+    ):
+        assert titles(**asked) == {hit["title"] for hit in expected}, asked
+    body = search(server, q="bark -dog", k=100).json()
+    assert body["without"] == ["dog"]
+    assert not any("dog" in hit["tags"] for hit in body["hits"])
+
+
+@pytest.mark.parametrize(
+    "conditions",
+    [
+        {"min_duration": -1},
+        {"max_duration": "nan"},
+        {"min_duration": "inf"},
+        {"min_duration": 2, "max_duration": 1},
+        {"tag": "x" * 201},
+        {"tag": ""},
+        {"tag": ["x"] * 21},
+    ],
+)
+def test_filters_that_make_no_sense(server: Server, conditions: dict[str, object]) -> None:
+    response = search(server, q="dog", **conditions)
+    assert response.status_code in (400, 422)
+    assert response.headers["content-type"] == "application/problem+json"

@@ -68,8 +68,13 @@ def select_device(name: str) -> torch.device:
         device = torch.device(name)
     except RuntimeError as error:
         raise ConfigError(f"device: expected cpu, cuda or cuda:N, got {name!r}") from error
-    if device.type == "cuda" and not torch.cuda.is_available():
-        raise ConfigError(f"device: {name!r} was asked for, but no GPU can be used here")
+    if device.type not in ("cpu", "cuda") or (device.type == "cpu" and device.index):
+        raise ConfigError(f"device: expected cpu, cuda or cuda:N, got {name!r}")
+    if device.type == "cuda":
+        there = torch.cuda.device_count() if torch.cuda.is_available() else 0
+        if (device.index or 0) >= there:
+            had = "no GPU" if not there else f"only {there} of the kind"
+            raise ConfigError(f"device: {name!r} was asked for, but {had} can be used here")
     return device
 
 
@@ -99,6 +104,16 @@ class Embedder:
 
     # Sound
 
+    def check_hears(self) -> None:
+        """Raise ConfigError where the model cannot embed sounds."""
+        if not self.config.hears:
+            raise ConfigError(f"model {self.config.name}: embeds tags only, it has no audio half")
+        if not self.config.scaler_known:
+            raise ConfigError(
+                f"model {self.config.name}: was trained on scaled patches without their scaler, "
+                "it cannot hear sounds"
+            )
+
     def embed_audio(
         self, source: Source, name: str = "file", max_seconds: float | None = None
     ) -> AudioEmbedding:
@@ -125,11 +140,7 @@ class Embedder:
 
         Raises AudioError, and ConfigError where the model's scaler is not known.
         """
-        if not self.config.scaler_known:
-            raise ConfigError(
-                f"model {self.config.name}: was trained on scaled patches without their scaler, "
-                "it cannot hear sounds"
-            )
+        self.check_hears()
         for patches, first in windows(self._log_mel.frames(reader.blocks()), self.config.features):
             for start in range(0, len(patches), WINDOW_BATCH):
                 stop = start + WINDOW_BATCH

@@ -1,11 +1,13 @@
-"""`earmark train` and `earmark evaluate`."""
+"""`earmark train`, `reproduce`, `import` and `evaluate`."""
 
 from __future__ import annotations
 
 import argparse
 import json
 import logging
+import os
 import sys
+from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +18,7 @@ if TYPE_CHECKING:
 TASKS = ("us8k", "us8k-tags", "gtzan", "nsynth", "esc50", "zero-shot", "retrieval")
 UNCONFUSED = ("zero-shot", "retrieval")  # tasks without a confusion matrix
 MFCC = "mfcc"
+MAX_SEED = 2**31  # repeats count on from it
 STOPPED = 130  # the exit status of a run that was asked to stop, and saved
 
 
@@ -23,7 +26,9 @@ def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
     """Add the commands to the parser."""
     train = commands.add_parser("train", help="train a preset on a corpus")
     train.add_argument("--preset", required=True, metavar="NAME")
-    train.add_argument("--data", required=True, type=Path, metavar="PATH", help="a manifest")
+    train.add_argument(
+        "--data", required=True, type=Path, metavar="PATH", help="a manifest or a data set's folder"
+    )
     train.add_argument("--out", required=True, type=Path, metavar="DIR")
     train.add_argument(
         "--words",
@@ -89,12 +94,15 @@ def _add_reproduce(commands: argparse._SubParsersAction[argparse.ArgumentParser]
 
 
 def _reproduce(options: argparse.Namespace) -> int:
+    from model.errors import ConfigError
     from training.evaluation import report
     from training.execution import Execution, keep_freed_memory
     from training.reproduce import Plan, baseline, reproduce
     from training.stopping import Stopped
 
     logging.getLogger("training").setLevel(logging.INFO)
+    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
+        raise ConfigError("earmark reproduce: runs in one process; torchrun is for earmark train")
     execution = Execution(options.device, options.precision)
     execution.check()
     keep_freed_memory()
@@ -107,7 +115,7 @@ def _reproduce(options: argparse.Namespace) -> int:
         epochs=options.epochs,
         batch_size=options.batch,
         repeats=_positive("--repeats", options.repeats),
-        seed=options.seed,
+        seed=_seed(options.seed),
     )
     try:
         result = baseline(plan) if options.preset == MFCC else reproduce(plan, execution)
@@ -120,6 +128,14 @@ def _reproduce(options: argparse.Namespace) -> int:
     } | result
     print(json.dumps(result) if options.json else report.table(result))
     return 0
+
+
+def _seed(value: int) -> int:
+    from model.errors import ConfigError
+
+    if not 0 <= value < MAX_SEED:
+        raise ConfigError(f"--seed: expected 0 to {MAX_SEED - 1}, got {value}")
+    return value
 
 
 def _positive(name: str, value: int) -> int:
@@ -156,6 +172,7 @@ def _train_as(ranks: Ranks, device: str, options: argparse.Namespace) -> None:
     from training.state import FILE_NAME
     from training.trainer import Trainer
 
+    _seed(options.seed)
     config = preset(options.preset)
     chosen = recipe(options.preset).changed(epochs=options.epochs, batch_size=options.batch)
     execution = Execution(device, options.precision, options.compile, ranks)
@@ -176,11 +193,16 @@ def _train_as(ranks: Ranks, device: str, options: argparse.Namespace) -> None:
         )
     ranks.check_same("corpus", corpus.digest())
     trainer = Trainer(config, chosen, corpus, options.out, seed=options.seed, execution=execution)
-    if options.resume and trainer.resume() and ranks.first:
+    resumed = options.resume and trainer.resume()
+    # Without a shared folder, some would go on and some begin.
+    ranks.check_same("run", f"{trainer.epoch} {trainer.step} {trainer.best}".encode())
+    if resumed and ranks.first:
         print(f"resuming after epoch {trainer.epoch}, step {trainer.step}", file=sys.stderr)
-    if options.tensorboard and ranks.first:
-        trainer.board = Board(options.out / "tensorboard", trainer.epoch)
-    trainer.fit()
+    with ExitStack() as stack:
+        if options.tensorboard and ranks.first:
+            board = Board(options.out / "tensorboard", trainer.epoch)
+            trainer.board = stack.enter_context(closing(board))
+        trainer.fit()
     if ranks.first:
         print(f"best model: {options.out}")
 
@@ -202,6 +224,9 @@ def _evaluate(options: argparse.Namespace) -> int:
     from training.evaluation import report
 
     _positive("--repeats", options.repeats)
+    _seed(options.seed)
+    if options.esc10 and options.task not in ("esc50", "zero-shot"):
+        raise ConfigError(f"--esc10: is for the tasks esc50 and zero-shot, not {options.task}")
     if options.confusion is not None:  # refused before the long work, not after it
         if options.task in UNCONFUSED:
             raise ConfigError(f"--confusion: the task {options.task} has no confusion matrix")

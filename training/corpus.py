@@ -76,11 +76,15 @@ def load_corpus(
     general = _general_words(recipe, words)
     ready = published.read(data, config.features, cache) if published.is_published(data) else None
     if ready is not None:
+        if without_fold is not None:
+            raise ConfigError("--without-fold: the published features have no folds")
         train, validation = ready.train.rows, ready.validation.rows
         # Their tags are as the authors cleaned them: another clean-up would lose some.
         tag_sets = [[list(row.tags) for row in side] for side in (train, validation)]
     else:
         rows = _without(read_corpus(data), without_fold)
+        if not any(row.tags for row in rows):
+            raise CorpusError(f"{data}: expected tags to train on, got none")
         train, validation = split_clips(rows, recipe.split, seed)
         tag_sets = [clean_tag_sets(side, general) for side in (train, validation)]
     vectors, vocabulary, tag_sets = _words(data, tag_sets, general, config, recipe, seed)
@@ -184,7 +188,7 @@ def _card(
         "preset": config.name,
         "seed": seed,
         "temperature": recipe.temperature,
-        "split": recipe.split,
+        "split": "given" if any(clip.split for clip in validation) else recipe.split,
         "corpus": clips_digest(train),
         "train_clips": len(train),
         "validation_clips": len(validation),

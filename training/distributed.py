@@ -17,6 +17,7 @@ import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
+from model.embedder import select_device
 from model.errors import ConfigError
 from training.errors import TrainingError
 
@@ -42,12 +43,28 @@ class Ranks:
 
     @contextmanager
     def first_alone(self) -> Iterator[None]:
-        """The first process runs the block while the others wait; then they do."""
-        if not self.first:
-            self.wait()
-        yield
-        if self.first:
-            self.wait()
+        """The first process runs the block while the others wait; then they do.
+
+        Raises TrainingError in the others when the first one failed.
+        """
+        if self.count == 1:
+            yield
+            return
+        if not self.first and not self._told(False):
+            raise TrainingError("the first process failed, and has said why")
+        done = False
+        try:
+            yield
+            done = True
+        finally:
+            if self.first:
+                self._told(done)
+
+    def _told(self, well: bool) -> bool:
+        """Whether the first process, waited for, says that all is well."""
+        said = [well]
+        dist.broadcast_object_list(said, src=0)
+        return said[0]
 
     def total(self, values: Tensor) -> Tensor:
         """Their sum over all processes."""
@@ -80,7 +97,7 @@ def joined(device: str) -> Iterator[tuple[Ranks, str]]:
     own_gpu = device == "cuda"
     if own_gpu:
         device = f"cuda:{os.environ['LOCAL_RANK']}"
-        torch.cuda.set_device(device)
+        torch.cuda.set_device(select_device(device))
     dist.init_process_group("nccl" if own_gpu else "gloo", timeout=TIMEOUT)
     try:
         yield Ranks(dist.get_rank(), count), device

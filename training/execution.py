@@ -47,7 +47,8 @@ class Execution:
     def mixed(self) -> bool:
         """Whether the networks run in mixed precision."""
         if self.precision is None:
-            return self.place().type == "cuda" and torch.cuda.is_bf16_supported()
+            on_gpu = self.place().type == "cuda"
+            return on_gpu and torch.cuda.is_bf16_supported(including_emulation=False)
         return self.precision == "bfloat16"
 
 

@@ -42,6 +42,19 @@ def average_precision(hits: Relevant, k: int = 10) -> npt.NDArray[np.float64]:
     return np.asarray((precision * top).sum(axis=1) / possible, dtype=np.float64)
 
 
+def map_at(scores: Scores, relevant: Relevant, k: int = 10) -> float:
+    """mAP@k alone, without sorting what lies behind: for many queries over many items."""
+    validate(scores, relevant)
+    total = 0.0
+    for own, there in zip(scores, relevant, strict=True):
+        least = np.partition(own, -k)[-k] if len(own) > k else own.min()
+        near = np.flatnonzero(own >= least)
+        top = there[near[np.argsort(-own[near], kind="stable")[:k]]]
+        precision = np.cumsum(top) / np.arange(1, len(top) + 1)
+        total += float((precision * top).sum()) / min(k, int(there.sum()))
+    return total / len(scores)
+
+
 def recall(hits: Relevant, k: int) -> npt.NDArray[np.float64]:
     """Share of each query's relevant items among its first k, [Q]."""
     return np.asarray(hits[:, :k].sum(axis=1) / hits.sum(axis=1), dtype=np.float64)

@@ -11,6 +11,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import zipfile
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import ExitStack
@@ -24,7 +25,7 @@ import numpy.typing as npt
 
 from model.config import FeatureConfig
 from model.decode import SoundReader
-from model.errors import AudioError
+from model.errors import AudioError, ConfigError
 from model.features import LogMel, mel_filters
 from model.progress import progress
 from training.errors import CorpusError
@@ -97,6 +98,20 @@ def _key(paths: Sequence[Path], config: FeatureConfig) -> str:
     return digest.hexdigest()[:16]
 
 
+def made_folder(folder: Path) -> Path:
+    """The folder, made where it was not there. Raises ConfigError where it cannot be."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ConfigError(f"{folder}: cannot be a folder ({error.strerror})") from error
+    return folder
+
+
+def _is_whole(shard: Path) -> bool:
+    """Whether a shard is there, and was not cut short when the power went."""
+    return shard.exists() and zipfile.is_zipfile(shard)
+
+
 def prepare(
     paths: Sequence[Path], config: FeatureConfig, cache: Path, workers: int | None = None
 ) -> FeatureSet:
@@ -105,13 +120,12 @@ def prepare(
     `workers`: processes; all cores when None. A clip that cannot be read is reported in
     `failed` and has no frames.
     """
-    folder = cache / _key(paths, config)
-    folder.mkdir(parents=True, exist_ok=True)
+    folder = made_folder(cache / _key(paths, config))
     shards = {
         folder / f"shard-{number:05d}.npz": paths[start : start + SHARD_CLIPS]
         for number, start in enumerate(range(0, len(paths), SHARD_CLIPS))
     }
-    todo = {shard: part for shard, part in shards.items() if not shard.exists()}
+    todo = {shard: part for shard, part in shards.items() if not _is_whole(shard)}
     workers = min(workers or os.cpu_count() or 1, len(todo))
     write = partial(_write_shard, config=config)
     with progress("features", sum(map(len, todo.values()))) as shown, ExitStack() as stack:

@@ -30,6 +30,7 @@ from training.execution import Execution
 from training.mfcc import mfcc_features
 from training.prepare import prepare
 from training.recipe import Recipe, recipe
+from training.stopping import Stopped
 from training.trainer import Trainer
 
 Runs = dict[str, list[Array]]  # task → for each rotation the accuracies of the repeats
@@ -84,14 +85,20 @@ def reproduce(plan: Plan, execution: Execution) -> dict[str, Any]:
     if not any(row.tags for row in corpora.rows):
         raise CorpusError(f"{plan.data}: expected tags to train on, got none")
     runs: Runs = {}
+    trained = 0.0
     for rotation in corpora.rotations:
-        embedder = _trained(plan, chosen, execution, rotation.name)
+        embedder, seconds = _trained(plan, chosen, execution, rotation.name)
+        trained += seconds
         both = filter(None, (corpora.rows, corpora.others))
         codes = [_codes(plan, embedder, rows) for rows in both]
         results = _heard(plan, corpora, rotation, codes)
         results["us8k-tags"] = _read(plan, corpora.rows, rotation, embedder)
         _add(runs, results)
-    made = {"recipe": asdict(chosen), "mixed_precision": execution.mixed}
+    made = {
+        "recipe": asdict(chosen),
+        "mixed_precision": execution.mixed,
+        "training_seconds": round(trained, 1),  # in all; the wall time is this call's
+    }
     return _row(plan, corpora, runs, started, made)
 
 
@@ -137,8 +144,8 @@ def _row(
     return {"metrics": metrics, "protocol": protocol | made}
 
 
-def _trained(plan: Plan, chosen: Recipe, execution: Execution, fold: str) -> Embedder:
-    """The best model by validation loss, trained without a fold."""
+def _trained(plan: Plan, chosen: Recipe, execution: Execution, fold: str) -> tuple[Embedder, float]:
+    """(the best model by validation loss, trained without a fold; seconds of training)."""
     out = plan.out / f"without-{fold}"
     config, corpus = load_corpus(
         plan.data, preset(plan.preset), chosen, plan.cache, None, plan.seed, without_fold=fold
@@ -146,7 +153,10 @@ def _trained(plan: Plan, chosen: Recipe, execution: Execution, fold: str) -> Emb
     trainer = Trainer(config, chosen, corpus, out, seed=plan.seed, execution=execution)
     trainer.resume()
     trainer.fit()
-    return Embedder.load(out, execution.device)
+    if trainer.asked_to_stop:
+        raise Stopped(f"stopped after training without fold {fold}")
+    seconds = sum(row["seconds"] for row in trainer.history)
+    return Embedder.load(out, execution.device), seconds
 
 
 def _codes(plan: Plan, embedder: Embedder, rows: Sequence[ManifestRow]) -> Array:
@@ -184,6 +194,8 @@ def _read(
     """Tag sets classified: clips of the fold left out that have a known tag."""
     phi, known = tags.tag_vectors(embedder, rows)
     sides = [np.flatnonzero(np.isin(known, side)) for side in (rotation.train, rotation.test)]
+    if not all(map(len, sides)):
+        raise CorpusError(f"fold {rotation.name}: expected known tags there and in other folds")
     labels = [rows[number].label for number in known.tolist()]
     split = Split(rotation.name, sides[0], sides[1])
     return downstream.evaluate(phi, labels, [split], repeats=plan.repeats, seed=plan.seed)

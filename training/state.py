@@ -1,7 +1,7 @@
 """The state of a training run, for resuming: one safetensors file, whole or not at all.
 
-Everything drawn in an epoch is seeded by (seed, epoch), so weights, optimiser state and the
-epoch's number are all that a run needs to go on exactly as if it had not stopped.
+Everything drawn is seeded by (seed, epoch, step, process), so weights, optimiser state, epoch,
+step and the epoch's sums so far are all that a run needs to go on as if it had not stopped.
 """
 
 from __future__ import annotations
@@ -57,4 +57,9 @@ def load_state(
     load_strictly(model, weights, str(path))
     groups = optimizer.state_dict()["param_groups"]
     optimizer.load_state_dict({"state": state, "param_groups": groups})
+    for parameter, entries in optimizer.state.items():
+        for name, value in entries.items():
+            if isinstance(value, Tensor) and value.shape == parameter.shape:
+                # Laid out as the parameter, channels last: fused optimisers insist on it.
+                entries[name] = torch.empty_like(parameter).copy_(value)
     return header

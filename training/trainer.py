@@ -71,6 +71,10 @@ class Trainer:
                 )
             part.to(self.device)
         self.batch_size = min(recipe.batch_size, len(corpus.train))
+        if self.batch_size < 2 * self.ranks.count:
+            raise ConfigError(
+                f"batch: expected at least 2 clips for each process, got {self.batch_size}"
+            )
         if self.batch_size % self.ranks.count:
             raise ConfigError(
                 f"batch: expected a multiple of the {self.ranks.count} processes, "
@@ -87,6 +91,7 @@ class Trainer:
         self._step_module = self._wrapped(execution)
         self.optimizer = self._optimizer()
         self.epoch = 0
+        self.asked_to_stop = False
         self.best: float | None = None
         self.history: list[dict[str, float]] = []
         self._begin_epoch()
@@ -151,7 +156,7 @@ class Trainer:
             "seed": self.seed,
             "mixed": self.objective.mixed,
             "clips": len(self.corpus.train),
-            "corpus": self.corpus.card.get("corpus"),
+            "corpus": self.corpus.digest().hex(),
         }
 
     def resume(self) -> bool:
@@ -174,10 +179,12 @@ class Trainer:
     def fit(self) -> dict[str, float]:
         """Train to the recipe's last epoch; returns the last epoch's figures.
 
-        Raises Stopped, with the run saved as it stood, when asked to stop by SIGINT or SIGTERM.
+        Raises Stopped, with the run saved as it stood, when asked to stop by SIGINT or SIGTERM;
+        asked when all was done, it only notes `asked_to_stop`.
         Killed, it loses what came after the last epoch or the last ten minutes.
         """
         epochs, steps = self.recipe.epochs, self.corpus.train.steps(self.batch_size)
+        begun = self.epoch
         left = ((epochs - self.epoch) * steps - self.step) * self.batch_size
         quiet = not self.ranks.first
         with listening() as wish, progress("training", left, quiet=quiet) as shown:
@@ -196,7 +203,8 @@ class Trainer:
                     f"epoch {self.epoch}/{epochs}  "
                     + "  ".join(f"{name} {value:.4g}" for name, value in figures.items())
                 )
-        if self.board is not None:
+            self.asked_to_stop = self._asked_to_stop(wish)  # too late to stop this run
+        if self.board is not None and self.epoch > begun:
             embedder = self.embedder()
             self.board.tags(self.epoch, embedder.vocabulary, embedder.vocabulary_vectors)
         return self.history[-1]
@@ -207,7 +215,7 @@ class Trainer:
         before = self.seconds
         self.objective.train()
         # A GPU is left to run ahead: reading a loss waits for it.
-        rarely = 1 if self.device.type == "cpu" and self.ranks.count == 1 else READ_STEPS
+        rarely = 1 if self.device.type == "cpu" else READ_STEPS
         batches = self.corpus.train.epoch(
             self.recipe,
             (self.seed, self.epoch),
@@ -218,6 +226,7 @@ class Trainer:
             look = self.step % rarely == 0
             if look and self._asked_to_stop(wish):
                 self._save_state()
+                self.ranks.wait()
                 raise Stopped(f"stopped in epoch {self.epoch + 1} after step {self.step}")
             loss = self._train_step(batch, self.epoch * steps + self.step)
             if look and not math.isfinite(value := float(loss)):
@@ -240,10 +249,12 @@ class Trainer:
         self.optimizer.zero_grad(set_to_none=True)
         losses["loss"].backward()  # type: ignore[no-untyped-call]
         self.optimizer.step()
-        for name, value in losses.items():
-            so_far = self.sums.get(name, 0.0)
-            self.sums[name] = so_far + value.detach().double()
-        return losses["loss"].detach()
+        # Of all processes, so that each could save them.
+        own = torch.stack([value.detach().double() for value in losses.values()])
+        means = dict(zip(losses, self.ranks.total(own) / self.ranks.count, strict=True))
+        self.sums = {name: self.sums.get(name, 0.0) + value for name, value in means.items()}
+        loss: Tensor = means["loss"]
+        return loss
 
     def _asked_to_stop(self, wish: Wish) -> bool:
         """Whether any process is: they stop at the same step."""
@@ -253,11 +264,8 @@ class Trainer:
         return bool(self.ranks.total(asked) > 0)
 
     def _means(self, steps: int) -> dict[str, float]:
-        """Mean losses of the epoch that ends, over all processes."""
-        means = {
-            f"train_{name}": float(self.ranks.total(total)) / steps / self.ranks.count
-            for name, total in self.sums.items()
-        }
+        """Mean losses of the epoch that ends."""
+        means = {f"train_{name}": float(total) / steps for name, total in self.sums.items()}
         if not math.isfinite(means["train_loss"]):
             raise TrainingError(f"loss: not finite in epoch {self.epoch + 1}")
         return {**means, "seconds": self.seconds}
@@ -274,17 +282,19 @@ class Trainer:
         """Best model where this epoch is it, then last model, then the state to resume."""
         value = figures.get("mAP@10") if self.recipe.select == "mAP@10" else None
         value = -figures["validation_loss"] if value is None else value
+        if not math.isfinite(value):
+            raise TrainingError(f"validation loss: not finite in epoch {self.epoch}")
         saved = self._checkpoint()
         if self.best is None or value > self.best:
             self.best = value
             fit_calibration(saved, self.corpus.validation, self.corpus.validation_tags)
             checkpoint.save(self.out, saved)
         checkpoint.save(self.out / "last", saved)
-        self._save_state()
         lines = [
             json.dumps({"epoch": epoch, **row}) for epoch, row in enumerate(self.history, start=1)
         ]
         write_whole(self.out / LOG, [f"{line}\n".encode() for line in lines])
+        self._save_state()  # last: an epoch that it does not know is done again
         if self.board is not None:
             self.board.scalars(self.epoch, figures)
             pictures = validation.reconstructions(self.objective, self.corpus)

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from model.embedder import Embedder
+from training import metrics
 from training.corpus import Corpus
 from training.evaluation import retrieval
 from training.objective import Objective
@@ -30,9 +31,10 @@ def figures(
     tag_sets = [corpus.validation_tags[number] for number in clips.numbers.tolist()]
     if retrieval.known_queries(embedder, tag_sets):
         audio = retrieval.embed_features(embedder, clips.features, clips.numbers.tolist())
-        scores = retrieval.score(embedder, audio, tag_sets)
-        result["mAP@10"] = scores["tag_to_audio"]["mAP@10"]
-        result["audio_to_tag_mAP@10"] = scores["audio_to_tag"]["mAP@10"]
+        similarity, carried = retrieval.both_ways(embedder, audio, tag_sets)
+        tagged = carried.any(axis=1)
+        result["mAP@10"] = metrics.map_at(similarity.T, carried.T)
+        result["audio_to_tag_mAP@10"] = metrics.map_at(similarity[tagged], carried[tagged])
     return result
 
 

@@ -91,6 +91,6 @@ def _moved(frames: npt.NDArray[np.float16], device: torch.device) -> Tensor:
     """All frames on the device, a chunk at a time: they may lie in a file."""
     moved = torch.empty(frames.shape, dtype=torch.float16, device=device)
     for start in range(0, len(frames), CHUNK):
-        part = np.ascontiguousarray(frames[start : start + CHUNK])
+        part = np.array(frames[start : start + CHUNK])  # a copy: the file may only be read
         moved[start : start + CHUNK] = torch.from_numpy(part)
     return moved

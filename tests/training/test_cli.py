@@ -7,12 +7,14 @@ import json
 from pathlib import Path
 
 import pytest
+import torch
 
 from model.checkpoint import load, save
 from model.errors import ConfigError
 from tests.model.tiny import checkpoint_of
 from tests.training.tiny import tiny_model, words_of, write_corpus
 from training import cli
+from training.errors import CorpusError
 
 
 def run(*words: object) -> int:
@@ -71,3 +73,41 @@ def test_evaluate_prints_one_object(
         assert set(figure) == {"mean", "std", "runs"}
     assert run(*common) == 0
     assert task in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("seed", [-1, 2**31])
+def test_refuses_seeds_that_are_none(corpus: Path, tmp_path: Path, seed: int) -> None:
+    message = f"--seed: expected 0 to {2**31 - 1}, got {seed}"
+    data, out = ("--data", corpus), ("--out", tmp_path / "out", "--seed", seed)
+    for command in (("train",), ("reproduce",)):
+        with pytest.raises(ConfigError, match=message):
+            run(*command, "--preset", "coala", *data, *out)
+    with pytest.raises(ConfigError, match=message):
+        run("evaluate", "esc50", *data, "--seed", seed)
+    assert not (tmp_path / "out").exists()
+
+
+def test_refuses_devices_before_any_work(corpus: Path, tmp_path: Path) -> None:
+    common = ("train", "--preset", "coala", "--data", corpus, "--out", tmp_path / "out")
+    for device in ("mps", "meta", "cpu:1", "nonsense"):
+        with pytest.raises(ConfigError, match="device: expected cpu, cuda or cuda:N, got"):
+            run(*common, "--device", device)
+    if not torch.cuda.is_available():
+        with pytest.raises(ConfigError, match="'cuda' was asked for, but no GPU can be used here"):
+            run(*common, "--device", "cuda")
+    with pytest.raises(ConfigError, match="precision: expected float32 or bfloat16, got 'half'"):
+        run(*common, "--precision", "half")
+    assert not (tmp_path / "out").exists()
+
+
+def test_refuses_folders_that_are_files_and_folds_that_are_none(
+    corpus: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "file").write_text("x")
+    common = ("train", "--preset", "w2v-128-mean", "--data", corpus)
+    with pytest.raises(ConfigError, match=r"file/features/.*: cannot be a folder"):
+        run(*common, "--out", tmp_path / "file")
+    with pytest.raises(CorpusError, match=r"fold: expected one of the corpus \(none\), got '3'"):
+        run(*common, "--out", tmp_path / "out", "--without-fold", "3")
+    with pytest.raises(ConfigError, match="--esc10: is for the tasks esc50 and zero-shot"):
+        run("evaluate", "us8k", "--data", corpus, "--esc10")

@@ -13,6 +13,7 @@ from tests.training import datasets
 from training.corpora import esc50, fsd50k, gtzan, nsynth, urbansound8k
 from training.corpora.detect import READERS, read_corpus
 from training.corpora.files import all_there, read_object, read_table
+from training.corpora.manifest import split_clips
 from training.errors import CorpusError
 
 MAKERS: dict[str, Callable[[Path], Path]] = {
@@ -299,3 +300,15 @@ def test_nsynth_lists(tmp_path: Path) -> None:
     file.unlink()
     with pytest.raises(CorpusError, match=r"\.json: cannot be read"):
         read_corpus(tmp_path)
+
+
+@pytest.mark.parametrize("name", ["urbansound8k", "esc50", "gtzan", "nsynth", "fsd50k"])
+def test_every_data_set_has_clips_to_train_and_to_validate(tmp_path: Path, name: str) -> None:
+    """Also where the published split knows only train and test: tested clips stay out."""
+    rows = read_corpus(getattr(datasets, name)(tmp_path))
+    train, validation = split_clips(rows, "stratified")
+    assert train
+    assert validation
+    assert all(row.tags for row in train)
+    assert not any(row.split == "test" for row in (*train, *validation))
+    assert len(train) + len(validation) == sum(row.split != "test" for row in rows)

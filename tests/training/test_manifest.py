@@ -75,7 +75,7 @@ def test_any_groups_are_split_or_refused(groups: list[str]) -> None:
         (rows(["a", "b"], "train"), "got 2 and 0 of 2 groups"),
         (rows(["a"], "validation"), "got 0 and 1 of 1 groups"),
         ([], "got 0 and 0 of 0 groups"),
-        (rows(["a"], "test"), "expected train or validation, got 'test' for 0.wav"),
+        (rows(["a"], "dev"), "expected train, validation or test, got 'dev' for 0.wav"),
     ],
 )
 def test_refuses(clips: list[ManifestRow], message: str) -> None:
@@ -201,13 +201,12 @@ class TestStratified:
     @pytest.mark.parametrize(
         ("clips", "message"),
         [
-            (rows(["a", "b", "c"]), "got 3 and 0 of 3 groups"),
             (tagged(0, 1), "got 3 and 0 of 1 groups"),
             ([], "got 0 and 0 of 0 groups"),
             (rows(["a", "b"], "validation"), "got 0 and 2 of 2 groups"),
-            ([*tagged(0), *rows(["a"], "test")], "expected train or validation, got 'test'"),
+            ([*tagged(0), *rows(["a"], "dev")], "expected train, validation or test, got 'dev'"),
         ],
-        ids=["no tags", "one group", "no clips", "all validate", "unknown"],
+        ids=["one group", "no clips", "all validate", "unknown"],
     )
     def test_refuses(self, clips: list[ManifestRow], message: str) -> None:
         with pytest.raises(CorpusError, match=f"split: .*{message}"):
@@ -237,7 +236,8 @@ class TestStratified:
         assert validation
         assert sorted(map(repr, (*train, *validation))) == sorted(map(repr, numbered))
         assert all(clip.split != "validation" for clip in train)
-        assert all(clip.split != "train" for clip in validation)
+        if any(clip.split != "train" for clip in numbered):
+            assert all(clip.split != "train" for clip in validation)
         drawn = (
             groups_of([clip for clip in side if not clip.split]) for side in (train, validation)
         )
@@ -252,3 +252,36 @@ def test_tags_of_few_groups_do_not_decide() -> None:
     _, validation = split_clips(rows, "stratified")
     counts = [sum(f"t{kind}" in row.tags for row in validation) for kind in range(4)]
     assert all(8 <= count <= 12 for count in counts)
+
+
+@pytest.mark.parametrize("by", ["groups", "stratified"])
+def test_test_clips_are_on_neither_side(by: str) -> None:
+    """As GTZAN and NSynth have it: train and test, and nobody has said who validates."""
+    trained, tested = rows(GROUPS, "train"), rows(["other"] * 9, "test")
+    train, validation = split_clips([*tested, *trained], by)
+    assert 0.03 < len(validation) / 400 < 0.3
+    assert len(train) + len(validation) == 400
+    assert all(row.split == "train" for row in (*train, *validation))
+    chosen = rows(["v"], "validation")
+    assert split_clips([*tested, *trained, *chosen], by) == (trained, chosen)
+
+
+@pytest.mark.parametrize("by", ["groups", "stratified"])
+def test_a_group_follows_those_of_it_that_have_a_side(by: str) -> None:
+    decided = [*rows(["g1", "g2"], "train"), *rows(["g3", "g4"], "validation")]
+    open_ones = rows(["g1", "g2", "g3", "g4"] * 20)
+    train, validation = split_clips([*decided, *open_ones], by)
+    assert {row.group for row in train} == {"g1", "g2"}
+    assert {row.group for row in validation} == {"g3", "g4"}
+
+
+@pytest.mark.parametrize("count", [2, 5, 9, 12, 25])
+def test_few_groups_are_stratified_too(count: int) -> None:
+    clips = [
+        ManifestRow(Path(f"{each}.wav"), (f"t{each % 4}", f"only{each}"), group=str(each))
+        for each in range(count)
+    ]
+    for seed in range(10):
+        train, validation = split_clips(clips, "stratified", seed)
+        assert train
+        assert 1 <= len(validation) <= max(1, count // 3)

@@ -8,7 +8,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from model.errors import InputError
-from training.metrics import average_precision, chance, evaluate, first_rank, recall, validate
+from training.metrics import (
+    average_precision,
+    chance,
+    evaluate,
+    first_rank,
+    map_at,
+    recall,
+    validate,
+)
 
 NAMES = {"mAP@10", "recall@1", "recall@5", "recall@10", "median_rank"}
 
@@ -119,3 +127,15 @@ def test_chance_is_what_luck_gives() -> None:
 
 def test_chance_of_a_query_that_wants_all_is_one() -> None:
     assert chance(np.ones((2, 4), bool), repeats=3)["mAP@10"] == 1
+
+
+@given(st.integers(1, 40), st.integers(1, 15), st.integers(0, 1000), st.booleans())
+def test_map_alone_equals_the_whole(items: int, queries: int, seed: int, ties: bool) -> None:
+    generator = np.random.default_rng(seed)
+    scores = generator.standard_normal((queries, items))
+    if ties:
+        scores = np.round(scores)
+    relevant = generator.random((queries, items)) < 0.3
+    relevant[np.arange(queries), generator.integers(0, items, queries)] = True
+    whole = evaluate(scores, relevant)["mAP@10"]
+    assert map_at(scores, relevant) == pytest.approx(whole)

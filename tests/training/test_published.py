@@ -9,9 +9,12 @@ import h5py
 import numpy as np
 import pytest
 
-from model.config import FeatureConfig
+from model.config import FeatureConfig, preset
+from model.errors import ConfigError
 from training.corpora import published
+from training.corpus import load_corpus
 from training.errors import CorpusError
+from training.recipe import recipe
 
 TOKENS = ["dog", "rain", "drum"]
 CONFIG = FeatureConfig()
@@ -81,7 +84,11 @@ def test_the_copy_is_made_once_and_again_when_the_file_changes(tmp_path: Path) -
     [
         ({"label": np.zeros((5, 4), np.int16)}, r"label: expected \(5, 3\), got \(5, 4\)"),
         ({"data": np.zeros((5, 96, 64), np.float32)}, r"data: expected \(5, 96, 96\)"),
-        ({"data": np.full((5, 96, 96), np.nan, np.float32)}, "data: NaN or infinite"),
+        ({"data": np.full((5, 96, 96), np.nan, np.float32)}, r"finite numbers, got others in .* 4"),
+        ({"data": np.full((5, 96, 96), 1e6, np.float32)}, "data: expected finite numbers"),
+        ({"label": np.full((5, 3), 2, np.int16)}, "label: expected 0 and 1 only, got 2"),
+        ({"label": np.full((5, 3), np.nan)}, "label: expected 0 and 1 only, got nan"),
+        ({"data": np.full((5, 96, 96), b"x")}, "group dataset: expected numbers in data"),
         ({"id": np.zeros((4, 1), np.int32)}, r"data: expected \(4, 96, 96\)"),
     ],
 )
@@ -105,3 +112,41 @@ def test_corrupt_and_missing_files(tmp_path: Path) -> None:
     (tmp_path / "id2token_top_1000.json").write_text('{"1": "dog"}')
     with pytest.raises(CorpusError, match="expected tags numbered from 0"):
         published.read(tmp_path, CONFIG, tmp_path / "cache")
+    write(tmp_path)
+    (tmp_path / "spec_tags_top_1000.hdf5").rename(tmp_path / "spec_tags_top_1000_val.hdf5")
+    with pytest.raises(CorpusError, match=r"expected spec_tags_top_1000 \("):
+        load_corpus(tmp_path, preset("coala"), recipe("coala"), tmp_path / "cache", None, 0)
+
+
+def test_damaged_anywhere(tmp_path: Path) -> None:
+    """What h5py says of a damaged file depends on where the damage is; we say one thing."""
+    file = write(tmp_path) / "spec_tags_top_1000.hdf5"
+    whole, generator = file.read_bytes(), np.random.default_rng(0)
+    refused = 0
+    for _ in range(150):
+        data = bytearray(whole)
+        place = int(generator.integers(0, 4_000)) % len(data)  # where its structure lies
+        data[place : place + 4] = generator.bytes(4)
+        file.write_bytes(data)
+        try:
+            published.read(tmp_path, CONFIG, tmp_path / "cache")
+        except CorpusError:
+            refused += 1
+    assert refused > 10
+
+
+def test_what_the_published_features_are_not_for(tmp_path: Path) -> None:
+    write(tmp_path)
+    starter = preset("starter")
+    with pytest.raises(ConfigError, match="those of the paper's presets"):
+        published.read(tmp_path, starter.features, tmp_path / "cache")
+    with pytest.raises(ConfigError, match="--without-fold: the published features have no folds"):
+        load_corpus(
+            tmp_path,
+            preset("coala"),
+            recipe("coala"),
+            tmp_path / "cache",
+            None,
+            0,
+            without_fold="1",
+        )

@@ -13,7 +13,7 @@ from model.errors import InputError
 from model.manifest import ManifestRow, read_manifest
 from tests.model.tiny import checkpoint_of
 from tests.training.tiny import KINDS, features_of, tiny_model, tiny_rows, words_of, write_corpus
-from training.corpora.manifest import clips_digest, split_clips
+from training.corpora.manifest import split_clips
 from training.errors import CorpusError
 from training.evaluation import retrieval
 
@@ -99,16 +99,12 @@ def test_a_corpus_in_which_nothing_is_usable(embedder: Embedder, tmp_path: Path)
 
 
 def test_a_model_is_asked_for_what_did_not_train_it() -> None:
-    """Of its own corpus the side that validated it; of any other, the side a hash chooses."""
-    rows = [
-        ManifestRow(
-            Path(f"{number}.wav"), (f"t{number % 3}",), group=str(number), fold="12"[number % 2]
-        )
-        for number in range(120)
-    ]
-    others = [row for row in rows if row.fold != "2"]
-    train, validation = split_clips(others, "stratified", 5)
-    card = {"split": "stratified", "seed": 5, "without_fold": "2", "corpus": clips_digest(train)}
-    assert retrieval._held_out(card, rows) == validation
-    assert retrieval._held_out({**card, "corpus": "another"}, rows) == split_clips(rows)[1]
-    assert retrieval._held_out({}, rows) == split_clips(rows)[1]
+    """The groups that validated it, also when the corpus has grown; of another, by a hash."""
+    rows = [ManifestRow(Path(f"{each}.wav"), ("t",), group=str(each)) for each in range(120)]
+    held_out, how = retrieval._held_out({"validation_groups": ["3", "7", "x"]}, rows)
+    assert [row.group for row in held_out] == ["3", "7"]
+    assert "validated the model" in how
+    for card in ({}, {"validation_groups": ["x"]}):
+        held_out, how = retrieval._held_out(card, rows)
+        assert held_out == split_clips(rows)[1]
+        assert "hash" in how

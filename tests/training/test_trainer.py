@@ -11,13 +11,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from model.checkpoint import FILE_NAME, load
 from model.embedder import Embedder
 from model.errors import CheckpointError, ConfigError
 from tests.training.tiny import KINDS, QUICK, TAGS, sound, tiny_corpus, tiny_model
 from training import state
+from training.board import Board
 from training.errors import TrainingError
+from training.execution import Execution
 from training.trainer import Trainer
 
 CONFIG = tiny_model()
@@ -209,3 +212,72 @@ def test_schedules(tmp_path: Path) -> None:
     assert all(one > two for one, two in pairwise(rates[10:]))
     assert rates[25] == pytest.approx(0.5)
     assert 0 < rates[-1] < 0.01
+
+
+@pytest.mark.parametrize("optimizer", ["adamw", "sgd"])
+def test_a_resumed_optimiser_is_laid_out_as_its_parameters(tmp_path: Path, optimizer: str) -> None:
+    """Fused optimisers on a GPU refuse anything else."""
+    recipe = replace(QUICK, epochs=1, optimizer=optimizer)
+    trainer(tmp_path, recipe).fit()
+    resumed = trainer(tmp_path, recipe)
+    resumed.resume()
+    moments = 0
+    for parameter, entries in resumed.optimizer.state.items():
+        for value in entries.values():
+            if isinstance(value, torch.Tensor) and value.shape == parameter.shape:
+                assert value.stride() == parameter.stride()
+                moments += 1
+    assert (moments > 0) == (optimizer == "adamw")
+
+
+def test_refuses_to_resume_with_other_words(run: Trainer) -> None:
+    corpus = tiny_corpus(CONFIG)
+    corpus.words.vectors[0] += 1
+    other = Trainer(CONFIG, run.recipe, corpus, run.out)
+    with pytest.raises(ConfigError, match="other settings or data"):
+        other.resume()
+
+
+def test_refuses_a_batch_of_one(tmp_path: Path) -> None:
+    """Nothing to contrast, and no statistics."""
+    with pytest.raises(ConfigError, match=r"batch: expected at least 2 clips .*, got 1"):
+        trainer(tmp_path, replace(QUICK, batch_size=1))
+
+
+def test_refuses_what_cannot_be_had(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="precision: expected float32 or bfloat16, got 'half'"):
+        trainer(tmp_path, execution=Execution(precision="half"))
+
+
+def test_mixed_precision_learns_as_float32_does(tmp_path: Path) -> None:
+    config = tiny_model("coala")
+    losses = []
+    for precision in ("float32", "bfloat16"):
+        recipe = replace(QUICK, epochs=4, audio_weight=5.0, tag_weight=5.0)
+        execution = Execution(precision=precision)
+        out = tmp_path / precision
+        made = Trainer(config, recipe, tiny_corpus(config), out, execution=execution)
+        made.fit()
+        losses.append([row["train_loss"] for row in made.history])
+        assert made.model.band_min.dtype == torch.float32
+        assert all(each.dtype == torch.float32 for each in made.model.parameters())
+    np.testing.assert_allclose(losses[1], losses[0], rtol=0.03)
+    assert losses[1] != losses[0]
+
+
+def test_a_board_gets_figures_pictures_and_tags(tmp_path: Path) -> None:
+    config = tiny_model("w2v-128-4h")
+    recipe = replace(QUICK, epochs=2, audio_weight=5.0)
+    board = Board(tmp_path / "tensorboard")
+    made = Trainer(config, recipe, tiny_corpus(config), tmp_path, board=board)
+    made.fit()
+    board.close()
+    events = EventAccumulator(str(tmp_path / "tensorboard"))
+    events.Reload()
+    shown = events.Tags()
+    assert {"train/loss", "validation/loss", "mAP@10"} <= set(shown["scalars"])
+    assert shown["images"] == ["reconstruction"]
+    values = [event.value for event in events.Scalars("train/loss")]
+    assert values == pytest.approx([row["train_loss"] for row in made.history])
+    names = next((tmp_path / "tensorboard").rglob("metadata.tsv")).read_text().splitlines()
+    assert sorted(names) == sorted(TAGS)

@@ -30,6 +30,7 @@ def read_corpus(data: Path) -> list[ManifestRow]:
                 return read(data)
         marks = ", ".join(f"{mark} ({name})" for name, (mark, _) in READERS.items())
         raise CorpusError(
-            f"data: expected {manifest.FILE_NAME} in {data}, or a data set by {marks}"
+            f"data: expected {manifest.FILE_NAME} in {data}, the published features "
+            f"(spec_tags_top_1000.hdf5), or a data set by {marks}"
         )
     return manifest.read_manifest(data)

@@ -47,6 +47,15 @@ def read_object(file: Path) -> dict[str, Any]:
     return value
 
 
+def read_tags(file: Path) -> dict[str, list[str]]:
+    """A JSON file's lists of tags by name. Raises CorpusError."""
+    lists = read_object(file)
+    for name, own in lists.items():
+        if not isinstance(own, list) or not all(isinstance(tag, str) for tag in own):
+            raise CorpusError(f"{file}: {name}: expected a list of tags, got {own!r:.60}")
+    return lists
+
+
 def all_there(rows: Sequence[ManifestRow], name: str) -> list[ManifestRow]:
     """The rows, once every sound of them is there. Raises CorpusError naming what is not."""
     missing = [row.path for row in rows if not row.path.is_file()]

@@ -23,12 +23,12 @@ import numpy as np
 import numpy.typing as npt
 
 from model.config import FeatureConfig
-from model.errors import ConfigError
+from model.errors import ConfigError, EarmarkError
 from model.manifest import ManifestRow
 from model.progress import progress
 from training.corpora.files import read_json
 from training.errors import CorpusError
-from training.prepare import FeatureSet
+from training.prepare import FeatureSet, made_folder
 
 if TYPE_CHECKING:
     import h5py
@@ -64,19 +64,23 @@ def _file(folder: Path, side: str) -> Path | None:
 
 
 def is_published(data: Path) -> bool:
-    """Whether a folder holds the authors' training features."""
-    return data.is_dir() and _file(data, "train") is not None
+    """Whether a folder holds the authors' features, of one side at least."""
+    return data.is_dir() and any(_file(data, side) is not None for side in NAMES)
 
 
 def read(data: Path, config: FeatureConfig, cache: Path) -> Published:
     """Both sides of the published features. Raises CorpusError, ConfigError."""
+    if config != FeatureConfig():
+        raise ConfigError(
+            "data: the published features are those of the paper's presets, not of this one's"
+        )
     tokens = _tokens(data)
     bands = _bands(data, config)
     files = {side: _file(data, side) for side in NAMES}
     missing = [NAMES[side] for side, file in files.items() if file is None]
     if missing:
         raise CorpusError(f"{data}: expected {', '.join(missing)} (.hdf5, .h5 or no ending)")
-    cache.mkdir(parents=True, exist_ok=True)
+    made_folder(cache)
     train, validation = (
         _part(file, tokens, bands, config, cache / f"{file.stem}.npy")
         for file in files.values()
@@ -115,13 +119,15 @@ def _open(file: Path) -> Iterator[h5py.Group]:
     try:
         with h5py.File(file, "r") as opened:
             group = opened.get("dataset")
-            missing = [
-                name for name in ("id", "data", "label") if group is None or name not in group
-            ]
-            if missing:
-                raise CorpusError(f"{file}: group dataset: expected {', '.join(missing)}")
+            for name in ("id", "data", "label"):
+                part = group.get(name) if isinstance(group, h5py.Group) else None
+                if not isinstance(part, h5py.Dataset) or part.dtype.kind not in "biuf":
+                    raise CorpusError(f"{file}: group dataset: expected numbers in {name}")
             yield group
-    except OSError as error:
+    except EarmarkError:
+        raise
+    except (OSError, KeyError, RuntimeError, TypeError, ValueError, AttributeError) as error:
+        # What h5py says of a damaged file depends on where the damage is.
         raise CorpusError(f"{file}: corrupt, or no HDF5 file ({error})") from error
 
 
@@ -146,6 +152,9 @@ def _part(
             raise CorpusError(f"{file}: expected patches, got none")
         ids = group["id"][:].ravel()
         labels = group["label"][:]
+        if not np.isin(labels, (0, 1)).all():
+            wild = labels[~np.isin(labels, (0, 1))][0]
+            raise CorpusError(f"{file}: label: expected 0 and 1 only, got {wild}")
         _copy_patches(file, group["data"], bands, copy)
     rows = [
         ManifestRow(
@@ -179,9 +188,12 @@ def _copy_patches(
         )
         for start in range(0, count, BLOCK):
             block = data[start : start + BLOCK].astype(np.float32)
-            if not np.isfinite(block).all():
-                raise CorpusError(f"{file}: data: NaN or infinite in patches {start} and on")
             unscaled = block * (high - low) + low
+            if not (np.abs(unscaled) < np.finfo(np.float16).max).all():
+                raise CorpusError(
+                    f"{file}: data: expected finite numbers, got others in patches {start} to "
+                    f"{start + len(block) - 1}"
+                )
             frames[start * size : (start + len(block)) * size] = unscaled.reshape(-1, mels)
             shown.step(len(block))
         frames.flush()

@@ -10,7 +10,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from model.manifest import ManifestRow
-from training.corpora.files import all_there, read_object, read_table
+from training.corpora.files import all_there, read_table, read_tags
 
 TABLE = Path("metadata/UrbanSound8K.csv")
 TAGS = "US8K_tags.json"
@@ -19,7 +19,7 @@ COLUMNS = ("slice_file_name", "fsID", "fold", "class")
 
 def read(root: Path) -> list[ManifestRow]:
     """All clips. Raises CorpusError naming what is missing."""
-    tags = read_object(root / TAGS) if (root / TAGS).exists() else {}
+    tags = read_tags(root / TAGS) if (root / TAGS).exists() else {}
     rows = [
         ManifestRow(
             path=root / "audio" / f"fold{row['fold']}" / row["slice_file_name"],

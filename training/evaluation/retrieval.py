@@ -1,6 +1,7 @@
 """Task `retrieval`: find sounds by tag and tags by sound, on clips the model did not train on.
 
-Protocol: the validation groups of the corpus (`split_clips`). Tag → audio: one query for each
+Protocol: the groups that validated the model, or where the corpus has none of them, those of
+`split_clips`. Tag → audio: one query for each
 tag of at least MIN_CLIPS validation clips, relevant are the clips that carry it. Audio → tag:
 one query a clip, its own tags relevant among those query tags. Set → audio: a clip's whole tag
 set as the query, relevant are the clips with the same set.
@@ -22,7 +23,7 @@ from model.embedder import WINDOW_BATCH, Embedder
 from model.features import windows
 from model.manifest import ManifestRow
 from training import metrics
-from training.corpora.manifest import clips_digest, split_clips
+from training.corpora.manifest import split_clips
 from training.errors import CorpusError
 from training.prepare import FeatureSet, prepare
 
@@ -66,7 +67,22 @@ def query_tags(tag_sets: Sequence[Sequence[str]], min_clips: int = MIN_CLIPS) ->
 
 def known_queries(embedder: Embedder, tag_sets: Sequence[Sequence[str]]) -> list[str]:
     """The query tags that the model understands: those that are asked."""
-    return [tag for tag in query_tags(tag_sets) if embedder.understand([tag]).tags]
+    certain = embedder.words.certain_vector  # not what a misspelt word might mean
+    return [tag for tag in query_tags(tag_sets) if certain(tag) is not None]
+
+
+def both_ways(
+    embedder: Embedder, audio: Array, tag_sets: Sequence[Sequence[str]]
+) -> tuple[Array, npt.NDArray[np.bool_]]:
+    """(cosines, whether a clip carries the tag), both [n, query tags]; `audio` is [n, D].
+
+    Raises CorpusError when no tag has enough clips to be a query.
+    """
+    tags = known_queries(embedder, tag_sets)
+    if not tags:
+        raise CorpusError(f"retrieval: expected a tag with {MIN_CLIPS} clips or more, got none")
+    carried = np.array([[tag in own for tag in tags] for own in map(set, tag_sets)])
+    return audio @ embedder.embed_tags([[tag] for tag in tags]).T, carried
 
 
 def score(
@@ -76,11 +92,7 @@ def score(
 
     Raises CorpusError when no tag has enough clips to be a query.
     """
-    tags = known_queries(embedder, tag_sets)
-    if not tags:
-        raise CorpusError(f"retrieval: expected a tag with {MIN_CLIPS} clips or more, got none")
-    carried = np.array([[tag in own for tag in tags] for own in map(set, tag_sets)])
-    similarity = audio @ embedder.embed_tags([[tag] for tag in tags]).T
+    similarity, carried = both_ways(embedder, audio, tag_sets)
     tagged = carried.any(axis=1)
     results = {
         "tag_to_audio": metrics.evaluate(similarity.T, carried.T),
@@ -94,21 +106,23 @@ def score(
         for key, own in zip(keys, tag_sets, strict=True)
         if embedder.understand(own).tags
     }
-    same = np.array([[key == other for other in keys] for key in sets])
+    numbers = {key: number for number, key in enumerate(sets)}
+    own = np.array([numbers.get(key, -1) for key in keys])
+    same = np.arange(len(sets))[:, None] == own[None, :]
     whole = embedder.embed_tags(list(sets.values()))
     results["set_to_audio"] = metrics.evaluate(whole @ audio.T, same)
     return results
 
 
-def _held_out(card: Mapping[str, Any], rows: Sequence[ManifestRow]) -> list[ManifestRow]:
-    """The clips to ask for: of the model's own corpus, those that did not train it."""
-    left_out = card.get("without_fold")
-    own = [row for row in rows if left_out is None or row.fold != left_out]
-    if own and "corpus" in card:
-        train, validation = split_clips(own, card.get("split", "groups"), card.get("seed", 0))
-        if clips_digest(train) == card["corpus"]:
-            return validation
-    return split_clips(rows)[1]
+def _held_out(
+    card: Mapping[str, Any], rows: Sequence[ManifestRow]
+) -> tuple[list[ManifestRow], str]:
+    """The clips to ask for, and how they were chosen: what did not train the model."""
+    known = set(card.get("validation_groups", ()))
+    held_out = [row for row in rows if row.group in known]
+    if held_out:
+        return held_out, "the groups that validated the model"
+    return split_clips(rows)[1], "the groups that a hash of their name chooses"
 
 
 def evaluate(
@@ -119,7 +133,8 @@ def evaluate(
     `cache`: where features are kept; else they live in a temporary folder.
     Raises CorpusError.
     """
-    held_out = _held_out(embedder.card, rows)
+    embedder.check_hears()
+    held_out, chosen = _held_out(embedder.card, rows)
     with tempfile.TemporaryDirectory() as temporary:
         paths = [row.path for row in held_out]
         features = prepare(paths, embedder.config.features, cache or Path(temporary))
@@ -138,6 +153,7 @@ def evaluate(
     scores = score(embedder, audio, tag_sets)
     protocol = {
         "clips": len(usable),
+        "held_out": chosen,
         "failed": features.failed,
         "groups": sorted({held_out[number].group for number in usable}),
         "queries": len(known_queries(embedder, tag_sets)),

@@ -18,7 +18,7 @@ import numpy.typing as npt
 from model.cleanup import clean_tags
 from model.embedder import Embedder
 from model.manifest import FILE_NAME, ManifestRow, read_manifest
-from training.corpora.files import read_object, read_table
+from training.corpora.files import read_object, read_table, read_tags
 from training.corpora.urbansound8k import COLUMNS
 from training.errors import CorpusError
 from training.evaluation import downstream
@@ -113,6 +113,6 @@ def _source_tags(embedder: Embedder, data: Path) -> dict[str, list[str]]:
         except (IndexError, TypeError) as error:
             raise CorpusError(f"{file}: expected lists of the vocabulary's numbers") from error
     order = {word: number for number, word in enumerate(words)}
-    raw = read_object(_find(data, "US8K_tags.json"))
+    raw = read_tags(_find(data, "US8K_tags.json"))
     cleaned = {source: clean_tags(own, embedder.words) for source, own in raw.items()}
     return {source: list(_known(own, order)) for source, own in cleaned.items()}

@@ -67,7 +67,9 @@ def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
     evaluate.add_argument("--esc10", action="store_true", help="of ESC-50, the classes of ESC-10")
     evaluate.add_argument("--confusion", type=Path, metavar="PNG", help="draw the confusions there")
     evaluate.add_argument("--device", default="cpu", metavar="D", help="cpu, cuda or cuda:N")
-    evaluate.add_argument("--cache", type=Path, metavar="DIR", help="keep features there")
+    evaluate.add_argument(
+        "--cache", type=Path, metavar="DIR", help="retrieval: keep features there"
+    )
     evaluate.add_argument("--json", action="store_true", help="print one JSON object")
     evaluate.set_defaults(run=_evaluate)
 

@@ -228,10 +228,8 @@ class Trainer:
                 self._save_state()
                 self.ranks.wait()
                 raise Stopped(f"stopped in epoch {self.epoch + 1} after step {self.step}")
-            loss = self._train_step(batch, self.epoch * steps + self.step)
-            if look and not math.isfinite(value := float(loss)):
-                raise TrainingError(f"loss: not finite in epoch {self.epoch + 1}, step {self.step}")
-            shown.step(self.batch_size, f"loss {value:.3f}" if look else None)
+            losses = self._train_step(batch, self.epoch * steps + self.step)
+            shown.step(self.batch_size, self._note(losses) if look else None)
             self.step += 1
             self.seconds = before + time.monotonic() - started
             if time.monotonic() - saved > SAVE_SECONDS:
@@ -239,8 +237,8 @@ class Trainer:
                 saved = time.monotonic()
         return self._means(steps)
 
-    def _train_step(self, batch: Batch, number: int) -> Tensor:
-        """One step of the optimiser, the run's `number`-th; the loss, detached."""
+    def _train_step(self, batch: Batch, number: int) -> dict[str, Tensor]:
+        """One step of the optimiser, the run's `number`-th; the losses by name, detached."""
         for group in self.optimizer.param_groups:
             group["lr"] = self._rate(number, self.corpus.train.steps(self.batch_size))
         draws = np.random.SeedSequence((self.seed, self.epoch, self.step, self.ranks.own))
@@ -253,8 +251,14 @@ class Trainer:
         own = torch.stack([value.detach().double() for value in losses.values()])
         means = dict(zip(losses, self.ranks.total(own) / self.ranks.count, strict=True))
         self.sums = {name: self.sums.get(name, 0.0) + value for name, value in means.items()}
-        loss: Tensor = means["loss"]
-        return loss
+        return means
+
+    def _note(self, losses: dict[str, Tensor]) -> str:
+        """A step's losses for the bar. Raises TrainingError when they are no numbers."""
+        values = {name: float(value) for name, value in losses.items()}
+        if not math.isfinite(values["loss"]):
+            raise TrainingError(f"loss: not finite in epoch {self.epoch + 1}, step {self.step}")
+        return "  ".join(f"{name} {value:.3f}" for name, value in values.items())
 
     def _asked_to_stop(self, wish: Wish) -> bool:
         """Whether any process is: they stop at the same step."""

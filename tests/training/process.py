@@ -37,10 +37,10 @@ class Slow(Trainer):
 
     pause = 0.0
 
-    def _train_step(self, batch: Batch, number: int) -> Tensor:
-        loss = super()._train_step(batch, number)
+    def _train_step(self, batch: Batch, number: int) -> dict[str, Tensor]:
+        losses = super()._train_step(batch, number)
         time.sleep(self.pause)
-        return loss
+        return losses
 
 
 def exact_steps(config: ModelConfig, recipe: Recipe, out: Path, ranks: Ranks) -> None:
@@ -58,7 +58,7 @@ def exact_steps(config: ModelConfig, recipe: Recipe, out: Path, ranks: Ranks) ->
         batches = run.corpus.train.epoch(recipe, (0, epoch), part=(ranks.own, ranks.count))
         for batch in batches:
             own = run._train_step(replace(batch, words=batch.words.double()), 0)
-            losses.append(float(ranks.total(own)) / ranks.count)
+            losses.append(float(own["loss"]))
     sums = {name: float(each.detach().sum()) for name, each in run.model.named_parameters()}
     if ranks.first:
         print(json.dumps([losses, sums]))

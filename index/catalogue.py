@@ -187,10 +187,15 @@ class Catalogue:
         return int(self._query("SELECT count(*) FROM clips")[0][0])
 
     def totals(self) -> dict[str, float]:
-        """Seconds of sound and clips with window vectors."""
+        """Seconds of sound, clips with window vectors, clips whose sound another has too."""
         seconds = self._query("SELECT coalesce(sum(duration), 0.0) FROM clips")[0][0]
         long = self._query("SELECT count(*) FROM windows")[0][0]
-        return {"seconds": float(seconds), "clips_with_windows": int(long)}
+        different = self._query("SELECT count(DISTINCT sha256) FROM clips")[0][0]
+        return {
+            "seconds": float(seconds),
+            "clips_with_windows": int(long),
+            "duplicates": self.count() - int(different),
+        }
 
     def clip(self, clip_id: str) -> Clip:
         """The clip of that id. Raises UnknownClipError."""
@@ -214,6 +219,17 @@ class Catalogue:
             Clip(**{**dict(zip(_NAMES, row, strict=True)), "tags": tuple(row[4].split())})
             for row in self._query(statement, values)
         ]
+
+    def twins(self, clip_ids: Sequence[str]) -> dict[str, str]:
+        """Of these clips, those whose very sound an earlier clip has: its id by theirs."""
+        rows = self._query(
+            "SELECT own.id, first.id FROM clips own JOIN clips first ON first.row = "
+            "(SELECT min(row) FROM clips WHERE sha256 = own.sha256) "
+            "WHERE own.id IN (SELECT value FROM json_each(?)) AND first.row < own.row "
+            "ORDER BY own.row",
+            (json.dumps(list(clip_ids)),),
+        )
+        return dict(rows)
 
     def known_files(self) -> dict[str, Known]:
         """The files in the library, by path."""

@@ -64,6 +64,8 @@ def _add(options: argparse.Namespace) -> int:
             f"unchanged {report.unchanged}, failed {len(report.failed)}; "
             f"{count} clips in {options.library}"
         )
+        for own, other in report.duplicates.items():
+            print(f"the same sound: {own} as {other}", file=sys.stderr)
         for path, reason in report.failed.items():
             print(f"failed: {path}: {reason}", file=sys.stderr)
     return 1 if report.failed else 0

@@ -40,11 +40,13 @@ class Report:
     """What became of every sound that was asked for.
 
     `described`: files known already of which the manifest now says something else.
+    `duplicates`: added clips whose very sound an earlier clip has, and that one's id.
     """
 
     added: list[str] = field(default_factory=list)
     described: int = 0
     unchanged: int = 0
+    duplicates: dict[str, str] = field(default_factory=dict)
     failed: dict[str, str] = field(default_factory=dict)
 
 
@@ -183,7 +185,9 @@ class _Batch:
     def write(self) -> None:
         """Write what waits; on an error nothing of it is in the library or the report."""
         if self._sounds or self._failed:
-            self._report.added += self._library.add(self._sounds, self._failed)
+            added = self._library.add(self._sounds, self._failed)
+            self._report.added += added
+            self._report.duplicates |= self._library.catalogue.twins(added)
             self._report.failed |= self._failed
         self._sounds, self._failed, self._since = [], {}, time.monotonic()
 

@@ -6,7 +6,7 @@ so that anything derived from the catalogue can catch up from where it stood.
 """
 
 APPLICATION_ID = 0x4541524D  # "EARM"
-VERSION = 1
+VERSION = 2
 
 # MIGRATIONS[v] brings a catalogue from version v to v + 1.
 MIGRATIONS: tuple[tuple[str, ...], ...] = (
@@ -46,4 +46,5 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
         "CREATE TABLE failures (path TEXT PRIMARY KEY, reason TEXT NOT NULL, at TEXT NOT NULL)",
         "CREATE VIRTUAL TABLE clip_words USING fts5 (title, tags, tokenize = 'porter unicode61')",
     ),
+    ("CREATE INDEX clips_by_sha256 ON clips (sha256)",),
 )

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import sqlite3
 import subprocess
 import sys
 import threading
+from contextlib import closing
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +14,8 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from index.catalogue import Catalogue
+from index import schema
+from index.catalogue import FILE_NAME, Catalogue
 from index.errors import UnknownClipError
 from index.records import Known, NewClip
 from tests.index.made import ROOT, new_clip, vector
@@ -48,7 +51,7 @@ def test_what_was_put_is_read_back_also_after_opening_again(catalogue: Catalogue
     starts, windows = again.windows(clip.row)
     np.testing.assert_array_equal(starts, [0.0, 2.25])
     np.testing.assert_array_equal(windows, new.windows)
-    assert again.totals() == {"seconds": 12.5, "clips_with_windows": 1}
+    assert again.totals() == {"seconds": 12.5, "clips_with_windows": 1, "duplicates": 0}
     assert again.known_files() == {"/sounds/rain.wav": Known(100, 1, new.said)}
     again.close()
 
@@ -99,7 +102,7 @@ def test_removing_takes_words_and_windows_along(catalogue: Catalogue) -> None:
     )
     with catalogue.write() as writer:
         writer.remove(clip_id)
-    assert catalogue.totals() == {"seconds": 0.0, "clips_with_windows": 0}
+    assert catalogue.totals() == {"seconds": 0.0, "clips_with_windows": 0, "duplicates": 0}
     assert catalogue.match_words(["dog"], 10) == []
     with pytest.raises(UnknownClipError, match=f"no clip '{clip_id}'"):
         catalogue.clip(clip_id)
@@ -205,7 +208,8 @@ def shared_words(tmp_path_factory: pytest.TempPathFactory) -> Catalogue:
 _WRITE = """
 import sys
 from pathlib import Path
-from index.catalogue import Catalogue
+from index import schema
+from index.catalogue import FILE_NAME, Catalogue
 from tests.index.made import new_clip
 catalogue = Catalogue.open_or_create(Path(sys.argv[1]), "model-1", 4)
 for number in range(40):
@@ -249,3 +253,35 @@ def _target(link: Path) -> str:
         return str(link.readlink())
     except OSError:
         return ""
+
+
+def test_twins_are_clips_of_one_sound(catalogue: Catalogue) -> None:
+    with catalogue.write() as writer:
+        ids = [
+            writer.put(new_clip(name, sha256=sound * 64))
+            for name, sound in (("a", "1"), ("b", "2"), ("c", "1"), ("d", "1"))
+        ]
+    assert catalogue.twins(ids) == {ids[2]: ids[0], ids[3]: ids[0]}
+    assert catalogue.twins(ids[:2]) == {}
+    assert catalogue.totals()["duplicates"] == 2
+    with catalogue.write() as writer:
+        writer.remove(ids[0])
+    assert catalogue.twins(ids) == {ids[3]: ids[2]}
+
+
+def test_a_catalogue_of_the_first_version_is_brought_up_to_date(tmp_path: Path) -> None:
+    with closing(sqlite3.connect(tmp_path / FILE_NAME)) as db, db:
+        db.execute(f"PRAGMA application_id = {schema.APPLICATION_ID}")
+        for statement in schema.MIGRATIONS[0]:
+            db.execute(statement)
+        meta = {"library": "x", "fingerprint": "f", "dim": "4", "generation": "0"}
+        db.executemany("INSERT INTO meta VALUES (?, ?)", meta.items())
+        db.execute("PRAGMA user_version = 1")
+    with closing(Catalogue.open(tmp_path)) as catalogue:
+        with catalogue.write() as writer:
+            writer.put(new_clip("a"))
+        assert catalogue.count() == 1
+        (version,) = catalogue._query("PRAGMA user_version")[0]
+        indexes = {name for (name,) in catalogue._query("SELECT name FROM sqlite_master")}
+    assert version == schema.VERSION
+    assert "clips_by_sha256" in indexes

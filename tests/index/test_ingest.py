@@ -202,3 +202,16 @@ def test_a_full_disk_keeps_what_was_written_and_resumes(
         with Library.open(folder, embedder) as library:
             assert library.catalogue.count() == count
             assert kept < {hit.clip.id for hit in library.search("noise", count).hits}
+
+
+def test_the_same_sound_under_another_name_is_said(library: Library, tmp_path: Path) -> None:
+    first, second = made.write_sounds(tmp_path, 2)
+    copy = tmp_path / "zz_copy.wav"
+    copy.write_bytes(first.read_bytes())
+    report = ingest.add(library, [tmp_path])
+    assert len(report.added) == 3
+    ids = {clip.path: clip.id for clip in library.catalogue.clips()}
+    assert report.duplicates == {ids[str(copy)]: ids[str(first)]}
+    assert library.info()["duplicates"] == 1
+    assert ingest.add(library, [tmp_path]).duplicates == {}
+    assert ids[str(second)] not in report.duplicates.values()

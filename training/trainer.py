@@ -80,6 +80,8 @@ class Trainer:
                 f"batch: expected a multiple of the {self.ranks.count} processes, "
                 f"got {self.batch_size}"
             )
+        # Shapes stay the same, so cuDNN may try which of its ways is fastest here.
+        torch.backends.cudnn.benchmark = self.device.type == "cuda"
         torch.manual_seed(seed)
         self.model = AlignedModel(config)
         self._fit_scaler()

@@ -1,0 +1,116 @@
+"""Killed at random while clips are added, replaced, retagged, removed and searched.
+
+`EARMARK_KILLS=100` kills as often as that.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from contextlib import closing
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from index.catalogue import Catalogue
+from index.faiss_store import FaissStore
+from index.filters import Filter
+from tests.index.crashing import DIM, SNAPSHOT, State, replayed
+from tests.index.made import ROOT, environment, vector
+
+SEEDS = {vector(seed).tobytes(): seed for seed in range(1_000)}
+KILLS = int(os.environ.get("EARMARK_KILLS", "15"))
+
+pytestmark = pytest.mark.slow
+
+
+def held(catalogue: Catalogue) -> State:
+    """What a catalogue holds, its vectors known by their seeds."""
+    clips = catalogue.clips()
+    found = {}
+    for clip in clips:
+        own = catalogue.vector(clip.row)
+        assert own is not None
+        found[clip.id] = (SEEDS[own.tobytes()], " ".join(clip.tags))
+    return found
+
+
+def check(folder: Path, journal: Path) -> int:
+    """The library is all that was acknowledged, with or without the step under way; it serves."""
+    acknowledged, with_last = replayed(journal)
+    begun = time.monotonic()
+    with closing(Catalogue.open_or_create(folder, "f", DIM)) as catalogue:
+        store = FaissStore(catalogue.meta("library"), DIM, recent_most=8)
+        store.load(folder / SNAPSHOT)
+        store.apply(catalogue.changes(store.generation))
+        rows = store.search(vector(5), 1_000)[0]
+        assert time.monotonic() - begun < 5
+        now = held(catalogue)
+        assert now in (acknowledged, with_last)
+        if acknowledged != with_last:
+            with journal.open("a") as file:
+                what = "done" if now == with_last else "undone"
+                file.write(f'{{"what": "{what}"}}\n')
+        clips = {clip.row: clip for clip in catalogue.clips()}
+        assert sorted(rows.tolist()) == sorted(clips)
+        nearest = sorted(clips, key=lambda row: -float(_own(catalogue, row) @ vector(5)))
+        np.testing.assert_array_equal(rows[:3], nearest[:3])
+        for tag in ("red", "blue", "green"):
+            tagged = {row for row, clip in clips.items() if tag in clip.tags}
+            assert set(store.passing(Filter(all_tags=(tag,))).tolist()) == tagged
+            assert set(catalogue.match_words([tag], 1_000)) == tagged
+        store.settle()
+        return int(catalogue.meta("generation"))
+
+
+def _own(catalogue: Catalogue, row: int) -> np.ndarray:
+    own = catalogue.vector(row)
+    assert own is not None
+    return own
+
+
+def spoil(snapshot: Path, chance: random.Random) -> None:
+    """Sometimes what a failing disk does: cut short, zeroed, altered."""
+    if not snapshot.exists() or chance.random() > 0.3:
+        return
+    data = bytearray(snapshot.read_bytes())
+    place = chance.randrange(len(data))
+    kind = chance.choice(["cut", "zero", "alter"])
+    if kind == "cut":
+        del data[place:]
+    elif kind == "zero":
+        data[place:] = bytes(len(data) - place)
+    else:
+        data[place] ^= 1 << chance.randrange(8)
+    snapshot.write_bytes(data)
+
+
+def test_kills_amid_all_kinds_of_writes(tmp_path: Path) -> None:
+    chance, folder, journal = random.Random(), tmp_path / "library", tmp_path / "journal"
+    generations = []
+    for kill in range(KILLS):
+        process = subprocess.Popen(
+            [sys.executable, "-m", "tests.index.crashing", folder, journal, str(kill)],
+            cwd=ROOT,
+            env=environment(),
+            stderr=subprocess.PIPE,
+        )
+        before = journal.stat().st_size if journal.exists() else 0
+        deadline = time.monotonic() + 60
+        while not journal.exists() or journal.stat().st_size == before:
+            assert process.poll() is None, process.communicate()[1]
+            assert time.monotonic() < deadline
+            time.sleep(0.002)
+        time.sleep(chance.uniform(0, 0.3))
+        process.send_signal(signal.SIGKILL)
+        errors = process.communicate()[1]
+        assert process.returncode == -signal.SIGKILL, errors.decode()
+        generations.append(check(folder, journal))
+        spoil(folder / SNAPSHOT, chance)
+    assert generations == sorted(generations)
+    assert generations[-1] > 3 * KILLS  # the test is worth something

@@ -1,8 +1,8 @@
 """A part of the FAISS store that never changes: vectors, their clips' numbers and columns.
 
 The rule: up to FLAT_MOST vectors are kept in float32 and compared one by one, which is exact and
-fast enough. More are dealt to inverted lists in float16; a search looks into as many lists as
-gave a recall@10 of 0.99 against exact search on a sample when the segment was built, and under a
+fast enough. More are dealt to inverted lists in float16; a search looks into twice as many lists as
+gave a recall@10 of 0.995 against exact search on a sample when the segment was built, and under a
 filter that lets a share s pass into 1/s times as many, so that its recall holds.
 """
 
@@ -23,15 +23,17 @@ from index.records import Array, Rows
 FLAT_MOST = 50_000
 TRAIN_PER_LIST = 40
 SAMPLE = 200  # queries that calibrate
-RECALL = 0.99
+RECALL = 0.995
 NEIGHBOURS = 10
+MARGIN = 2  # times as many lists as the sample needs: other queries are harder
+FAR = 0.7  # length of the step from a vector to a query near it: farther ones need more lists
 BLOCK = 100_000  # vectors dealt to lists at a time
 
 
 @dataclass(frozen=True)
 class Segment:
     """Vectors at positions 0 to n − 1. `rows` [n]; `probes`: lists looked into, 0 where flat;
-    `recall`: what that gave on the sample; `trained_on`: vectors when the lists were made.
+    `recall`: what half of them gave on the sample; `trained_on`: vectors when the lists were made.
     """
 
     rows: Rows
@@ -107,7 +109,7 @@ class Segment:
             return "flat, exact, float32"
         return (
             f"{self.index.nlist} inverted lists, float16, {self.probes} looked into "
-            f"(recall@{NEIGHBOURS} {self.recall:.3f} on a sample)"
+            f"(recall@{NEIGHBOURS} over {self.recall:.3f} on a sample)"
         )
 
 
@@ -131,7 +133,7 @@ def build(rows: Rows, vectors: Array, columns: Columns, flat_most: int = FLAT_MO
     for start in range(0, count, BLOCK):
         index.add(np.ascontiguousarray(vectors[start : start + BLOCK], dtype=np.float32))
     probes, recall = _calibrated(index, vectors, generator)
-    return Segment(rows, columns, index, probes, recall, count)
+    return Segment(rows, columns, index, min(MARGIN * probes, lists), recall, count)
 
 
 def extended(old: Segment, gone: Mask, more: Segment) -> Segment:
@@ -172,7 +174,7 @@ def _calibrated(
     """
     picked = vectors[generator.choice(len(vectors), 3 * SAMPLE // 2, replace=False)]
     near, one, other = np.split(picked, 3)
-    noise = generator.standard_normal(near.shape) * 0.3 / math.sqrt(near.shape[1])
+    noise = generator.standard_normal(near.shape) * FAR / math.sqrt(near.shape[1])
     queries = np.concatenate([near + noise, one + other]).astype(np.float32)
     queries /= np.linalg.norm(queries, axis=1, keepdims=True)
     _, exact = faiss.knn(queries, vectors, NEIGHBOURS, metric=faiss.METRIC_INNER_PRODUCT)

@@ -168,7 +168,7 @@ class Catalogue:
         """One transaction of one new generation. Raises StorageError."""
         with _storage_errors(self.file), self._transaction() as db:
             generation = int(_meta(db, "generation")) + 1
-            yield Writer(db, generation)
+            yield Writer(db, generation, int(_meta(db, "dim")))
             db.execute("UPDATE meta SET value = ? WHERE key = 'generation'", (str(generation),))
 
     # Reading

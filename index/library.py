@@ -290,6 +290,7 @@ class Library:
             "generation": self.generation,
             "index": self.store.kind(),
             "indexed": len(self.store),
+            "index_megabytes": self.store.nbytes() / 1e6,
             "model": self.embedder.config.name,
             "fingerprint": self.embedder.fingerprint,
             "dim": self.embedder.dim,

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from index.errors import UnknownClipError
+from index.errors import LibraryError, UnknownClipError
 from index.records import NewClip, Said
 
 ID_LETTERS = 12
@@ -23,12 +23,24 @@ def _now() -> str:
 class Writer:
     """The writes of one transaction; see `Catalogue.write`."""
 
-    def __init__(self, db: sqlite3.Connection, generation: int) -> None:
-        self._db = db
+    def __init__(self, db: sqlite3.Connection, generation: int, dim: int) -> None:
+        self._db, self._dim = db, dim
         self.generation = generation
 
     def put(self, new: NewClip) -> str:
-        """Add a clip, or replace the one of the same path, which keeps its id. Returns it."""
+        """Add a clip, or replace the one of the same path, which keeps its id. Returns it.
+
+        Raises LibraryError for vectors that are not of this library.
+        """
+        for name, vectors in (("vector", new.vector[None]), ("windows", new.windows)):
+            fits = vectors.ndim == 2 and (vectors.shape[1] == self._dim or not vectors.size)
+            if not fits or not np.isfinite(vectors).all():
+                raise LibraryError(
+                    f"{name}: expected finite vectors of {self._dim} dimensions for {new.path}, "
+                    f"got shape {list(vectors.shape)}"
+                )
+        if not new.vector.size:
+            raise LibraryError(f"vector: expected {self._dim} dimensions for {new.path}, got none")
         old = self._db.execute(
             "SELECT row, id, title, tags, author, source, licence FROM clips WHERE path = ?",
             (new.path,),

@@ -68,10 +68,10 @@ class Corpora:
         """Raises CorpusError for what cannot be classified."""
         rows = read_corpus(plan.data)
         others = read_corpus(plan.transfer) if plan.transfer else []
-        for corpus in filter(None, (rows, others)):
-            downstream.fold_splits([row.fold for row in corpus])
+        for corpus in filter(None, (others, rows)):
+            rotations = downstream.fold_splits([row.fold for row in corpus])
             downstream.check_classes([row.label for row in corpus])
-        return Corpora(rows, others, downstream.fold_splits([row.fold for row in rows]))
+        return Corpora(rows, others, rotations)
 
 
 def reproduce(plan: Plan, execution: Execution) -> dict[str, Any]:

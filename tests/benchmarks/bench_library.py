@@ -9,6 +9,7 @@ against exact search among the clips that pass. The folder is kept: a second run
 from __future__ import annotations
 
 import argparse
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -114,7 +115,9 @@ def filters(clips: MadeUp) -> dict[str, Filter]:
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("clips", nargs="?", type=int, default=1_000_000)
-    parser.add_argument("folder", nargs="?", type=Path, default=Path("/tmp/earmark-bench"))
+    parser.add_argument(
+        "folder", nargs="?", type=Path, default=Path(tempfile.gettempdir()) / "earmark-bench"
+    )
     options = parser.parse_args()
     folder = options.folder / str(options.clips)
     clips = made_up(options.clips)

@@ -6,6 +6,7 @@ import os
 import sqlite3
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from index import schema
@@ -175,3 +176,18 @@ def test_a_full_disk_while_creating_and_writing() -> None:
         again = Catalogue.open(disk / "library")
         assert again.count() == written
         again.close()
+
+
+@pytest.mark.parametrize("wrong", [np.ones(3), np.ones(5), np.zeros(0), np.full(4, np.nan)])
+def test_vectors_of_another_size_or_no_numbers_are_refused(
+    catalogue: Catalogue, wrong: np.ndarray
+) -> None:
+    """Once written, they would keep the whole library from opening."""
+    with pytest.raises(LibraryError, match="vector: expected"), catalogue.write() as writer:
+        writer.put(new_clip("good"))
+        writer.put(new_clip("bad", vector=wrong.astype(np.float32)))
+    assert catalogue.count() == 0
+    assert len(catalogue.changes(0).rows) == 0
+    with pytest.raises(LibraryError, match="windows: expected"), catalogue.write() as writer:
+        writer.put(new_clip("bad", windows=np.ones((2, 5), np.float32), starts=np.zeros(2)))
+    assert catalogue.count() == 0

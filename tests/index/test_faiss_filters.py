@@ -14,7 +14,7 @@ from index.faiss_store import FaissStore
 from index.filters import Filter
 from tests.index import made
 from tests.index.made import vector
-from tests.index.test_faiss_store import _STEP, DIM, changes
+from tests.index.test_faiss_store import _STEP, DIM, followed
 
 FILTERS = st.builds(
     Filter,
@@ -56,13 +56,8 @@ def passes(row: int, where: Filter) -> bool:
 def test_filters_equal_brute_force_whatever_is_merged(
     steps: list[tuple[dict[int, int], set[int]]], k: int, where: Filter, recent: int
 ) -> None:
-    store, model = FaissStore("mine", DIM, recent_most=recent), {}
-    for generation, (seeds, gone) in enumerate(steps, start=1):
-        put = {row: vector(seed) for row, seed in seeds.items() if row not in gone}
-        store.apply(changes(generation, put, sorted(gone)))
-        for row in gone:
-            model.pop(row, None)
-        model.update(put)
+    store = FaissStore("mine", DIM, recent_most=recent)
+    model = followed(store, steps)
     query = vector(12_345)
     exact = {row: float(own @ query) for row, own in model.items() if passes(row, where)}
     for _ in ("while it merges", "after"):

@@ -47,12 +47,11 @@ _ROWS = st.integers(1, 12)
 _STEP = st.tuples(st.dictionaries(_ROWS, st.integers(0, 10_000), max_size=6), st.sets(_ROWS))
 
 
-@settings(max_examples=120, deadline=None)
-@given(steps=st.lists(_STEP, max_size=12), k=st.integers(1, 20))
-def test_equals_brute_force_after_any_adding_replacing_and_removing(
-    steps: list[tuple[dict[int, int], set[int]]], k: int
-) -> None:
-    store, model = FaissStore("mine", DIM), {}
+def followed(
+    store: FaissStore, steps: list[tuple[dict[int, int], set[int]]]
+) -> dict[int, np.ndarray]:
+    """Let a store take in steps of (row → seed, rows removed); what it must hold then."""
+    model: dict[int, np.ndarray] = {}
     for generation, (seeds, gone) in enumerate(steps, start=1):
         put = {row: vector(seed) for row, seed in seeds.items() if row not in gone}
         store.apply(changes(generation, put, sorted(gone)))
@@ -60,6 +59,16 @@ def test_equals_brute_force_after_any_adding_replacing_and_removing(
             model.pop(row, None)
         model.update(put)
         assert store.generation == generation
+    return model
+
+
+@settings(max_examples=120, deadline=None)
+@given(steps=st.lists(_STEP, max_size=12), k=st.integers(1, 20))
+def test_equals_brute_force_after_any_adding_replacing_and_removing(
+    steps: list[tuple[dict[int, int], set[int]]], k: int
+) -> None:
+    store = FaissStore("mine", DIM)
+    model = followed(store, steps)
     assert_like_brute_force(store, model, k)
 
 

@@ -58,7 +58,6 @@ class FaissStore:
         self._library, self._dim = library, dim
         self._flat_most, self._recent_most = flat_most, recent_most
         self._state = _State(_empty(dim), np.zeros(0, np.bool_), _empty(dim), 0)
-        self._count = 0
         self._writing = threading.Lock()
         self._merging: threading.Thread | None = None
         self._touched: list[Rows] = []  # since the merge that is under way began
@@ -69,7 +68,7 @@ class FaissStore:
         return self._state.generation
 
     def __len__(self) -> int:
-        return self._count
+        return self._state.alive
 
     def kind(self) -> str:
         """The kind of index, for people."""
@@ -100,12 +99,9 @@ class FaissStore:
             if len(changes.rows):
                 added = (changes.rows, np.asarray(changes.vectors, np.float32), columns)
                 recent = _joined(recent, *added) if len(recent) else segment.build(*added)
-            self._swap(_State(old.base, gone, recent, changes.generation))
+            self._state = _State(old.base, gone, recent, changes.generation)
             if self._merging is None and self._is_due():
                 self._begin_merge()
-
-    def _swap(self, state: _State) -> None:
-        self._count, self._state = state.alive, state
 
     def _begin_merge(self) -> None:
         """In a thread; the first one here and now, since nothing is there to search meanwhile."""
@@ -117,9 +113,14 @@ class FaissStore:
             self._take_over(self._merged(self._state))
 
     def _merge(self, state: _State) -> None:
-        base = self._merged(state)
+        try:
+            base = self._merged(state)
+        except (MemoryError, RuntimeError):  # FAISS says by RuntimeError that memory is short
+            log.exception("merging failed: searches go on as before, the next write tries again")
+            base = None
         with self._writing:
-            self._take_over(base)
+            if base is not None:
+                self._take_over(base)
             self._merging = None
 
     def _take_over(self, base: Segment) -> None:
@@ -129,7 +130,7 @@ class FaissStore:
         self._touched = []
         keep = np.isin(now.recent.rows, touched)
         recent = _kept(now.recent, keep) if keep.any() else _empty(self._dim)
-        self._swap(_State(base, base.among(touched), recent, now.generation))
+        self._state = _State(base, base.among(touched), recent, now.generation)
 
     def _is_due(self) -> bool:
         """Whether base and recent clips should become one."""
@@ -217,7 +218,7 @@ class FaissStore:
             # RuntimeError: written by a FAISS that this one cannot read.
             log.warning("snapshot %s cannot be used (%s): building anew", file, error)
             return False
-        self._swap(_State(base, parts["gone"].copy(), recent, int(says["generation"])))
+        self._state = _State(base, parts["gone"].copy(), recent, int(says["generation"]))
         return True
 
 

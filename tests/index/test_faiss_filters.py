@@ -147,3 +147,33 @@ def test_a_filter_that_makes_no_sense() -> None:
     for low, high in ((2.0, 1.0), (-1.0, None), (None, -0.5), (float("nan"), None)):
         with pytest.raises(FilterError, match="duration: expected 0 ≤ minimum ≤ maximum"):
             Filter(min_duration=low, max_duration=high)
+
+
+def test_a_merge_that_fails_costs_nothing_and_is_tried_again(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Memory runs out in the thread that merges; what was written is still found."""
+    store = FaissStore("mine", DIM, recent_most=4)
+    for generation in range(1, 4):
+        rows = np.arange(4 * generation, 4 * generation + 4)
+        vectors = np.stack([vector(row) for row in rows.tolist()])
+        store.apply(made.changes(generation, rows, vectors))
+        store.settle()
+    before = len(store)
+
+    def full(*_: object) -> None:
+        raise MemoryError
+
+    rows = np.arange(100, 120)
+    vectors = np.stack([vector(row) for row in rows.tolist()])
+    with monkeypatch.context() as patch:
+        patch.setattr(FaissStore, "_merged", full)
+        store.apply(made.changes(4, rows, vectors))
+        store.settle()
+    assert "merging failed" in caplog.text
+    assert len(store) == before + 20
+    assert store.search(vector(110), 1)[0].tolist() == [110]
+    store.apply(made.changes(5, np.array([200]), vector(200)[None]))
+    store.settle()
+    assert store.kind().endswith("; 0 recent clips beside it")
+    assert len(store) == before + 21

@@ -177,7 +177,7 @@ class FaissStore:
             for each, mask in zip((state.base, state.recent), _masks(state, where), strict=True)
         ]
         rows, scores = (np.concatenate(parts) for parts in zip(*found, strict=True))
-        best = np.argsort(-scores, kind="stable")[:k]
+        best = np.lexsort((rows, -scores))[:k]  # equal scores in a fixed order
         best = best[scores[best] >= least]
         return rows[best], scores[best]
 

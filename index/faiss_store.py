@@ -161,23 +161,25 @@ class FaissStore:
     # Reading
 
     def search(
-        self, vector: Array, k: int, where: Filter | None = None, least: float = -1.0
+        self,
+        vector: Array,
+        k: int,
+        where: Filter | None = None,
+        *,
+        least: float = -1.0,
+        offset: int = 0,
     ) -> tuple[Rows, Array]:
-        """The k rows nearest to a vector [D] and their scores, best first; fewer if few.
-
-        Only clips that pass the filter, with a score of at least `least`. Exact up to 50,000
-        clips; above, see `index.segment`.
-        """
+        """See VectorStore. Exact up to 50,000 clips; above, see `index.segment`."""
         state = self._state
         # One query is never worth a team of threads, and FAISS's team would fight with torch's
         # for the cores (30 ms for 0.3). The setting is the calling thread's own.
         faiss.omp_set_num_threads(1)
         found = [
-            each.search(vector, k, mask)
+            each.search(vector, offset + k, mask)
             for each, mask in zip((state.base, state.recent), _masks(state, where), strict=True)
         ]
         rows, scores = (np.concatenate(parts) for parts in zip(*found, strict=True))
-        best = np.lexsort((rows, -scores))[:k]  # equal scores in a fixed order
+        best = np.lexsort((rows, -scores))[offset : offset + k]  # equal ones in a fixed order
         best = best[scores[best] >= least]
         return rows[best], scores[best]
 

@@ -27,11 +27,18 @@ class VectorStore(Protocol):
         """Take in what the catalogue wrote after `generation`; searches see all or nothing."""
 
     def search(
-        self, vector: Array, k: int, where: Filter | None = None, least: float = -1.0
+        self,
+        vector: Array,
+        k: int,
+        where: Filter | None = None,
+        *,
+        least: float = -1.0,
+        offset: int = 0,
     ) -> tuple[Rows, Array]:
         """The k rows nearest to a vector [D] and their scores, best first; fewer if few.
 
-        Only clips that pass the filter, with a score of at least `least`.
+        Only clips that pass the filter, with a score of at least `least`, after the `offset`
+        best ones. Equal scores stand in the order of their rows.
         """
 
     def passing(self, where: Filter) -> Rows:

@@ -10,51 +10,33 @@ from __future__ import annotations
 import dataclasses
 import json
 import sqlite3
-import threading
 import uuid
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from index import schema
+from index.database import Database
 from index.errors import LibraryError, StorageError, UnknownClipError
-from index.records import Array, Changes, Clip, Known, Said
+from index.records import SAID, Array, Changes, Clip, Known, Said
 from index.writer import Writer
 
 FILE_NAME = "catalogue.sqlite"
-BUSY_SECONDS = 30.0
+WEIGHTS = "1.0, 1.0, 0.5"  # of title, tags and description
 _NAMES = tuple(field.name for field in dataclasses.fields(Clip))
+_TAGS = _NAMES.index("tags")
 _COLUMNS = ", ".join(_NAMES)
 
 
-@contextmanager
-def _storage_errors(file: Path) -> Iterator[None]:
-    """SQLite's own errors as StorageError, in words."""
-    try:
-        yield
-    except sqlite3.OperationalError as error:
-        advice = {
-            "database or disk is full": "the disk is full; what was added before is kept",
-            "attempt to write a readonly database": "it may only be read",
-            "database is locked": f"another process has been writing for {BUSY_SECONDS:g} s",
-        }.get(str(error), str(error))
-        raise StorageError(f"library {file.parent}: {advice}") from error
-    except sqlite3.DatabaseError as error:
-        raise StorageError(f"library {file.parent}: the catalogue is damaged ({error})") from error
-
-
 class Catalogue:
-    """An open catalogue. Any thread may use it: each call borrows an idle connection."""
+    """An open catalogue. Safe to share between threads."""
 
     def __init__(self, file: Path) -> None:
         self.file = file
-        self._idle: list[sqlite3.Connection] = []
-        self._closed = False
-        self._writing = threading.Lock()
+        self._database = Database(file)
 
     @classmethod
     def create(cls, folder: Path, fingerprint: str, dim: int) -> Catalogue:
@@ -65,16 +47,12 @@ class Catalogue:
             raise StorageError(f"library {folder}: {error.strerror}") from error
         meta = {"library": uuid.uuid4().hex, "fingerprint": fingerprint, "dim": str(dim)}
         file = folder / FILE_NAME
-        with (
-            closing(cls(file)) as catalogue,
-            _storage_errors(file),
-            catalogue._transaction() as db,
-        ):
+        with closing(cls(file)) as catalogue, catalogue._database.transaction() as db:
             if _is_blank(db):
                 db.execute(f"PRAGMA application_id = {schema.APPLICATION_ID}")
                 _migrate(db, 0)
                 rows = {**meta, "generation": "0"}.items()
-                db.executemany("INSERT INTO meta VALUES (?, ?)", rows)
+                db.executemany("INSERT OR REPLACE INTO meta VALUES (?, ?)", rows)
         return cls.open(folder)
 
     @classmethod
@@ -83,7 +61,7 @@ class Catalogue:
         cut short. Raises LibraryError, StorageError."""
         file = folder / FILE_NAME
         if file.is_file():
-            with closing(cls(file)) as catalogue, _storage_errors(file), catalogue._db() as db:
+            with closing(cls(file)) as catalogue, catalogue._database.reading() as db:
                 blank = _is_blank(db)
             if not blank:
                 return cls.open(folder)
@@ -105,7 +83,7 @@ class Catalogue:
 
     def _check_version(self) -> None:
         """Bring an older catalogue up to date. Raises LibraryError for what is none, or newer."""
-        with _storage_errors(self.file), self._db() as db:
+        with self._database.reading() as db:
             application = db.execute("PRAGMA application_id").fetchone()[0]
             version = db.execute("PRAGMA user_version").fetchone()[0]
         if application != schema.APPLICATION_ID or version > schema.VERSION:
@@ -114,83 +92,37 @@ class Catalogue:
                 f"older, got version {version} of application {application:#x}"
             )
         if version < schema.VERSION:
-            with _storage_errors(self.file), self._transaction() as writing:
-                _migrate(writing, version)
+            with self._database.transaction() as writing:
+                _migrate(writing, writing.execute("PRAGMA user_version").fetchone()[0])
 
     def close(self) -> None:
         """Close all connections; those in use, when they are given back."""
-        self._closed = True
-        while self._idle:
-            self._idle.pop().close()
-
-    @contextmanager
-    def _db(self) -> Iterator[sqlite3.Connection]:
-        """An idle connection, or a new one: there are as many as calls at one time."""
-        try:
-            db = self._idle.pop()
-        except IndexError:
-            db = self._connect()
-        try:
-            yield db
-        finally:
-            if self._closed:
-                db.close()
-            else:
-                self._idle.append(db)
-
-    def _connect(self) -> sqlite3.Connection:
-        db = sqlite3.connect(
-            self.file, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False
-        )
-        try:
-            db.execute("PRAGMA journal_mode = WAL")
-            db.execute("PRAGMA synchronous = FULL")
-            db.execute("PRAGMA foreign_keys = ON")
-        except sqlite3.Error:
-            db.close()
-            raise
-        return db
-
-    @contextmanager
-    def _transaction(self) -> Iterator[sqlite3.Connection]:
-        with self._writing, self._db() as db:
-            db.execute("BEGIN IMMEDIATE")
-            try:
-                yield db
-                db.execute("COMMIT")
-            finally:
-                # A full disk can end the transaction by itself.
-                if db.in_transaction:
-                    db.execute("ROLLBACK")
+        self._database.close()
 
     @contextmanager
     def write(self) -> Iterator[Writer]:
         """One transaction of one new generation. Raises StorageError."""
-        with _storage_errors(self.file), self._transaction() as db:
+        with self._database.transaction() as db:
             generation = int(_meta(db, "generation")) + 1
             yield Writer(db, generation, int(_meta(db, "dim")))
             db.execute("UPDATE meta SET value = ? WHERE key = 'generation'", (str(generation),))
 
     # Reading
 
-    def _query(self, statement: str, values: Sequence[object] = ()) -> list[Any]:
-        with _storage_errors(self.file), self._db() as db:
-            return db.execute(statement, values).fetchall()
-
     def meta(self, key: str) -> str:
-        """A value about the whole library: library, fingerprint, dim, generation."""
-        with _storage_errors(self.file), self._db() as db:
+        """A value about the whole library: library, fingerprint, dim, generation, store."""
+        with self._database.reading() as db:
             return _meta(db, key)
 
     def count(self) -> int:
         """Clips in the library."""
-        return int(self._query("SELECT count(*) FROM clips")[0][0])
+        return int(self._database.query("SELECT count(*) FROM clips")[0][0])
 
     def totals(self) -> dict[str, float]:
         """Seconds of sound, clips with window vectors, clips whose sound another has too."""
-        seconds = self._query("SELECT coalesce(sum(duration), 0.0) FROM clips")[0][0]
-        long = self._query("SELECT count(*) FROM windows")[0][0]
-        different = self._query("SELECT count(DISTINCT sha256) FROM clips")[0][0]
+        seconds = self._database.query("SELECT coalesce(sum(duration), 0.0) FROM clips")[0][0]
+        long = self._database.query("SELECT count(*) FROM windows")[0][0]
+        different = self._database.query("SELECT count(DISTINCT sha256) FROM clips")[0][0]
         return {
             "seconds": float(seconds),
             "clips_with_windows": int(long),
@@ -216,13 +148,13 @@ class Catalogue:
     def _clips(self, where: str, values: Sequence[object]) -> list[Clip]:
         statement = f"SELECT {_COLUMNS} FROM clips WHERE {where}"  # noqa: S608 (own text)
         return [
-            Clip(**{**dict(zip(_NAMES, row, strict=True)), "tags": tuple(row[4].split())})
-            for row in self._query(statement, values)
+            Clip(**{**dict(zip(_NAMES, row, strict=True)), "tags": tuple(row[_TAGS].split())})
+            for row in self._database.query(statement, values)
         ]
 
     def twins(self, clip_ids: Sequence[str]) -> dict[str, str]:
         """Of these clips, those whose very sound an earlier clip has: its id by theirs."""
-        rows = self._query(
+        rows = self._database.query(
             "SELECT own.id, first.id FROM clips own JOIN clips first ON first.row = "
             "(SELECT min(row) FROM clips WHERE sha256 = own.sha256) "
             "WHERE own.id IN (SELECT value FROM json_each(?)) AND first.row < own.row "
@@ -233,26 +165,23 @@ class Catalogue:
 
     def known_files(self) -> dict[str, Known]:
         """The files in the library, by path."""
-        rows = self._query(
-            "SELECT path, size, mtime_ns, title, tags, author, source, licence FROM clips"
+        rows = self._database.query(
+            f"SELECT path, size, mtime_ns, {', '.join(SAID)} FROM clips"  # noqa: S608 (own names)
         )
-        return {
-            path: Known(size, mtime, Said(title, tuple(tags.split()), *rest))
-            for path, size, mtime, title, tags, *rest in rows
-        }
+        return {path: Known(size, mtime, Said.of(said)) for path, size, mtime, *said in rows}
 
     def failures(self) -> dict[str, str]:
         """Why files could not be added, by path; a file added since is not among them."""
-        return dict(self._query("SELECT path, reason FROM failures ORDER BY path"))
+        return dict(self._database.query("SELECT path, reason FROM failures ORDER BY path"))
 
     def vector(self, row: int) -> Array | None:
         """A clip's vector [D]; None when the clip has gone."""
-        found = self._query("SELECT vector FROM clips WHERE row = ?", (row,))
+        found = self._database.query("SELECT vector FROM clips WHERE row = ?", (row,))
         return np.frombuffer(found[0][0], dtype=np.float32) if found else None
 
     def windows(self, row: int) -> tuple[npt.NDArray[np.float64], Array] | None:
         """A long clip's window starts [W] and vectors [W, D]; None for a short one."""
-        found = self._query("SELECT starts, vectors FROM windows WHERE row = ?", (row,))
+        found = self._database.query("SELECT starts, vectors FROM windows WHERE row = ?", (row,))
         if not found:
             return None
         starts = np.frombuffer(found[0][0], dtype=np.float64)
@@ -261,7 +190,7 @@ class Catalogue:
     def match_words(
         self, words: Iterable[str], limit: int, among: Sequence[int] | None = None
     ) -> list[int]:
-        """Rows whose title or tags hold any of the words, best BM25 first; only those `among`."""
+        """Rows that hold any of the words, best BM25 first; only those `among`."""
         quoted = (word.replace('"', '""').replace("\0", " ") for word in words)
         query = " OR ".join(f'"{word}"' for word in quoted)
         if not query:
@@ -270,26 +199,16 @@ class Catalogue:
         if among is not None:
             only = "AND rowid IN (SELECT value FROM json_each(?)) "
             values.append(json.dumps(among))
-        found = self._query(
+        found = self._database.query(
             f"SELECT rowid FROM clip_words WHERE clip_words MATCH ? {only}"  # noqa: S608 (own text)
-            "ORDER BY bm25(clip_words), rowid LIMIT ?",
+            f"ORDER BY bm25(clip_words, {WEIGHTS}), rowid LIMIT ?",
             (*values, limit),
         )
         return [row for (row,) in found]
 
-    @contextmanager
-    def _snapshot(self) -> Iterator[sqlite3.Connection]:
-        """A read transaction: everything read in it is of one instant."""
-        with self._db() as db:
-            db.execute("BEGIN")
-            try:
-                yield db
-            finally:
-                db.execute("COMMIT")
-
     def changes(self, since: int) -> Changes:
         """Everything written after generation `since`, read at one instant."""
-        with _storage_errors(self.file), self._snapshot() as db:
+        with self._database.instant() as db:
             generation, dim = int(_meta(db, "generation")), int(_meta(db, "dim"))
             (count,) = db.execute(
                 "SELECT count(*) FROM clips WHERE generation > ?", (since,)

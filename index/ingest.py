@@ -22,9 +22,9 @@ import torch
 from index.catalogue import FILE_NAME as CATALOGUE_FILE
 from index.catalogue import Catalogue
 from index.library import Library, Origin, Sound, shown
-from index.records import Known, Said
+from index.records import Known, Said, id_problem
 from model import manifest
-from model.errors import AudioError, InputError
+from model.errors import AudioError, InputError, ManifestError
 from model.progress import Progress, progress
 
 BATCH_CLIPS = 32
@@ -71,16 +71,18 @@ def expand(path: Path) -> Iterator[Origin]:
 def of_manifest(path: Path) -> Iterator[Origin]:
     """The sounds of a manifest, with what it says of them. Raises ManifestError."""
     for row in manifest.read_manifest(path):
-        said = Said(row.title, row.tags, row.author, row.source, row.licence)
-        yield Origin(row.path.resolve(), said)
+        said = Said(row.title, row.tags, row.author, row.source, row.licence, row.description)
+        problem = said.problem() or id_problem(row.id)
+        if problem:
+            raise ManifestError(f"{path}: {problem} (for {row.path.name})")
+        yield Origin(row.path.resolve(), said, row.id)
 
 
 def _of_library(folder: Path) -> Iterator[Origin]:
     catalogue = Catalogue.open(folder)
     try:
         for clip in catalogue.clips():
-            said = Said(clip.title, clip.tags, clip.author, clip.source, clip.licence)
-            yield Origin(Path(clip.path), said, clip.id)
+            yield Origin(Path(clip.path), clip.said, clip.id)
     finally:
         catalogue.close()
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
 
 import numpy as np
 import numpy.typing as npt
@@ -23,10 +24,17 @@ class Clip:
     author: str
     source: str
     licence: str
+    description: str
     duration: float
     sample_rate: int
     channels: int
     added_at: str
+    changed_at: str
+
+    @property
+    def said(self) -> Said:
+        """What people say of it."""
+        return Said(**{name: getattr(self, name) for name in SAID})
 
 
 @dataclass(frozen=True)
@@ -38,6 +46,32 @@ class Said:
     author: str = ""
     source: str = ""
     licence: str = ""
+    description: str = ""
+
+    @classmethod
+    def of(cls, row: Sequence[str]) -> Said:
+        """From values in the order of SAID, tags separated by spaces."""
+        title, tags, *rest = row
+        return cls(title, tuple(tags.split()), *rest)
+
+    def row(self) -> dict[str, str]:
+        """The inverse of `of`, by name."""
+        return {name: getattr(self, name) for name in SAID} | {"tags": " ".join(self.tags)}
+
+    def problem(self) -> str | None:
+        """What is too long to be kept, in words; None where all is well."""
+        for name, most in MOST_LETTERS.items():
+            texts = self.tags if name == "tags" else (getattr(self, name),)
+            for text in texts:
+                if len(text) > most:
+                    kind = "tag" if name == "tags" else name
+                    return (
+                        f"{kind}: expected at most {most} characters, "
+                        f"got {len(text)}: {text[:40]!r}…"
+                    )
+        if len(self.tags) > MOST_TAGS:
+            return f"tags: expected at most {MOST_TAGS}, got {len(self.tags)}"
+        return None
 
     def over(self, known: Said) -> Said:
         """This, and where it says nothing, what was known."""
@@ -47,7 +81,29 @@ class Said:
             self.author or known.author,
             self.source or known.source,
             self.licence or known.licence,
+            self.description or known.description,
         )
+
+
+# The columns of what is said, in the order of Said; how long a text (each tag) may be.
+SAID = tuple(field.name for field in fields(Said))
+MOST_LETTERS = {
+    "title": 1_000,
+    "tags": 200,
+    "author": 1_000,
+    "source": 1_000,
+    "licence": 1_000,
+    "description": 20_000,
+}
+MOST_TAGS = 1_000
+MOST_ID_LETTERS = 200
+
+
+def id_problem(clip_id: str) -> str | None:
+    """Why an id cannot be kept, in words; None where all is well."""
+    if len(clip_id) <= MOST_ID_LETTERS and (clip_id.isprintable() or not clip_id):
+        return None
+    return f"id: expected at most {MOST_ID_LETTERS} printable characters, got {clip_id[:60]!r}"
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ so that anything derived from the catalogue can catch up from where it stood.
 """
 
 APPLICATION_ID = 0x4541524D  # "EARM"
-VERSION = 2
+VERSION = 3
 
 # MIGRATIONS[v] brings a catalogue from version v to v + 1.
 MIGRATIONS: tuple[tuple[str, ...], ...] = (
@@ -47,4 +47,14 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
         "CREATE VIRTUAL TABLE clip_words USING fts5 (title, tags, tokenize = 'porter unicode61')",
     ),
     ("CREATE INDEX clips_by_sha256 ON clips (sha256)",),
+    (
+        "ALTER TABLE clips ADD COLUMN description TEXT NOT NULL DEFAULT ''",
+        "ALTER TABLE clips ADD COLUMN changed_at TEXT NOT NULL DEFAULT ''",
+        "UPDATE clips SET changed_at = added_at",
+        "DROP TABLE clip_words",
+        "CREATE VIRTUAL TABLE clip_words USING fts5 "
+        "(title, tags, description, tokenize = 'porter unicode61')",
+        "INSERT INTO clip_words (rowid, title, tags) SELECT row, title, tags FROM clips",
+        "INSERT INTO meta VALUES ('store', 'faiss')",
+    ),
 )

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import dataclasses
 import datetime
 import sqlite3
-from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
 from index.errors import LibraryError, UnknownClipError
-from index.records import NewClip, Said
+from index.records import SAID, NewClip, Said, id_problem
 
 ID_LETTERS = 12
 
@@ -30,7 +28,8 @@ class Writer:
     def put(self, new: NewClip) -> str:
         """Add a clip, or replace the one of the same path, which keeps its id. Returns it.
 
-        Raises LibraryError for vectors that are not of this library.
+        Raises LibraryError for vectors that are not of this library, and for texts or ids that
+        are too long.
         """
         for name, vectors in (("vector", new.vector[None]), ("windows", new.windows)):
             fits = vectors.ndim == 2 and (vectors.shape[1] == self._dim or not vectors.size)
@@ -41,63 +40,66 @@ class Writer:
                 )
         if not new.vector.size:
             raise LibraryError(f"vector: expected {self._dim} dimensions for {new.path}, got none")
-        old = self._db.execute(
-            "SELECT row, id, title, tags, author, source, licence FROM clips WHERE path = ?",
-            (new.path,),
-        ).fetchone()
-        said = new.said.over(_said(old) if old else _by_name(new.path))
+        old = self._held(new.path)
+        said = new.said.over(old[2] if old else _by_name(new.path))
+        _check(said, new.path, new.id)
+        now = _now()
         values = {
             **{name: getattr(new, name) for name in _PLAIN_FIELDS},
-            **dataclasses.asdict(said),
-            "tags": " ".join(said.tags),
+            **said.row(),
             "vector": new.vector.astype(np.float32).tobytes(),
-            "added_at": _now(),
+            "changed_at": now,
             "generation": self.generation,
         }
         if old is None:
-            row, clip_id = self._insert(self._free_id(new.id or new.sha256[:ID_LETTERS]), values)
+            clip_id = self._free_id(new.id or new.sha256[:ID_LETTERS])
+            row = self._insert({"id": clip_id, **values, "added_at": now})
         else:
-            row, clip_id = old[:2]
+            row, clip_id, _ = old
             names = ", ".join(f"{name} = :{name}" for name in values)
             self._db.execute(f"UPDATE clips SET {names} WHERE row = {row}", values)  # noqa: S608
         self._put_words(row, said)
         self._put_windows(row, new)
         self._db.execute("DELETE FROM failures WHERE path = ?", (new.path,))
-        return str(clip_id)
+        return clip_id
 
-    def _insert(self, clip_id: str, values: dict[str, object]) -> tuple[int, str]:
-        names, marks = ", ".join(values), ", ".join(f":{name}" for name in values)
-        cursor = self._db.execute(
-            f"INSERT INTO clips (id, {names}) VALUES (:id, {marks})",  # noqa: S608 (own names)
-            {"id": clip_id, **values},
-        )
-        return int(cursor.lastrowid or 0), clip_id
-
-    def describe(self, path: str, said: Said) -> None:
-        """Let what is said of a known file take the place of what was; its vectors stay."""
-        old = self._db.execute(
-            "SELECT row, id, title, tags, author, source, licence FROM clips WHERE path = ?",
+    def _held(self, path: str) -> tuple[int, str, Said] | None:
+        """The clip of a path: its number, its id, what is said of it."""
+        found = self._db.execute(
+            f"SELECT row, id, {', '.join(SAID)} FROM clips WHERE path = ?",  # noqa: S608 (own names)
             (path,),
         ).fetchone()
+        return (found[0], found[1], Said.of(found[2:])) if found else None
+
+    def _insert(self, values: dict[str, object]) -> int:
+        names, marks = ", ".join(values), ", ".join(f":{name}" for name in values)
+        cursor = self._db.execute(
+            f"INSERT INTO clips ({names}) VALUES ({marks})",  # noqa: S608 (own names)
+            values,
+        )
+        return int(cursor.lastrowid or 0)
+
+    def describe(self, path: str, said: Said) -> None:
+        """Let what is said of a known file take the place of what was; its vectors stay.
+
+        Raises LibraryError for texts that are too long.
+        """
+        old = self._held(path)
         if old is None:
             return  # removed meanwhile
-        now = said.over(_said(old))
-        self._db.execute(
-            "UPDATE clips SET title = ?, tags = ?, author = ?, source = ?, licence = ?, "
-            "generation = ? WHERE row = ?",
-            (
-                now.title, " ".join(now.tags), now.author, now.source, now.licence,
-                self.generation, old[0],
-            ),
-        )  # fmt: skip
+        now = said.over(old[2])
+        _check(now, path)
+        values = {**now.row(), "changed_at": _now(), "generation": self.generation}
+        names = ", ".join(f"{name} = :{name}" for name in values)
+        self._db.execute(f"UPDATE clips SET {names} WHERE row = {old[0]}", values)  # noqa: S608
         self._put_words(old[0], now)
 
     def _put_words(self, row: int, said: Said) -> None:
         """The clip's words, in place of any it had."""
         self._db.execute("DELETE FROM clip_words WHERE rowid = ?", (row,))
         self._db.execute(
-            "INSERT INTO clip_words (rowid, title, tags) VALUES (?, ?, ?)",
-            (row, said.title, " ".join(said.tags)),
+            "INSERT INTO clip_words (rowid, title, tags, description) VALUES (?, ?, ?, ?)",
+            (row, said.title, " ".join(said.tags), said.description),
         )
 
     def _put_windows(self, row: int, new: NewClip) -> None:
@@ -119,6 +121,10 @@ class Writer:
                 return clip_id
             number += 1
 
+    def keep_vectors_in(self, store: str) -> None:
+        """Remember which vector store follows this catalogue; see `index.stores`."""
+        self._db.execute("UPDATE meta SET value = ? WHERE key = 'store'", (store,))
+
     def remove(self, clip_id: str) -> None:
         """Remove a clip; its file stays. Raises UnknownClipError."""
         found = self._db.execute("SELECT row FROM clips WHERE id = ?", (clip_id,)).fetchone()
@@ -138,10 +144,10 @@ _PLAIN_FIELDS = (
 )  # fmt: skip
 
 
-def _said(row: Sequence[str]) -> Said:
-    """What the catalogue's row (row, id, title, tags, author, source, licence) says."""
-    title, tags, author, source, licence = row[2:]
-    return Said(title, tuple(tags.split()), author, source, licence)
+def _check(said: Said, path: str, clip_id: str = "") -> None:
+    problem = said.problem() or id_problem(clip_id)
+    if problem:
+        raise LibraryError(f"{problem} (for {path})")
 
 
 def _by_name(path: str) -> Said:

@@ -1,7 +1,8 @@
 """The manifest of a set of sounds: the one CSV format that training and the library read.
 
-A header `path,tags`, and optionally `title,group,source,split,licence,author,class,fold` (and
-`fsID`, the source's number where sounds were cut from Freesound's);
+A header `path,tags`, and optionally
+`id,title,description,group,source,split,licence,author,class,fold` (and `fsID`, the source's
+number where sounds were cut from Freesound's);
 tags are separated by spaces or `;`; relative paths start at the manifest's folder.
 """
 
@@ -31,6 +32,8 @@ class ManifestRow:
     author: str = ""
     label: str = ""
     fold: str = ""
+    id: str = ""
+    description: str = ""
 
 
 def read_manifest(path: Path) -> list[ManifestRow]:
@@ -75,4 +78,6 @@ def _row(file: Path, number: int, row: dict[str, str | None]) -> ManifestRow:
         author=text("author"),
         label=text("class"),
         fold=text("fold"),
+        id=text("id"),
+        description=text("description"),
     )

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from index import schema
 from index.catalogue import FILE_NAME, Catalogue
 from index.errors import UnknownClipError
-from index.records import Known, NewClip
+from index.records import Known, NewClip, Said
 from tests.index.made import ROOT, new_clip, vector
 
 
@@ -269,19 +269,46 @@ def test_twins_are_clips_of_one_sound(catalogue: Catalogue) -> None:
     assert catalogue.twins(ids) == {ids[3]: ids[2]}
 
 
-def test_a_catalogue_of_the_first_version_is_brought_up_to_date(tmp_path: Path) -> None:
+@pytest.mark.parametrize("version", range(1, schema.VERSION))
+def test_a_catalogue_of_an_older_version_is_brought_up_to_date(
+    tmp_path: Path, version: int
+) -> None:
     with closing(sqlite3.connect(tmp_path / FILE_NAME)) as db, db:
         db.execute(f"PRAGMA application_id = {schema.APPLICATION_ID}")
-        for statement in schema.MIGRATIONS[0]:
+        for statement in (each for step in schema.MIGRATIONS[:version] for each in step):
             db.execute(statement)
-        meta = {"library": "x", "fingerprint": "f", "dim": "4", "generation": "0"}
+        meta = {"library": "x", "fingerprint": "f", "dim": "4", "generation": "1"}
         db.executemany("INSERT INTO meta VALUES (?, ?)", meta.items())
-        db.execute("PRAGMA user_version = 1")
+        row = (1, "a1", "/a.wav", 9, 9, "0" * 64, "Rain", "wet drops", "", "", "", 1.0, 8_000, 1)
+        db.execute(
+            f"INSERT INTO clips VALUES ({'?, ' * 14}'2026-01-01', 1, ?)",
+            (*row, vector(1).tobytes()),
+        )
+        db.execute("INSERT INTO clip_words (rowid, title, tags) VALUES (1, 'Rain', 'wet drops')")
+        db.execute(f"PRAGMA user_version = {version}")
     with closing(Catalogue.open(tmp_path)) as catalogue:
-        with catalogue.write() as writer:
-            writer.put(new_clip("a"))
-        assert catalogue.count() == 1
-        (version,) = catalogue._query("PRAGMA user_version")[0]
-        indexes = {name for (name,) in catalogue._query("SELECT name FROM sqlite_master")}
-    assert version == schema.VERSION
-    assert "clips_by_sha256" in indexes
+        old = catalogue.clip("a1")
+        assert (old.title, old.tags, old.description) == ("Rain", ("wet", "drops"), "")
+        assert old.changed_at == old.added_at == "2026-01-01"
+        put(catalogue, new_clip("b", tags=("dog",), description="a storm far away"))
+        assert catalogue.match_words(["drops"], 5) == [1]
+        assert catalogue.match_words(["storm"], 5) == [2]
+        assert catalogue.meta("store") == "faiss"
+        with closing(sqlite3.connect(tmp_path / FILE_NAME)) as db:
+            assert db.execute("PRAGMA user_version").fetchone() == (schema.VERSION,)
+            names = {name for (name,) in db.execute("SELECT name FROM sqlite_master")}
+    assert "clips_by_sha256" in names
+
+
+def test_times_of_adding_and_changing(
+    catalogue: Catalogue, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    times = iter(["2026-01-01", "2026-01-02", "2026-01-03"])
+    monkeypatch.setattr("index.writer._now", lambda: next(times))
+    (clip_id,) = put(catalogue, new_clip("a"))
+    assert catalogue.clip(clip_id).changed_at == "2026-01-01"
+    with catalogue.write() as writer:
+        writer.describe("/sounds/a.wav", Said(description="by the sea"))
+    clip = catalogue.clip(clip_id)
+    assert (clip.added_at, clip.changed_at) == ("2026-01-01", "2026-01-02")
+    assert clip.said == Said(title="a", tags=("dog", "bark"), description="by the sea")

@@ -4,15 +4,21 @@ from __future__ import annotations
 
 import os
 import sqlite3
+import time
+from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from index import schema
 from index.catalogue import FILE_NAME, Catalogue
 from index.errors import LibraryError, StorageError
 from index.library import Library
+from index.records import Said
 from model.embedder import Embedder
 from tests.index.made import NOBODY, new_clip, nobody, public_folder, small_disk
 
@@ -191,3 +197,74 @@ def test_vectors_of_another_size_or_no_numbers_are_refused(
     with pytest.raises(LibraryError, match="windows: expected"), catalogue.write() as writer:
         writer.put(new_clip("bad", windows=np.ones((2, 5), np.float32), starts=np.zeros(2)))
     assert catalogue.count() == 0
+
+
+ODD_IDS = ["a/b", "../x", "a b", "'; DROP TABLE clips; --", '"', "%2F", "?q=1#x", "лай", "🐕", "\\"]
+
+
+@pytest.mark.parametrize("clip_id", ODD_IDS)
+def test_ids_with_every_kind_of_character(catalogue: Catalogue, clip_id: str) -> None:
+    with catalogue.write() as writer:
+        assert writer.put(new_clip("a", id=clip_id)) == clip_id
+        assert writer.put(new_clip("b", id=clip_id)) == f"{clip_id}-2"
+    assert catalogue.clip(clip_id).id == clip_id
+    with catalogue.write() as writer:
+        writer.remove(clip_id)
+    assert [clip.id for clip in catalogue.clips()] == [f"{clip_id}-2"]
+
+
+@given(clip_id=st.text(max_size=250))
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_any_text_is_an_id_or_is_refused_whole(catalogue: Catalogue, clip_id: str) -> None:
+    before = catalogue.count()
+    try:
+        with catalogue.write() as writer:
+            kept = writer.put(new_clip(f"sound {before}", id=clip_id))
+    except LibraryError as error:
+        assert "id: expected at most 200 printable characters" in str(error)
+        assert catalogue.count() == before
+    else:
+        assert catalogue.clip(kept).id == kept
+
+
+@pytest.mark.parametrize(
+    ("said", "says"),
+    [
+        (Said(tags=("x" * 10_000,)), "tag: expected at most 200 characters, got 10000: 'xxx"),
+        (Said(tags=("x",) * 1_001), "tags: expected at most 1000, got 1001"),
+        (Said(title="x" * 1_001), "title: expected at most 1000 characters"),
+        (Said(description="x" * 20_001), "description: expected at most 20000 characters"),
+    ],
+)
+def test_texts_too_long_are_refused_and_nothing_of_the_write_is_kept(
+    catalogue: Catalogue, said: Said, says: str
+) -> None:
+    with catalogue.write() as writer:
+        writer.put(new_clip("a"))
+    with pytest.raises(LibraryError, match=says), catalogue.write() as writer:
+        writer.put(new_clip("b"))
+        writer.put(replace(new_clip("c"), said=said))
+    with pytest.raises(LibraryError, match=says), catalogue.write() as writer:
+        writer.describe("/sounds/a.wav", said)
+    assert [clip.title for clip in catalogue.clips()] == ["a"]
+
+
+def test_two_writers_at_once(catalogue: Catalogue, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The second waits its time, then says who is in the way; nothing of either is lost."""
+    monkeypatch.setattr("index.database.BUSY_SECONDS", 0.2)
+    other = Catalogue.open(catalogue.file.parent)
+    with other.write() as first:
+        first.put(new_clip("a"))
+        begun = time.monotonic()
+        says = r"another process has been writing for 0\.2 s"
+        with (
+            closing(Catalogue.open(catalogue.file.parent)) as too,
+            pytest.raises(StorageError, match=says),
+            too.write() as second,
+        ):
+            second.put(new_clip("b"))
+        assert time.monotonic() - begun < 5
+    with catalogue.write() as third:
+        third.put(new_clip("c"))
+    assert [clip.title for clip in other.clips()] == ["a", "c"]
+    other.close()

@@ -1,7 +1,7 @@
 """Bulk adding: files, folders, manifests or another library → clips of this one.
 
-Sounds are decoded and embedded by a few threads (the work is in libraries that leave Python's
-lock) and written in small transactions, so that an interruption loses at most the last one.
+Sounds are embedded by a pipeline (`index.pipeline`) and written in small transactions, so that an
+interruption loses at most the last one.
 Files that the library already holds unchanged are skipped: the same command, run again,
 resumes. What cannot be read is remembered with its reason and the rest goes on.
 """
@@ -10,22 +10,21 @@ from __future__ import annotations
 
 import os
 import time
-from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
 
+from index import pipeline
 from index.catalogue import FILE_NAME as CATALOGUE_FILE
 from index.catalogue import Catalogue
 from index.library import Library, Origin, Sound, shown
 from index.records import Known, Said, id_problem
 from model import manifest
 from model.errors import AudioError, InputError, ManifestError
-from model.progress import Progress, progress
+from model.progress import progress
 
 BATCH_CLIPS = 32
 BATCH_SECONDS = 2.0  # a slow batch is written before it is full
@@ -98,7 +97,7 @@ def _of_folder(folder: Path) -> Iterator[Origin]:
                 yield Origin(Path(parent) / name)
 
 
-def add(library: Library, paths: Sequence[Path], workers: int | None = None) -> Report:
+def add(library: Library, paths: Sequence[Path], processes: int | None = None) -> Report:
     """Add all sounds that the paths stand for. Raises InputError before any work is done.
 
     KeyboardInterrupt passes through once what was embedded has been written.
@@ -110,23 +109,18 @@ def add(library: Library, paths: Sequence[Path], workers: int | None = None) -> 
     for origin in origins.values():
         (rest if _unchanged(origin.path, known) else todo).append(origin)
     _describe(library, rest, known, report)
-    count = workers or os.cpu_count() or 1
     with (
-        _single_threaded_torch(),  # the threads below share the cores
+        _single_threaded_torch(),  # the pipeline's threads share the cores
         progress("adding", len(todo), "files") as shown,
-        ThreadPoolExecutor(count) as pool,
     ):
         batch = _Batch(library, report)
-        waiting: deque[tuple[Origin, Future[Sound]]] = deque()
+        sounds = pipeline.embed(library.embedder, todo, processes)
         try:
-            for origin in todo:
-                waiting.append((origin, pool.submit(Sound.read, library.embedder, origin)))
-                if len(waiting) >= 4 * count:
-                    _take(waiting, batch, shown)
-            while waiting:
-                _take(waiting, batch, shown)
+            for origin, result in sounds:
+                batch.take(origin, result)
+                shown.step()
         finally:
-            pool.shutdown(wait=False, cancel_futures=True)
+            sounds.close()
             batch.write()
     return report
 
@@ -192,13 +186,3 @@ class _Batch:
             self._report.duplicates |= self._library.catalogue.twins(added)
             self._report.failed |= self._failed
         self._sounds, self._failed, self._since = [], {}, time.monotonic()
-
-
-def _take(waiting: deque[tuple[Origin, Future[Sound]]], batch: _Batch, shown: Progress) -> None:
-    """Wait for the oldest sound and hand it to the batch."""
-    origin, future = waiting.popleft()
-    try:
-        batch.take(origin, future.result())
-    except AudioError as error:
-        batch.take(origin, error)
-    shown.step()

@@ -27,7 +27,6 @@ from index.records import Array, Clip, NewClip, Said
 from index.vectors import VectorStore
 from model.cleanup import STOP_WORDS, clean_tags, tokens
 from model.embedder import AudioEmbedding, Embedder, Understood
-from model.errors import AudioError
 
 log = logging.getLogger(__name__)
 
@@ -90,18 +89,6 @@ class Sound:
     embedding: AudioEmbedding
     size: int
     mtime_ns: int
-
-    @classmethod
-    def read(cls, embedder: Embedder, origin: Origin) -> Sound:
-        """Embed the file of `origin`. Raises AudioError."""
-        if str(origin.path) != shown(origin.path):
-            raise AudioError(f"{shown(origin.path.name)}: its path is not UTF-8: rename it")
-        try:
-            state = origin.path.stat()
-        except OSError as error:
-            raise AudioError(f"{origin.path.name}: {error.strerror}") from error
-        embedding = embedder.embed_audio(origin.path, origin.path.name)
-        return cls(origin, embedding, state.st_size, state.st_mtime_ns)
 
 
 class Library:

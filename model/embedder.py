@@ -22,7 +22,7 @@ from model import checkpoint
 from model.cleanup import clean_tags, tokens
 from model.decode import SoundInfo, SoundReader, Source
 from model.errors import ConfigError, WordsError
-from model.features import LogMel, windows
+from model.features import LogMel, patches
 
 Array = npt.NDArray[np.float32]
 
@@ -88,7 +88,7 @@ class Embedder:
         self.words = loaded.words
         self.vocabulary = loaded.vocabulary
         self.card: dict[str, Any] = loaded.card
-        self._log_mel = LogMel(self.config.features, loaded.model.mel_filters.cpu().numpy())
+        self.log_mel = LogMel(self.config.features, loaded.model.mel_filters.cpu().numpy())
         self._model = loaded.model.eval().to(self.device)
         self._model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
@@ -126,12 +126,12 @@ class Embedder:
 
     def _encode(
         self, source: Source, name: str, max_seconds: float | None
-    ) -> tuple[Array, Array, SoundInfo]:
+    ) -> tuple[Array, npt.NDArray[np.int64], SoundInfo]:
         """A sound → (codes z_a [W, V], first frames [W], what is known of the file)."""
         reader = SoundReader(source, self.config.features.sample_rate, name, max_seconds)
         codes, starts = [], []
-        for patches, first in self.patches(reader):
-            codes.append(self.encode(patches))
+        for windows, first in self.patches(reader):
+            codes.append(self.encode(windows))
             starts.append(first)
         return np.concatenate(codes), np.concatenate(starts), reader.info
 
@@ -141,15 +141,12 @@ class Embedder:
         Raises AudioError, and ConfigError where the model's scaler is not known.
         """
         self.check_hears()
-        for patches, first in windows(self._log_mel.frames(reader.blocks()), self.config.features):
-            for start in range(0, len(patches), WINDOW_BATCH):
-                stop = start + WINDOW_BATCH
-                yield patches[start:stop], first[start:stop]
+        yield from patches(self.log_mel, reader.blocks(), WINDOW_BATCH)
 
-    def encode(self, patches: Array) -> Array:
+    def encode(self, windows: Array) -> Array:
         """Log-mel windows [n, T, F] → codes z_a [n, V]."""
         with torch.inference_mode():
-            codes, _ = self._model.embed_patches(torch.from_numpy(patches).to(self.device))
+            codes, _ = self._model.embed_patches(torch.from_numpy(windows).to(self.device))
             return np.asarray(codes.cpu().numpy(), dtype=np.float32)
 
     def project(self, codes: Array) -> Array:
@@ -159,37 +156,18 @@ class Embedder:
             phi = self._model.audio.project(torch.from_numpy(codes).to(self.device))
             return unit(phi.cpu().numpy())
 
-    def embed_codes(self, codes: Array, starts: Array, info: SoundInfo) -> AudioEmbedding:
-        """Codes of a sound's windows → its vector: z_a averaged over windows, then φ_a."""
+    def embed_codes(
+        self, codes: Array, first: npt.NDArray[np.int64], info: SoundInfo
+    ) -> AudioEmbedding:
+        """Codes of a sound's windows [W, V] and their first frames [W] → its vector.
+
+        z_a is averaged over the windows, then projected to φ_a.
+        """
         mean = codes.mean(axis=0, keepdims=True, dtype=np.float64).astype(np.float32)
         vectors = self.project(np.concatenate([mean, codes]))
         features = self.config.features
-        seconds = starts * (features.hop / features.sample_rate)
+        seconds = first * (features.hop / features.sample_rate)
         return AudioEmbedding(vectors[0], mean[0], vectors[1:], seconds.astype(np.float64), info)
-
-    def embed_many(self, sources: Sequence[Source]) -> list[AudioEmbedding]:
-        """Several sounds, their windows sharing batches. Raises AudioError for the first bad."""
-        if not sources:
-            return []
-        readers = [
-            SoundReader(source, self.config.features.sample_rate, f"file {number}")
-            for number, source in enumerate(sources, start=1)
-        ]
-        parts = [list(self.patches(reader)) for reader in readers]
-        stacked = np.concatenate([patches for part in parts for patches, _ in part])
-        codes = np.concatenate(
-            [
-                self.encode(stacked[start : start + WINDOW_BATCH])
-                for start in range(0, len(stacked), WINDOW_BATCH)
-            ]
-        )
-        embeddings, done = [], 0
-        for reader, part in zip(readers, parts, strict=True):
-            starts = np.concatenate([first for _, first in part])
-            own = codes[done : done + len(starts)]
-            embeddings.append(self.embed_codes(own, starts, reader.info))
-            done += len(starts)
-        return embeddings
 
     # Words
 

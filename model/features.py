@@ -123,6 +123,15 @@ def windows(
         yield aligned[None], np.array([start + len(held) - size], dtype=np.int64)
 
 
+def patches(
+    log_mel: LogMel, samples: Iterable[Array], most: int
+) -> Iterator[tuple[Array, npt.NDArray[np.int64]]]:
+    """Blocks of samples → blocks of windows [n, T, F], n ≤ `most`, and their first frames [n]."""
+    for found, first in windows(log_mel.frames(samples), log_mel.config):
+        for start in range(0, len(found), most):
+            yield found[start : start + most], first[start : start + most]
+
+
 def loudest_patch(log_mel: Array, size: int) -> int:
     """First frame of the `size`-frame patch with the largest sum of log energies.
 

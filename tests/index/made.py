@@ -16,8 +16,12 @@ import numpy as np
 import pytest
 import soundfile
 
+from index import pipeline
+from index.library import Origin, Sound
 from index.records import Changes, NewClip, Said
 from model import checkpoint
+from model.embedder import Embedder
+from model.errors import AudioError
 from tests.model import tiny
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -84,6 +88,14 @@ def write_sounds(folder: Path, count: int, seconds: float = 0.3, first: int = 0)
     for number, file in enumerate(files, start=first):
         soundfile.write(file, tiny.noise(seconds, seed=number), tiny.RATE)
     return files
+
+
+def heard(embedder: Embedder, origin: Origin) -> Sound:
+    """A sound's file, embedded. Raises AudioError."""
+    [(_, result)] = pipeline.embed(embedder, [origin], 1)
+    if isinstance(result, AudioError):
+        raise result
+    return result
 
 
 def environment(**more: str) -> dict[str, str]:

@@ -11,7 +11,7 @@ import soundfile
 
 from index import ingest
 from index.errors import LibraryError, UnknownClipError
-from index.library import SNAPSHOT, Library, Origin, Sound
+from index.library import SNAPSHOT, Library, Origin
 from index.records import Said
 from model.embedder import Embedder
 from tests.index import made
@@ -21,7 +21,7 @@ WINDOW = 96 * 512 / tiny.RATE  # seconds
 
 
 def add(library: Library, file: Path, **said: object) -> str:
-    return library.add([Sound.read(library.embedder, Origin(file.resolve(), Said(**said)))])[0]
+    return library.add([made.heard(library.embedder, Origin(file.resolve(), Said(**said)))])[0]
 
 
 def write(file: Path, seconds: float = 1.0, seed: int = 0) -> Path:
@@ -253,7 +253,7 @@ def test_searching_while_others_add_and_remove_never_fails(
     stocked: Library, tmp_path: Path
 ) -> None:
     sounds = [
-        Sound.read(stocked.embedder, Origin(file))
+        made.heard(stocked.embedder, Origin(file))
         for file in made.write_sounds(tmp_path / "more", 12)
     ]
     vector, stop, problems, answers = sounds[0].embedding.vector, threading.Event(), [], []

@@ -12,17 +12,12 @@ import torch
 
 from model.embedder import WINDOW_BATCH, Embedder, pad_words, select_device, unit
 from model.errors import AudioError, ConfigError, WordsError
-from tests.model.tiny import RATE, checkpoint_of, noise, sine, tiny_config, write_av
+from tests.model.tiny import RATE, checkpoint_of, noise, sine, tiny_config, write, write_av
 
 
 @pytest.fixture(scope="module")
 def embedder() -> Embedder:
     return Embedder(checkpoint_of(tiny_config("starter", log_offset=1e-4)))
-
-
-def write(path: Path, samples: np.ndarray, rate: int = RATE, **options: str) -> Path:
-    soundfile.write(path, samples, rate, **options)
-    return path
 
 
 def test_vectors_have_length_one_and_say_where(embedder: Embedder, tmp_path: Path) -> None:
@@ -47,23 +42,14 @@ def test_different_sounds_differ(embedder: Embedder, tmp_path: Path) -> None:
     assert one @ tone < 0.9
 
 
-def test_the_same_file_gives_the_same_vector_whatever_stands_beside_it(
-    embedder: Embedder, tmp_path: Path
-) -> None:
+def test_the_same_file_gives_the_same_vector(embedder: Embedder, tmp_path: Path) -> None:
     path = write(tmp_path / "a.wav", noise(5.3))
     alone = [embedder.embed_audio(path) for _ in range(5)]
-    others = [
-        write(tmp_path / f"{seed}.wav", noise(1 + 3 * seed, seed=seed)) for seed in range(1, 6)
-    ]
-    inside = embedder.embed_many([*others[:3], path, *others[3:], path.read_bytes()])
-    assert len(inside) == 7
-    for found in (*alone, inside[3], inside[6]):
+    for found in (*alone, embedder.embed_audio(path.read_bytes())):
         np.testing.assert_allclose(found.vector, alone[0].vector, atol=1e-6)
         np.testing.assert_allclose(found.windows, alone[0].windows, atol=1e-6)
         np.testing.assert_array_equal(found.starts, alone[0].starts)
         assert found.info == alone[0].info
-    for source, found in zip(others, [*inside[:3], *inside[4:6]], strict=True):
-        np.testing.assert_allclose(found.vector, embedder.embed_audio(source).vector, atol=1e-6)
 
 
 def test_copies_of_a_sound_are_neighbours(embedder: Embedder, tmp_path: Path) -> None:
@@ -108,8 +94,6 @@ def test_more_windows_than_a_batch(embedder: Embedder, tmp_path: Path) -> None:
     found = embedder.embed_audio(path)
     assert len(found.windows) == len(found.starts) > WINDOW_BATCH
     assert (np.diff(found.starts) > 0).all()
-    [beside] = embedder.embed_many([path])
-    np.testing.assert_allclose(beside.windows, found.windows, atol=1e-6)
 
 
 def test_threads_share_an_embedder(embedder: Embedder, tmp_path: Path) -> None:
@@ -134,11 +118,8 @@ def test_bad_sounds_are_named(embedder: Embedder, tmp_path: Path) -> None:
     good = write(tmp_path / "a.wav", noise(1.0))
     with pytest.raises(AudioError, match=r"^bark: not a sound"):
         embedder.embed_audio(b"rubbish", "bark")
-    with pytest.raises(AudioError, match=r"^file 2: not a sound"):
-        embedder.embed_many([good, b"rubbish", good])
     with pytest.raises(AudioError, match=r"expected at most 0\.5 s"):
         embedder.embed_audio(good, max_seconds=0.5)
-    assert embedder.embed_many([]) == []
 
 
 def test_tags_become_unit_vectors_in_any_order(embedder: Embedder) -> None:

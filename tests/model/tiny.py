@@ -93,6 +93,11 @@ def sine(seconds: float, hertz: float = 440.0, rate: int = RATE, level: float = 
     return (level * np.sin(2 * np.pi * hertz * time)).astype(np.float32)
 
 
+def write(path: Path, samples: np.ndarray, rate: int = RATE, **options: str) -> Path:
+    soundfile.write(path, samples, rate, **options)
+    return path
+
+
 def write_av(path: Path, samples: Samples, rate: int, codec: str, kind: str) -> Path:
     """Encode mono samples with PyAV: what browsers and phones record."""
     with av.open(str(path), "w", format=kind) as container:

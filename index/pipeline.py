@@ -1,0 +1,104 @@
+"""Many files → their embeddings: processes read, one encoder takes windows in batches.
+
+Sounds come out in the order in which they went in. Memory is bounded: so many sounds are on
+their way at a time.
+"""
+
+from __future__ import annotations
+
+import os
+from collections import deque
+from collections.abc import Generator, Iterable
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from index.library import Origin, Sound, shown
+from index.records import Array
+from model.batching import Batches
+from model.decode import SoundInfo
+from model.embedder import Embedder
+from model.errors import AudioError
+from model.readers import Block, Readers
+
+ON_THE_WAY = 64  # sounds
+BATCH_CPU, BATCH_GPU = 16, 512  # windows
+
+
+@dataclass(frozen=True)
+class _Heard:
+    """A sound that was read; its codes come from the encoder."""
+
+    codes: list[Future[Array]]
+    first: npt.NDArray[np.int64]
+    info: SoundInfo
+    size: int
+    mtime_ns: int
+
+
+def embed(
+    embedder: Embedder, origins: Iterable[Origin], processes: int | None = None
+) -> Generator[tuple[Origin, Sound | AudioError]]:
+    """Each origin with its sound, or with the reason why it could not be read.
+
+    Raises ConfigError where the model cannot embed sounds.
+    """
+    embedder.check_hears()
+    count = processes or os.cpu_count() or 1
+    on_gpu = embedder.device.type == "cuda"
+    with (
+        Readers(embedder.log_mel, count) as readers,
+        Batches(
+            embedder.encode, BATCH_GPU if on_gpu else BATCH_CPU, threads=1 if on_gpu else count
+        ) as batches,
+        ThreadPoolExecutor(count) as pool,
+    ):
+        waiting: deque[tuple[Origin, Future[_Heard]]] = deque()
+        try:
+            for origin in origins:
+                waiting.append((origin, pool.submit(_hear, readers, batches, origin)))
+                if len(waiting) >= ON_THE_WAY:
+                    yield _next(embedder, waiting)
+            while waiting:
+                yield _next(embedder, waiting)
+        finally:
+            for _, future in waiting:
+                future.cancel()
+            batches.close()  # so that no thread waits to put
+
+
+def _hear(readers: Readers, batches: Batches, origin: Origin) -> _Heard:
+    """Read a file and hand its windows to the encoder. Raises AudioError."""
+    path, name = origin.path, origin.path.name
+    if str(path) != shown(path):
+        raise AudioError(f"{shown(name)}: its path is not UTF-8: rename it")
+    try:
+        state = path.stat()
+    except OSError as error:
+        raise AudioError(f"{name}: {error.strerror}") from error
+    codes, firsts = [], []
+    info = None
+    for message in readers.read(path, name):
+        if isinstance(message, Block):
+            codes.append(batches.put(message.windows))
+            firsts.append(message.first)
+        else:
+            info = message
+    assert info is not None, "the last message is the sound's info"
+    return _Heard(codes, np.concatenate(firsts), info, state.st_size, state.st_mtime_ns)
+
+
+def _next(
+    embedder: Embedder, waiting: deque[tuple[Origin, Future[_Heard]]]
+) -> tuple[Origin, Sound | AudioError]:
+    """Wait for the oldest."""
+    origin, future = waiting.popleft()
+    try:
+        heard = future.result()
+    except AudioError as error:
+        return origin, error
+    codes = np.concatenate([each.result() for each in heard.codes])
+    embedding = embedder.embed_codes(codes, heard.first, heard.info)
+    return origin, Sound(origin, embedding, heard.size, heard.mtime_ns)

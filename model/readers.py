@@ -1,0 +1,156 @@
+"""Processes that read sounds: files or bytes → log-mel windows, apart from whoever asked.
+
+A sound that crashes a decoder, eats memory or never ends costs its own reading and nothing
+else. The processes import no torch; each is used by one thread at a time.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import queue
+import resource
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from multiprocessing.connection import Connection
+from multiprocessing.process import BaseProcess
+
+import numpy as np
+import numpy.typing as npt
+
+from model.decode import SoundInfo, SoundReader, Source
+from model.errors import AudioError
+from model.features import LogMel, patches
+
+Array = npt.NDArray[np.float32]
+
+BLOCK_WINDOWS = 64  # most windows in one message
+MEMORY_BYTES = 4 << 30  # address space of a process
+SILENT_SECONDS = 60.0  # without a block: it hangs
+
+
+@dataclass(frozen=True)
+class Block:
+    """Windows [n, T, F] of a sound, and their first frames [n]."""
+
+    windows: Array
+    first: npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class _Job:
+    source: Source
+    name: str
+    max_seconds: float | None
+
+
+def _serve(connection: Connection, log_mel: LogMel) -> None:
+    """What a process does until its other end is closed."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for whoever asked
+    resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES, MEMORY_BYTES))
+    with suppress(EOFError, BrokenPipeError, ConnectionResetError):
+        while True:
+            job: _Job = connection.recv()
+            rate = log_mel.config.sample_rate
+            reader = SoundReader(job.source, rate, job.name, job.max_seconds)
+            try:
+                for windows, first in patches(log_mel, reader.blocks(), BLOCK_WINDOWS):
+                    connection.send(Block(windows, first))
+            except AudioError as error:
+                connection.send(error)
+            except MemoryError:
+                connection.send(AudioError(f"{job.name}: takes too much memory to read"))
+            else:
+                connection.send(reader.info)
+
+
+class _Process:
+    """One reading process and the pipe to it."""
+
+    def __init__(self, log_mel: LogMel) -> None:
+        context = multiprocessing.get_context("forkserver")
+        context.set_forkserver_preload([__name__])
+        self.pipe, theirs = context.Pipe()
+        self.process: BaseProcess = context.Process(
+            target=_serve, args=(theirs, log_mel), daemon=True
+        )
+        self.process.start()
+        theirs.close()
+        self.busy = False
+
+    def send(self, job: _Job) -> None:
+        """Begin a job. Raises OSError where the process has ended."""
+        self.busy = True
+        self.pipe.send(job)
+
+    def receive(self, name: str) -> Block | SoundInfo:
+        """Its next message. Raises AudioError, EOFError where it has ended."""
+        if not self.pipe.poll(SILENT_SECONDS):
+            raise AudioError(f"{name}: reading it took over {SILENT_SECONDS:g} s")
+        message: Block | SoundInfo | AudioError = self.pipe.recv()
+        self.busy = isinstance(message, Block)
+        if isinstance(message, AudioError):
+            raise message
+        return message
+
+    def close(self) -> None:
+        """End it, whatever it does."""
+        self.pipe.close()
+        self.process.kill()
+        self.process.join()
+
+
+class Readers:
+    """A pool of at most `count` reading processes, started as they are needed."""
+
+    def __init__(self, log_mel: LogMel, count: int) -> None:
+        self._log_mel = log_mel
+        self._free = threading.Semaphore(count)
+        self._idle: queue.SimpleQueue[_Process] = queue.SimpleQueue()
+        self._closed = False
+
+    def __enter__(self) -> Readers:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End the idle processes now, those at work when they are given back."""
+        self._closed = True
+        with suppress(queue.Empty):
+            while True:
+                self._idle.get_nowait().close()
+
+    def read(
+        self, source: Source, name: str, max_seconds: float | None = None
+    ) -> Iterator[Block | SoundInfo]:
+        """The sound's windows, block by block, and at last what is known of it.
+
+        Raises AudioError. Waits for a free process.
+        """
+        with self._borrowed() as own:
+            try:
+                own.send(_Job(source, name, max_seconds))
+                while own.busy:
+                    yield own.receive(name)
+            except (EOFError, BrokenPipeError, ConnectionResetError) as error:
+                raise AudioError(f"{name}: reading it ended the process that read") from error
+
+    @contextmanager
+    def _borrowed(self) -> Iterator[_Process]:
+        """A process that is idle or new; kept for the next where it has done its work."""
+        with self._free:
+            try:
+                own = self._idle.get_nowait()
+            except queue.Empty:
+                own = _Process(self._log_mel)
+            try:
+                yield own
+            finally:
+                if own.busy or self._closed:
+                    own.close()
+                else:
+                    self._idle.put(own)

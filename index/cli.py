@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
+import signal
 import sys
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from index.ingest import Report
     from index.library import Library
 
 DEFAULT_FOLDER = Path("library")
@@ -20,7 +23,8 @@ def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
     add = commands.add_parser("add", help="add files, folders or manifests to a library")
     add.add_argument("paths", type=Path, nargs="*", metavar="PATH")
     add.add_argument("--manifest", type=Path, action="append", default=[], metavar="CSV")
-    add.add_argument("--json", action="store_true", help="print one JSON object")
+    add.add_argument("--watch", action="store_true", help="then follow the paths, until Ctrl-C")
+    add.add_argument("--json", action="store_true", help="print one JSON object (a lot)")
     add.set_defaults(run=_add)
     remove = commands.add_parser("remove", help="remove clips by id (their files stay)")
     remove.add_argument("ids", nargs="+", metavar="ID")
@@ -45,7 +49,7 @@ def _open(options: argparse.Namespace, *, create: bool = False) -> Library:
 
 
 def _add(options: argparse.Namespace) -> int:
-    from index import ingest
+    from index import ingest, watching
     from model.errors import InputError
 
     paths = [*options.paths, *options.manifest]
@@ -53,22 +57,32 @@ def _add(options: argparse.Namespace) -> int:
         raise InputError("path: expected a file, folder or manifest to add, got none")
     for path in paths:
         next(ingest.expand(path), None)  # a wrong path must not leave an empty library behind
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # what was embedded is kept
+    failed = False
     with _open(options, create=True) as library:
-        report = ingest.add(library, paths)
-        count = library.catalogue.count()
-    if options.json:
-        print(json.dumps({**asdict(report), "clips": count}))
-    else:
-        print(
-            f"added {len(report.added)}, described {report.described}, "
-            f"unchanged {report.unchanged}, failed {len(report.failed)}; "
-            f"{count} clips in {options.library}"
-        )
-        for own, other in report.duplicates.items():
-            print(f"the same sound: {own} as {other}", file=sys.stderr)
-        for path, reason in report.failed.items():
-            print(f"failed: {path}: {reason}", file=sys.stderr)
-    return 1 if report.failed else 0
+        reports = watching.follow(library, paths) if options.watch else [ingest.add(library, paths)]
+        with contextlib.suppress(KeyboardInterrupt) if options.watch else contextlib.nullcontext():
+            for report in reports:
+                _say(report, library, as_json=options.json)
+                failed |= bool(report.failed)
+    return 1 if failed and not options.watch else 0
+
+
+def _say(report: Report, library: Library, *, as_json: bool) -> None:
+    count = library.catalogue.count()
+    if as_json:
+        print(json.dumps({**asdict(report), "clips": count}), flush=True)
+        return
+    print(
+        f"added {len(report.added)}, described {report.described}, "
+        f"unchanged {report.unchanged}, failed {len(report.failed)}; "
+        f"{count} clips in {library.folder}",
+        flush=True,
+    )
+    for own, other in report.duplicates.items():
+        print(f"the same sound: {own} as {other}", file=sys.stderr)
+    for path, reason in report.failed.items():
+        print(f"failed: {path}: {reason}", file=sys.stderr)
 
 
 def _remove(options: argparse.Namespace) -> int:

@@ -93,8 +93,13 @@ def _of_folder(folder: Path) -> Iterator[Origin]:
     for parent, folders, names in os.walk(folder.resolve(), onerror=refuse):
         folders.sort()
         for name in sorted(names):
-            if Path(name).suffix.lower() in SUFFIXES and not name.startswith("."):
+            if is_sound(Path(name)):
                 yield Origin(Path(parent) / name)
+
+
+def is_sound(path: Path) -> bool:
+    """Whether a file of that name is taken for a sound when its folder is added."""
+    return path.suffix.lower() in SUFFIXES and not path.name.startswith(".")
 
 
 def add(library: Library, paths: Sequence[Path], processes: int | None = None) -> Report:

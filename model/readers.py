@@ -6,16 +6,18 @@ else. The processes import no torch; each is used by one thread at a time.
 
 from __future__ import annotations
 
-import multiprocessing
+import os
 import queue
 import resource
 import signal
+import socket
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
-from multiprocessing.process import BaseProcess
 
 import numpy as np
 import numpy.typing as npt
@@ -46,11 +48,13 @@ class _Job:
     max_seconds: float | None
 
 
-def _serve(connection: Connection, log_mel: LogMel) -> None:
-    """What a process does until its other end is closed."""
+def serve(descriptor: int) -> None:
+    """What a process does until the other end of its connection is closed."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for whoever asked
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES, MEMORY_BYTES))
+    connection = Connection(descriptor)
     with suppress(EOFError, BrokenPipeError, ConnectionResetError):
+        log_mel: LogMel = connection.recv()
         while True:
             job: _Job = connection.recv()
             rate = log_mel.config.sample_rate
@@ -67,29 +71,35 @@ def _serve(connection: Connection, log_mel: LogMel) -> None:
 
 
 class _Process:
-    """One reading process and the pipe to it."""
+    """One reading process and the connection to it.
+
+    Not of multiprocessing: that would import its caller's main module, which may not expect it.
+    """
 
     def __init__(self, log_mel: LogMel) -> None:
-        context = multiprocessing.get_context("forkserver")
-        context.set_forkserver_preload([__name__])
-        self.pipe, theirs = context.Pipe()
-        self.process: BaseProcess = context.Process(
-            target=_serve, args=(theirs, log_mel), daemon=True
-        )
-        self.process.start()
-        theirs.close()
+        ours, theirs = socket.socketpair()
+        with theirs:
+            command = f"from {__name__} import serve; serve({theirs.fileno()})"
+            self.process = subprocess.Popen(  # noqa: S603 (our own words)
+                [sys.executable, "-P", "-c", command],
+                stdin=subprocess.DEVNULL,
+                pass_fds=[theirs.fileno()],
+                env={**os.environ, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"},
+            )
+        self._pipe = Connection(ours.detach())
+        self._pipe.send(log_mel)
         self.busy = False
 
     def send(self, job: _Job) -> None:
         """Begin a job. Raises OSError where the process has ended."""
         self.busy = True
-        self.pipe.send(job)
+        self._pipe.send(job)
 
     def receive(self, name: str) -> Block | SoundInfo:
         """Its next message. Raises AudioError, EOFError where it has ended."""
-        if not self.pipe.poll(SILENT_SECONDS):
+        if not self._pipe.poll(SILENT_SECONDS):
             raise AudioError(f"{name}: reading it took over {SILENT_SECONDS:g} s")
-        message: Block | SoundInfo | AudioError = self.pipe.recv()
+        message: Block | SoundInfo | AudioError = self._pipe.recv()
         self.busy = isinstance(message, Block)
         if isinstance(message, AudioError):
             raise message
@@ -97,9 +107,9 @@ class _Process:
 
     def close(self) -> None:
         """End it, whatever it does."""
-        self.pipe.close()
+        self._pipe.close()
         self.process.kill()
-        self.process.join()
+        self.process.wait()
 
 
 class Readers:

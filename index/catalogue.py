@@ -163,10 +163,12 @@ class Catalogue:
         )
         return dict(rows)
 
-    def known_files(self) -> dict[str, Known]:
-        """The files in the library, by path."""
+    def known_files(self, paths: Sequence[str]) -> dict[str, Known]:
+        """Those of these files that are in the library, by path."""
         rows = self._database.query(
-            f"SELECT path, size, mtime_ns, {', '.join(SAID)} FROM clips"  # noqa: S608 (own names)
+            f"SELECT path, size, mtime_ns, {', '.join(SAID)} FROM clips "  # noqa: S608 (own names)
+            "WHERE path IN (SELECT value FROM json_each(?))",
+            (json.dumps(paths),),
         )
         return {path: Known(size, mtime, Said.of(said)) for path, size, mtime, *said in rows}
 

@@ -9,9 +9,8 @@ resumes. What cannot be read is remembered with its reason and the rest goes on.
 from __future__ import annotations
 
 import os
-import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -20,14 +19,16 @@ import torch
 from index import pipeline
 from index.catalogue import FILE_NAME as CATALOGUE_FILE
 from index.catalogue import Catalogue
-from index.library import Library, Origin, Sound, shown
+from index.library import Library
 from index.records import Known, Said, id_problem
+from index.sounds import Lot, Origin
 from model import manifest
-from model.errors import AudioError, InputError, ManifestError
+from model.embedder import Embedder
+from model.errors import InputError, ManifestError
 from model.progress import progress
 
-BATCH_CLIPS = 32
-BATCH_SECONDS = 2.0  # a slow batch is written before it is full
+Engine = Callable[[Embedder, Sequence[Origin]], Generator[Lot]]
+
 SUFFIXES = frozenset(
     ".wav .flac .ogg .oga .opus .mp3 .aif .aiff .aifc .au .caf .w64 .rf64 .m4a .aac .webm .mp4 .wma"
     .split()
@@ -102,31 +103,31 @@ def is_sound(path: Path) -> bool:
     return path.suffix.lower() in SUFFIXES and not path.name.startswith(".")
 
 
-def add(library: Library, paths: Sequence[Path], processes: int | None = None) -> Report:
+def add(library: Library, paths: Sequence[Path], engine: Engine = pipeline.embed) -> Report:
     """Add all sounds that the paths stand for. Raises InputError before any work is done.
 
-    KeyboardInterrupt passes through once what was embedded has been written.
+    `engine` embeds them; each of its lots is written in one transaction. KeyboardInterrupt
+    passes through once what was embedded has been written.
     """
-    report, known = Report(), library.catalogue.known_files()
+    report = Report()
     origins = {str(origin.path): origin for path in paths for origin in expand(path)}
+    known = library.catalogue.known_files(list(origins))
     todo: list[Origin] = []
     rest: list[Origin] = []
     for origin in origins.values():
         (rest if _unchanged(origin.path, known) else todo).append(origin)
     _describe(library, rest, known, report)
     with (
-        _single_threaded_torch(),  # the pipeline's threads share the cores
+        _single_threaded_torch(),  # the engine's threads share the cores
         progress("adding", len(todo), "files") as shown,
+        closing(engine(library.embedder, todo)) as lots,
     ):
-        batch = _Batch(library, report)
-        sounds = pipeline.embed(library.embedder, todo, processes)
-        try:
-            for origin, result in sounds:
-                batch.take(origin, result)
-                shown.step()
-        finally:
-            sounds.close()
-            batch.write()
+        for lot in lots:
+            added = library.add(lot.sounds, lot.failed)
+            report.added += added
+            report.duplicates |= library.catalogue.twins(added)
+            report.failed |= lot.failed
+            shown.step(len(lot))
     return report
 
 
@@ -162,32 +163,3 @@ def _unchanged(path: Path, known: Mapping[str, Known]) -> bool:
         return False  # decoding says what is wrong with it
     held = known.get(str(path))
     return held is not None and (held.size, held.mtime_ns) == (state.st_size, state.st_mtime_ns)
-
-
-class _Batch:
-    """Embedded sounds that wait to be written in one transaction."""
-
-    def __init__(self, library: Library, report: Report) -> None:
-        self._library, self._report = library, report
-        self._sounds: list[Sound] = []
-        self._failed: dict[str, str] = {}
-        self._since = time.monotonic()
-
-    def take(self, origin: Origin, result: Sound | AudioError) -> None:
-        """One more sound, or the reason why not; written when enough wait."""
-        if isinstance(result, AudioError):
-            self._failed[shown(origin.path)] = str(result)
-        else:
-            self._sounds.append(result)
-        waiting = len(self._sounds) + len(self._failed)
-        if waiting >= BATCH_CLIPS or time.monotonic() - self._since > BATCH_SECONDS:
-            self.write()
-
-    def write(self) -> None:
-        """Write what waits; on an error nothing of it is in the library or the report."""
-        if self._sounds or self._failed:
-            added = self._library.add(self._sounds, self._failed)
-            self._report.added += added
-            self._report.duplicates |= self._library.catalogue.twins(added)
-            self._report.failed |= self._failed
-        self._sounds, self._failed, self._since = [], {}, time.monotonic()

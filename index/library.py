@@ -10,7 +10,7 @@ import contextlib
 import logging
 import threading
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -23,15 +23,15 @@ from index.faiss_store import FaissStore
 from index.filters import Filter
 from index.fusion import fuse
 from index.query import Query, embed, parse
-from index.records import Array, Clip, NewClip, Said
+from index.records import Array, Clip
+from index.sounds import LONG_SECONDS, Origin, Sound
 from index.vectors import VectorStore
 from model.cleanup import STOP_WORDS, clean_tags, tokens
-from model.embedder import AudioEmbedding, Embedder, Understood
+from model.embedder import Embedder, Understood
 
 log = logging.getLogger(__name__)
 
 SNAPSHOT = "vectors.snapshot"
-LONG_SECONDS = 10.0  # longer sounds also keep window vectors
 MIN_CANDIDATES = 100  # of each ranking before fusion
 FEW_ROWS = 5_000  # that words are asked of one by one
 
@@ -65,30 +65,6 @@ class Found:
     understood: Understood
     without: tuple[str, ...]
     generation: int
-
-
-@dataclass(frozen=True)
-class Origin:
-    """Where an added sound comes from, what is said of it, and the id it had elsewhere."""
-
-    path: Path
-    said: Said = field(default_factory=Said)
-    id: str = ""
-
-
-def shown(path: Path | str) -> str:
-    r"""A path as text that any file can hold: bytes that are not UTF-8 as \udc80 and so on."""
-    return str(path).encode(errors="backslashreplace").decode()
-
-
-@dataclass(frozen=True)
-class Sound:
-    """An embedded sound, and the state of its file when it was read."""
-
-    origin: Origin
-    embedding: AudioEmbedding
-    size: int
-    mtime_ns: int
 
 
 class Library:
@@ -155,11 +131,10 @@ class Library:
         A sound from a path that the library holds takes its place and keeps its id.
         `failed`: reasons to remember for paths that could not be added.
         """
-        new = [_new_clip(sound) for sound in sounds]
         with self.catalogue.write() as writer:
             for path, reason in failed.items():
                 writer.fail(path, reason)
-            return [writer.put(clip) for clip in new]
+            return [writer.put(sound.clip()) for sound in sounds]
 
     def describe(self, origins: Sequence[Origin]) -> None:
         """Take what the origins say of files that the library holds, in one transaction."""
@@ -303,23 +278,3 @@ def _alike(word: str, other: str) -> bool:
     """Whether two words share a stem, near enough to show it."""
     short, long = sorted((word, other), key=len)
     return long.startswith(short) and len(long) - len(short) <= 3
-
-
-def _new_clip(sound: Sound) -> NewClip:
-    """The catalogue's record of an embedded sound."""
-    origin, info, embedding = sound.origin, sound.embedding.info, sound.embedding
-    kept = slice(None) if info.duration > LONG_SECONDS else slice(0)
-    return NewClip(
-        path=str(origin.path),
-        id=origin.id,
-        said=origin.said,
-        size=sound.size,
-        mtime_ns=sound.mtime_ns,
-        sha256=info.sha256,
-        duration=info.duration,
-        sample_rate=info.sample_rate,
-        channels=info.channels,
-        vector=embedding.vector,
-        windows=embedding.windows[kept],
-        starts=embedding.starts[kept],
-    )

@@ -1,4 +1,4 @@
-"""Many files → their embeddings: processes read, one encoder takes windows in batches.
+"""Many files → their embeddings, on this machine: processes read, an encoder takes batches.
 
 Sounds come out in the order in which they went in. Memory is bounded: so many sounds are on
 their way at a time.
@@ -7,22 +7,26 @@ their way at a time.
 from __future__ import annotations
 
 import os
+import time
 from collections import deque
 from collections.abc import Generator, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
-from index.library import Origin, Sound, shown
 from index.records import Array
+from index.sounds import Lot, Origin, Sound, shown
 from model.batching import Batches
 from model.decode import SoundInfo
 from model.embedder import Embedder
 from model.errors import AudioError
 from model.readers import Block, Readers
 
+LOT_CLIPS = 32
+LOT_SECONDS = 2.0  # a slow lot is given out before it is full
 ON_THE_WAY = 64  # sounds
 BATCH_CPU, BATCH_GPU = 16, 512  # windows
 
@@ -40,11 +44,31 @@ class _Heard:
 
 def embed(
     embedder: Embedder, origins: Iterable[Origin], processes: int | None = None
-) -> Generator[tuple[Origin, Sound | AudioError]]:
-    """Each origin with its sound, or with the reason why it could not be read.
+) -> Generator[Lot]:
+    """The sounds in lots. When interrupted, what is embedded comes first, then KeyboardInterrupt.
 
     Raises ConfigError where the model cannot embed sounds.
     """
+    lot, since = Lot(), time.monotonic()
+    with closing(_embed(embedder, origins, processes)) as sounds:
+        try:
+            for origin, result in sounds:
+                lot.take(origin, result)
+                if len(lot) >= LOT_CLIPS or time.monotonic() - since > LOT_SECONDS:
+                    yield lot
+                    lot, since = Lot(), time.monotonic()
+        except KeyboardInterrupt:
+            if lot:
+                yield lot
+            raise
+    if lot:
+        yield lot
+
+
+def _embed(
+    embedder: Embedder, origins: Iterable[Origin], processes: int | None
+) -> Generator[tuple[Origin, Sound | AudioError]]:
+    """Each origin with its sound, or with the reason why it could not be read."""
     embedder.check_hears()
     count = processes or os.cpu_count() or 1
     on_gpu = embedder.device.type == "cuda"

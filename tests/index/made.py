@@ -17,8 +17,8 @@ import pytest
 import soundfile
 
 from index import pipeline
-from index.library import Origin, Sound
 from index.records import Changes, NewClip, Said
+from index.sounds import Origin, Sound
 from model import checkpoint
 from model.embedder import Embedder
 from model.errors import AudioError
@@ -92,10 +92,10 @@ def write_sounds(folder: Path, count: int, seconds: float = 0.3, first: int = 0)
 
 def heard(embedder: Embedder, origin: Origin) -> Sound:
     """A sound's file, embedded. Raises AudioError."""
-    [(_, result)] = pipeline.embed(embedder, [origin], 1)
-    if isinstance(result, AudioError):
-        raise result
-    return result
+    [lot] = pipeline.embed(embedder, [origin], 1)
+    for reason in lot.failed.values():
+        raise AudioError(reason)
+    return lot.sounds[0]
 
 
 def environment(**more: str) -> dict[str, str]:

@@ -52,7 +52,9 @@ def test_what_was_put_is_read_back_also_after_opening_again(catalogue: Catalogue
     np.testing.assert_array_equal(starts, [0.0, 2.25])
     np.testing.assert_array_equal(windows, new.windows)
     assert again.totals() == {"seconds": 12.5, "clips_with_windows": 1, "duplicates": 0}
-    assert again.known_files() == {"/sounds/rain.wav": Known(100, 1, new.said)}
+    assert again.known_files(["/sounds/rain.wav", "/sounds/other.wav"]) == {
+        "/sounds/rain.wav": Known(100, 1, new.said)
+    }
     again.close()
 
 

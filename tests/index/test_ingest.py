@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,7 @@ import pytest
 import soundfile
 import torch
 
-from index import ingest
+from index import ingest, pipeline
 from index.errors import StorageError
 from index.library import Library
 from model.embedder import Embedder
@@ -49,7 +50,7 @@ def test_files_folders_and_manifests_are_added_once(library: Library, tmp_path: 
 
 def test_vectors_are_those_of_the_sounds_alone(library: Library, tmp_path: Path) -> None:
     files = made.write_sounds(tmp_path / "sounds", 5)
-    ingest.add(library, [tmp_path / "sounds"], processes=3)
+    ingest.add(library, [tmp_path / "sounds"], partial(pipeline.embed, processes=3))
     for clip in library.catalogue.clips():
         alone = library.embedder.embed_audio(Path(clip.path))
         np.testing.assert_array_equal(library.catalogue.vector(clip.row), alone.vector)

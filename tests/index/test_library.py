@@ -11,8 +11,9 @@ import soundfile
 
 from index import ingest
 from index.errors import LibraryError, UnknownClipError
-from index.library import SNAPSHOT, Library, Origin
+from index.library import SNAPSHOT, Library
 from index.records import Said
+from index.sounds import Origin
 from model.embedder import Embedder
 from tests.index import made
 from tests.model import tiny

@@ -11,9 +11,10 @@ import dataclasses
 import json
 import sqlite3
 import uuid
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -25,10 +26,19 @@ from index.records import SAID, Array, Changes, Clip, Known, Said
 from index.writer import Writer
 
 FILE_NAME = "catalogue.sqlite"
-WEIGHTS = "1.0, 1.0, 0.5"  # of title, tags and description
 _NAMES = tuple(field.name for field in dataclasses.fields(Clip))
 _TAGS = _NAMES.index("tags")
 _COLUMNS = ", ".join(_NAMES)
+
+
+class _Texts(NamedTuple):
+    """Columns of what is said of clips, in the order of Changes."""
+
+    licences: list[str]
+    sources: list[str]
+    tags: list[str]
+    titles: list[str]
+    descriptions: list[str]
 
 
 class Catalogue:
@@ -189,25 +199,6 @@ class Catalogue:
         starts = np.frombuffer(found[0][0], dtype=np.float64)
         return starts, np.frombuffer(found[0][1], dtype=np.float32).reshape(len(starts), -1)
 
-    def match_words(
-        self, words: Iterable[str], limit: int, among: Sequence[int] | None = None
-    ) -> list[int]:
-        """Rows that hold any of the words, best BM25 first; only those `among`."""
-        quoted = (word.replace('"', '""').replace("\0", " ") for word in words)
-        query = " OR ".join(f'"{word}"' for word in quoted)
-        if not query:
-            return []
-        only, values = "", [query]
-        if among is not None:
-            only = "AND rowid IN (SELECT value FROM json_each(?)) "
-            values.append(json.dumps(among))
-        found = self._database.query(
-            f"SELECT rowid FROM clip_words WHERE clip_words MATCH ? {only}"  # noqa: S608 (own text)
-            f"ORDER BY bm25(clip_words, {WEIGHTS}), rowid LIMIT ?",
-            (*values, limit),
-        )
-        return [row for (row,) in found]
-
     def changes(self, since: int) -> Changes:
         """Everything written after generation `since`, read at one instant."""
         with self._database.instant() as db:
@@ -217,10 +208,10 @@ class Catalogue:
             ).fetchone()
             rows, durations = np.empty(count, np.int64), np.empty(count, np.float32)
             vectors = np.empty((count, dim), np.float32)
-            said: tuple[list[str], list[str], list[str]] = ([], [], [])
+            said = _Texts([], [], [], [], [])
             clips = db.execute(
-                "SELECT row, vector, duration, licence, source, tags FROM clips "
-                "WHERE generation > ? ORDER BY row",
+                "SELECT row, vector, duration, licence, source, tags, title, description "
+                "FROM clips WHERE generation > ? ORDER BY row",
                 (since,),
             )
             for place, (row, vector, duration, *words) in enumerate(clips):

@@ -1,12 +1,14 @@
-"""What clips are filtered by, as columns in memory: a filter becomes a mask over positions.
+"""What clips are filtered by and their words, as columns in memory.
+
+A filter becomes a mask over positions, words a score for each.
 
 Conventions: n clips at positions 0 to n − 1, in the order of a segment's vectors. Licences,
-sources and tags are numbers into lists of names; tags are in lower case.
+sources, tags and words are numbers into lists of names; tags are in lower case.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -14,10 +16,13 @@ import numpy as np
 import numpy.typing as npt
 
 from index.filters import Filter
-from index.records import Array
+from index.records import Array, Changes
+from index.stems import stems
 
 Mask = npt.NDArray[np.bool_]
 Codes = npt.NDArray[np.int32]
+
+DESCRIBED = 0.5  # of a word's weight, where only the description holds it
 
 
 @dataclass(frozen=True)
@@ -53,25 +58,88 @@ class Names:
 
 
 @dataclass(frozen=True)
+class Lists:
+    """A column of lists of names: those of all clips, clip by clip, and where each clip's end."""
+
+    values: Names
+    ends: npt.NDArray[np.int64]
+
+    @staticmethod
+    def of(lists: Iterable[Sequence[str]]) -> Lists:
+        """The column of these lists."""
+        ends: list[int] = []
+
+        def flat() -> Iterator[str]:
+            total = 0
+            for each in lists:
+                total += len(each)
+                ends.append(total)
+                yield from each
+
+        values = Names.of(flat())
+        return Lists(values, np.array(ends, dtype=np.int64))
+
+    def joined(self, other: Lists) -> Lists:
+        """This column and another below it."""
+        ends = np.concatenate([self.ends, len(self.values.codes) + other.ends])
+        return Lists(self.values.joined(other.values), ends)
+
+    def kept(self, keep: Mask) -> Lists:
+        """Those clips only."""
+        counts = np.diff(self.ends, prepend=0)
+        codes = self.values.codes[np.repeat(keep, counts)]
+        return Lists(Names(codes, self.values.names), np.cumsum(counts[keep], dtype=np.int64))
+
+    @cached_property
+    def _by_name(self) -> tuple[Codes, npt.NDArray[np.int64]]:
+        """Positions of clips ordered by name, and where each name's end."""
+        order = np.argsort(self.values.codes, kind="stable")
+        counts = np.diff(self.ends, prepend=0)
+        clips = np.repeat(np.arange(len(self.ends), dtype=np.int32), counts)
+        each = np.bincount(self.values.codes, minlength=len(self.values.names))
+        return clips[order], np.cumsum(each)
+
+    def having(self, name: str) -> Codes:
+        """Positions of the clips whose list holds a name, ascending."""
+        code = self.values.numbers.get(name)
+        clips, ends = self._by_name
+        if code is None:
+            return clips[:0]
+        return clips[ends[code - 1] if code else 0 : ends[code]]
+
+
+@dataclass(frozen=True)
 class Columns:
-    """`durations` [n] in seconds; `tags`: those of all clips, clip by clip, `tag_ends` [n]."""
+    """Of n clips: `durations` [n] in seconds, tags, and the stems of their words.
+
+    `words`: of titles and tags; `described`: those that only descriptions hold.
+    """
 
     durations: Array
     licences: Names
     sources: Names
-    tags: Names
-    tag_ends: npt.NDArray[np.int64]
+    tags: Lists
+    words: Lists
+    described: Lists
 
     @staticmethod
-    def of(
-        durations: Array, licences: Sequence[str], sources: Sequence[str], tags: Sequence[str]
-    ) -> Columns:
-        """Of clips' values; `tags` as the catalogue holds them, separated by spaces."""
-        own = [text.lower().split() for text in tags]
-        ends = np.cumsum([len(each) for each in own], dtype=np.int64)
-        flat = Names.of(tag for each in own for tag in each)
+    def of(changes: Changes) -> Columns:
+        """Of the clips that were added or changed."""
+        words = [
+            stems(f"{title} {tags}")
+            for title, tags in zip(changes.titles, changes.tags, strict=True)
+        ]
+        described = [
+            [each for each in stems(text) if each not in own]
+            for text, own in zip(changes.descriptions, words, strict=True)
+        ]
         return Columns(
-            durations.astype(np.float32), Names.of(licences), Names.of(sources), flat, ends
+            changes.durations.astype(np.float32),
+            Names.of(changes.licences),
+            Names.of(changes.sources),
+            Lists.of([list(dict.fromkeys(text.lower().split())) for text in changes.tags]),
+            Lists.of([list(each) for each in words]),
+            Lists.of(described),
         )
 
     def __len__(self) -> int:
@@ -79,41 +147,44 @@ class Columns:
 
     def joined(self, other: Columns) -> Columns:
         """These clips and others after them."""
-        tags = self.tags.joined(other.tags)
         return Columns(
             np.concatenate([self.durations, other.durations]),
             self.licences.joined(other.licences),
             self.sources.joined(other.sources),
-            tags,
-            np.concatenate([self.tag_ends, len(self.tags.codes) + other.tag_ends]),
+            self.tags.joined(other.tags),
+            self.words.joined(other.words),
+            self.described.joined(other.described),
         )
 
     def kept(self, keep: Mask) -> Columns:
         """Those clips only."""
-        counts = np.diff(self.tag_ends, prepend=0)
         return Columns(
             self.durations[keep],
             Names(self.licences.codes[keep], self.licences.names),
             Names(self.sources.codes[keep], self.sources.names),
-            Names(self.tags.codes[np.repeat(keep, counts)], self.tags.names),
-            np.cumsum(counts[keep], dtype=np.int64),
+            self.tags.kept(keep),
+            self.words.kept(keep),
+            self.described.kept(keep),
         )
 
-    @cached_property
-    def _by_tag(self) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-        """Positions of clips ordered by tag, and where each tag's end."""
-        order = np.argsort(self.tags.codes, kind="stable")
-        clips = np.repeat(np.arange(len(self)), np.diff(self.tag_ends, prepend=0))
-        counts = np.bincount(self.tags.codes, minlength=len(self.tags.names))
-        return clips[order], np.cumsum(counts)
+    def holders(self, stem: str) -> int:
+        """Clips that hold a word."""
+        return len(self.words.having(stem)) + len(self.described.having(stem))
 
-    def with_tag(self, tag: str) -> npt.NDArray[np.int64]:
-        """Positions of the clips that have a tag, ascending."""
-        code = self.tags.numbers.get(tag.lower())
-        clips, ends = self._by_tag
-        if code is None:
-            return clips[:0]
-        return clips[ends[code - 1] if code else 0 : ends[code]]
+    def matching(self, weights: Mapping[str, float]) -> Array:
+        """[n], the sum of the weights of the stems that a clip holds; half of those that only its
+        description does."""
+        found = np.zeros(len(self), dtype=np.float32)
+        for stem, weight in weights.items():
+            found[self.words.having(stem)] += weight
+            found[self.described.having(stem)] += DESCRIBED * weight
+        return found
+
+    def nbytes(self) -> int:
+        """About the memory that it takes, in bytes."""
+        lists = (self.tags, self.words, self.described)
+        # A code and a place in the order by name for each.
+        return 12 * len(self) + sum(each.ends.nbytes + 8 * len(each.values.codes) for each in lists)
 
     def mask(self, where: Filter) -> Mask:
         """[n], True where a clip passes; `where.rows` is not looked at."""
@@ -138,5 +209,5 @@ class Columns:
         """[n], True where a clip has one of the tags."""
         found = np.zeros(len(self), dtype=np.bool_)
         for tag in tags:
-            found[self.with_tag(tag)] = True
+            found[self.tags.having(tag.lower())] = True
         return found

@@ -8,27 +8,29 @@ when the small one has grown, while searches and writes go on.
 
 from __future__ import annotations
 
-import json
 import logging
+import math
 import threading
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import faiss
 import numpy as np
 
-from index import segment, snapshot
-from index.columns import Columns, Mask, Names
+from index import segment, segment_parts, snapshot
+from index.columns import Columns, Mask
 from index.filters import Filter
 from index.records import Array, Changes, Rows
 from index.segment import FLAT_MOST, Segment
+from index.vectors import ranked
 
 log = logging.getLogger(__name__)
 
 RECENT_MOST = 20_000  # clips in the small segment
 SMALL = 1_000  # recent clips that are never too many
 GONE_SHARE = 0.2  # of the base that may have gone before it is built anew
+EQUAL_MOST = 16_384  # clips of one score that are put in order
 GROWN = 4  # times as many vectors as its lists were made for: built anew
 
 
@@ -90,7 +92,7 @@ class FaissStore:
             old = self._state
             if changes.generation <= old.generation:
                 return
-            columns = Columns.of(changes.durations, changes.licences, changes.sources, changes.tags)
+            columns = Columns.of(changes)
             touched = np.concatenate([changes.rows, changes.removed])
             if self._merging is not None:
                 self._touched.append(touched)
@@ -158,6 +160,10 @@ class FaissStore:
         if merging is not None:
             merging.join()
 
+    def close(self) -> None:
+        """Wait for a merge that is under way; there is nothing else to let go of."""
+        self.settle()
+
     # Reading
 
     def search(
@@ -170,18 +176,31 @@ class FaissStore:
         offset: int = 0,
     ) -> tuple[Rows, Array]:
         """See VectorStore. Exact up to 50,000 clips; above, see `index.segment`."""
+        state, wanted = self._state, offset + k
+        rows, scores = _nearest(state, _masks(state, where), vector, wanted)
+        rows, scores = rows[offset:wanted], scores[offset:wanted]
+        return rows[scores >= least], scores[scores >= least]
+
+    def match(
+        self, words: Sequence[str], k: int, where: Filter | None = None, vector: Array | None = None
+    ) -> tuple[Rows, Array]:
+        """See VectorStore. Exact, but for the order of equal ones, which is as `search`'s."""
         state = self._state
-        # One query is never worth a team of threads, and FAISS's team would fight with torch's
-        # for the cores (30 ms for 0.3). The setting is the calling thread's own.
-        faiss.omp_set_num_threads(1)
-        found = [
-            each.search(vector, offset + k, mask)
-            for each, mask in zip((state.base, state.recent), _masks(state, where), strict=True)
-        ]
-        rows, scores = (np.concatenate(parts) for parts in zip(*found, strict=True))
-        best = np.lexsort((rows, -scores))[offset : offset + k]  # equal ones in a fixed order
-        best = best[scores[best] >= least]
-        return rows[best], scores[best]
+        segments, weights = (state.base, state.recent), _weights(state, words)
+        shares = [each.columns.matching(weights) for each in segments]
+        for share, mask in zip(shares, _masks(state, where), strict=True):
+            if mask is not None:
+                share[~mask] = 0
+        best = np.sort(np.concatenate([share[share > 0] for share in shares]))[::-1][:k]
+        if not len(best):
+            return np.zeros(0, np.int64), np.zeros(0, np.float32)
+        # Those above the last value that is wanted are all wanted; of those that have it, some.
+        above = _of_masks(state, [share > best[-1] for share in shares], vector, k)
+        some = _of_masks(state, [share == best[-1] for share in shares], vector, k - len(above))
+        rows = np.concatenate([above, some])
+        values = _values(segments, shares, rows)
+        order = np.argsort(-values, kind="stable")
+        return rows[order], values[order]
 
     def passing(self, where: Filter) -> Rows:
         """All rows that pass the filter."""
@@ -200,12 +219,12 @@ class FaissStore:
             "library": self._library,
             "generation": state.generation,
             "dim": self._dim,
-            "base": _says(state.base),
-            "recent": _says(state.recent),
+            "base": segment_parts.says(state.base),
+            "recent": segment_parts.says(state.recent),
         }
-        parts = {f"base.{name}": part for name, part in _parts(state.base).items()}
-        parts |= {f"recent.{name}": part for name, part in _parts(state.recent).items()}
-        snapshot.write(file, says, {"gone": state.gone, **parts})
+        base = segment_parts.parts("base", state.base)
+        recent = segment_parts.parts("recent", state.recent)
+        snapshot.write(file, says, {"gone": state.gone, **base, **recent})
 
     def load(self, file: Path) -> bool:
         """Take over a snapshot of this very library; False where there is none to trust."""
@@ -215,7 +234,9 @@ class FaissStore:
             says, parts = snapshot.read(file)
             if (says["library"], says["dim"]) != (self._library, self._dim):
                 raise snapshot.SnapshotError("it is another library's")
-            base, recent = (_segment(name, says[name], parts) for name in ("base", "recent"))
+            base, recent = (
+                segment_parts.segment(name, says[name], parts) for name in ("base", "recent")
+            )
         except (OSError, KeyError, RuntimeError, snapshot.SnapshotError) as error:
             # RuntimeError: written by a FAISS that this one cannot read.
             log.warning("snapshot %s cannot be used (%s): building anew", file, error)
@@ -225,8 +246,57 @@ class FaissStore:
 
 
 def _empty(dim: int) -> Segment:
-    none = Columns.of(np.zeros(0, np.float32), [], [], [])
-    return segment.build(np.zeros(0, np.int64), np.zeros((0, dim), np.float32), none)
+    rows, vectors = np.zeros(0, np.int64), np.zeros((0, dim), np.float32)
+    none = Changes(rows, vectors, np.zeros(0, np.float32), [], [], [], [], [], rows, 0)
+    return segment.build(rows, vectors, Columns.of(none))
+
+
+def _nearest(
+    state: _State, masks: Sequence[Mask | None], vector: Array, wanted: int
+) -> tuple[Rows, Array]:
+    """At least the `wanted` nearest of those in the masks, equal scores in order of rows."""
+    # One query is never worth a team of threads, and FAISS's team would fight with torch's
+    # for the cores (30 ms for 0.3). The setting is the calling thread's own.
+    faiss.omp_set_num_threads(1)
+    parts = list(zip((state.base, state.recent), masks, strict=True))
+
+    def nearest(count: int) -> tuple[Rows, Array]:
+        found = [each.search(vector, count, mask) for each, mask in parts]
+        rows, scores = (np.concatenate(both) for both in zip(*found, strict=True))
+        best = np.argsort(-scores, kind="stable")[:count]
+        return rows[best], scores[best]
+
+    return ranked(nearest, wanted, max(EQUAL_MOST, wanted + 1))
+
+
+def _of_masks(state: _State, masks: Sequence[Mask], vector: Array | None, most: int) -> Rows:
+    """Up to `most` of the clips in the masks, nearest to the vector first; without one, by row."""
+    if vector is not None:
+        return _nearest(state, masks, vector, most)[0][:most]
+    both = zip((state.base, state.recent), masks, strict=True)
+    return np.sort(np.concatenate([each.rows[mask] for each, mask in both]))[:most]
+
+
+def _values(segments: Sequence[Segment], values: Sequence[Array], rows: Rows) -> Array:
+    """The values that clips have in their segments, by their numbers."""
+    found = np.zeros(len(rows), np.float32)
+    for each, own in zip(segments, values, strict=True):
+        places, there = each.places(rows)
+        # A clip that changed stands in both segments; where it has gone its value is 0.
+        found[there] = np.maximum(found[there], own[places[there]])
+    return found
+
+
+def _weights(state: _State, words: Sequence[str]) -> dict[str, float]:
+    """Of the words that any clip holds, by inverse document frequency; their sum is 1."""
+    counts = {
+        word: state.base.columns.holders(word) + state.recent.columns.holders(word)
+        for word in words
+    }
+    own = {word: math.log(1 + state.alive / count) for word, count in counts.items() if count}
+    total = sum(own.values())
+    # Rounded, so that clips that hold the same words have the same share.
+    return {word: round(weight / total, 4) for word, weight in own.items()}
 
 
 def _masks(state: _State, where: Filter | None) -> list[Mask | None]:
@@ -255,40 +325,4 @@ def _joined(each: Segment, rows: Rows, vectors: Array, columns: Columns) -> Segm
         np.concatenate([each.rows, rows]),
         np.concatenate([each.vectors(), vectors]),
         each.columns.joined(columns),
-    )
-
-
-def _says(each: Segment) -> dict[str, Any]:
-    """What a snapshot's header holds of a segment."""
-    return {"probes": each.probes, "recall": each.recall, "trained_on": each.trained_on}
-
-
-def _parts(each: Segment) -> snapshot.Parts:
-    columns = each.columns
-    parts: snapshot.Parts = {
-        "rows": each.rows,
-        "index": faiss.serialize_index(each.index),
-        "durations": columns.durations,
-        "tag_ends": columns.tag_ends,
-    }
-    for name in ("licences", "sources", "tags"):
-        column: Names = getattr(columns, name)
-        text = json.dumps(column.names).encode()
-        parts[f"{name}.codes"] = column.codes
-        parts[f"{name}.names"] = np.frombuffer(text, dtype=np.uint8)
-    return parts
-
-
-def _segment(name: str, says: dict[str, Any], parts: snapshot.Parts) -> Segment:
-    """The inverse. Raises KeyError, RuntimeError."""
-    own = {key.removeprefix(f"{name}."): part for key, part in parts.items()}
-    licences, sources, tags = (
-        Names(own[f"{column}.codes"], tuple(json.loads(own[f"{column}.names"].tobytes())))
-        for column in ("licences", "sources", "tags")
-    )
-    return Segment(
-        own["rows"],
-        Columns(own["durations"], licences, sources, tags, own["tag_ends"]),
-        faiss.deserialize_index(own["index"]),
-        **says,
     )

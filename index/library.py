@@ -25,15 +25,15 @@ from index.fusion import fuse
 from index.query import Query, embed, parse
 from index.records import Array, Clip
 from index.sounds import LONG_SECONDS, Origin, Sound
+from index.stems import stems
 from index.vectors import VectorStore
-from model.cleanup import STOP_WORDS, clean_tags, tokens
+from model.cleanup import clean_tags
 from model.embedder import Embedder, Understood
 
 log = logging.getLogger(__name__)
 
 SNAPSHOT = "vectors.snapshot"
 MIN_CANDIDATES = 100  # of each ranking before fusion
-FEW_ROWS = 5_000  # that words are asked of one by one
 
 
 @dataclass(frozen=True)
@@ -171,18 +171,20 @@ class Library:
         query = parse(text)
         understood = self.embedder.understand(query.text)
         vector = embed(self.embedder, query, understood)
-        words = [word for word in dict.fromkeys(tokens(query.text)) if word not in STOP_WORDS]
-        hits = self._hits(vector, words, k, _without(query, where or Filter()))
+        hits = self._hits(vector, stems(query.text), k, _without(query, where or Filter()))
         return Found(hits, understood, query.without, self.store.generation)
 
     def similar(
         self, vector: Array, k: int = 10, where: Filter | None = None, *, without: str | None = None
     ) -> list[Hit]:
         """Sounds like a vector [D]; `without` leaves out the clip of that id."""
-        hits = self._hits(vector, [], k + (without is not None), where or Filter())
+        hits = self._hits(vector, {}, k + (without is not None), where or Filter())
         return [hit for hit in hits if hit.clip.id != without][:k]
 
-    def _hits(self, vector: Array | None, words: Sequence[str], k: int, where: Filter) -> list[Hit]:
+    def _hits(
+        self, vector: Array | None, words: Mapping[str, str], k: int, where: Filter
+    ) -> list[Hit]:
+        """`words`: stems that are looked for, and the words that they come from."""
         self.refresh()
         pool = max(MIN_CANDIDATES, k)
         rows, cosines = (
@@ -190,8 +192,8 @@ class Library:
             if vector is not None
             else (np.zeros(0, np.int64), np.zeros(0, np.float32))
         )
-        by_words = self._by_words(words, pool, where)
-        fused = fuse(rows.tolist(), by_words)
+        matching, shares = self.store.match(list(words), pool, where, vector)
+        fused = fuse(rows.tolist(), matching.tolist(), shares.tolist())
         known = dict(zip(rows.tolist(), cosines.tolist(), strict=True))
         # A few more than k: clips can be removed between the two reads.
         clips = self.catalogue.clips_by_row([each.item for each in fused[: k + 10]])
@@ -216,23 +218,6 @@ class Library:
                 )
             )
         return hits
-
-    def _by_words(self, words: Sequence[str], most: int, where: Filter) -> list[int]:
-        """Rows whose title or tags hold a word and that pass, best first, up to `most`."""
-        if not words or where.empty:
-            return self.catalogue.match_words(words, most)
-        passing = self.store.passing(where)
-        if len(passing) <= FEW_ROWS:
-            return self.catalogue.match_words(words, most, among=passing.tolist())
-        # Many pass: they are among the best of all words soon.
-        asked = most
-        while True:
-            asked *= 10
-            found = self.catalogue.match_words(words, asked)
-            kept = np.array(found, dtype=np.int64)
-            kept = kept[np.isin(kept, passing)]
-            if len(kept) >= most or len(found) < asked:
-                return [int(row) for row in kept[:most]]
 
     def _best_start(self, clip: Clip, vector: Array) -> float:
         """Start of a long clip's window nearest to the query, in seconds; else 0."""
@@ -268,13 +253,7 @@ def _without(query: Query, where: Filter) -> Filter:
     return replace(where, no_tags=(*where.no_tags, *dict.fromkeys(unwanted)))
 
 
-def _matched(clip: Clip, words: Sequence[str]) -> tuple[str, ...]:
-    """The query's words that begin like a word of the clip's title or tags, for people."""
-    own = tokens(" ".join([clip.title, *clip.tags]))
-    return tuple(word for word in words if any(_alike(word, other) for other in own))
-
-
-def _alike(word: str, other: str) -> bool:
-    """Whether two words share a stem, near enough to show it."""
-    short, long = sorted((word, other), key=len)
-    return long.startswith(short) and len(long) - len(short) <= 3
+def _matched(clip: Clip, words: Mapping[str, str]) -> tuple[str, ...]:
+    """The query's words (by their stems) that the clip holds, as they were asked."""
+    own = stems(" ".join([clip.title, *clip.tags, clip.description]))
+    return tuple(word for stem, word in words.items() if stem in own)

@@ -14,7 +14,7 @@ from index.errors import LibraryError, StorageError
 if TYPE_CHECKING:
     from pymilvus import MilvusClient
 
-TIMEOUT = 10.0  # seconds, to connect and for an answer
+TIMEOUT = 10  # seconds, to connect and for an answer; whole ones: pymilvus drops others at times
 FILE = ".db"  # how the names of milvus-lite's files end
 
 
@@ -72,8 +72,10 @@ def _refused(error: BaseException | None) -> bool:
     import grpc
 
     refusals = (grpc.StatusCode.UNAUTHENTICATED, grpc.StatusCode.PERMISSION_DENIED)
-    while error is not None:
+    seen: set[int] = set()  # pymilvus raises errors from themselves
+    while error is not None and id(error) not in seen:
         if isinstance(error, grpc.RpcError) and error.code() in refusals:
             return True
-        error = error.__cause__
+        seen.add(id(error))
+        error = error.__cause__ or error.__context__
     return False

@@ -1,20 +1,25 @@
 """Filters in Milvus' own language, and the numbers that stand for names in them.
 
-Conventions: licences, sources and tags are kept in Milvus as numbers made from their text, 63 bits
-of BLAKE2b, tags in lower case. So a filter holds numbers only: no text needs escaping, none is too
-long, and two names of a library share a number about once in 10⁷ libraries of a million names.
+Conventions: licences, sources, tags and stems of words are kept in Milvus as numbers made from
+their text, 63 bits of BLAKE2b, tags in lower case. So a filter holds numbers only: no text needs
+escaping, none is too long, and two names share a number about once in 10⁷ libraries of a million
+names. Places in sparse vectors have 32 bits: a word shares its own once in 40,000 libraries of
+100,000 words.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import itertools
+from collections.abc import Iterable, Mapping
 from hashlib import blake2b
 
 import numpy as np
 
+from index.columns import DESCRIBED
 from index.filters import Filter
 
-MOST_TAGS = 4_096  # elements that Milvus takes in an array
+PLACES = 2**32 - 2  # in a sparse vector of Milvus
+SHARES = 20_000  # shares are whole numbers of 20,000ths: weights of four digits, and halves of them
 
 
 def number(name: str) -> int:
@@ -22,6 +27,11 @@ def number(name: str) -> int:
     # A filter's text may hold lone surrogates, which no clip's does: then it finds none.
     digest = blake2b(name.encode(errors="surrogatepass"), digest_size=8).digest()
     return int.from_bytes(digest, "big") >> 1
+
+
+def place(stem: str) -> int:
+    """The place of a word in sparse vectors, from 1."""
+    return 1 + number(stem) % PLACES
 
 
 def tag_numbers(tags: str) -> list[int]:
@@ -58,6 +68,23 @@ def expression(where: Filter | None) -> str | None:
             return None
         conditions.append(f"row in {_numbers(where.rows)}")
     return " and ".join(conditions)
+
+
+def holding(weights: Mapping[str, float], share: int) -> str:
+    """For Milvus: the clips whose words weigh `share` 20,000ths in all, of five words at most."""
+    alternatives = []
+    for parts in itertools.product((1.0, DESCRIBED, 0.0), repeat=len(weights)):
+        pairs = list(zip(weights.items(), parts, strict=True))
+        if round(SHARES * sum(weight * part for (_, weight), part in pairs)) == share:
+            conditions = [_holding(number(stem), part) for (stem, _), part in pairs]
+            alternatives.append(f"({' and '.join(conditions)})")
+    return f"({' or '.join(alternatives)})"
+
+
+def _holding(stem: int, part: float) -> str:
+    if part:
+        return f"array_contains({'words' if part == 1 else 'described'}, {stem})"
+    return f"(not array_contains(words, {stem}) and not array_contains(described, {stem}))"
 
 
 def _tags(tags: Iterable[str]) -> str:

@@ -10,30 +10,37 @@ For one's own machine and for tests, milvus-lite keeps the same in a file, in on
 from __future__ import annotations
 
 import logging
+import math
 import threading
+from collections.abc import Sequence
 from hashlib import blake2b
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
+from index import milvus_schema
 from index.errors import LibraryError
 from index.filters import Filter
-from index.milvus_client import TIMEOUT, connect, package, told
-from index.milvus_filters import MOST_TAGS, expression, number, tag_numbers
+from index.milvus_client import TIMEOUT, connect, told
+from index.milvus_filters import SHARES, expression, holding, number, place
+from index.milvus_schema import (
+    CLIPS,
+    LOAD_TIMEOUT,
+    STATE,
+    STATE_ROW,
+    WRITE_TIMEOUT,
+    create,
+    fits,
+)
 from index.records import Array, Changes, Rows
+from index.vectors import ranked
 
 log = logging.getLogger(__name__)
 
-WRITE_TIMEOUT = 60.0  # seconds
-LOAD_TIMEOUT = 600.0  # until a cluster has a large collection in memory
-BATCH = 1_000  # rows that are written at once
-BATCH_BYTES = 16_000_000  # of vectors; Milvus takes 64 MB a message
+BATCH = 500  # rows that are written at once
+BATCH_BYTES = 8_000_000  # of vectors; Milvus takes 64 MB a message, with all that belongs to them
 MOST = 16_384  # that Milvus finds at once
-CLIPS, STATE = "clips", "state"  # partitions
-STATE_ROW = -1
-FIELDS = {"row", "vector", "duration", "licence", "source", "tags", "generation"}
-INDEXED = ("duration", "licence", "source")
+FEW_WORDS = 5  # whose every combination is asked for
 
 
 class MilvusStore:
@@ -68,11 +75,7 @@ class MilvusStore:
     def __len__(self) -> int:
         if not self._generation:
             return 0
-        with told(self._uri):
-            counted = self._client.query(
-                self._name, filter="", output_fields=["count(*)"], timeout=TIMEOUT
-            )
-        return int(counted[0]["count(*)"]) - 1  # one row is the state's
+        return self._count("") - 1  # one row is the state's
 
     def kind(self) -> str:
         """The kind of index, for people."""
@@ -97,7 +100,7 @@ class MilvusStore:
             if len(changes.rows):
                 self._check_dim("vectors", changes.vectors, (len(changes.rows), self._dim))
             if not self._generation:
-                self._create()
+                create(self._client, self._uri, self._name, self._dim, self._lite)
             else:
                 known, self._generation = self._generation, self._held_generation()
                 if self._generation < known:
@@ -112,49 +115,14 @@ class MilvusStore:
     def _write(self, changes: Changes) -> None:
         batch = max(1, min(BATCH, BATCH_BYTES // (4 * self._dim)))
         for start in range(0, len(changes.rows), batch):
-            rows = _rows(changes, slice(start, start + batch))
+            rows = milvus_schema.rows(changes, slice(start, start + batch))
             self._client.upsert(self._name, rows, partition_name=CLIPS, timeout=WRITE_TIMEOUT)
         removed = np.setdiff1d(changes.removed, changes.rows).tolist()
         for start in range(0, len(removed), BATCH):
             ids = removed[start : start + BATCH]
             self._client.delete(self._name, ids=ids, partition_name=CLIPS, timeout=WRITE_TIMEOUT)
-        state = {
-            "row": STATE_ROW,
-            "vector": np.eye(1, self._dim, dtype=np.float32)[0],
-            "duration": 0.0,
-            "licence": 0,
-            "source": 0,
-            "tags": [],
-            "generation": changes.generation,
-        }
+        state = milvus_schema.state(changes.generation, self._dim)
         self._client.upsert(self._name, [state], partition_name=STATE, timeout=WRITE_TIMEOUT)
-
-    def _create(self) -> None:
-        """An empty collection in place of any that is there."""
-        kinds = package(self._uri).DataType
-        client, name = self._client, self._name
-        client.drop_collection(name, timeout=WRITE_TIMEOUT)
-        schema = client.create_schema(auto_id=False, enable_dynamic_field=False)
-        schema.add_field("row", kinds.INT64, is_primary=True)
-        schema.add_field("vector", kinds.FLOAT_VECTOR, dim=self._dim)
-        schema.add_field("duration", kinds.FLOAT)
-        schema.add_field("licence", kinds.INT64)
-        schema.add_field("source", kinds.INT64)
-        schema.add_field("tags", kinds.ARRAY, element_type=kinds.INT64, max_capacity=MOST_TAGS)
-        schema.add_field("generation", kinds.INT64)  # of the write that a row came with
-        # Strong: a search sees all that was written before it.
-        client.create_collection(
-            name, schema=schema, consistency_level="Strong", timeout=WRITE_TIMEOUT
-        )
-        for partition in (CLIPS, STATE):
-            client.create_partition(name, partition, timeout=WRITE_TIMEOUT)
-        indexes = client.prepare_index_params()
-        kind = "FLAT" if self._lite else "AUTOINDEX"
-        indexes.add_index("vector", index_type=kind, metric_type="IP")
-        for field in (*INDEXED, *(() if self._lite else ("tags",))):  # lite indexes no arrays
-            indexes.add_index(field, index_type="INVERTED")
-        client.create_index(name, indexes, timeout=WRITE_TIMEOUT)
-        client.load_collection(name, timeout=LOAD_TIMEOUT)
 
     def settle(self) -> None:
         """Nothing to wait for: what was written is found, and Milvus merges by itself."""
@@ -189,30 +157,28 @@ class MilvusStore:
         wanted, passing = offset + k, expression(where)
         if k <= 0 or passing is None or not self._generation:
             return np.zeros(0, dtype=np.int64), np.zeros(0, dtype=np.float32)
-        asked = min(wanted + 1, MOST)
-        while True:
-            rows, scores = self._nearest(vector, asked, passing)
-            # Of equal scores at the end, Milvus gives any: ask on until all of them are there.
-            if len(rows) < asked or asked == MOST or scores[-1] < scores[wanted - 1]:
-                break
-            asked = min(2 * asked, MOST)
+        rows, scores = ranked(lambda count: self._nearest(vector, count, passing), wanted, MOST)
         if wanted > MOST == len(rows) and scores[-1] >= least:
             self._refuse_depth(wanted, where)
-        best = np.lexsort((rows, -scores))[offset:wanted]
-        best = best[scores[best] >= least]
-        return rows[best], scores[best]
+        rows, scores = rows[offset:wanted], scores[offset:wanted]
+        return rows[scores >= least], scores[scores >= least]
 
     def _nearest(self, vector: Array, count: int, passing: str) -> tuple[Rows, Array]:
         """Rows and scores of the nearest that pass, best first; fewer if few."""
+        return self._found("vector", np.asarray(vector, dtype=np.float32), count, passing)
+
+    def _found(
+        self, field: str, query: Array | dict[int, float], count: int, passing: str
+    ) -> tuple[Rows, Array]:
         with told(self._uri):
             (hits,) = self._client.search(
                 self._name,
-                [np.asarray(vector, dtype=np.float32)],
+                [query],
                 limit=count,
                 filter=passing,
                 output_fields=["row"],
                 partition_names=[CLIPS],
-                anns_field="vector",
+                anns_field=field,
                 search_params={"metric_type": "IP"},
                 timeout=TIMEOUT,
             )
@@ -226,16 +192,75 @@ class MilvusStore:
                 f"at once, got {wanted:,}, and {there:,} clips pass"
             )
 
+    def match(
+        self, words: Sequence[str], k: int, where: Filter | None = None, vector: Array | None = None
+    ) -> tuple[Rows, Array]:
+        """See VectorStore. Of at most the 16,384 best.
+
+        Of more than 16,384 clips that share the last place, for more than five words, any are put
+        in order.
+        """
+        if vector is not None:
+            self._check_dim("vector", vector, (self._dim,))
+        k, passing, weights = min(k, MOST), expression(where), self._weights(words)
+        if k <= 0 or passing is None or not weights:
+            return np.zeros(0, dtype=np.int64), np.zeros(0, dtype=np.float32)
+        few = len(weights) <= FEW_WORDS
+        query = {place(word): weight for word, weight in weights.items()}
+        rows, scores = self._found("said", query, k if few else MOST, passing)
+        shares = np.rint(SHARES * scores).astype(np.int64)
+        if not len(rows):
+            return rows, scores
+        last = int(shares[:k][-1])
+        above = dict(zip(rows[shares > last].tolist(), shares.tolist(), strict=False))
+        first = self._in_order(f"row in {list(above)}", len(above), vector)
+        alike = holding(weights, last) if few else f"row in {rows[shares == last].tolist()}"
+        rest = self._in_order(
+            f"{alike} and {passing}" if passing else alike, k - len(above), vector
+        )
+        own = np.array([above[row] for row in first.tolist()] + len(rest) * [last])
+        best = np.argsort(-own, kind="stable")
+        found = np.minimum(own[best] / SHARES, 1)
+        return np.concatenate([first, rest])[best], found.astype(np.float32)
+
+    def _in_order(self, passing: str, count: int, vector: Array | None) -> Rows:
+        """Up to `count` of those that pass, nearest to the vector first; without one, by row."""
+        if not count:
+            return np.zeros(0, dtype=np.int64)
+        if vector is None:
+            return self._all(passing, count)
+        return ranked(lambda more: self._nearest(vector, more, passing), count, MOST)[0][:count]
+
+    def _weights(self, words: Sequence[str]) -> dict[str, float]:
+        """Of the words that any clip holds, by inverse document frequency; their sum is 1."""
+        counts = {word: self._count(_holders(word)) for word in words} if self._generation else {}
+        alive = len(self) if any(counts.values()) else 0
+        own = {word: math.log(1 + alive / count) for word, count in counts.items() if count}
+        total = sum(own.values())
+        return {word: round(weight / total, 4) for word, weight in own.items()}
+
+    def _count(self, passing: str) -> int:
+        with told(self._uri):
+            counted = self._client.query(
+                self._name, filter=passing, output_fields=["count(*)"], timeout=TIMEOUT
+            )
+        return int(counted[0]["count(*)"])
+
     def passing(self, where: Filter) -> Rows:
         """All rows that pass the filter, ascending."""
         passing = expression(where)
-        found: list[Rows] = [np.zeros(0, dtype=np.int64)]
         if passing is None or not self._generation:
-            return found[0]
+            return np.zeros(0, dtype=np.int64)
+        return self._all(passing)
+
+    def _all(self, passing: str, most: int = -1) -> Rows:
+        """The rows that pass, ascending, the first `most` of them."""
+        found: list[Rows] = [np.zeros(0, dtype=np.int64)]
         with told(self._uri):
             pages = self._client.query_iterator(
                 self._name,
-                batch_size=MOST,
+                batch_size=MOST if most < 0 else min(most, MOST),
+                limit=most,
                 filter=passing,
                 output_fields=["row"],
                 partition_names=[CLIPS],
@@ -262,10 +287,7 @@ class MilvusStore:
         client, name = self._client, self._name
         if not client.has_collection(name, timeout=TIMEOUT):
             return False
-        told_fields = client.describe_collection(name, timeout=TIMEOUT)["fields"]
-        fields = {each["name"]: each for each in told_fields}
-        dim = fields["vector"]["params"]["dim"] if fields.keys() == FIELDS else 0
-        if dim != self._dim or "vector" not in client.list_indexes(name):
+        if not fits(client, name, self._dim):
             log.warning("%s: collection %s does not fit: building anew", self._uri, name)
             return False
         client.load_collection(name, timeout=LOAD_TIMEOUT)
@@ -293,32 +315,6 @@ class MilvusStore:
             )
 
 
-def _rows(changes: Changes, part: slice) -> list[dict[str, Any]]:
-    """Rows of the collection for a part of the clips."""
-    return [
-        {
-            "row": row,
-            "vector": vector,
-            "duration": float(np.float32(duration)),
-            "licence": number(licence),
-            "source": number(source),
-            "tags": _tags(row, tags),
-            "generation": changes.generation,
-        }
-        for row, vector, duration, licence, source, tags in zip(
-            changes.rows[part].tolist(),
-            np.asarray(changes.vectors[part], dtype=np.float32),
-            changes.durations[part].tolist(),
-            changes.licences[part],
-            changes.sources[part],
-            changes.tags[part],
-            strict=True,
-        )
-    ]
-
-
-def _tags(row: int, tags: str) -> list[int]:
-    numbers = tag_numbers(tags)
-    if len(numbers) > MOST_TAGS:
-        log.warning("clip %d has %d tags: filters see its first %d", row, len(numbers), MOST_TAGS)
-    return numbers[:MOST_TAGS]
+def _holders(word: str) -> str:
+    stem = number(word)
+    return f"array_contains(words, {stem}) or array_contains(described, {stem})"

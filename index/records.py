@@ -141,8 +141,8 @@ class NewClip:
 class Changes:
     """What happened after some generation, up to `generation`.
 
-    Clips that were added or changed: numbers [n], vectors [n, D], and what they are filtered
-    by (`tags` separated by spaces); and the numbers of those removed.
+    Clips that were added or changed: numbers [n], vectors [n, D], what they are filtered by
+    (`tags` separated by spaces) and found by; and the numbers of those removed.
     """
 
     rows: Rows
@@ -151,5 +151,7 @@ class Changes:
     licences: list[str]
     sources: list[str]
     tags: list[str]
+    titles: list[str]
+    descriptions: list[str]
     removed: Rows
     generation: int

@@ -51,10 +51,7 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
         "ALTER TABLE clips ADD COLUMN description TEXT NOT NULL DEFAULT ''",
         "ALTER TABLE clips ADD COLUMN changed_at TEXT NOT NULL DEFAULT ''",
         "UPDATE clips SET changed_at = added_at",
-        "DROP TABLE clip_words",
-        "CREATE VIRTUAL TABLE clip_words USING fts5 "
-        "(title, tags, description, tokenize = 'porter unicode61')",
-        "INSERT INTO clip_words (rowid, title, tags) SELECT row, title, tags FROM clips",
+        "DROP TABLE clip_words",  # the vector store finds words
         "INSERT INTO meta VALUES ('store', 'faiss')",
     ),
 )

@@ -52,13 +52,19 @@ class Segment:
         order = np.argsort(self.rows, kind="stable")
         return self.rows[order], order
 
+    def places(self, rows: Rows) -> tuple[Rows, Mask]:
+        """(the positions of clips, which of them are here), both [len(rows)]."""
+        if not len(self):
+            return np.zeros(len(rows), np.int64), np.zeros(len(rows), np.bool_)
+        ascending, order = self._ascending
+        place = np.minimum(np.searchsorted(ascending, rows), len(self) - 1)
+        return order[place], ascending[place] == rows
+
     def among(self, rows: Rows) -> Mask:
         """[n], True where the clip is one of these."""
         mask = np.zeros(len(self), dtype=np.bool_)
-        if len(self):
-            ascending, order = self._ascending
-            place = np.minimum(np.searchsorted(ascending, rows), len(self) - 1)
-            mask[order[place[ascending[place] == rows]]] = True
+        places, there = self.places(rows)
+        mask[places[there]] = True
         return mask
 
     def mask(self, where: Filter) -> Mask:
@@ -99,9 +105,7 @@ class Segment:
     def nbytes(self) -> int:
         """About the memory that it takes, in bytes."""
         codes = len(self) * (self.index.code_size + (8 if self.probes else 0))
-        columns = self.columns
-        lists = (columns.durations, columns.tag_ends, columns.tags.codes, self.rows)
-        return int(codes + sum(each.nbytes for each in lists) + 8 * len(self))
+        return int(codes + self.columns.nbytes() + self.rows.nbytes)
 
     def kind(self) -> str:
         """For people."""

@@ -7,8 +7,11 @@ away and built anew from `Catalogue.changes(0)`.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Protocol
+
+import numpy as np
 
 from index.filters import Filter
 from index.records import Array, Changes, Rows
@@ -41,6 +44,17 @@ class VectorStore(Protocol):
         best ones. Equal scores stand in the order of their rows.
         """
 
+    def match(
+        self, words: Sequence[str], k: int, where: Filter | None = None, vector: Array | None = None
+    ) -> tuple[Rows, Array]:
+        """The k clips that hold most of the words (stems, see `index.stems`), best first.
+
+        Their scores, in (0, 1]: the share of the words that a clip's title, tags and description
+        hold, words weighing the more the fewer clips hold them (inverse document frequency); half
+        where only the description does. Equal ones stand in the order of their nearness to a
+        vector [D], or of their rows where there is none.
+        """
+
     def passing(self, where: Filter) -> Rows:
         """All rows that pass the filter."""
 
@@ -58,3 +72,24 @@ class VectorStore(Protocol):
 
     def kind(self) -> str:
         """The kind of index, for people."""
+
+    def close(self) -> None:
+        """Let go of what it holds; nothing is asked of it after that."""
+
+
+def ranked(
+    nearest: Callable[[int], tuple[Rows, Array]], wanted: int, most: int
+) -> tuple[Rows, Array]:
+    """At least the `wanted` best, best first, equal scores in the order of their rows.
+
+    `nearest(count)` gives the `count` best, best first, and of equal scores at their end any ones:
+    so it is asked for more until all of those are there, but for no more than `most`.
+    """
+    asked = min(wanted + 1, most)
+    while True:
+        rows, scores = nearest(asked)
+        if len(rows) < asked or asked == most or scores[-1] < scores[wanted - 1]:
+            break
+        asked = min(2 * asked, most)
+    order = np.lexsort((rows, -scores))
+    return rows[order], scores[order]

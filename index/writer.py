@@ -58,7 +58,6 @@ class Writer:
             row, clip_id, _ = old
             names = ", ".join(f"{name} = :{name}" for name in values)
             self._db.execute(f"UPDATE clips SET {names} WHERE row = {row}", values)  # noqa: S608
-        self._put_words(row, said)
         self._put_windows(row, new)
         self._db.execute("DELETE FROM failures WHERE path = ?", (new.path,))
         return clip_id
@@ -92,15 +91,6 @@ class Writer:
         values = {**now.row(), "changed_at": _now(), "generation": self.generation}
         names = ", ".join(f"{name} = :{name}" for name in values)
         self._db.execute(f"UPDATE clips SET {names} WHERE row = {old[0]}", values)  # noqa: S608
-        self._put_words(old[0], now)
-
-    def _put_words(self, row: int, said: Said) -> None:
-        """The clip's words, in place of any it had."""
-        self._db.execute("DELETE FROM clip_words WHERE rowid = ?", (row,))
-        self._db.execute(
-            "INSERT INTO clip_words (rowid, title, tags, description) VALUES (?, ?, ?, ?)",
-            (row, said.title, " ".join(said.tags), said.description),
-        )
 
     def _put_windows(self, row: int, new: NewClip) -> None:
         """A long clip's window vectors, in place of any it had."""
@@ -131,7 +121,6 @@ class Writer:
         if found is None:
             raise UnknownClipError(f"id: no clip {clip_id!r} in this library")
         self._db.execute("DELETE FROM clips WHERE row = ?", found)
-        self._db.execute("DELETE FROM clip_words WHERE rowid = ?", found)
         self._db.execute("INSERT INTO removed VALUES (?, ?)", (found[0], self.generation))
 
     def fail(self, path: str, reason: str) -> None:

@@ -71,7 +71,7 @@ def search_for_ever(catalogue: Catalogue, store: FaissStore) -> None:
     """What readers do meanwhile."""
     while True:
         store.search(vector(1), 5, Filter(no_tags=("red",)))
-        catalogue.clips_by_row(catalogue.match_words(["red", "blue"], 10))
+        catalogue.clips_by_row(store.match(["red", "blue"], 10)[0].tolist())
 
 
 def fail(problem: threading.ExceptHookArgs) -> None:

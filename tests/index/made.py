@@ -76,6 +76,8 @@ def changes(
         licences=["CC0-1.0" if row % 2 else "CC-BY-4.0" for row in own],
         sources=["one" if row % 3 else "two" for row in own],
         tags=list(tags) if tags is not None else ["Dog bark" if row % 5 else "rain" for row in own],
+        titles=[f"clip {row}" for row in own],
+        descriptions=["heard in the morning" if row % 4 else "" for row in own],
         removed=np.array(removed, dtype=np.int64),
         generation=generation,
     )

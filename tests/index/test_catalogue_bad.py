@@ -108,7 +108,6 @@ def read_all(folder: Path) -> None:
     try:
         catalogue.clips()
         catalogue.changes(0)
-        catalogue.match_words(["dog"], 1000)
     finally:
         catalogue.close()
 

@@ -16,6 +16,7 @@ import soundfile
 
 from index.catalogue import FILE_NAME
 from index.library import Library
+from index.stems import stems
 from model.embedder import Embedder
 from tests.index.made import ROOT, environment
 from tests.model import tiny
@@ -78,9 +79,9 @@ def checked(folder: Path, embedder: Embedder) -> tuple[dict[str, str], int]:
         query = library.embedder.embed_tags([["dog"]])[0]
         assert {hit.clip.path for hit in library.similar(query, FILES)} == listed.keys()
         assert library.search("dog", 5).hits or not clips
-        assert set(library.catalogue.match_words([Path(path).stem for path in listed], FILES)) == {
-            clip.row for clip in clips
-        }
+        names = list(stems(" ".join(Path(path).stem for path in listed)))
+        found, _ = library.store.match(names, FILES)
+        assert set(found.tolist()) == {clip.row for clip in clips}
         return listed, library.generation
 
 

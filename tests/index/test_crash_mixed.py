@@ -20,6 +20,7 @@ import pytest
 from index.catalogue import Catalogue
 from index.faiss_store import FaissStore
 from index.filters import Filter
+from index.stems import stems
 from tests.index.crashing import DIM, SNAPSHOT, State, replayed
 from tests.index.made import ROOT, environment, vector
 
@@ -65,7 +66,7 @@ def check(folder: Path, journal: Path) -> int:
         for tag in ("red", "blue", "green"):
             tagged = {row for row, clip in clips.items() if tag in clip.tags}
             assert set(store.passing(Filter(all_tags=(tag,))).tolist()) == tagged
-            assert set(catalogue.match_words([tag], 1_000)) == tagged
+            assert set(store.match(list(stems(tag)), 1_000)[0].tolist()) == tagged
         store.settle()
         return int(catalogue.meta("generation"))
 

@@ -271,6 +271,7 @@ def test_searching_while_others_add_and_remove_never_fails(
                 problems.append(error)
                 return
 
+    stocked.refresh()  # a search does not wait while another thread refreshes
     readers = [threading.Thread(target=search) for _ in range(3)]
     for reader in readers:
         reader.start()

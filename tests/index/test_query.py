@@ -127,17 +127,3 @@ def test_filters_hold_for_vectors_and_words(stocked: Library) -> None:
             own = stocked.catalogue.vector(first.row)
             assert own is not None
             assert len(stocked.similar(own, 16, where)) == count
-
-
-def test_words_under_a_filter_that_lets_many_pass(
-    stocked: Library, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """As with many clips: words are asked of all, and what does not pass is left out."""
-    where = Filter(all_tags=("soft",))
-    few = [hit.clip.id for hit in stocked.search("dog recording", 8, where).hits]
-    monkeypatch.setattr("index.library.FEW_ROWS", 1)
-    monkeypatch.setattr("index.library.MIN_CANDIDATES", 1)
-    assert [hit.clip.id for hit in stocked.search("dog recording", 8, where).hits] == few
-    assert [hit.word_rank for hit in stocked.search("dog recording", 8, where).hits].count(
-        None
-    ) == 0

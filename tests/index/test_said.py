@@ -33,9 +33,9 @@ def test_an_edited_manifest_is_taken_in_without_embedding_again(
     (clip,) = library.catalogue.clips()
     assert (clip.title, clip.tags, clip.author) == ("Hail", ("hail", "storm"), "Ann")
     assert (clip.id, clip.added_at, clip.row) == (before.id, before.added_at, before.row)
-    assert library.catalogue.match_words(["hail"], 5) == [clip.row]
-    assert library.catalogue.match_words(["rain"], 5) == []
     library.refresh()
+    assert library.store.match(["hail"], 5)[0].tolist() == [clip.row]
+    assert not len(library.store.match(["rain"], 5)[0])
     assert len(library.store) == 1
 
 

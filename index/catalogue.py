@@ -148,8 +148,8 @@ class Catalogue:
 
     def clips_by_row(self, rows: Sequence[int]) -> dict[int, Clip]:
         """Clips by their numbers; those gone meanwhile are absent."""
-        marks = ",".join("?" * len(rows))
-        return {clip.row: clip for clip in self._clips(f"row IN ({marks})", list(rows))}
+        only = "row IN (SELECT value FROM json_each(?))"
+        return {clip.row: clip for clip in self._clips(only, (json.dumps(list(rows)),))}
 
     def clips(self) -> list[Clip]:
         """All clips, in the order they were added."""
@@ -186,10 +186,21 @@ class Catalogue:
         """Why files could not be added, by path; a file added since is not among them."""
         return dict(self._database.query("SELECT path, reason FROM failures ORDER BY path"))
 
+    def last_row(self) -> int:
+        """The highest clip number, 0 where there is no clip."""
+        return int(self._database.query("SELECT coalesce(max(row), 0) FROM clips")[0][0])
+
     def vector(self, row: int) -> Array | None:
         """A clip's vector [D]; None when the clip has gone."""
-        found = self._database.query("SELECT vector FROM clips WHERE row = ?", (row,))
-        return np.frombuffer(found[0][0], dtype=np.float32) if found else None
+        return self.vectors([row]).get(row)
+
+    def vectors(self, rows: Sequence[int]) -> dict[int, Array]:
+        """Clips' vectors [D] by their numbers; those gone meanwhile are absent."""
+        found = self._database.query(
+            "SELECT row, vector FROM clips WHERE row IN (SELECT value FROM json_each(?))",
+            (json.dumps(list(rows)),),
+        )
+        return {row: np.frombuffer(vector, dtype=np.float32) for row, vector in found}
 
     def windows(self, row: int) -> tuple[npt.NDArray[np.float64], Array] | None:
         """A long clip's window starts [W] and vectors [W, D]; None for a short one."""

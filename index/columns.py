@@ -187,7 +187,7 @@ class Columns:
         return 12 * len(self) + sum(each.ends.nbytes + 8 * len(each.values.codes) for each in lists)
 
     def mask(self, where: Filter) -> Mask:
-        """[n], True where a clip passes; `where.rows` is not looked at."""
+        """[n], True where a clip passes; `where.rows` and `up_to` are not looked at."""
         passing = np.ones(len(self), dtype=np.bool_)
         if where.min_duration is not None:
             passing &= self.durations >= np.float32(where.min_duration)

@@ -13,9 +13,17 @@ class FilterError(LibraryError):
     """A filter's conditions make no sense."""
 
 
+class CursorError(LibraryError):
+    """A cursor that no search gave, or another query's."""
+
+
 class UnknownClipError(LibraryError):
     """No clip has that id."""
 
 
 class StorageError(EarmarkError):
     """The disk refused (full, read-only, broken). What was acknowledged before is kept."""
+
+
+class EngineError(EarmarkError):
+    """Sounds could not be embedded where that was to happen. What was added before is kept."""

@@ -17,12 +17,16 @@ WORDS = 8.0
 
 @dataclass(frozen=True)
 class Fused:
-    """An item with its score and its rank in each ranking, None where it is absent."""
+    """An item with its score and its rank in each ranking, None where it is absent.
+
+    `share`: that of the word ranking, else 0.
+    """
 
     item: int
     score: float
     vector_rank: int | None
     word_rank: int | None
+    share: float
 
 
 def fuse(
@@ -44,5 +48,5 @@ def fuse(
         total = 0.0 if rank is None else 1 / (CONSTANT + rank)
         if word_rank is not None:
             total += WORDS * share / (CONSTANT + word_rank)
-        fused.append(Fused(item, total / best, rank, word_rank))
+        fused.append(Fused(item, total / best, rank, word_rank, share))
     return sorted(fused, key=lambda each: (-each.score, each.word_rank is None))

@@ -1,7 +1,6 @@
 """The library: sounds that were added, found again by words or by sound.
 
-The catalogue is the truth; the vector store follows it. `search` asks both the vectors and
-the words (titles and tags) and fuses their rankings.
+The catalogue is the truth; the vector store follows it and answers.
 """
 
 from __future__ import annotations
@@ -15,16 +14,14 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-import numpy as np
-
 from index.catalogue import Catalogue
 from index.errors import LibraryError
 from index.faiss_store import FaissStore
 from index.filters import Filter
-from index.fusion import fuse
 from index.query import Query, embed, parse
-from index.records import Array, Clip
-from index.sounds import LONG_SECONDS, Origin, Sound
+from index.ranking import Asked, Hit, page
+from index.records import Array
+from index.sounds import Origin, Sound
 from index.stems import stems
 from index.vectors import VectorStore
 from model.cleanup import clean_tags
@@ -33,35 +30,17 @@ from model.embedder import Embedder, Understood
 log = logging.getLogger(__name__)
 
 SNAPSHOT = "vectors.snapshot"
-MIN_CANDIDATES = 100  # of each ranking before fusion
-
-
-@dataclass(frozen=True)
-class Hit:
-    """A clip that was found. `start` (seconds) is where in a long sound the match is best.
-
-    `score`: 0 to 1, 1 being first in every ranking asked; `cosine` with the query, in
-    [-1, 1]; ranks from 1 in the vector and the word ranking, None where it was not found;
-    `matched`: the words of the query that its title or tags hold.
-    """
-
-    clip: Clip
-    score: float
-    cosine: float | None
-    vector_rank: int | None
-    word_rank: int | None
-    matched: tuple[str, ...]
-    start: float
 
 
 @dataclass(frozen=True)
 class Found:
     """The answer to a search: hits, best first, and how the words were taken.
 
-    `without`: words that no hit may be tagged with.
+    `next`: the cursor of the page after; `without`: words that no hit may be tagged with.
     """
 
     hits: list[Hit]
+    next: str
     understood: Understood
     without: tuple[str, ...]
     generation: int
@@ -166,66 +145,37 @@ class Library:
         finally:
             self._refreshing.release()
 
-    def search(self, text: str, k: int = 10, where: Filter | None = None) -> Found:
-        """Sounds for words (`index.query`) that pass a filter: vectors and words, fused."""
+    def search(
+        self,
+        text: str,
+        k: int = 10,
+        where: Filter | None = None,
+        *,
+        cursor: str = "",
+        distinct: bool = False,
+    ) -> Found:
+        """Sounds for words (`index.query`) that pass a filter: vectors and words, fused.
+
+        `cursor`: of the page before; `distinct`: near-duplicates stand with the best of them.
+        Raises CursorError.
+        """
         query = parse(text)
         understood = self.embedder.understand(query.text)
         vector = embed(self.embedder, query, understood)
-        hits = self._hits(vector, stems(query.text), k, _without(query, where or Filter()))
-        return Found(hits, understood, query.without, self.store.generation)
+        self.refresh()
+        passing = _without(query, where or Filter())
+        asked = Asked(vector, stems(query.text), passing, distinct)
+        found = page(self.catalogue, self.store, asked, k, cursor)
+        return Found(found.hits, found.next, understood, query.without, self.store.generation)
 
     def similar(
         self, vector: Array, k: int = 10, where: Filter | None = None, *, without: str | None = None
     ) -> list[Hit]:
         """Sounds like a vector [D]; `without` leaves out the clip of that id."""
-        hits = self._hits(vector, {}, k + (without is not None), where or Filter())
-        return [hit for hit in hits if hit.clip.id != without][:k]
-
-    def _hits(
-        self, vector: Array | None, words: Mapping[str, str], k: int, where: Filter
-    ) -> list[Hit]:
-        """`words`: stems that are looked for, and the words that they come from."""
         self.refresh()
-        pool = max(MIN_CANDIDATES, k)
-        rows, cosines = (
-            self.store.search(vector, pool, where)
-            if vector is not None
-            else (np.zeros(0, np.int64), np.zeros(0, np.float32))
-        )
-        matching, shares = self.store.match(list(words), pool, where, vector)
-        fused = fuse(rows.tolist(), matching.tolist(), shares.tolist())
-        known = dict(zip(rows.tolist(), cosines.tolist(), strict=True))
-        # A few more than k: clips can be removed between the two reads.
-        clips = self.catalogue.clips_by_row([each.item for each in fused[: k + 10]])
-        hits: list[Hit] = []
-        for each in fused:
-            if each.item not in clips or len(hits) == k:
-                continue
-            clip = clips[each.item]
-            cosine = known.get(each.item)
-            if cosine is None and vector is not None:
-                own = self.catalogue.vector(each.item)
-                cosine = None if own is None else float(own @ vector)
-            hits.append(
-                Hit(
-                    clip=clip,
-                    score=each.score,
-                    cosine=cosine,
-                    vector_rank=each.vector_rank,
-                    word_rank=each.word_rank,
-                    matched=_matched(clip, words) if each.word_rank else (),
-                    start=0.0 if vector is None else self._best_start(clip, vector),
-                )
-            )
-        return hits
-
-    def _best_start(self, clip: Clip, vector: Array) -> float:
-        """Start of a long clip's window nearest to the query, in seconds; else 0."""
-        found = self.catalogue.windows(clip.row) if clip.duration > LONG_SECONDS else None
-        if found is None:
-            return 0.0
-        starts, vectors = found
-        return float(starts[np.argmax(vectors @ vector)])
+        asked = Asked(vector, {}, where or Filter())
+        hits = page(self.catalogue, self.store, asked, k + (without is not None)).hits
+        return [hit for hit in hits if hit.clip.id != without][:k]
 
     def info(self) -> dict[str, Any]:
         """What `earmark info` tells."""
@@ -251,9 +201,3 @@ def _without(query: Query, where: Filter) -> Filter:
         return where
     unwanted = [*(word.lower() for word in query.without), *clean_tags(query.without)]
     return replace(where, no_tags=(*where.no_tags, *dict.fromkeys(unwanted)))
-
-
-def _matched(clip: Clip, words: Mapping[str, str]) -> tuple[str, ...]:
-    """The query's words (by their stems) that the clip holds, as they were asked."""
-    own = stems(" ".join([clip.title, *clip.tags, clip.description]))
-    return tuple(word for stem, word in words.items() if stem in own)

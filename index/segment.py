@@ -70,6 +70,8 @@ class Segment:
     def mask(self, where: Filter) -> Mask:
         """[n], True where a clip passes."""
         passing = self.columns.mask(where)
+        if where.up_to is not None:
+            passing &= self.rows <= where.up_to
         if where.rows is not None:
             passing &= self.among(np.array(where.rows, dtype=np.int64))
         return passing

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from index.library import Hit
+    from index.ranking import Hit
     from service.engine import Engine
 
 
@@ -24,6 +24,9 @@ def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
         )
     search.add_argument("--min-duration", type=float, metavar="S", help="seconds")
     search.add_argument("--max-duration", type=float, metavar="S", help="seconds")
+    search.add_argument(
+        "--distinct", action="store_true", help="near-duplicates stand with the best of them"
+    )
     similar = commands.add_parser("similar", help="find sounds like a sound")
     tag = commands.add_parser("tag", help="suggest tags for a sound")
     classify = commands.add_parser("classify", help="sort a sound into classes of one's own")
@@ -57,7 +60,8 @@ def _print_hits(hits: Sequence[Hit]) -> None:
         cosine = "      " if hit.cosine is None else f"{hit.cosine:6.3f}"
         place = f"  at {hit.start:.0f} s" if hit.start else ""
         print(f"{number:3}  {cosine}  {hit.clip.id}  {hit.clip.title}{place}")
-        print(f"{'':21}  {' '.join(hit.clip.tags)}  ({hit.clip.duration:.1f} s)")
+        alike = f"  and {len(hit.alike)} like it" if hit.alike else ""
+        print(f"{'':21}  {' '.join(hit.clip.tags)}  ({hit.clip.duration:.1f} s){alike}")
 
 
 def _search(options: argparse.Namespace) -> int:
@@ -78,7 +82,7 @@ def _search(options: argparse.Namespace) -> int:
     )
     engine = _open(options, with_library=True)
     try:
-        found = engine.search(options.text, options.k, where)
+        found = engine.search(options.text, options.k, where, distinct=options.distinct)
     finally:
         engine.close()
     if options.json:

@@ -13,7 +13,8 @@ from typing import Any
 import numpy as np
 
 from index.filters import Filter
-from index.library import Found, Hit, Library
+from index.library import Found, Library
+from index.ranking import Hit
 from index.records import Array, Clip
 from model.checkpoint import starter_model
 from model.decode import Source
@@ -97,9 +98,17 @@ class Engine:
         assert self._library is not None, "this engine was opened without a library"
         return self._library
 
-    def search(self, text: str, k: int = 10, where: Filter | None = None) -> Found:
-        """Sounds for words, of those that pass a filter."""
-        return self.library.search(text, k, where)
+    def search(
+        self,
+        text: str,
+        k: int = 10,
+        where: Filter | None = None,
+        *,
+        cursor: str = "",
+        distinct: bool = False,
+    ) -> Found:
+        """Sounds for words, of those that pass a filter. Raises CursorError."""
+        return self.library.search(text, k, where, cursor=cursor, distinct=distinct)
 
     def similar(self, source: Source, k: int = 10, max_seconds: float | None = None) -> list[Hit]:
         """Sounds like a sound. Raises AudioError."""

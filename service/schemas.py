@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from typing import Annotated, Any
+from urllib.parse import quote
 
 from pydantic import BaseModel, Field, StringConstraints
 
 from index.filters import Filter
-from index.library import Found, Hit
+from index.library import Found
+from index.ranking import Hit
 from index.records import Clip
 from service.engine import Classification, Suggestion
 
@@ -27,9 +29,11 @@ class ClipBody(BaseModel):
     author: str
     source: str
     licence: str
+    description: str
     sample_rate: int = Field(description="Of the file, in Hz")
     channels: int
     added_at: str
+    changed_at: str
     audio: str = Field(description="Where its sound is")
 
     @staticmethod
@@ -43,10 +47,12 @@ class ClipBody(BaseModel):
             "author": clip.author,
             "source": clip.source,
             "licence": clip.licence,
+            "description": clip.description,
             "sample_rate": clip.sample_rate,
             "channels": clip.channels,
             "added_at": clip.added_at,
-            "audio": f"/v1/clips/{clip.id}/audio",
+            "changed_at": clip.changed_at,
+            "audio": f"/v1/clips/{quote(clip.id, safe='')}/audio",
         }
 
 
@@ -54,8 +60,9 @@ class Why(BaseModel):
     """Which ranking found a clip, and on what grounds."""
 
     sound_rank: int | None = Field(description="Rank among the nearest sounds, from 1")
-    word_rank: int | None = Field(description="Rank among title and tag matches, from 1")
-    matched: list[str] = Field(description="Words of the query in its title or tags")
+    word_rank: int | None = Field(description="Rank among clips that hold its words, from 1")
+    share: float = Field(description="Of the query's words that it holds; rarer ones weigh more")
+    matched: list[str] = Field(description="Words of the query in its title, tags, description")
 
 
 class HitBody(ClipBody):
@@ -65,6 +72,7 @@ class HitBody(ClipBody):
     cosine: float | None = Field(description="Similarity of sound and words")
     start: float = Field(description="Where in a long sound the match is best, in seconds")
     why: Why
+    alike: list[str] = Field(description="Ids of near-duplicates, where hits are to be distinct")
 
     @classmethod
     def of(cls, hit: Hit) -> HitBody:
@@ -74,7 +82,13 @@ class HitBody(ClipBody):
             score=hit.score,
             cosine=hit.cosine,
             start=hit.start,
-            why=Why(sound_rank=hit.vector_rank, word_rank=hit.word_rank, matched=list(hit.matched)),
+            why=Why(
+                sound_rank=hit.vector_rank,
+                word_rank=hit.word_rank,
+                share=hit.share,
+                matched=list(hit.matched),
+            ),
+            alike=list(hit.alike),
         )
 
 
@@ -111,12 +125,15 @@ class SearchQuery(FilterQuery):
         description="Words, in any order; `-wind` for none of it, `rain^2` to weigh more",
     )
     k: int = Field(10, ge=1, le=MAX_HITS, description="Most hits wanted")
+    cursor: str = Field("", description="Of the page before: `next` of its answer")
+    distinct: bool = Field(False, description="Near-duplicates stand with the best of them")
 
 
 class SearchBody(BaseModel):
     """Hits, best first, and how the query was taken."""
 
     hits: list[HitBody]
+    next: str | None = Field(description="Cursor of the next page; none after the last")
     understood: list[str] = Field(description="Words that the model used")
     guessed: dict[str, str] = Field(description="Of these, the misspelt, and what they stand for")
     ignored: list[str] = Field(description="Words not used: unknown, or more than the model takes")
@@ -127,6 +144,7 @@ class SearchBody(BaseModel):
         """From the library's answer."""
         return cls(
             hits=[HitBody.of(hit) for hit in found.hits],
+            next=found.next or None,
             understood=found.understood.tags,
             guessed=found.understood.guessed,
             ignored=found.understood.ignored,

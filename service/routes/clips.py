@@ -14,6 +14,7 @@ from service.errors import ProblemError, problem
 from service.routes.context import EngineDep
 from service.schemas import ClipBody
 
+# An id may hold slashes: it is a path here, and what stands after it comes first.
 router = APIRouter(tags=["clips"])
 
 _AUDIO_TYPES = {
@@ -55,13 +56,7 @@ def _refusal(message: Message) -> JSONResponse:
     )
 
 
-@router.get("/v1/clips/{clip_id}")
-def clip(engine: EngineDep, clip_id: str) -> ClipBody:
-    """A clip of the library."""
-    return ClipBody(**ClipBody.fields_of(engine.clip(clip_id)))
-
-
-@router.get("/v1/clips/{clip_id}/audio", response_class=FileResponse)
+@router.get("/v1/clips/{clip_id:path}/audio", response_class=FileResponse)
 def audio(engine: EngineDep, clip_id: str) -> FileResponse:
     """A clip's sound, in parts where the request has a Range header."""
     path = Path(engine.clip(clip_id).path)
@@ -71,3 +66,9 @@ def audio(engine: EngineDep, clip_id: str) -> FileResponse:
     if kind is None or not kind.startswith(("audio/", "video/")):
         kind = "application/octet-stream"
     return SoundResponse(path, media_type=kind)
+
+
+@router.get("/v1/clips/{clip_id:path}")
+def clip(engine: EngineDep, clip_id: str) -> ClipBody:
+    """A clip of the library."""
+    return ClipBody(**ClipBody.fields_of(engine.clip(clip_id)))

@@ -18,4 +18,7 @@ def search(engine: EngineDep, asked: Annotated[SearchQuery, Query()]) -> SearchB
     """Find sounds by words: by how they sound, and by titles and tags."""
     if not asked.q.strip():
         raise ProblemError("invalid-request", "q: expected words, got only spaces")
-    return SearchBody.of(engine.search(asked.q, asked.k, asked.filter()))
+    found = engine.search(
+        asked.q, asked.k, asked.filter(), cursor=asked.cursor, distinct=asked.distinct
+    )
+    return SearchBody.of(found)

@@ -71,9 +71,9 @@ def test_one_ranking_alone_keeps_its_order(ranking: list[int]) -> None:
 
 def test_what_words_found_comes_first_by_how_much_of_them_it_holds() -> None:
     assert fuse([5, 1], [5, 2], [1.0, 1.0]) == [
-        Fused(5, pytest.approx(1.0), 1, 1),
-        Fused(2, pytest.approx(8 / 9 * 61 / 62), None, 2),
-        Fused(1, pytest.approx(1 / 9 * 61 / 62), 2, None),
+        Fused(5, pytest.approx(1.0), 1, 1, 1.0),
+        Fused(2, pytest.approx(8 / 9 * 61 / 62), None, 2, 1.0),
+        Fused(1, pytest.approx(1 / 9 * 61 / 62), 2, None, 0.0),
     ]
     # One of eight words is worth as much as a sound that is as near.
     assert [each.item for each in fuse([7], [8], [1 / 8])] == [8, 7]

@@ -23,6 +23,7 @@ MANIFEST = (
     ("gone.wav", "A file that goes away", "glass"),
     ("long.wav", "Waves for a long time", "wave sea"),
 )
+ODD_ID = "bell/../№ 1?#%2F&+"  # of bell.wav
 
 
 @pytest.fixture(scope="session")
@@ -41,11 +42,12 @@ def other_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def sounds(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of six sounds with their manifest."""
     folder = tmp_path_factory.mktemp("sounds")
-    lines = ["path,title,tags,author,source,licence"]
+    lines = ["path,title,tags,author,source,licence,id,description"]
     for number, (name, title, tags) in enumerate(MANIFEST):
         seconds = 14.0 if name == "long.wav" else 1.0
         soundfile.write(folder / name, tiny.noise(seconds, seed=number), tiny.RATE)
-        lines.append(f"{name},{title},{tags},Ann,Field tapes,CC0-1.0")
+        said = f"{ODD_ID},Heard at noon" if name == "bell.wav" else ","
+        lines.append(f"{name},{title},{tags},Ann,Field tapes,CC0-1.0,{said}")
     (folder / "manifest.csv").write_text("\n".join(lines))
     return folder
 

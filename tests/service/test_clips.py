@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
+from urllib.parse import quote
 
 import pytest
 
+from tests.service.conftest import ODD_ID
 from tests.service.server import Server
 
 
@@ -18,7 +20,8 @@ def clip(server: Server, words: str) -> dict[str, object]:
 
 def test_a_clip_by_its_id(server: Server) -> None:
     hit = clip(server, "church bell")
-    body = server.client.get(f"/v1/clips/{hit['id']}").json()
+    assert (hit["id"], hit["description"]) == (ODD_ID, "Heard at noon")
+    body = server.client.get(f"/v1/clips/{quote(ODD_ID, safe='')}").json()
     assert body == {name: hit[name] for name in body}
     assert body["title"] == "Church bell"
     assert body["duration"] == pytest.approx(1.0)

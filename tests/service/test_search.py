@@ -23,7 +23,7 @@ def test_the_answer_has_what_clients_rely_on(server: Server) -> None:
     assert response.status_code == 200
     assert response.headers["content-type"] == "application/json"
     body = response.json()
-    assert body.keys() == {"hits", "understood", "guessed", "ignored", "without"}
+    assert body.keys() == {"hits", "next", "understood", "guessed", "ignored", "without"}
     assert body["understood"] == ["dog", "bark"]
     assert body["ignored"] == ["zzzqqq"]
     assert len(body["hits"]) == len(MANIFEST)
@@ -33,6 +33,7 @@ def test_the_answer_has_what_clients_rely_on(server: Server) -> None:
     assert (first["author"], first["source"]) == ("Ann", "Field tapes")
     assert (first["licence"], first["channels"], first["sample_rate"]) == ("CC0-1.0", 1, 22_000)
     assert first["audio"] == f"/v1/clips/{first['id']}/audio"
+    assert body["next"] is None
     assert first["why"]["word_rank"] == 1
     assert first["why"]["matched"] == ["dog", "barks"]
     for hit in body["hits"]:
@@ -40,7 +41,7 @@ def test_the_answer_has_what_clients_rely_on(server: Server) -> None:
         assert 0 < hit["score"] <= 1
         assert -1.0001 <= hit["cosine"] <= 1.0001
         assert 0 <= hit["start"] < hit["duration"]
-        assert hit["why"].keys() == {"sound_rank", "word_rank", "matched"}
+        assert hit["why"].keys() == {"sound_rank", "word_rank", "share", "matched"}
     assert sorted(hit["why"]["sound_rank"] for hit in body["hits"]) == [1, 2, 3, 4, 5, 6]
     scores = [hit["score"] for hit in body["hits"]]
     assert scores == sorted(scores, reverse=True)
@@ -161,3 +162,30 @@ def test_filters_that_make_no_sense(server: Server, conditions: dict[str, object
     response = search(server, q="dog", **conditions)
     assert response.status_code in (400, 422)
     assert response.headers["content-type"] == "application/problem+json"
+
+
+def test_pages_follow_each_other(server: Server) -> None:
+    whole = [hit["id"] for hit in search(server, q="dog bell", k=6).json()["hits"]]
+    found, cursor = [], ""
+    while cursor is not None:
+        body = search(server, q="dog bell", k=4, cursor=cursor).json()
+        found += [hit["id"] for hit in body["hits"]]
+        cursor = body["next"]
+    assert found == whole
+    first = search(server, q="dog bell", k=4).json()["next"]
+    for parameters in ({"q": "dog", "cursor": first}, {"q": "dog", "cursor": "abc"}):
+        detail = server.problem(search(server, **parameters), 422)["detail"]
+        assert detail.startswith("cursor: expected one ")
+
+
+def test_words_of_descriptions_find_clips(server: Server) -> None:
+    first = search(server, q="noon").json()["hits"][0]
+    assert first["title"] == "Church bell"
+    assert first["why"]["matched"] == ["noon"]
+    assert first["why"]["share"] == 0.5  # a description's word counts half
+
+
+def test_distinct_hits(server: Server) -> None:
+    hits = search(server, q="dog", k=6, distinct=True).json()["hits"]
+    ids = [hit["id"] for hit in hits] + [other for hit in hits for other in hit["alike"]]
+    assert len(ids) == len(set(ids)) == len(MANIFEST)

@@ -210,20 +210,38 @@ class Catalogue:
         starts = np.frombuffer(found[0][0], dtype=np.float64)
         return starts, np.frombuffer(found[0][1], dtype=np.float32).reshape(len(starts), -1)
 
-    def changes(self, since: int) -> Changes:
-        """Everything written after generation `since`, read at one instant."""
+    def back_up(self, file: Path) -> None:
+        """Copy the catalogue as of one instant to a new file, while others read and write."""
+        self._database.back_up(file)
+
+    def changes(self, since: int, most: int | None = None) -> Changes:
+        """Everything written after generation `since`, read at one instant.
+
+        Of more than about `most` clips the first, by whole generations: ask again for the rest.
+        """
         with self._database.instant() as db:
             generation, dim = int(_meta(db, "generation")), int(_meta(db, "dim"))
+            further = (
+                None
+                if most is None
+                else db.execute(
+                    "SELECT generation FROM clips WHERE generation > ? ORDER BY generation "
+                    "LIMIT 1 OFFSET ?",
+                    (since, most - 1),
+                ).fetchone()
+            )
+            generation = min(generation, further[0]) if further else generation
+            between = (since, generation)
             (count,) = db.execute(
-                "SELECT count(*) FROM clips WHERE generation > ?", (since,)
+                "SELECT count(*) FROM clips WHERE generation > ? AND generation <= ?", between
             ).fetchone()
             rows, durations = np.empty(count, np.int64), np.empty(count, np.float32)
             vectors = np.empty((count, dim), np.float32)
             said = _Texts([], [], [], [], [])
             clips = db.execute(
                 "SELECT row, vector, duration, licence, source, tags, title, description "
-                "FROM clips WHERE generation > ? ORDER BY row",
-                (since,),
+                "FROM clips WHERE generation > ? AND generation <= ? ORDER BY row",
+                between,
             )
             for place, (row, vector, duration, *words) in enumerate(clips):
                 rows[place], durations[place] = row, duration
@@ -231,7 +249,7 @@ class Catalogue:
                 for column, text in zip(said, words, strict=True):
                     column.append(text)
             removed = db.execute(
-                "SELECT row FROM removed WHERE generation > ?", (since,)
+                "SELECT row FROM removed WHERE generation > ? AND generation <= ?", between
             ).fetchall()
         gone = np.array([row for (row,) in removed], dtype=np.int64)
         return Changes(rows, vectors, durations, *said, gone, generation)

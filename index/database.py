@@ -66,7 +66,7 @@ class Database:
         with self.reading() as db:
             return db.execute(statement, values).fetchall()
 
-    def backup(self, file: Path) -> None:
+    def back_up(self, file: Path) -> None:
         """Copy all of one instant to a new file, while others read and write."""
         with self.reading() as db:
             copy = sqlite3.connect(file)

@@ -69,6 +69,10 @@ class FaissStore:
         """The catalogue's generation that this store has caught up with."""
         return self._state.generation
 
+    @property
+    def most_at_once(self) -> None:
+        """Any number of clips: they all stay in memory, and lists are made of all of them."""
+
     def __len__(self) -> int:
         return self._state.alive
 

@@ -16,13 +16,13 @@ from typing import Any
 
 from index.catalogue import Catalogue
 from index.errors import LibraryError
-from index.faiss_store import FaissStore
 from index.filters import Filter
 from index.query import Query, embed, parse
 from index.ranking import Asked, Hit, page
 from index.records import Array
 from index.sounds import Origin, Sound
 from index.stems import stems
+from index.stores import catch_up, open_store
 from index.vectors import VectorStore
 from model.cleanup import clean_tags
 from model.embedder import Embedder, Understood
@@ -51,7 +51,7 @@ class Library:
 
     def __init__(self, folder: Path, catalogue: Catalogue, embedder: Embedder) -> None:
         self.folder, self.catalogue, self.embedder = folder, catalogue, embedder
-        self.store: VectorStore = FaissStore(catalogue.meta("library"), embedder.dim)
+        self.store: VectorStore = open_store(catalogue)
         self._refreshing = threading.Lock()
         self.store.load(folder / SNAPSHOT)
         if self.store.generation > self.generation:
@@ -59,7 +59,8 @@ class Library:
             # not be trusted later either, when that copy has grown past it.
             with contextlib.suppress(OSError):  # a folder that may only be read
                 (folder / SNAPSHOT).unlink(missing_ok=True)
-            self.store = FaissStore(catalogue.meta("library"), embedder.dim)
+            self.store.close()
+            self.store = open_store(catalogue)
         self._saved = self.store.generation
         self.refresh()
 
@@ -82,7 +83,11 @@ class Library:
                 f"{embedder.fingerprint}; open it with its own model, or embed its sounds "
                 f"again: earmark add {folder} --library NEW_FOLDER"
             )
-        return cls(folder, catalogue, embedder)
+        try:
+            return cls(folder, catalogue, embedder)
+        except BaseException:
+            catalogue.close()
+            raise
 
     def close(self) -> None:
         """Save a snapshot where it is due, and close the catalogue."""
@@ -90,6 +95,7 @@ class Library:
         if self.store.generation != self._saved:
             with contextlib.suppress(OSError):  # derived: a read-only or full disk costs time
                 self.store.save(self.folder / SNAPSHOT)
+        self.store.close()
         self.catalogue.close()
 
     def __enter__(self) -> Library:
@@ -141,7 +147,7 @@ class Library:
         if not self._refreshing.acquire(blocking=False):
             return  # another thread is at it: until then, searches see the generation before
         try:
-            self.store.apply(self.catalogue.changes(self.store.generation))
+            catch_up(self.store, self.catalogue)
         finally:
             self._refreshing.release()
 

@@ -24,6 +24,10 @@ class VectorStore(Protocol):
     def generation(self) -> int:
         """The catalogue's generation that this store has caught up with."""
 
+    @property
+    def most_at_once(self) -> int | None:
+        """About how many clips `apply` takes at once; None for any number."""
+
     def __len__(self) -> int: ...
 
     def apply(self, changes: Changes) -> None:

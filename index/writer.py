@@ -111,6 +111,22 @@ class Writer:
                 return clip_id
             number += 1
 
+    def relocate(self, old: str, new: str) -> int:
+        """Let paths under the folder `old` lead to `new`. Returns how many clips.
+
+        Raises LibraryError where another clip has such a path.
+        """
+        under = old.rstrip("/") + "/"
+        values = {"under": under, "new": new.rstrip("/") + "/", "length": len(under)}
+        moved = "path = :new || substr(path, :length + 1)"
+        which = "substr(path, 1, :length) = :under"
+        try:
+            changed = self._db.execute(f"UPDATE clips SET {moved} WHERE {which}", values)  # noqa: S608
+        except sqlite3.IntegrityError as error:
+            raise LibraryError(f"new: sounds of the library lie under {new} already") from error
+        self._db.execute(f"UPDATE OR REPLACE failures SET {moved} WHERE {which}", values)  # noqa: S608
+        return changed.rowcount
+
     def keep_vectors_in(self, store: str) -> None:
         """Remember which vector store follows this catalogue; see `index.stores`."""
         self._db.execute("UPDATE meta SET value = ? WHERE key = 'store'", (store,))

@@ -1,0 +1,81 @@
+"""Keeping a library over the years: copies, sounds that moved, another vector store."""
+
+from __future__ import annotations
+
+import os
+from contextlib import closing, suppress
+from pathlib import Path
+
+from index.catalogue import FILE_NAME, Catalogue
+from index.errors import LibraryError, StorageError
+from index.library import SNAPSHOT
+from index.stores import catch_up, open_store
+
+SAMPLE = 50  # clips that a new store must find again
+
+
+def back_up(folder: Path, to: Path) -> int:
+    """Copy a library, while others use it, into a new folder. Returns the clips in the copy.
+
+    The copy is a library like any other: to restore it is to open it.
+    Raises LibraryError where there is one already, StorageError.
+    """
+    file = to / FILE_NAME
+    if file.exists():
+        raise LibraryError(f"to: expected a folder without a library, got {to}")
+    unfinished = to / f"{FILE_NAME}.part"
+    with closing(Catalogue.open(folder)) as catalogue:
+        try:
+            to.mkdir(parents=True, exist_ok=True)
+            unfinished.unlink(missing_ok=True)
+            catalogue.back_up(unfinished)
+            unfinished.replace(file)
+        except OSError as error:
+            raise StorageError(f"library {to}: {error.strerror}") from error
+        finally:
+            with suppress(NotADirectoryError):
+                unfinished.unlink(missing_ok=True)
+    with closing(Catalogue.open(to)) as copy:
+        return copy.count()
+
+
+def relocate(folder: Path, old: Path, new: Path) -> int:
+    """Take note that the sounds under `old` now lie under `new`. Returns how many clips.
+
+    Raises LibraryError where the library holds no sound of `old`, or holds one of `new` already.
+    """
+    with closing(Catalogue.open(folder)) as catalogue:
+        with catalogue.write() as writer:
+            count = writer.relocate(os.path.abspath(old), os.path.abspath(new))  # noqa: PTH100 (as it is written)
+        if not count:
+            raise LibraryError(f"old: expected a folder of sounds of {folder}, got {old}")
+        return count
+
+
+def migrate(folder: Path, to: str) -> int:
+    """Move a library's vectors to another store: "faiss", or a Milvus' address.
+
+    The catalogue changes over when the new store holds every clip and finds a sample of them;
+    until then, and wherever it is open, the old one serves. Returns the clips moved.
+    Raises LibraryError, StorageError.
+    """
+    with closing(Catalogue.open(folder)) as catalogue:
+        with closing(open_store(catalogue, to)) as store:
+            store.load(folder / SNAPSHOT)
+            catch_up(store, catalogue)
+            store.settle()
+            rows = [clip.row for clip in catalogue.clips()][:: max(1, len(store) // SAMPLE)]
+            lost = [
+                row
+                for row, vector in catalogue.vectors(rows).items()
+                if row not in store.search(vector, 10, least=0.99)[0]
+            ]
+            if len(lost) > len(rows) // 10 or len(store) != catalogue.count():
+                raise StorageError(
+                    f"library {folder}: {to} holds {len(store)} of {catalogue.count()} clips and "
+                    f"does not find {len(lost)} of {len(rows)}: the library stays where it was"
+                )
+            store.save(folder / SNAPSHOT)
+        with catalogue.write() as writer:
+            writer.keep_vectors_in(to)
+        return catalogue.count()

@@ -18,7 +18,9 @@ _stemming = threading.Lock()  # it keeps the word in itself
 
 @functools.lru_cache(maxsize=200_000)
 def stem(word: str) -> str:
-    """The stem of one token."""
+    """The stem of one token; a token with digits is its own."""
+    if not word.isalpha():
+        return word
     with _stemming:
         return str(_stemmer.stemWord(word))
 

@@ -87,8 +87,10 @@ def _singular_forms(word: str) -> list[str]:
 
 def tokens(text: str) -> list[str]:
     """Words of a text in lower case, hyphens kept inside, without accents or signs."""
-    plain = unicodedata.normalize("NFKD", unicodedata.normalize("NFKC", text).lower())
-    plain = "".join(char for char in plain if not unicodedata.combining(char))
+    plain = text.lower()
+    if not plain.isascii():
+        plain = unicodedata.normalize("NFKD", unicodedata.normalize("NFKC", text).lower())
+        plain = "".join(char for char in plain if not unicodedata.combining(char))
     return [token.translate(_APOSTROPHES) for token in _TOKEN.findall(plain)]
 
 

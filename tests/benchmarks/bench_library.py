@@ -24,6 +24,8 @@ from index.catalogue import Catalogue
 from index.faiss_store import FaissStore
 from index.filters import Filter
 from index.library import SNAPSHOT
+from index.ranking import Asked, page
+from index.stems import stems
 from tests.index.made import new_clip
 
 DIM, CLUSTERS, WORDS, QUERIES, NEAREST = 128, 2_000, 2_000, 300, 10
@@ -118,6 +120,7 @@ def main() -> None:
     parser.add_argument(
         "folder", nargs="?", type=Path, default=Path(tempfile.gettempdir()) / "earmark-bench"
     )
+    parser.add_argument("--words", action="store_true", help="only the words")
     options = parser.parse_args()
     folder = options.folder / str(options.clips)
     clips = made_up(options.clips)
@@ -146,7 +149,9 @@ def main() -> None:
     print(
         f"{store.kind()}\n{store.nbytes() / 1e6:.0f} MB by its own count, {grown:.0f} MB resident"
     )
-    compare(store, clips)
+    if not options.words:
+        compare(store, clips)
+    compare_words(catalogue, store, clips)
     catalogue.close()
 
 
@@ -188,6 +193,26 @@ def compare(store: FaissStore, clips: MadeUp) -> None:
             queries,
         )
         print(f"  recall@{NEAREST} {recall(exact, found):.3f}")
+
+
+def compare_words(catalogue: Catalogue, store: FaissStore, clips: MadeUp) -> None:
+    """Words from the commonest to a rare one, alone and with vectors; whole pages of ten hits."""
+    queries = clips.vectors[:60]
+    for words in ("word0", "word3", "word20", "word1500", "word0 word20", "clip word3 word1500"):
+        own = stems(words)
+        count = len(store.match(list(own), 10**9)[0])
+        measured(
+            f"{words} ({count} clips hold one)",
+            lambda query, own=own: store.match(list(own), 100, None, query)[0],
+            queries,
+        )
+        print()
+        measured(
+            "  a page of hits, vectors and words",
+            lambda query, own=own: page(catalogue, store, Asked(query, own, Filter()), NEAREST),
+            queries,
+        )
+        print()
 
 
 def recall(exact: list[np.ndarray], found: list[np.ndarray]) -> float:

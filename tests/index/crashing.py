@@ -1,12 +1,14 @@
 """Writes to a library until it is killed: `python -m tests.index.crashing FOLDER JOURNAL SEED`.
 
 Adds, replaces, retags and removes clips, one transaction each, lets a vector store follow, saves
-its snapshot now and then, and searches in a thread. The journal gets a line before each
-transaction and one when it was acknowledged; `replayed` tells what the library must hold.
+its snapshot now and then, and searches in a thread; goes on where the disk is full. The journal
+gets a line before each transaction and one when it was acknowledged; `replayed` tells what the
+library must hold.
 """
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import random
@@ -16,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from index.catalogue import Catalogue
+from index.errors import StorageError
 from index.faiss_store import FaissStore
 from index.filters import Filter
 from index.records import Said
@@ -101,12 +104,17 @@ def main() -> None:
             "tags": chance.choice(["red", "blue", "green"]),
         }
         os.write(file, (json.dumps(step) + "\n").encode())
-        perform(catalogue, step)
-        os.write(file, b'{"what": "done"}\n')
-        state = after(state, step)
+        try:
+            perform(catalogue, step)
+        except StorageError:  # the disk is full: not done, and said so
+            os.write(file, b'{"what": "undone"}\n')
+        else:
+            os.write(file, b'{"what": "done"}\n')
+            state = after(state, step)
         store.apply(catalogue.changes(store.generation))
         if chance.random() < 0.2:
-            store.save(folder / SNAPSHOT)
+            with contextlib.suppress(OSError):
+                store.save(folder / SNAPSHOT)
 
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ import signal
 import subprocess
 import sys
 import time
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 
 import numpy as np
@@ -22,7 +22,7 @@ from index.faiss_store import FaissStore
 from index.filters import Filter
 from index.stems import stems
 from tests.index.crashing import DIM, SNAPSHOT, State, replayed
-from tests.index.made import ROOT, environment, vector
+from tests.index.made import ROOT, enlarge, environment, small_disk, vector
 
 SEEDS = {vector(seed).tobytes(): seed for seed in range(1_000)}
 KILLS = int(os.environ.get("EARMARK_KILLS", "15"))
@@ -93,17 +93,11 @@ def spoil(snapshot: Path, chance: random.Random) -> None:
     snapshot.write_bytes(data)
 
 
-def test_kills_amid_all_kinds_of_writes(tmp_path: Path) -> None:
-    chance, folder, journal = random.Random(), tmp_path / "library", tmp_path / "journal"
-    generations = []
-    for kill in range(KILLS):
-        process = subprocess.Popen(
-            [sys.executable, "-m", "tests.index.crashing", folder, journal, str(kill)],
-            cwd=ROOT,
-            env=environment(),
-            stderr=subprocess.PIPE,
-        )
-        before = journal.stat().st_size if journal.exists() else 0
+def killed(folder: Path, journal: Path, seed: int, chance: random.Random) -> None:
+    """Let a process write to the library, and kill it at random."""
+    command = [sys.executable, "-m", "tests.index.crashing", folder, journal, str(seed)]
+    before = journal.stat().st_size if journal.exists() else 0
+    with subprocess.Popen(command, cwd=ROOT, env=environment(), stderr=subprocess.PIPE) as process:
         deadline = time.monotonic() + 60
         while not journal.exists() or journal.stat().st_size == before:
             assert process.poll() is None, process.communicate()[1]
@@ -112,8 +106,37 @@ def test_kills_amid_all_kinds_of_writes(tmp_path: Path) -> None:
         time.sleep(chance.uniform(0, 0.3))
         process.send_signal(signal.SIGKILL)
         errors = process.communicate()[1]
-        assert process.returncode == -signal.SIGKILL, errors.decode()
+    assert process.returncode == -signal.SIGKILL, errors.decode()
+
+
+def test_kills_amid_all_kinds_of_writes(tmp_path: Path) -> None:
+    chance, folder, journal = random.Random(), tmp_path / "library", tmp_path / "journal"
+    generations = []
+    for kill in range(KILLS):
+        killed(folder, journal, kill, chance)
         generations.append(check(folder, journal))
         spoil(folder / SNAPSHOT, chance)
     assert generations == sorted(generations)
     assert generations[-1] > 3 * KILLS  # the test is worth something
+
+
+def test_kills_amid_writes_on_a_disk_that_is_full(tmp_path: Path) -> None:
+    """Writes are refused whole, reading goes on; with room again, so does writing."""
+    chance, journal = random.Random(), tmp_path / "journal"
+    with small_disk(300) as disk:
+        folder, refused, generations = disk / "library", [], []
+        for kill in range(max(5, KILLS // 3)):
+            killed(folder, journal, kill, chance)
+            refused.append(journal.read_text().count("undone"))
+            if chance.random() < 0.5:  # to the last byte
+                with suppress(OSError), (disk / "filler").open("ab") as filler:
+                    filler.write(bytes(300_000))
+            generations.append(check(folder, journal))
+            if chance.random() < 0.5:
+                (disk / "filler").unlink(missing_ok=True)
+        assert refused[-1] > 5
+        assert generations == sorted(generations)
+        (disk / "filler").unlink(missing_ok=True)
+        enlarge(disk, 3_000)
+        killed(folder, journal, KILLS, chance)
+        assert check(folder, journal) > generations[-1]

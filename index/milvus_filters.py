@@ -10,6 +10,7 @@ names. Places in sparse vectors have 32 bits: a word shares its own once in 40,0
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Iterable, Mapping
 from hashlib import blake2b
 
@@ -43,31 +44,29 @@ def expression(where: Filter | None) -> str | None:
     """A filter for Milvus; empty where all clips pass, None where none can."""
     if where is None or where.empty:
         return ""
-    conditions = []
-    for sign, bound in ((">=", where.min_duration), ("<=", where.max_duration)):
-        if bound is None:
-            continue
-        with np.errstate(over="ignore"):  # too large for float32: infinite, as FAISS's store has it
-            seconds = float(np.float32(bound))
-        if np.isfinite(seconds):
-            conditions.append(f"duration {sign} {seconds!r}")
-        elif sign == ">=":
-            return None
-    for tag in where.all_tags:
-        conditions.append(f"array_contains(tags, {number(tag.lower())})")
-    if where.any_tags:
-        conditions.append(f"array_contains_any(tags, {_tags(where.any_tags)})")
-    if where.no_tags:
-        conditions.append(f"(not array_contains_any(tags, {_tags(where.no_tags)}))")
-    if where.licences:
-        conditions.append(f"licence in {_numbers(map(number, where.licences))}")
-    if where.sources:
-        conditions.append(f"source in {_numbers(map(number, where.sources))}")
-    if where.rows is not None:
-        if not where.rows:
-            return None
-        conditions.append(f"row in {_numbers(where.rows)}")
-    return " and ".join(conditions)
+    low, high = _seconds(where.min_duration), _seconds(where.max_duration)
+    if low == math.inf or where.rows == ():
+        return None
+    conditions = {
+        f"duration >= {low!r}": low is not None,
+        f"duration <= {high!r}": high not in (None, math.inf),
+        f"array_contains_all(tags, {_tags(where.all_tags)})": where.all_tags,
+        f"array_contains_any(tags, {_tags(where.any_tags)})": where.any_tags,
+        f"(not array_contains_any(tags, {_tags(where.no_tags)}))": where.no_tags,
+        f"licence in {_numbers(map(number, where.licences))}": where.licences,
+        f"source in {_numbers(map(number, where.sources))}": where.sources,
+        f"row in {_numbers(where.rows or ())}": where.rows is not None,
+        f"row <= {where.up_to}": where.up_to is not None,
+    }
+    return " and ".join(condition for condition, asked in conditions.items() if asked)
+
+
+def _seconds(bound: float | None) -> float | None:
+    """A bound as float32 has it; too large ones are infinite."""
+    if bound is None:
+        return None
+    with np.errstate(over="ignore"):
+        return float(np.float32(bound))
 
 
 def holding(weights: Mapping[str, float], share: int) -> str:

@@ -37,7 +37,8 @@ from index.vectors import ranked
 
 log = logging.getLogger(__name__)
 
-BATCH = 500  # rows that are written at once
+AT_ONCE = 20_000  # clips between two generations of a library that is taken in
+BATCH = 500  # rows that are written in one message
 BATCH_BYTES = 8_000_000  # of vectors; Milvus takes 64 MB a message, with all that belongs to them
 MOST = 16_384  # that Milvus finds at once
 FEW_WORDS = 5  # whose every combination is asked for
@@ -71,6 +72,11 @@ class MilvusStore:
     def generation(self) -> int:
         """The catalogue's generation that this store has caught up with."""
         return self._generation
+
+    @property
+    def most_at_once(self) -> int:
+        """After so many clips Milvus is told how far `apply` has come: killed, it goes on there."""
+        return AT_ONCE
 
     def __len__(self) -> int:
         if not self._generation:
@@ -212,7 +218,7 @@ class MilvusStore:
         if not len(rows):
             return rows, scores
         last = int(shares[:k][-1])
-        above = dict(zip(rows[shares > last].tolist(), shares.tolist(), strict=False))
+        above = dict(zip(rows[shares > last].tolist(), shares[shares > last].tolist(), strict=True))
         first = self._in_order(f"row in {list(above)}", len(above), vector)
         alike = holding(weights, last) if few else f"row in {rows[shares == last].tolist()}"
         rest = self._in_order(

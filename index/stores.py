@@ -30,7 +30,6 @@ def open_store(catalogue: Catalogue, where: str = "") -> VectorStore:
 
 def catch_up(store: VectorStore, catalogue: Catalogue) -> None:
     """Let a store take in what was written since its generation, as much at once as it takes."""
-    while store.generation < (now := int(catalogue.meta("generation"))):
+    now = int(catalogue.meta("generation"))
+    while store.generation < now:
         store.apply(catalogue.changes(store.generation, store.most_at_once))
-        if store.generation >= now:
-            return

@@ -6,8 +6,8 @@ One suite for FAISS (flat, with and without merges all the time) and for Milvus 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Collection, Iterator, Sequence
-from dataclasses import dataclass
+import math
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -26,132 +26,32 @@ from index.errors import FilterError
 from index.faiss_store import FaissStore
 from index.filters import Filter
 from index.milvus_store import MilvusStore
-from index.records import Changes
 from index.stems import stems
 from index.vectors import VectorStore
+from tests.index.held import (
+    DIM,
+    FILTERS,
+    HELD,
+    NAMES,
+    ROWS,
+    SECONDS,
+    SPOKEN_WORDS,
+    WORDS,
+    Held,
+    changes,
+    grown,
+    held_words,
+    is_more,
+    passes,
+)
 from tests.index.made import vector
 
-DIM = 4
 NEAR = 1e-5  # scores as near as this count as equal
-WORDS = [
-    "dog", "Dog", "BARK", "bark", "it's", '"', "\\", "\\'", "100%", "a_b", "nul\0", "🎧", "Straße",
-    "İstanbul", "[1,2]", "{x}", "or", "true", "-1", "null", "ΑΣ", "long*", "LONG*z",
-]  # fmt: skip
-NAMES = ["", " ", "CC0-1.0", "cc0-1.0", "line\nbreak", "' or row > 0 --", "tab\t", *WORDS[4:]]
-SPOKEN = ["rain", "Rains", "raining", "metal", "roof", "dogs", "a", "barking", "tin-roof", "çay"]
-SECONDS = [0.0, 1e-7, 0.1, 0.3, 0.30000001, 1.0, 59.94, 12_345.678, 1e9]
+
+TAGS = ("all_tags", "any_tags", "no_tags")
+BOUNDS = ("min_duration", "max_duration")
 
 Opened = Callable[[str], VectorStore]
-
-
-@dataclass(frozen=True)
-class Held:
-    """What the model knows of a clip."""
-
-    seed: int
-    duration: float
-    licence: str
-    source: str
-    tags: tuple[str, ...]
-    title: str = ""
-    description: str = ""
-
-
-def _grown(word: str) -> str:
-    """A star makes a word ten thousand letters long."""
-    return word.replace("*", "g" * 10_000)
-
-
-_words = st.sampled_from(WORDS).map(_grown) | st.text(min_size=1, max_size=4).filter(
-    lambda word: word.split() == [word]
-)
-_names = st.sampled_from(NAMES).map(_grown) | st.text(max_size=4)
-_rows = st.integers(1, 25)
-_spoken = st.sampled_from(SPOKEN)
-_texts = st.lists(_spoken, max_size=4).map(" ".join) | st.text(max_size=4)
-_held = st.builds(
-    Held,
-    seed=st.integers(0, 12),  # few: vectors that are the same
-    duration=st.sampled_from(SECONDS) | st.floats(0, 1e6),
-    licence=_names,
-    source=_names,
-    tags=st.lists(_words, max_size=4).map(tuple),
-    title=_texts,
-    description=_texts,
-)
-
-
-def _some(of: st.SearchStrategy[str]) -> st.SearchStrategy[tuple[str, ...]]:
-    return st.just(()) | st.lists(of, max_size=3).map(tuple)
-
-
-_asked_words = _words | st.sampled_from(["two words", "", " dog", "\ud800"])
-_bounds = st.none() | st.sampled_from([*SECONDS, float("inf")]) | st.floats(0, 1e6)
-_FILTERS = st.none() | st.builds(
-    lambda low, high, **others: Filter(
-        min_duration=low,
-        max_duration=high if low is None or high is None else max(low, high),
-        **others,
-    ),
-    low=_bounds,
-    high=_bounds,
-    all_tags=_some(_asked_words),
-    any_tags=_some(_asked_words),
-    no_tags=_some(_asked_words),
-    licences=_some(_names),
-    sources=_some(_names),
-    rows=st.none()
-    | st.lists(_rows, max_size=12).map(tuple)
-    | st.builds(lambda: tuple(range(10, 5_000))),
-)
-
-
-def changes(generation: int, put: dict[int, Held], removed: Collection[int] = ()) -> Changes:
-    """As the catalogue hands them out."""
-    own = list(put.values())
-    return Changes(
-        rows=np.array(list(put), dtype=np.int64),
-        vectors=np.array([vector(each.seed) for each in own], np.float32).reshape(-1, DIM),
-        durations=np.array([each.duration for each in own], dtype=np.float32),
-        licences=[each.licence for each in own],
-        sources=[each.source for each in own],
-        tags=[" ".join(each.tags) for each in own],
-        titles=[each.title for each in own],
-        descriptions=[each.description for each in own],
-        removed=np.array(sorted(removed), dtype=np.int64),
-        generation=generation,
-    )
-
-
-def passes(row: int, clip: Held, where: Filter) -> bool:
-    """The filter's words, one condition after another."""
-    own = {tag.lower() for tag in clip.tags}
-    every, some, none = (
-        {tag.lower() for tag in each} for each in (where.all_tags, where.any_tags, where.no_tags)
-    )
-    seconds = np.float32(clip.duration)
-    return bool(
-        every <= own
-        and (not some or some & own)
-        and not none & own
-        and (where.min_duration is None or seconds >= np.float32(where.min_duration))
-        and (where.max_duration is None or seconds <= np.float32(where.max_duration))
-        and (not where.licences or clip.licence in where.licences)
-        and (not where.sources or clip.source in where.sources)
-        and (where.rows is None or row in where.rows)
-    )
-
-
-def held_words(clip: Held, asked: Sequence[str]) -> tuple[float, ...]:
-    """Of each word, 1 where title or tags hold it, a half where only the description does."""
-    words = stems(f"{clip.title} {' '.join(clip.tags)}")
-    described = stems(clip.description)
-    return tuple(1.0 if word in words else 0.5 * (word in described) for word in asked)
-
-
-def is_more(one: tuple[float, ...], other: tuple[float, ...]) -> bool:
-    """Whether of every word as much is held, and of one more."""
-    return one != other and all(mine >= its for mine, its in zip(one, other, strict=True))
 
 
 class Machine(RuleBasedStateMachine):
@@ -168,13 +68,13 @@ class Machine(RuleBasedStateMachine):
         self.generation = 0
         self.last = changes(0, {})
 
-    @initialize(put=st.dictionaries(_rows, _held, max_size=25))
+    @initialize(put=st.dictionaries(ROWS, HELD, max_size=25))
     def begin(self, put: dict[int, Held]) -> None:
         self.write(put, set(), 1)
 
     @rule(
-        put=st.dictionaries(_rows, _held, max_size=8),
-        gone=st.sets(_rows, max_size=8),
+        put=st.dictionaries(ROWS, HELD, max_size=8),
+        gone=st.sets(ROWS, max_size=8),
         steps=st.integers(1, 3),
     )
     def write(self, put: dict[int, Held], gone: set[int], steps: int) -> None:
@@ -187,7 +87,7 @@ class Machine(RuleBasedStateMachine):
     def the_last_again(self) -> None:
         self.store.apply(self.last)
 
-    @rule(put=st.dictionaries(_rows, _held, max_size=4), gone=st.sets(_rows), age=st.integers(0, 3))
+    @rule(put=st.dictionaries(ROWS, HELD, max_size=4), gone=st.sets(ROWS), age=st.integers(0, 3))
     def stale(self, put: dict[int, Held], gone: set[int], age: int) -> None:
         self.store.apply(changes(max(0, self.generation - age), put, gone))
 
@@ -210,7 +110,7 @@ class Machine(RuleBasedStateMachine):
     @rule(
         seed=st.integers(0, 30),
         k=st.integers(1, 30) | st.just(1_000_000),
-        where=_FILTERS,
+        where=FILTERS,
         least=st.sampled_from([-1.0, -0.5, 0.1, 0.7]),
         offset=st.integers(0, 20),
     )
@@ -231,9 +131,9 @@ class Machine(RuleBasedStateMachine):
         assert np.lexsort((rows, -scores)).tolist() == list(range(len(own)))
 
     @rule(
-        asked=st.lists(_spoken, max_size=8),
+        asked=st.lists(SPOKEN_WORDS, max_size=8),
         k=st.integers(1, 30) | st.just(1_000_000),
-        where=_FILTERS,
+        where=FILTERS,
         seed=st.none() | st.integers(0, 30),
     )
     def match(self, asked: list[str], k: int, where: Filter | None, seed: int | None) -> None:
@@ -262,7 +162,7 @@ class Machine(RuleBasedStateMachine):
             for other in left:
                 assert held[other] != held[row] or near[other] <= near[row] + NEAR
 
-    @rule(where=_FILTERS)
+    @rule(where=FILTERS)
     def passing(self, where: Filter | None) -> None:
         where = where or Filter()
         found = self.store.passing(where)
@@ -276,6 +176,7 @@ class Machine(RuleBasedStateMachine):
         assert (len(self.store), self.store.generation) == (len(self.model), self.generation)
         assert self.store.kind()
         assert self.store.nbytes() >= 0
+        assert self.store.most_at_once is None or self.store.most_at_once > 0
 
     def teardown(self) -> None:
         if isinstance(self.store, MilvusStore):
@@ -334,22 +235,68 @@ def test_pages_of_equal_scores_hold_each_row_once(opened: Opened) -> None:
     for size in (3, 7, 40):
         pages = [store.search(vector(5), size, offset=start)[0] for start in range(0, 40, size)]
         assert np.concatenate(pages).tolist() == list(range(1, 41)), size
+    least = float(store.search(vector(5), 1)[1][0])
+    assert len(store.search(vector(5), 40, least=least)[0]) == 40  # as good counts as at least
     store.close()
 
 
+def test_every_condition_with_every_odd_name(opened: Opened) -> None:
+    tags, names = list(map(grown, WORDS)), list(map(grown, NAMES))
+    clips = {
+        row: Held(
+            seed=row,
+            duration=SECONDS[row % len(SECONDS)],
+            licence=names[row % len(names)],
+            source=names[-row % len(names)],
+            tags=(tags[row % len(tags)], tags[2 * row % len(tags)]) if row % 6 else (),
+        )
+        for row in range(1, 2 * len(names))
+    }
+    store = opened("odd")
+    store.apply(changes(1, clips))
+    asked = [*tags, *map(str.upper, tags), "two words", "", "\ud800"]
+    filters = [Filter(**{kind: (tag,)}) for kind in TAGS for tag in asked]
+    filters += [Filter(**{kind: (name,)}) for kind in ("licences", "sources") for name in names]
+    filters += [
+        Filter(no_tags=tuple(asked)),
+        Filter(any_tags=tuple(asked)),
+        Filter(all_tags=("dog", "BARK")),
+    ]
+    filters += [Filter(**{kind: each}) for kind in BOUNDS for each in (*SECONDS, float("inf"))]
+    filters += [Filter(up_to=row) for row in (0, 1, 7, 1_000)]
+    filters += [Filter(rows=rows) for rows in ((), (3,), (9, 4, 1_000), tuple(range(5, 9_000)))]
+    for where in filters:
+        own = sorted(row for row, clip in clips.items() if passes(row, clip, where))
+        assert sorted(store.passing(where).tolist()) == own, where
+        assert sorted(store.search(vector(1), 100, where)[0].tolist()) == own, where
+    store.close()
+
+
+def many(count: int = 5_000) -> dict[int, Held]:
+    """Clips of eight words, each held by another share of them."""
+    words = [f"w{number}" for number in range(8)]
+    return {
+        row: Held(
+            seed=row,
+            duration=float(row),
+            licence="",
+            source="",
+            tags=(f"t{row % 7}",),
+            title=" ".join(word for place, word in enumerate(words) if row % (place + 2) == 0),
+            description=" ".join(
+                word for place, word in enumerate(words) if row % (place + 3) == 1
+            ),
+        )
+        for row in range(1, count + 1)
+    }
+
+
 def test_a_library_of_many_batches(opened: Opened) -> None:
-    generator = np.random.default_rng(0)
-    own = {row: Held(row, float(row), "", "", (f"t{row % 7}",)) for row in range(1, 5_001)}
-    store = opened("many")
-    vectors = generator.standard_normal((5_000, DIM)).astype(np.float32)
-    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
-    many = changes(1, {row: Held(0, 1, "", "", ()) for row in own})
-    many = Changes(
-        many.rows, vectors, many.rows.astype(np.float32), many.licences, many.sources,
-        [each.tags[0] for each in own.values()], many.removed, 1,
-    )  # fmt: skip
-    store.apply(many)
-    store.apply(changes(2, {}, set(range(1, 2_501))))
+    store, clips = opened("many"), many()
+    written = changes(1, clips)
+    vectors = written.vectors
+    store.apply(written)
+    store.apply(changes(2, {}, range(1, 2_501)))
     assert len(store) == 2_500
     kept = np.arange(2_501, 5_001)
     assert sorted(store.passing(Filter()).tolist()) == kept.tolist()
@@ -357,6 +304,34 @@ def test_a_library_of_many_batches(opened: Opened) -> None:
     passing = kept[(kept % 7 == 3) & (kept <= 4_000)]
     order = np.argsort(-(vectors[passing - 1] @ vector(1)))
     assert store.search(vector(1), 50, where)[0].tolist() == passing[order[:50]].tolist()
+    store.close()
+
+
+@pytest.mark.parametrize(
+    "asked", [["w0"], ["w6", "w1", "nowhere"], ["w5", "w3", "w7", "w0", "w1", "w2"]]
+)
+@pytest.mark.parametrize("near", [True, False])
+def test_shares_of_words_are_by_inverse_document_frequency(
+    opened: Opened, asked: list[str], near: bool
+) -> None:
+    store, clips = opened("words"), many(1_000)
+    store.apply(changes(1, clips))
+    held = {row: held_words(clip, asked) for row, clip in clips.items()}
+    counts = [sum(each[place] > 0 for each in held.values()) for place in range(len(asked))]
+    weights = [math.log(1 + len(clips) / count) if count else 0.0 for count in counts]
+    weights = [round(weight / sum(weights), 4) for weight in weights]
+    shares = {
+        row: sum(weight * part for weight, part in zip(weights, each, strict=True))
+        for row, each in held.items()
+    }
+    where, query = Filter(no_tags=("t3",)), vector(10_000)
+    passing = [row for row, clip in clips.items() if passes(row, clip, where) and shares[row]]
+    nearness = {row: float(vector(row) @ query) if near else -row for row in passing}
+    passing.sort(key=lambda row: (-round(shares[row], 6), -nearness[row]))
+    for k in (1, 40, 100_000):
+        rows, found = store.match(asked, k, where, query if near else None)
+        assert rows.tolist() == passing[:k]
+        np.testing.assert_allclose(found, [shares[row] for row in passing[:k]], atol=2e-4)
     store.close()
 
 

@@ -189,10 +189,11 @@ class Columns:
     def mask(self, where: Filter) -> Mask:
         """[n], True where a clip passes; `where.rows` and `up_to` are not looked at."""
         passing = np.ones(len(self), dtype=np.bool_)
-        if where.min_duration is not None:
-            passing &= self.durations >= np.float32(where.min_duration)
-        if where.max_duration is not None:
-            passing &= self.durations <= np.float32(where.max_duration)
+        with np.errstate(over="ignore"):  # too large for float32 is infinite
+            if where.min_duration is not None:
+                passing &= self.durations >= np.float32(where.min_duration)
+            if where.max_duration is not None:
+                passing &= self.durations <= np.float32(where.max_duration)
         for tag in where.all_tags:
             passing &= self._having([tag])
         if where.any_tags:

@@ -9,7 +9,6 @@ when the small one has grown, while searches and writes go on.
 from __future__ import annotations
 
 import logging
-import math
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -23,7 +22,7 @@ from index.columns import Columns, Mask
 from index.filters import Filter
 from index.records import Array, Changes, Rows
 from index.segment import FLAT_MOST, Segment
-from index.vectors import ranked
+from index.vectors import ranked, word_weights
 
 log = logging.getLogger(__name__)
 
@@ -204,7 +203,7 @@ class FaissStore:
         rows = np.concatenate([above, some])
         values = _values(segments, shares, rows)
         order = np.argsort(-values, kind="stable")
-        return rows[order], values[order]
+        return rows[order], np.minimum(values[order], 1)
 
     def passing(self, where: Filter) -> Rows:
         """All rows that pass the filter."""
@@ -297,10 +296,7 @@ def _weights(state: _State, words: Sequence[str]) -> dict[str, float]:
         word: state.base.columns.holders(word) + state.recent.columns.holders(word)
         for word in words
     }
-    own = {word: math.log(1 + state.alive / count) for word, count in counts.items() if count}
-    total = sum(own.values())
-    # Rounded, so that clips that hold the same words have the same share.
-    return {word: round(weight / total, 4) for word, weight in own.items()}
+    return word_weights(counts, state.alive)
 
 
 def _masks(state: _State, where: Filter | None) -> list[Mask | None]:

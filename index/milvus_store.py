@@ -10,7 +10,6 @@ For one's own machine and for tests, milvus-lite keeps the same in a file, in on
 from __future__ import annotations
 
 import logging
-import math
 import threading
 from collections.abc import Sequence
 from hashlib import blake2b
@@ -33,7 +32,7 @@ from index.milvus_schema import (
     fits,
 )
 from index.records import Array, Changes, Rows
-from index.vectors import ranked
+from index.vectors import ranked, word_weights
 
 log = logging.getLogger(__name__)
 
@@ -241,9 +240,7 @@ class MilvusStore:
         """Of the words that any clip holds, by inverse document frequency; their sum is 1."""
         counts = {word: self._count(_holders(word)) for word in words} if self._generation else {}
         alive = len(self) if any(counts.values()) else 0
-        own = {word: math.log(1 + alive / count) for word, count in counts.items() if count}
-        total = sum(own.values())
-        return {word: round(weight / total, 4) for word, weight in own.items()}
+        return word_weights(counts, alive)
 
     def _count(self, passing: str) -> int:
         with told(self._uri):

@@ -7,7 +7,8 @@ away and built anew from `Catalogue.changes(0)`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import math
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Protocol
 
@@ -79,6 +80,17 @@ class VectorStore(Protocol):
 
     def close(self) -> None:
         """Let go of what it holds; nothing is asked of it after that."""
+
+
+def word_weights(counts: Mapping[str, int], clips: int) -> dict[str, float]:
+    """Words' weights from how many of the clips hold each, by inverse document frequency.
+
+    Their sum is 1; words that no clip holds have none. Rounded, so that clips that hold the same
+    words have the same share.
+    """
+    own = {word: math.log(1 + clips / count) for word, count in counts.items() if count}
+    total = sum(own.values())
+    return {word: round(weight / total, 4) for word, weight in own.items()}
 
 
 def ranked(

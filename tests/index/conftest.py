@@ -44,3 +44,24 @@ def library(tmp_path: Path, embedder: Embedder) -> Iterator[Library]:
     """An empty library of the tiny model."""
     with Library.open(tmp_path / "library", embedder, create=True) as library:
         yield library
+
+
+@pytest.fixture
+def milvus_file(tmp_path: Path) -> Iterator[str]:
+    """A file for milvus-lite, closed in the end."""
+    from milvus_lite.server_manager import server_manager_instance
+
+    uri = str(tmp_path / "lite.db")
+    yield uri
+    server_manager_instance.release_server(uri)
+
+
+@pytest.fixture
+def milvus_server(tmp_path: Path) -> Iterator[str]:
+    """A server that several stores may speak with."""
+    from milvus_lite.adapter.grpc.server import start_server_in_thread
+
+    server, database, port = start_server_in_thread(str(tmp_path / "served"))
+    yield f"http://127.0.0.1:{port}"
+    server.stop(grace=0).wait()
+    database.close()

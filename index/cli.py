@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from index.ingest import Report
+    from index.ingest import Engine, Report
     from index.library import Library
 
 DEFAULT_FOLDER = Path("library")
@@ -25,6 +25,13 @@ def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
     add.add_argument("--manifest", type=Path, action="append", default=[], metavar="CSV")
     add.add_argument("--watch", action="store_true", help="then follow the paths, until Ctrl-C")
     add.add_argument("--json", action="store_true", help="print one JSON object (a lot)")
+    add.add_argument("--device", default="cpu", help="where it is embedded: cpu, cuda or cuda:N")
+    add.add_argument(
+        "--engine", choices=["local", "ray"], default="local", help="what embeds (default: local)"
+    )
+    add.add_argument("--ray-address", metavar="HOST:PORT", help="default: RAY_ADDRESS, or here")
+    add.add_argument("--parts", type=Path, metavar="DIR", help="shared; default: in the library")
+    add.add_argument("--actors", type=int, metavar="N", help="Ray's processes; default: one a CPU")
     add.set_defaults(run=_add)
     remove = commands.add_parser("remove", help="remove clips by id (their files stay)")
     remove.add_argument("ids", nargs="+", metavar="ID")
@@ -41,11 +48,33 @@ def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
 
 def _open(options: argparse.Namespace, *, create: bool = False) -> Library:
     from index.library import Library
-    from model.checkpoint import starter_model
     from model.embedder import Embedder
 
-    model = options.model or starter_model()
-    return Library.open(options.library, Embedder.load(model), create=create)
+    embedder = Embedder.load(_model(options), getattr(options, "device", "cpu"))
+    return Library.open(options.library, embedder, create=create)
+
+
+def _model(options: argparse.Namespace) -> Path:
+    from model.checkpoint import starter_model
+
+    return options.model or starter_model()
+
+
+def _engine(options: argparse.Namespace) -> Engine:
+    """What is to embed. Raises InputError."""
+    from index import pipeline
+    from model.errors import InputError
+
+    if options.engine == "local":
+        if any(each is not None for each in (options.ray_address, options.parts, options.actors)):
+            raise InputError("--ray-address, --parts, --actors: expected only with --engine ray")
+        return pipeline.embed
+    if options.watch:
+        raise InputError("--watch: expected --engine local, got ray, which is for bulk")
+    from index.ray_engine import RayEngine
+
+    parts = options.parts or options.library / "parts"
+    return RayEngine(_model(options), parts, options.ray_address, options.actors)
 
 
 def _add(options: argparse.Namespace) -> int:
@@ -57,10 +86,15 @@ def _add(options: argparse.Namespace) -> int:
         raise InputError("path: expected a file, folder or manifest to add, got none")
     for path in paths:
         next(ingest.expand(path), None)  # a wrong path must not leave an empty library behind
+    engine = _engine(options)
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # what was embedded is kept
     failed = False
     with _open(options, create=True) as library:
-        reports = watching.follow(library, paths) if options.watch else [ingest.add(library, paths)]
+        reports = (
+            watching.follow(library, paths)
+            if options.watch
+            else [ingest.add(library, paths, engine)]
+        )
         with contextlib.suppress(KeyboardInterrupt) if options.watch else contextlib.nullcontext():
             for report in reports:
                 _say(report, library, as_json=options.json)

@@ -11,7 +11,7 @@ import time
 from collections import deque
 from collections.abc import Generator, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import closing
+from contextlib import closing, nullcontext
 from dataclasses import dataclass
 
 import numpy as np
@@ -43,14 +43,18 @@ class _Heard:
 
 
 def embed(
-    embedder: Embedder, origins: Iterable[Origin], processes: int | None = None
+    embedder: Embedder,
+    origins: Iterable[Origin],
+    processes: int | None = None,
+    readers: Readers | None = None,
 ) -> Generator[Lot]:
     """The sounds in lots. When interrupted, what is embedded comes first, then KeyboardInterrupt.
 
+    `readers`: processes that read, kept for the next call; None for new ones.
     Raises ConfigError where the model cannot embed sounds.
     """
     lot, since = Lot(), time.monotonic()
-    with closing(_embed(embedder, origins, processes)) as sounds:
+    with closing(_embed(embedder, origins, processes, readers)) as sounds:
         try:
             for origin, result in sounds:
                 lot.take(origin, result)
@@ -66,14 +70,14 @@ def embed(
 
 
 def _embed(
-    embedder: Embedder, origins: Iterable[Origin], processes: int | None
+    embedder: Embedder, origins: Iterable[Origin], processes: int | None, kept: Readers | None
 ) -> Generator[tuple[Origin, Sound | AudioError]]:
     """Each origin with its sound, or with the reason why it could not be read."""
     embedder.check_hears()
     count = processes or os.cpu_count() or 1
     on_gpu = embedder.device.type == "cuda"
     with (
-        Readers(embedder.log_mel, count) as readers,
+        nullcontext(kept) if kept else Readers(embedder.log_mel, count) as readers,
         Batches(
             embedder.encode, BATCH_GPU if on_gpu else BATCH_CPU, threads=1 if on_gpu else count
         ) as batches,

@@ -133,7 +133,7 @@ def test_a_library_moves_to_milvus_and_back(tmp_path: Path, embedder: Embedder) 
 
     def hits() -> list[tuple[str, float]]:
         with Library.open(folder, embedder) as library:
-            own = library.catalogue.vector(1)
+            own = library.catalogue.vector(2)
             assert own is not None
             found = library.search("noise", 10).hits + library.similar(own, 10)
             return [(hit.clip.id, round(hit.cosine or 0, 4)) for hit in found]

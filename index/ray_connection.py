@@ -1,0 +1,124 @@
+"""Speaking with Ray: the package, the connection, made quiet, and its errors as ours."""
+
+from __future__ import annotations
+
+import importlib
+import logging
+import os
+import signal
+import socket
+import sys
+import threading
+from collections.abc import Generator, Iterator
+from contextlib import contextmanager, redirect_stdout
+from typing import Any
+
+from index.errors import EngineError
+from model.errors import ConfigError, InputError
+
+CONNECT_SECONDS = 10.0
+OBJECT_STORE = 200 << 20  # bytes, of a Ray of our own: it holds paths, names and the model
+
+
+def package() -> None:
+    """Raise ConfigError where Ray is missing."""
+    try:
+        importlib.import_module("ray")
+        importlib.import_module("ray.data")  # which needs more packages
+    except ImportError as error:
+        raise ConfigError(
+            f"engine ray: the package {error.name} is missing: pip install 'earmark[ray]'"
+        ) from error
+
+
+@contextmanager
+def connected(address: str | None, actors: int | None) -> Iterator[None]:
+    """Inside, this process is connected to Ray: as it was before, or else to the cluster at
+    `address` or RAY_ADDRESS, or else to a Ray of its own, with room for so many actors.
+
+    Raises InputError for what is no address, EngineError where there is no Ray.
+    """
+    import ray
+
+    if ray.is_initialized():
+        yield
+        return
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # it would tell its makers
+    where = address or os.environ.get("RAY_ADDRESS") or "local"
+    own: dict[str, Any] = {}
+    if where == "local":
+        own = {
+            "num_cpus": actors,
+            "include_dashboard": False,
+            "object_store_memory": OBJECT_STORE,
+        }
+    elif where != "auto":
+        _check_listening(where)
+    with redirect_stdout(sys.stderr):  # where Ray tells of workers that died: no result
+        try:
+            _start(where, own)
+            yield
+        finally:
+            ray.shutdown()
+
+
+def _start(where: str, own: dict[str, Any]) -> None:
+    import ray
+
+    try:
+        with _sigterm_kept():
+            ray.init(where, logging_level=logging.ERROR, log_to_driver=False, **own)
+    except (OSError, RuntimeError, ValueError) as error:
+        raise EngineError(f"ray at {where}: {_line(error)}") from error
+    _quieten()
+
+
+def _check_listening(address: str) -> None:
+    """Raise what `connected` raises: Ray itself would try for a quarter of an hour."""
+    host, _, port = address.rpartition(":")
+    if not host or not port.isdecimal() or "://" in address:
+        raise InputError(f"ray address: expected HOST:PORT, auto or local, got {address!r}")
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), CONNECT_SECONDS).close()
+    except (OSError, OverflowError) as error:
+        raise EngineError(f"ray at {address}: cannot be reached ({error})") from error
+
+
+@contextmanager
+def _sigterm_kept() -> Iterator[None]:
+    """What SIGTERM did before, it does afterwards: Ray lets it end the process."""
+    before = signal.getsignal(signal.SIGTERM)
+    try:
+        yield
+    finally:
+        if threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGTERM, before)
+
+
+def _quieten() -> None:
+    """Leave Ray Data's messages to its log file: it prints a traceback of what it raises."""
+    import ray.data
+
+    for handler in logging.getLogger("ray.data").handlers:
+        if isinstance(handler, logging.StreamHandler):
+            handler.setLevel(logging.CRITICAL)
+    ray.data.DataContext.get_current().enable_progress_bars = False  # we show our own
+
+
+def in_our_words(answers: Iterator[Any]) -> Generator[Any]:
+    """The same, but what Ray cannot do is an EngineError. Closing it closes `answers`."""
+    import ray
+    from ray.data.exceptions import ExecutionTimeoutError
+
+    try:
+        yield from answers
+    except (ray.exceptions.RayError, ExecutionTimeoutError) as error:
+        raise EngineError(
+            f"ray: {_line(error)}; what was embedded is kept: run the same command again"
+        ) from error
+
+
+def _line(error: Exception) -> str:
+    """The last line of a message that may be a traceback: the error itself."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return lines[-1] if lines else type(error).__name__

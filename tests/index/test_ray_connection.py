@@ -1,0 +1,73 @@
+"""What keeps Ray from being used is said in one line, before there is a library."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from index.errors import EngineError
+from index.ray_connection import connected
+from model.errors import InputError
+from service.cli import main
+from tests.index import made
+
+
+@pytest.mark.parametrize(
+    ("options", "problem"),
+    [
+        (["--engine", "ray", "--watch"], "--watch: expected --engine local"),
+        (["--engine", "ray", "--actors", "0"], "actors: expected at least 1, got 0"),
+        (["--actors", "2"], "expected only with --engine ray"),
+        (["--parts", "p"], "expected only with --engine ray"),
+        (["--ray-address", "auto"], "expected only with --engine ray"),
+    ],
+)
+def test_options_that_do_not_fit(
+    options: list[str], problem: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    [file] = made.write_sounds(tmp_path, 1)
+    folder = tmp_path / "library"
+    assert main(["add", str(file), "--library", str(folder), *options]) == 2
+    assert problem in capsys.readouterr().err
+    assert not folder.exists()
+
+
+@pytest.mark.parametrize(
+    ("address", "kind", "problem"),
+    [
+        ("nonsense", InputError, "expected HOST:PORT, auto or local, got 'nonsense'"),
+        ("ray://127.0.0.1:10001", InputError, "expected HOST:PORT"),
+        ("127.0.0.1:1", EngineError, r"ray at 127.0.0.1:1: cannot be reached \(.*refused"),
+        ("127.0.0.1:99999", EngineError, "cannot be reached"),
+    ],
+)
+def test_addresses_where_no_cluster_is(address: str, kind: type[Exception], problem: str) -> None:
+    with pytest.raises(kind, match=problem), connected(address, None):
+        pass
+
+
+def test_the_missing_package_is_named(tmp_path: Path) -> None:
+    [file] = made.write_sounds(tmp_path, 1)
+    command = ["add", str(file), "--library", str(tmp_path / "library"), "--engine", "ray"]
+    done = subprocess.run(
+        [
+            sys.executable,
+            "-c",
+            "import sys; sys.modules['ray'] = None; from service.cli import main; "
+            f"sys.exit(main({command!r}))",
+        ],
+        cwd=made.ROOT,
+        env=made.environment(),
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    assert done.returncode == 2
+    assert done.stderr == (
+        "earmark add: engine ray: the package ray is missing: pip install 'earmark[ray]'\n"
+    )
+    assert not (tmp_path / "library").exists()

@@ -48,7 +48,8 @@ def test_windows_are_those_read_here(log_mel: LogMel, tmp_path: Path) -> None:
             blocks, info = read(readers, source)
             assert info == reader.info
             for block, (windows, first) in zip(blocks, here, strict=True):
-                np.testing.assert_array_equal(block.windows, windows)
+                # Another number of BLAS threads adds in another order.
+                np.testing.assert_allclose(block.windows, windows, atol=2e-6)
                 np.testing.assert_array_equal(block.first, first)
 
 

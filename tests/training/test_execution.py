@@ -89,13 +89,15 @@ def test_refuses_a_gpu_that_is_not_there(device: str) -> None:
 
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="only glibc's memory is kept")
 def test_training_takes_the_memory_it_freed() -> None:
+    """The most of four runs: now and then the heap happens to give nothing back."""
     command = [sys.executable, "-c", STEPS]
-    processes = [
-        subprocess.Popen([*command, how], stdout=subprocess.PIPE, text=True, cwd=ROOT)
-        for how in ("given back", "kept")
-    ]
-    given_back, kept = (process.communicate(timeout=120)[0].split() for process in processes)
-    assert [process.returncode for process in processes] == [0, 0]
-    assert int(given_back[0]) > 1000
-    assert int(kept[0]) < int(given_back[0]) / 5
-    assert kept[1] == given_back[1]  # it computes the same
+    faults: dict[str, list[int]] = {"given back": [], "kept": []}
+    sums = set()
+    for how in ["given back", "kept"] * 4:
+        done = subprocess.run([*command, how], capture_output=True, text=True, cwd=ROOT, check=True)
+        own, total = done.stdout.split()
+        faults[how].append(int(own))
+        sums.add(total)
+    assert max(faults["given back"]) > 1000
+    assert max(faults["kept"]) < max(faults["given back"]) / 5
+    assert len(sums) == 1  # it computes the same

@@ -69,7 +69,7 @@ def test_the_best_model_finds_sounds_by_their_tags(run: Trainer) -> None:
     names = np.repeat(np.arange(3), 6)
     kinds = list(KINDS)
     config = embedder.config.features
-    frames = [embedder._log_mel(sound(kinds[name], generator))[: config.frames] for name in names]
+    frames = [embedder.log_mel(sound(kinds[name], generator))[: config.frames] for name in names]
     vectors = embedder.project(embedder.encode(np.stack(frames)))
     found = (vectors @ embedder.embed_tags([[tag] for tag in tags]).T).argmax(axis=1)
     assert (found == names).mean() > 0.7  # chance is 1/3

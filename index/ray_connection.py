@@ -66,7 +66,7 @@ def _start(where: str, own: dict[str, Any]) -> None:
     import ray
 
     try:
-        with _sigterm_kept():
+        with _signals_kept(deferred=bool(own)):
             ray.init(where, logging_level=logging.ERROR, log_to_driver=False, **own)
     except (OSError, RuntimeError, ValueError) as error:
         raise EngineError(f"ray at {where}: {_line(error)}") from error
@@ -85,14 +85,26 @@ def _check_listening(address: str) -> None:
 
 
 @contextmanager
-def _sigterm_kept() -> Iterator[None]:
-    """What SIGTERM did before, it does afterwards: Ray lets it end the process."""
-    before = signal.getsignal(signal.SIGTERM)
+def _signals_kept(*, deferred: bool) -> Iterator[None]:
+    """What SIGINT and SIGTERM did before, they do afterwards: Ray lets SIGTERM end the process.
+
+    `deferred`: those that come meanwhile act then. An interrupt amid the forks of Ray's start
+    would be lost, and a lock of Python's logging with it.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = {each: signal.getsignal(each) for each in (signal.SIGINT, signal.SIGTERM)}
+    came: list[int] = []
     try:
+        for number in before if deferred else ():
+            signal.signal(number, lambda got, _: came.append(got))
         yield
     finally:
-        if threading.current_thread() is threading.main_thread():
-            signal.signal(signal.SIGTERM, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)
+        for got in came:
+            signal.raise_signal(got)
 
 
 def _quieten() -> None:

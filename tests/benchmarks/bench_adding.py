@@ -52,6 +52,8 @@ def initialise(barrier: object) -> None:
 def bare(files: list[Path]) -> float:
     """Clips per second of one process a core, from when all have loaded the model."""
     cores = os.cpu_count() or 1
+    # Teams of threads in each process would fight for the cores.
+    os.environ |= dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
     context = multiprocessing.get_context("spawn")
     barrier = context.Barrier(cores + 1)
     parts = [files[core::cores] for core in range(cores)]
@@ -78,6 +80,8 @@ def clips_in(library: Path) -> int:
 
 def add(manifest: Path, library: Path) -> tuple[float, list[tuple[int, float]]]:
     """(Clips per second from the first to the last, [(clips, megabytes of all processes)])."""
+    for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
+        os.environ.pop(name, None)  # as a user has it
     process = subprocess.Popen(command(manifest, library), cwd=ROOT, stderr=subprocess.DEVNULL)
     own = psutil.Process(process.pid)
     memory, times = [], []
@@ -89,7 +93,8 @@ def add(manifest: Path, library: Path) -> tuple[float, list[tuple[int, float]]]:
             size = sum(one.memory_full_info().uss for one in each) / 1e6
         except psutil.NoSuchProcess:
             continue
-        memory.append((count, size))
+        if process.poll() is None:
+            memory.append((count, size))
         if count:
             times.append((time.perf_counter(), count))
     (first, before), (last, after) = times[0], max(times, key=lambda each: each[1])
@@ -127,6 +132,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("data", type=Path)
     parser.add_argument("clips", type=int, nargs="?")
+    parser.add_argument("--turns", type=int, default=2)
     options = parser.parse_args()
     rows = read_manifest(options.data)[: options.clips]
     files = [row.path.resolve() for row in rows]
@@ -135,16 +141,16 @@ def main() -> None:
         manifest = folder / "manifest.csv"
         lines = [f'"{file}",{" ".join(row.tags)}' for file, row in zip(files, rows, strict=True)]
         manifest.write_text("path,tags\n" + "\n".join(lines) + "\n")
-        for turn in range(2):
+        for turn in range(options.turns):
             alone = bare(files)
             speed, memory = add(manifest, folder / f"library{turn}")
             print(
                 f"{len(files)} clips: alone {alone:.1f}/s, added {speed:.1f}/s "
                 f"({speed / alone:.0%})"
             )
-            late = [size for count, size in memory if count >= 1_000]
-            if late:
-                print(f"  memory from the 1,000th clip on: {min(late):.0f} to {max(late):.0f} MB")
+            for share in (0.12, 0.5, 0.9):
+                sizes = [size for count, size in memory if count >= share * len(files)]
+                print(f"  memory at {share:.0%} of the clips: {sizes[0]:.0f} MB")
         interrupted(manifest, folder / "broken", 5, len(files) / speed)
         same = content(folder / "broken") == content(folder / "library0")
         print(f"interrupted five times: {'the same library' if same else 'ANOTHER LIBRARY'}")

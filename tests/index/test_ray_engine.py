@@ -318,7 +318,10 @@ def test_processes_that_are_stopped_lose_nothing(
         else:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(process.pid, stop)  # as a terminal does
-        _, err = process.communicate(timeout=60)
+        try:
+            _, err = process.communicate(timeout=60)
+        finally:
+            process.kill()
         # On a busy machine it may have come to its end before.
         if stop == signal.SIGINT and process.returncode:
             assert (process.returncode, err.splitlines()[-1]) == (130, "earmark add: interrupted")

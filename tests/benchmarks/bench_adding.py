@@ -115,11 +115,11 @@ def content(library: Path) -> list[tuple[object, ...]]:
 
 
 def interrupted(manifest: Path, library: Path, times: int, seconds: float) -> None:
-    """Add, stopped by Ctrl-C so many times at random, then to the end."""
+    """Add, stopped so many times at random (a shell's background work does not hear Ctrl-C)."""
     for _ in range(times):
         process = subprocess.Popen(command(manifest, library), cwd=ROOT, stderr=subprocess.DEVNULL)
         waking = threading.Timer(
-            random.uniform(3, 3 + seconds / times), process.send_signal, [signal.SIGINT]
+            random.uniform(3, 3 + seconds / times), process.send_signal, [signal.SIGTERM]
         )
         waking.start()
         process.wait()

@@ -21,7 +21,7 @@ from index.catalogue import FILE_NAME as CATALOGUE_FILE
 from index.catalogue import Catalogue
 from index.library import Library
 from index.records import Known, Said, id_problem
-from index.sounds import Lot, Origin
+from index.sounds import Lot, Origin, shown
 from model import manifest
 from model.embedder import Embedder
 from model.errors import InputError, ManifestError
@@ -72,16 +72,22 @@ def of_manifest(path: Path) -> Iterator[Origin]:
     """The sounds of a manifest, with what it says of them. Raises ManifestError."""
     for row in manifest.read_manifest(path):
         said = Said(row.title, row.tags, row.author, row.source, row.licence, row.description)
-        problem = said.problem() or id_problem(row.id)
-        if problem:
-            raise ManifestError(f"{path}: {problem} (for {row.path.name})")
+        _check(path, row.path, said, row.id)
         yield Origin(row.path.resolve(), said, row.id)
+
+
+def _check(source: Path, sound: Path, said: Said, clip_id: str) -> None:
+    """Raise ManifestError for what a library would not keep, before any work is done."""
+    problem = said.problem() or id_problem(clip_id)
+    if problem:
+        raise ManifestError(f"{source}: {problem} (for {shown(sound.name)})")
 
 
 def _of_library(folder: Path) -> Iterator[Origin]:
     catalogue = Catalogue.open(folder)
     try:
         for clip in catalogue.clips():
+            _check(folder, Path(clip.path), clip.said, clip.id)
             yield Origin(Path(clip.path), clip.said, clip.id)
     finally:
         catalogue.close()
@@ -119,7 +125,7 @@ def add(library: Library, paths: Sequence[Path], engine: Engine = pipeline.embed
     _describe(library, rest, known, report)
     with (
         _single_threaded_torch(),  # the engine's threads share the cores
-        progress("adding", len(todo), "files") as shown,
+        progress("adding", len(todo), "files") as bar,
         closing(engine(library.embedder, todo)) as lots,
     ):
         for lot in lots:
@@ -127,7 +133,7 @@ def add(library: Library, paths: Sequence[Path], engine: Engine = pipeline.embed
             report.added += added
             report.duplicates |= library.catalogue.twins(added)
             report.failed |= lot.failed
-            shown.step(len(lot))
+            bar.step(len(lot))
     return report
 
 

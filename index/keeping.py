@@ -6,12 +6,16 @@ import os
 from contextlib import closing, suppress
 from pathlib import Path
 
+import numpy as np
+
 from index.catalogue import FILE_NAME, Catalogue
 from index.errors import LibraryError, StorageError
 from index.library import SNAPSHOT
 from index.stores import catch_up, open_store
 
 SAMPLE = 50  # clips that a new store must find again
+FOUND = 0.99  # least score of a clip's own vector, or of a twin's
+ATTEMPTS = 20  # to catch up with those who write
 
 
 def back_up(folder: Path, to: Path) -> int:
@@ -62,20 +66,23 @@ def migrate(folder: Path, to: str) -> int:
     with closing(Catalogue.open(folder)) as catalogue:
         with closing(open_store(catalogue, to)) as store:
             store.load(folder / SNAPSHOT)
-            catch_up(store, catalogue)
+            for _ in range(ATTEMPTS):
+                catch_up(store, catalogue)
+                count = catalogue.count()
+                if store.generation == int(catalogue.meta("generation")):
+                    break
+            else:
+                raise StorageError(f"library {folder}: others write faster than {to} takes in")
             store.settle()
-            rows = [clip.row for clip in catalogue.clips()][:: max(1, len(store) // SAMPLE)]
-            lost = [
-                row
-                for row, vector in catalogue.vectors(rows).items()
-                if row not in store.search(vector, 10, least=0.99)[0]
-            ]
-            if len(lost) > len(rows) // 10 or len(store) != catalogue.count():
+            places = np.linspace(1, catalogue.last_row(), SAMPLE).astype(int).tolist()
+            sample = catalogue.vectors(places).values()
+            lost = sum(not len(store.search(vector, 1, least=FOUND)[0]) for vector in sample)
+            if len(store) != count or lost > len(sample) // 10:
                 raise StorageError(
-                    f"library {folder}: {to} holds {len(store)} of {catalogue.count()} clips and "
-                    f"does not find {len(lost)} of {len(rows)}: the library stays where it was"
+                    f"library {folder}: {to} holds {len(store)} of {count} clips and does not "
+                    f"find {lost} of {len(sample)}: the library stays where it was"
                 )
             store.save(folder / SNAPSHOT)
         with catalogue.write() as writer:
             writer.keep_vectors_in(to)
-        return catalogue.count()
+        return count

@@ -82,8 +82,8 @@ def page(catalogue: Catalogue, store: VectorStore, asked: Asked, k: int, cursor:
 
     Pages reach as deep as the larger of POOLS, in each ranking.
     """
-    query = asked.text
-    begin = Cursor.of(cursor, query) if cursor else Cursor(catalogue.last_row())
+    whole = asked
+    begin = Cursor.of(cursor, whole.text) if cursor else Cursor(catalogue.last_row())
     if cursor:
         asked = replace(asked, where=replace(asked.where, up_to=begin.up_to))
     kept, cosines, place = _kept(catalogue, store, asked, begin, k + SPARE)
@@ -91,11 +91,15 @@ def page(catalogue: Catalogue, store: VectorStore, asked: Asked, k: int, cursor:
     rows = [row for each in wanted for row in (each.fused.item, *each.alike)]
     clips = catalogue.clips_by_row(rows)
     there = [each for each in wanted if each.fused.item in clips]
+    if asked.vector is not None:  # those that words alone found
+        unknown = [each.fused.item for each in there[:k] if each.fused.item not in cosines]
+        own = catalogue.vectors(unknown) if unknown else {}
+        cosines |= {row: float(vector @ asked.vector) for row, vector in own.items()}
     hits = [_hit(catalogue, asked, each, clips, cosines) for each in there[:k]]
     if len(there) <= k or not hits:
         return Page(hits, "")
     last = tuple(hit.clip.row for hit in hits[-LAST:])
-    return Page(hits, Cursor(begin.up_to, last, place + len(hits)).text(query))
+    return Page(hits, Cursor(begin.up_to, last, place + len(hits)).text(whole.text))
 
 
 def _kept(
@@ -135,19 +139,17 @@ def _folded(catalogue: Catalogue, ranking: Sequence[Fused], *, distinct: bool) -
         return [_Kept(each, []) for each in ranking]
     vectors = catalogue.vectors([each.item for each in ranking])
     kept: list[_Kept] = []
-    own: list[Array] = []
+    own = np.empty((len(vectors), len(next(iter(vectors.values()), ()))), np.float32)
     for each in ranking:
         vector = vectors.get(each.item)
         if vector is None:
             continue  # removed meanwhile
-        if own:
-            cosines = np.stack(own) @ vector
-            nearest = int(np.argmax(cosines))
-            if cosines[nearest] >= ALIKE:
-                kept[nearest].alike.append(each.item)
-                continue
-        kept.append(_Kept(each, []))
-        own.append(vector)
+        cosines = own[: len(kept)] @ vector
+        if kept and cosines.max() >= ALIKE:
+            kept[int(cosines.argmax())].alike.append(each.item)
+        else:
+            own[len(kept)] = vector
+            kept.append(_Kept(each, []))
     return kept
 
 
@@ -159,14 +161,11 @@ def _hit(
     cosines: Mapping[int, float],
 ) -> Hit:
     fused, vector = kept.fused, asked.vector
-    clip, cosine = clips[fused.item], cosines.get(fused.item)
-    if cosine is None and vector is not None:
-        own = catalogue.vector(fused.item)
-        cosine = None if own is None else float(own @ vector)
+    clip = clips[fused.item]
     return Hit(
         clip=clip,
         score=fused.score,
-        cosine=cosine,
+        cosine=cosines.get(fused.item),
         vector_rank=fused.vector_rank,
         word_rank=fused.word_rank,
         share=fused.share,

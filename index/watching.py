@@ -14,6 +14,8 @@ import watchfiles
 from index import ingest
 from index.ingest import Report
 from index.library import Library
+from index.sounds import shown
+from model.errors import InputError
 
 SETTLED_SECONDS = 1.0  # without a change: it is no longer being written
 LOOK_MS = 500  # between looks at what has settled
@@ -22,13 +24,17 @@ LOOK_MS = 500  # between looks at what has settled
 def follow(library: Library, paths: Sequence[Path]) -> Iterator[Report]:
     """Add all that the paths stand for, then what changes, until interrupted.
 
-    Yields what became of the first, and of each later lot of which something is new or failed.
-    Raises InputError as `ingest.add` does.
+    Yields what became of the first, and of each later lot of which something is new or failed; a
+    manifest that is broken for a while, or a folder that may not be read, has failed like a sound.
+    Raises InputError for the first, as `ingest.add` does.
     """
+    asked = [path.resolve() for path in paths]
+    # A manifest's folder: many programs save a file by putting another in its place.
+    watched = {path if path.is_dir() else path.parent for path in asked}
     begun = False
     changed: dict[Path, float] = {}
     for changes in watchfiles.watch(
-        *paths,
+        *watched,
         watch_filter=None,
         rust_timeout=LOOK_MS,
         yield_on_timeout=True,
@@ -38,19 +44,38 @@ def follow(library: Library, paths: Sequence[Path]) -> Iterator[Report]:
             begun = True
             yield ingest.add(library, paths)
         now = time.monotonic()
-        changed |= {Path(name): now for _, name in changes if _is_asked(Path(name), paths)}
+        changed |= {Path(name): now for _, name in changes if _is_asked(Path(name), asked)}
         settled = [path for path, when in changed.items() if now - when >= SETTLED_SECONDS]
         for path in settled:
             del changed[path]
-        there = [path for path in settled if path.exists()]
-        if there:
-            report = ingest.add(library, there)
-            if report.added or report.described or report.failed:
-                yield report
+        report = _added(library, [path for path in settled if path.exists()])
+        if report.added or report.described or report.failed:
+            yield report
 
 
-def _is_asked(path: Path, paths: Sequence[Path]) -> bool:
+def _added(library: Library, paths: Sequence[Path]) -> Report:
+    """Add what can be; of the rest, why not."""
+    failed: dict[str, str] = {}
+    good: list[Path] = []
+    for path in paths:
+        try:
+            for _ in ingest.expand(path):
+                pass
+            good.append(path)
+        except InputError as error:
+            failed[shown(path)] = str(error)
+    try:
+        report = ingest.add(library, good) if good else Report()
+    except InputError as error:  # gone or spoiled since
+        report = Report(failed=dict.fromkeys(map(shown, good), str(error)))
+    report.failed |= failed
+    return report
+
+
+def _is_asked(path: Path, asked: Sequence[Path]) -> bool:
     """Whether a change there is of a sound, of a folder that came whole, or of a manifest."""
-    if path in (each.absolute() for each in paths if not each.is_dir()):
-        return True
-    return not path.name.startswith(".") and (path.is_dir() or ingest.is_sound(path))
+    if path in asked:
+        return not path.is_dir()
+    if path.name.startswith(".") or not (path.is_dir() or ingest.is_sound(path)):
+        return False
+    return any(folder in path.parents for folder in asked if folder.is_dir())

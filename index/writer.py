@@ -42,7 +42,7 @@ class Writer:
             raise LibraryError(f"vector: expected {self._dim} dimensions for {new.path}, got none")
         old = self._held(new.path)
         said = new.said.over(old[2] if old else _by_name(new.path))
-        _check(said, new.path, new.id)
+        _check(new.said, new.path, new.id)  # what was known stays, from before there were limits
         now = _now()
         values = {
             **{name: getattr(new, name) for name in _PLAIN_FIELDS},
@@ -86,8 +86,8 @@ class Writer:
         old = self._held(path)
         if old is None:
             return  # removed meanwhile
+        _check(said, path)
         now = said.over(old[2])
-        _check(now, path)
         values = {**now.row(), "changed_at": _now(), "generation": self.generation}
         names = ", ".join(f"{name} = :{name}" for name in values)
         self._db.execute(f"UPDATE clips SET {names} WHERE row = {old[0]}", values)  # noqa: S608

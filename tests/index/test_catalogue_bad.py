@@ -267,3 +267,15 @@ def test_two_writers_at_once(catalogue: Catalogue, monkeypatch: pytest.MonkeyPat
         third.put(new_clip("c"))
     assert [clip.title for clip in other.clips()] == ["a", "c"]
     other.close()
+
+
+def test_texts_from_before_there_were_limits_hinder_nothing(catalogue: Catalogue) -> None:
+    with catalogue.write() as writer:
+        writer.put(new_clip("a"))
+    with closing(sqlite3.connect(catalogue.file)) as db, db:
+        db.execute("UPDATE clips SET tags = ?", ("x" * 300,))
+    with catalogue.write() as writer:
+        writer.put(new_clip("a", 2, title="", tags=()))
+        writer.describe("/sounds/a.wav", Said(description="by the sea"))
+    (clip,) = catalogue.clips()
+    assert (clip.tags, clip.description) == (("x" * 300,), "by the sea")

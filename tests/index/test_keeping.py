@@ -191,3 +191,54 @@ def test_changes_come_in_parts_of_whole_generations(catalogue: Catalogue) -> Non
     assert rows == [clip.row for clip in catalogue.clips()]
     assert removed == [1]
     np.testing.assert_array_equal(catalogue.changes(0, 1_000).rows, catalogue.changes(0).rows)
+
+
+def test_twins_and_live_writers_do_not_hinder_a_move(catalogue: Catalogue, tmp_path: Path) -> None:
+    """Of thirty clips of one vector, any stands for all; what is written meanwhile comes along."""
+    with catalogue.write() as writer:
+        for number in range(30):
+            writer.put(new_clip(f"same {number}", 1))
+    folder = catalogue.file.parent
+    assert keeping.migrate(folder, "faiss") == 30
+    stop = threading.Event()
+
+    def write() -> None:
+        for number in range(2_000):
+            if stop.wait(0.02):
+                return
+            with catalogue.write() as writer:
+                writer.put(new_clip(f"new {number}", number))
+
+    writing = threading.Thread(target=write)
+    writing.start()
+    try:
+        assert keeping.migrate(folder, str(tmp_path / "milvus.db")) >= 30
+    finally:
+        stop.set()
+        writing.join()
+    assert catalogue.meta("store") == str(tmp_path / "milvus.db")
+
+
+def test_the_commands(tmp_path: Path, embedder: Embedder, model_folder: Path) -> None:
+    folder = tmp_path / "library"
+    stocked(folder, embedder, tmp_path / "old", 2)
+    (tmp_path / "old").rename(tmp_path / "new")
+    for command, says in (
+        (["backup", tmp_path / "copy"], f"2 clips in {tmp_path / 'copy'}\n"),
+        (
+            ["relocate", tmp_path / "old", tmp_path / "new"],
+            f"2 clips lie under {tmp_path / 'new'}\n",
+        ),
+        (["migrate", "faiss"], "the vectors of 2 clips are kept in faiss\n"),
+    ):
+        done = made.earmark(*command, "--library", folder)
+        assert (done.returncode, done.stdout, done.stderr) == (0, says, "")
+    for command, status, says in (
+        (["backup", tmp_path / "copy"], 2, "expected a folder without a library"),
+        (["relocate", tmp_path / "old", tmp_path / "new"], 2, "old: expected a folder of sounds"),
+        (["migrate", "http://127.0.0.1:9"], 1, "127.0.0.1:9"),
+    ):
+        done = made.earmark(*command, "--library", folder)
+        assert (done.returncode, done.stdout) == (status, "")
+        assert says in done.stderr
+        assert done.stderr.count("\n") == 1

@@ -99,3 +99,26 @@ def test_a_manifest_is_followed(tmp_path: Path, model_folder: Path) -> None:
         with manifest.open("a") as file:
             file.write("sounds/noise_001.wav,sea\n")
         assert watching.until(2)[-1]["unchanged"] == 1
+
+
+def test_a_manifest_that_is_broken_for_a_while_or_put_in_place(
+    tmp_path: Path, model_folder: Path
+) -> None:
+    write_sounds(tmp_path / "sounds", 2)
+    manifest, other = tmp_path / "sounds" / "list.csv", tmp_path / "other.csv"
+    manifest.write_text("path,tags\nnoise_000.wav,rain\n")
+    with Watching(tmp_path / "library", model_folder, manifest) as watching:
+        watching.until(1)
+        manifest.write_text("half a head")
+        (broken,) = watching.until(1, failed=1)
+        assert "expected the columns path and tags" in broken["failed"][str(manifest)]
+        # As many programs save; a sound beside the manifest is not asked for.
+        write_sounds(tmp_path / "sounds", 1, first=7)
+        other.write_text("path,tags\nnoise_000.wav,rain\nnoise_001.wav,sea\n")
+        other.replace(manifest)
+        (whole,) = watching.until(2)
+        assert (len(whole["added"]), whole["failed"]) == (1, {})
+        manifest.write_text(manifest.read_text() + f"noise_007.wav,{'x' * 10_000}\n")
+        (long,) = watching.until(2, failed=1)
+        assert "tag: expected at most 200 characters" in long["failed"][str(manifest)]
+        assert watching.process.poll() is None

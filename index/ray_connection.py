@@ -17,6 +17,7 @@ from index.errors import EngineError
 from model.errors import ConfigError, InputError
 
 CONNECT_SECONDS = 10.0
+START_SECONDS = "120"  # a Ray of our own: Ray's 30 are too few where the disk is busy
 OBJECT_STORE = 200 << 20  # bytes, of a Ray of our own: it holds paths, names and the model
 
 
@@ -44,6 +45,7 @@ def connected(address: str | None, actors: int | None) -> Iterator[None]:
         yield
         return
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # it would tell its makers
+    os.environ.setdefault("RAY_gcs_server_port_wait_time_s", START_SECONDS)
     where = address or os.environ.get("RAY_ADDRESS") or "local"
     own: dict[str, Any] = {}
     if where == "local":

@@ -17,7 +17,7 @@ from service.engine import Engine
 from service.headers import SecurityHeaders
 from service.limits import BodyLimit, Inference
 from service.routes import about, clips, search, sounds
-from service.schemas import Problem
+from service.schemas.about import Problem
 from service.settings import Settings
 
 UI = Path(__file__).parent / "ui"

@@ -67,7 +67,7 @@ def _print_hits(hits: Sequence[Hit]) -> None:
 def _search(options: argparse.Namespace) -> int:
     from index.filters import Filter
     from model.errors import InputError
-    from service.schemas import SearchBody
+    from service.schemas.search import SearchBody
 
     if not options.text.strip():
         raise InputError("text: expected words to search for, got nothing")
@@ -101,7 +101,7 @@ def _search(options: argparse.Namespace) -> int:
 
 
 def _similar(options: argparse.Namespace) -> int:
-    from service.schemas import HitBody
+    from service.schemas.search import HitBody
 
     engine = _open(options, with_library=True)
     try:
@@ -116,7 +116,7 @@ def _similar(options: argparse.Namespace) -> int:
 
 
 def _tag(options: argparse.Namespace) -> int:
-    from service.schemas import TagsBody
+    from service.schemas.sounds import TagsBody
 
     suggestion = _open(options, with_library=False).suggest(options.file, options.k)
     if options.json:
@@ -128,7 +128,7 @@ def _tag(options: argparse.Namespace) -> int:
 
 
 def _class(options: argparse.Namespace) -> int:
-    from service.schemas import ClassesBody
+    from service.schemas.sounds import ClassesBody
 
     engine = _open(options, with_library=False)
     classes = engine.classify(options.file, options.labels.split(","))

@@ -6,7 +6,7 @@ from fastapi import APIRouter
 
 from service.errors import PROBLEMS, ProblemError
 from service.routes.context import EngineDep
-from service.schemas import Health, ModelBody
+from service.schemas.about import Health, ModelBody
 
 router = APIRouter(tags=["about"])
 

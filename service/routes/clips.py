@@ -12,7 +12,7 @@ from starlette.types import Message, Receive, Scope, Send
 
 from service.errors import ProblemError, problem
 from service.routes.context import EngineDep
-from service.schemas import ClipBody
+from service.schemas.clips import ClipBody
 
 # An id may hold slashes: it is a path here, and what stands after it comes first.
 router = APIRouter(tags=["clips"])

@@ -8,7 +8,7 @@ from fastapi import APIRouter, Query
 
 from service.errors import ProblemError
 from service.routes.context import EngineDep
-from service.schemas import SearchBody, SearchQuery
+from service.schemas.search import SearchBody, SearchQuery
 
 router = APIRouter(tags=["search"])
 

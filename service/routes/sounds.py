@@ -8,7 +8,7 @@ from fastapi import APIRouter, File, Form, Query, UploadFile
 
 from service.errors import ProblemError
 from service.routes.context import EngineDep, InferenceDep, SettingsDep
-from service.schemas import ClassesBody, TagsBody
+from service.schemas.sounds import ClassesBody, TagsBody
 
 router = APIRouter(tags=["sounds"])
 

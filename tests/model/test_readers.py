@@ -36,7 +36,15 @@ def read(readers: Readers, source: Path | bytes) -> tuple[list[Block], SoundInfo
 
 def children() -> list[psutil.Process]:
     """The reading processes."""
-    return [each for each in psutil.Process().children() if "model.readers" in each.cmdline()[-1]]
+    return [each for each in psutil.Process().children() if "model.readers" in _command(each)]
+
+
+def _command(process: psutil.Process) -> str:
+    """Its arguments; nothing for one that has ended."""
+    try:
+        return " ".join(process.cmdline())
+    except psutil.ZombieProcess:
+        return ""
 
 
 def test_windows_are_those_read_here(log_mel: LogMel, tmp_path: Path) -> None:

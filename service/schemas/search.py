@@ -1,59 +1,20 @@
-"""The bodies of HTTP answers. Times in seconds, cosines in [-1, 1], probabilities in [0, 1]."""
+"""Words or a sound → sounds: what is asked, and hits."""
 
 from __future__ import annotations
 
-from typing import Annotated, Any
-from urllib.parse import quote
+from typing import Annotated
 
 from pydantic import BaseModel, Field, StringConstraints
 
 from index.filters import Filter
 from index.library import Found
 from index.ranking import Hit
-from index.records import Clip
-from service.engine import Classification, Suggestion
+from service.schemas.clips import ClipBody
 
 MAX_HITS = 100
 MAX_CHOICES = 20  # of one condition
 
 Word = Annotated[str, StringConstraints(min_length=1, max_length=200)]
-
-
-class ClipBody(BaseModel):
-    """A sound of the library."""
-
-    id: str
-    title: str
-    tags: list[str]
-    duration: float = Field(description="Length in seconds")
-    author: str
-    source: str
-    licence: str
-    description: str
-    sample_rate: int = Field(description="Of the file, in Hz")
-    channels: int
-    added_at: str
-    changed_at: str
-    audio: str = Field(description="Where its sound is")
-
-    @staticmethod
-    def fields_of(clip: Clip) -> dict[str, Any]:
-        """The clip's own fields, as the body names them."""
-        return {
-            "id": clip.id,
-            "title": clip.title,
-            "tags": list(clip.tags),
-            "duration": clip.duration,
-            "author": clip.author,
-            "source": clip.source,
-            "licence": clip.licence,
-            "description": clip.description,
-            "sample_rate": clip.sample_rate,
-            "channels": clip.channels,
-            "added_at": clip.added_at,
-            "changed_at": clip.changed_at,
-            "audio": f"/v1/clips/{quote(clip.id, safe='')}/audio",
-        }
 
 
 class Why(BaseModel):
@@ -150,78 +111,3 @@ class SearchBody(BaseModel):
             ignored=found.understood.ignored,
             without=list(found.without),
         )
-
-
-class TagWindowBody(BaseModel):
-    """Where a tag was heard."""
-
-    start: float
-    score: float
-
-
-class TagBody(BaseModel):
-    """A suggested tag; scores are probabilities of each tag for itself and need not sum to 1."""
-
-    tag: str
-    score: float
-    windows: list[TagWindowBody]
-
-
-class TagsBody(BaseModel):
-    """Suggested tags, best first."""
-
-    tags: list[TagBody]
-    duration: float
-
-    @classmethod
-    def of(cls, suggestion: Suggestion) -> TagsBody:
-        """From the engine's suggestion."""
-        return cls.model_validate(suggestion, from_attributes=True)
-
-
-class ClassBody(BaseModel):
-    """A label and its probability."""
-
-    label: str
-    probability: float
-
-
-class ClassesBody(BaseModel):
-    """Labels, the most probable first; probabilities sum to 1."""
-
-    classes: list[ClassBody]
-    ignored: list[str] = Field(description="Words of labels that the model did not use")
-
-    @classmethod
-    def of(cls, classification: Classification) -> ClassesBody:
-        """From the engine's classification."""
-        return cls.model_validate(classification, from_attributes=True)
-
-
-class ModelBody(BaseModel):
-    """What is known of the model."""
-
-    name: str
-    fingerprint: str
-    dim: int
-    words: int
-    vocabulary: int
-    max_tags: int
-    window_seconds: float
-    sample_rate: int
-    card: dict[str, Any]
-
-
-class Health(BaseModel):
-    """A probe's answer."""
-
-    status: str
-
-
-class Problem(BaseModel):
-    """An error as RFC 9457 wants it; `type` leads to its description."""
-
-    type: str
-    title: str
-    status: int
-    detail: str

@@ -48,6 +48,11 @@ class Catalogue:
         self.file = file
         self._database = Database(file)
 
+    @property
+    def database(self) -> Database:
+        """For what has tables of its own in the same file."""
+        return self._database
+
     @classmethod
     def create(cls, folder: Path, fingerprint: str, dim: int) -> Catalogue:
         """A new, empty catalogue in `folder`. Raises StorageError."""
@@ -155,6 +160,16 @@ class Catalogue:
         """All clips, in the order they were added."""
         return self._clips("true ORDER BY row", ())
 
+    def clips_from(self, where: str, value: int | str, most: int) -> list[Clip]:
+        """At most so many clips, by a condition on one value and an order."""
+        return self._clips(f"{where} LIMIT {int(most)}", (value,))
+
+    def numbers_after(self, clip_id: str, most: int) -> list[tuple[int, str]]:
+        """(number, id) of clips in the order of their ids, after one of them."""
+        return self._database.query(
+            "SELECT row, id FROM clips WHERE id > ? ORDER BY id LIMIT ?", (clip_id, most)
+        )
+
     def _clips(self, where: str, values: Sequence[object]) -> list[Clip]:
         statement = f"SELECT {_COLUMNS} FROM clips WHERE {where}"  # noqa: S608 (own text)
         return [
@@ -181,6 +196,16 @@ class Catalogue:
             (json.dumps(paths),),
         )
         return {path: Known(size, mtime, Said.of(said)) for path, size, mtime, *said in rows}
+
+    def has_file(self, ending: str) -> bool:
+        """Whether a clip's path ends in a slash and this: its folders may have moved."""
+        statement = "SELECT 1 FROM clips WHERE substr(path, -length(:own)) = :own LIMIT 1"
+        with self._database.reading() as db:
+            return db.execute(statement, {"own": f"/{ending}"}).fetchone() is not None
+
+    def has_feedback_on(self, path: str) -> bool:
+        """Whether feedback was given on that sound of its own."""
+        return bool(self._database.query("SELECT 1 FROM feedback WHERE path = ? LIMIT 1", (path,)))
 
     def failures(self) -> dict[str, str]:
         """Why files could not be added, by path; a file added since is not among them."""

@@ -187,7 +187,8 @@ class Columns:
         return 12 * len(self) + sum(each.ends.nbytes + 8 * len(each.values.codes) for each in lists)
 
     def mask(self, where: Filter) -> Mask:
-        """[n], True where a clip passes; `where.rows` and `up_to` are not looked at."""
+        """[n], True where a clip passes; `where.rows`, `up_to` and `but` are not
+        looked at."""
         passing = np.ones(len(self), dtype=np.bool_)
         with np.errstate(over="ignore"):  # too large for float32 is infinite
             if where.min_duration is not None:

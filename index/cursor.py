@@ -55,6 +55,8 @@ class Cursor:
 
     def place(self, rows: Sequence[int]) -> int:
         """How many of a ranking's rows came before the next page."""
+        if not self.last and not self.seen:
+            return 0
         where = {row: place for place, row in enumerate(rows, start=1)}
         places = [where[row] for row in self.last if row in where]
         return max(places) if places else min(self.seen, len(rows))

@@ -21,6 +21,10 @@ class UnknownClipError(LibraryError):
     """No clip has that id."""
 
 
+class ChangedError(LibraryError):
+    """A clip is no longer what it was when the caller read it."""
+
+
 class StorageError(EarmarkError):
     """The disk refused (full, read-only, broken). What was acknowledged before is kept."""
 

@@ -8,6 +8,7 @@ when the small one has grown, while searches and writes go on.
 
 from __future__ import annotations
 
+import functools
 import logging
 import threading
 from collections.abc import Sequence
@@ -17,12 +18,12 @@ from pathlib import Path
 import faiss
 import numpy as np
 
-from index import segment, segment_parts, snapshot
+from index import exact, segment, segment_parts, snapshot
 from index.columns import Columns, Mask
 from index.filters import Filter
 from index.records import Array, Changes, Rows
 from index.segment import FLAT_MOST, Segment
-from index.vectors import ranked, word_weights
+from index.vectors import Candidates, Wanted, one_by_one, ranked, word_weights
 
 log = logging.getLogger(__name__)
 
@@ -184,6 +185,12 @@ class FaissStore:
         rows, scores = rows[offset:wanted], scores[offset:wanted]
         return rows[scores >= least], scores[scores >= least]
 
+    def exact(self, vector: Array, k: int, where: Filter | None = None) -> tuple[Rows, Array]:
+        """As `search`, but compared with every vector that it holds: slow above 50,000 clips."""
+        state = self._state
+        rows, scores = _nearest(state, _masks(state, where), vector, k, exact=True)
+        return rows[:k], scores[:k]
+
     def match(
         self, words: Sequence[str], k: int, where: Filter | None = None, vector: Array | None = None
     ) -> tuple[Rows, Array]:
@@ -204,6 +211,20 @@ class FaissStore:
         values = _values(segments, shares, rows)
         order = np.argsort(-values, kind="stable")
         return rows[order], np.minimum(values[order], 1)
+
+    def candidates(self, wanted: Sequence[Wanted], most: int) -> list[Candidates]:
+        """See VectorStore."""
+        state = self._state
+        segments = (state.base, state.recent)
+        if any(each.probes for each in segments):
+            return one_by_one(self, wanted, most)
+        return exact.candidates(
+            segments,
+            functools.partial(_masks, state),
+            functools.partial(_weights, state),
+            wanted,
+            most,
+        )
 
     def passing(self, where: Filter) -> Rows:
         """All rows that pass the filter."""
@@ -255,7 +276,7 @@ def _empty(dim: int) -> Segment:
 
 
 def _nearest(
-    state: _State, masks: Sequence[Mask | None], vector: Array, wanted: int
+    state: _State, masks: Sequence[Mask | None], vector: Array, wanted: int, exact: bool = False
 ) -> tuple[Rows, Array]:
     """At least the `wanted` nearest of those in the masks, equal scores in order of rows."""
     # One query is never worth a team of threads, and FAISS's team would fight with torch's
@@ -264,7 +285,7 @@ def _nearest(
     parts = list(zip((state.base, state.recent), masks, strict=True))
 
     def nearest(count: int) -> tuple[Rows, Array]:
-        found = [each.search(vector, count, mask) for each, mask in parts]
+        found = [each.search(vector, count, mask, exact=exact) for each, mask in parts]
         rows, scores = (np.concatenate(both) for both in zip(*found, strict=True))
         best = np.argsort(-scores, kind="stable")[:count]
         return rows[best], scores[best]

@@ -13,7 +13,8 @@ class Filter:
 
     `all_tags`, `any_tags`, `no_tags`: tags that a clip must have all of, one of, none of, in any
     case of letters. `min_duration`, `max_duration`: seconds, both inclusive. `licences`,
-    `sources`: one of these. `rows`: one of these clip numbers; `up_to`: none above this one.
+    `sources`: one of these. `rows`: one of these clip numbers; `up_to`: none above this one; `but`:
+    not this one.
     Raises FilterError for durations that are no range.
     """
 
@@ -26,6 +27,7 @@ class Filter:
     sources: tuple[str, ...] = ()
     rows: tuple[int, ...] | None = None
     up_to: int | None = None
+    but: int | None = None
 
     def __post_init__(self) -> None:
         low = 0.0 if self.min_duration is None else self.min_duration

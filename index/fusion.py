@@ -11,6 +11,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
+import numpy.typing as npt
+
 CONSTANT = 60
 WORDS = 8.0
 
@@ -30,23 +33,37 @@ class Fused:
 
 
 def fuse(
-    vector_ranking: Sequence[int], word_ranking: Sequence[int], shares: Sequence[float]
+    vector_ranking: Sequence[int] | npt.NDArray[np.int64],
+    word_ranking: Sequence[int] | npt.NDArray[np.int64],
+    shares: Sequence[float] | npt.NDArray[np.float32],
+    most: int | None = None,
 ) -> list[Fused]:
     """Both rankings as one, best first; of equals, the one that words found comes first.
 
-    `shares`: in (0, 1], of the items of the word ranking.
+    `shares`: in (0, 1], of the items of the word ranking. `most`: only the best of them.
     """
-    by_vector = {item: rank for rank, item in enumerate(vector_ranking, start=1)}
-    by_words = {
-        item: (rank, share)
-        for rank, (item, share) in enumerate(zip(word_ranking, shares, strict=True), start=1)
-    }
-    best = (bool(by_vector) + WORDS * bool(by_words)) / (CONSTANT + 1)
-    fused = []
-    for item in dict.fromkeys([*word_ranking, *vector_ranking]):
-        rank, (word_rank, share) = by_vector.get(item), by_words.get(item, (None, 0.0))
-        total = 0.0 if rank is None else 1 / (CONSTANT + rank)
-        if word_rank is not None:
-            total += WORDS * share / (CONSTANT + word_rank)
-        fused.append(Fused(item, total / best, rank, word_rank, share))
-    return sorted(fused, key=lambda each: (-each.score, each.word_rank is None))
+    near, holding = np.asarray(vector_ranking, np.int64), np.asarray(word_ranking, np.int64)
+    items, places = np.unique(np.concatenate([holding, near]), return_inverse=True)
+    by_words, by_vector = places[: len(holding)], places[len(holding) :]
+    absent = len(places) + 1  # no rank is as high
+    vector_rank, word_rank = np.full(len(items), absent), np.full(len(items), absent)
+    vector_rank[by_vector] = np.arange(1, len(near) + 1)
+    word_rank[by_words] = np.arange(1, len(holding) + 1)
+    share = np.zeros(len(items))
+    share[by_words] = shares
+    best = (bool(len(near)) + WORDS * bool(len(holding))) / (CONSTANT + 1)
+    score = (vector_rank < absent) / (CONSTANT + vector_rank)
+    score = (score + WORDS * share / (CONSTANT + word_rank)) / (best or 1.0)
+    # Equal but for the last bits is equal.
+    order = np.lexsort((vector_rank, word_rank, -np.round(score, 12)))[:most]
+    columns = (each[order].tolist() for each in (items, score, vector_rank, word_rank, share))
+    return [
+        Fused(
+            item,
+            total,
+            near_rank if near_rank < absent else None,
+            own_rank if own_rank < absent else None,
+            own,
+        )
+        for item, total, near_rank, own_rank, own in zip(*columns, strict=True)
+    ]

@@ -1,4 +1,4 @@
-"""`earmark backup`, `relocate`, `migrate`: a library over the years."""
+"""`earmark backup`, `relocate`, `migrate`, `feedback`: a library over the years."""
 
 from __future__ import annotations
 
@@ -22,7 +22,12 @@ def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
         "to", metavar="STORE", help="faiss, or a Milvus: http://HOST:19530 (or a FILE.db, to try)"
     )
     migrate.set_defaults(run=_migrate)
-    for command in (backup, relocate, migrate):
+    feedback = commands.add_parser("feedback", help="what people said of tags, to train on")
+    feedback.add_argument(
+        "--out", type=Path, required=True, metavar="CSV", help="the manifest to write"
+    )
+    feedback.set_defaults(run=_feedback)
+    for command in (backup, relocate, migrate, feedback):
         command.add_argument(
             "--library", type=Path, default=DEFAULT_FOLDER, metavar="DIR", help="default: library"
         )
@@ -41,6 +46,14 @@ def _relocate(options: argparse.Namespace) -> int:
 
     count = keeping.relocate(options.library, options.old, options.new)
     print(f"{count} clips lie under {options.new}")
+    return 0
+
+
+def _feedback(options: argparse.Namespace) -> int:
+    from index import feedback
+
+    count = feedback.export(options.library, options.out)
+    print(f"{count} sounds in {options.out}")
     return 0
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from contextlib import closing, suppress
 from pathlib import Path
 
@@ -10,7 +11,8 @@ import numpy as np
 
 from index.catalogue import FILE_NAME, Catalogue
 from index.errors import LibraryError, StorageError
-from index.library import SNAPSHOT
+from index.library import FEEDBACK, SNAPSHOT, UPLOADS
+from index.own_files import PENDING
 from index.stores import catch_up, open_store
 
 SAMPLE = 50  # clips that a new store must find again
@@ -21,7 +23,8 @@ ATTEMPTS = 20  # to catch up with those who write
 def back_up(folder: Path, to: Path) -> int:
     """Copy a library, while others use it, into a new folder. Returns the clips in the copy.
 
-    The copy is a library like any other: to restore it is to open it.
+    The copy is a library like any other: to restore it is to open it. Sounds that were uploaded
+    are in it, all others stay where they are.
     Raises LibraryError where there is one already, StorageError.
     """
     file = to / FILE_NAME
@@ -33,6 +36,8 @@ def back_up(folder: Path, to: Path) -> int:
             to.mkdir(parents=True, exist_ok=True)
             unfinished.unlink(missing_ok=True)
             catalogue.back_up(unfinished)
+            for own in (UPLOADS, FEEDBACK):
+                _copy(folder / own, to / own)
             unfinished.replace(file)
         except OSError as error:
             raise StorageError(f"library {to}: {error.strerror}") from error
@@ -41,6 +46,16 @@ def back_up(folder: Path, to: Path) -> int:
                 unfinished.unlink(missing_ok=True)
     with closing(Catalogue.open(to)) as copy:
         return copy.count()
+
+
+def _copy(own: Path, to: Path) -> None:
+    """A library's own sounds, but for those under way. Raises OSError."""
+    names = sorted(each.name for each in own.iterdir()) if own.is_dir() else []
+    for name in names:
+        if name != PENDING:
+            to.mkdir(exist_ok=True)
+            with suppress(FileNotFoundError):  # removed meanwhile
+                shutil.copy2(own / name, to / name)
 
 
 def relocate(folder: Path, old: Path, new: Path) -> int:

@@ -15,13 +15,16 @@ from types import MappingProxyType
 from typing import Any
 
 from index.catalogue import Catalogue
-from index.errors import LibraryError
+from index.clip_cache import ClipCache
+from index.errors import ChangedError, CursorError, LibraryError, UnknownClipError
 from index.filters import Filter
-from index.query import Query, embed, parse
-from index.ranking import Asked, Hit, page
-from index.records import Array
+from index.moving import follow
+from index.own_files import OwnFiles
+from index.query import Query, TextVectors, parse
+from index.ranking import Asked, Hit, Page, Sort, Wish, pages
+from index.recall import RecallProbe
+from index.records import Array, Clip
 from index.sounds import Origin, Sound
-from index.stems import stems
 from index.stores import catch_up, open_store
 from index.vectors import VectorStore
 from model.cleanup import clean_tags
@@ -30,6 +33,7 @@ from model.embedder import Embedder, Understood
 log = logging.getLogger(__name__)
 
 SNAPSHOT = "vectors.snapshot"
+UPLOADS, FEEDBACK = "uploads", "feedback"  # folders of the library's own sounds
 
 
 @dataclass(frozen=True)
@@ -46,12 +50,36 @@ class Found:
     generation: int
 
 
+_ALL = Filter()
+
+
+@dataclass(frozen=True)
+class Search:
+    """A search by words: what for, how many, among which, and after which page."""
+
+    query: Query
+    k: int = 10
+    where: Filter = _ALL
+    cursor: str = ""
+    distinct: bool = False
+    sort: Sort = "relevance"
+
+
 class Library:
     """An open library and the model that made it. Safe to share between threads."""
 
     def __init__(self, folder: Path, catalogue: Catalogue, embedder: Embedder) -> None:
         self.folder, self.catalogue, self.embedder = folder, catalogue, embedder
+        self.uploads = OwnFiles(folder.resolve() / UPLOADS)
+        self.feedback_sounds = OwnFiles(folder.resolve() / FEEDBACK)
+        follow(catalogue, self.uploads.folder)
+        self.uploads.resolve(lambda name: catalogue.has_file(f"{UPLOADS}/{name}"))
+        self.feedback_sounds.resolve(lambda name: catalogue.has_feedback_on(f"{FEEDBACK}/{name}"))
         self.store: VectorStore = open_store(catalogue)
+        self.clips = ClipCache(catalogue)
+        self._texts = TextVectors(embedder)
+        self.probe: RecallProbe | None = None  # told of the searches, where there is one
+        self._seen = -1  # the catalogue's generation
         self._refreshing = threading.Lock()
         self.store.load(folder / SNAPSHOT)
         if self.store.generation > self.generation:
@@ -127,9 +155,28 @@ class Library:
             for origin in origins:
                 writer.describe(str(origin.path), origin.said)
 
-    def remove(self, clip_ids: Sequence[str]) -> None:
-        """Remove clips, all or none; their files stay. Raises UnknownClipError."""
+    def edit(self, clip_id: str, changes: Mapping[str, Any], generation: int | None = None) -> Clip:
+        """Let fields of `Said` be these, empty ones too; the clip as it is then.
+
+        `generation`: that the clip is expected to have. Raises UnknownClipError, ChangedError, and
+        LibraryError for texts that are too long.
+        """
         with self.catalogue.write() as writer:
+            writer.edit(clip_id, changes, generation)
+        return self.catalogue.clip(clip_id)
+
+    def remove(self, clip_ids: Sequence[str], generation: int | None = None) -> None:
+        """Remove clips, all or none. Uploads lose their files too; all other files stay.
+
+        `generation`: that each is expected to have. Raises UnknownClipError, ChangedError.
+        """
+        clips = [self.catalogue.clip(clip_id) for clip_id in clip_ids]
+        for clip in clips:
+            if generation not in (None, clip.generation):
+                raise ChangedError(f"id: {clip.id!r} has been changed meanwhile")
+        own = [Path(clip.path).name for clip in clips if self.uploads.owns(clip.path)]
+        removing = self.uploads.removing(own) if own else contextlib.nullcontext()
+        with removing, self.catalogue.write() as writer:
             for clip_id in clip_ids:
                 writer.remove(clip_id)
 
@@ -140,12 +187,19 @@ class Library:
         """The catalogue's generation: how many writes it has seen."""
         return int(self.catalogue.meta("generation"))
 
-    def refresh(self) -> None:
-        """Let the vector store catch up with what anyone, any process, has written."""
-        if self.store.generation == self.generation:
+    def refresh(self, *, wait: bool = False) -> None:
+        """Let the vector store catch up with what anyone, any process, has written.
+
+        `wait`: also where another thread is at it; else searches see the generation before.
+        """
+        now = self.generation
+        if now != self._seen:
+            self.clips.clear()
+            self._seen = now
+        if self.store.generation == now:
             return
-        if not self._refreshing.acquire(blocking=False):
-            return  # another thread is at it: until then, searches see the generation before
+        if not self._refreshing.acquire(blocking=wait):
+            return
         try:
             catch_up(self.store, self.catalogue)
         finally:
@@ -165,23 +219,90 @@ class Library:
         `cursor`: of the page before; `distinct`: near-duplicates stand with the best of them.
         Raises CursorError.
         """
-        query = parse(text)
-        understood = self.embedder.understand(query.text)
-        vector = embed(self.embedder, query, understood)
-        self.refresh()
-        passing = _without(query, where or Filter())
-        asked = Asked(vector, stems(query.text), passing, distinct)
-        found = page(self.catalogue, self.store, asked, k, cursor)
-        return Found(found.hits, found.next, understood, query.without, self.store.generation)
+        asked = Search(parse(text), k, where or Filter(), cursor, distinct)
+        (found,) = self.search_many([asked])
+        if isinstance(found, CursorError):
+            raise found
+        return found
 
-    def similar(
-        self, vector: Array, k: int = 10, where: Filter | None = None, *, without: str | None = None
-    ) -> list[Hit]:
-        """Sounds like a vector [D]; `without` leaves out the clip of that id."""
+    def search_many(self, searches: Sequence[Search]) -> list[Found | CursorError]:
+        """Several searches by words, which cost less together; a bad cursor fails its own."""
+        texts = self._texts.get([each.query for each in searches])
         self.refresh()
-        asked = Asked(vector, {}, where or Filter())
-        hits = page(self.catalogue, self.store, asked, k + (without is not None)).hits
-        return [hit for hit in hits if hit.clip.id != without][:k]
+        wishes = [
+            Wish(
+                Asked(
+                    text.vector,
+                    text.words,
+                    _without(each.query, each.where),
+                    each.distinct,
+                    each.sort,
+                    repr(each.query),
+                ),
+                each.k,
+                each.cursor,
+            )
+            for each, text in zip(searches, texts, strict=True)
+        ]
+        self._tell([each.asked for each in wishes])
+        generation = self.store.generation
+        return [
+            own
+            if isinstance(own, CursorError)
+            else Found(own.hits, own.next, text.understood, each.query.without, generation)
+            for each, text, own in zip(
+                searches, texts, pages(self.clips, self.catalogue, self.store, wishes), strict=True
+            )
+        ]
+
+    def like(
+        self,
+        vector: Array,
+        query: str,
+        k: int = 10,
+        where: Filter | None = None,
+        *,
+        cursor: str = "",
+        distinct: bool = False,
+    ) -> Page:
+        """Sounds like a vector [D]. `query`: what it is of, for cursors. Raises CursorError."""
+        self.refresh()
+        asked = Asked(vector, {}, where or Filter(), distinct, query=query)
+        self._tell([asked])
+        (found,) = pages(self.clips, self.catalogue, self.store, [Wish(asked, k, cursor)])
+        if isinstance(found, CursorError):
+            raise found
+        return found
+
+    def _tell(self, asked: Sequence[Asked]) -> None:
+        if self.probe is not None:
+            for each in asked:
+                if each.vector is not None:
+                    self.probe.offer(each.vector, each.where)
+
+    def similar(self, vector: Array, k: int = 10, where: Filter | None = None) -> list[Hit]:
+        """The sounds nearest to a vector [D]."""
+        return self.like(vector, "", k, where).hits
+
+    def like_clip(
+        self,
+        clip_id: str,
+        k: int = 10,
+        where: Filter | None = None,
+        *,
+        cursor: str = "",
+        distinct: bool = False,
+    ) -> Page:
+        """Sounds like one of the library's, without that one.
+
+        Raises UnknownClipError, CursorError.
+        """
+        own = self.catalogue.clip(clip_id)
+        vector = self.catalogue.vector(own.row)
+        if vector is None:
+            raise UnknownClipError(f"id: no clip {clip_id!r} in this library")
+        where = replace(where or Filter(), but=own.row)
+        return self.like(vector, f"clip {own.row}", k, where, cursor=cursor, distinct=distinct)
 
     def info(self) -> dict[str, Any]:
         """What `earmark info` tells."""

@@ -57,6 +57,7 @@ def expression(where: Filter | None) -> str | None:
         f"source in {_numbers(map(number, where.sources))}": where.sources,
         f"row in {_numbers(where.rows or ())}": where.rows is not None,
         f"row <= {where.up_to}": where.up_to is not None,
+        f"row != {where.but}": where.but is not None,
     }
     return " and ".join(condition for condition, asked in conditions.items() if asked)
 

@@ -32,7 +32,7 @@ from index.milvus_schema import (
     fits,
 )
 from index.records import Array, Changes, Rows
-from index.vectors import ranked, word_weights
+from index.vectors import Candidates, Wanted, one_by_one, ranked, word_weights
 
 log = logging.getLogger(__name__)
 
@@ -196,6 +196,10 @@ class MilvusStore:
                 f"offset and k: expected at most {MOST:,} together, the most that Milvus finds "
                 f"at once, got {wanted:,}, and {there:,} clips pass"
             )
+
+    def candidates(self, wanted: Sequence[Wanted], most: int) -> list[Candidates]:
+        """See VectorStore."""
+        return one_by_one(self, wanted, most)
 
     def match(
         self, words: Sequence[str], k: int, where: Filter | None = None, vector: Array | None = None

@@ -14,16 +14,12 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing, nullcontext
 from dataclasses import dataclass
 
-import numpy as np
-import numpy.typing as npt
-
-from index.records import Array
 from index.sounds import Lot, Origin, Sound, shown
 from model.batching import Batches
-from model.decode import SoundInfo
 from model.embedder import Embedder
 from model.errors import AudioError
-from model.readers import Block, Readers
+from model.hearing import Heard, hear
+from model.readers import Readers
 
 LOT_CLIPS = 32
 LOT_SECONDS = 2.0  # a slow lot is given out before it is full
@@ -32,12 +28,10 @@ BATCH_CPU, BATCH_GPU = 16, 512  # windows
 
 
 @dataclass(frozen=True)
-class _Heard:
-    """A sound that was read; its codes come from the encoder."""
+class _File:
+    """A file that was read, and its state then."""
 
-    codes: list[Future[Array]]
-    first: npt.NDArray[np.int64]
-    info: SoundInfo
+    heard: Heard
     size: int
     mtime_ns: int
 
@@ -47,14 +41,16 @@ def embed(
     origins: Iterable[Origin],
     processes: int | None = None,
     readers: Readers | None = None,
+    max_seconds: float | None = None,
 ) -> Generator[Lot]:
     """The sounds in lots. When interrupted, what is embedded comes first, then KeyboardInterrupt.
 
-    `readers`: processes that read, kept for the next call; None for new ones.
+    `readers`: processes that read, kept for the next call; None for new ones. `max_seconds`: a
+    longer sound is refused.
     Raises ConfigError where the model cannot embed sounds.
     """
     lot, since = Lot(), time.monotonic()
-    with closing(_embed(embedder, origins, processes, readers)) as sounds:
+    with closing(_embed(embedder, origins, processes, readers, max_seconds)) as sounds:
         try:
             for origin, result in sounds:
                 lot.take(origin, result)
@@ -70,7 +66,11 @@ def embed(
 
 
 def _embed(
-    embedder: Embedder, origins: Iterable[Origin], processes: int | None, kept: Readers | None
+    embedder: Embedder,
+    origins: Iterable[Origin],
+    processes: int | None,
+    kept: Readers | None,
+    max_seconds: float | None,
 ) -> Generator[tuple[Origin, Sound | AudioError]]:
     """Each origin with its sound, or with the reason why it could not be read."""
     embedder.check_hears()
@@ -83,10 +83,10 @@ def _embed(
         ) as batches,
         ThreadPoolExecutor(count) as pool,
     ):
-        waiting: deque[tuple[Origin, Future[_Heard]]] = deque()
+        waiting: deque[tuple[Origin, Future[_File]]] = deque()
         try:
             for origin in origins:
-                waiting.append((origin, pool.submit(_hear, readers, batches, origin)))
+                waiting.append((origin, pool.submit(_read, readers, batches, origin, max_seconds)))
                 if len(waiting) >= ON_THE_WAY:
                     yield _next(embedder, waiting)
             while waiting:
@@ -97,7 +97,7 @@ def _embed(
             batches.close()  # so that no thread waits to put
 
 
-def _hear(readers: Readers, batches: Batches, origin: Origin) -> _Heard:
+def _read(readers: Readers, batches: Batches, origin: Origin, max_seconds: float | None) -> _File:
     """Read a file and hand its windows to the encoder. Raises AudioError."""
     path, name = origin.path, origin.path.name
     if str(path) != shown(path):
@@ -106,27 +106,16 @@ def _hear(readers: Readers, batches: Batches, origin: Origin) -> _Heard:
         state = path.stat()
     except OSError as error:
         raise AudioError(f"{name}: {error.strerror}") from error
-    codes, firsts = [], []
-    info = None
-    for message in readers.read(path, name):
-        if isinstance(message, Block):
-            codes.append(batches.put(message.windows))
-            firsts.append(message.first)
-        else:
-            info = message
-    assert info is not None, "the last message is the sound's info"
-    return _Heard(codes, np.concatenate(firsts), info, state.st_size, state.st_mtime_ns)
+    return _File(hear(readers, batches, path, name, max_seconds), state.st_size, state.st_mtime_ns)
 
 
 def _next(
-    embedder: Embedder, waiting: deque[tuple[Origin, Future[_Heard]]]
+    embedder: Embedder, waiting: deque[tuple[Origin, Future[_File]]]
 ) -> tuple[Origin, Sound | AudioError]:
     """Wait for the oldest."""
     origin, future = waiting.popleft()
     try:
-        heard = future.result()
+        file = future.result()
     except AudioError as error:
         return origin, error
-    codes = np.concatenate([each.result() for each in heard.codes])
-    embedding = embedder.embed_codes(codes, heard.first, heard.info)
-    return origin, Sound(origin, embedding, heard.size, heard.mtime_ns)
+    return origin, Sound(origin, file.heard.embedding(embedder), file.size, file.mtime_ns)

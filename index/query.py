@@ -7,16 +7,20 @@ A hyphen inside a word is part of it.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+import threading
+from collections import OrderedDict
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 
 from index.records import Array
+from index.stems import stems
 from model.embedder import Embedder, Understood, unit
 
 MIN_WEIGHT, MAX_WEIGHT = 0.1, 10.0
 NEGATIVE_SHARE = 0.5  # of the unwanted direction that is taken away
+MOST_KEPT = 8_192  # queries
 
 _WEIGHTED = re.compile(r"(.+)\^(\d+(?:\.\d+)?)$")
 _NEGATIVE = re.compile(r"-(\w.*)$")
@@ -47,20 +51,89 @@ def parse(text: str) -> Query:
     return Query(" ".join(words), tuple(without), weights)
 
 
-def embed(embedder: Embedder, query: Query, understood: Understood) -> Array | None:
-    """The query's unit vector [D]; None where no word of it is understood.
+def weighted(query: Query, tags: Mapping[str, float]) -> Query:
+    """The query, and tags with their weights; those below 0 are not wanted."""
+    wanted = {tag: weight for tag, weight in tags.items() if weight >= 0}
+    without = [tag for tag, weight in tags.items() if weight < 0]
+    words = [word for tag in wanted for word in tag.split()]
+    weights = {
+        word: min(max(weight, MIN_WEIGHT), MAX_WEIGHT)
+        for tag, weight in wanted.items()
+        for word in tag.split()
+        if weight != 1
+    }
+    return Query(
+        " ".join([*query.text.split(), *words]),
+        (*query.without, *(word for tag in without for word in tag.split())),
+        query.weights | weights,
+    )
+
+
+@dataclass(frozen=True)
+class Text:
+    """A query as the model takes it: the words it uses, the query's unit vector [D], None where it
+    uses none, and the stems by which clips hold its words."""
+
+    understood: Understood
+    vector: Array | None
+    words: dict[str, str]
+
+
+class TextVectors:
+    """Queries → vectors, several at a time; the last ones are kept. Safe between threads."""
+
+    def __init__(self, embedder: Embedder, most: int = MOST_KEPT) -> None:
+        self._embedder, self._most = embedder, most
+        self._kept: OrderedDict[str, Text] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def get(self, queries: Sequence[Query]) -> list[Text]:
+        """What each query is to the model."""
+        keys = [repr(query) for query in queries]
+        with self._lock:
+            known = {key: self._kept[key] for key in keys if key in self._kept}
+            for key in known:
+                self._kept.move_to_end(key)
+        new = {key: query for key, query in zip(keys, queries, strict=True) if key not in known}
+        if new:
+            made = dict(zip(new, self._made(list(new.values())), strict=True))
+            known |= made
+            with self._lock:
+                self._kept |= made
+                while len(self._kept) > self._most:
+                    self._kept.popitem(last=False)
+        return [known[key] for key in keys]
+
+    def _made(self, queries: Sequence[Query]) -> list[Text]:
+        understood = [self._embedder.understand(query.text) for query in queries]
+        vectors = embed(self._embedder, queries, understood)
+        return [
+            Text(each, vector, stems(query.text))
+            for query, each, vector in zip(queries, understood, vectors, strict=True)
+        ]
+
+
+def embed(
+    embedder: Embedder, queries: Sequence[Query], understood: Sequence[Understood]
+) -> list[Array | None]:
+    """The queries' unit vectors [D]; None where no word of one is understood.
 
     The wanted tags as one set, drawn towards those that weigh more, away from those unwanted.
     """
-    unwanted = embedder.understand(query.without).tags
-    vector = np.zeros(embedder.dim, dtype=np.float32)
-    if understood.tags:
-        vector = embedder.embed_tags([understood.tags])[0]
-        vector = vector + _drawn(embedder, understood.tags, query.weights)
-    if unwanted:
-        length = float(np.linalg.norm(vector)) or 1.0
-        vector = vector - NEGATIVE_SHARE * length * embedder.embed_tags([unwanted])[0]
-    return unit(vector[None])[0] if vector.any() else None
+    plain = [number for number, each in enumerate(understood) if each.tags]
+    sets = embedder.embed_tags([understood[number].tags for number in plain])
+    wanted = dict(zip(plain, sets, strict=True))
+    vectors: list[Array | None] = []
+    for number, query in enumerate(queries):
+        vector = wanted.get(number, np.zeros(embedder.dim, dtype=np.float32))
+        if query.weights:
+            vector = vector + _drawn(embedder, understood[number].tags, query.weights)
+        unwanted = embedder.understand(query.without).tags if query.without else []
+        if unwanted:
+            length = float(np.linalg.norm(vector)) or 1.0
+            vector = vector - NEGATIVE_SHARE * length * embedder.embed_tags([unwanted])[0]
+        vectors.append(unit(vector[None])[0] if vector.any() else None)
+    return vectors
 
 
 def _drawn(embedder: Embedder, tags: Sequence[str], weights: dict[str, float]) -> Array:

@@ -2,42 +2,61 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any, Literal
 
 import numpy as np
 
 from index.catalogue import Catalogue
+from index.clip_cache import ClipCache, Shown
 from index.cursor import LAST, Cursor
+from index.errors import CursorError
 from index.filters import Filter
 from index.fusion import Fused, fuse
 from index.records import Array, Clip
 from index.sounds import LONG_SECONDS
-from index.stems import stems
-from index.vectors import VectorStore
+from index.vectors import Candidates, VectorStore, Wanted
 
 POOLS = (100, 1_000)  # candidates of each ranking before fusion; the rest of a larger follows
 ALIKE = 0.99  # cosine from which two sounds are variants of one: takes of one footstep, say
 SPARE = 10  # more than are wanted: clips can be removed between two reads
+
+Sort = Literal["relevance", "newest", "oldest", "shortest", "longest", "title"]
+SORTS: dict[Sort, Callable[[Clip], Any]] = {
+    "newest": lambda clip: (-clip.row,),
+    "oldest": lambda clip: (clip.row,),
+    "shortest": lambda clip: (clip.duration, clip.row),
+    "longest": lambda clip: (-clip.duration, clip.row),
+    "title": lambda clip: (clip.title.casefold(), clip.row),
+}
 
 
 @dataclass(frozen=True)
 class Asked:
     """What is looked for: near a vector [D], holding words (stems, and as they were asked).
 
-    `distinct`: near-duplicates of a hit stand with it, not as hits of their own.
+    `distinct`: near-duplicates of a hit stand with it, not as hits of their own. `sort`: of what
+    was found, as deep as pages reach. `query`: all that the vector and the words were made of, for
+    cursors to tell queries apart.
     """
 
     vector: Array | None
     words: Mapping[str, str]
     where: Filter
     distinct: bool = False
+    sort: Sort = "relevance"
+    query: str = ""
 
     @property
     def text(self) -> str:
-        """All of it but the place, for cursors to tell queries apart."""
-        vector = b"" if self.vector is None else np.round(self.vector, 4).tobytes()
-        return f"{vector!r} {sorted(self.words)} {self.where} {self.distinct}"
+        """All of it but the place."""
+        return f"{self.query!r} {self.where} {self.distinct} {self.sort}"
+
+    @property
+    def wanted(self) -> Wanted:
+        """As a vector store takes it."""
+        return Wanted(self.vector, tuple(self.words), self.where)
 
 
 @dataclass(frozen=True)
@@ -70,6 +89,15 @@ class Page:
 
 
 @dataclass(frozen=True)
+class Wish:
+    """A page that is wanted: the k best, or those after a cursor."""
+
+    asked: Asked
+    k: int
+    cursor: str = ""
+
+
+@dataclass(frozen=True)
 class _Kept:
     """An item of the ranking, and the rows of near-duplicates that come after it."""
 
@@ -77,60 +105,122 @@ class _Kept:
     alike: list[int]
 
 
+@dataclass(frozen=True)
+class _Task:
+    """A page to be made: what it is of, where it begins, how it was asked for."""
+
+    asked: Asked
+    begin: Cursor
+    k: int
+    text: str
+
+    @property
+    def pools(self) -> Sequence[int]:
+        """How many candidates it takes, and then takes again where those are too few."""
+        return POOLS if self.asked.sort == "relevance" else POOLS[-1:]
+
+    @classmethod
+    def of(cls, wish: Wish, last_row: int) -> _Task:
+        """Raises CursorError."""
+        asked, text = wish.asked, wish.asked.text
+        if not wish.cursor:
+            return cls(asked, Cursor(last_row), wish.k, text)
+        begin = Cursor.of(wish.cursor, text)
+        asked = replace(asked, where=replace(asked.where, up_to=begin.up_to))
+        return cls(asked, begin, wish.k, text)
+
+
 def page(catalogue: Catalogue, store: VectorStore, asked: Asked, k: int, cursor: str = "") -> Page:
     """The k best hits, or those after a cursor. Raises CursorError.
 
     Pages reach as deep as the larger of POOLS, in each ranking.
     """
-    whole = asked
-    begin = Cursor.of(cursor, whole.text) if cursor else Cursor(catalogue.last_row())
-    if cursor:
-        asked = replace(asked, where=replace(asked.where, up_to=begin.up_to))
-    kept, cosines, place = _kept(catalogue, store, asked, begin, k + SPARE)
+    (found,) = pages(ClipCache(catalogue), catalogue, store, [Wish(asked, k, cursor)])
+    if isinstance(found, CursorError):
+        raise found
+    return found
+
+
+def pages(
+    cache: ClipCache, catalogue: Catalogue, store: VectorStore, wishes: Sequence[Wish]
+) -> list[Page | CursorError]:
+    """For each wish its page, or what is wrong with its cursor. Together they cost less."""
+    last_row = catalogue.last_row()
+    tasks: list[_Task | CursorError] = []
+    for wish in wishes:
+        try:
+            tasks.append(_Task.of(wish, last_row))
+        except CursorError as error:
+            tasks.append(error)
+    first: dict[int, Candidates] = {}
+    for most in POOLS:
+        own = {
+            number: task.asked.wanted
+            for number, task in enumerate(tasks)
+            if isinstance(task, _Task) and task.pools[0] == most
+        }
+        if own:
+            first |= zip(own, store.candidates(list(own.values()), most), strict=True)
+    return [
+        _page(cache, catalogue, store, task, first[number]) if isinstance(task, _Task) else task
+        for number, task in enumerate(tasks)
+    ]
+
+
+def _page(
+    cache: ClipCache,
+    catalogue: Catalogue,
+    store: VectorStore,
+    task: _Task,
+    first: Candidates,
+) -> Page:
+    asked, k = task.asked, task.k
+    kept, cosines, place = _kept(cache, catalogue, store, task, first)
     wanted = kept[place : place + k + SPARE]
-    rows = [row for each in wanted for row in (each.fused.item, *each.alike)]
-    clips = catalogue.clips_by_row(rows)
-    there = [each for each in wanted if each.fused.item in clips]
+    shown = cache.get([row for each in wanted for row in (each.fused.item, *each.alike)])
+    there = [each for each in wanted if each.fused.item in shown]
     if asked.vector is not None:  # those that words alone found
         unknown = [each.fused.item for each in there[:k] if each.fused.item not in cosines]
         own = catalogue.vectors(unknown) if unknown else {}
         cosines |= {row: float(vector @ asked.vector) for row, vector in own.items()}
-    hits = [_hit(catalogue, asked, each, clips, cosines) for each in there[:k]]
+    hits = [_hit(catalogue, asked, each, shown, cosines) for each in there[:k]]
     if len(there) <= k or not hits:
         return Page(hits, "")
     last = tuple(hit.clip.row for hit in hits[-LAST:])
-    return Page(hits, Cursor(begin.up_to, last, place + len(hits)).text(whole.text))
+    return Page(hits, Cursor(task.begin.up_to, last, place + len(hits)).text(task.text))
 
 
 def _kept(
-    catalogue: Catalogue, store: VectorStore, asked: Asked, begin: Cursor, wanted: int
+    cache: ClipCache, catalogue: Catalogue, store: VectorStore, task: _Task, first: Candidates
 ) -> tuple[list[_Kept], dict[int, float], int]:
     """(the ranking as far as it is needed, known cosines by row, where the page begins)."""
+    asked, wanted = task.asked, task.k + SPARE
     ranking: dict[int, Fused] = {}
     cosines: dict[int, float] = {}
-    for pool in POOLS:
-        fused, known = _fused(store, asked, pool)
+    # The first page of a plain ranking needs only its best.
+    plain = not task.begin.last and not asked.distinct and asked.sort == "relevance"
+    for pool in task.pools:
+        (found,) = [first] if pool == task.pools[0] else store.candidates([asked.wanted], pool)
+        fused = fuse(found.near, found.holding, found.shares, wanted if plain else None)
         # What a smaller pool has put in order stays so.
         for each in fused:
             ranking.setdefault(each.item, each)
-        cosines |= known
-        kept = _folded(catalogue, list(ranking.values()), distinct=asked.distinct)
-        place = begin.place([each.fused.item for each in kept])
-        if len(kept) >= place + wanted or len(fused) < pool:
+        cosines |= zip(found.near.tolist(), found.cosines.tolist(), strict=True)
+        ordered = _sorted(cache, list(ranking.values()), asked.sort)
+        kept = _folded(catalogue, ordered, distinct=asked.distinct)
+        place = task.begin.place([each.fused.item for each in kept])
+        if len(kept) >= place + wanted or max(len(found.near), len(found.holding)) < pool:
             break
     return kept, cosines, place
 
 
-def _fused(store: VectorStore, asked: Asked, pool: int) -> tuple[list[Fused], dict[int, float]]:
-    """The fused ranking, and cosines with the query by row."""
-    found = [] if asked.vector is None else [store.search(asked.vector, pool, asked.where)]
-    cosines = {
-        row: cos
-        for rows, near in found
-        for row, cos in zip(rows.tolist(), near.tolist(), strict=True)
-    }
-    matching, shares = store.match(list(asked.words), pool, asked.where, asked.vector)
-    return fuse(list(cosines), matching.tolist(), shares.tolist()), cosines
+def _sorted(cache: ClipCache, ranking: list[Fused], sort: Sort) -> list[Fused]:
+    """What was found, in the order wanted; without what has gone meanwhile."""
+    if sort == "relevance":
+        return ranking
+    clips = cache.get([each.item for each in ranking])
+    there = [each for each in ranking if each.item in clips]
+    return sorted(there, key=lambda each: SORTS[sort](clips[each.item].clip))
 
 
 def _folded(catalogue: Catalogue, ranking: Sequence[Fused], *, distinct: bool) -> list[_Kept]:
@@ -157,21 +247,21 @@ def _hit(
     catalogue: Catalogue,
     asked: Asked,
     kept: _Kept,
-    clips: Mapping[int, Clip],
+    shown: Mapping[int, Shown],
     cosines: Mapping[int, float],
 ) -> Hit:
     fused, vector = kept.fused, asked.vector
-    clip = clips[fused.item]
+    own = shown[fused.item]
     return Hit(
-        clip=clip,
+        clip=own.clip,
         score=fused.score,
         cosine=cosines.get(fused.item),
         vector_rank=fused.vector_rank,
         word_rank=fused.word_rank,
         share=fused.share,
-        matched=_matched(clip, asked.words) if fused.word_rank else (),
-        start=0.0 if vector is None else _best_start(catalogue, clip, vector),
-        alike=tuple(clips[row].id for row in kept.alike if row in clips),
+        matched=_matched(own, asked.words) if fused.word_rank else (),
+        start=0.0 if vector is None else _best_start(catalogue, own.clip, vector),
+        alike=tuple(shown[row].clip.id for row in kept.alike if row in shown),
     )
 
 
@@ -184,7 +274,6 @@ def _best_start(catalogue: Catalogue, clip: Clip, vector: Array) -> float:
     return float(starts[np.argmax(vectors @ vector)])
 
 
-def _matched(clip: Clip, words: Mapping[str, str]) -> tuple[str, ...]:
+def _matched(shown: Shown, words: Mapping[str, str]) -> tuple[str, ...]:
     """The query's words (by their stems) that the clip holds, as they were asked."""
-    own = stems(" ".join([clip.title, *clip.tags, clip.description]))
-    return tuple(word for stem, word in words.items() if stem in own)
+    return tuple(word for stem, word in words.items() if stem in shown.stems)

@@ -30,6 +30,8 @@ class Clip:
     channels: int
     added_at: str
     changed_at: str
+    sha256: str
+    generation: int
 
     @property
     def said(self) -> Said:

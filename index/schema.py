@@ -6,7 +6,7 @@ so that anything derived from the catalogue can catch up from where it stood.
 """
 
 APPLICATION_ID = 0x4541524D  # "EARM"
-VERSION = 3
+VERSION = 4
 
 # MIGRATIONS[v] brings a catalogue from version v to v + 1.
 MIGRATIONS: tuple[tuple[str, ...], ...] = (
@@ -53,5 +53,24 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
         "UPDATE clips SET changed_at = added_at",
         "DROP TABLE clip_words",  # the vector store finds words
         "INSERT INTO meta VALUES ('store', 'faiss')",
+    ),
+    (
+        # On a clip (`row`), or on a sound of its own: its `path` is relative to the library.
+        """
+        CREATE TABLE feedback (
+            number INTEGER PRIMARY KEY AUTOINCREMENT,
+            row INTEGER REFERENCES clips (row) ON DELETE CASCADE,
+            path TEXT NOT NULL,
+            sha256 TEXT NOT NULL,
+            title TEXT NOT NULL,
+            accepted TEXT NOT NULL,
+            rejected TEXT NOT NULL,
+            given_by TEXT NOT NULL,
+            given_at TEXT NOT NULL,
+            fingerprint TEXT NOT NULL
+        )
+        """,
+        "CREATE INDEX feedback_by_row ON feedback (row)",
+        "CREATE INDEX feedback_by_sha256 ON feedback (sha256)",
     ),
 )

@@ -72,12 +72,19 @@ class Segment:
         passing = self.columns.mask(where)
         if where.up_to is not None:
             passing &= self.rows <= where.up_to
+        if where.but is not None:
+            passing &= self.rows != where.but
         if where.rows is not None:
             passing &= self.among(np.array(where.rows, dtype=np.int64))
         return passing
 
-    def search(self, vector: Array, k: int, mask: Mask | None) -> tuple[Rows, Array]:
-        """The k nearest of those in the mask (all when None), best first; fewer if few."""
+    def search(
+        self, vector: Array, k: int, mask: Mask | None, *, exact: bool = False
+    ) -> tuple[Rows, Array]:
+        """The k nearest of those in the mask (all when None), best first; fewer if few.
+
+        `exact`: looks into all lists.
+        """
         passing = len(self) if mask is None else int(np.count_nonzero(mask))
         if not passing:
             return np.zeros(0, dtype=np.int64), np.zeros(0, dtype=np.float32)
@@ -87,7 +94,7 @@ class Segment:
         if self.probes:
             # More neighbours lie in more lists, and so do fewer that pass.
             wanted = self.probes * max(1.0, k / NEIGHBOURS) ** 0.5 * len(self) / passing
-            probes = min(self.index.nlist, math.ceil(wanted))
+            probes = self.index.nlist if exact else min(self.index.nlist, math.ceil(wanted))
             parameters = faiss.SearchParametersIVF(sel=selector, nprobe=probes)
         else:
             parameters = faiss.SearchParameters(sel=selector)
@@ -95,6 +102,15 @@ class Segment:
         scores, found = self.index.search(query, min(k, passing), params=parameters)
         there = found[0] >= 0
         return self.rows[found[0][there]], scores[0][there]
+
+    @cached_property
+    def matrix(self) -> Array:
+        """The vectors [n, D] of a flat segment themselves, not a copy."""
+        assert not self.probes, "inverted lists keep no matrix"
+        if not len(self):
+            return np.zeros((0, self.index.d), np.float32)
+        flat = faiss.rev_swig_ptr(self.index.get_xb(), len(self) * self.index.d)
+        return np.asarray(flat).reshape(len(self), self.index.d)
 
     def vectors(self) -> Array:
         """All vectors [n, D], as near as they are kept."""

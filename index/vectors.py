@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
@@ -16,6 +17,26 @@ import numpy as np
 
 from index.filters import Filter
 from index.records import Array, Changes, Rows
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What candidates are to be near to, a vector [D], and to hold: words (stems)."""
+
+    vector: Array | None
+    words: tuple[str, ...]
+    where: Filter
+
+
+@dataclass(frozen=True)
+class Candidates:
+    """Both rankings of a search: the nearest clips `near` [n] and their cosines, and those that
+    hold words, `holding` [m], and their shares of them."""
+
+    near: Rows
+    cosines: Array
+    holding: Rows
+    shares: Array
 
 
 class VectorStore(Protocol):
@@ -60,6 +81,9 @@ class VectorStore(Protocol):
         vector [D], or of their rows where there is none.
         """
 
+    def candidates(self, wanted: Sequence[Wanted], most: int) -> list[Candidates]:
+        """For each of several searches what `search` and `match` say, up to `most` of each."""
+
     def passing(self, where: Filter) -> Rows:
         """All rows that pass the filter."""
 
@@ -80,6 +104,18 @@ class VectorStore(Protocol):
 
     def close(self) -> None:
         """Let go of what it holds; nothing is asked of it after that."""
+
+
+def one_by_one(store: VectorStore, wanted: Sequence[Wanted], most: int) -> list[Candidates]:
+    """What `candidates` gives, by a search after the other."""
+    found = []
+    for each in wanted:
+        near, cosines = np.zeros(0, np.int64), np.zeros(0, np.float32)
+        if each.vector is not None:
+            near, cosines = store.search(each.vector, most, each.where)
+        holding, shares = store.match(each.words, most, each.where, each.vector)
+        found.append(Candidates(near, cosines, holding, shares))
+    return found
 
 
 def word_weights(counts: Mapping[str, int], clips: int) -> dict[str, float]:

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import datetime
 import sqlite3
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from index.errors import LibraryError, UnknownClipError
+from index.errors import ChangedError, LibraryError, UnknownClipError
 from index.records import SAID, NewClip, Said, id_problem
 
 ID_LETTERS = 12
@@ -87,10 +90,31 @@ class Writer:
         if old is None:
             return  # removed meanwhile
         _check(said, path)
-        now = said.over(old[2])
-        values = {**now.row(), "changed_at": _now(), "generation": self.generation}
+        self._say(old[0], said.over(old[2]))
+
+    def edit(self, clip_id: str, changes: Mapping[str, Any], generation: int | None = None) -> None:
+        """Let fields of what is said of a clip be these, empty ones too; the others stay.
+
+        `generation`: that the clip is expected to have. Raises UnknownClipError, ChangedError, and
+        LibraryError for texts that are too long.
+        """
+        names = ", ".join(SAID)
+        found = self._db.execute(
+            f"SELECT row, generation, {names} FROM clips WHERE id = ?",  # noqa: S608 (own names)
+            (clip_id,),
+        ).fetchone()
+        if found is None:
+            raise _unknown(clip_id)
+        row, own, *said = found
+        if generation not in (None, own):
+            raise ChangedError(f"id: {clip_id!r} has been changed meanwhile")
+        _check(Said(**changes), clip_id)  # what was known stays, from before there were limits
+        self._say(row, replace(Said.of(said), **changes))
+
+    def _say(self, row: int, said: Said) -> None:
+        values = {**said.row(), "changed_at": _now(), "generation": self.generation}
         names = ", ".join(f"{name} = :{name}" for name in values)
-        self._db.execute(f"UPDATE clips SET {names} WHERE row = {old[0]}", values)  # noqa: S608
+        self._db.execute(f"UPDATE clips SET {names} WHERE row = {row}", values)  # noqa: S608
 
     def _put_windows(self, row: int, new: NewClip) -> None:
         """A long clip's window vectors, in place of any it had."""
@@ -135,7 +159,7 @@ class Writer:
         """Remove a clip; its file stays. Raises UnknownClipError."""
         found = self._db.execute("SELECT row FROM clips WHERE id = ?", (clip_id,)).fetchone()
         if found is None:
-            raise UnknownClipError(f"id: no clip {clip_id!r} in this library")
+            raise _unknown(clip_id)
         self._db.execute("DELETE FROM clips WHERE row = ?", found)
         self._db.execute("INSERT INTO removed VALUES (?, ?)", (found[0], self.generation))
 
@@ -153,6 +177,10 @@ def _check(said: Said, path: str, clip_id: str = "") -> None:
     problem = said.problem() or id_problem(clip_id)
     if problem:
         raise LibraryError(f"{problem} (for {path})")
+
+
+def _unknown(clip_id: str) -> UnknownClipError:
+    return UnknownClipError(f"id: no clip {clip_id!r} in this library")
 
 
 def _by_name(path: str) -> Said:

@@ -25,10 +25,19 @@ class _Item:
 
 
 class Batches:
-    """Encodes in `threads` threads, at most `most` windows at a time (more if one item has)."""
+    """Encodes in `threads` threads, at most `most` windows at a time (more if one item has).
 
-    def __init__(self, encode: Callable[[Array], Array], most: int, threads: int = 1) -> None:
-        self._encode, self._most = encode, most
+    `told`: of the number of items in each batch.
+    """
+
+    def __init__(
+        self,
+        encode: Callable[[Array], Array],
+        most: int,
+        threads: int = 1,
+        told: Callable[[int], None] = lambda _: None,
+    ) -> None:
+        self._encode, self._most, self._told = encode, most, told
         self._waiting: deque[_Item] = deque()
         self._windows = 0  # that wait
         self._changed = threading.Condition()
@@ -91,12 +100,20 @@ class Batches:
                 return
             if not batch:
                 continue  # all of it was cancelled
-            try:
-                codes = self._encode(np.concatenate([item.windows for item in batch]))
-            except Exception as error:  # noqa: BLE001 (whoever waits gets it)
-                for item in batch:
-                    item.codes.set_exception(error)
-                continue
-            ends = np.cumsum([len(item.windows) for item in batch])[:-1]
-            for item, own in zip(batch, np.split(codes, ends), strict=True):
-                item.codes.set_result(own)
+            self._told(len(batch))
+            self._encoded(batch)
+
+    def _encoded(self, batch: list[_Item]) -> None:
+        """Give each item its codes; one that cannot be encoded fails alone."""
+        try:
+            codes = self._encode(np.concatenate([item.windows for item in batch]))
+        except Exception as error:  # noqa: BLE001 (whoever waits gets it)
+            if len(batch) == 1:
+                batch[0].codes.set_exception(error)
+                return
+            for item in batch:
+                self._encoded([item])
+            return
+        ends = np.cumsum([len(item.windows) for item in batch])[:-1]
+        for item, own in zip(batch, np.split(codes, ends), strict=True):
+            item.codes.set_result(own)

@@ -155,6 +155,17 @@ def save(path: Path, checkpoint: Checkpoint) -> str:
     return checkpoint.fingerprint
 
 
+def replace_card(path: Path, card: Mapping[str, Any], out: Path | None = None) -> None:
+    """Write the model at `path` with another card, to `out` or in its place.
+
+    All else is written as it was read, so the fingerprint stays. Raises CheckpointError.
+    """
+    source, target = model_file(path), out or path
+    tensors, header = read_tensors(source)
+    file = target if target.suffix == ".safetensors" else target / FILE_NAME
+    write_tensors(file, tensors, {**header, "card": dict(card)})
+
+
 def load(path: Path) -> Checkpoint:
     """Read a model, on the CPU, in evaluation mode.
 

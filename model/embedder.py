@@ -19,6 +19,7 @@ import torch
 from torch import Tensor
 
 from model import checkpoint
+from model.calibration import UNKNOWN_THRESHOLD, Calibration, in_company, summary
 from model.cleanup import clean_tags, tokens
 from model.decode import SoundInfo, SoundReader, Source
 from model.errors import ConfigError, WordsError
@@ -88,6 +89,7 @@ class Embedder:
         self.words = loaded.words
         self.vocabulary = loaded.vocabulary
         self.card: dict[str, Any] = loaded.card
+        self._calibration = Calibration.of_card(self.card, len(self.vocabulary))
         self.log_mel = LogMel(self.config.features, loaded.model.mel_filters.cpu().numpy())
         self._model = loaded.model.eval().to(self.device)
         self._model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -172,20 +174,61 @@ class Embedder:
     # Words
 
     def tag_probabilities(self, cosines: Array) -> Array:
-        """Cosines of a sound and tags → how probable each tag is, by the model's calibration.
+        """Cosines [..., V] of sounds and the vocabulary → how probable each tag is [..., V].
 
-        Each tag for itself: several can be true. Without a calibration, (1 + cosine) / 2.
+        Each tag for itself: several can be true (`model.calibration`). Without a calibration,
+        (1 + cosine) / 2. Raises InputError for another number of cosines.
         """
-        calibration = self.card.get("calibration")
-        if calibration is None:
+        if self._calibration is None:
             return np.asarray((1 + cosines) / 2, dtype=np.float32)
-        logits = calibration["slope"] * cosines + calibration["intercept"]
-        return np.asarray(1 / (1 + np.exp(-logits)), dtype=np.float32)
+        return self._calibration.probabilities(cosines)
+
+    def in_company(self, probabilities: Array, known: Sequence[str]) -> Array:
+        """Probabilities [..., V] of a sound's tags → those once it is known to have other tags:
+        what the tag encoder puts near to their set gains. Raises WordsError.
+        """
+        near = self.vocabulary_vectors @ self.embed_tags([known])[0]
+        return in_company(self.card, probabilities, near)
+
+    def label_probabilities(self, labels: Sequence[str], cosines: Array, vector: Array) -> Array:
+        """Cosines [n] of a sound's vector [D] and labels → how probable each is by itself [n].
+
+        A label of the vocabulary has that tag's curve, others that of a middling tag.
+        """
+        if self._calibration is None:
+            return np.asarray((1 + cosines) / 2, dtype=np.float32)
+        places = {tag: place for place, tag in enumerate(self.vocabulary)}
+        own = [places.get(label) for label in labels]
+        return self._calibration.of_others(cosines, own, self.vocabulary_vectors @ vector)
+
+    @property
+    def tag_thresholds(self) -> Array:
+        """The probability from which each tag of the vocabulary is suggested [V]."""
+        if self._calibration is None:
+            return np.full(len(self.vocabulary), UNKNOWN_THRESHOLD, dtype=np.float32)
+        return self._calibration.thresholds
+
+    @property
+    def tag_rates(self) -> Array | None:
+        """How probable each tag is of a sound that nobody has heard [V]; None when not known.
+
+        A probability over it says how many times likelier the sound makes the tag.
+        """
+        return None if self._calibration is None else self._calibration.rates
+
+    def calibration_summary(self) -> dict[str, Any] | None:
+        """How scores were calibrated, the figures, and each tag's threshold; None if not."""
+        return summary(self.card, self.vocabulary)
 
     @property
     def temperature(self) -> float:
-        """τ of the softmax over exclusive classes: the one the model was trained with."""
+        """τ of the softmax that the model was trained with."""
         return float(self.card.get("temperature", 0.1))
+
+    @property
+    def class_temperature(self) -> float:
+        """τ of the softmax over exclusive classes: fitted on validation clips, else as trained."""
+        return float(self.card.get("class_temperature", self.temperature))
 
     def understand(self, text: str | Iterable[str]) -> Understood:
         """A text or a list of words → the tags the model can use, at most `max_tags`."""
@@ -220,7 +263,9 @@ class Embedder:
                 raise WordsError(f"tags: none of these words is understood: {' '.join(tags)!r}")
         if not vectors:
             return np.zeros((0, self.dim), dtype=np.float32)
-        words, mask = pad_words(vectors, self.config.tags.max_tags)
+        config = self.config.tags
+        longest = config.max_tags if config.sum_padding else max(map(len, vectors))
+        words, mask = pad_words(vectors, longest)
         with torch.inference_mode():
             phi = self._model.tags(words.to(self.device), mask.to(self.device))
             return np.asarray(phi.cpu().numpy(), dtype=np.float32)

@@ -14,6 +14,7 @@ import socket
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -25,6 +26,7 @@ import numpy.typing as npt
 from model.decode import SoundInfo, SoundReader, Source
 from model.errors import AudioError
 from model.features import LogMel, patches
+from model.peaks import Envelope, Peaks
 
 Array = npt.NDArray[np.float32]
 
@@ -35,17 +37,40 @@ SILENT_SECONDS = 60.0  # without a block: it hangs
 
 @dataclass(frozen=True)
 class Block:
-    """Windows [n, T, F] of a sound, and their first frames [n]."""
+    """Windows [n, T, F] of a sound, their first frames [n], and the seconds it took to decode
+    and to compute them."""
 
     windows: Array
     first: npt.NDArray[np.int64]
+    decoding: float = 0.0
+    features: float = 0.0
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """A sound's waveform [points, 2] (`model.peaks`), and what is known of the sound."""
+
+    peaks: Peaks
+    info: SoundInfo
+
+
+@dataclass(frozen=True)
+class _Going:
+    """A part of a sound was read that gives nothing to hand out yet."""
 
 
 @dataclass(frozen=True)
 class _Job:
+    """A sound to be read: as windows, or as a waveform of so many points."""
+
     source: Source
     name: str
     max_seconds: float | None
+    points: int = 0
+    rate: int = 0  # Hz, of a waveform's samples
+
+
+Message = Block | SoundInfo | Drawn | _Going
 
 
 def serve(descriptor: int) -> None:
@@ -57,17 +82,48 @@ def serve(descriptor: int) -> None:
         log_mel: LogMel = connection.recv()
         while True:
             job: _Job = connection.recv()
-            rate = log_mel.config.sample_rate
+            rate = job.rate or log_mel.config.sample_rate
             reader = SoundReader(job.source, rate, job.name, job.max_seconds)
+            messages = _drawn(reader, job.points) if job.points else _blocks(log_mel, reader)
             try:
-                for windows, first in patches(log_mel, reader.blocks(), BLOCK_WINDOWS):
-                    connection.send(Block(windows, first))
+                for message in messages:
+                    connection.send(message)
             except AudioError as error:
                 connection.send(error)
             except MemoryError:
                 connection.send(AudioError(f"{job.name}: takes too much memory to read"))
             else:
-                connection.send(reader.info)
+                if not job.points:
+                    connection.send(reader.info)
+
+
+def _blocks(log_mel: LogMel, reader: SoundReader) -> Iterator[Block]:
+    """A sound's windows. Raises AudioError."""
+    decoding = 0.0
+
+    def decoded() -> Iterator[Array]:
+        nonlocal decoding
+        begun = time.perf_counter()
+        for samples in reader.blocks():
+            decoding += time.perf_counter() - begun
+            yield samples
+            begun = time.perf_counter()
+        decoding += time.perf_counter() - begun
+
+    begun = time.perf_counter()
+    for windows, first in patches(log_mel, decoded(), BLOCK_WINDOWS):
+        took = time.perf_counter() - begun
+        yield Block(windows, first, decoding, took - decoding)
+        begun, decoding = time.perf_counter(), 0.0
+
+
+def _drawn(reader: SoundReader, points: int) -> Iterator[Drawn | _Going]:
+    """A sound's waveform at last, and a sign of life for each block. Raises AudioError."""
+    envelope = Envelope(points)
+    for samples in reader.blocks():
+        envelope.add(samples)
+        yield _Going()
+    yield Drawn(envelope.peaks(), reader.info)
 
 
 class _Process:
@@ -95,12 +151,15 @@ class _Process:
         self.busy = True
         self._pipe.send(job)
 
-    def receive(self, name: str) -> Block | SoundInfo:
-        """Its next message. Raises AudioError, EOFError where it has ended."""
-        if not self._pipe.poll(SILENT_SECONDS):
+    def receive(self, name: str, until: float | None = None) -> Message:
+        """Its next message. Raises AudioError, TimeoutError, EOFError where it has ended."""
+        left = SILENT_SECONDS if until is None else until - time.monotonic()
+        if not self._pipe.poll(max(0.0, min(SILENT_SECONDS, left))):
+            if left < SILENT_SECONDS:
+                raise TimeoutError(f"{name}: not read in time")
             raise AudioError(f"{name}: reading it took over {SILENT_SECONDS:g} s")
-        message: Block | SoundInfo | AudioError = self._pipe.recv()
-        self.busy = isinstance(message, Block)
+        message: Message | AudioError = self._pipe.recv()
+        self.busy = isinstance(message, Block | _Going)
         if isinstance(message, AudioError):
             raise message
         return message
@@ -135,17 +194,40 @@ class Readers:
                 self._idle.get_nowait().close()
 
     def read(
-        self, source: Source, name: str, max_seconds: float | None = None
+        self,
+        source: Source,
+        name: str,
+        max_seconds: float | None = None,
+        until: float | None = None,
     ) -> Iterator[Block | SoundInfo]:
         """The sound's windows, block by block, and at last what is known of it.
 
-        Raises AudioError. Waits for a free process.
+        `until`: of time.monotonic(), when it is no longer wanted. Waits for a free process.
+        Raises AudioError, TimeoutError.
         """
         with self._borrowed() as own:
             try:
                 own.send(_Job(source, name, max_seconds))
                 while own.busy:
-                    yield own.receive(name)
+                    message = own.receive(name, until)
+                    assert isinstance(message, Block | SoundInfo), "what such a job gives"
+                    yield message
+            except (EOFError, BrokenPipeError, ConnectionResetError) as error:
+                raise AudioError(f"{name}: reading it ended the process that read") from error
+
+    def draw(
+        self, source: Source, name: str, points: int, rate: int, until: float | None = None
+    ) -> Drawn:
+        """The sound's waveform in so many points, of its samples at `rate` (its own, in Hz).
+
+        Raises as `read` does.
+        """
+        with self._borrowed() as own:
+            try:
+                own.send(_Job(source, name, None, points, rate))
+                while not isinstance(message := own.receive(name, until), Drawn):
+                    pass
+                return message
             except (EOFError, BrokenPipeError, ConnectionResetError) as error:
                 raise AudioError(f"{name}: reading it ended the process that read") from error
 

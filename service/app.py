@@ -4,21 +4,41 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from importlib.metadata import version
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import anyio.to_thread
 import torch
 from fastapi import FastAPI
 from fastapi.staticfiles import StaticFiles
 from fastapi_offline import FastAPIOffline
+from starlette.middleware.cors import CORSMiddleware
 
+from index.library import Search
+from index.query import parse
+from index.recall import RecallProbe
+from model.errors import ConfigError
 from service import errors
+from service.access import Access, Rules
 from service.engine import Engine
-from service.headers import SecurityHeaders
-from service.limits import BodyLimit, Inference
-from service.routes import about, clips, search, sounds
+from service.headers import CORS_ASKED, CORS_TOLD, SecurityHeaders
+from service.inference import Inference
+from service.jobs import Jobs
+from service.limits import MAX_FIELD_BYTES, MAX_FIELDS, BodyLimit
+from service.metrics import Metrics
+from service.observing import Observing
+from service.rates import RateLimits
+from service.readiness import QUERY, Readiness
+from service.routes import about, clips, feedback, jobs, metrics, search, sounds
 from service.schemas.about import Problem
+from service.searching import Searches
 from service.settings import Settings
+from service.shelf import Shelf
+from service.waveforms import Waveforms
+
+if TYPE_CHECKING:
+    from service.traces import Traces
 
 UI = Path(__file__).parent / "ui"
 DESCRIPTION = """Finds sounds with words and words for sounds.
@@ -38,28 +58,114 @@ def create_app(settings: Settings, engine: Engine | None = None) -> FastAPI:
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         torch.set_num_threads(1)  # requests share the cores; teams of threads fight for them
         app.state.engine = engine or await anyio.to_thread.run_sync(open_engine, settings)
-        app.state.inference = Inference(settings.threads, settings.max_waiting)
+        app.state.inference, app.state.searches = workers(app)
+        app.state.shelf = shelf = Shelf(app.state.engine.library, settings.max_seconds)
+        app.state.jobs, app.state.waveforms = Jobs(), Waveforms(shelf.readers)
+        observe(app, settings)
         yield
+        await anyio.to_thread.run_sync(app.state.jobs.close)
+        shelf.close()
+        app.state.inference.close()
+        await anyio.to_thread.run_sync(app.state.searches.close)
+        app.state.recall.close()
         app.state.engine.close()
+        if traces is not None:
+            await anyio.to_thread.run_sync(traces.close)
 
     app = FastAPIOffline(
         title="Earmark",
         version="1",
         description=DESCRIPTION,
         lifespan=lifespan,
+        form_limits={
+            "max_files": settings.max_files,
+            "max_fields": MAX_FIELDS,
+            "max_part_size": MAX_FIELD_BYTES,
+        },
         responses={
             "4XX": {"model": Problem, "content": {"application/problem+json": {}}},
         },
     )
     app.state.settings = settings
+    traces = open_traces(settings)
+    app.state.metrics = Metrics(traces)
+    app.state.readiness = Readiness(settings.ready_seconds)
     errors.install(app)
-    for router in (search.router, sounds.router, clips.router, about.router):
-        app.include_router(router)
+    routes = (search, sounds, clips, feedback, jobs, about, metrics)
+    search.install(app)
+    for each in routes:
+        app.include_router(each.router)
     # Not a mount: that would take addresses of the API asked with a wrong method for files.
     app.router.default = StaticFiles(directory=UI, html=True)
-    app.add_middleware(BodyLimit, most=int(settings.max_upload_mb * 1e6))
-    app.add_middleware(SecurityHeaders)
+    guard(app, settings)
+    if traces is not None:
+        app.add_middleware(traces.middleware)
+    app.add_middleware(Observing, metrics=app.state.metrics)
+    app.add_middleware(SecurityHeaders, shared=bool(settings.cors))
     return app
+
+
+def guard(app: FastAPI, settings: Settings) -> None:
+    """Limits and access; what is added last stands outermost. Raises ConfigError."""
+    measured: Metrics = app.state.metrics
+    most = int(settings.max_upload_mb * 1e6)
+    app.add_middleware(BodyLimit, most=most, seconds=settings.body_seconds)
+    app.add_middleware(RateLimits, settings=settings, refused=lambda: measured.rejected("rate"))
+    app.add_middleware(Access, rules=Rules.of(settings))
+    if settings.cors:
+        app.add_middleware(
+            CORSMiddleware,
+            allow_origins=settings.cors,
+            allow_methods=("GET", "HEAD", "POST", "PATCH", "DELETE"),
+            allow_headers=CORS_ASKED,
+            expose_headers=CORS_TOLD,
+        )
+
+
+def open_traces(settings: Settings) -> Traces | None:
+    """Where traces go, if anywhere. Raises ConfigError."""
+    if not settings.traces:
+        return None
+    try:
+        from service.traces import Traces
+    except ImportError as error:
+        raise ConfigError("traces: needs `pip install earmark[traces]`") from error
+    return Traces(settings.traces, version("earmark"))
+
+
+def observe(app: FastAPI, settings: Settings) -> None:
+    """Let metrics and readiness see the open engine."""
+    engine: Engine = app.state.engine
+    measured: Metrics = app.state.metrics
+    store = engine.library.store
+    measured.build(version("earmark"), engine.embedder.fingerprint, settings.device)
+    measured.watch("clips", lambda: len(store))
+    measured.watch("generation", lambda: store.generation)
+    app.state.recall = engine.library.probe = RecallProbe(
+        store, engine.library.catalogue, measured.recall, one_in=settings.recall_sample
+    )
+    searches: Searches = app.state.searches
+    app.state.readiness.search = lambda: searches.search(Search(parse(QUERY), 1))
+
+
+def workers(app: FastAPI) -> tuple[Inference, Searches]:
+    """What embeds uploads, and what searches."""
+    settings: Settings = app.state.settings
+    engine: Engine = app.state.engine
+    inference = Inference(
+        engine.embedder,
+        app.state.metrics,
+        readers=settings.threads,
+        most=settings.max_waiting,
+        deadline=settings.upload_seconds,
+    )
+    searches = Searches(
+        engine.library.search_many,
+        app.state.metrics,
+        most=settings.max_searches,
+        deadline=settings.search_seconds,
+    )
+    return inference, searches
 
 
 def open_engine(settings: Settings) -> Engine:

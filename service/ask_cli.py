@@ -86,7 +86,7 @@ def _search(options: argparse.Namespace) -> int:
     finally:
         engine.close()
     if options.json:
-        print(SearchBody.of(found).model_dump_json())
+        print(json.dumps(SearchBody.fields_of(found)))
         return 0
     _print_hits(found.hits)
     if not found.hits:
@@ -118,7 +118,8 @@ def _similar(options: argparse.Namespace) -> int:
 def _tag(options: argparse.Namespace) -> int:
     from service.schemas.sounds import TagsBody
 
-    suggestion = _open(options, with_library=False).suggest(options.file, options.k)
+    engine = _open(options, with_library=False)
+    suggestion = engine.suggest(engine.hear(options.file), options.k)
     if options.json:
         print(TagsBody.of(suggestion).model_dump_json())
         return 0
@@ -131,7 +132,8 @@ def _class(options: argparse.Namespace) -> int:
     from service.schemas.sounds import ClassesBody
 
     engine = _open(options, with_library=False)
-    classes = engine.classify(options.file, options.labels.split(","))
+    labels = engine.labels(options.labels.split(","))
+    classes = engine.classify(engine.hear(options.file), labels)
     if options.json:
         print(ClassesBody.of(classes).model_dump_json())
         return 0

@@ -18,7 +18,7 @@ from typing import NoReturn
 from index import cli as index_cli
 from index import keep_cli
 from model.errors import EarmarkError, InputError
-from service import ask_cli, serve_cli
+from service import ask_cli, keys_cli, serve_cli
 
 
 class _Parser(argparse.ArgumentParser):
@@ -36,6 +36,7 @@ def build_parser() -> argparse.ArgumentParser:
     )
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     serve_cli.add_commands(commands)
+    keys_cli.add_commands(commands)
     index_cli.add_commands(commands)
     keep_cli.add_commands(commands)
     ask_cli.add_commands(commands)

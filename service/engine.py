@@ -5,66 +5,20 @@ Conventions: cosines in [-1, 1], probabilities in [0, 1], times in seconds.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
-
-import numpy as np
 
 from index.filters import Filter
 from index.library import Found, Library
 from index.ranking import Hit
-from index.records import Array, Clip
+from index.records import Clip
 from model.checkpoint import starter_model
 from model.decode import Source
-from model.embedder import Embedder
-from model.errors import InputError
+from model.embedder import AudioEmbedding, Embedder
+from service.classifying import Classification, Labels, different, exclusive, several
 from service.defaults import open_library
-
-MAX_LABELS = 200
-MAX_LABEL_LETTERS = 100
-
-
-@dataclass(frozen=True)
-class TagWindow:
-    """Where in a sound a tag was heard, and how probable it is there."""
-
-    start: float
-    score: float
-
-
-@dataclass(frozen=True)
-class TagScore:
-    """A suggested tag: how probable it is, each for itself, and its best windows."""
-
-    tag: str
-    score: float
-    windows: list[TagWindow]
-
-
-@dataclass(frozen=True)
-class Suggestion:
-    """Suggested tags, best first, and the length of the sound."""
-
-    tags: list[TagScore]
-    duration: float
-
-
-@dataclass(frozen=True)
-class ClassScore:
-    """A label and its probability; those of one answer sum to 1."""
-
-    label: str
-    probability: float
-
-
-@dataclass(frozen=True)
-class Classification:
-    """Labels, the most probable first, and the words in them that were not understood."""
-
-    classes: list[ClassScore]
-    ignored: list[str]
+from service.suggesting import Suggestion, suggest
 
 
 class Engine:
@@ -98,6 +52,12 @@ class Engine:
         assert self._library is not None, "this engine was opened without a library"
         return self._library
 
+    # Sound files, here and now: for the command line
+
+    def hear(self, source: Source, max_seconds: float | None = None) -> AudioEmbedding:
+        """A sound's vectors. Raises AudioError."""
+        return self.embedder.embed_audio(source, _name(source), max_seconds)
+
     def search(
         self,
         text: str,
@@ -110,66 +70,34 @@ class Engine:
         """Sounds for words, of those that pass a filter. Raises CursorError."""
         return self.library.search(text, k, where, cursor=cursor, distinct=distinct)
 
-    def similar(self, source: Source, k: int = 10, max_seconds: float | None = None) -> list[Hit]:
+    def similar(self, source: Source, k: int = 10) -> list[Hit]:
         """Sounds like a sound. Raises AudioError."""
-        return self.library.similar(self._vector(source, max_seconds), k)
+        return self.library.similar(self.hear(source).vector, k)
 
     def clip(self, clip_id: str) -> Clip:
         """A clip of the library. Raises UnknownClipError."""
         return self.library.catalogue.clip(clip_id)
 
-    def _vector(self, source: Source, max_seconds: float | None) -> Array:
-        return self.embedder.embed_audio(source, _name(source), max_seconds).vector
+    # Vectors of sounds → answers
 
-    def suggest(self, source: Source, k: int = 10, max_seconds: float | None = None) -> Suggestion:
-        """Tags for a sound. Raises AudioError."""
-        sound = self.embedder.embed_audio(source, _name(source), max_seconds)
-        vocabulary = self.embedder.vocabulary_vectors
-        whole = self.embedder.tag_probabilities(vocabulary @ sound.vector)
-        parts = self.embedder.tag_probabilities(sound.windows @ vocabulary.T)
-        tags = [
-            TagScore(
-                self.embedder.vocabulary[number],
-                float(whole[number]),
-                [
-                    TagWindow(float(sound.starts[window]), float(parts[window, number]))
-                    for window in np.argsort(-parts[:, number], kind="stable")[:3]
-                ],
-            )
-            for number in np.argsort(-whole, kind="stable")[:k]
-        ]
-        return Suggestion(tags, sound.info.duration)
+    def suggest(self, sound: AudioEmbedding, k: int = 10, known: Sequence[str] = ()) -> Suggestion:
+        """Tags for a sound, beside those that are known."""
+        return suggest(self.embedder, sound, k, known)
+
+    def labels(self, labels: Sequence[str], least: int = 2) -> Labels:
+        """One's own labels, `least` or more. Raises InputError."""
+        return Labels.of(self.embedder, different(labels), least)
+
+    def prompted(self, prompts: Mapping[str, Sequence[str]], least: int = 2) -> Labels:
+        """Labels, each by several prompts. Raises InputError."""
+        return Labels.of(self.embedder, prompts, least)
 
     def classify(
-        self, source: Source, labels: Sequence[str], max_seconds: float | None = None
+        self, sound: AudioEmbedding, labels: Labels, *, multiple: bool = False
     ) -> Classification:
-        """One's own labels as exclusive classes. Raises AudioError, InputError.
-
-        Probabilities are a softmax of the cosines over the model's temperature.
-        """
-        named = list(dict.fromkeys(label.strip() for label in labels if label.strip()))
-        if not 2 <= len(named) <= MAX_LABELS:
-            raise InputError(f"labels: expected 2 to {MAX_LABELS} different ones, got {len(named)}")
-        if longest := [label for label in named if len(label) > MAX_LABEL_LETTERS]:
-            raise InputError(
-                f"labels: expected at most {MAX_LABEL_LETTERS} letters each, "
-                f"got {len(longest[0])}: {longest[0][:60]!r}"
-            )
-        understood = [self.embedder.understand(label) for label in named]
-        for label, words in zip(named, understood, strict=True):
-            if not words.tags:
-                raise InputError(f"labels: not understood: {label[:60]!r}")
-        targets = self.embedder.embed_tags([words.tags for words in understood])
-        logits = (targets @ self._vector(source, max_seconds)).astype(np.float64)
-        weights = np.exp((logits - logits.max()) / self.embedder.temperature)
-        probabilities = weights / weights.sum()
-        return Classification(
-            [
-                ClassScore(named[number], float(probabilities[number]))
-                for number in np.argsort(-probabilities, kind="stable")
-            ],
-            ignored=[word for words in understood for word in words.ignored],
-        )
+        """How probable labels are: exclusive classes, or `multiple` of them true at once."""
+        judge = several if multiple else exclusive
+        return judge(self.embedder, labels, sound.vector)
 
     def model_card(self) -> dict[str, Any]:
         """What is known of the model, its figures and limits."""

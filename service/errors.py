@@ -11,13 +11,15 @@ from dataclasses import dataclass
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
-from fastapi.responses import JSONResponse
+from fastapi.responses import JSONResponse, Response
 from starlette.exceptions import HTTPException
 
-from index.errors import StorageError, UnknownClipError
-from model.errors import AudioError, InputError
+from index.errors import ChangedError, StorageError, UnknownClipError
+from model.errors import AudioError, EarmarkError, InputError
 
 log = logging.getLogger(__name__)
+
+GONE = 499  # the status, in the log alone, of an answer that its client did not wait for
 
 
 @dataclass(frozen=True)
@@ -47,6 +49,14 @@ PROBLEMS: dict[str, ProblemType] = {
         ProblemType(
             "sound-gone", 410, "Sound gone", "The clip is known, but its file is not there now.",
         ),
+        ProblemType(
+            "precondition-failed", 412, "Precondition failed",
+            "The clip is no longer what If-Match says; read it again.",
+        ),
+        ProblemType(
+            "unsupported-media-type", 415, "Unsupported media type",
+            "The body is of a type that this call does not take; the detail names those it does.",
+        ),
         ProblemType("not-found", 404, "Not found", "There is nothing at this address."),
         ProblemType(
             "method-not-allowed", 405, "Method not allowed", "See /docs for what is.",
@@ -65,7 +75,32 @@ PROBLEMS: dict[str, ProblemType] = {
             "busy", 429, "Busy", "Too many uploads are waiting; try again after Retry-After.",
         ),
         ProblemType(
-            "unavailable", 503, "Unavailable", "The library cannot be read at the moment.",
+            "unauthorized", 401, "Unauthorized",
+            "This needs an API key; send one that is in use as Authorization: Bearer.",
+        ),
+        ProblemType(
+            "forbidden", 403, "Forbidden",
+            "The key, the page or the name asked for does not allow this.",
+        ),
+        ProblemType(
+            "too-slow", 408, "Too slow",
+            "The request did not arrive in time; send it again, faster.",
+        ),
+        ProblemType(
+            "headers-too-large", 431, "Headers too large",
+            "The request line or its fields are over the limit.",
+        ),
+        ProblemType(
+            "too-many-requests", 429, "Too many requests",
+            "Over this client's rate; wait as long as Retry-After says.",
+        ),
+        ProblemType(
+            "deadline", 504, "Not done in time",
+            "The work did not fit into the time it may take; send less, or try again later.",
+        ),
+        ProblemType(
+            "unavailable", 503, "Unavailable",
+            "The library cannot be read at the moment, or the service is starting or stopping.",
         ),
         ProblemType(
             "internal", 500, "Internal error", "A fault of the service; its log tells more.",
@@ -79,6 +114,10 @@ _BY_STATUS = {
     405: "method-not-allowed",
     413: "too-large",
 }
+
+
+class GoneError(Exception):
+    """The client left before its answer."""
 
 
 class ProblemError(HTTPException):
@@ -112,40 +151,42 @@ def _validation_detail(error: RequestValidationError) -> str:
     return "; ".join(parts)
 
 
+_OURS: tuple[tuple[type[EarmarkError], str], ...] = (  # subclasses first
+    (UnknownClipError, "unknown-clip"),
+    (ChangedError, "conflict"),
+    (AudioError, "not-a-sound"),
+    (InputError, "invalid-request"),
+)
+
+
+def answer(error: Exception) -> JSONResponse:
+    """The problem that an error is to the client; what it must not know goes to the log."""
+    for kind, name in _OURS:
+        if isinstance(error, kind):
+            return problem(name, str(error))
+    if isinstance(error, RequestValidationError):
+        return problem("invalid-request", _validation_detail(error))
+    if isinstance(error, HTTPException):
+        plain = _BY_STATUS.get(error.status_code, "bad-request")
+        name = error.name if isinstance(error, ProblemError) else plain
+        return problem(name, str(error.detail), dict(error.headers or {}))
+    if isinstance(error, StorageError):
+        log.error("library: %s", error)
+        return problem("unavailable", "the library cannot be read or written now")
+    log.exception("unexpected error", exc_info=error)
+    return problem("internal", "an unexpected error; the service's log tells more")
+
+
 def install(app: FastAPI) -> None:
     """Let the application answer every error as a problem."""
 
-    @app.exception_handler(ProblemError)
-    async def _(_: Request, error: ProblemError) -> JSONResponse:
-        return problem(error.name, str(error.detail), dict(error.headers or {}))
+    async def gone(_: Request, error: Exception) -> Response:
+        del error
+        return Response(status_code=GONE)  # which nobody reads
 
-    @app.exception_handler(RequestValidationError)
-    async def _(_: Request, error: RequestValidationError) -> JSONResponse:
-        return problem("invalid-request", _validation_detail(error))
+    async def handler(_: Request, error: Exception) -> JSONResponse:
+        return answer(error)
 
-    @app.exception_handler(HTTPException)
-    async def _(_: Request, error: HTTPException) -> JSONResponse:
-        name = _BY_STATUS.get(error.status_code, "bad-request")
-        return problem(name, str(error.detail), dict(error.headers or {}))
-
-    @app.exception_handler(UnknownClipError)
-    async def _(_: Request, error: UnknownClipError) -> JSONResponse:
-        return problem("unknown-clip", str(error))
-
-    @app.exception_handler(AudioError)
-    async def _(_: Request, error: AudioError) -> JSONResponse:
-        return problem("not-a-sound", str(error))
-
-    @app.exception_handler(InputError)
-    async def _(_: Request, error: InputError) -> JSONResponse:
-        return problem("invalid-request", str(error))
-
-    @app.exception_handler(StorageError)
-    async def _(_: Request, error: StorageError) -> JSONResponse:
-        log.error("library: %s", error)
-        return problem("unavailable", "the library cannot be read or written now")
-
-    @app.exception_handler(Exception)
-    async def _(_: Request, error: Exception) -> JSONResponse:
-        log.exception("unexpected error", exc_info=error)
-        return problem("internal", "an unexpected error; the service's log tells more")
+    app.add_exception_handler(GoneError, gone)
+    for kind in (RequestValidationError, HTTPException, EarmarkError, Exception):
+        app.add_exception_handler(kind, handler)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 PAGE_POLICY = (
@@ -11,27 +10,54 @@ PAGE_POLICY = (
 )
 # The pages of the OpenAPI documentation start themselves with an inline script.
 DOCUMENTATION = ("/docs", "/redoc", "/static-offline-docs")
+DOCUMENTATION_POLICY = (
+    "default-src 'self'; script-src 'self' 'unsafe-inline'; style-src 'self' 'unsafe-inline'; "
+    "img-src 'self' data:; font-src 'self' data:; worker-src 'self' blob:; object-src 'none'; "
+    "base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
+)
+EVERYWHERE = {
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+    "Referrer-Policy": "same-origin",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Permissions-Policy": "microphone=(self), camera=(), geolocation=(), payment=(), usb=()",
+}
+# What pages of other origins may send and see, where they are allowed at all.
+CORS_ASKED = ("Authorization", "X-API-Key", "If-None-Match", "If-Range", "Range", "X-Request-ID")
+CORS_TOLD = (
+    "Accept-Ranges", "Content-Range", "ETag", "Location", "RateLimit", "RateLimit-Policy",
+    "Retry-After", "X-Request-ID",
+)  # fmt: skip
 
 
 class SecurityHeaders:
-    """Middleware that adds them."""
+    """Middleware that adds them. `shared`: pages of other origins may show what we send."""
 
-    def __init__(self, app: ASGIApp) -> None:
+    def __init__(self, app: ASGIApp, shared: bool = False) -> None:
         self.app = app
+        everywhere = {
+            **EVERYWHERE,
+            "Cross-Origin-Resource-Policy": "cross-origin" if shared else "same-origin",
+        }
+        self._ours, self._documentation = (
+            [
+                (name.lower().encode(), value.encode())
+                for name, value in {**everywhere, "Content-Security-Policy": policy}.items()
+            ]
+            for policy in (PAGE_POLICY, DOCUMENTATION_POLICY)
+        )
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle one request."""
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
+        documentation = scope["path"].startswith(DOCUMENTATION)
+        more = self._documentation if documentation else self._ours
 
         async def with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
-                headers = MutableHeaders(scope=message)
-                headers["X-Content-Type-Options"] = "nosniff"
-                headers["Referrer-Policy"] = "same-origin"
-                if not scope["path"].startswith(DOCUMENTATION):
-                    headers["Content-Security-Policy"] = PAGE_POLICY
+                message["headers"] = [*message.get("headers", ()), *more]
             await send(message)
 
         await self.app(scope, receive, with_headers)

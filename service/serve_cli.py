@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import argparse
+import logging
 import signal
 import sys
 from pathlib import Path
+
+log = logging.getLogger(__name__)
+
+OTHER_FILES = 256  # open beside connections: the library's, uploads', pipes of reading processes
 
 
 def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -20,26 +25,57 @@ def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
 
 
 def _serve(options: argparse.Namespace) -> int:
-    import pydantic
     import uvicorn
 
-    from model.errors import ConfigError
+    from service.addresses import is_loopback
     from service.app import create_app, open_engine
-    from service.settings import Settings
+    from service.logs import configure
+    from service.protocol import limited
+    from service.serving import serve
+    from service.settings import read_settings
 
     given = {
         name: value
         for name in ("library", "model", "host", "port", "device")
         if (value := getattr(options, name)) is not None
     }
-    try:
-        settings = Settings(**given)
-    except pydantic.ValidationError as error:
-        first = error.errors()[0]
-        name = ".".join(map(str, first["loc"]))
-        raise ConfigError(f"{name}: {first['msg']}, got {first['input']!r}") from error
-    # uvicorn stops in good order and then raises the signal again: asked to stop, we end well.
+    settings = read_settings(**given)
+    configure(settings.log_format, settings.log_level)
+    if settings.keys is None and not is_loopback(settings.host):
+        log.warning(
+            "listening on %s: writing from elsewhere is refused, as there are no keys "
+            "(EARMARK_KEYS)", settings.host,
+        )  # fmt: skip
+    # Until the server is there, which stops in good order: asked to stop, we end well.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     app = create_app(settings, open_engine(settings))
-    uvicorn.run(app, host=settings.host, port=settings.port, log_level="info")
+    _allow_files(settings.max_connections + OTHER_FILES)
+    config = uvicorn.Config(
+        app,
+        host=settings.host,
+        port=settings.port,
+        log_config=None,  # ours, see service.logs
+        access_log=False,  # ours, see service.observing
+        timeout_graceful_shutdown=settings.shutdown_seconds,
+        http=limited(settings),
+        ws="none",
+        proxy_headers=False,  # ours, see service.access
+        server_header=False,
+        timeout_keep_alive=settings.keep_alive_seconds,
+        backlog=settings.max_connections,
+    )
+    serve(config, app.state.readiness.stop, settings.drain_seconds)
     return 0
+
+
+def _allow_files(wanted: int) -> None:
+    """Let this process have so many files open, as far as it may: 1,024 are usual by default."""
+    import resource
+
+    now, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    bounded = most != resource.RLIM_INFINITY
+    if bounded and most < wanted:
+        log.warning("open files: %d wanted for EARMARK_MAX_CONNECTIONS, got %d", wanted, most)
+        wanted = most
+    if now != resource.RLIM_INFINITY and now < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, most))

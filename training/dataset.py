@@ -90,7 +90,11 @@ class TagTable:
 
 
 class TrainingSet:
-    """Clips with frames and at least one tag with a vector."""
+    """Clips with frames and at least one tag with a vector.
+
+    `numbers`: which of the clips given they are; `groups` [clips given]: the source of each,
+    a number.
+    """
 
     def __init__(
         self,
@@ -104,7 +108,7 @@ class TrainingSet:
         self.config = config
         self.features = features
         self.numbers = np.flatnonzero((self._table.counts > 0) & features.ok)
-        self._groups = np.unique([clip.group for clip in clips], return_inverse=True)[1]
+        self.groups = np.unique([clip.group for clip in clips], return_inverse=True)[1]
         self._same_tags = np.unique(
             [" ".join(sorted(tags)) for tags in tag_sets], return_inverse=True
         )[1]
@@ -119,6 +123,12 @@ class TrainingSet:
         """Give batches on `device` from now on; frames and vectors move there where they fit."""
         self._vectors = self._vectors.to(device)
         self._windows = Windows(self.features.frames, self.config.features.frames, device)
+
+    def tag_counts(self, tags: Sequence[str]) -> npt.NDArray[np.int64]:
+        """How many of these clips carry each of some tags [tags]."""
+        counts = np.bincount(self._table.rows[self.numbers].ravel())
+        by_tag = dict(zip(self._table.tags, counts.tolist(), strict=False))
+        return np.array([by_tag.get(tag, 0) for tag in tags], dtype=np.int64)
 
     def steps(self, batch_size: int) -> int:
         """Batches of an epoch: the last short one is dropped (METHOD §4)."""
@@ -160,7 +170,7 @@ class TrainingSet:
         index = torch.from_numpy(rows).to(device, non_blocking=True)
         same = None
         if recipe.exclude_same:
-            groups, tags = self._groups[numbers], self._same_tags[numbers]
+            groups, tags = self.groups[numbers], self._same_tags[numbers]
             same = torch.from_numpy(
                 (groups[:, None] == groups[None, :]) & (tags[:, None] == tags[None, :])
             ).to(device, non_blocking=True)

@@ -30,11 +30,12 @@ from model.files import write_whole
 from model.progress import Progress, progress
 from training import state, validation
 from training.board import Board
-from training.calibration import fit_calibration
+from training.calibration import fit_calibration, fit_one_curve
 from training.corpus import Corpus
 from training.dataset import Batch
 from training.distributed import share_statistics
 from training.errors import TrainingError
+from training.evidence import Evidence, of_training
 from training.execution import Execution
 from training.objective import Objective
 from training.recipe import Recipe
@@ -206,6 +207,8 @@ class Trainer:
                     + "  ".join(f"{name} {value:.4g}" for name, value in figures.items())
                 )
             self.asked_to_stop = self._asked_to_stop(wish)  # too late to stop this run
+        if self.ranks.first:
+            self._calibrate()
         if self.board is not None and self.epoch > begun:
             embedder = self.embedder()
             self.board.tags(self.epoch, embedder.vocabulary, embedder.vocabulary_vectors)
@@ -284,6 +287,21 @@ class Trainer:
         card = {**self.corpus.card, "epochs": self.epoch, "history": self.history}
         return Checkpoint(self.model, self.corpus.words, self.corpus.vocabulary, card)
 
+    def _evidence(self, saved: Checkpoint) -> Evidence:
+        """What a model's scores are calibrated on."""
+        counts = self.corpus.train.tag_counts(saved.vocabulary)
+        clips, tags = self.corpus.validation, self.corpus.validation_tags
+        return of_training(saved, clips, tags, counts)
+
+    def _calibrate(self) -> None:
+        """Calibrate the best model tag by tag, which would take too long in every epoch."""
+        best = checkpoint.load(self.out)
+        if "thresholds" in best.card.get("calibration", {}):
+            return  # done when the run ended before
+        best.model.to(self.device)
+        fit_calibration(best.card, self._evidence(best))
+        checkpoint.replace_card(self.out, best.card)
+
     def _save(self, figures: dict[str, float]) -> None:
         """Best model where this epoch is it, then last model, then the state to resume."""
         value = figures.get("mAP@10") if self.recipe.select == "mAP@10" else None
@@ -293,7 +311,7 @@ class Trainer:
         saved = self._checkpoint()
         if self.best is None or value > self.best:
             self.best = value
-            fit_calibration(saved, self.corpus.validation, self.corpus.validation_tags)
+            fit_one_curve(saved.card, self._evidence(saved))  # until the run's end
             checkpoint.save(self.out, saved)
         checkpoint.save(self.out / "last", saved)
         lines = [

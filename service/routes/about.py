@@ -5,7 +5,7 @@ from __future__ import annotations
 from fastapi import APIRouter
 
 from service.errors import PROBLEMS, ProblemError
-from service.routes.context import EngineDep
+from service.routes.context import EngineDep, ReadinessDep
 from service.schemas.about import Health, ModelBody
 
 router = APIRouter(tags=["about"])
@@ -24,9 +24,9 @@ async def healthz() -> Health:
 
 
 @router.get("/readyz")
-def readyz(engine: EngineDep) -> Health:
-    """Ready: the model is loaded and the library answers a search."""
-    engine.search("sound of rain", 1)
+async def readyz(readiness: ReadinessDep) -> Health:
+    """Ready: a search is answered in time, and the service is not shutting down."""
+    await readiness.check()
     return Health(status="ready")
 
 

@@ -1,31 +1,92 @@
-"""What every route may ask for: the engine, the settings, the inference threads."""
+"""What every route may ask for: the engine, the settings, what works for it.
+
+Coroutines, though they wait for nothing: FastAPI would run functions in threads.
+"""
 
 from __future__ import annotations
 
-from typing import Annotated
+from collections.abc import Callable, Coroutine
+from typing import Annotated, Any
 
-from fastapi import Depends, Request
+from fastapi import Depends, Request, Response
+from fastapi.routing import APIRoute
 
 from service.engine import Engine
-from service.limits import Inference
+from service.inference import Inference
+from service.jobs import Jobs
+from service.metrics import Metrics
+from service.readiness import Readiness
+from service.searching import Searches
 from service.settings import Settings
+from service.shelf import Shelf
+from service.waveforms import Waveforms
 
 
-def _engine(request: Request) -> Engine:
+async def _engine(request: Request) -> Engine:
     engine: Engine = request.app.state.engine
     return engine
 
 
-def _settings(request: Request) -> Settings:
+async def _settings(request: Request) -> Settings:
     settings: Settings = request.app.state.settings
     return settings
 
 
-def _inference(request: Request) -> Inference:
+async def _inference(request: Request) -> Inference:
     inference: Inference = request.app.state.inference
     return inference
+
+
+async def _searches(request: Request) -> Searches:
+    searches: Searches = request.app.state.searches
+    return searches
+
+
+async def _metrics(request: Request) -> Metrics:
+    metrics: Metrics = request.app.state.metrics
+    return metrics
+
+
+async def _readiness(request: Request) -> Readiness:
+    readiness: Readiness = request.app.state.readiness
+    return readiness
+
+
+async def _shelf(request: Request) -> Shelf:
+    shelf: Shelf = request.app.state.shelf
+    return shelf
+
+
+async def _jobs(request: Request) -> Jobs:
+    jobs: Jobs = request.app.state.jobs
+    return jobs
+
+
+async def _waveforms(request: Request) -> Waveforms:
+    waveforms: Waveforms = request.app.state.waveforms
+    return waveforms
 
 
 EngineDep = Annotated[Engine, Depends(_engine)]
 SettingsDep = Annotated[Settings, Depends(_settings)]
 InferenceDep = Annotated[Inference, Depends(_inference)]
+SearchesDep = Annotated[Searches, Depends(_searches)]
+MetricsDep = Annotated[Metrics, Depends(_metrics)]
+ReadinessDep = Annotated[Readiness, Depends(_readiness)]
+ShelfDep = Annotated[Shelf, Depends(_shelf)]
+JobsDep = Annotated[Jobs, Depends(_jobs)]
+WaveformsDep = Annotated[Waveforms, Depends(_waveforms)]
+
+
+class AdmittedRoute(APIRoute):
+    """A route for uploads: a full queue says so before the body is read."""
+
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        """The route's handler, behind the queue's door."""
+        handle = super().get_route_handler()
+
+        async def admitted(request: Request) -> Response:
+            (await _inference(request)).admit()
+            return await handle(request)
+
+        return admitted

@@ -1,24 +1,67 @@
-"""Words → sounds."""
+"""Words → sounds, and sounds like one of the library."""
 
 from __future__ import annotations
 
+from hashlib import blake2b
 from typing import Annotated
 
-from fastapi import APIRouter, Query
+import orjson
+from fastapi import APIRouter, FastAPI, Query, Request
+from fastapi.responses import Response
 
-from service.errors import ProblemError
-from service.routes.context import EngineDep
-from service.schemas.search import SearchBody, SearchQuery
+from index.library import Found
+from service.metrics import Metrics
+from service.routes.context import EngineDep, MetricsDep, SearchesDep
+from service.routes.quick import QuickRoute
+from service.schemas.search import PageBody, PageQuery, SearchBody, SearchQuery, SearchRequest
 
 router = APIRouter(tags=["search"])
 
 
-@router.get("/v1/search")
-def search(engine: EngineDep, asked: Annotated[SearchQuery, Query()]) -> SearchBody:
+async def search(request: Request, asked: Annotated[SearchQuery, Query()]) -> Response:
     """Find sounds by words: by how they sound, and by titles and tags."""
-    if not asked.q.strip():
-        raise ProblemError("invalid-request", "q: expected words, got only spaces")
-    found = engine.search(
-        asked.q, asked.k, asked.filter(), cursor=asked.cursor, distinct=asked.distinct
+    state = request.app.state
+    found = await state.searches.search(asked.search())
+    query = blake2b(request.scope["query_string"], digest_size=8).hexdigest()
+    tag = f'W/"{state.engine.embedder.fingerprint}-{found.generation}-{query}"'
+    headers = {"ETag": tag, "Cache-Control": "no-cache"}
+    if tag in request.headers.get("if-none-match", ""):
+        return Response(status_code=304, headers=headers)
+    return _body(found, asked.fields, state.metrics, headers)
+
+
+def install(app: FastAPI) -> None:
+    """Add the search itself: first of all routes, and not by a router, which costs as well."""
+    app.router.add_api_route(
+        "/v1/search",
+        search,
+        response_model=SearchBody,
+        tags=["search"],
+        route_class_override=QuickRoute,
     )
-    return SearchBody.of(found)
+
+
+@router.post("/v1/search", response_model=SearchBody)
+async def search_with(searches: SearchesDep, metrics: MetricsDep, asked: SearchRequest) -> Response:
+    """Find sounds by words and by tags with weights, some of them unwanted."""
+    return _body(await searches.search(asked.search()), asked.fields, metrics)
+
+
+@router.get("/v1/clips/{clip_id:path}/similar")
+def similar(engine: EngineDep, clip_id: str, asked: Annotated[PageQuery, Query()]) -> PageBody:
+    """Find sounds like one of the library."""
+    return PageBody.of(
+        engine.library.like_clip(
+            clip_id, asked.k, asked.filter(), cursor=asked.cursor, distinct=asked.distinct
+        )
+    )
+
+
+def _body(
+    found: Found, fields: list[str], metrics: Metrics, headers: dict[str, str] | None = None
+) -> Response:
+    with metrics.stage("render"):
+        body = SearchBody.fields_of(found)
+        if fields:
+            body["hits"] = [{name: hit[name] for name in fields} for hit in body["hits"]]
+        return Response(orjson.dumps(body), headers=headers, media_type="application/json")

@@ -1,52 +1,179 @@
-"""An uploaded sound → tags, or the probabilities of one's own labels."""
+"""An uploaded sound → tags, the probabilities of one's own labels, or sounds like it."""
 
 from __future__ import annotations
 
-from typing import Annotated
+from collections.abc import Callable
+from typing import Annotated, Any
 
-from fastapi import APIRouter, File, Form, Query, UploadFile
+from fastapi import APIRouter, Depends, File, Form, Query, Request, UploadFile
+from fastapi.responses import Response
+from pydantic import BaseModel, Field, TypeAdapter, ValidationError
 
+from model.embedder import AudioEmbedding
+from model.readers import Block
+from service.classifying import Labels
+from service.engine import Engine
 from service.errors import ProblemError
-from service.routes.context import EngineDep, InferenceDep, SettingsDep
+from service.inference import Inference
+from service.metrics import Metrics
+from service.routes.context import (
+    AdmittedRoute,
+    EngineDep,
+    InferenceDep,
+    MetricsDep,
+    SettingsDep,
+)
+from service.schemas.search import PageBody, PageQuery
 from service.schemas.sounds import ClassesBody, TagsBody
-
-router = APIRouter(tags=["sounds"])
+from service.settings import Settings
+from service.waiting import Told, answered
 
 MAX_LABELS_LETTERS = 20_000
+MAX_KNOWN = 50
+
+
+router = APIRouter(tags=["sounds"], route_class=AdmittedRoute)
 
 Upload = Annotated[UploadFile, File(description="A sound: wav, flac, ogg, mp3, m4a, webm, …")]
+EVENTS: dict[int | str, dict[str, Any]] = {
+    200: {
+        "content": {"text/event-stream": {}},
+        "description": "With `Accept: text/event-stream`: events `progress`, then `result` or "
+        "`problem`; closing the connection cancels.",
+    }
+}
 
 
-@router.post("/v1/tags")
+class Listening:
+    """Hears the upload of a request."""
+
+    def __init__(
+        self,
+        request: Request,
+        engine: EngineDep,
+        settings: SettingsDep,
+        inference: InferenceDep,
+        metrics: MetricsDep,
+    ) -> None:
+        self._request = request
+        self._engine: Engine = engine
+        self._settings: Settings = settings
+        self._inference: Inference = inference
+        self._metrics: Metrics = metrics
+
+    async def answer(
+        self, file: UploadFile, then: Callable[[AudioEmbedding], BaseModel]
+    ) -> Response:
+        """What `then` makes of the sound."""
+
+        async def run(told: Told) -> BaseModel:
+            # The body waits on disk: it is read once its turn has come.
+            return await self._inference.run(file.file.read, then, self._settings.max_seconds, told)
+
+        return await answered(self._request, run, self._seconds, self._metrics)
+
+    def _seconds(self, block: Block) -> float:
+        features = self._engine.embedder.config.features
+        frames = int(block.first[-1]) + features.frames
+        return round(frames * features.hop / features.sample_rate, 3)
+
+
+ListeningDep = Annotated[Listening, Depends()]
+
+
+@router.post("/v1/tags", response_model=TagsBody, responses=EVENTS)
 async def tags(
     engine: EngineDep,
-    settings: SettingsDep,
-    inference: InferenceDep,
+    listening: ListeningDep,
     file: Upload,
+    tags: Annotated[
+        list[str] | None,
+        Form(description="Tags known already, comma-separated or repeated: others follow them"),
+    ] = None,
     k: Annotated[int, Query(ge=1, le=100, description="Most tags wanted")] = 10,
-) -> TagsBody:
+) -> Response:
     """Suggest tags for a sound, with where they were heard."""
-    return TagsBody.of(
-        # The body waits on disk: it is read once its turn has come.
-        await inference.run(lambda: engine.suggest(file.file.read(), k, settings.max_seconds))
-    )
+    known = _listed("tags", tags or [])
+    if len(known) > MAX_KNOWN:
+        raise ProblemError(
+            "invalid-request", f"tags: expected at most {MAX_KNOWN}, got {len(known)}"
+        )
+    return await listening.answer(file, lambda sound: TagsBody.of(engine.suggest(sound, k, known)))
 
 
-@router.post("/v1/classify")
+@router.post("/v1/classify", response_model=ClassesBody, responses=EVENTS)
 async def classify(
     engine: EngineDep,
-    settings: SettingsDep,
-    inference: InferenceDep,
+    listening: ListeningDep,
     file: Upload,
-    labels: Annotated[list[str], Form(description="Comma-separated, or repeated")],
-) -> ClassesBody:
+    labels: Annotated[list[str] | None, Form(description="Comma-separated, or repeated")] = None,
+    prompts: Annotated[
+        str | None,
+        Form(
+            description="In place of labels: a JSON object of labels and words for each, "
+            '`{"dog": ["dog bark", "puppy"], "rain": ["rain", "drizzle"]}`',
+            max_length=MAX_LABELS_LETTERS,
+        ),
+    ] = None,
+    multiple: Annotated[
+        bool, Form(description="Whether several labels can be true at once")
+    ] = False,
+) -> Response:
     """Sort a sound into classes of one's own, without training."""
-    if (letters := sum(map(len, labels))) > MAX_LABELS_LETTERS:
+    judged = _labels(engine, labels, prompts, least=1 if multiple else 2)
+    return await listening.answer(
+        file,
+        lambda sound: ClassesBody.of(engine.classify(sound, judged, multiple=multiple)),
+    )
+
+
+@router.post("/v1/search/audio", response_model=PageBody, responses=EVENTS)
+async def search(
+    engine: EngineDep,
+    listening: ListeningDep,
+    file: Upload,
+    asked: Annotated[PageQuery, Query()],
+) -> Response:
+    """Find sounds like an uploaded one."""
+    where = asked.filter()
+    return await listening.answer(
+        file,
+        lambda sound: PageBody.of(
+            engine.library.like(
+                sound.vector,
+                f"sound {sound.info.sha256}",
+                asked.k,
+                where,
+                cursor=asked.cursor,
+                distinct=asked.distinct,
+            )
+        ),
+    )
+
+
+_PROMPTS = TypeAdapter(dict[str, Annotated[list[str], Field(min_length=1)]])
+
+
+def _labels(engine: Engine, labels: list[str] | None, prompts: str | None, least: int) -> Labels:
+    """The classes asked for. Raises InputError, ProblemError."""
+    if (labels is None) == (prompts is None):
+        raise ProblemError("invalid-request", "labels: expected either labels or prompts")
+    if labels is not None:
+        return engine.labels(_listed("labels", labels), least)
+    try:
+        read = _PROMPTS.validate_json(prompts or "")
+    except ValidationError as error:
+        raise ProblemError(
+            "invalid-request", "prompts: expected a JSON object of labels and lists of words"
+        ) from error
+    return engine.prompted(read, least)
+
+
+def _listed(name: str, entries: list[str]) -> list[str]:
+    """What a form gives as repeated fields or separated by commas. Raises ProblemError."""
+    if (letters := sum(map(len, entries))) > MAX_LABELS_LETTERS:
         raise ProblemError(
             "invalid-request",
-            f"labels: expected at most {MAX_LABELS_LETTERS} letters in all, got {letters}",
+            f"{name}: expected at most {MAX_LABELS_LETTERS} letters in all, got {letters}",
         )
-    named = [label for entry in labels for label in entry.split(",")]
-    return ClassesBody.of(
-        await inference.run(lambda: engine.classify(file.file.read(), named, settings.max_seconds))
-    )
+    return [each.strip() for entry in entries for each in entry.split(",") if each.strip()]

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from pydantic import BaseModel, Field
 
-from service.engine import Classification, Suggestion
+from service.classifying import Classification
+from service.suggesting import Suggestion
 
 
 class TagWindowBody(BaseModel):
-    """Where a tag was heard."""
+    """Where a tag was heard, in seconds, and how probable it is there."""
 
     start: float
+    end: float
     score: float
 
 
@@ -19,6 +21,8 @@ class TagBody(BaseModel):
 
     tag: str
     score: float
+    suggested: bool = Field(description="Whether the score reaches the tag's threshold")
+    lift: float | None = Field(description="How many times likelier than of any sound")
     windows: list[TagWindowBody]
 
 
@@ -27,6 +31,8 @@ class TagsBody(BaseModel):
 
     tags: list[TagBody]
     duration: float
+    known: list[str] = Field(description="Known tags that the others were weighed beside")
+    ignored: list[str] = Field(description="Known tags that the model does not know")
 
     @classmethod
     def of(cls, suggestion: Suggestion) -> TagsBody:
@@ -42,7 +48,7 @@ class ClassBody(BaseModel):
 
 
 class ClassesBody(BaseModel):
-    """Labels, the most probable first; probabilities sum to 1."""
+    """Labels, the most probable first; exclusive ones sum to 1."""
 
     classes: list[ClassBody]
     ignored: list[str] = Field(description="Words of labels that the model did not use")

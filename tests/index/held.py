@@ -76,6 +76,7 @@ CONDITIONS: dict[str, st.SearchStrategy[object]] = {
     "sources": _some(_names),
     "rows": st.lists(ROWS, max_size=12).map(tuple) | st.builds(lambda: tuple(range(10, 5_000))),
     "up_to": st.integers(0, 25),
+    "but": st.integers(0, 25),
 }
 
 
@@ -132,6 +133,7 @@ def passes(row: int, clip: Held, where: Filter) -> bool:
         and (not where.sources or clip.source in where.sources)
         and (where.rows is None or row in where.rows)
         and (where.up_to is None or row <= where.up_to)
+        and row != where.but
     )
 
 

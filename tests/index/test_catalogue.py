@@ -239,10 +239,16 @@ def test_a_catalogue_of_an_older_version_is_brought_up_to_date(
         db.executemany("INSERT INTO meta VALUES (?, ?)", meta.items())
         row = (1, "a1", "/a.wav", 9, 9, "0" * 64, "Rain", "wet drops", "", "", "", 1.0, 8_000, 1)
         db.execute(
-            f"INSERT INTO clips VALUES ({'?, ' * 14}'2026-01-01', 1, ?)",
+            "INSERT INTO clips (row, id, path, size, mtime_ns, sha256, title, tags, author, source, "
+            "licence, duration, sample_rate, channels, added_at, generation, vector) "
+            f"VALUES ({'?, ' * 14}'2026-01-01', 1, ?)",
             (*row, vector(1).tobytes()),
         )
-        db.execute("INSERT INTO clip_words (rowid, title, tags) VALUES (1, 'Rain', 'wet drops')")
+        if version < 3:
+            values = "VALUES (1, 'Rain', 'wet drops')"
+            db.execute(f"INSERT INTO clip_words (rowid, title, tags) {values}")
+        else:
+            db.execute("UPDATE clips SET changed_at = added_at")
         db.execute(f"PRAGMA user_version = {version}")
     with closing(Catalogue.open(tmp_path)) as catalogue:
         old = catalogue.clip("a1")
@@ -256,7 +262,7 @@ def test_a_catalogue_of_an_older_version_is_brought_up_to_date(
         with closing(sqlite3.connect(tmp_path / FILE_NAME)) as db:
             assert db.execute("PRAGMA user_version").fetchone() == (schema.VERSION,)
             names = {name for (name,) in db.execute("SELECT name FROM sqlite_master")}
-    assert "clips_by_sha256" in names
+    assert {"clips_by_sha256", "feedback"} <= names
 
 
 def test_times_of_adding_and_changing(

@@ -47,9 +47,10 @@ def test_a_sound_is_found_by_its_own_sound_first(stocked: Library, tmp_path: Pat
         assert hits[0].cosine == pytest.approx(1, abs=1e-5)
         assert (hits[0].vector_rank, hits[0].word_rank, hits[0].matched) == (1, None, ())
         assert [hit.vector_rank for hit in hits] == [1, 2, 3]
-        others = stocked.similar(embedding.vector, 3, without=hits[0].clip.id)
-        assert [hit.clip.id for hit in others[:2]] == [hit.clip.id for hit in hits[1:]]
-        assert len(others) == 3
+        others = stocked.like_clip(hits[0].clip.id, 3)
+        assert [hit.clip.id for hit in others.hits[:2]] == [hit.clip.id for hit in hits[1:]]
+        more = stocked.like_clip(hits[0].clip.id, 3, cursor=others.next).hits
+        assert len({hit.clip.id for hit in others.hits + more} - {hits[0].clip.id}) == 6
 
 
 def test_search_orders_by_the_cosines_of_the_model_and_by_words(stocked: Library) -> None:

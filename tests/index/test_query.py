@@ -66,7 +66,8 @@ def test_any_text_is_a_query(text: str) -> None:
 
 def vector(embedder: Embedder, text: str) -> np.ndarray | None:
     query = parse(text)
-    return embed(embedder, query, embedder.understand(query.text))
+    (vector,) = embed(embedder, [query], [embedder.understand(query.text)])
+    return vector
 
 
 def cosine(embedder: Embedder, text: str, tag: str) -> float:

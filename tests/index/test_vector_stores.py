@@ -26,8 +26,9 @@ from index.errors import FilterError
 from index.faiss_store import FaissStore
 from index.filters import Filter
 from index.milvus_store import MilvusStore
+from index.records import Array, Rows
 from index.stems import stems
-from index.vectors import VectorStore
+from index.vectors import VectorStore, Wanted
 from tests.index.held import (
     DIM,
     FILTERS,
@@ -115,14 +116,27 @@ class Machine(RuleBasedStateMachine):
         offset=st.integers(0, 20),
     )
     def search(self, seed: int, k: int, where: Filter | None, least: float, offset: int) -> None:
+        found = self.store.search(vector(seed), k, where, least=least, offset=offset)
+        self.nearest(found, seed, k, where, least, offset)
+
+    def nearest(
+        self,
+        found: tuple[Rows, Array],
+        seed: int,
+        k: int,
+        where: Filter | None,
+        least: float = -1.0,
+        offset: int = 0,
+    ) -> None:
+        """They are what a search should find."""
         query = vector(seed)
+        rows, scores = found
         exact = {
             row: float(vector(clip.seed) @ query)
             for row, clip in self.model.items()
             if passes(row, clip, where or Filter())
         }
         expected = sorted((one for one in exact.values() if one >= least), reverse=True)
-        rows, scores = self.store.search(query, k, where, least=least, offset=offset)
         assert (rows.dtype, scores.dtype, rows.shape) == (np.int64, np.float32, scores.shape)
         np.testing.assert_allclose(scores, expected[offset : offset + k], atol=NEAR, rtol=0)
         own = rows.tolist()
@@ -138,13 +152,25 @@ class Machine(RuleBasedStateMachine):
     )
     def match(self, asked: list[str], k: int, where: Filter | None, seed: int | None) -> None:
         words = list(stems(" ".join(asked)))
+        query = None if seed is None else vector(seed)
+        self.matching(self.store.match(words, k, where, query), words, k, where, seed)
+
+    def matching(
+        self,
+        answer: tuple[Rows, Array],
+        words: list[str],
+        k: int,
+        where: Filter | None,
+        seed: int | None,
+    ) -> None:
+        """They are what hold the words."""
+        query = None if seed is None else vector(seed)
         held = {
             row: held_words(clip, words)
             for row, clip in self.model.items()
             if any(held_words(clip, words)) and passes(row, clip, where or Filter())
         }
-        query = None if seed is None else vector(seed)
-        found, shares = self.store.match(words, k, where, query)
+        found, shares = answer
         own = found.tolist()
         assert (found.dtype, shares.dtype, found.shape) == (np.int64, np.float32, shares.shape)
         assert len(set(own)) == len(own) == min(k, len(held))
@@ -161,6 +187,32 @@ class Machine(RuleBasedStateMachine):
             assert not any(is_more(held[other], held[row]) for other in left)
             for other in left:
                 assert held[other] != held[row] or near[other] <= near[row] + NEAR
+
+    @rule(
+        asked=st.lists(
+            st.tuples(st.lists(SPOKEN_WORDS, max_size=3), FILTERS, st.none() | st.integers(0, 30)),
+            max_size=4,
+        ),
+        most=st.integers(1, 30) | st.just(1_000),
+    )
+    def candidates(
+        self, asked: list[tuple[list[str], Filter | None, int | None]], most: int
+    ) -> None:
+        wanted = [
+            Wanted(
+                None if seed is None else vector(seed),
+                tuple(stems(" ".join(words))),
+                where or Filter(),
+            )
+            for words, where, seed in asked
+        ]
+        found = self.store.candidates(wanted, most)
+        for own, each, (_, where, seed) in zip(found, wanted, asked, strict=True):
+            if seed is None:
+                assert len(own.near) == len(own.cosines) == 0
+            else:
+                self.nearest((own.near, own.cosines), seed, most, where)
+            self.matching((own.holding, own.shares), list(each.words), most, where, seed)
 
     @rule(where=FILTERS)
     def passing(self, where: Filter | None) -> None:
@@ -264,6 +316,7 @@ def test_every_condition_with_every_odd_name(opened: Opened) -> None:
     ]
     filters += [Filter(**{kind: each}) for kind in BOUNDS for each in (*SECONDS, float("inf"))]
     filters += [Filter(up_to=row) for row in (0, 1, 7, 1_000)]
+    filters += [Filter(but=row) for row in (0, 1, 7)]
     filters += [Filter(rows=rows) for rows in ((), (3,), (9, 4, 1_000), tuple(range(5, 9_000)))]
     for where in filters:
         own = sorted(row for row, clip in clips.items() if passes(row, clip, where))

@@ -91,6 +91,32 @@ def test_an_error_reaches_those_of_its_batch_and_no_others() -> None:
         assert good.result(10).tolist() == [2]
 
 
+def test_what_cannot_be_encoded_fails_alone_in_a_full_batch() -> None:
+    begun, go = threading.Event(), threading.Event()
+    sizes: list[int] = []
+
+    def encode(values: np.ndarray) -> np.ndarray:
+        begun.set()
+        assert go.wait(10)
+        if (values < 0).any():
+            raise RuntimeError("negative")
+        return doubled(values)
+
+    with Batches(encode, 100, told=sizes.append) as batches:
+        first = batches.put(np.zeros((1, 3), np.float32))
+        assert begun.wait(10)
+        bad = batches.put(np.full((1, 3), -1, np.float32))
+        odd = batches.put(np.zeros((1, 5), np.float32))
+        good = [batches.put(np.full((1, 3), n, np.float32)) for n in range(1, 7)]
+        go.set()
+        first.result(10)
+        with pytest.raises(RuntimeError, match="negative"):
+            bad.result(10)
+        assert odd.result(10).tolist() == [0]
+        assert [each.result(10).tolist() for each in good] == [[2 * n] for n in range(1, 7)]
+    assert sizes == [1, 8]
+
+
 def test_closing_cancels_what_waits() -> None:
     begun, go = threading.Event(), threading.Event()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,8 +12,10 @@ import soundfile
 from index import ingest
 from index.library import Library
 from model.embedder import Embedder
+from service.logs import StandardError
 from tests.index import made
 from tests.model import tiny
+from tests.service.collecting import Collector, collecting
 from tests.service.server import Server, serving
 
 MANIFEST = (
@@ -74,3 +77,64 @@ def server(
     with serving(log, "--library", library_folder, "--model", model_folder) as server:
         yield server
         assert "Traceback" not in log.read_text()
+
+
+@pytest.fixture(scope="session")
+def collector() -> Iterator[Collector]:
+    """Where the watched server sends its spans."""
+    with collecting() as collector:
+        yield collector
+
+
+@pytest.fixture(scope="session")
+def watched(
+    tmp_path_factory: pytest.TempPathFactory,
+    model_folder: Path,
+    library_folder: Path,
+    collector: Collector,
+) -> Iterator[Server]:
+    """A server that tells all it can: traces, recall of every search, its log from debug on."""
+    log = tmp_path_factory.mktemp("watched") / "log"
+    settings = {
+        "EARMARK_TRACES": collector.address,
+        "EARMARK_RECALL_SAMPLE": "1",
+        "EARMARK_LOG_LEVEL": "debug",
+        "OTEL_BSP_SCHEDULE_DELAY": "50",  # milliseconds
+    }
+    arguments = ("--library", library_folder, "--model", model_folder)
+    with serving(log, *arguments, **settings) as server:
+        yield server
+        assert server.stop() == 0
+        assert "Traceback" not in log.read_text()
+
+
+@pytest.fixture(scope="session")
+def shelf_folder(tmp_path_factory: pytest.TempPathFactory, model_folder: Path) -> Path:
+    """A library, empty at first, in a folder in which nothing else is."""
+    folder = tmp_path_factory.mktemp("shelf") / "library"
+    Library.open(folder, Embedder.load(model_folder), create=True).close()
+    return folder
+
+
+@pytest.fixture(scope="session")
+def shelf(
+    tmp_path_factory: pytest.TempPathFactory, model_folder: Path, shelf_folder: Path
+) -> Iterator[Server]:
+    """A server of it, that tests write to."""
+    log = tmp_path_factory.mktemp("shelf-server") / "log"
+    with serving(log, "--library", shelf_folder, "--model", model_folder) as server:
+        yield server
+        assert server.stop() == 0
+        assert "Traceback" not in log.read_text()
+
+
+@pytest.fixture(autouse=True)
+def logging_as_it_was() -> Iterator[None]:
+    """Takes back what `earmark serve`, run in this process, does to all loggers."""
+    root = logging.getLogger()
+    level = root.level
+    yield
+    for handler in [each for each in root.handlers if isinstance(each, StandardError)]:
+        root.removeHandler(handler)
+        root.setLevel(level)
+        logging.captureWarnings(capture=False)

@@ -43,7 +43,7 @@ def test_each_type_of_problem_describes_itself(server: Server, name: str) -> Non
         ("GET", "/../../etc/passwd", 404),
         ("GET", "/%2e%2e/%2e%2e/etc/passwd", 404),
         ("GET", "/%00", 404),
-        ("POST", "/v1/search?q=dog", 405),
+        ("PUT", "/v1/search?q=dog", 405),
         ("DELETE", "/v1/model", 405),
         ("GET", "/v1/tags", 405),
         ("GET", "/v1/classify", 405),

@@ -55,7 +55,7 @@ def test_add_search_tag_similar_classify_remove_info(tmp_path: Path) -> None:
     assert len(found["hits"]) == 2
 
     tagged = answered("tag", dog, "-k", "3")
-    assert {"tag", "score", "windows"} == tagged["tags"][0].keys()
+    assert {"tag", "score", "suggested", "lift", "windows"} == tagged["tags"][0].keys()
     assert len(tagged["tags"]) == 3
 
     alike = answered("similar", dog, "-k", "2", "--library", library)

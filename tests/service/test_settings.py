@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,27 @@ from pydantic import ValidationError
 
 from service.cli import main
 from service.settings import Settings
+from tests.conftest import ROOT
+
+SHIPPED = {"library": "the demo sounds", "model": "the starter model"}  # where none is given
+ROW = re.compile(r"^\| `EARMARK_\w+` \|.*\|$", re.MULTILINE)
+
+
+def test_the_table_of_settings_is_what_the_code_says() -> None:
+    rows = []
+    for name, field in Settings.model_fields.items():
+        default = field.default
+        if isinstance(default, bool):
+            default = str(default).lower()
+        elif default in (None, "", ()):
+            default = SHIPPED.get(name, "none")
+        assert field.description, f"{name} has no description"
+        rows.append(f"| `EARMARK_{name.upper()}` | {default} | {field.description} |")
+    documented = ROW.findall((ROOT / "docs" / "operating.md").read_text(encoding="utf-8"))
+    wanting = "\n".join(row for row in rows if row not in documented)
+    too_much = "\n".join(row for row in documented if row not in rows)
+    assert not wanting + too_much, f"missing:\n{wanting}\nnot of the code:\n{too_much}"
+    assert documented == rows  # in their order, each once
 
 
 def test_defaults_and_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -39,8 +61,6 @@ def test_a_bad_setting_is_one_line_and_exit_2(
     value: str,
     says: str,
 ) -> None:
-    import re
-
     monkeypatch.setenv(name, value)
     assert main(["serve"]) == 2
     out, err = capsys.readouterr()

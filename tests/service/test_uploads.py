@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from pathlib import Path
 
@@ -22,7 +23,7 @@ def test_tags_are_ranked_probabilities_with_their_places(server: Server) -> None
     response = server.upload(sounds.noise(7.0))
     assert response.status_code == 200
     body = response.json()
-    assert body.keys() == {"tags", "duration"}
+    assert body.keys() == {"tags", "duration", "known", "ignored"}
     assert body["duration"] == pytest.approx(7.0, abs=0.01)
     assert len(body["tags"]) == 10
     scores = [each["score"] for each in body["tags"]]
@@ -35,7 +36,10 @@ def test_tags_are_ranked_probabilities_with_their_places(server: Server) -> None
         assert heard == sorted(heard, reverse=True)
         for window in each["windows"]:
             assert 0 <= window["score"] <= 1
-            assert 0 <= window["start"] < 7.0
+            assert 0 <= window["start"] < window["end"] <= 7.0
+        starts = sorted(window["start"] for window in each["windows"])
+        assert all(later - former > 1 for former, later in itertools.pairwise(starts))
+        assert each["suggested"] in {True, False}
 
 
 def test_the_same_upload_has_the_same_answer_and_k_cuts_it(server: Server) -> None:
@@ -82,7 +86,7 @@ def test_classes_are_the_softmax_of_cosines_over_the_temperature(
     cosines = (
         embedder.embed_tags([[label] for label in labels]) @ embedder.embed_audio(sound).vector
     )
-    powers = [math.exp(float(cosine) / embedder.temperature) for cosine in cosines]
+    powers = [math.exp(float(cosine) / embedder.class_temperature) for cosine in cosines]
     answered = server.upload(sound, "/v1/classify", labels=labels).json()["classes"]
     assert {each["label"]: each["probability"] for each in answered} == pytest.approx(
         {label: power / sum(powers) for label, power in zip(labels, powers, strict=True)}, abs=1e-5
@@ -92,7 +96,7 @@ def test_classes_are_the_softmax_of_cosines_over_the_temperature(
 @pytest.mark.parametrize(
     ("labels", "says"),
     [
-        (None, "labels: Field required"),
+        (None, "labels: expected either labels or prompts"),
         ("", "labels"),
         ("dog", "labels: expected 2 to 200 different ones, got 1"),
         ("dog,dog, dog ,,", "labels: expected 2 to 200 different ones, got 1"),

@@ -101,10 +101,10 @@ def test_a_corpus_in_which_nothing_is_usable(embedder: Embedder, tmp_path: Path)
 def test_a_model_is_asked_for_what_did_not_train_it() -> None:
     """The groups that validated it, also when the corpus has grown; of another, by a hash."""
     rows = [ManifestRow(Path(f"{each}.wav"), ("t",), group=str(each)) for each in range(120)]
-    held_out, how = retrieval._held_out({"validation_groups": ["3", "7", "x"]}, rows)
+    held_out, how = retrieval.held_out_rows({"validation_groups": ["3", "7", "x"]}, rows)
     assert [row.group for row in held_out] == ["3", "7"]
     assert "validated the model" in how
     for card in ({}, {"validation_groups": ["x"]}):
-        held_out, how = retrieval._held_out(card, rows)
+        held_out, how = retrieval.held_out_rows(card, rows)
         assert held_out == split_clips(rows)[1]
         assert "hash" in how

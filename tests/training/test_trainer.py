@@ -90,6 +90,8 @@ def test_what_a_run_leaves(run: Trainer) -> None:
     assert load(run.out / "last").card["history"] == run.history
     assert set(best.vocabulary) == set(TAGS)
     assert best.card["calibration"]["slope"] > 0
+    assert len(best.card["calibration"]["thresholds"]) == len(TAGS)
+    assert best.card["class_temperature"] > 0
 
 
 def test_a_seed_gives_the_same_run(tmp_path: Path) -> None:

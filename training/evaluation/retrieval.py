@@ -114,7 +114,7 @@ def score(
     return results
 
 
-def _held_out(
+def held_out_rows(
     card: Mapping[str, Any], rows: Sequence[ManifestRow]
 ) -> tuple[list[ManifestRow], str]:
     """The clips to ask for, and how they were chosen: what did not train the model."""
@@ -134,7 +134,7 @@ def evaluate(
     Raises CorpusError.
     """
     embedder.check_hears()
-    held_out, chosen = _held_out(embedder.card, rows)
+    held_out, chosen = held_out_rows(embedder.card, rows)
     with tempfile.TemporaryDirectory() as temporary:
         paths = [row.path for row in held_out]
         features = prepare(paths, embedder.config.features, cache or Path(temporary))

@@ -1,0 +1,115 @@
+"""What people say of suggested tags: kept, listed, and as a manifest to train on."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Annotated, Any, TypeVar
+
+import anyio.to_thread
+from fastapi import APIRouter, Query, Request, Response
+from fastapi.exceptions import RequestValidationError
+from pydantic import BaseModel, ValidationError
+from starlette.datastructures import UploadFile
+
+from service.errors import ProblemError
+from service.limits import MAX_FIELD_BYTES, MAX_FIELDS
+from service.routes.context import InferenceDep, SettingsDep, ShelfDep
+from service.schemas.feedback import FeedbackBody, FeedbackForm, FeedbackGiven, FeedbackListBody
+from service.shelf import opinion_of
+
+router = APIRouter(tags=["feedback"])
+Body = TypeVar("Body", bound=BaseModel)
+
+MAX_LISTED = 1_000
+JSON, FORM = "application/json", "multipart/form-data"
+
+
+def _schema(of: type[BaseModel], **more: Any) -> dict[str, Any]:  # noqa: ANN401 (JSON)
+    schema = of.model_json_schema()
+    schema["properties"] |= more
+    if more:
+        schema["required"] = [*schema.get("required", ()), *more]
+    return {"schema": schema}
+
+
+BODY = {
+    "required": True,
+    "content": {
+        JSON: _schema(FeedbackGiven),
+        FORM: _schema(FeedbackForm, file={"type": "string", "format": "binary"}),
+    },
+}
+
+
+@router.post("/v1/feedback", status_code=201, openapi_extra={"requestBody": BODY})
+async def give(
+    request: Request, shelf: ShelfDep, settings: SettingsDep, inference: InferenceDep
+) -> FeedbackBody:
+    """Tell which suggested tags are right and which are not: on a clip of the library (JSON), or on
+    a sound that is sent along (multipart), which is then kept. Sounds and tags are for training."""
+    client = getattr(request.state, "client", None)
+    by = getattr(client, "key", None) or ""
+    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if kind == JSON:
+        given = _valid(FeedbackGiven, await request.body())
+        saying = partial(opinion_of, given.accepted, given.rejected, by)
+        kept = await anyio.to_thread.run_sync(shelf.feedback_on_clip, given.clip, saying)
+        return FeedbackBody.of(kept)
+    if kind != FORM:
+        raise ProblemError(
+            "unsupported-media-type", f"body: expected {JSON} or {FORM}, got {kind[:60]!r}"
+        )
+    inference.admit()
+    async with request.form(
+        max_files=1, max_fields=MAX_FIELDS, max_part_size=MAX_FIELD_BYTES
+    ) as form:
+        file = form.get("file")
+        if not isinstance(file, UploadFile):
+            raise ProblemError("invalid-request", "file: expected a sound")
+        fields: dict[str, list[object]] = {}
+        for name, value in form.multi_items():
+            if value is not file:
+                fields.setdefault(name, []).append(value)
+        said = _valid(FeedbackForm, fields)
+        opinion = opinion_of(said.accepted, said.rejected, by)
+        embed = partial(inference.embed, max_seconds=settings.max_seconds)
+        kept = await shelf.feedback_on_sound(file.file, file.filename or "", opinion, embed)
+    return FeedbackBody.of(kept)
+
+
+@router.get("/v1/feedback")
+def listed(
+    shelf: ShelfDep,
+    k: Annotated[int, Query(ge=1, le=MAX_LISTED, description="Most wanted")] = 100,
+    before: Annotated[
+        int | None, Query(ge=1, lt=2**62, description="`next` of the page before")
+    ] = None,
+) -> FeedbackListBody:
+    """All feedback, the newest first."""
+    return FeedbackListBody.of(shelf.feedback(k, before))
+
+
+@router.get(
+    "/v1/feedback/manifest.csv",
+    response_class=Response,
+    responses={200: {"content": {"text/csv": {"schema": {"type": "string"}}}}},
+)
+def manifest(shelf: ShelfDep) -> Response:
+    """All sounds with feedback and their tags after it, as a manifest for `earmark train`.
+
+    Paths are relative to the library's folder; a sound that lies elsewhere stands as
+    `clips/ID.suffix`, and `/v1/clips/ID/audio` has it.
+    """
+    attached = {"Content-Disposition": 'attachment; filename="manifest.csv"'}
+    return Response(shelf.manifest(), headers=attached, media_type="text/csv")
+
+
+def _valid(kind: type[Body], given: object) -> Body:
+    """What was sent, checked. Raises RequestValidationError."""
+    try:
+        if isinstance(given, bytes):
+            return kind.model_validate_json(given)
+        return kind.model_validate(given)
+    except ValidationError as error:
+        problems = error.errors(include_url=False, include_context=False)
+        raise RequestValidationError(problems) from error

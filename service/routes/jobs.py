@@ -1,0 +1,76 @@
+"""Many sounds at once: added in the background, with their progress as it happens."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator
+from typing import Annotated
+
+import anyio.to_thread
+from fastapi import APIRouter, File, Form, Header, Response, UploadFile
+from sse_starlette import EventSourceResponse, ServerSentEvent
+
+from service.jobs import Job
+from service.routes.context import JobsDep, SettingsDep, ShelfDep
+from service.schemas.jobs import JobBody
+from service.schemas.shelf import OriginForm
+from service.shelf import said_of
+
+router = APIRouter(tags=["jobs"])
+
+PING_SECONDS = 15
+
+Uploads = Annotated[list[UploadFile], File(description="Sounds, each in a `file` of its own")]
+Last = Annotated[int, Header(ge=0, alias="Last-Event-ID", description="The last event you have")]
+
+
+@router.post("/v1/jobs", status_code=202)
+async def begin(
+    shelf: ShelfDep,
+    jobs: JobsDep,
+    response: Response,
+    file: Uploads,
+    form: Annotated[OriginForm, Form()],
+) -> JobBody:
+    """Add many sounds in the background. What is said beside them holds for each; titles come from
+    their files' names."""
+    jobs.admit()
+    said = said_of(form.said())
+    sent = [(each.file, each.filename or "") for each in file]
+    job = shelf.job(await anyio.to_thread.run_sync(shelf.stage, sent), said)
+    jobs.submit(job)
+    response.headers["Location"] = f"/v1/jobs/{job.id}"
+    return JobBody.of(job.seen())
+
+
+@router.get("/v1/jobs/{job_id}")
+async def job(jobs: JobsDep, job_id: str) -> JobBody:
+    """How a job stands. Jobs are forgotten when the service stops, and long after they are over."""
+    return JobBody.of(jobs.job(job_id).seen())
+
+
+@router.get(
+    "/v1/jobs/{job_id}/events",
+    response_class=EventSourceResponse,
+    responses={200: {"content": {"text/event-stream": {}}}},
+)
+async def events(
+    jobs: JobsDep, settings: SettingsDep, job_id: str, last: Last = 0
+) -> EventSourceResponse:
+    """A job's events from the first on, as they happen: `progress` and `failed`, at last `done`."""
+    return EventSourceResponse(
+        _sent(jobs.job(job_id), last), ping=PING_SECONDS, send_timeout=settings.write_seconds
+    )
+
+
+@router.delete("/v1/jobs/{job_id}")
+async def cancel(jobs: JobsDep, job_id: str) -> JobBody:
+    """Stop a job. What it has added stays; the rest is not added."""
+    stopped = jobs.job(job_id)
+    stopped.cancel()
+    return JobBody.of(stopped.seen())
+
+
+async def _sent(told: Job, last: int) -> AsyncIterator[ServerSentEvent]:
+    async for event in told.events(last):
+        yield ServerSentEvent(json.dumps(event.data), event=event.kind, id=str(event.number))

@@ -1,0 +1,20 @@
+"""What the service measures, for Prometheus."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter, Response
+
+from service.metrics import CONTENT_TYPE
+from service.routes.context import MetricsDep
+
+router = APIRouter(tags=["about"])
+
+
+@router.get(
+    "/metrics",
+    response_class=Response,
+    responses={200: {"content": {"text/plain": {"schema": {"type": "string"}}}}},
+)
+def metrics(measured: MetricsDep) -> Response:
+    """Requests, stages of work, queues and the library, in Prometheus' text format."""
+    return Response(measured.render(), headers={"Content-Type": CONTENT_TYPE})

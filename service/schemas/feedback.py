@@ -1,0 +1,84 @@
+"""What people say of suggested tags."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+
+from index.feedback import Feedback
+from index.records import MOST_ID_LETTERS, MOST_LETTERS
+from service.shelf import FeedbackList
+
+MAX_TAGS = 1_000
+
+Tag = Annotated[str, StringConstraints(max_length=MOST_LETTERS["tags"])]
+
+
+class FeedbackGiven(BaseModel):
+    """Tags accepted and rejected for a clip of the library."""
+
+    model_config = ConfigDict(
+        extra="forbid",
+        strict=True,
+        json_schema_extra={
+            "examples": [{"clip": "71f23d79680d", "accepted": ["storm"], "rejected": ["wind"]}]
+        },
+    )
+
+    clip: str = Field(min_length=1, max_length=MOST_ID_LETTERS, description="Its id")
+    accepted: list[Tag] = Field([], max_length=MAX_TAGS)
+    rejected: list[Tag] = Field([], max_length=MAX_TAGS)
+
+
+class FeedbackForm(BaseModel):
+    """Tags accepted and rejected for the sound in `file`, beside it."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    accepted: list[Tag] = Field([], max_length=MAX_TAGS, description="Repeated, one tag each")
+    rejected: list[Tag] = Field([], max_length=MAX_TAGS)
+
+
+class FeedbackBody(BaseModel):
+    """Feedback that was kept."""
+
+    number: int
+    clip: str | None = Field(description="Id of the clip it is on; none for a sound that was sent")
+    title: str
+    accepted: list[str]
+    rejected: list[str]
+    by: str | None = Field(description="Name of the key that gave it")
+    at: str
+    model: str = Field(description="Fingerprint of the model that answered then")
+
+    @classmethod
+    def of(cls, feedback: Feedback) -> FeedbackBody:
+        """From the library's record."""
+        return cls(
+            number=feedback.number,
+            clip=feedback.clip or None,
+            title=feedback.title,
+            accepted=list(feedback.accepted),
+            rejected=list(feedback.rejected),
+            by=feedback.by or None,
+            at=feedback.at,
+            model=feedback.fingerprint,
+        )
+
+
+class FeedbackListBody(BaseModel):
+    """Feedback, the newest first."""
+
+    feedback: list[FeedbackBody]
+    next: int | None = Field(description="`before` of the next page; none after the last")
+    total: int
+
+    @classmethod
+    def of(cls, listed: FeedbackList) -> FeedbackListBody:
+        """From the library's list."""
+        return cls(
+            feedback=[FeedbackBody.of(each) for each in listed.items],
+            next=listed.next,
+            total=listed.total,
+        )

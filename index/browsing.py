@@ -49,7 +49,7 @@ def browse(
     where = where or Filter()
     asked = f"{order} {where}"
     after = _after(cursor, asked, order) if cursor else None
-    passing = None if where.empty else np.sort(library.store.passing(where))
+    passing = None if where.empty else np.sort(library.store.passing(where), kind="stable")
     catalogue = library.catalogue
     if order == "newest":
         assert not isinstance(after, str), "this order's cursors hold numbers"

@@ -157,7 +157,9 @@ def guarded(path: str) -> bool:
 
 
 def _bare(host: str) -> str:
-    """A host's name without its port."""
+    """A host's name, or its address, without the port."""
+    if host.startswith("["):
+        return host.partition("]")[0] + "]"
     return host.partition(":")[0].rstrip(".")
 
 

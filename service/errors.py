@@ -16,6 +16,7 @@ from starlette.exceptions import HTTPException
 
 from index.errors import ChangedError, StorageError, UnknownClipError
 from model.errors import AudioError, EarmarkError, InputError
+from service.methods import allowed
 
 log = logging.getLogger(__name__)
 
@@ -153,7 +154,7 @@ def _validation_detail(error: RequestValidationError) -> str:
 
 _OURS: tuple[tuple[type[EarmarkError], str], ...] = (  # subclasses first
     (UnknownClipError, "unknown-clip"),
-    (ChangedError, "conflict"),
+    (ChangedError, "precondition-failed"),
     (AudioError, "not-a-sound"),
     (InputError, "invalid-request"),
 )
@@ -184,8 +185,11 @@ def install(app: FastAPI) -> None:
         del error
         return Response(status_code=GONE)  # which nobody reads
 
-    async def handler(_: Request, error: Exception) -> JSONResponse:
-        return answer(error)
+    async def handler(request: Request, error: Exception) -> JSONResponse:
+        answered = answer(error)
+        if answered.status_code == 405 and (methods := allowed(app, request.scope["path"])):
+            answered.headers["Allow"] = methods
+        return answered
 
     app.add_exception_handler(GoneError, gone)
     for kind in (RequestValidationError, HTTPException, EarmarkError, Exception):

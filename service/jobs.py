@@ -25,6 +25,7 @@ log = logging.getLogger(__name__)
 
 WAITING = 8  # jobs, before more are refused
 KEPT = 100  # jobs that are over
+STOP_SECONDS = 20.0  # that whoever cancels a job waits for it
 
 State = Literal["waiting", "running", "done", "cancelled", "failed"]
 OVER = frozenset(("done", "cancelled", "failed"))
@@ -236,6 +237,21 @@ class Jobs:
         if job is None:
             raise ProblemError("not-found", f"id: no job {job_id[:60]!r}, or one long over")
         return job
+
+    async def stop(self, job_id: str) -> Seen:
+        """Cancel a job, forget it, and tell how it stands once it has stopped, or after a while.
+
+        Raises ProblemError (404).
+        """
+        job = self.job(job_id)
+        with self._changed:
+            self._jobs.pop(job_id, None)
+        job.cancel()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(STOP_SECONDS):
+                async for _ in job.events():
+                    pass
+        return job.seen()
 
     def close(self) -> None:
         """Cancel all jobs and wait until the one at work has stopped in good order."""

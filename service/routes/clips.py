@@ -6,13 +6,14 @@ import mimetypes
 import os
 from functools import partial
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 from urllib.parse import quote
 
 import anyio.to_thread
 from fastapi import APIRouter, Form, Header, Query, Response
 from fastapi.responses import FileResponse, JSONResponse
 from starlette.datastructures import Headers
+from starlette.exceptions import HTTPException
 from starlette.types import Message, Receive, Scope, Send
 
 from index.records import Clip
@@ -48,6 +49,13 @@ IfNoneMatch = Annotated[str | None, Header(description="ETag of an answer that y
 IfMatch = Annotated[str | None, Header(description="ETag of the clip as it was read")]
 Points = Annotated[int, Query(ge=1, le=MAX_POINTS, description="Stretches wanted")]
 
+UNCHANGED: dict[int | str, dict[str, Any]] = {304: {"description": "You have it already"}}
+SOUND: dict[int | str, dict[str, Any]] = {
+    200: {"content": {"audio/*": {}}, "description": "The whole sound"},
+    206: {"content": {"audio/*": {}}, "description": "The part asked for"},
+    **UNCHANGED,
+}
+
 _AUDIO_TYPES = {
     ".ogg": "audio/ogg",
     ".opus": "audio/ogg",
@@ -57,6 +65,10 @@ _AUDIO_TYPES = {
     ".m4a": "audio/mp4",
     ".mp3": "audio/mpeg",
 }
+
+
+async def _only_read(clip_id: str) -> None:
+    raise HTTPException(405, f"{clip_id[:60]!r}: this part of a clip can only be read")
 
 
 class SoundResponse(FileResponse):
@@ -114,7 +126,7 @@ async def add(
 router.include_router(uploads)
 
 
-@router.get("/v1/clips/{clip_id:path}/audio", response_class=FileResponse)
+@router.get("/v1/clips/{clip_id:path}/audio", response_class=FileResponse, responses=SOUND)
 def audio(shelf: ShelfDep, clip_id: str, if_none_match: IfNoneMatch = None) -> Response:
     """A clip's sound, in parts where the request has a Range header."""
     clip = shelf.clip(clip_id)
@@ -131,7 +143,7 @@ def audio(shelf: ShelfDep, clip_id: str, if_none_match: IfNoneMatch = None) -> R
     )
 
 
-@router.get("/v1/clips/{clip_id:path}/waveform", response_model=WaveformBody)
+@router.get("/v1/clips/{clip_id:path}/waveform", response_model=WaveformBody, responses=UNCHANGED)
 async def waveform(
     shelf: ShelfDep,
     waveforms: WaveformsDep,
@@ -149,7 +161,7 @@ async def waveform(
     return Response(body, headers={"ETag": tag, **REVALIDATE}, media_type="application/json")
 
 
-@router.get("/v1/clips/{clip_id:path}", response_model=ClipBody)
+@router.get("/v1/clips/{clip_id:path}", response_model=ClipBody, responses=UNCHANGED)
 def clip(
     shelf: ShelfDep, clip_id: str, response: Response, if_none_match: IfNoneMatch = None
 ) -> ClipBody | Response:
@@ -160,6 +172,15 @@ def clip(
         return _unchanged(tag)
     response.headers.update({"ETag": tag, **REVALIDATE})
     return ClipBody(**ClipBody.fields_of(found))
+
+
+for _part in ("audio", "waveform", "similar"):
+    router.add_api_route(  # else it would be taken for the end of an id
+        f"/v1/clips/{{clip_id:path}}/{_part}",
+        _only_read,
+        methods=["PATCH", "DELETE"],
+        include_in_schema=False,
+    )
 
 
 @router.patch("/v1/clips/{clip_id:path}")

@@ -24,9 +24,17 @@ MAX_LISTED = 1_000
 JSON, FORM = "application/json", "multipart/form-data"
 
 
+_SOME = {"minItems": 1}
+# At least one tag: each kind of body says so.
+AT_LEAST_ONE = [
+    {"required": [name], "properties": {name: _SOME}} for name in ("accepted", "rejected")
+]
+
+
 def _schema(of: type[BaseModel], **more: Any) -> dict[str, Any]:  # noqa: ANN401 (JSON)
     schema = of.model_json_schema()
     schema["properties"] |= more
+    schema["anyOf"] = AT_LEAST_ONE
     if more:
         schema["required"] = [*schema.get("required", ()), *more]
     return {"schema": schema}

@@ -20,7 +20,9 @@ router = APIRouter(tags=["jobs"])
 
 PING_SECONDS = 15
 
-Uploads = Annotated[list[UploadFile], File(description="Sounds, each in a `file` of its own")]
+Uploads = Annotated[
+    list[UploadFile], File(min_length=1, description="Sounds, each in a `file` of its own")
+]
 Last = Annotated[int, Header(ge=0, alias="Last-Event-ID", description="The last event you have")]
 
 
@@ -65,10 +67,8 @@ async def events(
 
 @router.delete("/v1/jobs/{job_id}")
 async def cancel(jobs: JobsDep, job_id: str) -> JobBody:
-    """Stop a job. What it has added stays; the rest is not added."""
-    stopped = jobs.job(job_id)
-    stopped.cancel()
-    return JobBody.of(stopped.seen())
+    """Stop a job and forget it. What it has added stays and is told; the rest is not added."""
+    return JobBody.of(await jobs.stop(job_id))
 
 
 async def _sent(told: Job, last: int) -> AsyncIterator[ServerSentEvent]:

@@ -11,6 +11,7 @@ from index.records import MOST_ID_LETTERS, MOST_LETTERS
 from service.shelf import FeedbackList
 
 MAX_TAGS = 1_000
+MAX_FORM_TAGS = 100
 
 Tag = Annotated[str, StringConstraints(max_length=MOST_LETTERS["tags"])]
 
@@ -36,8 +37,8 @@ class FeedbackForm(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    accepted: list[Tag] = Field([], max_length=MAX_TAGS, description="Repeated, one tag each")
-    rejected: list[Tag] = Field([], max_length=MAX_TAGS)
+    accepted: list[Tag] = Field([], max_length=MAX_FORM_TAGS, description="Repeated, a tag each")
+    rejected: list[Tag] = Field([], max_length=MAX_FORM_TAGS)
 
 
 class FeedbackBody(BaseModel):

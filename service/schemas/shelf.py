@@ -11,9 +11,13 @@ from index import texts
 from index.browsing import Listed
 from index.records import MOST_LETTERS, MOST_TAGS, Said
 from index.uploads import Added
+from model.peaks import FULL_SCALE
 from service.schemas.clips import ClipBody
 from service.schemas.search import MAX_HITS, FilterQuery
 
+MAX_TAG_FIELDS = 100  # of a form, each of which may list many
+
+Peak = Annotated[int, Field(ge=-FULL_SCALE, le=FULL_SCALE)]
 Title = Annotated[str, StringConstraints(max_length=MOST_LETTERS["title"])]
 Name = Annotated[str, StringConstraints(max_length=MOST_LETTERS["author"])]
 Text = Annotated[str, StringConstraints(max_length=MOST_LETTERS["description"])]
@@ -88,7 +92,7 @@ class OriginForm(BaseModel):
 
     tags: list[str] = Field(
         [],
-        max_length=MOST_TAGS,
+        max_length=MAX_TAG_FIELDS,
         description="Separated by spaces, commas or semicolons, or repeated",
     )
     author: Name = ""
@@ -115,7 +119,7 @@ class ClipForm(OriginForm):
 class WaveformBody(BaseModel):
     """A sound's outline, to be drawn."""
 
-    peaks: list[tuple[int, int]] = Field(
+    peaks: list[Annotated[list[Peak], Field(min_length=2, max_length=2)]] = Field(
         description="Least and greatest of each stretch, from -127 to 127"
     )
     duration: float = Field(description="Length in seconds")

@@ -239,8 +239,8 @@ def test_a_catalogue_of_an_older_version_is_brought_up_to_date(
         db.executemany("INSERT INTO meta VALUES (?, ?)", meta.items())
         row = (1, "a1", "/a.wav", 9, 9, "0" * 64, "Rain", "wet drops", "", "", "", 1.0, 8_000, 1)
         db.execute(
-            "INSERT INTO clips (row, id, path, size, mtime_ns, sha256, title, tags, author, source, "
-            "licence, duration, sample_rate, channels, added_at, generation, vector) "
+            "INSERT INTO clips (row, id, path, size, mtime_ns, sha256, title, tags, author, "
+            "source, licence, duration, sample_rate, channels, added_at, generation, vector) "
             f"VALUES ({'?, ' * 14}'2026-01-01', 1, ?)",
             (*row, vector(1).tobytes()),
         )

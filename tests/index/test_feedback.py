@@ -10,7 +10,7 @@ import pytest
 
 from index import feedback, ingest
 from index.catalogue import Catalogue
-from index.errors import LibraryError, UnknownClipError
+from index.errors import LibraryError, StorageError, UnknownClipError
 from index.feedback import Feedback, Opinion
 from index.library import Library
 from model.embedder import Embedder
@@ -150,10 +150,13 @@ def test_training_reads_the_manifest(library: Library, clip_id: str, tmp_path: P
     assert read[0].title == 'Rain, "heavy"\n=1+1'
 
 
-def test_an_export_that_cannot_be(library: Library, tmp_path: Path) -> None:
-    done = made.earmark("feedback", "--library", library.folder, "--out", tmp_path / "a.csv")
-    assert done.returncode == 2
-    assert "expected feedback to export, got none" in done.stderr
-    assert not (tmp_path / "a.csv").exists()
-    done = made.earmark("feedback", "--library", tmp_path, "--out", tmp_path / "a.csv")
-    assert (done.returncode, "made by `earmark add`" in done.stderr) == (2, True)
+def test_an_export_that_cannot_be(library: Library, clip_id: str, tmp_path: Path) -> None:
+    out = tmp_path / "a.csv"
+    with pytest.raises(LibraryError, match="expected feedback to export, got none"):
+        feedback.export(library.folder, out)
+    with pytest.raises(LibraryError, match="made by `earmark add`"):
+        feedback.export(tmp_path, out)
+    assert not out.exists()
+    feedback.on_clip(library, clip_id, Opinion(("storm",), ()))
+    with pytest.raises(StorageError, match=r"nowhere/a\.csv: No such file"):
+        feedback.export(library.folder, tmp_path / "nowhere" / "a.csv")

@@ -57,7 +57,7 @@ def test_wrong_addresses_and_methods_are_problems(
     response = server.client.request(method, path)
     server.problem(response, status)
     if status == 405 and path.startswith("/v1/") and "nothing" not in path:
-        assert response.headers["allow"] in {"GET", "POST"}
+        assert set(response.headers["allow"].split(", ")) <= {"GET", "POST"}
 
 
 @pytest.mark.parametrize("page", ["/docs", "/redoc"])

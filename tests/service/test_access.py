@@ -18,6 +18,7 @@ import pytest
 from model.errors import ConfigError
 from service import addresses
 from service.access import Rules, guarded, writes
+from service.errors import ProblemError
 from service.keys import KeyFile
 from service.settings import Settings
 from tests.service import sounds
@@ -343,3 +344,15 @@ def test_settings_that_do_not_fit_together(tmp_path: Path) -> None:
         Rules.of(Settings(require_read_key=True))
     with pytest.raises(ConfigError, match="earmark keys add"):
         Rules.of(Settings(keys=tmp_path / "nothing"))
+
+
+def test_any_origin_may_be_let_read_and_none_write() -> None:
+    assert Rules.of(Settings(cors=("*", LISTED))).origins == {LISTED}
+    rules = Rules.of(Settings(hosts=("sounds.example", "[2001:db8::1]")))
+    scope = {"method": "GET", "path": "/v1/model"}
+    client = rules.client({"client": ("192.0.2.1", 1), "headers": []}, {})
+    for host in (b"sounds.example:80", b"[2001:db8::1]:80", b"[2001:db8::1]"):
+        rules.check(scope, {b"host": host}, client, None)
+    for host in (b"x.sounds.example", b"[2001:db8::2]", b""):
+        with pytest.raises(ProblemError, match="Host: expected a name"):
+            rules.check(scope, {b"host": host}, client, None)

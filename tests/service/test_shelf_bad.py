@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from service.keys import KeyFile
 from tests.service import sounds
-from tests.service.server import Server
+from tests.service.server import Server, serving
 from tests.service.shelving import add, address, tree
 
 NAMES = [
@@ -57,6 +58,21 @@ def test_ids_lead_nowhere(shelf: Server, shelf_folder: Path, clip_id: str) -> No
     ):
         shelf.problem(response, 404)
     assert tree(shelf_folder) == before
+
+
+@pytest.mark.parametrize("part", ["audio", "waveform", "similar"])
+def test_parts_of_a_clip_are_only_read(shelf: Server, part: str) -> None:
+    clip = add(shelf, sounds.noise(0.3, seed=31))
+    for method in ("PATCH", "DELETE", "PUT", "POST"):
+        response = shelf.client.request(method, f"{address(clip['id'])}/{part}", json={})
+        shelf.problem(response, 405)
+        assert response.headers["allow"] == "GET"
+    for path, methods in (
+        (address(clip["id"]), "GET, PATCH, DELETE"),
+        ("/v1/clips", "GET, POST"),
+        ("/v1/jobs/x", "GET, DELETE"),
+    ):
+        assert shelf.client.put(path).headers["allow"] == methods
 
 
 def test_what_is_no_sound_leaves_nothing(shelf: Server, shelf_folder: Path) -> None:
@@ -107,17 +123,26 @@ def test_feedback_on_a_clip_and_on_a_sound(shelf: Server, shelf_folder: Path) ->
     ("body", "status"),
     [
         ({"clip": "nothing", "accepted": ["rain"]}, 404),
-        ({"clip": "x"}, 422),
+        ({"clip": "x"}, 404),
         ({"accepted": ["rain"]}, 422),
         ({"clip": "x", "accepted": "rain"}, 422),
         ({"clip": 7, "accepted": ["rain"]}, 422),
-        ({"clip": "x", "accepted": ["rain"], "rejected": ["rain"]}, 422),
         ({"clip": "x", "accepted": ["rain"], "path": "/etc/passwd"}, 422),
         ([], 422),
     ],
 )
 def test_feedback_that_is_none(shelf: Server, body: object, status: int) -> None:
     shelf.problem(shelf.client.post("/v1/feedback", json=body), status)
+
+
+def test_feedback_that_says_nothing_or_both(shelf: Server) -> None:
+    clip = {"clip": add(shelf, sounds.noise(0.3, seed=42))["id"]}
+    for tags, says in (
+        ({}, "expected at least one tag"),
+        ({"accepted": [" ", "\u202e"]}, "expected at least one tag"),
+        ({"accepted": ["rain"], "rejected": ["Rain"]}, "expected no accepted tag, got 'rain'"),
+    ):
+        shelf.problem(shelf.client.post("/v1/feedback", json={**clip, **tags}), 422, says)
 
 
 def test_feedback_forms_that_are_none(shelf: Server, shelf_folder: Path) -> None:
@@ -138,3 +163,18 @@ def test_feedback_forms_that_are_none(shelf: Server, shelf_folder: Path) -> None
     broken = {"content-type": "multipart/form-data"}
     shelf.problem(shelf.client.post("/v1/feedback", content=b"a", headers=broken), 400)
     assert tree(shelf_folder) == before
+
+
+def test_feedback_says_whose_key_gave_it(
+    tmp_path: Path, model_folder: Path, shelf_folder: Path
+) -> None:
+    keys = KeyFile(tmp_path / "keys")
+    secret = keys.add("ann", "write")
+    arguments = ("--library", shelf_folder, "--model", model_folder)
+    with serving(tmp_path / "log", *arguments, EARMARK_KEYS=str(keys.path)) as server:
+        clip = add(server, sounds.noise(0.3, seed=43))
+        given = {"clip": clip["id"], "accepted": ["rain"]}
+        bearer = {"Authorization": f"Bearer {secret}"}
+        response = server.client.post("/v1/feedback", json=given, headers=bearer)
+        assert response.json()["by"] == "ann"
+        assert server.client.get("/v1/feedback?k=1").json()["feedback"] == [response.json()]

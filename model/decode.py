@@ -38,7 +38,7 @@ AV_FORMATS = (
     "asf,amr,amrnb,amrwb,ape,tta,wv,mpc,mpc8,flv,live_flv,avi,mpeg,mpegts"
 )
 MAX_CHANNELS = 64
-MIN_RATE, MAX_RATE = 1_000, 768_000
+MIN_RATE, MAX_RATE = 1_000, 768_000  # Hz; where length is bounded, also of all channels together
 
 
 @dataclass
@@ -88,11 +88,36 @@ def _av_blocks(
         yield _mono(np.asarray(out.to_ndarray(), dtype=np.float32).T)
 
 
+class _Bytes(io.BytesIO):
+    """Bytes as a file that stays where it is when it is sent to no possible place.
+
+    libsndfile and FFmpeg follow offsets of broken files, and take no exception for an answer.
+    """
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET, /) -> int:
+        """Where it stands then."""
+        try:
+            return super().seek(offset, whence)
+        except (ValueError, OverflowError):
+            return self.tell()
+
+
+class _File(io.FileIO):
+    """The same of a file on disk."""
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET, /) -> int:
+        """Where it stands then."""
+        try:
+            return super().seek(offset, whence)
+        except (ValueError, OverflowError, OSError):
+            return self.tell()
+
+
 @contextmanager
 def _open(source: Source, name: str) -> Iterator[tuple[SoundInfo, Iterator[Samples]]]:
     """The sound's format and its mono blocks at its own rate, whichever library reads it."""
     try:
-        file = soundfile.SoundFile(io.BytesIO(source) if isinstance(source, bytes) else source)
+        file = soundfile.SoundFile(_Bytes(source) if isinstance(source, bytes) else source)
     except soundfile.LibsndfileError as error:
         reason = str(error.error_string).rstrip(".")
     except TypeError:  # what soundfile says of a file named .raw
@@ -108,7 +133,7 @@ def _open(source: Source, name: str) -> Iterator[tuple[SoundInfo, Iterator[Sampl
     # Containers only, and from an open file: a playlist names other files, and must read none.
     options = {"format_whitelist": AV_FORMATS, "protocol_whitelist": "none"}
     with ExitStack() as stack:
-        bytes_of = io.BytesIO(source) if isinstance(source, bytes) else source.open("rb")
+        bytes_of = _Bytes(source) if isinstance(source, bytes) else _File(source)
         stack.enter_context(bytes_of)
         try:
             container = stack.enter_context(av.open(bytes_of, mode="r", options=options))
@@ -189,6 +214,13 @@ class SoundReader:
             if self.max_seconds is not None and self.info.duration > self.max_seconds:
                 raise AudioError(
                     f"{self.name}: expected at most {self.max_seconds:g} s of sound, got more"
+                )
+            if self.max_seconds is not None and (
+                self.info.frames * self.info.channels > self.max_seconds * MAX_RATE
+            ):
+                raise AudioError(
+                    f"{self.name}: expected at most {self.max_seconds * MAX_RATE:.0f} samples of "
+                    f"all channels, got more"
                 )
             digest.update(block.tobytes())
             yield block

@@ -144,11 +144,11 @@ class _Process:
             )
         self._pipe = Connection(ours.detach())
         self._pipe.send(log_mel)
-        self.busy = False
+        self.busy = self.used = False
 
     def send(self, job: _Job) -> None:
         """Begin a job. Raises OSError where the process has ended."""
-        self.busy = True
+        self.busy = self.used = True
         self._pipe.send(job)
 
     def receive(self, name: str, until: float | None = None) -> Message:
@@ -205,15 +205,9 @@ class Readers:
         `until`: of time.monotonic(), when it is no longer wanted. Waits for a free process.
         Raises AudioError, TimeoutError.
         """
-        with self._borrowed() as own:
-            try:
-                own.send(_Job(source, name, max_seconds))
-                while own.busy:
-                    message = own.receive(name, until)
-                    assert isinstance(message, Block | SoundInfo), "what such a job gives"
-                    yield message
-            except (EOFError, BrokenPipeError, ConnectionResetError) as error:
-                raise AudioError(f"{name}: reading it ended the process that read") from error
+        for message in self._messages(_Job(source, name, max_seconds), until):
+            assert isinstance(message, Block | SoundInfo), "what such a job gives"
+            yield message
 
     def draw(
         self, source: Source, name: str, points: int, rate: int, until: float | None = None
@@ -222,23 +216,46 @@ class Readers:
 
         Raises as `read` does.
         """
-        with self._borrowed() as own:
-            try:
-                own.send(_Job(source, name, None, points, rate))
-                while not isinstance(message := own.receive(name, until), Drawn):
-                    pass
-                return message
-            except (EOFError, BrokenPipeError, ConnectionResetError) as error:
-                raise AudioError(f"{name}: reading it ended the process that read") from error
+        drawn: Message | None = None
+        for message in self._messages(_Job(source, name, None, points, rate), until):
+            drawn = message
+        assert isinstance(drawn, Drawn), "what such a job gives at last"
+        return drawn
+
+    def _messages(self, job: _Job, until: float | None) -> Iterator[Message]:
+        """All that a job gives. A kept process that ends before it has given anything may have been
+        ended by something else: then a new one has to try."""
+        new = False
+        while True:
+            with self._borrowed(new) as own:
+                try:
+                    new = not own.used
+                    own.send(job)
+                    while own.busy:
+                        message = own.receive(job.name, until)
+                        new = True
+                        yield message
+                    return
+                except (EOFError, BrokenPipeError, ConnectionResetError) as error:
+                    if new:
+                        raise AudioError(
+                            f"{job.name}: reading it ended the process that read"
+                        ) from error
+                    new = True
+
+    def _waiting(self) -> _Process | None:
+        """An idle process, if there is one; one that has ended meanwhile costs nobody's sound."""
+        with suppress(queue.Empty):
+            while (own := self._idle.get_nowait()).process.poll() is not None:
+                own.close()
+            return own
+        return None
 
     @contextmanager
-    def _borrowed(self) -> Iterator[_Process]:
-        """A process that is idle or new; kept for the next where it has done its work."""
+    def _borrowed(self, new: bool = False) -> Iterator[_Process]:
+        """A process that is idle, or new; kept for the next where it has done its work."""
         with self._free:
-            try:
-                own = self._idle.get_nowait()
-            except queue.Empty:
-                own = _Process(self._log_mel)
+            own = (None if new else self._waiting()) or _Process(self._log_mel)
             try:
                 yield own
             finally:

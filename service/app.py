@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 import anyio.to_thread
 import torch
 from fastapi import FastAPI
-from fastapi.staticfiles import StaticFiles
 from fastapi_offline import FastAPIOffline
 from starlette.middleware.cors import CORSMiddleware
 
@@ -19,7 +18,7 @@ from index.library import Search
 from index.query import parse
 from index.recall import RecallProbe
 from model.errors import ConfigError
-from service import errors
+from service import errors, openapi
 from service.access import Access, Rules
 from service.engine import Engine
 from service.headers import CORS_ASKED, CORS_TOLD, SecurityHeaders
@@ -28,6 +27,7 @@ from service.jobs import Jobs
 from service.limits import MAX_FIELD_BYTES, MAX_FIELDS, BodyLimit
 from service.metrics import Metrics
 from service.observing import Observing
+from service.pages import Pages
 from service.rates import RateLimits
 from service.readiness import QUERY, Readiness
 from service.routes import about, clips, feedback, jobs, metrics, search, sounds
@@ -77,26 +77,26 @@ def create_app(settings: Settings, engine: Engine | None = None) -> FastAPI:
         version="1",
         description=DESCRIPTION,
         lifespan=lifespan,
+        generate_unique_id_function=openapi.operation_id,
         form_limits={
             "max_files": settings.max_files,
             "max_fields": MAX_FIELDS,
             "max_part_size": MAX_FIELD_BYTES,
         },
-        responses={
-            "4XX": {"model": Problem, "content": {"application/problem+json": {}}},
-        },
+        responses={"4XX": {"model": Problem}},  # which ones: service.openapi
     )
     app.state.settings = settings
     traces = open_traces(settings)
     app.state.metrics = Metrics(traces)
     app.state.readiness = Readiness(settings.ready_seconds)
     errors.install(app)
+    openapi.install(app)
     routes = (search, sounds, clips, feedback, jobs, about, metrics)
     search.install(app)
     for each in routes:
         app.include_router(each.router)
     # Not a mount: that would take addresses of the API asked with a wrong method for files.
-    app.router.default = StaticFiles(directory=UI, html=True)
+    app.router.default = Pages(directory=UI, html=True)
     guard(app, settings)
     if traces is not None:
         app.add_middleware(traces.middleware)

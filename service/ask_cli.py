@@ -67,7 +67,7 @@ def _print_hits(hits: Sequence[Hit]) -> None:
 def _search(options: argparse.Namespace) -> int:
     from index.filters import Filter
     from model.errors import InputError
-    from service.schemas.search import SearchBody
+    from service.schemas.hits import SearchBody
 
     if not options.text.strip():
         raise InputError("text: expected words to search for, got nothing")
@@ -101,7 +101,7 @@ def _search(options: argparse.Namespace) -> int:
 
 
 def _similar(options: argparse.Namespace) -> int:
-    from service.schemas.search import HitBody
+    from service.schemas.hits import HitBody
 
     engine = _open(options, with_library=True)
     try:

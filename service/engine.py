@@ -103,6 +103,8 @@ class Engine:
         """What is known of the model, its figures and limits."""
         embedder = self.embedder
         card = {name: value for name, value in embedder.card.items() if name != "history"}
+        if (calibration := embedder.calibration_summary()) is not None:
+            card["calibration"] = calibration  # its figures, and by tag what is kept by number
         return {
             "name": embedder.config.name,
             "fingerprint": embedder.fingerprint,

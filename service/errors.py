@@ -13,6 +13,7 @@ from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, Response
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 
 from index.errors import ChangedError, StorageError, UnknownClipError
 from model.errors import AudioError, EarmarkError, InputError
@@ -191,6 +192,7 @@ def install(app: FastAPI) -> None:
             answered.headers["Allow"] = methods
         return answered
 
-    app.add_exception_handler(GoneError, gone)
+    for left in (GoneError, ClientDisconnect):  # the latter amid its body
+        app.add_exception_handler(left, gone)
     for kind in (RequestValidationError, HTTPException, EarmarkError, Exception):
         app.add_exception_handler(kind, handler)

@@ -73,7 +73,8 @@ class Inference:
         self._batches = Batches(
             self._encode,
             BATCH_GPU if on_gpu else BATCH_CPU,
-            threads=1 if on_gpu else min(readers, os.cpu_count() or 1),
+            # An encoder takes a third of the work; of fewer threads each has larger batches.
+            threads=1 if on_gpu else max(1, min(readers, os.cpu_count() or 1) // 2),
             told=metrics.batch,
         )
         # Twice as many threads as processes: half of them wait for the encoder.

@@ -20,6 +20,7 @@ from typing import Any, Literal
 
 from model.errors import InputError
 from service.errors import ProblemError
+from service.schemas.jobs import State
 
 log = logging.getLogger(__name__)
 
@@ -27,7 +28,6 @@ WAITING = 8  # jobs, before more are refused
 KEPT = 100  # jobs that are over
 STOP_SECONDS = 20.0  # that whoever cancels a job waits for it
 
-State = Literal["waiting", "running", "done", "cancelled", "failed"]
 OVER = frozenset(("done", "cancelled", "failed"))
 
 

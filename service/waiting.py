@@ -39,8 +39,19 @@ async def while_connected(
         metrics.cancelled()
         raise GoneError
     finally:
-        task.cancel()
+        _give_up(task)
         gone.cancel()
+
+
+def _give_up(task: asyncio.Future[Any]) -> None:
+    """Nobody waits for it now: what it still raises is not for asyncio to complain of."""
+    task.add_done_callback(_forgotten)
+    task.cancel()
+
+
+def _forgotten(task: asyncio.Future[Any]) -> None:
+    if not task.cancelled() and isinstance(error := task.exception(), Exception):
+        answer(error)  # logs a fault of ours
 
 
 async def _gone(request: Request) -> None:
@@ -84,4 +95,4 @@ async def _events(
         else:
             yield ServerSentEvent(body, event="result")
     finally:
-        task.cancel()
+        _give_up(task)

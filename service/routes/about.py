@@ -6,7 +6,7 @@ from fastapi import APIRouter
 
 from service.errors import PROBLEMS, ProblemError
 from service.routes.context import EngineDep, ReadinessDep
-from service.schemas.about import Health, ModelBody
+from service.schemas.about import Health, KindBody, ModelBody
 
 router = APIRouter(tags=["about"])
 
@@ -31,9 +31,9 @@ async def readyz(readiness: ReadinessDep) -> Health:
 
 
 @router.get("/problems/{name}")
-async def problem_type(name: str) -> dict[str, str | int]:
+async def problem_type(name: str) -> KindBody:
     """What a problem's `type` means."""
     if name not in PROBLEMS:
         raise ProblemError("not-found", f"no such type of problem: {name[:60]!r}")
     kind = PROBLEMS[name]
-    return {"title": kind.title, "status": kind.status, "description": kind.description}
+    return KindBody(title=kind.title, status=kind.status, description=kind.description)

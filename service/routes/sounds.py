@@ -23,7 +23,8 @@ from service.routes.context import (
     MetricsDep,
     SettingsDep,
 )
-from service.schemas.search import PageBody, PageQuery
+from service.schemas.hits import PageBody
+from service.schemas.search import PageQuery
 from service.schemas.sounds import ClassesBody, TagsBody
 from service.settings import Settings
 from service.waiting import Told, answered
@@ -50,16 +51,13 @@ class Listening:
     def __init__(
         self,
         request: Request,
-        engine: EngineDep,
-        settings: SettingsDep,
-        inference: InferenceDep,
-        metrics: MetricsDep,
+        engine: Engine,
+        settings: Settings,
+        inference: Inference,
+        metrics: Metrics,
     ) -> None:
-        self._request = request
-        self._engine: Engine = engine
-        self._settings: Settings = settings
-        self._inference: Inference = inference
-        self._metrics: Metrics = metrics
+        self._request, self._engine, self._settings = request, engine, settings
+        self._inference, self._metrics = inference, metrics
 
     async def answer(
         self, file: UploadFile, then: Callable[[AudioEmbedding], BaseModel]
@@ -78,7 +76,17 @@ class Listening:
         return round(frames * features.hop / features.sample_rate, 3)
 
 
-ListeningDep = Annotated[Listening, Depends()]
+async def _listening(
+    request: Request,
+    engine: EngineDep,
+    settings: SettingsDep,
+    inference: InferenceDep,
+    metrics: MetricsDep,
+) -> Listening:
+    return Listening(request, engine, settings, inference, metrics)
+
+
+ListeningDep = Annotated[Listening, Depends(_listening)]
 
 
 @router.post("/v1/tags", response_model=TagsBody, responses=EVENTS)

@@ -27,6 +27,14 @@ class Health(BaseModel):
     status: str
 
 
+class KindBody(BaseModel):
+    """What a type of problem means."""
+
+    title: str
+    status: int
+    description: str
+
+
 class Problem(BaseModel):
     """An error as RFC 9457 wants it; `type` leads to its description."""
 

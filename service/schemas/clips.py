@@ -2,30 +2,31 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from pydantic import BaseModel, Field
 
-from index.records import Clip
+if TYPE_CHECKING:
+    from index.records import Clip
 
 
 class ClipBody(BaseModel):
     """A sound of the library."""
 
-    id: str
-    title: str
-    tags: list[str]
-    duration: float = Field(description="Length in seconds")
-    author: str
-    source: str
-    licence: str
+    id: str = Field(examples=["71f23d79680d"])
+    title: str = Field(examples=["Thunder after a lightning strike"])
+    tags: list[str] = Field(examples=[["thunder", "lightning", "storm"]])
+    duration: float = Field(description="Length in seconds", examples=[2.73])
+    author: str = Field(examples=["jrosin"])
+    source: str = Field(examples=["openclonk-data"])
+    licence: str = Field(examples=["CC-BY-3.0"])
     description: str
-    sample_rate: int = Field(description="Of the file, in Hz")
-    channels: int
-    added_at: str
-    changed_at: str
-    audio: str = Field(description="Where its sound is")
+    sample_rate: int = Field(description="Of the file, in Hz", examples=[24_000])
+    channels: int = Field(examples=[1])
+    added_at: str = Field(description="ISO 8601", examples=["2026-11-23T08:25:57+00:00"])
+    changed_at: str = Field(description="ISO 8601", examples=["2026-11-23T08:25:57+00:00"])
+    audio: str = Field(description="Where its sound is", examples=["/v1/clips/71f23d79680d/audio"])
 
     @staticmethod
     def fields_of(clip: Clip) -> dict[str, Any]:

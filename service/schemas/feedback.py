@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
-from index.feedback import Feedback
 from index.records import MOST_ID_LETTERS, MOST_LETTERS
-from service.shelf import FeedbackList
+
+if TYPE_CHECKING:
+    from index.feedback import Feedback
+    from service.shelf import FeedbackList
 
 MAX_TAGS = 1_000
 MAX_FORM_TAGS = 100

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import BaseModel, Field
 
-from service.jobs import Seen, State
+if TYPE_CHECKING:
+    from service.jobs import Seen
+
+State = Literal["waiting", "running", "done", "cancelled", "failed"]
 
 
 class FailureBody(BaseModel):
@@ -20,7 +23,7 @@ class FailureBody(BaseModel):
 class JobBody(BaseModel):
     """How a job stands."""
 
-    id: str
+    id: str = Field(examples=["1Tk6Pu7FqqC-TfbjddUtpQ"])
     state: State = Field(description="waiting → running → done, cancelled or failed")
     total: int = Field(description="Files in all")
     done: int = Field(description="Files added or failed")

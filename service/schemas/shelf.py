@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 from index import texts
-from index.browsing import Listed
 from index.records import MOST_LETTERS, MOST_TAGS, Said
-from index.uploads import Added
 from model.peaks import FULL_SCALE
 from service.schemas.clips import ClipBody
-from service.schemas.search import MAX_HITS, FilterQuery
+from service.schemas.filters import MAX_HITS, FilterQuery
+
+if TYPE_CHECKING:
+    from index.browsing import Listed
+    from index.uploads import Added
 
 MAX_TAG_FIELDS = 100  # of a form, each of which may list many
 

@@ -2,25 +2,28 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from pydantic import BaseModel, Field
 
-from service.classifying import Classification
-from service.suggesting import Suggestion
+if TYPE_CHECKING:
+    from service.classifying import Classification
+    from service.suggesting import Suggestion
 
 
 class TagWindowBody(BaseModel):
     """Where a tag was heard, in seconds, and how probable it is there."""
 
-    start: float
-    end: float
-    score: float
+    start: float = Field(examples=[4.5])
+    end: float = Field(examples=[6.7])
+    score: float = Field(examples=[0.31])
 
 
 class TagBody(BaseModel):
     """A suggested tag; scores are probabilities of each tag for itself and need not sum to 1."""
 
-    tag: str
-    score: float
+    tag: str = Field(examples=["rain"])
+    score: float = Field(examples=[0.24])
     suggested: bool = Field(description="Whether the score reaches the tag's threshold")
     lift: float | None = Field(description="How many times likelier than of any sound")
     windows: list[TagWindowBody]
@@ -43,8 +46,8 @@ class TagsBody(BaseModel):
 class ClassBody(BaseModel):
     """A label and its probability."""
 
-    label: str
-    probability: float
+    label: str = Field(examples=["rain"])
+    probability: float = Field(examples=[0.84])
 
 
 class ClassesBody(BaseModel):

@@ -209,7 +209,9 @@ def compare_words(catalogue: Catalogue, store: FaissStore, clips: MadeUp) -> Non
         print()
         measured(
             "  a page of hits, vectors and words",
-            lambda query, own=own: page(catalogue, store, Asked(query, own, Filter(), query=repr(own)), NEAREST),
+            lambda query, own=own: page(
+                catalogue, store, Asked(query, own, Filter(), query=repr(own)), NEAREST
+            ),
             queries,
         )
         print()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import struct
 from pathlib import Path
@@ -12,7 +13,7 @@ import soundfile
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from model.decode import decode
+from model.decode import SoundReader, decode
 from model.errors import AudioError
 from tests.model.tiny import ALL_KINDS, RATE, sine, write_sine
 
@@ -104,6 +105,29 @@ def test_samples_without_a_header(tmp_path: Path) -> None:
     path.write_bytes(b"\x01\x02" * 5000)
     with pytest.raises(AudioError, match="not a sound this can read"):
         decode(path, RATE)
+
+
+def test_a_bomb_of_many_channels_is_bounded_as_its_seconds_are() -> None:
+    silence = io.BytesIO()
+    soundfile.write(silence, np.zeros((192_000 * 2, 8), np.float32), 192_000, format="FLAC")
+    bomb = silence.getvalue()
+    assert len(bomb) < 10_000
+    with pytest.raises(AudioError, match="at most 1536000 samples of all channels, got more"):
+        list(SoundReader(bomb, RATE, "file", max_seconds=2.0).blocks())
+    assert len(decode(bomb, RATE)) == 2 * RATE  # without a limit all is read
+
+
+def test_offsets_to_nowhere_are_quiet(capfd: pytest.CaptureFixture[str]) -> None:
+    sound = io.BytesIO()
+    soundfile.write(sound, sine(0.5), RATE, format="AIFF")
+    data = bytearray(sound.getvalue())
+    data[27:30], data[38:40] = bytes(3), b"\x01\x00"  # the sound's chunk is not found
+    data[56:120] = bytes(64)
+    for place in range(40, 64):
+        for wrong in (b"\xff\xff\xff\xff", b"\x80\x00\x00\x00", b"\x00\x00\x00\x01"):
+            broken = bytes(data[:place] + wrong + data[place + 4 :])
+            try_decode(broken)
+    assert "Traceback" not in capfd.readouterr().err
 
 
 def test_a_playlist_fetches_nothing(tmp_path: Path) -> None:

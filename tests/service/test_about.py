@@ -88,7 +88,7 @@ def test_the_api_is_described(server: Server) -> None:
         call = described["paths"][path][method]
         assert call["summary"]
         assert call["description"]
-        assert "application/problem+json" in call["responses"]["4XX"]["content"]
+        assert call["responses"]["401"] == {"$ref": "#/components/responses/unauthorized"}
 
 
 def test_every_answer_forbids_sniffing_and_pages_forbid_strange_scripts(server: Server) -> None:

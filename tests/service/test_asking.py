@@ -9,7 +9,7 @@ from pydantic import TypeAdapter
 
 from index.library import Library
 from model.embedder import Embedder
-from service.schemas.search import PageBody, SearchBody
+from service.schemas.hits import PageBody, SearchBody
 from tests.service import sounds as made_sounds
 from tests.service.conftest import MANIFEST, ODD_ID
 from tests.service.server import Server

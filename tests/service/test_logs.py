@@ -184,7 +184,7 @@ def test_a_fault_is_a_problem_that_tells_nothing_and_logged_once_with_its_id(
     logs.configure("json", "info")
     app = create_app(Settings(library=tmp_path))
 
-    @app.get("/broken")
+    @app.get("/broken", include_in_schema=False)
     def broken() -> None:
         raise RuntimeError("secret path /srv/x")
 

@@ -1,0 +1,279 @@
+"""The service under load: `python -m tests.benchmarks.bench_load [uploads|overload|soak]`.
+
+The starter model, the demo library, a server as `earmark serve` starts it, uploads of 10 s of ogg
+to /v1/tags. `uploads`: beside the bare path and other servers. `overload`: five times what it can
+do, with its probe watched. `soak`: half of what it can do, for long. Prints and judges nothing.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import contextlib
+import importlib.util
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import numpy as np
+import psutil
+import torch
+
+from index import pipeline
+from index.sounds import Origin
+from model.checkpoint import starter_model
+from model.embedder import Embedder
+from service.suggesting import suggest
+from tests.benchmarks.load import Outcome, Request, ask, closed, opened
+from tests.index.made import ROOT, environment
+from tests.model import tiny
+from tests.service import sounds
+from tests.service.server import free_port, serving
+from tests.service.wire import Wire, get, upload
+
+AT_ONCE = 32
+TIMES_OVER = 5
+PROBE_EVERY = 0.05  # seconds
+KINDS = 16  # different sounds
+
+
+def made() -> list[bytes]:
+    """Uploads: 10 s each, ogg, 44.1 kHz."""
+    return [
+        sounds.encoded(tiny.noise(10.0, 44_100, seed), 44_100, format="OGG", subtype="VORBIS")
+        for seed in range(KINDS)
+    ]
+
+
+def requests(files: list[bytes]) -> Request:
+    """One upload after another."""
+    ready = [upload("/v1/tags", file) for file in files]
+    numbers = np.random.default_rng(0)
+    return lambda: ready[numbers.integers(len(ready))]
+
+
+def line(what: str, rate: float, *times: float) -> None:
+    """One line of the table."""
+    print(f"{what:46} {rate:8.1f} " + " ".join(f"{each:8.1f}" for each in times), flush=True)
+
+
+def told(what: str, outcome: Outcome) -> None:
+    """An outcome as a line, and what was not a good answer."""
+    line(what, outcome.rate(), *(outcome.at(percent) for percent in (50, 95, 99)))
+    others = {status: count for status, count in outcome.counts.items() if status != "200"}
+    if others:
+        print(f"  other answers: {others}")
+
+
+# The bare path
+
+
+def bare_one(embedder: Embedder, files: list[bytes], seconds: float) -> list[float]:
+    """Milliseconds of decoding, encoding and suggesting, one after another."""
+    times: list[float] = []
+    until = time.perf_counter() + seconds
+    while time.perf_counter() < until:
+        begun = time.perf_counter()
+        suggest(embedder, embedder.embed_audio(files[len(times) % len(files)]), 10)
+        times.append(1000 * (time.perf_counter() - begun))
+    return times
+
+
+def bare_all(embedder: Embedder, files: list[bytes], seconds: float, folder: Path) -> float:
+    """Sounds a second by the bulk pipeline on all cores, without any HTTP."""
+    for number, file in enumerate(files):
+        (folder / f"{number}.ogg").write_bytes(file)
+    begun = time.perf_counter()
+    warm = begun + 2
+
+    def origins() -> Iterator[Origin]:
+        number = 0
+        while time.perf_counter() < warm + seconds:
+            yield Origin(folder / f"{number % len(files)}.ogg")
+            number += 1
+
+    count = 0
+    for lot in pipeline.embed(embedder, origins()):
+        assert not lot.failed, lot.failed
+        count += len(lot) if time.perf_counter() > warm else 0
+    return count / (time.perf_counter() - warm)
+
+
+# The other servers
+
+
+@contextlib.contextmanager
+def rival(which: str) -> Iterator[int]:
+    """The port of one of them, ready: `plain` or `litserve`."""
+    port = free_port()
+    process = subprocess.Popen(
+        [sys.executable, "-m", f"tests.benchmarks.{which}_server", str(port)],
+        cwd=ROOT,
+        env=environment(),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    try:
+        until = time.monotonic() + 90
+        while True:
+            assert process.poll() is None, f"{which} ended by itself"
+            assert time.monotonic() < until, f"{which} is not ready"
+            with contextlib.suppress(httpx.TransportError):
+                if httpx.get(f"http://127.0.0.1:{port}/healthz").status_code == 200:
+                    break
+            time.sleep(0.2)
+        yield port
+    finally:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            children = psutil.Process(process.pid).children(recursive=True)
+            process.terminate()
+            _, left = psutil.wait_procs(children, timeout=5)
+            for each in left:
+                each.kill()
+        process.kill()
+        process.wait()
+
+
+def measured(name: str, port: int, request: Request, seconds: float) -> tuple[Outcome, Outcome]:
+    """One at a time, and many at once."""
+    asyncio.run(closed(port, request, 4, 2))
+    one = asyncio.run(closed(port, request, 1, seconds))
+    told(f"{name}, 1 in flight", one)
+    many = asyncio.run(closed(port, request, AT_ONCE, seconds))
+    told(f"{name}, {AT_ONCE} in flight", many)
+    return one, many
+
+
+def uploads(seconds: float, folder: Path) -> None:
+    """Bar 2: beside the bare path and others, in the same run."""
+    torch.set_num_threads(1)  # as the server has it
+    files, embedder = made(), Embedder.load(starter_model())
+    request = requests(files)
+    bare_one(embedder, files, 1)
+    print(f"{'':46} {'a second':>8} {'p50 ms':>8} {'p95':>8} {'p99':>8}")
+    times = bare_one(embedder, files, seconds)
+    line("decode and encoder alone, one by one", 1000 / np.mean(times),
+         *np.percentile(times, [50, 95, 99]))  # fmt: skip
+    rate = bare_all(embedder, files, seconds, folder)
+    line("decode and encoder alone, all cores", rate)
+    with serving(folder / "log", OMP_NUM_THREADS="") as server:
+        one, many = measured("earmark", server.port, request, seconds)
+    print(f"  {one.at(50) / np.median(times):.2f} times the bare path; with {AT_ONCE} in flight "
+          f"{100 * many.rate() / rate:.0f} % of its throughput")  # fmt: skip
+    for which in ("plain", "litserve"):
+        if which == "litserve" and importlib.util.find_spec("litserve") is None:
+            print("litserve: not installed (pip install earmark[bench]): left out")
+            continue
+        with rival(which) as port:
+            measured(which, port, request, seconds)
+
+
+# Overload and soak
+
+
+async def probing(port: int, done: asyncio.Event) -> Outcome:
+    """/healthz, watched until then."""
+    outcome, wire, begun = Outcome(), Wire(port), time.perf_counter()
+    while not done.is_set():
+        await ask(wire, get("/healthz"), time.perf_counter(), outcome)
+        await asyncio.sleep(PROBE_EVERY)
+    outcome.seconds = time.perf_counter() - begun
+    await wire.close()
+    return outcome
+
+
+def resident(process: psutil.Process) -> float:
+    """Megabytes of it and of its readers."""
+    return sum(each.memory_info().rss for each in [process, *process.children()]) / 1e6
+
+
+def state(process: psutil.Process) -> str:
+    """What could leak."""
+    return (
+        f"{process.memory_info().rss / 1e6:.0f} MB ({resident(process):.0f} with readers), "
+        f"{process.num_threads()} threads, {process.num_fds()} files, "
+        f"{len(process.children())} processes"
+    )
+
+
+def overload(seconds: float, folder: Path) -> None:
+    """Bar 3: five times the capacity, then how soon all is well again."""
+    request = requests(made())
+    with serving(folder / "log", OMP_NUM_THREADS="") as server:
+        process = psutil.Process(server.process.pid)
+        asyncio.run(closed(server.port, request, AT_ONCE, 3))
+        before = asyncio.run(closed(server.port, request, AT_ONCE, 5))
+        alone = asyncio.run(closed(server.port, request, 1, 3))
+        told("capacity", before)
+        told("one at a time", alone)
+        print(f"before: {state(process)}")
+
+        async def both() -> tuple[Outcome, Outcome]:
+            done = asyncio.Event()
+            probe = asyncio.ensure_future(probing(server.port, done))
+            outcome = await opened(server.port, request, TIMES_OVER * before.rate(), seconds)
+            done.set()
+            return outcome, await probe
+
+        outcome, probe = asyncio.run(both())
+        ended = time.perf_counter()
+        print(f"after:  {state(process)}")
+        told(f"{TIMES_OVER} times that for {seconds:.0f} s", outcome)
+        for status in sorted(outcome.times):
+            line(f"  {status}", outcome.rate(status),
+                 *(outcome.at(each, status) for each in (50, 95, 99)))  # fmt: skip
+        told("/healthz meanwhile", probe)
+        print(f"  at most {max(probe.times['200']):.1f} ms")
+        while True:
+            now = asyncio.run(closed(server.port, request, 1, 0.5))
+            if set(now.counts) == {"200"} and now.at(50) < 1.5 * alone.at(50):
+                break
+        print(f"as before after {time.perf_counter() - ended:.1f} s; {state(process)}")
+
+
+def soak(minutes: float, folder: Path) -> None:
+    """Bar 6: half of the capacity, for long."""
+    request = requests(made())
+    with serving(folder / "log", OMP_NUM_THREADS="") as server:
+        process = psutil.Process(server.process.pid)
+        asyncio.run(closed(server.port, request, AT_ONCE, 3))
+        rate = asyncio.run(closed(server.port, request, AT_ONCE, 5)).rate() / 2
+        print(f"{rate:.1f} uploads a second for {minutes:g} minutes")
+        first, begun = 0.0, time.perf_counter()
+        total = Outcome()
+        while (gone := time.perf_counter() - begun) < 60 * minutes:
+            part = asyncio.run(opened(server.port, request, rate, min(60, 60 * minutes - gone)))
+            total.counts.update(part.counts)
+            first = first or resident(process)
+            print(f"{(time.perf_counter() - begun) / 60:5.1f} min: {state(process)}; "
+                  f"p50 {part.at(50):.0f}, p99 {part.at(99):.0f} ms", flush=True)  # fmt: skip
+        print(f"{dict(total.counts)}; memory {100 * (resident(process) / first - 1):+.1f} % "
+              "since the first minute")  # fmt: skip
+
+
+def main() -> None:
+    """Measure what is asked for."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("what", choices=["uploads", "overload", "soak"])
+    parser.add_argument("--seconds", type=float, help="uploads: 10 a figure; overload: 120")
+    parser.add_argument("--minutes", type=float, default=30.0, help="of soak")
+    options = parser.parse_args()
+    load = ", ".join(f"{each:.1f}" for each in os.getloadavg())
+    print(f"{os.cpu_count()} cores, load {load}")
+    with tempfile.TemporaryDirectory(prefix="earmark-bench-") as temporary:
+        folder = Path(temporary)
+        if options.what == "uploads":
+            uploads(options.seconds or 10.0, folder)
+        elif options.what == "overload":
+            overload(options.seconds or 120.0, folder)
+        else:
+            soak(options.minutes, folder)
+
+
+if __name__ == "__main__":
+    main()

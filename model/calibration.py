@@ -115,7 +115,7 @@ class Calibration:
 
 
 # Of a card that states none: fitted on the starter model's validation clips.
-COMPANY = {"own": 0.6, "near": 5.0, "intercept": -4.3}
+COMPANY = {"own": 0.91, "near": 4.37, "intercept": -2.42}
 
 
 def in_company(card: Mapping[str, Any], probabilities: Array, near: Array) -> Array:

@@ -226,7 +226,7 @@ def test_tags_past_the_limit_are_not_filtered_by(
 
 def test_a_filter_holds_numbers_only() -> None:
     odd = ("' or row > 0 --", '"', "\\", "100%", "a\nb", "\0", "🎧", "x" * 10_000, "\ud800")
-    where = Filter(odd, odd, odd, 0.1, 1e-7 + 1, odd, odd, (1, 2), 9)
+    where = Filter(odd, odd, odd, 0.1, 1e-7 + 1, odd, odd, (1, 2), 9, 3)
     assert None not in astuple(where)  # all conditions there are
     text = expression(where)
     assert text

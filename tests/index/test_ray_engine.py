@@ -67,7 +67,7 @@ def many(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def held(library: Library) -> dict[str, object]:
     """All that a library holds of its clips but for their numbers, times and vectors, by path."""
     return {
-        clip.path: replace(clip, row=0, added_at="", changed_at="")
+        clip.path: replace(clip, row=0, generation=0, added_at="", changed_at="")
         for clip in library.catalogue.clips()
     }
 

@@ -1,9 +1,9 @@
 """Searches by words of many requests at once: what waits is the next batch, since searches cost
-less together.
+less together. The event loop never searches: a query of misspelt words alone takes 75 ms.
 
-Where a search is short, as in a library of some ten thousand sounds, a batch is worked on in the
-event loop between two of its turns: handing it to a thread would cost more than it takes. Where it
-is long, threads work side by side, and the loop never waits. What searches took lately decides.
+One thread works at a time where a search is short, as in a library of some ten thousand sounds:
+more would only fight for the interpreter. Where it is long they work side by side. What searches
+took lately decides.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ from service.errors import ProblemError
 from service.metrics import Metrics
 
 BATCH = 32  # searches
-BATCH_SECONDS = 0.01  # of work in a batch: no turn of the event loop takes longer
-SHORT_SECONDS = 0.002  # of work in a search, up to which it is done in the event loop
+BATCH_SECONDS = 0.02  # of work in a batch, by what searches took lately
+LONG_SECONDS = 0.003  # of work in a search, from which threads work side by side
 
 Answer = Found | CursorError
 SearchMany = Callable[[Sequence[Search]], list[Answer]]
@@ -46,8 +46,8 @@ class Searches:
         self._most, self._deadline = most, deadline
         self._loop = asyncio.get_running_loop()
         self._waiting: deque[_Item] = deque()
-        self._seconds = 0.005  # of work in a search, lately; a guess at first
-        self._turning = False  # whether the event loop will take what waits
+        self._seconds = LONG_SECONDS  # of work in a search, lately; a guess at first
+        self._working = 0  # threads
         self._closed = False
         self._changed = threading.Condition()
         metrics.watch("searches_waiting", lambda: len(self._waiting))
@@ -72,50 +72,36 @@ class Searches:
             self._metrics.rejected("busy")
             raise ProblemError("busy", f"{self._most} searches are waiting", {"Retry-After": "1"})
         item = _Item(search, time.monotonic(), self._loop.create_future())
-        if self._seconds <= SHORT_SECONDS:
+        with self._changed:
             self._waiting.append(item)
-            if not self._turning:
-                self._turning = True
-                self._loop.call_soon(self._turn)
-        else:
-            with self._changed:
-                self._waiting.append(item)
-                self._changed.notify()
+            self._changed.notify()
         return await item.answer
 
     def _taken(self) -> list[_Item]:
         """A batch of what waits."""
-        most = max(1, int(BATCH_SECONDS / max(self._seconds, 1e-6)))
-        batch: list[_Item] = []
-        while self._waiting and len(batch) < min(BATCH, most):
-            batch.append(self._waiting.popleft())
-        return batch
-
-    def _turn(self) -> None:
-        """Work on a batch in the event loop, and on what is left at its next turn."""
-        _give(*self._answered(self._taken()))
-        if self._waiting and self._seconds <= SHORT_SECONDS:
-            self._loop.call_soon(self._turn)
-            return
-        with self._changed:
-            self._turning = False
-            self._changed.notify_all()
+        most = min(BATCH, max(1, int(BATCH_SECONDS / max(self._seconds, 1e-6))))
+        return [self._waiting.popleft() for _ in range(min(most, len(self._waiting)))]
 
     def _work(self) -> None:
         """What a thread does."""
         while True:
             with self._changed:
-                self._changed.wait_for(lambda: self._closed or self._left())
-                batch = self._taken() if self._left() else []
-            if batch:
-                items, answers = self._answered(batch)
-                self._loop.call_soon_threadsafe(_give, items, answers)
-            elif self._closed:
-                return
+                self._changed.wait_for(self._wanted)
+                if not self._waiting:
+                    return
+                batch = self._taken()
+                self._working += 1
+            items, answers = self._answered(batch)
+            self._loop.call_soon_threadsafe(_give, items, answers)
+            with self._changed:
+                self._working -= 1
+                self._changed.notify()
 
-    def _left(self) -> bool:
-        """Whether something waits for a thread."""
-        return bool(self._waiting) and not self._turning
+    def _wanted(self) -> bool:
+        """Whether there is something for one more thread to do: a batch, or to end."""
+        if not self._waiting:
+            return self._closed
+        return not self._working or self._seconds >= LONG_SECONDS
 
     def _answered(
         self, batch: Sequence[_Item]

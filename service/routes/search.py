@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from hashlib import blake2b
 from typing import Annotated
 
 import orjson
@@ -10,10 +9,12 @@ from fastapi import APIRouter, FastAPI, Query, Request
 from fastapi.responses import Response
 
 from index.library import Found
+from service import conditional
 from service.metrics import Metrics
 from service.routes.context import EngineDep, MetricsDep, SearchesDep
 from service.routes.quick import QuickRoute
-from service.schemas.search import PageBody, PageQuery, SearchBody, SearchQuery, SearchRequest
+from service.schemas.hits import PageBody, SearchBody
+from service.schemas.search import PageQuery, SearchQuery, SearchRequest
 
 router = APIRouter(tags=["search"])
 
@@ -22,10 +23,11 @@ async def search(request: Request, asked: Annotated[SearchQuery, Query()]) -> Re
     """Find sounds by words: by how they sound, and by titles and tags."""
     state = request.app.state
     found = await state.searches.search(asked.search())
-    query = blake2b(request.scope["query_string"], digest_size=8).hexdigest()
-    tag = f'W/"{state.engine.embedder.fingerprint}-{found.generation}-{query}"'
+    tag = conditional.etag(
+        state.engine.embedder.fingerprint, found.generation, request.scope["query_string"]
+    )
     headers = {"ETag": tag, "Cache-Control": "no-cache"}
-    if tag in request.headers.get("if-none-match", ""):
+    if conditional.has(request.headers.get("if-none-match"), tag):
         return Response(status_code=304, headers=headers)
     return _body(found, asked.fields, state.metrics, headers)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Annotated, Any
 
+import anyio.to_thread
 from fastapi import APIRouter, Depends, File, Form, Query, Request, UploadFile
 from fastapi.responses import Response
 from pydantic import BaseModel, Field, TypeAdapter, ValidationError
@@ -128,7 +129,8 @@ async def classify(
     ] = False,
 ) -> Response:
     """Sort a sound into classes of one's own, without training."""
-    judged = _labels(engine, labels, prompts, least=1 if multiple else 2)
+    # In a thread: looking up many unknown words takes seconds.
+    judged = await anyio.to_thread.run_sync(_labels, engine, labels, prompts, 1 if multiple else 2)
     return await listening.answer(
         file,
         lambda sound: ClassesBody.of(engine.classify(sound, judged, multiple=multiple)),

@@ -12,9 +12,7 @@ from index.query import Query, parse, weighted
 from index.ranking import Sort
 from model.errors import InputError
 from service.schemas.filters import MAX_HITS, FilterQuery, Word
-from service.schemas.hits import HitBody, PageBody, SearchBody
-
-__all__ = ["PageBody", "PageQuery", "SearchBody", "SearchQuery", "SearchRequest"]
+from service.schemas.hits import HitBody
 
 
 def _known(name: str) -> str:

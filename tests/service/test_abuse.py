@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import json
+import random
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from string import ascii_lowercase
 
+import httpx
 import psutil
 
 from model.checkpoint import starter_model
+from tests.service import sounds as made
 from tests.service.server import Server, serving
 
 QUICK = 10.0  # seconds: far above what the refusals take, far below what the work would
@@ -29,6 +35,33 @@ def test_a_query_of_spaces_is_refused(server: Server) -> None:
     server.problem(server.client.get("/v1/search", params={"q": "   "}), 422, "only spaces")
 
 
+def longest_without_life(server: Server) -> float:
+    """Seconds that liveness took at most while words that nobody knows were looked up."""
+    draw = random.Random(0)
+
+    def words(count: int) -> str:
+        return " ".join("".join(draw.choices(ascii_lowercase, k=8)) for _ in range(count))
+
+    queries = [words(55) for _ in range(40)]
+    prompts = json.dumps({words(1): [*[words(11) for _ in range(19)], "dog"] for _ in range(8)})
+
+    def search(query: str) -> int:
+        return httpx.get(server.client.base_url.join("/v1/search"), params={"q": query}).status_code
+
+    def classify() -> int:
+        return server.upload(made.noise(), "/v1/classify", prompts=prompts).status_code
+
+    slowest = 0.0
+    with ThreadPoolExecutor(20) as pool, httpx.Client(base_url=server.client.base_url) as client:
+        asked = [pool.submit(classify), *(pool.submit(search, query) for query in queries)]
+        while not all(each.done() for each in asked):
+            begun = time.monotonic()
+            assert client.get("/healthz").status_code == 200
+            slowest = max(slowest, time.monotonic() - begun)
+        assert [each.result() for each in asked] == [200] * len(asked)
+    return slowest
+
+
 def test_guesses_are_told_and_memory_keeps_its_bar(tmp_path: Path) -> None:
     with serving(tmp_path / "log", EARMARK_MODEL=str(starter_model())) as server:
         found = server.client.get("/v1/search", params={"q": "thunderstrom quorkz"}).json()
@@ -36,4 +69,5 @@ def test_guesses_are_told_and_memory_keeps_its_bar(tmp_path: Path) -> None:
         assert found["guessed"] == {"thunderstrom": "thunderstorm"}
         assert found["ignored"] == ["quorkz"]
         assert psutil.Process(server.process.pid).memory_info().rss < 600e6  # DESIGN's bar
+        assert longest_without_life(server) < 1.0
         assert server.stop() == 0

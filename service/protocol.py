@@ -79,6 +79,7 @@ class LimitedProtocol(HttpToolsProtocol):
         self._write_timer = None
         self._give_up()
         super().connection_lost(exc)
+        self._unset_keepalive_if_required()  # uvicorn keeps that of a connection that was reset
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
         """Remember the request in work: uvicorn knows the latest, which may wait behind it."""
@@ -229,10 +230,12 @@ class LimitedProtocol(HttpToolsProtocol):
     def _waiting(self) -> int:
         """Bytes that the client has not taken: here, and in the system, which takes megabytes."""
         here = self.transport.get_write_buffer_size()
+        file = self.transport.get_extra_info("socket").fileno()
+        if file < 0:  # closed by now
+            return here
         try:
-            file = self.transport.get_extra_info("socket").fileno()
             held = fcntl.ioctl(file, termios.TIOCOUTQ, bytes(4))
-        except OSError:  # closed by now, or a system that does not tell
+        except OSError:  # a system that does not tell
             return here
         return here + int.from_bytes(held, sys.byteorder)
 

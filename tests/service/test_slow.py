@@ -6,6 +6,8 @@ import asyncio
 import contextlib
 import resource
 import shutil
+import socket
+import struct
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -218,6 +220,20 @@ def test_clients_that_ask_for_much_and_leave(hasty: Server) -> None:
             if number % 2:
                 assert connection.recv(10).startswith(b"HTTP/1.1 2")
     assert hasty.client.get("/healthz").status_code == 200  # and no trace is in the log
+
+
+def test_clients_that_reset_between_requests(
+    tmp_path: Path, model_folder: Path, library_folder: Path
+) -> None:
+    options = ("--library", library_folder, "--model", model_folder)
+    with serving(tmp_path / "log", *options, EARMARK_KEEP_ALIVE_SECONDS="1") as server:
+        for _ in range(20):
+            with connected(server) as connection:
+                connection.sendall(HEAD + b"\r\n")
+                assert connection.recv(10).startswith(b"HTTP/1.1 2")
+                connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        time.sleep(1.5)  # until the next requests would have been late
+        assert "Traceback" not in server.log.read_text()
 
 
 def test_a_client_that_reads_slowly_gets_it_all(hasty: Server) -> None:

@@ -114,6 +114,10 @@ class Catalogue:
         """Close all connections; those in use, when they are given back."""
         self._database.close()
 
+    def rest(self) -> None:
+        """Close the connections that are not in use."""
+        self._database.rest()
+
     @contextmanager
     def write(self) -> Iterator[Writer]:
         """One transaction of one new generation. Raises StorageError."""

@@ -30,6 +30,10 @@ class Database:
     def close(self) -> None:
         """Close all connections; those in use, when they are given back."""
         self._closed = True
+        self.rest()
+
+    def rest(self) -> None:
+        """Close the idle connections."""
         while self._idle:
             self._idle.pop().close()
 

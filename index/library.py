@@ -6,6 +6,7 @@ The catalogue is the truth; the vector store follows it and answers.
 from __future__ import annotations
 
 import contextlib
+import copy
 import logging
 import threading
 from collections.abc import Mapping, Sequence
@@ -126,6 +127,24 @@ class Library:
         self.store.close()
         self.catalogue.close()
 
+    def rest(self) -> None:
+        """Have no thread, no open connection, as a process must that is about to fork."""
+        self.store.settle()
+        self.catalogue.rest()
+
+    def reopened(self) -> Library:
+        """This library for a forked process: the same model and vectors, the rest of its own.
+
+        Not to be closed, which would write the snapshot.
+        """
+        own = copy.copy(self)
+        own.catalogue = Catalogue.open(self.folder)
+        own.clips = ClipCache(own.catalogue)
+        own._texts = TextVectors(self.embedder)
+        own.probe = None
+        own._refreshing = threading.Lock()
+        return own
+
     def __enter__(self) -> Library:
         return self
 
@@ -204,6 +223,11 @@ class Library:
             catch_up(self.store, self.catalogue)
         finally:
             self._refreshing.release()
+
+    def followed(self) -> VectorStore:
+        """The vector store, when it has caught up."""
+        self.refresh()
+        return self.store
 
     def search(
         self,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from importlib.metadata import version
@@ -14,12 +16,14 @@ from fastapi import FastAPI
 from fastapi_offline import FastAPIOffline
 from starlette.middleware.cors import CORSMiddleware
 
+from index.faiss_store import FaissStore
 from index.library import Search
 from index.query import parse
 from index.recall import RecallProbe
 from model.errors import ConfigError
 from service import errors, openapi
 from service.access import Access, Rules
+from service.answering import Ask
 from service.engine import Engine
 from service.headers import CORS_ASKED, CORS_TOLD, SecurityHeaders
 from service.inference import Inference
@@ -32,6 +36,7 @@ from service.rates import RateLimits
 from service.readiness import QUERY, Readiness
 from service.routes import about, clips, feedback, jobs, metrics, search, sounds
 from service.schemas.about import Problem
+from service.searchers import InProcess, InThread, Nursery
 from service.searching import Searches
 from service.settings import Settings
 from service.shelf import Shelf
@@ -47,18 +52,21 @@ Errors are `application/problem+json` (RFC 9457); each `type` describes itself a
 """
 
 
-def create_app(settings: Settings, engine: Engine | None = None) -> FastAPI:
+def create_app(
+    settings: Settings, engine: Engine | None = None, nursery: Nursery | None = None
+) -> FastAPI:
     """The service with these settings.
 
     `engine`: one already open, as the command line has it to report errors by itself; else
-    it is opened in the lifespan. Either is closed there.
+    it is opened in the lifespan. `nursery`: of processes that search; else threads do. All are
+    closed in the lifespan.
     """
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         torch.set_num_threads(1)  # requests share the cores; teams of threads fight for them
         app.state.engine = engine or await anyio.to_thread.run_sync(open_engine, settings)
-        app.state.inference, app.state.searches = workers(app)
+        app.state.inference, app.state.searches = workers(app, nursery)
         app.state.shelf = shelf = Shelf(app.state.engine.library, settings.max_seconds)
         app.state.jobs, app.state.waveforms = Jobs(), Waveforms(shelf.readers)
         observe(app, settings)
@@ -66,7 +74,9 @@ def create_app(settings: Settings, engine: Engine | None = None) -> FastAPI:
         await anyio.to_thread.run_sync(app.state.jobs.close)
         shelf.close()
         app.state.inference.close()
-        await anyio.to_thread.run_sync(app.state.searches.close)
+        await app.state.searches.close()
+        if nursery is not None:
+            nursery.close()
         app.state.recall.close()
         app.state.engine.close()
         if traces is not None:
@@ -139,16 +149,16 @@ def observe(app: FastAPI, settings: Settings) -> None:
     measured: Metrics = app.state.metrics
     store = engine.library.store
     measured.build(version("earmark"), engine.embedder.fingerprint, settings.device)
-    measured.watch("clips", lambda: len(store))
-    measured.watch("generation", lambda: store.generation)
+    measured.watch("clips", lambda: len(engine.library.followed()))
+    measured.watch("generation", lambda: engine.library.followed().generation)
     app.state.recall = engine.library.probe = RecallProbe(
         store, engine.library.catalogue, measured.recall, one_in=settings.recall_sample
     )
     searches: Searches = app.state.searches
-    app.state.readiness.search = lambda: searches.search(Search(parse(QUERY), 1))
+    app.state.readiness.search = lambda: searches.search(Ask(Search(parse(QUERY), 1)))
 
 
-def workers(app: FastAPI) -> tuple[Inference, Searches]:
+def workers(app: FastAPI, nursery: Nursery | None) -> tuple[Inference, Searches]:
     """What embeds uploads, and what searches."""
     settings: Settings = app.state.settings
     engine: Engine = app.state.engine
@@ -159,8 +169,12 @@ def workers(app: FastAPI) -> tuple[Inference, Searches]:
         most=settings.max_waiting,
         deadline=settings.upload_seconds,
     )
+    library = engine.library
     searches = Searches(
-        engine.library.search_many,
+        [
+            InThread(library) if nursery is None else InProcess(nursery, library)
+            for _ in range(settings.searchers or os.cpu_count() or 1)
+        ],
         app.state.metrics,
         most=settings.max_searches,
         deadline=settings.search_seconds,
@@ -173,3 +187,15 @@ def open_engine(settings: Settings) -> Engine:
     engine = Engine.open(settings.model, settings.library, device=settings.device)
     _ = engine.embedder.vocabulary_vectors  # so that the first upload need not wait
     return engine
+
+
+def open_nursery(settings: Settings, engine: Engine) -> Nursery | None:
+    """Where searching processes come from; None where they cannot be forked: on systems without
+    it, of what holds a GPU or the connection to a Milvus.
+
+    To be made while there is one thread.
+    """
+    forks = sys.platform == "linux" and settings.device == "cpu"
+    if not forks or not isinstance(engine.library.store, FaissStore):
+        return None
+    return Nursery(engine.library, settings.recall_sample)

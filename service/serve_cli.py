@@ -28,7 +28,7 @@ def _serve(options: argparse.Namespace) -> int:
     import uvicorn
 
     from service.addresses import is_loopback
-    from service.app import create_app, open_engine
+    from service.app import create_app, open_engine, open_nursery
     from service.logs import configure
     from service.protocol import limited
     from service.serving import serve
@@ -48,7 +48,8 @@ def _serve(options: argparse.Namespace) -> int:
         )  # fmt: skip
     # Until the server is there, which stops in good order: asked to stop, we end well.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
-    app = create_app(settings, open_engine(settings))
+    engine = open_engine(settings)
+    app = create_app(settings, engine, open_nursery(settings, engine))
     _allow_files(settings.max_connections + OTHER_FILES)
     config = uvicorn.Config(
         app,

@@ -55,6 +55,9 @@ class Settings(BaseSettings):
         30.0, gt=0, description="Time that an upload may wait and be worked on"
     )
     max_searches: int = Field(1024, ge=1, description="Searches waiting before 429")
+    searchers: int = Field(
+        0, ge=0, description="Processes that search by words, at most; 0: as many as cores"
+    )
     search_seconds: float = Field(5.0, gt=0, description="Time that a search may wait")
     log_format: Format = Field(
         "auto", description="Log as json or text; auto: text on a terminal, else json"

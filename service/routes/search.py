@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from typing import Annotated
 
-import orjson
 from fastapi import APIRouter, FastAPI, Query, Request
 from fastapi.responses import Response
 
-from index.library import Found
 from service import conditional
-from service.metrics import Metrics
-from service.routes.context import EngineDep, MetricsDep, SearchesDep
+from service.answering import Ask
+from service.routes.context import EngineDep, SearchesDep
 from service.routes.quick import QuickRoute
 from service.schemas.hits import PageBody, SearchBody
 from service.schemas.search import PageQuery, SearchQuery, SearchRequest
@@ -22,14 +20,14 @@ router = APIRouter(tags=["search"])
 async def search(request: Request, asked: Annotated[SearchQuery, Query()]) -> Response:
     """Find sounds by words: by how they sound, and by titles and tags."""
     state = request.app.state
-    found = await state.searches.search(asked.search())
+    answer = await state.searches.search(Ask(asked.search(), tuple(asked.fields)))
     tag = conditional.etag(
-        state.engine.embedder.fingerprint, found.generation, request.scope["query_string"]
+        state.engine.embedder.fingerprint, answer.generation, request.scope["query_string"]
     )
     headers = {"ETag": tag, "Cache-Control": "no-cache"}
     if conditional.has(request.headers.get("if-none-match"), tag):
         return Response(status_code=304, headers=headers)
-    return _body(found, asked.fields, state.metrics, headers)
+    return Response(answer.body, headers=headers, media_type="application/json")
 
 
 def install(app: FastAPI) -> None:
@@ -44,9 +42,10 @@ def install(app: FastAPI) -> None:
 
 
 @router.post("/v1/search", response_model=SearchBody)
-async def search_with(searches: SearchesDep, metrics: MetricsDep, asked: SearchRequest) -> Response:
+async def search_with(searches: SearchesDep, asked: SearchRequest) -> Response:
     """Find sounds by words and by tags with weights, some of them unwanted."""
-    return _body(await searches.search(asked.search()), asked.fields, metrics)
+    answer = await searches.search(Ask(asked.search(), tuple(asked.fields)))
+    return Response(answer.body, media_type="application/json")
 
 
 @router.get("/v1/clips/{clip_id:path}/similar")
@@ -57,13 +56,3 @@ def similar(engine: EngineDep, clip_id: str, asked: Annotated[PageQuery, Query()
             clip_id, asked.k, asked.filter(), cursor=asked.cursor, distinct=asked.distinct
         )
     )
-
-
-def _body(
-    found: Found, fields: list[str], metrics: Metrics, headers: dict[str, str] | None = None
-) -> Response:
-    with metrics.stage("render"):
-        body = SearchBody.fields_of(found)
-        if fields:
-            body["hits"] = [{name: hit[name] for name in fields} for hit in body["hits"]]
-        return Response(orjson.dumps(body), headers=headers, media_type="application/json")

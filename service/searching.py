@@ -10,6 +10,7 @@ import time
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import islice
 
 from service.answering import Answer, Answers, Ask
 from service.errors import ProblemError
@@ -82,8 +83,10 @@ class Searches:
 
     def _free(self) -> Hand | None:
         if self._seconds < LONG_SECONDS:
-            first = next(iter(self._hands))
-            return first if self._hands[first] < first.depth else None
+            # One more for each full batch that waits behind those in work.
+            some = 1 + len(self._waiting) // BATCH
+            hands = islice(self._hands.items(), some)
+            return next((hand for hand, batches in hands if batches < hand.depth), None)
         return next((hand for hand, batches in self._hands.items() if not batches), None)
 
     def _taken(self) -> list[_Item]:

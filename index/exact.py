@@ -49,6 +49,7 @@ def candidates(
                 np.zeros(0, np.float32) if own is None else own[near],
                 rows[holding],
                 np.zeros(0, np.float32) if share is None else np.minimum(share[holding], 1),
+                None if own is None else own[holding],
             )
         )
     return found

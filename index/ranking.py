@@ -179,7 +179,7 @@ def _page(
     wanted = kept[place : place + k + SPARE]
     shown = cache.get([row for each in wanted for row in (each.fused.item, *each.alike)])
     there = [each for each in wanted if each.fused.item in shown]
-    if asked.vector is not None:  # those that words alone found
+    if asked.vector is not None:  # those that words alone found, unless the store told
         unknown = [each.fused.item for each in there[:k] if each.fused.item not in cosines]
         own = catalogue.vectors(unknown) if unknown else {}
         cosines |= {row: float(vector @ asked.vector) for row, vector in own.items()}
@@ -206,6 +206,8 @@ def _kept(
         for each in fused:
             ranking.setdefault(each.item, each)
         cosines |= zip(found.near.tolist(), found.cosines.tolist(), strict=True)
+        if found.held is not None:
+            cosines |= zip(found.holding.tolist(), found.held.tolist(), strict=True)
         ordered = _sorted(cache, list(ranking.values()), asked.sort)
         kept = _folded(catalogue, ordered, distinct=asked.distinct)
         place = task.begin.place([each.fused.item for each in kept])

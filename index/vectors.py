@@ -31,12 +31,16 @@ class Wanted:
 @dataclass(frozen=True)
 class Candidates:
     """Both rankings of a search: the nearest clips `near` [n] and their cosines, and those that
-    hold words, `holding` [m], and their shares of them."""
+    hold words, `holding` [m], and their shares of them.
+
+    `held`: the cosines of `holding` too, where they are known.
+    """
 
     near: Rows
     cosines: Array
     holding: Rows
     shares: Array
+    held: Array | None = None
 
 
 class VectorStore(Protocol):

@@ -152,6 +152,8 @@ class WordVectors:
     def vector(self, word: str) -> Array | None:
         """The word's vector, the mean of those that stand for it, or None: not understood."""
         known = self.resolve(word)
+        if len(known) == 1:
+            return np.asarray(self.vectors[self._row[known[0]]], dtype=np.float32)
         if known:
             rows = self.vectors[[self._row[each] for each in known]]
             return np.asarray(rows.mean(axis=0), dtype=np.float32)

@@ -1,8 +1,10 @@
-"""The service under load: `python -m tests.benchmarks.bench_load [uploads|overload|soak]`.
+"""The service under load: `python -m tests.benchmarks.bench_load search|uploads|overload|soak`.
 
-The starter model, the demo library, a server as `earmark serve` starts it, uploads of 10 s of ogg
-to /v1/tags. `uploads`: beside the bare path and other servers. `overload`: five times what it can
-do, with its probe watched. `soak`: half of what it can do, for long. Prints and judges nothing.
+The starter model and a server as `earmark serve` starts it. `search`: by words in a library of
+10,000 clips, every query different; as fast as it can (by `wrk` where there is one), then a quarter
+of that in an open loop. The others send uploads of 10 s of ogg to /v1/tags beside the demo library.
+`uploads`: beside the bare path and other servers. `overload`: five times what it can do, with its
+probe watched. `soak`: half of what it can do, for long. Prints and judges nothing.
 """
 
 from __future__ import annotations
@@ -11,7 +13,10 @@ import argparse
 import asyncio
 import contextlib
 import importlib.util
+import itertools
 import os
+import re
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -23,12 +28,14 @@ import httpx
 import numpy as np
 import psutil
 import torch
+import uvloop
 
 from index import pipeline
 from index.sounds import Origin
 from model.checkpoint import starter_model
 from model.embedder import Embedder
 from service.suggesting import suggest
+from tests.benchmarks.bench_service import WORDS, fill
 from tests.benchmarks.load import Outcome, Request, ask, closed, opened
 from tests.index.made import ROOT, environment
 from tests.model import tiny
@@ -68,6 +75,65 @@ def told(what: str, outcome: Outcome) -> None:
     others = {status: count for status, count in outcome.counts.items() if status != "200"}
     if others:
         print(f"  other answers: {others}")
+
+
+# Searches
+
+CLIPS = 10_000
+WRK = """
+local words = {%s}
+local number = 0
+request = function()
+  number = number + 1
+  local function word() return words[math.random(#words)] end
+  local query = word() .. "+" .. word() .. "+" .. word() .. "+x" .. number
+  return wrk.format("GET", "/v1/search?q=" .. query)
+end
+"""
+
+
+def asked() -> Request:
+    """One search after another, each of three words that are known and one that is not."""
+    generator, numbers = np.random.default_rng(0), itertools.count()
+    return lambda: get(f"/v1/search?q={'+'.join(generator.choice(WORDS, 3))}+x{next(numbers)}")
+
+
+def by_wrk(port: int, at_once: int, seconds: float, folder: Path) -> float:
+    """Searches a second, as many at once."""
+    script = folder / "search.lua"
+    script.write_text(WRK % ", ".join(f'"{word}"' for word in WORDS))
+    command = ["wrk", "-t1", f"-c{at_once}", f"-d{seconds:.0f}s", "--latency", "-s", str(script),
+               f"http://127.0.0.1:{port}"]  # fmt: skip
+    told = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    rate = re.search(r"Requests/sec:\s+([\d.]+)", told)
+    assert rate is not None, told
+    assert "Non-2xx" not in told, told
+    unit = {"us": 0.001, "ms": 1.0, "s": 1000.0}
+    times = dict(re.findall(r"(50|99)%\s+([\d.]+(?:us|ms|s))", told))
+    own = [re.fullmatch(r"([\d.]+)(\w+)", times[each]) for each in ("50", "99")]
+    line(f"wrk, {at_once} at once", float(rate[1]),
+         *(float(each[1]) * unit[each[2]] for each in own if each))  # fmt: skip
+    return float(rate[1])
+
+
+def search(seconds: float, folder: Path) -> None:
+    """Bar 1: as many as it can, and how long they take at a quarter of that."""
+    fill(folder / "library", Embedder.load(starter_model()), CLIPS)
+    request = asked()
+    with serving(folder / "log", "--library", folder / "library", OMP_NUM_THREADS="") as server:
+        uvloop.run(closed(server.port, request, AT_ONCE, 5))  # takes the clips into memory
+        print(f"{'':46} {'a second':>8} {'p50 ms':>8} {'p99':>8}")
+        rate = 0.0
+        for at_once in (1, 16, 32, 64, 128):
+            if shutil.which("wrk"):
+                rate = max(rate, by_wrk(server.port, at_once, seconds, folder))
+            else:
+                outcome = uvloop.run(closed(server.port, request, at_once, seconds))
+                rate = max(rate, outcome.rate())
+                line(f"{at_once} at once", outcome.rate(), outcome.at(50), outcome.at(99))
+        outcome = uvloop.run(opened(server.port, request, rate / 4, 2 * seconds))
+        line("open loop, a quarter of the best", outcome.rate(), outcome.at(50), outcome.at(99))
+        print(f"  {dict(outcome.counts)}; {state(psutil.Process(server.process.pid))}")
 
 
 # The bare path
@@ -141,10 +207,10 @@ def rival(which: str) -> Iterator[int]:
 
 def measured(name: str, port: int, request: Request, seconds: float) -> tuple[Outcome, Outcome]:
     """One at a time, and many at once."""
-    asyncio.run(closed(port, request, 4, 2))
-    one = asyncio.run(closed(port, request, 1, seconds))
+    uvloop.run(closed(port, request, 4, 2))
+    one = uvloop.run(closed(port, request, 1, seconds))
     told(f"{name}, 1 in flight", one)
-    many = asyncio.run(closed(port, request, AT_ONCE, seconds))
+    many = uvloop.run(closed(port, request, AT_ONCE, seconds))
     told(f"{name}, {AT_ONCE} in flight", many)
     return one, many
 
@@ -188,16 +254,18 @@ async def probing(port: int, done: asyncio.Event) -> Outcome:
 
 
 def resident(process: psutil.Process) -> float:
-    """Megabytes of it and of its readers."""
-    return sum(each.memory_info().rss for each in [process, *process.children()]) / 1e6
+    """Megabytes of it and of its processes; what they share counts for each."""
+    return (
+        sum(each.memory_info().rss for each in [process, *process.children(recursive=True)]) / 1e6
+    )
 
 
 def state(process: psutil.Process) -> str:
     """What could leak."""
     return (
-        f"{process.memory_info().rss / 1e6:.0f} MB ({resident(process):.0f} with readers), "
+        f"{process.memory_info().rss / 1e6:.0f} MB ({resident(process):.0f} with its processes), "
         f"{process.num_threads()} threads, {process.num_fds()} files, "
-        f"{len(process.children())} processes"
+        f"{len(process.children(recursive=True))} processes"
     )
 
 
@@ -206,9 +274,9 @@ def overload(seconds: float, folder: Path) -> None:
     request = requests(made())
     with serving(folder / "log", OMP_NUM_THREADS="") as server:
         process = psutil.Process(server.process.pid)
-        asyncio.run(closed(server.port, request, AT_ONCE, 3))
-        before = asyncio.run(closed(server.port, request, AT_ONCE, 5))
-        alone = asyncio.run(closed(server.port, request, 1, 3))
+        uvloop.run(closed(server.port, request, AT_ONCE, 3))
+        before = uvloop.run(closed(server.port, request, AT_ONCE, 5))
+        alone = uvloop.run(closed(server.port, request, 1, 3))
         told("capacity", before)
         told("one at a time", alone)
         print(f"before: {state(process)}")
@@ -220,7 +288,7 @@ def overload(seconds: float, folder: Path) -> None:
             done.set()
             return outcome, await probe
 
-        outcome, probe = asyncio.run(both())
+        outcome, probe = uvloop.run(both())
         ended = time.perf_counter()
         print(f"after:  {state(process)}")
         told(f"{TIMES_OVER} times that for {seconds:.0f} s", outcome)
@@ -230,7 +298,7 @@ def overload(seconds: float, folder: Path) -> None:
         told("/healthz meanwhile", probe)
         print(f"  at most {max(probe.times['200']):.1f} ms")
         while True:
-            now = asyncio.run(closed(server.port, request, 1, 0.5))
+            now = uvloop.run(closed(server.port, request, 1, 0.5))
             if set(now.counts) == {"200"} and now.at(50) < 1.5 * alone.at(50):
                 break
         print(f"as before after {time.perf_counter() - ended:.1f} s; {state(process)}")
@@ -241,13 +309,13 @@ def soak(minutes: float, folder: Path) -> None:
     request = requests(made())
     with serving(folder / "log", OMP_NUM_THREADS="") as server:
         process = psutil.Process(server.process.pid)
-        asyncio.run(closed(server.port, request, AT_ONCE, 3))
-        rate = asyncio.run(closed(server.port, request, AT_ONCE, 5)).rate() / 2
+        uvloop.run(closed(server.port, request, AT_ONCE, 3))
+        rate = uvloop.run(closed(server.port, request, AT_ONCE, 5)).rate() / 2
         print(f"{rate:.1f} uploads a second for {minutes:g} minutes")
         first, begun = 0.0, time.perf_counter()
         total = Outcome()
         while (gone := time.perf_counter() - begun) < 60 * minutes:
-            part = asyncio.run(opened(server.port, request, rate, min(60, 60 * minutes - gone)))
+            part = uvloop.run(opened(server.port, request, rate, min(60, 60 * minutes - gone)))
             total.counts.update(part.counts)
             first = first or resident(process)
             print(f"{(time.perf_counter() - begun) / 60:5.1f} min: {state(process)}; "
@@ -259,15 +327,17 @@ def soak(minutes: float, folder: Path) -> None:
 def main() -> None:
     """Measure what is asked for."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("what", choices=["uploads", "overload", "soak"])
-    parser.add_argument("--seconds", type=float, help="uploads: 10 a figure; overload: 120")
+    parser.add_argument("what", choices=["search", "uploads", "overload", "soak"])
+    parser.add_argument("--seconds", type=float, help="search, uploads: 10 a figure; overload: 120")
     parser.add_argument("--minutes", type=float, default=30.0, help="of soak")
     options = parser.parse_args()
     load = ", ".join(f"{each:.1f}" for each in os.getloadavg())
     print(f"{os.cpu_count()} cores, load {load}")
     with tempfile.TemporaryDirectory(prefix="earmark-bench-") as temporary:
         folder = Path(temporary)
-        if options.what == "uploads":
+        if options.what == "search":
+            search(options.seconds or 10.0, folder)
+        elif options.what == "uploads":
             uploads(options.seconds or 10.0, folder)
         elif options.what == "overload":
             overload(options.seconds or 120.0, folder)

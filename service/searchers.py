@@ -9,6 +9,7 @@ connection to whoever asks.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import gc
 import logging
 import os
@@ -48,7 +49,8 @@ class Nursery:
         library.rest()
         gc.collect()
         gc.freeze()  # the collector would write to, and so copy, all that is shared
-        if os.fork() == 0:
+        self._id = os.fork()
+        if self._id == 0:
             ours.close()
             _end_after(lambda: _nurse(theirs, library, recall_sample))
         theirs.close()
@@ -68,6 +70,8 @@ class Nursery:
     def close(self) -> None:
         """End it; its processes end with their connections."""
         self._control.close()
+        with contextlib.suppress(ChildProcessError):
+            os.waitpid(self._id, 0)
 
 
 def _end_after(work: Callable[[], None]) -> None:
@@ -212,7 +216,10 @@ class _Process:
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._reader, self._writer = reader, writer
         self._turn = asyncio.Lock()  # the first who asked reads first
-        self.gone = False
+
+    @property
+    def gone(self) -> bool:
+        return self._writer.is_closing() or self._reader.at_eof()
 
     async def ask(self, asks: Sequence[Ask]) -> Answers | EarmarkError:
         message = pickle.dumps(asks, pickle.HIGHEST_PROTOCOL)
@@ -228,5 +235,4 @@ class _Process:
         return done
 
     def close(self) -> None:
-        self.gone = True
         self._writer.close()

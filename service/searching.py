@@ -9,6 +9,7 @@ import asyncio
 import time
 from collections import deque
 from collections.abc import Sequence
+from contextvars import Context
 from dataclasses import dataclass
 from itertools import islice
 
@@ -62,7 +63,8 @@ class Searches:
             # At the loop's next turn: what arrives in this one comes along.
             self._beginning = True
             self._loop.call_soon(self._begin)
-        return await item.answer
+        with self._metrics.span("search"):
+            return await item.answer
 
     async def close(self) -> None:
         """Answer what waits, then end those who search."""
@@ -77,7 +79,8 @@ class Searches:
         while self._waiting and (hand := self._free()) is not None:
             if batch := self._taken():
                 self._hands[hand] += 1
-                task = self._loop.create_task(self._run(hand, batch))
+                # In no request's trace: it is of several.
+                task = self._loop.create_task(self._run(hand, batch), context=Context())
                 self._batches.add(task)
                 task.add_done_callback(self._batches.discard)
 

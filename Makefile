@@ -10,7 +10,7 @@ run: $(VENV)/.run  ## install, then serve the starter model and the demo library
 	$(BIN)/earmark serve $(ARGS)
 
 test: $(VENV)/.test  ## install, then run the tests
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m pytest -n 2 --dist worksteal $(ARGS)
 
 check: $(VENV)/.test  ## lint, formatting, types
 	$(BIN)/ruff check .

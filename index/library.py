@@ -21,14 +21,13 @@ from index.errors import ChangedError, CursorError, LibraryError, UnknownClipErr
 from index.filters import Filter
 from index.moving import follow
 from index.own_files import OwnFiles
-from index.query import Query, TextVectors, parse
+from index.query import Query, TextVectors, narrowed, parse
 from index.ranking import Asked, Hit, Page, Sort, Wish, pages
 from index.recall import RecallProbe
 from index.records import Array, Clip
 from index.sounds import Origin, Sound
 from index.stores import catch_up, open_store
 from index.vectors import VectorStore
-from model.cleanup import clean_tags
 from model.embedder import Embedder, Understood
 
 log = logging.getLogger(__name__)
@@ -258,7 +257,7 @@ class Library:
                 Asked(
                     text.vector,
                     text.words,
-                    _without(each.query, each.where),
+                    narrowed(each.where, each.query),
                     each.distinct,
                     each.sort,
                     repr(each.query),
@@ -344,11 +343,3 @@ class Library:
             "dim": self.embedder.dim,
             "failures": self.catalogue.failures(),
         }
-
-
-def _without(query: Query, where: Filter) -> Filter:
-    """The filter, and no clip tagged with what the query does not want."""
-    if not query.without:
-        return where
-    unwanted = [*(word.lower() for word in query.without), *clean_tags(query.without)]
-    return replace(where, no_tags=(*where.no_tags, *dict.fromkeys(unwanted)))

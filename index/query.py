@@ -10,12 +10,14 @@ import re
 import threading
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
+from index.filters import Filter
 from index.records import Array
 from index.stems import stems
+from model.cleanup import clean_tags
 from model.embedder import Embedder, Understood, unit
 
 MIN_WEIGHT, MAX_WEIGHT = 0.1, 10.0
@@ -67,6 +69,14 @@ def weighted(query: Query, tags: Mapping[str, float]) -> Query:
         (*query.without, *(word for tag in without for word in tag.split())),
         query.weights | weights,
     )
+
+
+def narrowed(where: Filter, query: Query) -> Filter:
+    """The filter, and no clip tagged with what the query does not want."""
+    if not query.without:
+        return where
+    unwanted = [*(word.lower() for word in query.without), *clean_tags(query.without)]
+    return replace(where, no_tags=(*where.no_tags, *dict.fromkeys(unwanted)))
 
 
 @dataclass(frozen=True)

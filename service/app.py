@@ -101,9 +101,8 @@ def create_app(
     app.state.readiness = Readiness(settings.ready_seconds)
     errors.install(app)
     openapi.install(app)
-    routes = (search, sounds, clips, feedback, jobs, about, metrics)
     search.install(app)
-    for each in routes:
+    for each in (search, sounds, clips, feedback, jobs, about, metrics):
         app.include_router(each.router)
     # Not a mount: that would take addresses of the API asked with a wrong method for files.
     app.router.default = Pages(directory=UI, html=True)

@@ -34,7 +34,7 @@ log = logging.getLogger(__name__)
 _SIZE = struct.Struct("<I")  # bytes of the message that follows
 
 
-class GoneError(EarmarkError):
+class EndedError(EarmarkError):
     """A process ended in the middle of its work."""
 
 
@@ -140,7 +140,7 @@ class Hand(Protocol):
     depth: int
 
     async def __call__(self, asks: Sequence[Ask]) -> Answers:
-        """Answers to a batch. Raises GoneError, and what the library raises."""
+        """Answers to a batch. Raises EndedError, and what the library raises."""
 
     def close(self) -> None:
         """End it."""
@@ -180,7 +180,7 @@ class InProcess:
         self._starting = asyncio.Lock()
 
     async def __call__(self, asks: Sequence[Ask]) -> Answers:
-        """Raises GoneError where the process ends over it, and what the library raises."""
+        """Raises EndedError where the process ends over it, and what the library raises."""
         if self._process is None or self._process.gone:
             async with self._starting:
                 await self._start()
@@ -230,7 +230,7 @@ class _Process:
                 message = await self._reader.readexactly(size)
             except (asyncio.IncompleteReadError, OSError) as error:
                 self.close()
-                raise GoneError("the process that searches ended") from error
+                raise EndedError("the process that searches ended") from error
         done: Answers | EarmarkError = pickle.loads(message)  # noqa: S301 (ours)
         return done
 

@@ -16,7 +16,7 @@ from itertools import islice
 from service.answering import Answer, Answers, Ask
 from service.errors import ProblemError
 from service.metrics import Metrics
-from service.searchers import GoneError, Hand
+from service.searchers import EndedError, Hand
 
 BATCH = 32  # searches
 BATCH_SECONDS = 0.02  # of work in a batch, by what searches took lately
@@ -112,7 +112,7 @@ class Searches:
     async def _run(self, hand: Hand, batch: Sequence[_Item]) -> None:
         try:
             answers = await hand([item.ask for item in batch])
-        except GoneError as error:
+        except EndedError as error:
             problem = ProblemError("unavailable", f"{error}; another takes its place", RETRY)
             _give(batch, [problem] * len(batch))
         except Exception as error:  # noqa: BLE001 (whoever waits gets it)

@@ -22,6 +22,8 @@ export const suggest = (file, signal) => upload("/v1/tags", file, {}, signal);
 
 export const classify = (file, labels, signal) => upload("/v1/classify", file, { labels }, signal);
 
+export const waveform = (address, points) => ask(`${address}?points=${points}`);
+
 export const model = () => ask("/v1/model");
 
 function upload(address, file, fields, signal) {

@@ -1,23 +1,46 @@
-/** The page: two views, chosen by the address. `?q=…` finds sounds, `#tag` tags one. */
+/**
+ * The page: views, chosen by the address. `?q=…` finds sounds, `#tag` tags one, and so on.
+ *
+ * A view is a section of its name and a module: `start(go)` is called once, `show()` whenever the
+ * address leads to it, `hide()` when it leads elsewhere; `title` names it, `focus` is the id of what
+ * gets the focus when a link leads there.
+ */
 
 import * as api from "./api.js";
+import * as classify from "./classify.js";
 import { find } from "./dom.js";
+import * as library from "./library.js";
+import * as map from "./map.js";
 import { pause } from "./player.js";
 import * as searching from "./search.js";
-import * as tagging from "./tagging.js";
+import * as tag from "./tag.js";
+
+const VIEWS = { find: searching, tag, classify, map, library };
+let shown = "";
+
+const viewOfAddress = () => {
+  const name = location.hash.slice(1);
+  return name in VIEWS ? name : "find";
+};
 
 function showView() {
-  const name = location.hash === "#tag" ? "tag" : "find";
-  if (find(name).hidden) pause();
-  for (const each of ["find", "tag"]) {
-    find(each).hidden = each !== name;
-    if (each === name) find(`to-${each}`).setAttribute("aria-current", "page");
-    else find(`to-${each}`).removeAttribute("aria-current");
+  const name = viewOfAddress();
+  if (shown !== name) {
+    pause();
+    VIEWS[shown]?.hide?.();
+    for (const each of Object.keys(VIEWS)) {
+      find(each).hidden = each !== name;
+      if (each === name) find(`to-${each}`).setAttribute("aria-current", "page");
+      else find(`to-${each}`).removeAttribute("aria-current");
+    }
+    document.body.dataset.view = name;
+    shown = name;
   }
-  if (name === "find") searching.showAddress();
-  else document.title = "Tag a sound – Earmark";
+  if (VIEWS[name].title) document.title = `${VIEWS[name].title} – Earmark`;
+  VIEWS[name].show();
 }
 
+/** Lead to an address of this page. */
 function go(address) {
   if (new URL(address, location).href !== location.href) history.pushState(null, "", address);
   showView();
@@ -30,8 +53,8 @@ function followLink(event) {
   event.preventDefault();
   go(link.getAttribute("href"));
   scrollTo(0, 0);
-  const target = location.hash ? "file" : location.search ? "found" : "query";
-  find(target).focus({ preventScroll: true });
+  const { focus } = VIEWS[shown];
+  find(typeof focus === "function" ? focus() : focus)?.focus({ preventScroll: true });
 }
 
 async function showModel() {
@@ -41,7 +64,6 @@ async function showModel() {
 
 document.addEventListener("click", followLink);
 addEventListener("popstate", showView);
-searching.start();
-tagging.start(() => go("#tag"));
+for (const view of Object.values(VIEWS)) view.start(go);
 showView();
 showModel().catch(() => {}); // the searches will say what is wrong

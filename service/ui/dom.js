@@ -14,6 +14,14 @@ export function make(name, attributes = {}, ...children) {
   return node;
 }
 
+/** An element of SVG. */
+export function shape(name, attributes = {}, ...children) {
+  const node = document.createElementNS("http://www.w3.org/2000/svg", name);
+  for (const [key, value] of Object.entries(attributes)) node.setAttribute(key, value);
+  node.append(...children);
+  return node;
+}
+
 /** A link that searches for words without leaving the page. */
 export function searchLink(words, look) {
   return make("a", { class: look, href: searchAddress(words), "data-go": true }, words);

@@ -1,23 +1,65 @@
 /** One audio element for the whole page, so that only one sound plays at a time. */
 
-import { clock, find, make } from "./dom.js";
+import * as api from "./api.js";
+import { clock, find, make, shape } from "./dom.js";
+
+const POINTS = 240; // stretches of an outline
 
 const audio = find("player");
 let current = null; // the control that has the audio element
 
-/** A sound's play button, seek bar and time. Times in seconds; play starts at `start`. */
+/**
+ * A sound's play button, its outline with the place in it (`track`), and its time. Times in
+ * seconds; play starts at `start`. `waveform`: where the outline is read from when it is seen.
+ */
 export class Control {
-  constructor({ address, title, duration = 0, start = 0 }) {
+  constructor({ address, title, duration = 0, start = 0, waveform = "" }) {
     Object.assign(this, { address, title, duration, start, position: start });
     this.button = make("button", { type: "button", class: "play", onclick: () => this.toggle() });
     this.seek = make("input", {
       type: "range", class: "seek", min: 0, step: 0.01, "aria-label": `Position in ${title}`,
       oninput: () => this.moveTo(Number(this.seek.value)),
     });
+    this.shape = shape("svg", { class: "outline", preserveAspectRatio: "none", "aria-hidden": true });
+    this.marks = make("div", { class: "marks" });
+    this.track = make("div", { class: "track" }, this.shape, this.marks, this.seek);
     this.time = make("span", { class: "time" });
     if (current?.address === address && !audio.paused) this.takeOver();
     this.note = "";
     this.draw();
+    if (waveform) whenSeen(this.track, () => this.read(waveform));
+  }
+
+  async read(address) {
+    try {
+      this.outline((await api.waveform(address, POINTS)).peaks);
+    } catch {
+      this.track.classList.add("unknown"); // a bar without an outline serves as well
+    }
+  }
+
+  /** Show the sound's outline: [least, greatest] of each stretch, from -127 to 127. */
+  outline(peaks) {
+    const loudest = Math.max(8, ...peaks.flat().map(Math.abs)); // quiet sounds are seen as well
+    const [low, high] = [0, 1].map((side) => peaks.map((peak) => 50 * (1 - peak[side] / loudest)));
+    const line = [...high.map((y, x) => `${x} ${y - 0.7}`),
+      ...low.map((y, x) => `${x} ${y + 0.7}`).reverse()];
+    const path = `M${line.join("L")}Z`;
+    this.shape.setAttribute("viewBox", `0 0 ${Math.max(1, peaks.length - 1)} 100`);
+    this.shape.replaceChildren(shape("path", { class: "rest", d: path }),
+      shape("path", { class: "done", d: path }));
+    this.track.classList.add("drawn");
+  }
+
+  /** Mark stretches of the sound: {start, end, share} with a share from 0 to 1. */
+  mark(stretches) {
+    this.marks.replaceChildren(...stretches.map(({ start, end, share = 1 }) => {
+      const mark = make("span");
+      mark.style.insetInlineStart = `${100 * start / this.duration}%`;
+      mark.style.inlineSize = `${100 * (end - start) / this.duration}%`;
+      mark.style.opacity = share;
+      return mark;
+    }));
   }
 
   get playing() {
@@ -64,7 +106,7 @@ export class Control {
     this.seek.max = this.duration || 1;
     this.seek.value = this.position;
     this.seek.setAttribute("aria-valuetext", clock(this.position));
-    this.seek.style.setProperty("--done", `${100 * this.position / this.seek.max}%`);
+    this.track.style.setProperty("--done", `${100 * this.position / this.seek.max}%`);
     this.time.textContent = this.note || this.times();
   }
 
@@ -75,6 +117,23 @@ export class Control {
     return this.position || this.playing ? `${shown(this.position)} / ${whole}` : whole;
   }
 }
+
+const seen = new IntersectionObserver((entries) => {
+  for (const { isIntersecting, target } of entries) {
+    if (!isIntersecting) continue;
+    seen.unobserve(target);
+    target.dispatchEvent(new Event("seen"));
+  }
+}, { rootMargin: "200px" });
+
+/** Do something the first time that an element is about to be seen. */
+export function whenSeen(node, action) {
+  node.addEventListener("seen", action, { once: true });
+  seen.observe(node);
+}
+
+/** The control of the sound that plays or has played last, if it is still on the page. */
+export const latest = () => (current?.button.isConnected ? current : null);
 
 export function pause() {
   audio.pause();

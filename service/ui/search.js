@@ -15,6 +15,8 @@ let asked = null; // the query whose answer is shown or awaited
 let pending = new AbortController();
 let timer = 0;
 
+export const focus = () => (location.search ? "found" : "query");
+
 /** Listen to the search box. */
 export function start() {
   box.addEventListener("input", () => {
@@ -31,7 +33,7 @@ export function start() {
 }
 
 /** Show the query that the address holds. */
-export function showAddress() {
+export function show() {
   const query = queryOfAddress();
   clearTimeout(timer);
   if (query !== words()) box.value = query;
@@ -68,7 +70,7 @@ async function run(query) {
   pending = new AbortController();
   asked = query;
   document.body.classList.toggle("searching", query !== "");
-  if (!query) return show([]);
+  if (!query) return put([]);
   results.setAttribute("aria-busy", "true");
   try {
     showAnswer(query, await api.search(query, MOST, pending.signal));
@@ -79,7 +81,7 @@ async function run(query) {
 
 function showAnswer(query, { hits, understood, guessed, ignored }) {
   const known = new Set([...understood, ...hits.flatMap((hit) => hit.why.matched)]);
-  show(hits.map((hit) => result(hit, known)));
+  put(hits.map((hit) => result(hit, known)));
   const count = hits.length === 1 ? "1 sound" : `${hits.length} sounds`;
   found.append(hits.length ? `${count} for “${query}”, best first. ` : `Nothing found for “${query}”. `);
   if (ignored.length) found.append(make("strong", {}, `Not used: ${ignored.join(", ")}.`));
@@ -88,11 +90,11 @@ function showAnswer(query, { hits, understood, guessed, ignored }) {
 
 function showProblem(error) {
   asked = null;
-  show([]);
+  put([]);
   complain(problem, error, () => run(words()));
 }
 
-function show(items) {
+function put(items) {
   problem.replaceChildren();
   found.replaceChildren();
   results.replaceChildren(...items);
@@ -101,13 +103,15 @@ function show(items) {
 }
 
 function result(hit, known) {
-  const control = new Control({ ...hit, address: hit.audio });
+  const control = new Control({
+    ...hit, address: hit.audio, waveform: hit.audio.replace(/audio$/, "waveform"),
+  });
   return make("li", { class: "result" },
     control.button,
     make("div", { class: "head" },
       make("h2", {}, hit.title),
       hit.cosine !== null && similarity(hit.cosine)),
-    make("div", { class: "track" }, control.seek, control.time,
+    make("div", { class: "player" }, control.track, control.time,
       hit.start > 0 && make("button", {
         type: "button", class: "moment", onclick: () => control.play(hit.start),
       }, `match at ${clock(hit.start)}`)),

@@ -10,8 +10,13 @@ let sound = null; // {file, address, control} of the chosen file
 let pending = new AbortController(); // of the suggestion
 let comparing = new AbortController();
 
-/** Listen to the file button, the labels, and files dropped anywhere; `arrived` when one is. */
-export function start(arrived) {
+export const title = "Tag a sound";
+export const focus = "file";
+
+export function show() {}
+
+/** Listen to the file button, the labels, and files dropped anywhere. */
+export function start(go) {
   find("file").addEventListener("change", (event) => {
     if (event.target.files.length) take(event.target.files);
     event.target.value = ""; // the same file can be chosen again
@@ -22,7 +27,7 @@ export function start(arrived) {
   });
   find("copy").addEventListener("click", copy);
   acceptDrops((files) => {
-    arrived();
+    go("#tag");
     take(files);
   });
 }
@@ -57,7 +62,7 @@ function take(files) {
     control.button,
     make("div", { class: "head" },
       make("h2", {}, file.name), make("span", { class: "quiet" }, size(file.size) + only)),
-    make("div", { class: "track" }, control.seek, control.time)));
+    make("div", { class: "player" }, control.track, control.time)));
   stopOrphan();
   listen();
   find("classes").replaceChildren();

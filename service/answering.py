@@ -37,7 +37,7 @@ class Answers:
     since the last batch.
     """
 
-    each: Sequence[Answer | EarmarkError]
+    each: Sequence[Answer | Exception]
     searching: float
     rendering: float
     work: float
@@ -45,9 +45,10 @@ class Answers:
 
 
 def answer(library: Library, asks: Sequence[Ask]) -> Answers:
-    """Answers to a batch. Raises what the library raises."""
+    """Answers to a batch. Raises what the library raises; a fault of ours costs those alone that
+    cause it."""
     worked, begun = time.thread_time(), time.perf_counter()
-    found = library.search_many([ask.search for ask in asks])
+    found = _found(library, [ask.search for ask in asks])
     searched = time.perf_counter()
     each = [
         Answer(_body(own, ask.fields), own.generation) if isinstance(own, Found) else own
@@ -55,6 +56,17 @@ def answer(library: Library, asks: Sequence[Ask]) -> Answers:
     ]
     ended = time.perf_counter()
     return Answers(each, searched - begun, ended - searched, time.thread_time() - worked)
+
+
+def _found(library: Library, searches: Sequence[Search]) -> Sequence[Found | Exception]:
+    try:
+        return library.search_many(searches)
+    except EarmarkError:
+        raise
+    except Exception as error:  # noqa: BLE001 (whoever asked gets it)
+        if len(searches) == 1:
+            return [error]
+        return [own for each in searches for own in _found(library, [each])]
 
 
 def _body(found: Found, fields: Sequence[str]) -> bytes:

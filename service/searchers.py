@@ -19,6 +19,7 @@ import socket
 import struct
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from typing import Protocol
 
 import faiss
@@ -27,7 +28,7 @@ import torch
 from index.library import Library
 from index.recall import RecallProbe
 from model.errors import EarmarkError
-from service.answering import Answers, Ask, answer
+from service.answering import Answer, Answers, Ask, answer
 
 log = logging.getLogger(__name__)
 
@@ -36,6 +37,10 @@ _SIZE = struct.Struct("<I")  # bytes of the message that follows
 
 class EndedError(EarmarkError):
     """A process ended in the middle of its work."""
+
+
+class FaultError(Exception):
+    """A fault of ours in a process that searches; its log tells more."""
 
 
 class Nursery:
@@ -125,7 +130,15 @@ def _done(library: Library, asks: Sequence[Ask], recalls: list[float]) -> Answer
         return error
     while recalls:
         answers.recalls.append(recalls.pop())
-    return answers
+    return replace(answers, each=[_portable(each) for each in answers.each])
+
+
+def _portable(own: Answer | Exception) -> Answer | Exception:
+    """An answer for another process, to which not every exception can go."""
+    if isinstance(own, Answer | EarmarkError):
+        return own
+    log.error("a search failed", exc_info=own)
+    return FaultError(f"{type(own).__name__} in a process that searches")
 
 
 def _exactly(read: bytes, size: int) -> bytes:

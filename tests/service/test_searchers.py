@@ -23,7 +23,7 @@ from model.embedder import Embedder
 from service.answering import Answer, Answers, Ask, answer
 from service.errors import ProblemError
 from service.metrics import Metrics
-from service.searchers import InThread
+from service.searchers import Hand, InThread
 from service.searching import BATCH, Searches
 from tests.service import sounds
 from tests.service.server import Server, serving
@@ -195,7 +195,7 @@ def ask(text: str, cursor: str = "") -> Ask:
     return Ask(Search(parse(text), 3, cursor=cursor))
 
 
-def searches(*hands: Gated, most: int = 1_000, deadline: float = 60.0) -> Searches:
+def searches(*hands: Hand, most: int = 1_000, deadline: float = 60.0) -> Searches:
     return Searches(hands, Metrics(), most=most, deadline=deadline)
 
 
@@ -223,6 +223,20 @@ def test_what_waits_is_the_next_batch(library: Library) -> None:
         assert b"Car engine" in (await more[0]).body
         assert (await more[2]).generation == library.generation
         assert hand.batches == [["dog", "rain"], ["car", "bell", "sea"]]
+        await queue.close()
+
+    asyncio.run(run())
+
+
+def test_a_fault_costs_those_alone_that_cause_it(library: Library) -> None:
+    async def run() -> None:
+        queue = searches(InThread(library))
+        bad = Ask(Search(parse("car"), k="three"))  # type: ignore[arg-type]
+        tasks = await started(queue, ask("dog"), bad, ask("rain"))
+        for good, title in ((tasks[0], b"Dog barking"), (tasks[2], b"Rain on a metal")):
+            assert title in (await good).body
+        with pytest.raises(TypeError):
+            await tasks[1]
         await queue.close()
 
     asyncio.run(run())

@@ -1,0 +1,101 @@
+"""The page, fast: `python -m tests.benchmarks.bench_page`. Prints and judges nothing.
+
+A library of 10,000 clips, the starter model, headless Chromium on the same cores. How long until
+the page shows results for the query of its address, from the start of the navigation; and how long
+from a keystroke until its results are drawn, as somebody types words.
+"""
+
+from __future__ import annotations
+
+import argparse
+import tempfile
+from pathlib import Path
+
+import numpy as np
+from playwright.sync_api import Page, sync_playwright
+
+from model.checkpoint import starter_model
+from model.embedder import Embedder
+from tests.benchmarks.bench_service import fill, queries
+from tests.service.browsing import CHROMIUM, FLAGS
+from tests.service.server import serving
+
+CLIPS = 10_000
+KEY_MS = 180.0  # between two keystrokes: somebody quick
+
+# Notes when a key went down and when the results that hold its text were drawn after it.
+WATCH = """
+window.keystrokes = [];
+addEventListener("DOMContentLoaded", () => {
+  let down = 0;
+  addEventListener("keydown", (event) => { down = down || event.timeStamp; }, true);
+  new MutationObserver(() => {
+    if (!down || !document.querySelector("#results > *")) return;
+    const since = down;
+    down = 0;
+    requestAnimationFrame(() => setTimeout(() => keystrokes.push(performance.now() - since)));
+  }).observe(document.querySelector("#results"), { childList: true });
+});
+"""
+SHOWN = """() => new Promise((done) => {
+  const look = () => document.querySelector("#results > *")
+    ? requestAnimationFrame(() => setTimeout(() => done(performance.now())))
+    : requestAnimationFrame(look);
+  look();
+})"""
+
+
+def told(what: str, milliseconds: list[float]) -> None:
+    """One line of the table."""
+    figures = np.percentile(milliseconds, [50, 95, 100])
+    print(f"{what:48} {len(milliseconds):6d} " + " ".join(f"{each:8.0f}" for each in figures))
+
+
+def first(page: Page, address: str, times: int) -> list[float]:
+    """Milliseconds from navigation to results that are drawn, each for another query."""
+    ask, taken = queries(), []
+    for _ in range(times):
+        page.goto(f"{address}/?q={ask().replace(' ', '+')}", wait_until="commit")
+        taken.append(float(page.evaluate(SHOWN)))
+    return taken
+
+
+def typed(page: Page, address: str, words: int) -> list[float]:
+    """Milliseconds from keystrokes to their results."""
+    ask = queries()
+    page.goto(address)
+    box = page.locator("#query")
+    for _ in range(words):
+        box.fill("")
+        page.wait_for_timeout(500)
+        page.evaluate("keystrokes.length = 0")
+        box.press_sequentially(ask(), delay=KEY_MS)
+        page.wait_for_timeout(500)
+        page.evaluate("(window.all ??= []).push(...keystrokes)")
+    taken: list[float] = page.evaluate("window.all")
+    return taken
+
+
+def main() -> None:
+    """Measure."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--times", type=int, default=20)
+    times = parser.parse_args().times
+    with tempfile.TemporaryDirectory(prefix="earmark-bench-") as temporary:
+        folder = Path(temporary)
+        fill(folder / "library", Embedder.load(starter_model()), CLIPS)
+        arguments = ("--library", folder / "library")
+        with serving(folder / "log", *arguments) as server, sync_playwright() as playwright:
+            chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=list(FLAGS))
+            page = chromium.new_page()
+            page.add_init_script(WATCH)
+            address = f"http://127.0.0.1:{server.port}"
+            first(page, address, 3)
+            print(f"{'milliseconds':48} {'':6} {'p50':>8} {'p95':>8} {'most':>8}")
+            told("first paint with results", first(page, address, times))
+            told("from a keystroke to its results", typed(page, address, times))
+            chromium.close()
+
+
+if __name__ == "__main__":
+    main()

@@ -47,6 +47,9 @@ AT_ONCE = 32
 TIMES_OVER = 5
 PROBE_EVERY = 0.05  # seconds
 KINDS = 16  # different sounds
+# No connection of an open loop may end between two requests by having been idle: whoever sends at
+# that very moment gets no answer, as ever with HTTP/1.1.
+IDLE = {"EARMARK_KEEP_ALIVE_SECONDS": "3600"}
 
 
 def made() -> list[bytes]:
@@ -272,10 +275,7 @@ def state(process: psutil.Process) -> str:
 def overload(seconds: float, folder: Path) -> None:
     """Bar 3: five times the capacity, then how soon all is well again."""
     request = requests(made())
-    # No connection of the open loop may end between two requests by having been idle: whoever sends
-    # at that very moment gets no answer, as ever with HTTP/1.1.
-    idle = {"EARMARK_KEEP_ALIVE_SECONDS": "3600"}
-    with serving(folder / "log", OMP_NUM_THREADS="", **idle) as server:
+    with serving(folder / "log", OMP_NUM_THREADS="", **IDLE) as server:
         process = psutil.Process(server.process.pid)
         uvloop.run(closed(server.port, request, AT_ONCE, 3))
         before = uvloop.run(closed(server.port, request, AT_ONCE, 5))
@@ -310,7 +310,7 @@ def overload(seconds: float, folder: Path) -> None:
 def soak(minutes: float, folder: Path) -> None:
     """Bar 6: half of the capacity, for long."""
     request = requests(made())
-    with serving(folder / "log", OMP_NUM_THREADS="") as server:
+    with serving(folder / "log", OMP_NUM_THREADS="", **IDLE) as server:
         process = psutil.Process(server.process.pid)
         uvloop.run(closed(server.port, request, AT_ONCE, 3))
         rate = uvloop.run(closed(server.port, request, AT_ONCE, 5)).rate() / 2

@@ -215,6 +215,37 @@ class Catalogue:
         """Why files could not be added, by path; a file added since is not among them."""
         return dict(self._database.query("SELECT path, reason FROM failures ORDER BY path"))
 
+    def failures_count(self) -> int:
+        """How many files could not be added."""
+        return int(self._database.query("SELECT count(*) FROM failures")[0][0])
+
+    def failures_latest(self, most: int) -> list[tuple[str, str]]:
+        """(path, reason) of the last files that could not be added, the latest first."""
+        return self._database.query(
+            "SELECT path, reason FROM failures ORDER BY at DESC, rowid DESC LIMIT ?", (most,)
+        )
+
+    def said_of_all(self, at_once: int) -> Iterator[list[tuple[float, str, str, str]]]:
+        """(duration, licence, source, tags) of all clips, so many at a time."""
+        last = 0
+        while rows := self._database.query(
+            "SELECT row, duration, licence, source, tags FROM clips WHERE row > ? "
+            "ORDER BY row LIMIT ?",
+            (last, at_once),
+        ):
+            last = rows[-1][0]
+            yield [tuple(row[1:]) for row in rows]
+
+    def sample(self, most: int) -> list[tuple[int, str, str, str, bytes]]:
+        """(number, id, title, tags, vector) of at most so many clips, even over all of them, by
+        number; when others come and go, most of them stay."""
+        # 2654435761 gives each number a place of its own in one fixed disorder.
+        return self._database.query(
+            "SELECT row, id, title, tags, vector FROM clips WHERE row IN "
+            "(SELECT row FROM clips ORDER BY (row * 2654435761) & 4294967295 LIMIT ?) ORDER BY row",
+            (most,),
+        )
+
     def last_row(self) -> int:
         """The highest clip number, 0 where there is no clip."""
         return int(self._database.query("SELECT coalesce(max(row), 0) FROM clips")[0][0])

@@ -83,6 +83,12 @@ class FaissStore:
             return state.recent.kind()
         return f"{state.base.kind()}; {len(state.recent)} recent clips beside it"
 
+    def columns(self) -> tuple[int, list[tuple[Columns, Mask | None]]]:
+        """(the generation, the columns of all clips and which of those are there; None: all)."""
+        state = self._state
+        parts = zip((state.base, state.recent), _masks(state, None), strict=True)
+        return state.generation, [(each.columns, mask) for each, mask in parts]
+
     def nbytes(self) -> int:
         """About the memory that vectors and columns take, in bytes."""
         state = self._state
@@ -101,10 +107,10 @@ class FaissStore:
             if self._merging is not None:
                 self._touched.append(touched)
             gone = old.gone | old.base.among(touched) if len(touched) else old.gone
-            recent = _without(old.recent, touched)
+            recent = segment.without(old.recent, touched)
             if len(changes.rows):
                 added = (changes.rows, np.asarray(changes.vectors, np.float32), columns)
-                recent = _joined(recent, *added) if len(recent) else segment.build(*added)
+                recent = segment.joined(recent, *added) if len(recent) else segment.build(*added)
             self._state = _State(old.base, gone, recent, changes.generation)
             if self._merging is None and self._is_due():
                 self._begin_merge()
@@ -135,7 +141,7 @@ class FaissStore:
         touched = np.concatenate(self._touched) if self._touched else np.zeros(0, np.int64)
         self._touched = []
         keep = np.isin(now.recent.rows, touched)
-        recent = _kept(now.recent, keep) if keep.any() else _empty(self._dim)
+        recent = segment.kept(now.recent, keep) if keep.any() else _empty(self._dim)
         self._state = _State(base, base.among(touched), recent, now.generation)
 
     def _is_due(self) -> bool:
@@ -330,20 +336,3 @@ def _masks(state: _State, where: Filter | None) -> list[Mask | None]:
             there = passing if there is None else there & passing
         masks.append(there)
     return masks
-
-
-def _kept(each: Segment, keep: Mask) -> Segment:
-    return segment.build(each.rows[keep], each.vectors()[keep], each.columns.kept(keep))
-
-
-def _without(each: Segment, rows: Rows) -> Segment:
-    drop = each.among(rows)
-    return _kept(each, ~drop) if drop.any() else each
-
-
-def _joined(each: Segment, rows: Rows, vectors: Array, columns: Columns) -> Segment:
-    return segment.build(
-        np.concatenate([each.rows, rows]),
-        np.concatenate([each.vectors(), vectors]),
-        each.columns.joined(columns),
-    )

@@ -158,6 +158,26 @@ def build(rows: Rows, vectors: Array, columns: Columns, flat_most: int = FLAT_MO
     return Segment(rows, columns, index, min(MARGIN * probes, lists), recall, count)
 
 
+def kept(each: Segment, keep: Mask) -> Segment:
+    """Those clips of it only."""
+    return build(each.rows[keep], each.vectors()[keep], each.columns.kept(keep))
+
+
+def without(each: Segment, rows: Rows) -> Segment:
+    """All but the clips of those numbers."""
+    drop = each.among(rows)
+    return kept(each, ~drop) if drop.any() else each
+
+
+def joined(each: Segment, rows: Rows, vectors: Array, columns: Columns) -> Segment:
+    """Its clips and others after them."""
+    return build(
+        np.concatenate([each.rows, rows]),
+        np.concatenate([each.vectors(), vectors]),
+        each.columns.joined(columns),
+    )
+
+
 def extended(old: Segment, gone: Mask, more: Segment) -> Segment:
     """Without the clips that have gone and with more of them, in the lists that `old` has."""
     index = faiss.clone_index(old.index)

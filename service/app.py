@@ -15,11 +15,13 @@ import torch
 from fastapi import FastAPI
 from fastapi_offline import FastAPIOffline
 from starlette.middleware.cors import CORSMiddleware
+from starlette.middleware.gzip import GZipMiddleware
 
 from index.faiss_store import FaissStore
 from index.library import Search
 from index.query import parse
 from index.recall import RecallProbe
+from index.summary import Summaries
 from model.errors import ConfigError
 from service import errors, openapi
 from service.access import Access, Rules
@@ -29,12 +31,13 @@ from service.headers import CORS_ASKED, CORS_TOLD, SecurityHeaders
 from service.inference import Inference
 from service.jobs import Jobs
 from service.limits import MAX_FIELD_BYTES, MAX_FIELDS, BodyLimit
+from service.mapping import Maps
 from service.metrics import Metrics
 from service.observing import Observing
 from service.pages import Pages
 from service.rates import RateLimits
 from service.readiness import QUERY, Readiness
-from service.routes import about, clips, feedback, jobs, metrics, search, sounds
+from service.routes import about, clips, feedback, jobs, library, metrics, search, sounds
 from service.schemas.about import Problem
 from service.searchers import InProcess, InThread, Nursery
 from service.searching import Searches
@@ -69,8 +72,10 @@ def create_app(
         app.state.inference, app.state.searches = workers(app, nursery)
         app.state.shelf = shelf = Shelf(app.state.engine.library, settings.max_seconds)
         app.state.jobs, app.state.waveforms = Jobs(), Waveforms(shelf.readers)
+        app.state.summaries, app.state.maps = Summaries(shelf.library), Maps(shelf.library)
         observe(app, settings)
         yield
+        await anyio.to_thread.run_sync(app.state.maps.close)
         await anyio.to_thread.run_sync(app.state.jobs.close)
         shelf.close()
         app.state.inference.close()
@@ -102,10 +107,10 @@ def create_app(
     errors.install(app)
     openapi.install(app)
     search.install(app)
-    for each in (search, sounds, clips, feedback, jobs, about, metrics):
+    for each in (search, sounds, clips, library, feedback, jobs, about, metrics):
         app.include_router(each.router)
     # Not a mount: that would take addresses of the API asked with a wrong method for files.
-    app.router.default = Pages(directory=UI, html=True)
+    app.router.default = GZipMiddleware(Pages(directory=UI, html=True))
     guard(app, settings)
     if traces is not None:
         app.add_middleware(traces.middleware)

@@ -11,6 +11,7 @@ TAGS = {
     "search": "Words → sounds, and sounds like one of the library.",
     "sounds": "An uploaded sound → tags, the probabilities of one's own labels, or sounds like it.",
     "clips": "The library's clips, their sound and its outline; each change is searched at once.",
+    "library": "The library as a whole: what it holds, in figures and as a picture.",
     "jobs": "Many sounds at once: added in the background, with their progress as it happens.",
     "feedback": "Which suggested tags are right; kept, listed, and as a manifest to train on.",
     "about": "The service about itself: the model, probes, figures, kinds of problems.",
@@ -63,6 +64,10 @@ CALLS = {
         ("ETag", "Cache-Control"),
         cached=True,
     ),
+    "GET /v1/library": Call(
+        "library", ("invalid-request",), ("ETag", "Cache-Control"), cached=True
+    ),
+    "GET /v1/map": Call("map", (), ("ETag", "Cache-Control"), cached=True),
     "POST /v1/jobs": Call("begin_job", ("invalid-request", "busy"), ("Location",)),
     "GET /v1/jobs/{job_id}": Call("get_job", ("not-found",)),
     "GET /v1/jobs/{job_id}/events": Call("job_events", ("not-found", "invalid-request")),

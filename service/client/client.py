@@ -74,6 +74,8 @@ class Methods:
     submit = Method(requests.submit)
     job = Method(requests.job)
     cancel = Method(requests.cancel)
+    library = Method(requests.library)
+    map = Method(requests.picture)
     model = Method(requests.model)
 
     def __init__(self, base_url: str, key: str | None, timeout: float, retries: Retries) -> None:

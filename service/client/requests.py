@@ -22,6 +22,8 @@ from service.schemas.clips import ClipBody
 from service.schemas.feedback import FeedbackBody, FeedbackListBody
 from service.schemas.hits import PageBody, SearchBody
 from service.schemas.jobs import JobBody
+from service.schemas.library import LibraryBody
+from service.schemas.map import MapBody
 from service.schemas.shelf import AddedBody, ClipsBody, WaveformBody
 from service.schemas.sounds import ClassesBody, TagsBody
 
@@ -254,6 +256,16 @@ def job_events(job_id: str, after: int) -> Call[bytes]:
 def cancel(job_id: str) -> Call[JobBody]:
     """Stop a job and forget it; what it has added stays."""
     return Call("DELETE", _job(job_id), JobBody, safe=False)
+
+
+def library(*, tags: int = 200) -> Call[LibraryBody]:
+    """What the library holds, in figures; at most so many tags."""
+    return Call("GET", "/v1/library", LibraryBody, {"tags": tags})
+
+
+def picture() -> Call[MapBody]:
+    """The library as a picture in two dimensions."""
+    return Call("GET", "/v1/map", MapBody)
 
 
 def model() -> Call[ModelBody]:

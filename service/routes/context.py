@@ -11,9 +11,11 @@ from typing import Annotated, Any
 from fastapi import Depends, Request, Response
 from fastapi.routing import APIRoute
 
+from index.summary import Summaries
 from service.engine import Engine
 from service.inference import Inference
 from service.jobs import Jobs
+from service.mapping import Maps
 from service.metrics import Metrics
 from service.readiness import Readiness
 from service.searching import Searches
@@ -67,6 +69,16 @@ async def _waveforms(request: Request) -> Waveforms:
     return waveforms
 
 
+async def _summaries(request: Request) -> Summaries:
+    summaries: Summaries = request.app.state.summaries
+    return summaries
+
+
+async def _maps(request: Request) -> Maps:
+    maps: Maps = request.app.state.maps
+    return maps
+
+
 EngineDep = Annotated[Engine, Depends(_engine)]
 SettingsDep = Annotated[Settings, Depends(_settings)]
 InferenceDep = Annotated[Inference, Depends(_inference)]
@@ -76,6 +88,8 @@ ReadinessDep = Annotated[Readiness, Depends(_readiness)]
 ShelfDep = Annotated[Shelf, Depends(_shelf)]
 JobsDep = Annotated[Jobs, Depends(_jobs)]
 WaveformsDep = Annotated[Waveforms, Depends(_waveforms)]
+SummariesDep = Annotated[Summaries, Depends(_summaries)]
+MapsDep = Annotated[Maps, Depends(_maps)]
 
 
 class AdmittedRoute(APIRoute):

@@ -3,6 +3,7 @@
 const SAID = {
   "not-a-sound": "This file could not be heard as a sound.",
   "too-large": "This file is too large.",
+  "unknown-clip": "This sound is not in the library any more.",
   "sound-gone": "The file of this sound is no longer there.",
   busy: "Busy just now.",
 };
@@ -15,29 +16,36 @@ export class Trouble extends Error {
   }
 }
 
-export const search = (words, k, signal) =>
-  ask(`/v1/search?${new URLSearchParams({ q: words, k })}`, { signal });
+/** A page of sounds: `kind` is search, clips, or similar (to the clip `id`). */
+export function sounds({ kind, id, given }, signal) {
+  const path = { search: "search", clips: "clips", similar: `clips/${encodeURIComponent(id)}/similar` };
+  return ask(`/v1/${path[kind]}?${given}`, { signal });
+}
 
-export const suggest = (file, signal) => upload("/v1/tags", file, {}, signal);
+export const clip = (id, signal) => ask(`/v1/clips/${encodeURIComponent(id)}`, { signal });
 
-export const classify = (file, labels, signal) => upload("/v1/classify", file, { labels }, signal);
-
-export const waveform = (address, points) => ask(`${address}?points=${points}`);
+export const waveform = (address, points) => ask(`${address}?points=${points}`, { priority: "low" });
 
 export const model = () => ask("/v1/model");
 
-function upload(address, file, fields, signal) {
-  const body = new FormData();
-  for (const [name, value] of Object.entries(fields)) body.append(name, value);
-  body.append("file", file);
-  return ask(address, { method: "POST", body, signal });
-}
+/** What people say of tags: on a sound sent along, or on a clip. `headers` may hold a key. */
+export const opine = (body, headers) => ask("/v1/feedback", { method: "POST", body, headers });
+
+export const addClip = (body, headers) => ask("/v1/clips", { method: "POST", body, headers });
+
+export const removeClip = (id, headers) =>
+  ask(`/v1/clips/${encodeURIComponent(id)}`, { method: "DELETE", headers });
+
+export const map = (signal) => ask("/v1/map", { signal });
+
+/** What the library holds, in figures; at most so many tags. */
+export const library = (tags = 200) => ask(`/v1/library?tags=${tags}`);
 
 async function ask(address, options) {
   let answer;
   try {
     answer = await fetch(address, options);
-    if (answer.ok) return await answer.json();
+    if (answer.ok) return answer.status === 204 ? null : await answer.json();
   } catch (error) {
     if (error.name === "AbortError") throw error;
     throw new Trouble("The service cannot be reached.",
@@ -46,7 +54,7 @@ async function ask(address, options) {
   throw trouble(answer, await answer.json().catch(() => ({})));
 }
 
-function trouble(answer, { type = "", detail = "" }) {
+function reasonOf(answer, { type = "", detail = "" }) {
   const said = SAID[type.split("/").pop()];
   if (answer.status === 429) {
     const wait = Number(answer.headers.get("Retry-After")) || 1;
@@ -59,3 +67,7 @@ function trouble(answer, { type = "", detail = "" }) {
   }
   return new Trouble("The service cannot take this.", reason || `Status ${answer.status}.`);
 }
+
+/** What an answer that refuses says, with its `status`. */
+export const trouble = (answer, body) =>
+  Object.assign(reasonOf(answer, body), { status: answer.status });

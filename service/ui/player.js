@@ -4,8 +4,15 @@ import * as api from "./api.js";
 import { clock, find, make, shape } from "./dom.js";
 
 const POINTS = 240; // stretches of an outline
+const READERS = 3; // outlines read at a time, so that searches need not wait for them
+const PASSING_MS = 250; // lists that are shown for less, as one types, read no outlines
+const KEPT = 500; // outlines
 
 const audio = find("player");
+const controls = new WeakMap(); // by play button
+const outlines = new Map(); // peaks, by address; those used last are the last
+let reading = 0;
+const waiting = []; // to read an outline
 let current = null; // the control that has the audio element
 
 /**
@@ -16,8 +23,9 @@ export class Control {
   constructor({ address, title, duration = 0, start = 0, waveform = "" }) {
     Object.assign(this, { address, title, duration, start, position: start });
     this.button = make("button", { type: "button", class: "play", onclick: () => this.toggle() });
+    controls.set(this.button, this);
     this.seek = make("input", {
-      type: "range", class: "seek", min: 0, step: 0.01, "aria-label": `Position in ${title}`,
+      type: "range", class: "seek", min: 0, step: "any", "aria-label": `Position in ${title}`,
       oninput: () => this.moveTo(Number(this.seek.value)),
     });
     this.shape = shape("svg", { class: "outline", preserveAspectRatio: "none", "aria-hidden": true });
@@ -30,9 +38,15 @@ export class Control {
     if (waveform) whenSeen(this.track, () => this.read(waveform));
   }
 
+  /** The control that a play button belongs to. */
+  static of(button) {
+    return controls.get(button);
+  }
+
   async read(address) {
     try {
-      this.outline((await api.waveform(address, POINTS)).peaks);
+      const peaks = await peaksOf(address, () => this.track.isConnected);
+      if (peaks) this.outline(peaks);
     } catch {
       this.track.classList.add("unknown"); // a bar without an outline serves as well
     }
@@ -93,6 +107,12 @@ export class Control {
     this.draw();
   }
 
+  /** A step forward (1) or back (-1), longer in longer sounds. */
+  step(by) {
+    const seconds = Math.min(5, Math.max(0.25, this.duration / 20));
+    this.moveTo(Math.min(Math.max(0, this.position + by * seconds), this.duration));
+  }
+
   /** Go on with a sound that is already playing, drawn anew. */
   takeOver() {
     current = this;
@@ -116,6 +136,27 @@ export class Control {
     const whole = this.duration ? shown(this.duration) + (short ? " s" : "") : "";
     return this.position || this.playing ? `${shown(this.position)} / ${whole}` : whole;
   }
+}
+
+/** Peaks of an outline, kept or read; nothing where nobody `wants` them any more. */
+async function peaksOf(address, wants) {
+  let peaks = outlines.get(address);
+  if (!peaks) {
+    await new Promise((done) => setTimeout(done, PASSING_MS));
+    if (reading >= READERS) await new Promise((done) => waiting.push(done));
+    reading += 1;
+    try {
+      peaks = outlines.get(address) ?? (wants() && (await api.waveform(address, POINTS)).peaks);
+    } finally {
+      reading -= 1;
+      waiting.shift()?.();
+    }
+  }
+  if (!peaks) return null;
+  outlines.delete(address);
+  outlines.set(address, peaks);
+  if (outlines.size > KEPT) outlines.delete(outlines.keys().next().value);
+  return peaks;
 }
 
 const seen = new IntersectionObserver((entries) => {

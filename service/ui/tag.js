@@ -1,169 +1,164 @@
-/** A sound → words: suggested tags, and probabilities of one's own labels. */
+/** A sound → words: what it is heard as, what people accept of that, and what to do with it. */
 
 import * as api from "./api.js";
-import { bar, clock, complain, find, make, percent, searchLink, size } from "./dom.js";
-import { Control, stopOrphan } from "./player.js";
+import { copyButton } from "./copying.js";
+import { complain, find, make } from "./dom.js";
+import * as keep from "./keep.js";
+import { withKey } from "./key.js";
+import { Listener } from "./listening.js";
+import * as similar from "./similar.js";
+import * as sound from "./sound.js";
+import { Tags } from "./tags.js";
 
-const LONG_SECONDS = 4; // of longer sounds it is said where a tag was heard
+const MANY = 40; // tags asked for: the lists take the best of them
+const QUICK_MS = 2500; // sounds heard within this are heard again by themselves
+const PAUSE_MS = 500;
+const MOST_KNOWN = 50; // that the service takes
 
-let sound = null; // {file, address, control} of the chosen file
-let pending = new AbortController(); // of the suggestion
-let comparing = new AbortController();
+const listener = new Listener(find("tag-progress"));
+let tags;
+let plain = null; // the answer that nothing known has refined
+let heard = null; // the sound it is of
+let took = 0; // milliseconds
+let refined = ""; // by these tags
+let timer = 0;
 
 export const title = "Tag a sound";
 export const focus = "file";
 
-export function show() {}
-
-/** Listen to the file button, the labels, and files dropped anywhere. */
 export function start(go) {
-  find("file").addEventListener("change", (event) => {
-    if (event.target.files.length) take(event.target.files);
-    event.target.value = ""; // the same file can be chosen again
-  });
-  find("own").addEventListener("submit", (event) => {
-    event.preventDefault();
-    compare();
-  });
-  find("copy").addEventListener("click", copy);
-  acceptDrops((files) => {
-    go("#tag");
-    take(files);
-  });
+  sound.start(go);
+  sound.onSound(begin);
+  tags = new Tags(changed);
+  keep.start(tags);
+  similar.start();
+  find("copies").append(
+    copyButton("Copy as text", () => tags.wanted.join(", ")),
+    copyButton("Copy as JSON", () => JSON.stringify(
+      { sound: heard.file.name, duration: heard.control.duration, tags: tags.report() }, null, 2)));
+  find("refine").addEventListener("click", refine);
+  find("less").open = matchMedia("(min-width: 40rem)").matches; // else one scrolls far
 }
 
-function acceptDrops(use) {
-  const page = document.documentElement;
-  const carriesFiles = (event) => event.dataTransfer?.types.includes("Files");
-  page.addEventListener("dragover", (event) => {
-    if (!carriesFiles(event)) return;
-    event.preventDefault();
-    page.classList.add("dragging");
-  });
-  page.addEventListener("dragleave", (event) => {
-    if (!event.relatedTarget) page.classList.remove("dragging");
-  });
-  page.addEventListener("drop", (event) => {
-    if (!carriesFiles(event)) return;
-    event.preventDefault();
-    page.classList.remove("dragging");
-    if (event.dataTransfer.files.length) use(event.dataTransfer.files);
-  });
+export function show() {
+  sound.showIn(find("tag-sound"));
+  if (sound.current() && heard !== sound.current()) begin(sound.current());
+  offerWords();
 }
 
-function take(files) {
-  if (sound) URL.revokeObjectURL(sound.address);
-  const [file] = files;
-  const address = URL.createObjectURL(file);
-  const control = new Control({ address, title: file.name });
-  sound = { file, address, control };
-  const only = files.length > 1 ? `, the first of ${files.length}` : "";
-  find("sound").replaceChildren(make("div", { class: "result" },
-    control.button,
-    make("div", { class: "head" },
-      make("h2", {}, file.name), make("span", { class: "quiet" }, size(file.size) + only)),
-    make("div", { class: "player" }, control.track, control.time)));
-  stopOrphan();
+export const hide = sound.leave;
+
+/** Another sound. One that came while the other view was open is heard when this one is. */
+function begin(of) {
+  if (find("tag").hidden || heard === of) return;
+  heard = of;
+  plain = null;
+  refined = "";
+  clearTimeout(timer);
+  find("refine").hidden = true;
+  find("refined").textContent = "";
+  find("suggested").setAttribute("aria-busy", "true");
   listen();
-  find("classes").replaceChildren();
-  if (labels().length > 1) compare();
 }
 
 async function listen() {
-  pending.abort();
-  const { signal } = (pending = new AbortController());
-  find("suggested").hidden = true;
+  const of = heard;
+  const begun = performance.now();
   find("tag-problem").replaceChildren();
-  find("drop").classList.add("small-drop");
-  say("Listening…", true);
   try {
-    const answer = await api.suggest(sound.file, signal);
-    showTags(answer);
-    say(`${answer.tags.length} tags suggested`, false);
+    const answer = await withKey(find("tag-problem"), () => listener.ask(
+      `/v1/tags?k=${MANY}`, of, {}, slow));
+    took = performance.now() - begun;
+    clear();
+    showFirst(answer);
   } catch (error) {
-    if (error.name === "AbortError") return;
-    say("", false);
-    complain(find("tag-problem"), error, listen);
+    if (of !== heard) return;
+    clear();
+    say("");
+    if (error.name === "AbortError") stopped();
+    else complain(find("tag-problem"), error, listen);
+  } finally {
+    if (of === heard) find("suggested").removeAttribute("aria-busy");
   }
 }
 
-function say(text, busy) {
-  find("heard").textContent = text;
-  find("heard").className = busy ? "status busy" : "unseen"; // what is seen need not be said
+/** It takes a while: what was heard of the sound before is gone, and it is said what goes on. */
+function slow() {
+  clear();
+  say("Listening…");
 }
 
-function showTags({ tags, duration }) {
-  sound.control.duration = duration;
-  sound.control.draw();
-  find("tags").replaceChildren(...tags.map(({ tag, score, windows }) =>
-    scoreLine(searchLink(tag, "chip"), tag, score, duration > LONG_SECONDS && moments(windows))));
+function clear() {
+  if (plain) return;
+  tags.clear();
+  keep.clear();
+  similar.clear();
+  find("suggested").hidden = true;
+}
+
+function stopped() {
+  const again = make("button", { type: "button", class: "plain", onclick: listen }, "Listen again");
+  find("tag-problem").replaceChildren(make("div", { class: "notice" },
+    make("p", {}, "Stopped. The sound is still here."), again));
+  again.focus();
+}
+
+function showFirst(answer) {
+  plain = answer;
+  sound.setDuration(answer.duration);
+  tags.show(answer, heard.control);
   find("suggested").hidden = false;
+  const suggested = answer.tags.filter((each) => each.suggested).length;
+  say(suggested === 1 ? "1 tag suggested" : `${suggested} tags suggested`);
 }
 
-function scoreLine(name, label, share, more) {
-  const text = percent(share);
-  return make("li", {}, name, bar(share, text, label),
-    make("span", { class: "number" }, text), more);
+// What is there to see need not be said to all.
+const say = (text) => { find("heard").textContent = text; };
+
+/** Something was decided: the rest is weighed beside it, at once where that is quick. */
+function changed() {
+  keep.changed();
+  if (!plain) return; // another sound is being heard
+  clearTimeout(timer);
+  listener.stop();
+  const known = tags.accepted.slice(0, MOST_KNOWN).join(",");
+  find("refine").hidden = took < QUICK_MS || !known || known === refined;
+  if (took < QUICK_MS || !known) timer = setTimeout(refine, PAUSE_MS);
 }
 
-/** Buttons that play the sound where a tag was heard best, in order of time. */
-function moments(windows) {
-  const best = Math.max(...windows.map(({ score }) => score));
-  const starts = windows.filter(({ score }) => score >= best / 2).map(({ start }) => start);
-  const { control } = sound;
-  return make("span", { class: "moments" }, "at",
-    ...starts.sort((a, b) => a - b).map((start) => make("button", {
-      type: "button", class: "link", "aria-label": `Play from ${clock(start)}`,
-      onclick: () => control.play(start),
-    }, clock(start))));
-}
-
-const labels = () => find("labels").value.split(",").map((each) => each.trim()).filter(Boolean);
-
-async function compare() {
-  comparing.abort();
-  find("own-problem").replaceChildren();
-  const few = labels().length < 2 && "At least two labels, please.";
-  const missing = sound ? few : "Choose a sound first.";
-  note(missing || "Listening…", !missing);
-  if (missing) return;
-  const { signal } = (comparing = new AbortController());
+async function refine() {
+  const of = heard;
+  const known = tags.accepted.slice(0, MOST_KNOWN);
+  find("tag-problem").replaceChildren();
+  if (known.join(",") === refined) return;
   try {
-    const { classes, ignored } = await api.classify(sound.file, labels().join(","), signal);
-    find("classes").replaceChildren(...classes.map(({ label, probability }) =>
-      scoreLine(searchLink(label, "chip"), label, probability)));
-    note(ignored.length ? `Not used: ${ignored.join(", ")}.` : "Most likely first.", false);
+    const answer = known.length === 0 ? plain : await listener.ask(
+      `/v1/tags?k=${MANY}`, of, { tags: known });
+    if (of !== heard) return;
+    refined = known.join(",");
+    tags.show(answer, of.control);
+    if (document.activeElement === find("refine")) find("own-tag-word").focus();
+    find("refine").hidden = true;
+    tellRefined(answer);
   } catch (error) {
-    if (error.name === "AbortError") return;
-    note("", false);
-    complain(find("own-problem"), error, compare);
+    if (of !== heard || error.name === "AbortError") return;
+    complain(find("tag-problem"), error, refine);
   }
 }
 
-function note(text, busy) {
-  find("own-note").textContent = text;
-  find("own-note").classList.toggle("busy", busy);
+function tellRefined({ known, ignored }) {
+  const parts = [];
+  if (known.length) parts.push(`Others are weighed beside: ${known.join(", ")}.`);
+  if (ignored.length) parts.push(`Not known to the model, kept all the same: ${ignored.join(", ")}.`);
+  find("refined").textContent = parts.join(" ");
 }
 
-async function copy() {
-  const text = [...find("tags").querySelectorAll(".chip")].map((chip) => chip.textContent).join(", ");
-  const done = await write(text);
-  find("copy").textContent = done ? "Copied" : "Could not copy";
-  setTimeout(() => { find("copy").textContent = "Copy tags"; }, 2000);
-}
-
-/** To the clipboard; the old way where the page is not served securely. */
-async function write(text) {
+/** The model's words, for the box of one's own. */
+async function offerWords() {
+  if (find("model-words").childElementCount) return;
   try {
-    await navigator.clipboard.writeText(text);
-    return true;
-  } catch {
-    const field = make("textarea", { class: "unseen" });
-    field.value = text;
-    find("copy").after(field);
-    field.select();
-    const done = document.execCommand("copy");
-    field.remove();
-    return done;
-  }
+    const { card } = await api.model();
+    const words = Object.keys(card.calibration?.thresholds ?? {}).sort();
+    find("model-words").replaceChildren(...words.map((value) => make("option", { value })));
+  } catch { /* one can type all the same */ }
 }

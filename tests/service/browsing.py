@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import json
 import os
 import shutil
 import socket
@@ -18,30 +19,47 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from playwright.sync_api import Browser, Page
+import numpy as np
+import pytest
+import soundfile
+from playwright.sync_api import Browser, Page, Route
 
 from model.checkpoint import model_file, starter_model
 from tests.conftest import ROOT
 
 DEMO = ROOT / "index" / "demo"
-SOUNDS = ("dog-barking", "rain-steady", "thunder-strike", "thunder-rumble", "cat-meowing")
+MARKUP = "<img src=x onerror=alert(1)> dog <b>bold</b>"  # a title
+SMALL = {"width": 390, "height": 844}
+LARGE = {"width": 1280, "height": 800}
 CHROMIUM = os.environ.get("CHROMIUM") or shutil.which("chromium") or "/usr/bin/chromium"
 FLAGS = (
     "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-component-update"
     " --disable-background-networking --disable-sync --autoplay-policy=no-user-gesture-required"
 ).split()
 
+in_browser = pytest.mark.browser
+needs_chromium = pytest.mark.skipif(
+    not Path(CHROMIUM).is_file(), reason=f"no Chromium at {CHROMIUM} (set CHROMIUM)"
+)
+
 
 def _earmark(*arguments: str | Path) -> list[str]:
     return [sys.executable, "-m", "service.cli", *map(str, arguments)]
 
 
+def make_long_sound(path: Path) -> None:
+    """Twelve seconds: noise, then a tone."""
+    seconds = np.arange(12 * 8000) / 8000
+    noise = np.random.default_rng(0).normal(0, 0.1, len(seconds))
+    tone = 0.3 * np.sin(2 * np.pi * 440 * seconds)
+    soundfile.write(path, np.where(seconds < 8, noise, tone), 8000)
+
+
 def make_library(folder: Path, extra: Path, title: str) -> Path:
-    """A library in `folder` of a few demo sounds and `extra`, tagged as a dog."""
+    """A library in `folder` of the demo sounds and `extra`, tagged as a dog."""
     model_file(starter_model())  # without it nothing here can work: say so
     with (DEMO / "manifest.csv").open(newline="") as file:
-        rows = [row for row in csv.DictReader(file) if Path(row["path"]).stem[:-2] in SOUNDS]
-    assert len(rows) >= len(SOUNDS)
+        rows = list(csv.DictReader(file))
     for row in rows:
         row["path"] = str(DEMO / row["path"])
     rows.append({**rows[0], "path": str(extra), "title": title, "tags": "dog"})
@@ -129,3 +147,28 @@ def until(read: Callable[[], object]) -> None:
     while not read():
         assert time.monotonic() < latest, "waited 20 s in vain"
         time.sleep(0.05)
+
+
+def position(page: Page) -> float:
+    """Seconds into the sound that plays; 0 where none does."""
+    return float(page.locator("#player").evaluate("audio => audio.paused ? 0 : audio.currentTime"))
+
+
+def type_words(page: Page, words: str) -> None:
+    """Type into the search box, key by key."""
+    page.locator("#query").press_sequentially(words, delay=20)
+
+
+def titles(page: Page) -> list[str]:
+    """Of the results."""
+    return page.locator("#results h2").all_text_contents()
+
+
+def refusing(status: int) -> Callable[[Route], None]:
+    """Answers that there is a problem."""
+    body = json.dumps({"type": "/problems/unavailable", "detail": "the disk is full"})
+
+    def refuse(route: Route) -> None:
+        route.fulfill(status=status, body=body, headers={"Retry-After": "7"})
+
+    return refuse

@@ -17,6 +17,14 @@ from tests.index import made
 from tests.model import tiny
 from tests.service.collecting import Collector, collecting
 from tests.service.server import Server, serving
+from tests.service.visits import (  # noqa: F401 (fixtures)
+    chromium,
+    long_sound,
+    page,
+    page_address,
+    page_library,
+    visit,
+)
 
 MANIFEST = (
     ("dog.wav", "Dog barking in a yard", "dog bark"),

@@ -70,9 +70,7 @@ def create_app(
         torch.set_num_threads(1)  # requests share the cores; teams of threads fight for them
         app.state.engine = engine or await anyio.to_thread.run_sync(open_engine, settings)
         app.state.inference, app.state.searches = workers(app, nursery)
-        app.state.shelf = shelf = Shelf(app.state.engine.library, settings.max_seconds)
-        app.state.jobs, app.state.waveforms = Jobs(), Waveforms(shelf.readers)
-        app.state.summaries, app.state.maps = Summaries(shelf.library), Maps(shelf.library)
+        shelf = open_shelf(app)
         observe(app, settings)
         yield
         await anyio.to_thread.run_sync(app.state.maps.close)
@@ -184,6 +182,15 @@ def workers(app: FastAPI, nursery: Nursery | None) -> tuple[Inference, Searches]
         deadline=settings.search_seconds,
     )
     return inference, searches
+
+
+def open_shelf(app: FastAPI) -> Shelf:
+    """What writes to the open engine's library, and what tells of it."""
+    library = app.state.engine.library
+    app.state.shelf = shelf = Shelf(library, app.state.settings.max_seconds)
+    app.state.jobs, app.state.waveforms = Jobs(), Waveforms(shelf.readers)
+    app.state.summaries, app.state.maps = Summaries(library), Maps(library)
+    return shelf
 
 
 def open_engine(settings: Settings) -> Engine:

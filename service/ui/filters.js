@@ -84,7 +84,7 @@ export function show(shown, likeTitle) {
     find("lengths").children[place].setAttribute("aria-pressed", on);
   }
   for (const id of ["least", "most"]) {
-    if (Number(find(id).value) !== Number(query[id]) || !query[id]) find(id).value = query[id];
+    if (find(id) !== document.activeElement) find(id).value = query[id];
   }
   find("sort").value = query.sort;
   find("distinct").checked = query.distinct;
@@ -106,7 +106,7 @@ function showChips(likeTitle) {
       chip(each, { licences: query.licences.filter((other) => other !== each) })),
     ...query.sources.map((each) =>
       chip(each, { sources: query.sources.filter((other) => other !== each) })),
-    query.sort && chip(SORTS[query.sort].toLowerCase(), { sort: "" }),
+    query.sort && asCall(query).kind === "search" && chip(SORTS[query.sort].toLowerCase(), { sort: "" }),
     query.distinct && chip("folded", { distinct: false }),
   ].filter(Boolean);
   const all = items.length > 1 + Boolean(query.like);

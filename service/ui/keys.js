@@ -52,10 +52,11 @@ function usesItself(target, key) {
 
 const buttons = () => [...document.querySelectorAll("main > section:not([hidden]) .play")];
 
-/** The play button of the sound that has the focus, else of the one that played last. */
+/** The play button of the sound that has the focus, else of the one that played last in this view. */
 function here() {
   const focused = document.activeElement.closest(".result")?.querySelector(".play");
-  return focused ?? latest()?.button;
+  const last = latest()?.button;
+  return focused ?? (last?.checkVisibility() ? last : null);
 }
 
 /** The button so many sounds further; nothing past the ends. */

@@ -14,6 +14,7 @@ const ALL_TAGS = 10_000;
 let summary = null; // the answer that is shown
 let tags = []; // all of them, once they are asked for; else the most frequent
 let following = null; // the cursor of the next recent sounds
+let allWanted = false; // tags
 let isShown = false;
 
 /** Listen to the buttons and the filter. */
@@ -21,7 +22,8 @@ export function start() {
   find("library-more").addEventListener("click", showMore);
   find("library-filter").addEventListener("input", filterTags);
   find("library-all-tags").addEventListener("click", async () => {
-    await wantAllTags();
+    allWanted = true;
+    await readAllTags();
     find("library-tags-title").tabIndex = -1;
     find("library-tags-title").focus();
   });
@@ -62,8 +64,8 @@ function take(answer, model) {
   showFigures(answer, model);
   showModel(model);
   if (!changed) return;
-  tags = answer.tags;
-  showTags(false);
+  [tags, allWanted] = [answer.tags, false];
+  showTags();
   showCounts("licence", answer.licences, answer.different.licences);
   showCounts("source", answer.sources, answer.different.sources);
   showFailures(answer.failures);
@@ -154,24 +156,24 @@ function recent(clip) {
 // Tags, licences, sources
 
 async function filterTags() {
-  if (find("library-filter").value && tags.length < summary.different.tags) await wantAllTags();
-  else showTags(tags.length > summary.tags.length);
+  if (find("library-filter").value && tags.length < summary.different.tags) await readAllTags();
+  else showTags();
 }
 
-async function wantAllTags() {
+async function readAllTags() {
   try {
     ({ tags } = await api.library(ALL_TAGS));
     find("library-problem").replaceChildren();
   } catch (error) {
-    complain(find("library-problem"), error, wantAllTags);
+    complain(find("library-problem"), error, readAllTags);
   }
-  showTags(true);
+  showTags();
 }
 
-function showTags(all) {
+function showTags() {
   const part = find("library-filter").value.trim().toLowerCase();
   const fitting = part ? tags.filter(({ tag }) => tag.includes(part)) : tags;
-  const some = all || part ? fitting.slice(0, 1000) : fitting.slice(0, FEW_TAGS);
+  const some = allWanted || part ? fitting.slice(0, 1000) : fitting.slice(0, FEW_TAGS);
   const inAll = summary.different.tags;
   find("library-tags").replaceChildren(...some.map(({ tag, count: times }) => make("li", {},
     make("a", { class: "chip", href: `?${new URLSearchParams({ tag })}`, "data-go": true },

@@ -207,13 +207,15 @@ function placeLabels() {
   const placed = [];
   coloured.forEach((name, kind) => {
     const cells = new Map();
+    let all = 0;
     shown.points.tags.forEach((_, point) => {
       if (chart.kinds[point] !== kind) return;
+      all += 1;
       const cell = `${Math.round(chart.x[point] * 9)} ${Math.round(chart.y[point] * 9)}`;
       cells.set(cell, [...(cells.get(cell) ?? []), point]);
     });
     const best = [...cells.values()].sort((one, other) => other.length - one.length)[0] ?? [];
-    if (best.length < 3) return;
+    if (best.length < Math.max(3, 0.12 * all)) return; // they lie everywhere
     const middle = (values) => best.reduce((sum, point) => sum + values[point], 0) / best.length;
     const top = Math.min(...best.map((point) => chart.y[point]));
     const label = { text: shown.names[name], x: middle(chart.x), y: top };

@@ -27,6 +27,7 @@ export class Control {
     this.seek = make("input", {
       type: "range", class: "seek", min: 0, step: "any", "aria-label": `Position in ${title}`,
       oninput: () => this.moveTo(Number(this.seek.value)),
+      onclick: () => this.playing || this.play(), // by pointer: keys only seek
     });
     this.shape = shape("svg", { class: "outline", preserveAspectRatio: "none", "aria-hidden": true });
     this.marks = make("div", { class: "marks" });

@@ -27,7 +27,7 @@ export function result(hit, query, known) {
         ...hit.tags.map((tag) => tagItem(tag, query, known))),
       make("p", { class: "actions" }, ...actions(hit, query))),
     make("p", { class: "small" },
-      make("span", {}, "why" in hit && reasons(hit)),
+      "why" in hit && make("span", {}, reasons(hit)),
       make("span", {}, ...origin(hit))));
 }
 
@@ -48,7 +48,7 @@ async function markMatch(control, { start, duration }) {
 /** A tag: a link to search for it, and buttons to ask for it as well, or to leave it out. */
 function tagItem(tag, query, known) {
   const chosen = query.tags.includes(tag);
-  const look = chosen || known.has(tag) ? "tag known" : "tag";
+  const look = chosen || known.has(tag) ? "result-tag said" : "result-tag";
   const sign = (which, name) => make("button", {
     type: "button", class: "sign", "data-sign": which, "data-tag": tag, "aria-label": name,
   });

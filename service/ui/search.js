@@ -135,12 +135,12 @@ async function run() {
   const address = toAddress(query);
   const call = asCall(query);
   find("to-find").href = address;
+  name(kept.get(address)?.title);
   if (address === asked && !pending.signal.aborted) return;
   stop();
   const { signal } = (pending = new AbortController());
   asked = address;
   document.body.classList.toggle("searching", call.kind !== "");
-  name(kept.get(address)?.title);
   if (!call.kind) {
     put(null);
     return welcome.show();
@@ -152,7 +152,7 @@ async function run() {
     const [answer, clip] = await Promise.all([
       page(call, null, signal), query.like && api.clip(query.like, signal)]);
     put(begun(answer, clip));
-    if (scrollY && history.state?.y === undefined) scrollTo(0, 0);
+    if (!find("find").hidden) scrollTo(0, history.state?.y ?? 0);
   } catch (error) {
     if (error.name !== "AbortError") showProblem(error);
   }
@@ -204,7 +204,7 @@ function put(list) {
   results.replaceChildren(...(list ? items(list.hits) : []));
   results.removeAttribute("aria-busy");
   stopOrphan();
-  if (list?.title) name(list.title);
+  if (list?.title && !find("find").hidden) name(list.title);
   if (list) tell(list);
   else say(false);
   showRest();

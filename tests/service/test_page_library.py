@@ -31,7 +31,7 @@ SIZES = [LARGE, SMALL]
 def page(chromium: Browser, page_address: str, request: pytest.FixtureRequest) -> Iterator[Page]:
     with visiting(chromium, page_address, viewport=request.param) as (page, _):
         page.goto("/#library")
-        expect(page.locator("#library-recent li")).to_have_count(6)
+        expect(page.locator("#library-recent > li")).to_have_count(6)
         yield page
 
 
@@ -52,7 +52,7 @@ def test_what_is_in_it(page: Page) -> None:
 
 
 def test_recent_sounds_play_and_go_on(page: Page) -> None:
-    recent = page.locator("#library-recent li")
+    recent = page.locator("#library-recent > li")
     expect(recent.first.get_by_role("heading")).to_have_text(MARKUP)  # text, not markup
     recent.nth(1).get_by_role("button", name="Play").click()
     until(lambda: position(page) > 0.1)
@@ -128,7 +128,7 @@ def test_trouble_is_said_and_may_pass(chromium: Browser, page_address: str) -> N
         expect(page.get_by_role("alert").filter(has_text="the disk is full")).to_be_visible()
         page.unroute("**/v1/clips?*")
         page.get_by_role("button", name="Try again").click()
-        expect(page.locator("#library-recent li")).to_have_count(6)
+        expect(page.locator("#library-recent > li")).to_have_count(6)
         expect(page.get_by_role("alert").filter(has_text="the disk")).to_have_count(0)
 
 
@@ -139,7 +139,7 @@ def test_axe_finds_nothing(
 ) -> None:
     with visiting(chromium, page_address, viewport=viewport, color_scheme=scheme) as (page, _):
         page.goto("/#library")
-        expect(page.locator("#library-recent li").first).to_be_visible()
+        expect(page.locator("#library-recent > li").first).to_be_visible()
         page.get_by_text("All that is known of it").click()
         assert Axe().run(page).response["violations"] == []
         width = page.evaluate("document.documentElement.scrollWidth")

@@ -43,8 +43,9 @@ class TestPlaying:
         box = seek.bounding_box()
         assert box
         seek.click(position={"x": box["width"] * 0.75, "y": box["height"] / 2})
-        page.locator("#results .play").first.click()
-        until(lambda: 8.5 < position(page) < 11)
+        until(lambda: 9 < position(page) < 11)
+        seek.press("Home")  # keys seek as well
+        until(lambda: 0 < position(page) < 8)
 
     def test_starts_where_the_match_is(self, page: Page) -> None:
         page.route("**/v1/search?*", _late)
@@ -145,6 +146,22 @@ class TestKeys:
         page.keyboard.press("n")  # chooses "Newest first"
         expect(page).to_have_url("/?q=thunder&sort=newest")
         assert position(page) == 0
+
+    def test_other_views_are_left_alone(self, page: Page) -> None:
+        page.goto("/?q=rain")
+        page.locator("#results .play").first.click()
+        until(lambda: position(page) > 0.1)
+        page.get_by_role("link", name="Library").click()
+        expect(page.locator("#library")).to_be_visible()
+        assert position(page) == 0
+        page.locator("#library-title").focus()
+        for key in ("Space", "ArrowRight"):
+            page.keyboard.press(key)
+        page.wait_for_timeout(200)
+        assert position(page) == 0
+        page.keyboard.press("/")
+        expect(page.locator("#query")).to_be_focused()
+        assert page.title() == "rain – Earmark"
 
     def test_help_and_switching_keys_off(self, page: Page) -> None:
         page.goto("/?q=thunder")

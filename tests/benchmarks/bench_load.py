@@ -11,20 +11,17 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import contextlib
 import importlib.util
 import itertools
 import os
 import re
 import shutil
 import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
-import httpx
 import numpy as np
 import psutil
 import torch
@@ -37,10 +34,10 @@ from model.embedder import Embedder
 from service.suggesting import suggest
 from tests.benchmarks.bench_service import WORDS, fill
 from tests.benchmarks.load import Outcome, Request, ask, closed, opened
-from tests.index.made import ROOT, environment
+from tests.benchmarks.rivals import rival
 from tests.model import tiny
 from tests.service import sounds
-from tests.service.server import free_port, serving
+from tests.service.server import serving
 from tests.service.wire import Wire, get, upload
 
 AT_ONCE = 32
@@ -174,38 +171,6 @@ def bare_all(embedder: Embedder, files: list[bytes], seconds: float, folder: Pat
 
 
 # The other servers
-
-
-@contextlib.contextmanager
-def rival(which: str) -> Iterator[int]:
-    """The port of one of them, ready: `plain` or `litserve`."""
-    port = free_port()
-    process = subprocess.Popen(
-        [sys.executable, "-m", f"tests.benchmarks.{which}_server", str(port)],
-        cwd=ROOT,
-        env=environment(),
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
-    try:
-        until = time.monotonic() + 90
-        while True:
-            assert process.poll() is None, f"{which} ended by itself"
-            assert time.monotonic() < until, f"{which} is not ready"
-            with contextlib.suppress(httpx.TransportError):
-                if httpx.get(f"http://127.0.0.1:{port}/healthz").status_code == 200:
-                    break
-            time.sleep(0.2)
-        yield port
-    finally:
-        with contextlib.suppress(psutil.NoSuchProcess):
-            children = psutil.Process(process.pid).children(recursive=True)
-            process.terminate()
-            _, left = psutil.wait_procs(children, timeout=5)
-            for each in left:
-                each.kill()
-        process.kill()
-        process.wait()
 
 
 def measured(name: str, port: int, request: Request, seconds: float) -> tuple[Outcome, Outcome]:

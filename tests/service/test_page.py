@@ -41,7 +41,7 @@ def test_page_holds_no_inline_code() -> None:
     assert "<style" not in html and " style=" not in html and " on" + "click" not in html
     assert html.count("<script") == html.count('<script type="module" src="/app.js">') == 1
     scripts = {file.name for file in UI.glob("*.js")} - {"app.js"}
-    preloaded = re.findall(r'<link rel="modulepreload" href="/([a-z]+\.js)">', html)
+    preloaded = re.findall(r'<link rel="modulepreload" href="/([a-z-]+\.js)">', html)
     assert sorted(preloaded) == sorted(scripts)  # all at once, not level by level
     assert not any("innerHTML" in file.read_text() for file in UI.glob("*.js"))
 

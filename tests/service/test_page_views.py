@@ -42,6 +42,18 @@ def found(page: Page) -> None:
     page.wait_for_load_state("networkidle")
 
 
+def filtered(page: Page) -> None:
+    found(page)
+    page.get_by_role("button", name="Filters").click()
+    expect(page.locator("#filters")).to_be_visible()
+
+
+def helped(page: Page) -> None:
+    found(page)
+    page.locator("#keys-open").click()
+    expect(page.get_by_role("dialog")).to_be_visible()
+
+
 def nothing_found(page: Page) -> None:
     expect(page.locator("#found")).not_to_be_empty()
 
@@ -52,19 +64,38 @@ def tagged(page: Page) -> None:
     page.wait_for_load_state("networkidle")
 
 
+def classified(page: Page) -> None:
+    page.locator("#file").set_input_files(RAIN)
+    page.locator("#label").fill("rain, dog, engine, music")
+    page.locator("#label").press("Enter")
+    page.locator("#compare").click()
+    expect(page.locator("#classes li").first).to_be_visible(timeout=60_000)
+
+
 def mapped(page: Page) -> None:
-    page.wait_for_timeout(2_000)
+    expect(page.locator("#map-legend li").first).to_be_visible(timeout=60_000)
+    page.locator("#map-canvas").focus()
+    page.keyboard.press("ArrowRight")
+    page.keyboard.press("Enter")
+    expect(page.locator("#map-card")).to_be_visible()
+
+
+def listed(page: Page) -> None:
+    expect(page.locator("#library-recent li").first).to_be_visible()
+    page.wait_for_load_state("networkidle")
 
 
 VIEWS = {
     "start": View("/", nothing),
     "search": View("/?q=thunder+storm", found),
+    "filters": View("/?q=thunder&no_tag=rain&max_duration=10", filtered),
+    "keys": View("/?q=rain", helped),
     "nothing": View("/?q=zzzz+-zzz", nothing_found),
     "tag": View("/#tag", nothing),
     "tags": View("/#tag", tagged),
-    "classify": View("/#classify", nothing),
+    "classify": View("/#classify", classified),
     "map": View("/#map", mapped),
-    "library": View("/#library", nothing),
+    "library": View("/#library", listed),
 }
 
 

@@ -77,6 +77,7 @@ def serve(descriptor: int) -> None:
     """What a process does until the other end of its connection is closed."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for whoever asked
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES, MEMORY_BYTES))
+    _hush()
     connection = Connection(descriptor)
     with suppress(EOFError, BrokenPipeError, ConnectionResetError):
         log_mel: LogMel = connection.recv()
@@ -95,6 +96,14 @@ def serve(descriptor: int) -> None:
             else:
                 if not job.points:
                     connection.send(reader.info)
+
+
+def _hush() -> None:
+    """Keep out of the log what decoders write to standard error by themselves, as libmpg123 does;
+    what Python has to say still comes there."""
+    sys.stderr = os.fdopen(os.dup(2), "w", buffering=1)
+    with open(os.devnull, "wb") as nowhere:  # noqa: PTH123
+        os.dup2(nowhere.fileno(), 2)
 
 
 def _blocks(log_mel: LogMel, reader: SoundReader) -> Iterator[Block]:

@@ -138,6 +138,7 @@ def visiting(chromium: Browser, address: str, **options: Any) -> Iterator[tuple[
         page.on("pageerror", lambda error: watch.errors.append(str(error)))
         page.on("console", lambda m: m.type == "error" and watch.errors.append(m.text))
         yield page, watch
+        page.unroute_all(behavior="ignoreErrors")  # answers that nobody waits for any more
     watch.check()
 
 

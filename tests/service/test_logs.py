@@ -19,6 +19,7 @@ from service import logs
 from service.app import create_app
 from service.keys import KeyFile
 from service.settings import Settings
+from tests.model import tiny
 from tests.service import sounds
 from tests.service.server import Server
 
@@ -57,6 +58,13 @@ def test_each_request_has_its_line(server: Server) -> None:
     assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", line["time"])
     upload = server.upload(sounds.noise(0.5))
     assert line_of(server, upload)["message"] == "POST /v1/tags 200"
+
+
+def test_decoders_have_no_lines_of_their_own(server: Server) -> None:
+    cut = sounds.encoded(tiny.noise(0.1, 44_100), 44_100, format="MP3")[:900]
+    response = server.upload(cut)  # of which libmpg123 has something to say
+    assert response.status_code == 422
+    assert line_of(server, response)["status"] == 422  # among lines that are all JSON
 
 
 def test_a_well_formed_request_id_is_taken_over(server: Server) -> None:

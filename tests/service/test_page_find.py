@@ -8,7 +8,6 @@ import pytest
 from playwright.sync_api import Browser, Page, Route, expect
 
 from tests.service.browsing import (
-    LARGE,
     MARKUP,
     SMALL,
     Watch,
@@ -20,7 +19,6 @@ from tests.service.browsing import (
     until,
     visiting,
 )
-from tests.service.hearing import violations
 
 TAGS = "#results .result-tag a"
 
@@ -251,25 +249,3 @@ class TestTrouble:
         page.unroute("**/v1/search?*")
         page.get_by_role("button", name="Try again").click()
         expect(page.locator(".result").first).to_be_visible()
-
-
-@in_browser
-@needs_chromium
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("screen", [LARGE, SMALL], ids=["large", "small"])
-def test_axe_finds_nothing(
-    chromium: Browser, page_address: str, screen: dict[str, int], scheme: str
-) -> None:
-    with visiting(chromium, page_address, viewport=screen, color_scheme=scheme) as (page, _):
-        page.emulate_media(reduced_motion="reduce")
-        for where in ("/", "/?q=dog+xqzv&tag=dog&no_tag=cat&max_duration=60&licence=CC0-1.0"):
-            page.goto(where)
-            page.get_by_role("button", name="Filters").click()
-            expect(page.get_by_label("Licence").first).to_be_visible()
-            if "?" in where:
-                expect(page.locator(".result").first).to_be_visible()
-                page.locator("#results .play").first.focus()
-            assert violations(page) == []
-        page.keyboard.press("?")
-        expect(page.get_by_role("dialog")).to_be_visible()
-        assert violations(page) == []

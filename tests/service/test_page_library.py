@@ -7,7 +7,6 @@ import re
 from collections.abc import Iterator
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page, Route, expect
 
 from tests.service.browsing import (
@@ -130,17 +129,3 @@ def test_trouble_is_said_and_may_pass(chromium: Browser, page_address: str) -> N
         page.get_by_role("button", name="Try again").click()
         expect(page.locator("#library-recent > li")).to_have_count(6)
         expect(page.get_by_role("alert").filter(has_text="the disk")).to_have_count(0)
-
-
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("viewport", SIZES, ids=["large", "small"])
-def test_axe_finds_nothing(
-    chromium: Browser, page_address: str, viewport: dict[str, int], scheme: str
-) -> None:
-    with visiting(chromium, page_address, viewport=viewport, color_scheme=scheme) as (page, _):
-        page.goto("/#library")
-        expect(page.locator("#library-recent > li").first).to_be_visible()
-        page.get_by_text("All that is known of it").click()
-        assert Axe().run(page).response["violations"] == []
-        width = page.evaluate("document.documentElement.scrollWidth")
-        assert width <= viewport["width"]

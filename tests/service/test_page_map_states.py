@@ -8,7 +8,6 @@ from pathlib import Path
 
 import httpx
 import pytest
-from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page, Route, expect
 
 from index.library import Library
@@ -37,23 +36,6 @@ def step(page: Page, *keys: str) -> str:
     for key in keys:
         page.keyboard.press(key)
     return page.locator("#map-said").inner_text()
-
-
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@SIZES
-def test_axe_finds_nothing(
-    chromium: Browser, page_address: str, viewport: dict[str, int], scheme: str
-) -> None:
-    with visiting(chromium, page_address, viewport=viewport, color_scheme=scheme) as (page, _):
-        page.goto("/#map")
-        expect(page.locator("#map-legend button").first).to_be_visible()
-        step(page, "ArrowRight", "Enter")
-        expect(page.locator("#map-card .chip").first).to_be_visible()
-        page.locator("#map-list summary").click()
-        page.locator("#map-legend button").first.click()
-        assert Axe().run(page).response["violations"] == []
-        width = page.evaluate("document.documentElement.scrollWidth")
-        assert width <= viewport["width"]
 
 
 def test_an_empty_library_says_what_to_do(chromium: Browser, tmp_path: Path) -> None:

@@ -78,7 +78,7 @@ class TestKeys:
     @pytest.mark.parametrize("key", ["Enter", "Space"])
     def test_from_the_box_to_a_sound_that_plays(self, page: Page, key: str) -> None:
         page.keyboard.type("thunder")
-        expect(page.locator(".result").first).to_be_visible()
+        expect(page.locator("#found")).to_contain_text("“thunder”")  # not those of "thunde"
         page.keyboard.press("ArrowDown")
         _focused(page, 0)
         page.keyboard.press(key)

@@ -23,18 +23,26 @@ from tests.service.server import serving
 CLIPS = 10_000
 KEY_MS = 180.0  # between two keystrokes: somebody quick
 
-# Notes when a key went down and when the results that hold its text were drawn after it.
+# Notes how long after a key that changed the words their answer was drawn: sounds, or that there
+# are none. Answers that the next key overtakes count from the first key that had none.
 WATCH = """
 window.keystrokes = [];
 addEventListener("DOMContentLoaded", () => {
-  let down = 0;
-  addEventListener("keydown", (event) => { down = down || event.timeStamp; }, true);
-  new MutationObserver(() => {
-    if (!down || !document.querySelector("#results > *")) return;
-    const since = down;
-    down = 0;
-    requestAnimationFrame(() => setTimeout(() => keystrokes.push(performance.now() - since)));
-  }).observe(document.querySelector("#results"), { childList: true });
+  let key = 0, since = 0, words = "";
+  addEventListener("keydown", (event) => { key = event.timeStamp; }, true);
+  addEventListener("input", ({ target }) => {
+    if (target.value.trim() !== words) since = since || key;
+    words = target.value.trim();
+  }, true);
+  const drawn = new MutationObserver(() => {
+    if (!since) return;
+    const begun = since;
+    since = 0;
+    requestAnimationFrame(() => setTimeout(() => keystrokes.push(performance.now() - begun)));
+  });
+  for (const part of ["#results", "#found"]) {
+    drawn.observe(document.querySelector(part), { childList: true });
+  }
 });
 """
 SHOWN = """() => new Promise((done) => {

@@ -67,7 +67,6 @@ def create_app(
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        torch.set_num_threads(1)  # requests share the cores; teams of threads fight for them
         app.state.engine = engine or await anyio.to_thread.run_sync(open_engine, settings)
         app.state.inference, app.state.searches = workers(app, nursery)
         shelf = open_shelf(app)
@@ -195,6 +194,8 @@ def open_shelf(app: FastAPI) -> Shelf:
 
 def open_engine(settings: Settings) -> Engine:
     """The model and library that the settings name, ready to answer."""
+    # Requests share the cores: teams of threads fight for them. Nor are teams forked along.
+    torch.set_num_threads(1)
     engine = Engine.open(settings.model, settings.library, device=settings.device)
     _ = engine.embedder.vocabulary_vectors  # so that the first upload need not wait
     return engine

@@ -44,7 +44,7 @@ class FaultError(Exception):
 
 
 class Nursery:
-    """Forks searching processes. To be made before any thread or event loop is there.
+    """Forks searching processes. To be made before any thread of ours, or event loop, is there.
 
     `recall_sample`: one search in so many measures the index's recall, in each.
     """

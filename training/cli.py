@@ -152,18 +152,21 @@ def _positive(name: str, value: int) -> int:
 
 
 def _train(options: argparse.Namespace) -> int:
-    from training.distributed import joined
+    from training.distributed import joined, leave
     from training.stopping import Stopped
 
     logging.getLogger("training").setLevel(logging.INFO)
+    status = 0
     with joined(options.device) as (ranks, device):
         try:
             _train_as(ranks, device, options)
         except Stopped as stopped:
             if ranks.first:
                 print(f"{stopped}; --resume goes on", file=sys.stderr)
-            return STOPPED
-    return 0
+            status = STOPPED
+    if ranks.count > 1:
+        leave(status)
+    return status
 
 
 def _train_as(ranks: Ranks, device: str, options: argparse.Namespace) -> None:

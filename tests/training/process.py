@@ -25,7 +25,7 @@ from torch import Tensor
 from model.config import ModelConfig
 from tests.training.tiny import QUICK, tiny_corpus, tiny_model
 from training.dataset import Batch
-from training.distributed import Ranks, joined, share_statistics
+from training.distributed import Ranks, joined, leave, share_statistics
 from training.execution import Execution
 from training.recipe import Recipe
 from training.stopping import Stopped
@@ -64,6 +64,24 @@ def exact_steps(config: ModelConfig, recipe: Recipe, out: Path, ranks: Ranks) ->
         print(json.dumps([losses, sums]))
 
 
+def train(
+    config: ModelConfig, recipe: Recipe, out: Path, execution: Execution, settings: dict[str, Any]
+) -> int:
+    """A whole run; its exit status."""
+    run = Slow(config, recipe, tiny_corpus(config), out, execution=execution)
+    run.pause = settings.get("pause", 0.0)
+    run.resume()
+    print("begins", file=sys.stderr, flush=True)
+    try:
+        run.fit()
+    except Stopped as stopped:
+        print(stopped, file=sys.stderr)
+        return 130
+    if execution.ranks.first:
+        print(json.dumps(run.history))
+    return 0
+
+
 def main() -> int:
     out, settings = Path(sys.argv[1]), dict[str, Any](json.loads(sys.argv[2]))
     torch.set_num_threads(1)
@@ -72,20 +90,12 @@ def main() -> int:
     with joined("cpu") as (ranks, device):
         if settings.get("exact"):
             exact_steps(config, recipe, out, ranks)
-            return 0
-        execution = Execution(device, ranks=ranks)
-        run = Slow(config, recipe, tiny_corpus(config), out, execution=execution)
-        run.pause = settings.get("pause", 0.0)
-        run.resume()
-        print("begins", file=sys.stderr, flush=True)
-        try:
-            run.fit()
-        except Stopped as stopped:
-            print(stopped, file=sys.stderr)
-            return 130
-        if ranks.first:
-            print(json.dumps(run.history))
-    return 0
+            status = 0
+        else:
+            status = train(config, recipe, out, Execution(device, ranks=ranks), settings)
+    if ranks.count > 1:
+        leave(status)
+    return status
 
 
 if __name__ == "__main__":

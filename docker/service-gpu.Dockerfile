@@ -24,9 +24,10 @@ RUN python3 -m venv --without-pip /opt/earmark \
     && python3 -m pip --python /opt/earmark/bin/python install -c constraints.txt -r requirements.txt \
     && /opt/earmark/bin/python -c "import torch; cuda = torch.version.cuda or ''; \
 assert cuda.startswith('${CUDA}'), f'torch is built for CUDA {cuda or None}, expected ${CUDA}'" \
-    && rm -rf /opt/earmark/lib/python3*/site-packages/torch/bin \
-        /opt/earmark/lib/python3*/site-packages/torch/include \
+    && rm -rf /opt/earmark/lib/python3*/site-packages/torch/include \
         /opt/earmark/lib/python3*/site-packages/torch/test \
+    && find /opt/earmark/lib/python3*/site-packages/torch/bin -type f \
+        ! -name torch_shm_manager -delete \
     && find /opt/earmark -type d -name tests -prune -exec rm -r {} +
 
 # Ourselves, in the same place.

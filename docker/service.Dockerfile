@@ -19,9 +19,10 @@ RUN python3 -m venv --without-pip /opt/earmark \
         ${TORCH_INDEX:+--extra-index-url "$TORCH_INDEX"} -c constraints.txt -r requirements.txt \
     && /opt/earmark/bin/python -c "import torch; cuda = torch.version.cuda; \
 assert not cuda, f'torch is the build for CUDA {cuda}: give --build-arg TORCH_INDEX=…'" \
-    && rm -rf /opt/earmark/lib/python3*/site-packages/torch/bin \
-        /opt/earmark/lib/python3*/site-packages/torch/include \
+    && rm -rf /opt/earmark/lib/python3*/site-packages/torch/include \
         /opt/earmark/lib/python3*/site-packages/torch/test \
+    && find /opt/earmark/lib/python3*/site-packages/torch/bin -type f \
+        ! -name torch_shm_manager -delete \
     && find /opt/earmark -type d -name tests -prune -exec rm -r {} +
 
 # Ourselves, in the same place.

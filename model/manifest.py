@@ -3,7 +3,8 @@
 A header `path,tags`, and optionally
 `id,title,description,group,source,split,licence,author,class,fold` (and `fsID`, the source's
 number where sounds were cut from Freesound's);
-tags are separated by spaces or `;`; relative paths start at the manifest's folder.
+tags are separated by spaces or `;`; without the column `tags`, the words of `class` are the tags;
+relative paths start at the manifest's folder.
 """
 
 from __future__ import annotations
@@ -67,9 +68,12 @@ def _row(file: Path, number: int, row: dict[str, str | None]) -> ManifestRow:
 
     if not text("path") or "\0" in text("path"):
         raise ManifestError(f"{file}: line {number}: expected a path, got {text('path')!r}")
+    words = (
+        re.split(r"[;\s]+", text("tags")) if "tags" in row else re.split(r"[\W_]+", text("class"))
+    )
     return ManifestRow(
         path=file.parent / text("path"),
-        tags=tuple(tag for tag in re.split(r"[;\s]+", text("tags")) if tag),
+        tags=tuple(tag for tag in words if tag),
         title=text("title"),
         group=text("group") or text("source") or text("fsID") or text("path"),
         source=text("source"),

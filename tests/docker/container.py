@@ -140,7 +140,7 @@ def container(
             (root / inside.lstrip("/")).mkdir(parents=True, exist_ok=True)
         config = json.loads(buildah("inspect", name))["Docker"]["config"]
         config["Env"] += [f"{key}={value}" for key, value in environment.items()]
-        apart = ["--mount", "--pid", "--fork", "--kill-child", *([] if network else ["--net"])]
+        apart = ["--mount", "--pid", "--fork", *([] if network else ["--net"])]
         binds = [f"{here}:{inside}" for here, inside in volumes.items()]
         chosen = [*config["Entrypoint"], *(command or config["Cmd"])]
         inside = ["env", "-i", f"--chdir={config['WorkingDir']}", *config["Env"], *chosen]
@@ -153,6 +153,11 @@ def container(
         try:
             yield Running(engine, root, config, log)
         finally:
+            # The first process ends all others of its namespace; with the user it took, no
+            # signal of a parent's death is left to it.
+            with contextlib.suppress(psutil.NoSuchProcess):
+                for first in psutil.Process(engine.pid).children():
+                    first.kill()
             engine.kill()
             engine.wait()
     finally:

@@ -44,6 +44,13 @@ def test_tags_are_split_at_spaces_and_semicolons(tmp_path: Path) -> None:
     assert [row.tags for row in read_manifest(path)] == [("rain", "wind", "sea", "storm"), ()]
 
 
+def test_a_class_gives_the_tags_where_there_is_no_such_column(tmp_path: Path) -> None:
+    path = manifest(tmp_path, "path,class\na.wav,fire crackling\nb.wav,dog_bark\nc.wav,\n")
+    assert [row.tags for row in read_manifest(path)] == [("fire", "crackling"), ("dog", "bark"), ()]
+    both = manifest(tmp_path, "path,class,tags\na.wav,dog_bark,\n")
+    assert read_manifest(both)[0].tags == ()
+
+
 def test_the_group_falls_back_to_source_then_path(tmp_path: Path) -> None:
     path = manifest(tmp_path, "path,tags,group,source\na,x,g,s\nb,x,,s\nc,x,,\n")
     assert [row.group for row in read_manifest(path)] == ["g", "s", "c"]
@@ -53,7 +60,7 @@ def test_absolute_paths_byte_order_mark_quotes_and_class(tmp_path: Path) -> None
     text = b'\xef\xbb\xbfpath,class\r\n"/x/a, b.wav",dog\r\n'
     [row] = read_manifest(manifest(tmp_path, text))
     assert row.path == Path("/x/a, b.wav")
-    assert (row.label, row.tags) == ("dog", ())
+    assert (row.label, row.tags) == ("dog", ("dog",))
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,1 @@
+"""Tests of what ships for containers: images, compose file, what is watched."""

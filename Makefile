@@ -12,10 +12,12 @@ run: $(VENV)/.run  ## install, then serve the starter model and the demo library
 test: $(VENV)/.test  ## install, then run the tests
 	$(BIN)/python -m pytest -n 2 --dist worksteal $(ARGS)
 
-check: $(VENV)/.test  ## lint, formatting, types
+check: $(VENV)/.test  ## lint, formatting, types, Dockerfiles, scripts
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/hadolint docker/*.Dockerfile
+	$(BIN)/shellcheck docker/earmark-train docker/make-secrets docker/slurm/*
 
 bench: $(VENV)/.test  ## measure; never fails on time
 	$(BIN)/python -m tests.benchmarks.bench_service

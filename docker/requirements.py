@@ -9,4 +9,5 @@ from pathlib import Path
 
 project = tomllib.loads(Path("pyproject.toml").read_text(encoding="utf-8"))["project"]
 extras = project["optional-dependencies"]
-print("\n".join(project["dependencies"] + [each for name in sys.argv[1:] for each in extras[name]]))
+wanted = project["dependencies"] + [each for name in sys.argv[1:] for each in extras[name]]
+sys.stdout.write("\n".join(wanted) + "\n")

@@ -59,7 +59,9 @@ def build(dockerfile: str, tag: str, script: str, **args: str) -> None:
         buildah("bud", "--format", "docker", *given, "-f", str(path), "-t", tag, str(ROOT))
         return
     for base in bases(path.read_text(encoding="utf-8")):
-        if not buildah("images", "--quiet", "--filter", f"reference=docker.io/*/{base}"):
+        name = f"docker.io/{base if '/' in base else f'library/{base}'}"
+        known = ["buildah", "inspect", "--type", "image", name]
+        if subprocess.run(known, capture_output=True, check=False).returncode != 0:
             subprocess.run([script, "base", base], check=True)
     pairs = [f"{name}={value}" for name, value in args.items()]
     subprocess.run([script, "build", str(path), str(ROOT), tag, *pairs], check=True)

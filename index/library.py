@@ -17,7 +17,7 @@ from typing import Any
 
 from index.catalogue import Catalogue
 from index.clip_cache import ClipCache
-from index.errors import ChangedError, CursorError, LibraryError, UnknownClipError
+from index.errors import ChangedError, CursorError, LibraryError, StorageError, UnknownClipError
 from index.filters import Filter
 from index.moving import follow
 from index.own_files import OwnFiles
@@ -208,7 +208,8 @@ class Library:
     def refresh(self, *, wait: bool = False) -> None:
         """Let the vector store catch up with what anyone, any process, has written.
 
-        `wait`: also where another thread is at it; else searches see the generation before.
+        `wait`: also where another thread is at it; else searches see the generation before. It is
+        for who has written: that stands where the store is away, and is found when it is back.
         """
         now = self.generation
         if now != self._seen:
@@ -220,6 +221,10 @@ class Library:
             return
         try:
             catch_up(self.store, self.catalogue)
+        except StorageError as error:
+            if not wait:
+                raise
+            log.warning("not in the index yet: %s", error)
         finally:
             self._refreshing.release()
 

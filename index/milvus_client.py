@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import importlib
 import logging
+import re
 from collections.abc import Iterator
 from types import ModuleType
 from typing import TYPE_CHECKING
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from pymilvus import MilvusClient
 
 TIMEOUT = 10  # seconds, to connect and for an answer; whole ones: pymilvus drops others at times
+OLDEST = (2, 4)  # version of Milvus: the first with sparse vectors, beside others in a collection
 FILE = ".db"  # how the names of milvus-lite's files end
 
 
@@ -25,8 +27,9 @@ def package(uri: str) -> ModuleType:
             importlib.import_module("milvus_lite")  # which pymilvus starts
         pymilvus = importlib.import_module("pymilvus")
     except ImportError as error:
+        extra = "milvus-lite" if uri.endswith(FILE) else "milvus"
         raise LibraryError(
-            f"Milvus at {uri}: the package {error.name} is missing: pip install 'earmark[milvus]'"
+            f"Milvus at {uri}: the package {error.name} is missing: pip install 'earmark[{extra}]'"
         ) from error
     # It prints a traceback of each error that it also raises, and what milvus-lite cannot do.
     logging.getLogger("pymilvus").setLevel(logging.CRITICAL)
@@ -43,6 +46,14 @@ def connect(uri: str, token: str) -> MilvusClient:
     client_class = package(uri).MilvusClient
     with told(uri):
         return client_class(uri, token=token, timeout=TIMEOUT, dedicated=True)
+
+
+def check_version(uri: str, version: str) -> None:
+    """Raise LibraryError for a Milvus that is too old; "v2.6.4", or a name that tells nothing."""
+    found = re.match(r"v?(\d+)\.(\d+)", version)
+    if found and (int(found[1]), int(found[2])) < OLDEST:
+        oldest = ".".join(map(str, OLDEST))
+        raise LibraryError(f"Milvus at {uri}: expected version {oldest} or newer, got {version}")
 
 
 @contextlib.contextmanager

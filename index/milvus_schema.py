@@ -28,6 +28,9 @@ WRITE_TIMEOUT = 60  # seconds
 LOAD_TIMEOUT = 600  # until a cluster has a large collection in memory
 CLIPS, STATE = "clips", "state"
 STATE_ROW = -1
+# Of searches: they see what this process wrote, and what was there when it last asked for the
+# generation, which alone waits until Milvus has come to that moment: some 200 ms.
+SEEN = "Session"
 ARRAY_MOST = 4_096  # numbers that Milvus takes in an array
 NUMBERS = ("licence", "source")
 LISTS = ("tags", "words", "described")
@@ -49,7 +52,7 @@ def create(client: MilvusClient, uri: str, name: str, dim: int, lite: bool) -> N
         schema.add_field(field, kinds.INT64)
     for field in LISTS:
         schema.add_field(field, kinds.ARRAY, element_type=kinds.INT64, max_capacity=ARRAY_MOST)
-    # Strong: a search sees all that was written before it.
+    # Strong: who asks for the generation sees all that was written before; see SEEN.
     client.create_collection(name, schema=schema, consistency_level="Strong", timeout=WRITE_TIMEOUT)
     for partition in (CLIPS, STATE):
         client.create_partition(name, partition, timeout=WRITE_TIMEOUT)

@@ -17,14 +17,15 @@ from pathlib import Path
 
 import numpy as np
 
-from index import milvus_schema
+from index import milvus_compare, milvus_schema
 from index.errors import LibraryError
 from index.filters import Filter
-from index.milvus_client import TIMEOUT, connect, told
+from index.milvus_client import TIMEOUT, check_version, connect, told
 from index.milvus_filters import SHARES, expression, holding, number, place
 from index.milvus_schema import (
     CLIPS,
     LOAD_TIMEOUT,
+    SEEN,
     STATE,
     STATE_ROW,
     WRITE_TIMEOUT,
@@ -53,8 +54,8 @@ class MilvusStore:
 
     `uri`: a cluster's, "http://host:19530", or a file's for milvus-lite, ending in ".db".
     `token`: "user:password" or a key. Raises LibraryError where pymilvus is missing, for a URI
-    that is none and a token that is refused, StorageError where no Milvus answers; so do all
-    methods that speak with it.
+    that is none, a token that is refused and a Milvus that is too old, StorageError where no Milvus
+    answers; so do all methods that speak with it.
     """
 
     def __init__(self, library: str, dim: int, uri: str, token: str = "") -> None:
@@ -65,6 +66,7 @@ class MilvusStore:
         self._client = connect(uri, token)
         with told(uri):
             self._version = str(self._client.get_server_version(timeout=TIMEOUT))
+        check_version(uri, self._version)
         self._lite = "lite" in self._version
 
     @property
@@ -154,7 +156,7 @@ class MilvusStore:
         least: float = -1.0,
         offset: int = 0,
     ) -> tuple[Rows, Array]:
-        """See VectorStore. As exact as Milvus' index.
+        """See VectorStore. As exact as Milvus' index, and exact where few pass.
 
         Raises LibraryError where `offset` + `k` reaches past the 16,384 best and more would pass.
         """
@@ -170,7 +172,13 @@ class MilvusStore:
 
     def _nearest(self, vector: Array, count: int, passing: str) -> tuple[Rows, Array]:
         """Rows and scores of the nearest that pass, best first; fewer if few."""
-        return self._found("vector", np.asarray(vector, dtype=np.float32), count, passing)
+        vector = np.asarray(vector, dtype=np.float32)
+        rows, scores = self._found("vector", vector, count, passing)
+        there = len(rows) if len(rows) >= count else self._count(passing, CLIPS)
+        if len(rows) < there <= milvus_compare.MOST:
+            with told(self._uri):
+                return milvus_compare.compared(self._client, self._name, vector, count, passing)
+        return rows, scores
 
     def _found(
         self, field: str, query: Array | dict[int, float], count: int, passing: str
@@ -185,6 +193,7 @@ class MilvusStore:
                 partition_names=[CLIPS],
                 anns_field=field,
                 search_params={"metric_type": "IP"},
+                consistency_level=SEEN,
                 timeout=TIMEOUT,
             )
         return np.array(hits.ids, dtype=np.int64), np.array(hits.distances, dtype=np.float32)
@@ -246,10 +255,15 @@ class MilvusStore:
         alive = len(self) if any(counts.values()) else 0
         return word_weights(counts, alive)
 
-    def _count(self, passing: str) -> int:
+    def _count(self, passing: str, partition: str | None = None) -> int:
         with told(self._uri):
             counted = self._client.query(
-                self._name, filter=passing, output_fields=["count(*)"], timeout=TIMEOUT
+                self._name,
+                filter=passing,
+                output_fields=["count(*)"],
+                partition_names=[partition] if partition else None,
+                consistency_level=SEEN,
+                timeout=TIMEOUT,
             )
         return int(counted[0]["count(*)"])
 
@@ -271,6 +285,7 @@ class MilvusStore:
                 filter=passing,
                 output_fields=["row"],
                 partition_names=[CLIPS],
+                consistency_level=SEEN,
                 timeout=TIMEOUT,
             )
             while page := pages.next():
@@ -286,18 +301,17 @@ class MilvusStore:
     def load(self, file: Path) -> bool:  # noqa: ARG002 - the protocol's
         """Take over the collection of this very library; False where there is none to trust."""
         with self._writing, told(self._uri):
-            self._generation = self._held_generation() if self._take_over() else 0
+            self._generation = self._held_generation() if self._is_ours() else 0
             return self._generation > 0
 
-    def _take_over(self) -> bool:
-        """Make the collection ready to be searched; False where it is not one as we make them."""
+    def _is_ours(self) -> bool:
+        """Whether the collection is there, and one as we make them."""
         client, name = self._client, self._name
         if not client.has_collection(name, timeout=TIMEOUT):
             return False
         if not fits(client, name, self._dim):
             log.warning("%s: collection %s does not fit: building anew", self._uri, name)
             return False
-        client.load_collection(name, timeout=LOAD_TIMEOUT)
         return True
 
     def _held_generation(self) -> int:
@@ -305,6 +319,7 @@ class MilvusStore:
         client, name = self._client, self._name
         if not client.has_collection(name, timeout=TIMEOUT):
             return 0
+        client.load_collection(name, timeout=LOAD_TIMEOUT)  # else not, after a start of milvus-lite
         state = client.query(
             name,
             filter=f"row == {STATE_ROW}",

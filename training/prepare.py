@@ -11,6 +11,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import secrets
 import zipfile
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -76,7 +77,7 @@ def _write_shard(paths: Sequence[Path], target: Path, config: FeatureConfig) -> 
         except AudioError as error:
             failed[str(path)] = str(error)
             frames.append(np.zeros((0, config.n_mels), dtype=np.float16))
-    temporary = target.with_name(f".{target.name}.{os.getpid()}.tmp.npz")
+    temporary = target.with_name(f".{target.name}.{secrets.token_hex(4)}.tmp.npz")
     np.savez(
         temporary,
         frames=np.concatenate(frames),

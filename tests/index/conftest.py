@@ -10,7 +10,7 @@ import pytest
 from index.catalogue import Catalogue
 from index.library import Library
 from model.embedder import Embedder
-from tests.index import made
+from tests.index import made, milvus
 
 
 @pytest.fixture(scope="session")
@@ -58,10 +58,7 @@ def milvus_file(tmp_path: Path) -> Iterator[str]:
 
 @pytest.fixture
 def milvus_server(tmp_path: Path) -> Iterator[str]:
-    """A server that several stores may speak with."""
-    from milvus_lite.adapter.grpc.server import start_server_in_thread
-
-    server, database, port = start_server_in_thread(str(tmp_path / "served"))
-    yield f"http://127.0.0.1:{port}"
-    server.stop(grace=0).wait()
-    database.close()
+    """A server that several stores may speak with; a real one where one is named."""
+    uri = milvus.named()
+    with milvus.cleared(uri) if uri else milvus.in_thread(tmp_path) as server:
+        yield server

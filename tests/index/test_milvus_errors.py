@@ -15,6 +15,7 @@ import grpc
 import numpy as np
 import pytest
 from milvus_lite.adapter.grpc.server import start_server_in_thread
+from pymilvus.grpc_gen import milvus_pb2
 
 from index import milvus_client, milvus_schema, milvus_store
 from index.errors import LibraryError, StorageError
@@ -72,6 +73,51 @@ def test_a_token_that_is_refused() -> None:
     with pytest.raises(LibraryError, match=f"Milvus at {uri}: the token was refused") as info:
         MilvusStore("mine", DIM, uri, "root:secret")
     assert "secret" not in str(info.value)
+    server.stop(grace=0).wait()
+
+
+class Old(grpc.GenericRpcHandler):
+    """Says its version as a cluster does, and nothing else."""
+
+    def __init__(self, version: str) -> None:
+        self.answers = {
+            "Connect": milvus_pb2.ConnectResponse(),
+            "GetVersion": milvus_pb2.GetVersionResponse(version=version),
+        }
+
+    def service(self, details: grpc.HandlerCallDetails) -> grpc.RpcMethodHandler | None:
+        answer = self.answers.get(details.method.rpartition("/")[2])
+        if answer is None:
+            return None
+        return grpc.unary_unary_rpc_method_handler(lambda *_: answer.SerializeToString())
+
+
+@pytest.mark.parametrize(
+    ("version", "enough"),
+    [
+        ("v2.3.5-lite", False),
+        ("2.2.16", False),
+        ("1.1.1", False),
+        ("v2.4.0", True),
+        ("v2.10.1", True),
+        ("v3.0.0-beta", True),
+        ("milvus_lite-3.2.2", True),
+        ("Zilliz Cloud Vector Database", True),
+    ],
+)
+def test_a_version_that_is_too_old(version: str, enough: bool) -> None:
+    server = grpc.server(futures.ThreadPoolExecutor(1), [Old(version)])
+    uri = f"http://127.0.0.1:{server.add_insecure_port('127.0.0.1:0')}"
+    server.start()
+    if enough:
+        store = MilvusStore("mine", DIM, uri)
+        assert version in store.kind()
+        store.close()
+    else:
+        with pytest.raises(
+            LibraryError, match=f"Milvus at {uri}: expected version 2.4 or newer, got {version}$"
+        ):
+            MilvusStore("mine", DIM, uri)
     server.stop(grace=0).wait()
 
 

@@ -1,6 +1,7 @@
 """What every vector store does, held against a dictionary: any writes, filters and reopenings.
 
-One suite for FAISS (flat, with and without merges all the time) and for Milvus (milvus-lite).
+One suite for FAISS (flat, with and without merges all the time) and for Milvus (milvus-lite, or
+a real one where EARMARK_TEST_MILVUS names it).
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from index.errors import FilterError
 from index.faiss_store import FaissStore
 from index.filters import Filter
 from index.milvus_store import MilvusStore
+from tests.index import milvus
 from tests.index.held import (
     DIM,
     NAMES,
@@ -39,10 +41,14 @@ BOUNDS = ("min_duration", "max_duration")
 
 
 @pytest.fixture(scope="module")
-def milvus(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """A file of milvus-lite, closed in the end."""
+def milvus_uri(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A file of milvus-lite, closed in the end; a real Milvus where one is named."""
     from milvus_lite.server_manager import server_manager_instance
 
+    if milvus.named():
+        with milvus.cleared(milvus.named()) as uri:
+            yield uri
+        return
     uri = str(tmp_path_factory.mktemp("milvus") / "lite.db")
     yield uri
     server_manager_instance.release_server(uri)
@@ -52,7 +58,7 @@ def milvus(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 def opened(request: pytest.FixtureRequest) -> Opened:
     """Makes new stores for a library's id, all of one kind."""
     if request.param == "milvus":
-        uri = request.getfixturevalue("milvus")
+        uri = request.getfixturevalue("milvus_uri")
         return lambda library: MilvusStore(library, DIM, uri)
     recent = 8 if request.param == "merging" else 20_000
     return lambda library: FaissStore(library, DIM, recent_most=recent)

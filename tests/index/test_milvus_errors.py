@@ -33,7 +33,8 @@ def test_a_missing_package_is_named(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, package: str
 ) -> None:
     monkeypatch.setitem(sys.modules, package, None)
-    with pytest.raises(LibraryError, match=rf"{package} is missing: pip install 'earmark\[milvus-lite\]'"):
+    command = r"pip install 'earmark\[milvus-lite\]'"
+    with pytest.raises(LibraryError, match=f"{package} is missing: {command}"):
         MilvusStore("mine", DIM, str(tmp_path / "lite.db"))
 
 

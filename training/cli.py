@@ -1,4 +1,4 @@
-"""`earmark train`, `reproduce`, `import`, `evaluate`; `calibrate` and `corpus` by their own files."""
+"""`earmark train`, `reproduce`, `import`, `evaluate`, and through its own file `calibrate`."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from training import calibrate_cli, corpus_cli
+from training import calibrate_cli
 
 if TYPE_CHECKING:
     from model.embedder import Embedder
@@ -75,7 +75,6 @@ def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
     evaluate.add_argument("--json", action="store_true", help="print one JSON object")
     evaluate.set_defaults(run=_evaluate)
     calibrate_cli.add_commands(commands)
-    corpus_cli.add_commands(commands)
 
 
 def _add_reproduce(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:

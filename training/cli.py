@@ -1,4 +1,4 @@
-"""`earmark train`, `reproduce`, `import`, `evaluate`, and through its own file `calibrate`."""
+"""`earmark train`, `reproduce`, `import`, `evaluate`; by their own files `calibrate`, `corpus`."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from training import calibrate_cli
+from training import calibrate_cli, corpus_cli
 
 if TYPE_CHECKING:
     from model.embedder import Embedder
@@ -75,6 +75,7 @@ def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
     evaluate.add_argument("--json", action="store_true", help="print one JSON object")
     evaluate.set_defaults(run=_evaluate)
     calibrate_cli.add_commands(commands)
+    corpus_cli.add_commands(commands)
 
 
 def _add_reproduce(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:

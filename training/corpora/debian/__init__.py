@@ -1,0 +1,1 @@
+"""A corpus of openly licensed sounds, rebuilt from Debian packages of pinned versions."""

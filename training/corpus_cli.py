@@ -1,0 +1,108 @@
+"""`earmark corpus`: builds a corpus of openly licensed sounds with its manifest."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import logging
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from training.corpora.debian.build import Report
+
+NAMES = ("debian-sounds",)
+
+
+def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add the command to the parser."""
+    command = commands.add_parser("corpus", help="build a corpus of openly licensed sounds")
+    command.add_argument("name", choices=NAMES, metavar="NAME", help=", ".join(NAMES))
+    command.add_argument(
+        "--out", required=True, type=Path, metavar="DIR", help="goes on there with what is missing"
+    )
+    command.add_argument(
+        "--package",
+        action="append",
+        nargs="+",
+        default=[],
+        metavar="NAME",
+        help="only these (default: all that packages.toml names)",
+    )
+    command.add_argument(
+        "--any-version",
+        action="store_true",
+        help="where the pinned version cannot be had, take what can",
+    )
+    command.add_argument(
+        "--debs", type=Path, metavar="DIR", help="take the .deb files from there, not by apt"
+    )
+    command.add_argument("--jobs", type=int, metavar="N", help="processes (default: all cores)")
+    command.add_argument("--json", action="store_true", help="print one JSON object")
+    command.set_defaults(run=_corpus)
+
+
+def _corpus(options: argparse.Namespace) -> int:
+    from model.errors import ConfigError
+    from training.corpora.debian import fetch, packages
+    from training.corpora.debian.build import build
+
+    logging.getLogger("training").setLevel(logging.INFO)
+    if options.jobs is not None and options.jobs < 1:
+        raise ConfigError(f"--jobs: expected at least 1, got {options.jobs}")
+    if options.debs is not None and not options.debs.is_dir():
+        raise ConfigError(f"--debs: expected a folder, got {options.debs}")
+    names = [name for group in options.package for name in group]
+    chosen = packages.chosen(packages.read_packages(), names)
+    started = time.monotonic()
+    report = build(
+        chosen,
+        options.out,
+        fetch.by_apt if options.debs is None else fetch.from_folder(options.debs),
+        any_version=options.any_version,
+        jobs=options.jobs,
+    )
+    result = _result(report, options.out, time.monotonic() - started)
+    print(json.dumps(result) if options.json else _said(result))
+    for name, error in report.failed.items():
+        print(f"earmark corpus: {name}: {error.removeprefix(f'{name}: ')}", file=sys.stderr)
+    return 1 if report.failed else 0
+
+
+def _result(report: Report, out: Path, wall: float) -> dict[str, Any]:
+    return {
+        "corpus": NAMES[0],
+        "out": str(out),
+        "clips": report.clips,
+        "hours": round(report.seconds / 3600, 2),
+        "duplicates_between_packages": report.duplicates,
+        "wall_seconds": round(wall, 1),
+        "packages": [
+            {
+                "name": record.name,
+                "version": record.version,
+                "pinned": record.pinned,
+                "clips": len(record.clips),
+                "skipped": record.skipped,
+                "was_done": record.name in report.kept,
+            }
+            for record in report.records
+        ],
+        "failed": report.failed,
+    }
+
+
+def _said(result: dict[str, Any]) -> str:
+    """The result as text."""
+    lines = [
+        f"{each['name']:28s} {each['clips']:5d} clips  {each['version']}"
+        f"{'' if each['pinned'] else '  (not the pinned version)'}"
+        for each in result["packages"]
+    ]
+    lines.append(
+        f"{len(result['packages'])} packages, {result['clips']} clips, {result['hours']} h in "
+        f"{result['out']}; {len(result['failed'])} packages failed; {result['wall_seconds']:.0f} s"
+    )
+    return "\n".join(lines)

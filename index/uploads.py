@@ -37,7 +37,7 @@ class Added:
 
 
 def add(library: Library, uploads: Sequence[Upload]) -> list[Added]:
-    """Add uploads in one transaction; they can be found at once.
+    """Add uploads in one transaction; they can be found at once, or when the store is back.
 
     Raises StorageError, LibraryError: then none of them is added, and whoever staged them is to
     close them.

@@ -125,6 +125,7 @@ def test_the_dashboard_asks_for_what_the_service_tells(told: Told) -> None:
 
 
 def test_alerts_ask_for_what_the_service_tells(told: Told) -> None:
+    assert len(rules()) > 15
     for rule in rules():
         check(rule["expr"], told)
 

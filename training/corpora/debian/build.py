@@ -17,7 +17,7 @@ import signal
 import threading
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import Executor, ProcessPoolExecutor
+from concurrent.futures import BrokenExecutor, Executor, ProcessPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from multiprocessing import get_context
@@ -85,6 +85,10 @@ def build(
                     _make(package, out, fetch, any_version, pool, title, report)
                 except (CorpusError, FetchError) as error:
                     report.failed[package.name] = str(error)
+                except BrokenExecutor as error:
+                    raise CorpusError(
+                        f"{package.name}: decoding a sound ended its process; --jobs 1 tells which"
+                    ) from error
         if not report.failed:
             shutil.rmtree(out / DEBS, ignore_errors=True)
         records = [record for folder in sorted(out.iterdir()) if (record := read_record(folder))]

@@ -155,6 +155,12 @@ def position(page: Page) -> float:
     return float(page.locator("#player").evaluate("audio => audio.paused ? 0 : audio.currentTime"))
 
 
+def heard(page: Page) -> float:
+    """Seconds that were played of the sound at hand, which may be a very short one that is over."""
+    played = "({played}) => played.length ? played.end(played.length - 1) : 0"
+    return float(page.locator("#player").evaluate(played))
+
+
 def type_words(page: Page, words: str) -> None:
     """Type into the search box, key by key."""
     page.locator("#query").press_sequentially(words, delay=20)

@@ -13,9 +13,9 @@ from tests.service.browsing import (
     LARGE,
     MARKUP,
     SMALL,
+    heard,
     in_browser,
     needs_chromium,
-    position,
     refusing,
     until,
     visiting,
@@ -54,7 +54,7 @@ def test_recent_sounds_play_and_go_on(page: Page) -> None:
     recent = page.locator("#library-recent > li")
     expect(recent.first.get_by_role("heading")).to_have_text(MARKUP)  # text, not markup
     recent.nth(1).get_by_role("button", name="Play").click()
-    until(lambda: position(page) > 0.1)
+    until(lambda: heard(page) > 0.1)
     expect(page.locator("#library-more-state")).to_have_text("6 of 190 sounds")
     page.get_by_role("button", name="Show more").click()
     expect(recent).to_have_count(12)

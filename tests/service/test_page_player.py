@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from playwright.sync_api import Page, Route, expect
 
-from tests.service.browsing import in_browser, needs_chromium, position, titles, until
+from tests.service.browsing import heard, in_browser, needs_chromium, position, titles, until
 
 
 def _late(route: Route) -> None:
@@ -27,12 +27,12 @@ class TestPlaying:
         page.goto("/?q=thunder+rain")
         buttons = page.locator("#results .play")
         buttons.nth(0).click()
-        until(lambda: position(page) > 0.2)
+        until(lambda: heard(page) > 0.1)
         expect(buttons.nth(0)).to_have_accessible_name(f"Pause {titles(page)[0]}")
         buttons.nth(1).click()
         expect(buttons.nth(1)).to_have_attribute("data-state", "playing")
         expect(page.locator(".play[data-state=playing]")).to_have_count(1)
-        until(lambda: position(page) > 0.2)
+        until(lambda: heard(page) > 0.1)
         expect(page.locator("#results .seek").nth(1)).not_to_have_value("0")
         buttons.nth(1).click()
         expect(page.locator(".play[data-state=playing]")).to_have_count(0)
@@ -64,7 +64,7 @@ class TestPlaying:
     def test_sound_goes_on_while_one_types(self, page: Page) -> None:
         page.goto("/?q=bold+dog&min_duration=11&max_duration=13")
         page.locator("#results .play").first.click()
-        until(lambda: position(page) > 0.2)
+        until(lambda: heard(page) > 0.1)
         page.locator("#query").fill("bold")
         expect(page.locator("#found")).to_contain_text("“bold”")
         until(lambda: position(page) > 1)
@@ -82,7 +82,7 @@ class TestKeys:
         page.keyboard.press("ArrowDown")
         _focused(page, 0)
         page.keyboard.press(key)
-        until(lambda: position(page) > 0.1)
+        until(lambda: heard(page) > 0.1)
         page.keyboard.press(key)
         until(lambda: position(page) == 0)
 
@@ -111,13 +111,13 @@ class TestKeys:
         page.keyboard.press("Tab")
         page.keyboard.press("n")
         _focused(page, 0)
-        until(lambda: position(page) > 0.1)
+        until(lambda: heard(page) > 0.1)
         page.keyboard.press("n")
         _focused(page, 1)
         expect(page.locator("#results .play").nth(1)).to_have_attribute("data-state", "playing")
         page.keyboard.press("p")
         _focused(page, 0)
-        until(lambda: position(page) > 0.1)
+        until(lambda: heard(page) > 0.1)
         page.keyboard.press("Space")
         until(lambda: position(page) == 0)
         seek = page.locator("#results .seek").first
@@ -150,7 +150,7 @@ class TestKeys:
     def test_other_views_are_left_alone(self, page: Page) -> None:
         page.goto("/?q=rain")
         page.locator("#results .play").first.click()
-        until(lambda: position(page) > 0.1)
+        until(lambda: heard(page) > 0.1)
         page.get_by_role("link", name="Library").click()
         expect(page.locator("#library")).to_be_visible()
         assert position(page) == 0

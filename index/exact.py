@@ -15,6 +15,7 @@ import torch
 from index.columns import Mask
 from index.filters import Filter
 from index.records import Array, Rows
+from index.related import Others
 from index.segment import Segment
 from index.vectors import Candidates, Wanted
 
@@ -24,12 +25,12 @@ Places = npt.NDArray[np.int64]
 def candidates(
     segments: Sequence[Segment],
     masks: Callable[[Filter], Sequence[Mask | None]],
-    weights: Callable[[Sequence[str]], Mapping[str, float]],
+    weights: Callable[[Sequence[str], Others], Mapping[str, float]],
     wanted: Sequence[Wanted],
     most: int,
 ) -> list[Candidates]:
     """See `VectorStore.candidates`. `masks`: of each segment, which clips may be found;
-    `weights`: of words."""
+    `weights`: of words and of those that may stand for them."""
     rows = np.concatenate([each.rows for each in segments])
     cosines = _cosines(segments, wanted)
     found = []
@@ -39,7 +40,8 @@ def candidates(
             known[each.where] = _joined(segments, masks(each.where))
         mask = known[each.where]
         near = np.zeros(0, np.int64) if own is None else _nearest(own, rows, mask, most)
-        share = _shares(segments, weights(each.words), mask)
+        weighed = weights(each.words, each.related)
+        share = _shares(segments, weighed, mask)
         holding = np.zeros(0, np.int64)
         if share is not None:
             holding = _holding(share, own, rows, most)
@@ -50,6 +52,7 @@ def candidates(
                 rows[holding],
                 np.zeros(0, np.float32) if share is None else np.minimum(share[holding], 1),
                 None if own is None else own[holding],
+                weighed,
             )
         )
     return found

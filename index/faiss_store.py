@@ -11,7 +11,7 @@ from __future__ import annotations
 import functools
 import logging
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,8 +22,9 @@ from index import exact, segment, segment_parts, snapshot
 from index.columns import Columns, Mask
 from index.filters import Filter
 from index.records import Array, Changes, Rows
+from index.related import Others
 from index.segment import FLAT_MOST, Segment
-from index.vectors import Candidates, Wanted, one_by_one, ranked, word_weights
+from index.vectors import NO_OTHERS, Candidates, Wanted, one_by_one, ranked, word_weights
 
 log = logging.getLogger(__name__)
 
@@ -197,12 +198,21 @@ class FaissStore:
         rows, scores = _nearest(state, _masks(state, where), vector, k, exact=True)
         return rows[:k], scores[:k]
 
+    def weights(self, words: Sequence[str], related: Others = NO_OTHERS) -> dict[str, float]:
+        """See VectorStore."""
+        return _weights(self._state, words, related)
+
     def match(
-        self, words: Sequence[str], k: int, where: Filter | None = None, vector: Array | None = None
+        self,
+        words: Sequence[str] | Mapping[str, float],
+        k: int,
+        where: Filter | None = None,
+        vector: Array | None = None,
     ) -> tuple[Rows, Array]:
         """See VectorStore. Exact, but for the order of equal ones, which is as `search`'s."""
         state = self._state
-        segments, weights = (state.base, state.recent), _weights(state, words)
+        segments = (state.base, state.recent)
+        weights = words if isinstance(words, Mapping) else _weights(state, words, NO_OTHERS)
         shares = [each.columns.matching(weights) for each in segments]
         for share, mask in zip(shares, _masks(state, where), strict=True):
             if mask is not None:
@@ -317,13 +327,11 @@ def _values(segments: Sequence[Segment], values: Sequence[Array], rows: Rows) ->
     return found
 
 
-def _weights(state: _State, words: Sequence[str]) -> dict[str, float]:
-    """Of the words that any clip holds, by inverse document frequency; their sum is 1."""
-    counts = {
-        word: state.base.columns.holders(word) + state.recent.columns.holders(word)
-        for word in words
-    }
-    return word_weights(counts, state.alive)
+def _weights(state: _State, words: Sequence[str], related: Others) -> dict[str, float]:
+    def holders(word: str) -> int:
+        return state.base.columns.holders(word) + state.recent.columns.holders(word)
+
+    return word_weights(words, related, holders, lambda: state.alive)
 
 
 def _masks(state: _State, where: Filter | None) -> list[Mask | None]:

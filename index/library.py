@@ -247,8 +247,7 @@ class Library:
         `cursor`: of the page before; `distinct`: near-duplicates stand with the best of them.
         Raises CursorError.
         """
-        asked = Search(parse(text), k, where or Filter(), cursor, distinct)
-        (found,) = self.search_many([asked])
+        (found,) = self.search_many([Search(parse(text), k, where or Filter(), cursor, distinct)])
         if isinstance(found, CursorError):
             raise found
         return found
@@ -266,6 +265,7 @@ class Library:
                     each.distinct,
                     each.sort,
                     repr(each.query),
+                    text.related,
                 ),
                 each.k,
                 each.cursor,

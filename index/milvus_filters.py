@@ -81,6 +81,12 @@ def holding(weights: Mapping[str, float], share: int) -> str:
     return f"({' or '.join(alternatives)})"
 
 
+def holders(word: str) -> str:
+    """For Milvus: the clips that hold a word."""
+    stem = number(word)
+    return f"array_contains(words, {stem}) or array_contains(described, {stem})"
+
+
 def _holding(stem: int, part: float) -> str:
     if part:
         return f"array_contains({'words' if part == 1 else 'described'}, {stem})"

@@ -11,7 +11,8 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from functools import lru_cache, partial
 from hashlib import blake2b
 from pathlib import Path
 
@@ -21,7 +22,7 @@ from index import milvus_compare, milvus_schema
 from index.errors import LibraryError
 from index.filters import Filter
 from index.milvus_client import TIMEOUT, check_version, connect, told
-from index.milvus_filters import SHARES, expression, holding, number, place
+from index.milvus_filters import SHARES, expression, holders, holding, place
 from index.milvus_schema import (
     CLIPS,
     LOAD_TIMEOUT,
@@ -33,7 +34,8 @@ from index.milvus_schema import (
     fits,
 )
 from index.records import Array, Changes, Rows
-from index.vectors import Candidates, Wanted, one_by_one, ranked, word_weights
+from index.related import Others
+from index.vectors import NO_OTHERS, Candidates, Wanted, one_by_one, ranked, word_weights
 
 log = logging.getLogger(__name__)
 
@@ -41,6 +43,7 @@ AT_ONCE = 20_000  # clips between two generations of a library that is taken in
 BATCH = 500  # rows that are written in one message
 BATCH_BYTES = 8_000_000  # of vectors; Milvus takes 64 MB a message, with all that belongs to them
 MOST = 16_384  # that Milvus finds at once
+COUNTS = 65_536  # words whose holders are remembered
 FEW_WORDS = 5  # whose every combination is asked for
 
 
@@ -62,6 +65,8 @@ class MilvusStore:
         self._dim, self._uri = dim, uri
         self._name = f"earmark_{blake2b(library.encode(), digest_size=16).hexdigest()}"
         self._generation = 0
+        # By generation and word: a word that nobody holds takes a query for each related one.
+        self._holders = lru_cache(COUNTS)(lambda _, word: self._count(holders(word)))
         self._writing = threading.Lock()
         self._client = connect(uri, token)
         with told(uri):
@@ -210,8 +215,19 @@ class MilvusStore:
         """See VectorStore."""
         return one_by_one(self, wanted, most)
 
+    def weights(self, words: Sequence[str], related: Others = NO_OTHERS) -> dict[str, float]:
+        """See VectorStore."""
+        if not self._generation:
+            return {}
+        counted = partial(self._holders, self._generation)
+        return word_weights(words, related, counted, self.__len__)
+
     def match(
-        self, words: Sequence[str], k: int, where: Filter | None = None, vector: Array | None = None
+        self,
+        words: Sequence[str] | Mapping[str, float],
+        k: int,
+        where: Filter | None = None,
+        vector: Array | None = None,
     ) -> tuple[Rows, Array]:
         """See VectorStore. Of at most the 16,384 best.
 
@@ -220,7 +236,8 @@ class MilvusStore:
         """
         if vector is not None:
             self._check_dim("vector", vector, (self._dim,))
-        k, passing, weights = min(k, MOST), expression(where), self._weights(words)
+        k, passing = min(k, MOST), expression(where)
+        weights = words if isinstance(words, Mapping) else self.weights(words)
         if k <= 0 or passing is None or not weights:
             return np.zeros(0, dtype=np.int64), np.zeros(0, dtype=np.float32)
         few = len(weights) <= FEW_WORDS
@@ -248,12 +265,6 @@ class MilvusStore:
         if vector is None:
             return self._all(passing, count)
         return ranked(lambda more: self._nearest(vector, more, passing), count, MOST)[0][:count]
-
-    def _weights(self, words: Sequence[str]) -> dict[str, float]:
-        """Of the words that any clip holds, by inverse document frequency; their sum is 1."""
-        counts = {word: self._count(_holders(word)) for word in words} if self._generation else {}
-        alive = len(self) if any(counts.values()) else 0
-        return word_weights(counts, alive)
 
     def _count(self, passing: str, partition: str | None = None) -> int:
         with told(self._uri):
@@ -335,8 +346,3 @@ class MilvusStore:
                 f"{name}: expected the shape {expected} of the collection at {self._uri}, "
                 f"got {values.shape}"
             )
-
-
-def _holders(word: str) -> str:
-    stem = number(word)
-    return f"array_contains(words, {stem}) or array_contains(described, {stem})"

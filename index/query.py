@@ -16,9 +16,11 @@ import numpy as np
 
 from index.filters import Filter
 from index.records import Array
+from index.related import Others, Standing
 from index.stems import stems
 from model.cleanup import clean_tags
 from model.embedder import Embedder, Understood, unit
+from model.thesaurus import Thesaurus, shipped
 
 MIN_WEIGHT, MAX_WEIGHT = 0.1, 10.0
 NEGATIVE_SHARE = 0.5  # of the unwanted direction that is taken away
@@ -82,11 +84,13 @@ def narrowed(where: Filter, query: Query) -> Filter:
 @dataclass(frozen=True)
 class Text:
     """A query as the model takes it: the words it uses, the query's unit vector [D], None where it
-    uses none, and the stems by which clips hold its words."""
+    uses none, the stems by which clips hold its words, and what may stand for words that none does.
+    """
 
     understood: Understood
     vector: Array | None
     words: dict[str, str]
+    related: Others
 
 
 class TextVectors:
@@ -94,6 +98,7 @@ class TextVectors:
 
     def __init__(self, embedder: Embedder, most: int = MOST_KEPT) -> None:
         self._embedder, self._most = embedder, most
+        self._thesaurus = shipped()  # read now: processes that are forked later share it
         self._kept: OrderedDict[str, Text] = OrderedDict()
         self._lock = threading.Lock()
 
@@ -116,22 +121,28 @@ class TextVectors:
 
     def _made(self, queries: Sequence[Query]) -> list[Text]:
         understood = [self._embedder.understand(query.text) for query in queries]
-        vectors = embed(self._embedder, queries, understood)
-        return [
-            Text(each, vector, stems(query.text))
-            for query, each, vector in zip(queries, understood, vectors, strict=True)
-        ]
+        vectors = embed(self._embedder, queries, understood, self._thesaurus)
+        texts = []
+        for query, each, vector in zip(queries, understood, vectors, strict=True):
+            words = stems(query.text)
+            related = Standing(query.text, words, self._embedder.words, self._thesaurus)
+            texts.append(Text(each, vector, words, related))
+        return texts
 
 
 def embed(
-    embedder: Embedder, queries: Sequence[Query], understood: Sequence[Understood]
+    embedder: Embedder,
+    queries: Sequence[Query],
+    understood: Sequence[Understood],
+    thesaurus: Thesaurus | None = None,
 ) -> list[Array | None]:
     """The queries' unit vectors [D]; None where no word of one is understood.
 
-    The wanted tags as one set, drawn towards those that weigh more, away from those unwanted.
+    The wanted tags as one set, drawn towards those that weigh more, away from those unwanted;
+    what the wanted ones lead to in a thesaurus counts too (`Embedder.embed_tags`).
     """
     plain = [number for number, each in enumerate(understood) if each.tags]
-    sets = embedder.embed_tags([understood[number].tags for number in plain])
+    sets = embedder.embed_tags([understood[number].tags for number in plain], thesaurus)
     wanted = dict(zip(plain, sets, strict=True))
     vectors: list[Array | None] = []
     for number, query in enumerate(queries):

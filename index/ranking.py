@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from itertools import islice
 from typing import Any, Literal
 
 import numpy as np
@@ -15,6 +16,7 @@ from index.errors import CursorError
 from index.filters import Filter
 from index.fusion import Fused, fuse
 from index.records import Array, Clip
+from index.related import Others
 from index.sounds import LONG_SECONDS
 from index.vectors import Candidates, VectorStore, Wanted
 
@@ -38,7 +40,7 @@ class Asked:
 
     `distinct`: near-duplicates of a hit stand with it, not as hits of their own. `sort`: of what
     was found, as deep as pages reach. `query`: all that the vector and the words were made of, for
-    cursors to tell queries apart.
+    cursors to tell queries apart. `related`: words that may stand for those that no clip holds.
     """
 
     vector: Array | None
@@ -47,6 +49,7 @@ class Asked:
     distinct: bool = False
     sort: Sort = "relevance"
     query: str = ""
+    related: Others = field(default_factory=dict)
 
     @property
     def text(self) -> str:
@@ -56,7 +59,7 @@ class Asked:
     @property
     def wanted(self) -> Wanted:
         """As a vector store takes it."""
-        return Wanted(self.vector, tuple(self.words), self.where)
+        return Wanted(self.vector, tuple(self.words), self.where, self.related)
 
 
 @dataclass(frozen=True)
@@ -183,7 +186,8 @@ def _page(
         unknown = [each.fused.item for each in there[:k] if each.fused.item not in cosines]
         own = catalogue.vectors(unknown) if unknown else {}
         cosines |= {row: float(vector @ asked.vector) for row, vector in own.items()}
-    hits = [_hit(catalogue, asked, each, shown, cosines) for each in there[:k]]
+    weights = first.weights
+    hits = [_hit(catalogue, asked, each, (shown, cosines, weights)) for each in there[:k]]
     if len(there) <= k or not hits:
         return Page(hits, "")
     last = tuple(hit.clip.row for hit in hits[-LAST:])
@@ -249,9 +253,10 @@ def _hit(
     catalogue: Catalogue,
     asked: Asked,
     kept: _Kept,
-    shown: Mapping[int, Shown],
-    cosines: Mapping[int, float],
+    known: tuple[Mapping[int, Shown], Mapping[int, float], Mapping[str, float]],
 ) -> Hit:
+    """`known`: what is shown of rows and their cosines, and the weights of stems."""
+    shown, cosines, weights = known
     fused, vector = kept.fused, asked.vector
     own = shown[fused.item]
     return Hit(
@@ -261,7 +266,7 @@ def _hit(
         vector_rank=fused.vector_rank,
         word_rank=fused.word_rank,
         share=fused.share,
-        matched=_matched(own, asked.words) if fused.word_rank else (),
+        matched=_matched(own, asked, weights) if fused.word_rank else (),
         start=0.0 if vector is None else _best_start(catalogue, own.clip, vector),
         alike=tuple(shown[row].clip.id for row in kept.alike if row in shown),
     )
@@ -276,6 +281,18 @@ def _best_start(catalogue: Catalogue, clip: Clip, vector: Array) -> float:
     return float(starts[np.argmax(vectors @ vector)])
 
 
-def _matched(shown: Shown, words: Mapping[str, str]) -> tuple[str, ...]:
-    """The query's words (by their stems) that the clip holds, as they were asked."""
-    return tuple(word for stem, word in words.items() if stem in shown.stems)
+def _matched(shown: Shown, asked: Asked, weights: Mapping[str, float]) -> tuple[str, ...]:
+    """The query's words (by their stems) that the clip holds, as they were asked; for one that no
+    clip holds the nearest related word that this one does."""
+    found = []
+    for stem in dict.fromkeys((*asked.words, *asked.related)):
+        if stem in asked.words and stem in shown.stems:
+            found.append(asked.words[stem])
+        elif stem not in weights or stem not in asked.words:
+            instead = (
+                each.word
+                for each in asked.related.get(stem, ())
+                if each.stem in shown.stems and each.stem in weights
+            )
+            found += islice(instead, 1)
+    return tuple(dict.fromkeys(found))

@@ -9,23 +9,34 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
+from types import MappingProxyType
 from typing import Protocol
 
 import numpy as np
 
 from index.filters import Filter
 from index.records import Array, Changes, Rows
+from index.related import Others
+
+NO_OTHERS: Others = MappingProxyType({})
+STANDING = 5  # related words that stand for one, of those that clips hold
+TOGETHER = 0.9  # of a word's weight, what all that stand for it weigh at most
 
 
 @dataclass(frozen=True)
 class Wanted:
-    """What candidates are to be near to, a vector [D], and to hold: words (stems)."""
+    """What candidates are to be near to, a vector [D], and to hold: words (stems).
+
+    `related`: words that may stand for those that no clip holds.
+    """
 
     vector: Array | None
     words: tuple[str, ...]
     where: Filter
+    related: Others = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -33,7 +44,8 @@ class Candidates:
     """Both rankings of a search: the nearest clips `near` [n] and their cosines, and those that
     hold words, `holding` [m], and their shares of them.
 
-    `held`: the cosines of `holding` too, where they are known.
+    `held`: the cosines of `holding` too, where they are known; `weights`: of the stems that were
+    looked for.
     """
 
     near: Rows
@@ -41,6 +53,7 @@ class Candidates:
     holding: Rows
     shares: Array
     held: Array | None = None
+    weights: Mapping[str, float] = field(default_factory=dict)
 
 
 class VectorStore(Protocol):
@@ -74,10 +87,20 @@ class VectorStore(Protocol):
         best ones. Equal scores stand in the order of their rows.
         """
 
+    def weights(self, words: Sequence[str], related: Others = NO_OTHERS) -> dict[str, float]:
+        """What words (stems, see `index.stems`) weigh here, and those that stand for them.
+
+        See `word_weights`.
+        """
+
     def match(
-        self, words: Sequence[str], k: int, where: Filter | None = None, vector: Array | None = None
+        self,
+        words: Sequence[str] | Mapping[str, float],
+        k: int,
+        where: Filter | None = None,
+        vector: Array | None = None,
     ) -> tuple[Rows, Array]:
-        """The k clips that hold most of the words (stems, see `index.stems`), best first.
+        """The k clips that hold most of the words (stems), best first; of their `weights`.
 
         Their scores, in (0, 1]: the share of the words that a clip's title, tags and description
         hold, words weighing the more the fewer clips hold them (inverse document frequency); half
@@ -117,20 +140,51 @@ def one_by_one(store: VectorStore, wanted: Sequence[Wanted], most: int) -> list[
         near, cosines = np.zeros(0, np.int64), np.zeros(0, np.float32)
         if each.vector is not None:
             near, cosines = store.search(each.vector, most, each.where)
-        holding, shares = store.match(each.words, most, each.where, each.vector)
-        found.append(Candidates(near, cosines, holding, shares))
+        weights = store.weights(each.words, each.related)
+        holding, shares = store.match(weights, most, each.where, each.vector)
+        found.append(Candidates(near, cosines, holding, shares, weights=weights))
     return found
 
 
-def word_weights(counts: Mapping[str, int], clips: int) -> dict[str, float]:
-    """Words' weights from how many of the clips hold each, by inverse document frequency.
+def word_weights(
+    words: Sequence[str],
+    related: Others,
+    holders: Callable[[str], int],
+    clips: Callable[[], int],
+) -> dict[str, float]:
+    """Words' weights by inverse document frequency; those of all words add to 1.
 
-    Their sum is 1; words that no clip holds have none. Rounded, so that clips that hold the same
-    words have the same share.
+    `holders`: of a word, how many of all `clips`; asked for no more words than it needs. For a word
+    that no clip holds its nearest related words weigh that clips hold: the less the farther they
+    are and the more clips hold them, together less than a word. So do those that `related` has
+    beside the words, and they add to what is 1 without them. Rounded, so that clips that hold the
+    same words have the same share.
     """
-    own = {word: math.log(1 + clips / count) for word, count in counts.items() if count}
-    total = sum(own.values())
-    return {word: round(weight / total, 4) for word, weight in own.items()}
+    counts = {word: holders(word) for word in words}
+
+    def held(word: str) -> bool:
+        counts[word] = counts[word] if word in counts else holders(word)
+        return counts[word] > 0
+
+    unheld = [word for word in words if not counts[word] and word in related]
+    beside = [word for word in related if word not in counts]
+    standing = {
+        word: list(islice((each for each in related[word] if held(each.stem)), STANDING))
+        for word in (*unheld, *beside)
+    }
+    alive = clips() if any(counts.values()) else 0
+    rarity = {word: math.log(1 + alive / count) for word, count in counts.items() if count}
+    found = {word: rarity[word] for word in words if word in rarity}
+    total = sum(found.values())
+    for word, each in standing.items():
+        parts = {one.stem: one.weight * rarity[one.stem] for one in each}
+        whole = max((rarity[stem] for stem in parts), default=0.0)
+        total += whole if word in unheld or not total else 0.0
+        scale = min(1.0, TOGETHER * whole / max(sum(parts.values()), 1e-12))
+        for stem, part in parts.items():
+            found[stem] = found.get(stem, 0.0) + scale * part
+    rounded = {word: round(weight / total, 4) for word, weight in found.items()}
+    return {word: weight for word, weight in rounded.items() if weight}
 
 
 def ranked(

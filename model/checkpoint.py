@@ -23,7 +23,7 @@ import numpy as np
 import safetensors
 import safetensors.torch
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from model.aligned import AlignedModel
 from model.config import ModelConfig
@@ -204,7 +204,7 @@ def load(path: Path) -> Checkpoint:
     return Checkpoint(model, words, header["vocabulary"], header["card"], found)
 
 
-def load_strictly(model: AlignedModel, weights: Mapping[str, Tensor], where: str) -> None:
+def load_strictly(model: nn.Module, weights: Mapping[str, Tensor], where: str) -> None:
     """Load every parameter, or raise CheckpointError naming the first that does not fit."""
     expected = model.state_dict()
     for name in sorted(expected.keys() | weights.keys()):

@@ -23,8 +23,10 @@ class FeatureConfig:
     `min_seconds`: shorter clips are padded with zeros to this length.
     `tail`: what becomes of the frames after the last whole window; "drop" them as the paper's
     authors did, or "align" one more window to the end of the clip so that nothing goes unheard.
-    `log_offset`: added to the mel magnitudes before the logarithm; a larger one deafens the
-    model to what differs between codecs and bit depths.
+    `mel_scale`: Slaney's bands of equal area over their width, or HTK's of unit sum.
+    `power`: of the magnitudes that the bands sum up, 1 or 2.
+    `log_offset`: added to the bands before the logarithm; a larger one deafens the model to
+    what differs between codecs and bit depths.
     """
 
     sample_rate: int = 22_000
@@ -32,6 +34,8 @@ class FeatureConfig:
     hop: int = 512
     n_mels: int = 96
     stft_window: Literal["hann", "hamming"] = "hann"
+    mel_scale: Literal["slaney", "htk"] = "slaney"
+    power: int = 1
     frames: int = 96
     min_seconds: float = 10.0
     tail: Literal["drop", "align"] = "drop"
@@ -47,21 +51,34 @@ class FeatureConfig:
 class AudioConfig:
     """The convolutional encoder e_a and its mirror d_a (paper §2.1).
 
-    `channels`: output channels of the five stride-2 convolutions.
+    `kind`: "strided" as in the paper, five stride-2 convolutions; or "pooled", pairs of 3×3
+    convolutions with a max pool after each pair but the last, whose maps are averaged over the
+    mels and whose maximum over time is the code z_a.
+    `channels`: output channels of the convolutions.
     `layer_norm`: LayerNorm on the code z_a (the COALA baseline has none).
-    `decoder`: whether the autoencoder's d_a is part of the model.
+    `hidden`: width of the projection's hidden layers; 0 for the paper's one linear layer.
+    `decoder`: whether the autoencoder's d_a is part of the model; of "strided" only.
     """
 
+    kind: Literal["strided", "pooled"] = "strided"
     channels: tuple[int, ...] = (128, 128, 128, 128, 128)
     dropout: float = 0.25
     layer_norm: bool = True
+    hidden: int = 0
     decoder: bool = True
+
+    @property
+    def halvings(self) -> int:
+        """How often frames and mels are halved on the way to the code."""
+        return len(self.channels) if self.kind == "strided" else len(self.channels) // 2 - 1
 
 
 @dataclass(frozen=True)
 class TagConfig:
     """The tag encoder (paper §2.2).
 
+    `hidden`: width of a perceptron of two hidden layers after eq. (4); 0 for none, as in the
+    paper.
     `sum_padding`: as the authors ran it, the sum of eq. (4) also takes in padded positions.
     `decoder`: the COALA baseline also decodes its tags.
     """
@@ -71,6 +88,7 @@ class TagConfig:
     heads: int = 1
     max_tags: int = 10
     dropout: float = 0.1
+    hidden: int = 0
     sum_padding: bool = False
     decoder: bool = False
 
@@ -94,20 +112,30 @@ class ModelConfig:
     scaler_known: bool = True
 
     def __post_init__(self) -> None:
-        factor = 2 ** len(self.audio.channels)
+        if self.audio.kind == "pooled" and (len(self.audio.channels) % 2 or self.audio.decoder):
+            raise ConfigError(
+                "audio: a pooled encoder has pairs of convolutions and no decoder, got "
+                f"{len(self.audio.channels)} convolutions"
+                + (" and a decoder" if self.audio.decoder else "")
+            )
+        factor = 2**self.audio.halvings
         if self.features.frames % factor or self.features.n_mels % factor:
             raise ConfigError(
                 f"features: frames and n_mels must be multiples of {factor} for "
-                f"{len(self.audio.channels)} stride-2 stages, got "
+                f"{self.audio.halvings} halvings, got "
                 f"{self.features.frames} and {self.features.n_mels}"
             )
+        if self.features.power not in (1, 2):
+            raise ConfigError(f"features: power must be 1 or 2, got {self.features.power}")
         if min(self.dim, self.tags.word_dim, self.tags.heads, self.tags.max_tags) < 1:
             raise ConfigError("dim, word_dim, heads and max_tags must be at least 1")
 
     @property
     def code_shape(self) -> tuple[int, int, int]:
-        """Shape [channels, frames, mels] of the last convolution's output."""
-        factor = 2 ** len(self.audio.channels)
+        """Shape [channels, frames, mels] of what is flattened to z_a."""
+        if self.audio.kind == "pooled":
+            return (self.audio.channels[-1], 1, 1)
+        factor = 2**self.audio.halvings
         return (
             self.audio.channels[-1],
             self.features.frames // factor,
@@ -163,13 +191,30 @@ def _coala() -> ModelConfig:
 
 
 def _starter() -> ModelConfig:
-    """The shipped model: a lighter encoder, general word vectors, nothing left unheard."""
+    """The shipped model: the features of its teacher, a pooled encoder, nothing left unheard."""
     return ModelConfig(
         name="starter",
-        dim=128,
-        features=FeatureConfig(min_seconds=95 * 512 / 22_000, tail="align", log_offset=1e-3),
-        audio=AudioConfig(channels=(32, 64, 128, 192, 256), dropout=0.1, decoder=False),
-        tags=TagConfig(word_dim=100, heads=4, dropout=0.1),
+        dim=256,
+        features=FeatureConfig(
+            sample_rate=44_100,
+            n_fft=2_048,
+            hop=1_024,
+            mel_scale="htk",
+            power=2,
+            frames=112,
+            min_seconds=111 * 1_024 / 44_100,
+            tail="align",
+            log_offset=1e-4,
+        ),
+        audio=AudioConfig(
+            kind="pooled",
+            channels=(16, 16, 48, 48, 96, 96, 192, 256),
+            dropout=0.2,
+            layer_norm=False,
+            hidden=512,
+            decoder=False,
+        ),
+        tags=TagConfig(word_dim=100, heads=4, dropout=0.1, hidden=512),
         storage="float16",
     )
 

@@ -24,10 +24,12 @@ from model.cleanup import clean_tags, tokens
 from model.decode import SoundInfo, SoundReader, Source
 from model.errors import ConfigError, WordsError
 from model.features import LogMel, patches
+from model.thesaurus import Thesaurus
 
 Array = npt.NDArray[np.float32]
 
 WINDOW_BATCH = 64  # windows in one pass of the encoder: bounds memory
+LED = 0.7  # of a tag's vector, what the thesaurus says of one that the model was not trained on
 MAX_UNKNOWN_LENGTH = 60  # letters of a word that are looked at
 
 
@@ -248,16 +250,21 @@ class Embedder:
         guesses = {tag: self.words.guess(tag) for tag in tags}
         return Understood(tags, ignored, {tag: known for tag, known in guesses.items() if known})
 
-    def embed_tags(self, tag_sets: Sequence[Sequence[str]]) -> Array:
+    def embed_tags(
+        self, tag_sets: Sequence[Sequence[str]], thesaurus: Thesaurus | None = None
+    ) -> Array:
         """Sets of tags → unit vectors [n, D]. Unknown tags are skipped (see `understand`).
 
+        `thesaurus`: leads tags that the model was not trained on to those that it was.
         Raises WordsError for a set in which nothing is understood.
         """
-        return unit(self.encode_tags(tag_sets))
+        return unit(self.encode_tags(tag_sets, thesaurus))
 
-    def encode_tags(self, tag_sets: Sequence[Sequence[str]]) -> Array:
+    def encode_tags(
+        self, tag_sets: Sequence[Sequence[str]], thesaurus: Thesaurus | None = None
+    ) -> Array:
         """Sets of tags → φ_w [n, D] as the encoder gives it, of any length. Raises WordsError."""
-        vectors = [self.word_vectors(tags) for tags in tag_sets]
+        vectors = [self.word_vectors(tags, thesaurus) for tags in tag_sets]
         for tags, found in zip(tag_sets, vectors, strict=True):
             if not len(found):
                 raise WordsError(f"tags: none of these words is understood: {' '.join(tags)!r}")
@@ -270,13 +277,38 @@ class Embedder:
             phi = self._model.tags(words.to(self.device), mask.to(self.device))
             return np.asarray(phi.cpu().numpy(), dtype=np.float32)
 
-    def word_vectors(self, tags: Iterable[str]) -> Array:
-        """Vectors [n, F_w] of the first `max_tags` of the tags that are understood."""
-        found = (self.words.vector(tag) for tag in tags)
-        known = [vector for vector in found if vector is not None]
+    def word_vectors(self, tags: Iterable[str], thesaurus: Thesaurus | None = None) -> Array:
+        """Vectors [n, F_w] of the first `max_tags` of the tags that are understood.
+
+        With a thesaurus that of a tag outside the vocabulary is drawn towards the vocabulary.
+        """
+        known = []
+        for tag in tags:
+            vector = self.words.vector(tag)
+            if vector is not None:
+                known.append(vector if thesaurus is None else self._led(tag, vector, thesaurus))
         if not known:
             return np.zeros((0, self.words.dim), dtype=np.float32)
         return np.stack(known[: self.config.tags.max_tags])
+
+    def _led(self, tag: str, vector: Array, thesaurus: Thesaurus) -> Array:
+        """A tag's vector [F_w], and LED of the weighted mean of related tags of the vocabulary."""
+        standing = (tag,) if tag in self.words else self.words.resolve(tag)
+        if self._trained.issuperset(standing):
+            return vector
+        mean, total = np.zeros_like(vector), 0.0
+        for word in standing:
+            for other, weight in thesaurus.related(word).items():
+                own = self.words.vector(other) if other in self._trained else None
+                if own is not None:
+                    mean, total = mean + weight * own, total + weight
+        if not total:
+            return vector
+        return np.asarray((1 - LED) * vector + LED / total * mean, dtype=np.float32)
+
+    @cached_property
+    def _trained(self) -> frozenset[str]:
+        return frozenset(self.vocabulary)
 
     @cached_property
     def vocabulary_vectors(self) -> Array:

@@ -2,7 +2,7 @@
 
 Conventions: T = frames, F = mel bands; frame i is centred on sample i · hop; n samples give
 1 + n // hop frames; magnitudes (power 1), Slaney-normalised mel bands, natural log of
-(x + 2^-23), or of the configured offset. Nothing here is random: the same samples always give
+(x + 2^-23), unless configured otherwise. Nothing here is random: the same samples always give
 the same numbers, and feeding them in blocks of any size gives the same as feeding them at once.
 """
 
@@ -24,15 +24,16 @@ CHUNK_FRAMES = 4_096  # most STFT frames computed at once: bounds memory
 
 
 def mel_filters(config: FeatureConfig) -> Array:
-    """librosa's Slaney mel filter bank, [F, n_fft // 2 + 1], 0 Hz to half the rate."""
+    """librosa's mel filter bank, [F, n_fft // 2 + 1], 0 Hz to half the rate."""
     import librosa.filters
 
+    htk = config.mel_scale == "htk"
     filters = librosa.filters.mel(
         sr=config.sample_rate,
         n_fft=config.n_fft,
         n_mels=config.n_mels,
-        norm="slaney",
-        htk=False,
+        norm=1 if htk else "slaney",
+        htk=htk,
     )
     return np.asarray(filters, dtype=np.float32)
 
@@ -86,7 +87,7 @@ class LogMel:
         done = []
         for start in range(0, len(framed), CHUNK_FRAMES):
             spectrum = scipy.fft.rfft(framed[start : start + CHUNK_FRAMES] * self._window)
-            magnitudes = np.abs(spectrum).astype(np.float32)
+            magnitudes = (np.abs(spectrum) ** self.config.power).astype(np.float32)
             done.append(np.log(magnitudes @ self._filters + self._offset))
         return done, samples[len(framed) * hop :].copy()
 

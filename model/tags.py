@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from model.config import ModelConfig
 from model.dropout import Dropout
+from model.perceptron import perceptron
 
 
 class TagEncoder(Protocol):
@@ -52,6 +53,7 @@ class AttentionTagEncoder(nn.Module):
         self.weights_dropout = Dropout(tags.dropout)
         self.dropout = Dropout(tags.dropout)
         self.norm = nn.LayerNorm(config.dim, eps=1e-6)
+        self.last = _last(config)
 
     def attend(self, words: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
         """(φ_w [B, D], attention weights [B, H, N, N] before dropout)."""
@@ -67,7 +69,7 @@ class AttentionTagEncoder(nn.Module):
         outputs = self.dropout(self.output(merged))
         if not self.sum_padding:
             outputs = outputs * mask[..., None]
-        phi: Tensor = self.norm(outputs.sum(dim=1))
+        phi: Tensor = self.last(self.norm(outputs.sum(dim=1)))
         return phi, weights
 
     def forward(self, words: Tensor, mask: Tensor) -> Tensor:
@@ -83,13 +85,21 @@ class MeanTagEncoder(nn.Module):
         self.output = nn.Linear(config.tags.word_dim, config.dim, bias=False)
         self.dropout = Dropout(config.tags.dropout)
         self.norm = nn.LayerNorm(config.dim, eps=1e-6)
+        self.last = _last(config)
 
     def forward(self, words: Tensor, mask: Tensor) -> Tensor:
         """Words [B, N, F_w], mask [B, N] → φ_w [B, D]."""
         outputs = self.output(words) * mask[..., None]
         mean = outputs.sum(dim=1) / mask.sum(dim=1, keepdim=True).clamp(min=1)
-        phi: Tensor = self.norm(self.dropout(mean))
+        phi: Tensor = self.last(self.norm(self.dropout(mean)))
         return phi
+
+
+def _last(config: ModelConfig) -> nn.Module:
+    """What follows eq. (4): nothing, as in the paper, or a perceptron."""
+    if not config.tags.hidden:
+        return nn.Identity()
+    return perceptron(config.dim, config.tags.hidden, config.dim, config.tags.dropout)
 
 
 def _dense(inputs: int, outputs: int, dropout: float) -> list[nn.Module]:

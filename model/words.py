@@ -25,8 +25,10 @@ if TYPE_CHECKING:
 Array = npt.NDArray[np.float32]
 
 MIN_SPELLING = 7  # letters; shorter words have other words one letter away (quack, quick)
+MIN_GUESS = 5  # letters, where all words one letter away are taken together
 MIN_PART = 3
 COMMON_WORDS = 25_000  # only frequent words are offered as spellings or parts
+NEAR_WORDS = 50_000  # as words that are near: all would take long, of FastText's two million
 
 
 @dataclass(frozen=True)
@@ -158,6 +160,51 @@ class WordVectors:
             rows = self.vectors[[self._row[each] for each in known]]
             return np.asarray(rows.mean(axis=0), dtype=np.float32)
         return self.subwords.vector(word) if self.subwords is not None else None
+
+    def cosine(self, word: str, other: str) -> float:
+        """How alike two words are written of, in [-1, 1]; 0 where one has no vector."""
+        one, two = self.vector(word), self.vector(other)
+        if one is None or two is None:
+            return 0.0
+        lengths = float(np.linalg.norm(one)) * float(np.linalg.norm(two))
+        return float(one @ two) / max(lengths, 1e-12)
+
+    def near(self, word: str, most: int, least: float) -> dict[str, float]:
+        """The up to `most` frequent words nearest to a word, and their cosines from `least`."""
+        vector = self.vector(word)
+        if vector is None:
+            return {}
+        length = max(float(np.linalg.norm(vector)), 1e-12)
+        cosines = self.vectors[:NEAR_WORDS] @ vector / (self._norms * length)
+        own = [self._row[known] for known in self.resolve(word)]
+        cosines[[row for row in own if row < len(cosines)]] = -1  # itself
+        best = np.argsort(-cosines, kind="stable")[:most].tolist()
+        return {self.words[row]: float(cosines[row]) for row in best if cosines[row] >= least}
+
+    def spellings(self, word: str) -> list[str]:
+        """Common words one edit away from a word that nothing is known of; frequent first."""
+        if len(word) < MIN_GUESS or len(word) > 30 or self.resolve(word):
+            return []
+        from rapidfuzz.distance import OSA
+
+        return [
+            known
+            for known in self.words[:COMMON_WORDS]
+            if known[0] == word[0] and abs(len(known) - len(word)) < 2
+            if OSA.distance(word, known, score_cutoff=1) == 1
+        ]
+
+    @functools.cached_property
+    def _norms(self) -> Array:
+        """Lengths of the vectors of the words that `near` offers."""
+        lengths: Array = np.linalg.norm(self.vectors[:NEAR_WORDS], axis=1)
+        return np.asarray(np.maximum(lengths, 1e-12), dtype=np.float32)
+
+    def unit(self) -> WordVectors:
+        """The same words, their vectors scaled to length 1."""
+        norms = np.linalg.norm(self.vectors, axis=1, keepdims=True)
+        scaled = (self.vectors / np.maximum(norms, 1e-12)).astype(np.float32)
+        return WordVectors(self.words, scaled, self.subwords)
 
     def keep(self, count: int, also: Iterable[str] = ()) -> WordVectors:
         """The `count` most frequent words, and `also` those of these that are known."""

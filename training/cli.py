@@ -1,4 +1,4 @@
-"""`earmark train`, `reproduce`, `import`, `evaluate`; by their own files `calibrate`, `corpus`."""
+"""`earmark reproduce`, `import`, `evaluate`; by their own files `train`, `calibrate`, `corpus`."""
 
 from __future__ import annotations
 
@@ -7,50 +7,23 @@ import json
 import logging
 import os
 import sys
-from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from training import calibrate_cli, corpus_cli
+from training import calibrate_cli, corpus_cli, train_cli
+from training.options import STOPPED, check_positive, check_seed
 
 if TYPE_CHECKING:
     from model.embedder import Embedder
-    from training.distributed import Ranks
 
 TASKS = ("us8k", "us8k-tags", "gtzan", "nsynth", "esc50", "zero-shot", "retrieval")
 UNCONFUSED = ("zero-shot", "retrieval")  # tasks without a confusion matrix
 MFCC = "mfcc"
-MAX_SEED = 2**31  # repeats count on from it
-STOPPED = 130  # the exit status of a run that was asked to stop, and saved
 
 
 def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add the commands to the parser."""
-    train = commands.add_parser("train", help="train a preset on a corpus")
-    train.add_argument("--preset", required=True, metavar="NAME")
-    train.add_argument(
-        "--data", required=True, type=Path, metavar="PATH", help="a manifest or a data set's folder"
-    )
-    train.add_argument("--out", required=True, type=Path, metavar="DIR")
-    train.add_argument(
-        "--words",
-        type=Path,
-        metavar="FILE",
-        help="general word vectors (default: the starter model's)",
-    )
-    train.add_argument("--resume", action="store_true", help="go on where DIR's run stopped")
-    train.add_argument("--device", default="cpu", metavar="D", help="cpu, cuda or cuda:N")
-    train.add_argument(
-        "--precision", metavar="P", help="float32 or bfloat16 (default: bfloat16 on a GPU)"
-    )
-    train.add_argument("--compile", action="store_true", help="have torch compile the step")
-    train.add_argument("--tensorboard", action="store_true", help="write event files in DIR")
-    train.add_argument("--epochs", type=int, metavar="N", help="default: the preset's")
-    train.add_argument("--batch", type=int, metavar="B", help="default: the preset's")
-    train.add_argument("--seed", type=int, default=0, metavar="S")
-    train.add_argument("--cache", type=Path, metavar="DIR", help="default: features in DIR of out")
-    train.add_argument("--without-fold", metavar="F", help="leave this fold out, to test on")
-    train.set_defaults(run=_train)
+    train_cli.add_commands(commands)
     _add_reproduce(commands)
     imported = commands.add_parser("import", help="make a model of the authors' checkpoints")
     imported.add_argument("source", type=Path, metavar="SRC", help="a folder or .npz file")
@@ -120,8 +93,8 @@ def _reproduce(options: argparse.Namespace) -> int:
         cache=options.cache or options.out / "features",
         epochs=options.epochs,
         batch_size=options.batch,
-        repeats=_positive("--repeats", options.repeats),
-        seed=_seed(options.seed),
+        repeats=check_positive("--repeats", options.repeats),
+        seed=check_seed(options.seed),
     )
     try:
         result = baseline(plan) if options.preset == MFCC else reproduce(plan, execution)
@@ -134,86 +107,6 @@ def _reproduce(options: argparse.Namespace) -> int:
     } | result
     print(json.dumps(result) if options.json else report.table(result))
     return 0
-
-
-def _seed(value: int) -> int:
-    from model.errors import ConfigError
-
-    if not 0 <= value < MAX_SEED:
-        raise ConfigError(f"--seed: expected 0 to {MAX_SEED - 1}, got {value}")
-    return value
-
-
-def _positive(name: str, value: int) -> int:
-    from model.errors import ConfigError
-
-    if value < 1:
-        raise ConfigError(f"{name}: expected at least 1, got {value}")
-    return value
-
-
-def _train(options: argparse.Namespace) -> int:
-    from training.distributed import joined, leave
-    from training.stopping import Stopped
-
-    logging.getLogger("training").setLevel(logging.INFO)
-    status = 0
-    with joined(options.device) as (ranks, device):
-        try:
-            _train_as(ranks, device, options)
-        except Stopped as stopped:
-            if ranks.first:
-                print(f"{stopped}; --resume goes on", file=sys.stderr)
-            status = STOPPED
-    if ranks.count > 1:
-        leave(status)
-    return status
-
-
-def _train_as(ranks: Ranks, device: str, options: argparse.Namespace) -> None:
-    """Train as one of the processes."""
-    from model.config import preset
-    from model.errors import ConfigError
-    from training.board import Board
-    from training.corpus import load_corpus
-    from training.execution import Execution, keep_freed_memory
-    from training.recipe import recipe
-    from training.state import FILE_NAME
-    from training.trainer import Trainer
-
-    _seed(options.seed)
-    config = preset(options.preset)
-    chosen = recipe(options.preset).changed(epochs=options.epochs, batch_size=options.batch)
-    execution = Execution(device, options.precision, options.compile, ranks)
-    execution.check()
-    if (options.out / FILE_NAME).exists() and not options.resume:
-        raise ConfigError(f"--out: {options.out} holds a run; give --resume or another folder")
-    keep_freed_memory()
-    cache = options.cache or options.out / "features"
-    with ranks.first_alone():
-        config, corpus = load_corpus(
-            options.data,
-            config,
-            chosen,
-            cache,
-            options.words,
-            options.seed,
-            without_fold=options.without_fold,
-        )
-    ranks.check_same("corpus", corpus.digest())
-    trainer = Trainer(config, chosen, corpus, options.out, seed=options.seed, execution=execution)
-    resumed = options.resume and trainer.resume()
-    # Without a shared folder, some would go on and some begin.
-    ranks.check_same("run", f"{trainer.epoch} {trainer.step} {trainer.best}".encode())
-    if resumed and ranks.first:
-        print(f"resuming after epoch {trainer.epoch}, step {trainer.step}", file=sys.stderr)
-    with ExitStack() as stack:
-        if options.tensorboard and ranks.first:
-            board = Board(options.out / "tensorboard", trainer.epoch)
-            trainer.board = stack.enter_context(closing(board))
-        trainer.fit()
-    if ranks.first:
-        print(f"best model: {options.out}")
 
 
 def _import(options: argparse.Namespace) -> int:
@@ -232,8 +125,8 @@ def _evaluate(options: argparse.Namespace) -> int:
     from model.errors import ConfigError
     from training.evaluation import report
 
-    _positive("--repeats", options.repeats)
-    _seed(options.seed)
+    check_positive("--repeats", options.repeats)
+    check_seed(options.seed)
     if options.esc10 and options.task not in ("esc50", "zero-shot"):
         raise ConfigError(f"--esc10: is for the tasks esc50 and zero-shot, not {options.task}")
     if options.confusion is not None:  # refused before the long work, not after it

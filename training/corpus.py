@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from model.audio import AudioEncoder
 from model.checkpoint import starter_model
 from model.config import ModelConfig
 from model.errors import ConfigError
@@ -24,6 +25,8 @@ from training.dataset import TrainingSet, build_vocabulary, clean_tag_sets
 from training.errors import CorpusError
 from training.prepare import FeatureSet, prepare
 from training.recipe import Recipe
+from training.teacher import FEATURES
+from training.teacher import bands as bands_of_teacher
 from training.word2vec import load_words, train_word2vec
 
 log = logging.getLogger(__name__)
@@ -36,6 +39,7 @@ class Corpus:
     """All a run needs of its data: both sides ready, words, vocabulary, where it came from.
 
     `bands`: band minima and maxima [F] of the scaler; taken from the training clips when None.
+    `teacher`: whose codes the training clips come with.
     """
 
     train: TrainingSet
@@ -45,6 +49,7 @@ class Corpus:
     vocabulary: list[str]
     card: dict[str, Any]
     bands: tuple[Array, Array] | None = None
+    teacher: AudioEncoder | None = None
 
     def digest(self) -> bytes:
         """Names the clips, words and vocabulary that a run sees."""
@@ -56,7 +61,7 @@ class Corpus:
 
 
 def load_corpus(
-    data: Path,
+    data: Path | Sequence[Path],
     config: ModelConfig,
     recipe: Recipe,
     cache: Path,
@@ -65,16 +70,17 @@ def load_corpus(
     *,
     without_fold: str | None = None,
 ) -> tuple[ModelConfig, Corpus]:
-    """Read, split and prepare a corpus for a preset.
+    """Read, split and prepare a corpus, or several as one, for a preset.
 
-    `data`: a manifest, a published data set's folder, or the authors' published features.
+    `data`: manifests, published data sets' folders, or the authors' published features.
     `without_fold`: clips of this fold stay out, to test on.
 
     Returns the configuration too: the COALA baseline's word dimension is its vocabulary's
     size. Raises CorpusError, WordsError, ConfigError.
     """
+    sources = [data] if isinstance(data, Path) else list(data)
     general = _general_words(recipe, words)
-    ready = published.read(data, config.features, cache) if published.is_published(data) else None
+    ready = _published(sources, config, cache)
     if ready is not None:
         if without_fold is not None:
             raise ConfigError("--without-fold: the published features have no folds")
@@ -82,13 +88,14 @@ def load_corpus(
         # Their tags are as the authors cleaned them: another clean-up would lose some.
         tag_sets = [[list(row.tags) for row in side] for side in (train, validation)]
     else:
-        rows = _without(read_corpus(data), without_fold)
+        rows = _without([row for each in sources for row in read_corpus(each)], without_fold)
         if not any(row.tags for row in rows):
-            raise CorpusError(f"{data}: expected tags to train on, got none")
+            raise CorpusError(f"{sources[0]}: expected tags to train on, got none")
         train, validation = split_clips(rows, recipe.split, seed)
         tag_sets = [clean_tag_sets(side, general) for side in (train, validation)]
-    vectors, vocabulary, tag_sets = _words(data, tag_sets, general, config, recipe, seed)
-    config, bands = _with_word_dim(config, vectors, recipe), None
+    vectors, vocabulary, tag_sets = _words(sources[0], tag_sets, general, config, recipe, seed)
+    config = _with_word_dim(config, vectors, recipe)
+    bands = bands_of_teacher() if config.features == FEATURES else None
     if ready is not None:
         bands = ready.bands or _scaled_bands(config)
         config = replace(config, scaler_known=ready.bands is not None)
@@ -106,6 +113,17 @@ def load_corpus(
         card=_card(config, recipe, train, validation, seed) | {"without_fold": without_fold},
         bands=bands,
     )
+
+
+def _published(
+    sources: Sequence[Path], config: ModelConfig, cache: Path
+) -> published.Published | None:
+    """The authors' published features, where those are what is given. Raises ConfigError."""
+    if not any(map(published.is_published, sources)):
+        return None
+    if len(sources) > 1:
+        raise ConfigError("--data: the published features stand alone, got more beside them")
+    return published.read(sources[0], config.features, cache)
 
 
 def _words(
@@ -157,7 +175,7 @@ def _general_words(recipe: Recipe, words: Path | None) -> WordVectors | None:
         return None
     if words is None:
         log.info("word vectors: those of the starter model")
-    return load_words(words or starter_model())
+    return load_words(words or starter_model()).unit()
 
 
 def _with_word_dim(config: ModelConfig, vectors: WordVectors, recipe: Recipe) -> ModelConfig:

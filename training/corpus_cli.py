@@ -1,4 +1,4 @@
-"""`earmark corpus`: builds a corpus of openly licensed sounds with its manifest."""
+"""`earmark corpus`: builds a corpus of openly licensed sounds, or the thesaurus."""
 
 from __future__ import annotations
 
@@ -13,15 +13,22 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from training.corpora.debian.build import Report
 
-NAMES = ("debian-sounds",)
+SOUNDS, THESAURUS = NAMES = ("debian-sounds", "thesaurus")
 
 
 def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add the command to the parser."""
-    command = commands.add_parser("corpus", help="build a corpus of openly licensed sounds")
+    command = commands.add_parser("corpus", help="build a corpus of sounds, or the thesaurus")
     command.add_argument("name", choices=NAMES, metavar="NAME", help=", ".join(NAMES))
     command.add_argument(
-        "--out", required=True, type=Path, metavar="DIR", help="goes on there with what is missing"
+        "--out",
+        required=True,
+        type=Path,
+        metavar="PATH",
+        help="sounds: a folder, goes on there with what is missing; thesaurus: a file",
+    )
+    command.add_argument(
+        "--wordnet", type=Path, metavar="DIR", help="thesaurus: WordNet's folder `dict`"
     )
     command.add_argument(
         "--package",
@@ -45,6 +52,37 @@ def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
 
 
 def _corpus(options: argparse.Namespace) -> int:
+    from model.errors import ConfigError
+
+    if (options.name == THESAURUS) != (options.wordnet is not None):
+        raise ConfigError(f"--wordnet: expected with {THESAURUS}, and with no other corpus")
+    return _thesaurus(options) if options.name == THESAURUS else _sounds(options)
+
+
+def _thesaurus(options: argparse.Namespace) -> int:
+    from model import thesaurus
+    from model.checkpoint import load, starter_model
+    from training.corpora.thesaurus import build
+    from training.corpora.wordnet import read
+    from training.errors import CorpusError
+
+    related = build(read(options.wordnet), load(starter_model()).words.words)
+    try:
+        thesaurus.save(options.out, related)
+    except OSError as error:
+        raise CorpusError(f"{options.out}: cannot be written ({error.strerror})") from error
+    result = {
+        "corpus": THESAURUS,
+        "out": str(options.out),
+        "words": len(related),
+        "related": sum(map(len, related.values())),
+    }
+    said = f"{len(related)} words, {result['related']} related words in {options.out}"
+    print(json.dumps(result) if options.json else said)
+    return 0
+
+
+def _sounds(options: argparse.Namespace) -> int:
     from model.errors import ConfigError
     from training.corpora.debian import fetch, packages
     from training.corpora.debian.build import build
@@ -73,7 +111,7 @@ def _corpus(options: argparse.Namespace) -> int:
 
 def _result(report: Report, out: Path, wall: float) -> dict[str, Any]:
     return {
-        "corpus": NAMES[0],
+        "corpus": SOUNDS,
         "out": str(out),
         "clips": report.clips,
         "hours": round(report.seconds / 3600, 2),

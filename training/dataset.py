@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
@@ -20,7 +21,9 @@ from model.cleanup import clean_tags
 from model.config import ModelConfig
 from model.manifest import ManifestRow
 from model.words import WordVectors
-from training.augmentation import Augmentation
+from training.augmentation import Augmentation, Mixing, at_level, mixed
+from training.knowledge import Knowledge
+from training.levels import NATS_PER_DECIBEL, below_full
 from training.prepare import FeatureSet
 from training.recipe import Recipe
 from training.windows import Windows, loudest_starts
@@ -54,13 +57,17 @@ def build_vocabulary(tag_sets: Sequence[Sequence[str]], size: int, min_count: in
 class Batch:
     """log_mel [B, T, F] unscaled; words [B, N, F_w] and mask [B, N]; same [B, B] or None.
 
-    Where several processes share a batch, `same` is that of the whole batch.
+    `codes` [B, V]: what a teacher hears in the windows, without what they were mixed with;
+    `alone` [B]: False where that is nearly as loud. Where several processes share a batch,
+    `same` is that of the whole batch.
     """
 
     log_mel: Tensor
     words: Tensor
     mask: Tensor
     same: Tensor | None
+    codes: Tensor | None = None
+    alone: Tensor | None = None
 
 
 class TagTable:
@@ -103,7 +110,9 @@ class TrainingSet:
         features: FeatureSet,
         words: WordVectors,
         config: ModelConfig,
+        knowledge: Knowledge | None = None,
     ) -> None:
+        self.knowledge = knowledge
         self._table = TagTable(tag_sets, words)
         self.config = config
         self.features = features
@@ -118,6 +127,10 @@ class TrainingSet:
 
     def __len__(self) -> int:
         return len(self.numbers)
+
+    @cached_property
+    def _below_full(self) -> npt.NDArray[np.float32]:
+        return below_full(self.features)
 
     def to(self, device: torch.device) -> None:
         """Give batches on `device` from now on; frames and vectors move there where they fit."""
@@ -162,11 +175,13 @@ class TrainingSet:
         share = len(numbers) // ranks
         own = slice(rank * share, (rank + 1) * share)
         # All ranks draw for all rows, so that the batch does not depend on their number.
-        starts = self._starts(numbers, recipe, generator)
+        starts, codes = self._starts(numbers, recipe, generator)
+        mixing = Mixing.draw(len(numbers), recipe.mix, generator)
         drawn = Augmentation.draw(len(numbers), recipe, self.config.features, generator)
-        rows = self._tag_rows(numbers, recipe, generator)[own]
+        rows = self._tag_rows(numbers, recipe, generator, mixing)[own]
         device = self._vectors.device
-        log_mel = drawn.apply(self._windows.take(starts[own]), own)
+        windows = self._mixed(numbers, starts, mixing, recipe, own)
+        log_mel = drawn.apply(windows, own)
         index = torch.from_numpy(rows).to(device, non_blocking=True)
         same = None
         if recipe.exclude_same:
@@ -174,27 +189,72 @@ class TrainingSet:
             same = torch.from_numpy(
                 (groups[:, None] == groups[None, :]) & (tags[:, None] == tags[None, :])
             ).to(device, non_blocking=True)
-        return Batch(log_mel, self._vectors[index], index != len(self._vectors) - 1, same)
+        alone = None
+        if codes is not None:
+            codes = codes[own].to(device, non_blocking=True)
+            single = np.ones(len(numbers), dtype=np.bool_)
+            single[mixing.rows[mixing.joins]] = False
+            alone = torch.from_numpy(single[own]).to(device, non_blocking=True)
+        padding = len(self._vectors) - 1
+        return Batch(log_mel, self._vectors[index], index != padding, same, codes, alone)
 
     def _starts(
         self, numbers: npt.NDArray[np.int64], recipe: Recipe, generator: np.random.Generator
-    ) -> npt.NDArray[np.int64]:
-        """First frame of each clip's window, counted in all frames."""
+    ) -> tuple[npt.NDArray[np.int64], Tensor | None]:
+        """(first frame of each clip's window, counted in all frames, and the teacher's codes)."""
         first = self.features.offsets[numbers]
         if recipe.patch == "loudest":
-            return first + self._loudest[numbers]
+            return first + self._loudest[numbers], None
+        if self.knowledge is not None:
+            known = self.knowledge
+            low, high = known.offsets[numbers], known.offsets[numbers + 1]
+            chosen = generator.integers(low, high)
+            return first + known.starts[chosen], torch.from_numpy(known.codes[chosen]).float()
         lengths = self.features.offsets[numbers + 1] - first
-        return first + generator.integers(0, lengths - self.config.features.frames + 1)
+        return first + generator.integers(0, lengths - self.config.features.frames + 1), None
+
+    def _mixed(
+        self,
+        numbers: npt.NDArray[np.int64],
+        starts: npt.NDArray[np.int64],
+        mixing: Mixing,
+        recipe: Recipe,
+        own: slice,
+    ) -> Tensor:
+        """The windows of a rank's rows [B, T, F], at one level where they are to be, mixed."""
+        offset = self.config.features.log_offset
+        windows = self._windows.take(starts[own])
+        if recipe.quieter:
+            windows = at_level(windows, self._to_full(numbers[own], windows), offset)
+        mine = np.flatnonzero((mixing.rows >= (own.start or 0)) & (mixing.rows < own.stop))
+        if len(mine):
+            others = mixing.others[mine]
+            beneath = self._windows.take(starts[others])
+            nats = torch.from_numpy(mixing.decibels[mine] * NATS_PER_DECIBEL)[:, None, None]
+            if recipe.quieter:
+                nats = nats + self._to_full(numbers[others], beneath).to(nats.device)
+            rows = torch.from_numpy(mixing.rows[mine] - own.start).to(windows.device)
+            nats = nats.to(windows.device)
+            windows[rows] = mixed(windows[rows], beneath, nats, offset)
+        return windows
+
+    def _to_full(self, numbers: npt.NDArray[np.int64], like: Tensor) -> Tensor:
+        """By how many nats clips must be louder to stand at full level, [B, 1, 1]."""
+        return torch.from_numpy(self._below_full[numbers])[:, None, None].to(like.device)
 
     def _tag_rows(
-        self, numbers: npt.NDArray[np.int64], recipe: Recipe, generator: np.random.Generator
+        self,
+        numbers: npt.NDArray[np.int64],
+        recipe: Recipe,
+        generator: np.random.Generator,
+        mixing: Mixing,
     ) -> npt.NDArray[np.int64]:
         """Rows of each clip's tags [B, N], dropped or too many ones left out at random.
 
         As run, the first N in the order of the vocabulary stay.
         """
         most, padding = self.config.tags.max_tags, len(self._vectors) - 1
-        rows, counts = self._table.rows[numbers], self._table.counts[numbers]
+        rows, counts = self._joined(numbers, mixing)
         there = np.arange(rows.shape[1]) < counts[:, None]
         kept = there
         if recipe.tag_dropout:
@@ -209,3 +269,19 @@ class TrainingSet:
         chosen = np.argsort(np.where(kept, place, 2.0), axis=1, kind="stable")[:, :most]
         picked = np.where(kept, rows, padding)[np.arange(len(rows))[:, None], chosen]
         return np.pad(picked, ((0, 0), (0, most - picked.shape[1])), constant_values=padding)
+
+    def _joined(
+        self, numbers: npt.NDArray[np.int64], mixing: Mixing
+    ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+        """(tags of each clip, and of the clip it is mixed with where that joins, how many)."""
+        rows, counts = self._table.rows[numbers], self._table.counts[numbers]
+        joins = mixing.joins
+        if not joins.any():
+            return rows, counts
+        padding, width = len(self._vectors) - 1, rows.shape[1]
+        wide = np.full((len(rows), 2 * width), padding, dtype=np.int64)
+        wide[:, :width] = rows
+        for row, other in zip(mixing.rows[joins], mixing.others[joins], strict=True):
+            both = np.union1d(rows[row, : counts[row]], rows[other, : counts[other]])
+            wide[row, : len(both)] = both
+        return wide, (wide != padding).sum(axis=1)

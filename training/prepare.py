@@ -108,7 +108,7 @@ def made_folder(folder: Path) -> Path:
     return folder
 
 
-def _is_whole(shard: Path) -> bool:
+def is_whole(shard: Path) -> bool:
     """Whether a shard is there, and was not cut short when the power went."""
     return shard.exists() and zipfile.is_zipfile(shard)
 
@@ -126,7 +126,7 @@ def prepare(
         folder / f"shard-{number:05d}.npz": paths[start : start + SHARD_CLIPS]
         for number, start in enumerate(range(0, len(paths), SHARD_CLIPS))
     }
-    todo = {shard: part for shard, part in shards.items() if not _is_whole(shard)}
+    todo = {shard: part for shard, part in shards.items() if not is_whole(shard)}
     workers = min(workers or os.cpu_count() or 1, len(todo))
     write = partial(_write_shard, config=config)
     with progress("features", sum(map(len, todo.values()))) as shown, ExitStack() as stack:

@@ -18,6 +18,13 @@ class Recipe:
     `tag_dropout`: share of each clip's tags left out at random, at least one stays.
     `gain`, `mask_frames`, `mask_mels`: augmentation; log-mel offset (uniform ±, in nats) and
     widest masked stretch.
+    `quieter`: clips are brought to one level, then shown up to so many nats quieter.
+    `mix`: share of clips that are heard with another, 0 to 15 dB quieter; its tags join where it
+    is nearly as loud.
+    `tilt`: standard deviation of a slope over the mels, in nats at the edges.
+    `learned_temperature`: τ starts at `temperature` and is learned, at least 0.02.
+    `teacher_weight`: of the distance to what a teacher hears (`training.knowledge`); the encoder
+    then begins as a compressed teacher, whose first `frozen` convolutions stay as they are.
     `exclude_same`: clips of one group with the same tags are not each other's negatives.
     `words`: e_w trained on the corpus ("cbow"), "general" vectors, or "one-hot" (COALA).
     `vocabulary`, `min_count`: the most tags kept, and the clips a tag needs.
@@ -36,12 +43,18 @@ class Recipe:
     contrastive_weight: float = 10.0
     tag_weight: float = 0.0
     temperature: float = 0.1
+    learned_temperature: bool = False
+    teacher_weight: float = 0.0
+    frozen: int = 0
     as_run: bool = True
     patch: Literal["loudest", "random"] = "loudest"
     tag_dropout: float = 0.0
     gain: float = 0.0
     mask_frames: int = 0
     mask_mels: int = 0
+    quieter: float = 0.0
+    mix: float = 0.0
+    tilt: float = 0.0
     exclude_same: bool = False
     words: Literal["cbow", "general", "one-hot"] = "cbow"
     general_words: int = 40_000
@@ -58,9 +71,29 @@ class Recipe:
         given = {name: value for name, value in values.items() if value is not None}
         return replace(self, **given)  # type: ignore[arg-type]
 
+    def fine_tuned(self) -> Recipe:
+        """For a model that is trained already: shorter, in smaller steps, without its teacher."""
+        return replace(
+            self,
+            epochs=max(1, self.epochs // 3),
+            learning_rate=self.learning_rate / 5,
+            warmup_epochs=min(1.0, self.warmup_epochs),
+            teacher_weight=0.0,
+        )
+
     def without_augmentation(self) -> Recipe:
         """The same losses on clips shown plainly, as validation needs them."""
-        return replace(self, patch="loudest", tag_dropout=0.0, gain=0.0, mask_frames=0, mask_mels=0)
+        return replace(
+            self,
+            patch="loudest",
+            tag_dropout=0.0,
+            gain=0.0,
+            mask_frames=0,
+            mask_mels=0,
+            quieter=0.0,
+            mix=0.0,
+            tilt=0.0,
+        )
 
 
 _STARTER = Recipe(
@@ -73,10 +106,15 @@ _STARTER = Recipe(
     warmup_epochs=2,
     audio_weight=0.0,
     contrastive_weight=1.0,
+    learned_temperature=True,
+    teacher_weight=1.0,
+    frozen=2,
     as_run=False,
     patch="random",
     tag_dropout=0.5,
-    gain=1.5,
+    quieter=5.8,
+    mix=0.3,
+    tilt=0.5,
     mask_frames=24,
     mask_mels=16,
     exclude_same=True,

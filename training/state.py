@@ -11,9 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from model.aligned import AlignedModel
 from model.checkpoint import load_strictly, read_tensors, write_tensors
 from model.errors import CheckpointError, ConfigError
 
@@ -21,9 +20,9 @@ FILE_NAME = "training.safetensors"
 
 
 def save_state(
-    path: Path, model: AlignedModel, optimizer: torch.optim.Optimizer, header: dict[str, Any]
+    path: Path, model: nn.Module, optimizer: torch.optim.Optimizer, header: dict[str, Any]
 ) -> None:
-    """Write model, optimiser and header (JSON values) to `path`."""
+    """Write what is trained, optimiser and header (JSON values) to `path`."""
     tensors = {f"model.{name}": tensor.cpu() for name, tensor in model.state_dict().items()}
     for number, entries in optimizer.state_dict()["state"].items():
         for name, value in entries.items():
@@ -33,9 +32,9 @@ def save_state(
 
 
 def load_state(
-    path: Path, model: AlignedModel, optimizer: torch.optim.Optimizer, run: dict[str, Any]
+    path: Path, model: nn.Module, optimizer: torch.optim.Optimizer, run: dict[str, Any]
 ) -> dict[str, Any]:
-    """Put a saved state into model and optimiser and return its header.
+    """Put a saved state into what is trained and the optimiser, and return its header.
 
     `run`: what the header's "run" must be. Raises ConfigError when it is another,
     CheckpointError when the file does not hold a run of this model; both leave it untouched.

@@ -25,10 +25,10 @@ from model.checkpoint import Checkpoint
 from model.config import ModelConfig
 from model.embedder import Embedder
 from model.errors import ConfigError
-from model.features import mel_filters
 from model.files import write_whole
 from model.progress import Progress, progress
 from training import state, validation
+from training.beginning import begin, fit_scaler
 from training.board import Board
 from training.calibration import fit_calibration, fit_one_curve
 from training.corpus import Corpus
@@ -39,6 +39,7 @@ from training.evidence import Evidence, of_training
 from training.execution import Execution
 from training.objective import Objective
 from training.recipe import Recipe
+from training.schedule import optimizer, rate
 from training.stopping import Stopped, Wish, listening
 
 LOG = "log.jsonl"
@@ -59,7 +60,12 @@ class Trainer:
         seed: int = 0,
         execution: Execution | None = None,
         board: Board | None = None,
+        start: Checkpoint | None = None,
     ) -> None:
+        """`start`: a model of this configuration whose weights the run begins with.
+
+        Raises TrainingError, ConfigError.
+        """
         execution = execution or Execution()
         execution.check()
         self.config, self.recipe, self.corpus, self.out = config, recipe, corpus, out
@@ -71,33 +77,42 @@ class Trainer:
                     f"corpus: {name}: expected clips with sound and a known tag, got none"
                 )
             part.to(self.device)
-        self.batch_size = min(recipe.batch_size, len(corpus.train))
-        if self.batch_size < 2 * self.ranks.count:
-            raise ConfigError(
-                f"batch: expected at least 2 clips for each process, got {self.batch_size}"
-            )
-        if self.batch_size % self.ranks.count:
-            raise ConfigError(
-                f"batch: expected a multiple of the {self.ranks.count} processes, "
-                f"got {self.batch_size}"
-            )
+        self.batch_size = self._batch_size()
         # Shapes stay the same, so cuDNN may try which of its ways is fastest here.
         torch.backends.cudnn.benchmark = self.device.type == "cuda"
         torch.manual_seed(seed)
         self.model = AlignedModel(config)
-        self._fit_scaler()
+        fit_scaler(self.model, corpus)
+        begun = begin(self.model, corpus, recipe, start, seed)
         self.model.to(self.device)
         self.model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         if self.ranks.count > 1:
             share_statistics(self.model, self.device)
-        self.objective = Objective(self.model, recipe, mixed=execution.mixed, ranks=self.ranks)
+        known = corpus.train.knowledge
+        self.objective = Objective(
+            self.model,
+            recipe,
+            mixed=execution.mixed,
+            ranks=self.ranks,
+            moments=None if known is None else known.moments(corpus.train.numbers),
+            frozen=recipe.frozen if begun else 0,
+        ).to(self.device)
         self._step_module = self._wrapped(execution)
-        self.optimizer = self._optimizer()
+        self.optimizer = optimizer(recipe, self.objective.parameters(), self.device)
         self.epoch = 0
         self.asked_to_stop = False
         self.best: float | None = None
         self.history: list[dict[str, float]] = []
         self._begin_epoch()
+
+    def _batch_size(self) -> int:
+        """The recipe's, or all clips there are. Raises ConfigError."""
+        size, ranks = min(self.recipe.batch_size, len(self.corpus.train)), self.ranks.count
+        if size < 2 * ranks:
+            raise ConfigError(f"batch: expected at least 2 clips for each process, got {size}")
+        if size % ranks:
+            raise ConfigError(f"batch: expected a multiple of the {ranks} processes, got {size}")
+        return size
 
     def _wrapped(self, execution: Execution) -> nn.Module:
         """The objective as a training step calls it: shared by processes, compiled."""
@@ -122,35 +137,6 @@ class Trainer:
         self.step, self.seconds = 0, 0.0
         self.sums: dict[str, Tensor] = {}
 
-    def _fit_scaler(self) -> None:
-        """Band minima and maxima of the training clips, and the mel filters (METHOD §1)."""
-        if self.corpus.bands is None:
-            frames = self.corpus.train.features.frames
-            low, high = (edge(axis=0).astype(np.float32) for edge in (frames.min, frames.max))
-        else:
-            low, high = self.corpus.bands
-        high = np.maximum(high, low + 1)  # a band that never varies (8 kHz sounds) has no range
-        self.model.band_min.copy_(torch.from_numpy(low))
-        self.model.band_max.copy_(torch.from_numpy(high))
-        self.model.mel_filters.copy_(torch.from_numpy(mel_filters(self.config.features)))
-
-    def _optimizer(self) -> torch.optim.Optimizer:
-        rate, decay = self.recipe.learning_rate, self.recipe.weight_decay
-        fused = self.device.type == "cuda"
-        kind = torch.optim.SGD if self.recipe.optimizer == "sgd" else torch.optim.AdamW
-        return kind(self.model.parameters(), lr=rate, weight_decay=decay, fused=fused)
-
-    def _rate(self, step: int, steps: int) -> float:
-        """Learning rate at a step of the whole run: linear warm-up, then the schedule."""
-        recipe = self.recipe
-        warmup = recipe.warmup_epochs * steps
-        if step < warmup:
-            return recipe.learning_rate * (step + 1) / warmup
-        if recipe.schedule == "constant":
-            return recipe.learning_rate
-        done = (step - warmup) / max(1, recipe.epochs * steps - warmup)
-        return recipe.learning_rate * 0.5 * (1 + math.cos(math.pi * min(1.0, done)))
-
     def _run_key(self) -> dict[str, Any]:
         """What must not change between a run and its resumption."""
         return {
@@ -170,7 +156,7 @@ class Trainer:
         file = self.out / state.FILE_NAME
         if not file.exists():
             return False
-        header = state.load_state(file, self.model, self.optimizer, self._run_key())
+        header = state.load_state(file, self.objective, self.optimizer, self._run_key())
         self.epoch, self.best, self.history = header["epoch"], header["best"], header["history"]
         self.step, self.seconds = header["step"], header["seconds"]
         self.sums = {
@@ -244,8 +230,9 @@ class Trainer:
 
     def _train_step(self, batch: Batch, number: int) -> dict[str, Tensor]:
         """One step of the optimiser, the run's `number`-th; the losses by name, detached."""
+        steps = self.corpus.train.steps(self.batch_size)
         for group in self.optimizer.param_groups:
-            group["lr"] = self._rate(number, self.corpus.train.steps(self.batch_size))
+            group["lr"] = rate(self.recipe, number, steps)
         draws = np.random.SeedSequence((self.seed, self.epoch, self.step, self.ranks.own))
         torch.manual_seed(int(draws.generate_state(1)[0]))
         losses: dict[str, Tensor] = self._step_module(batch)
@@ -284,7 +271,12 @@ class Trainer:
         return Embedder(self._checkpoint(), str(self.device))
 
     def _checkpoint(self) -> Checkpoint:
-        card = {**self.corpus.card, "epochs": self.epoch, "history": self.history}
+        card = {
+            **self.corpus.card,
+            "temperature": self.objective.temperature,
+            "epochs": self.epoch,
+            "history": self.history,
+        }
         return Checkpoint(self.model, self.corpus.words, self.corpus.vocabulary, card)
 
     def _evidence(self, saved: Checkpoint) -> Evidence:
@@ -338,4 +330,4 @@ class Trainer:
             "best": self.best,
             "history": self.history,
         }
-        state.save_state(self.out / state.FILE_NAME, self.model, self.optimizer, header)
+        state.save_state(self.out / state.FILE_NAME, self.objective, self.optimizer, header)

@@ -21,6 +21,8 @@ from index.errors import FilterError
 from index.faiss_store import FaissStore
 from index.filters import Filter
 from index.milvus_store import MilvusStore
+from index.related import Related
+from index.vectors import TOGETHER, Wanted
 from tests.index import milvus
 from tests.index.held import (
     DIM,
@@ -193,6 +195,43 @@ def test_shares_of_words_are_by_inverse_document_frequency(
         rows, found = store.match(asked, k, where, query if near else None)
         assert rows.tolist() == passing[:k]
         np.testing.assert_allclose(found, [shares[row] for row in passing[:k]], atol=2e-4)
+    store.close()
+
+
+def test_related_words_stand_for_those_that_nobody_holds(opened: Opened) -> None:
+    store = opened("related")
+    titles = ["dog", "dog hound", "cat", "cat", "rain dog", "rain", "hound", "wolf"]
+    clips = {row: Held(row, 1.0, "", "", (), title) for row, title in enumerate(titles, 1)}
+    store.apply(changes(1, clips))
+    near = tuple(Related(word, word, 0.5) for word in ("fox", "dog", "cat"))
+    related = {"puppi": near, "rain": (Related("cat", "cat", 0.9),), "none": ()}
+    # "rain" is held, and nothing stands for it; what stands for "puppi" counts half as much.
+    rain, dog, cat = (math.log(1 + 8 / count) for count in (2, 3, 2))
+    weights = store.weights(("rain", "puppi", "none"), related)
+    expected = {"rain": rain, "dog": dog / 2, "cat": cat / 2}
+    scale = min(1.0, TOGETHER * cat / (dog / 2 + cat / 2))
+    assert weights == {
+        word: pytest.approx(own * (1 if word == "rain" else scale) / (rain + cat), abs=1e-4)
+        for word, own in expected.items()
+    }
+    assert store.weights(("rain",), {"rain": related["rain"]}) == {"rain": 1.0}
+    assert store.weights(("fox",), {"fox": ()}) == {}
+    query = vector(3)
+    (found,) = store.candidates([Wanted(query, ("rain", "puppi"), Filter(), related)], 10)
+    assert found.weights == weights
+    rows, shares = store.match(weights, 10, None, query)
+    assert found.holding.tolist() == rows.tolist()
+    assert found.holding.tolist()[0] == 5  # rain and dog
+    assert dict(zip(rows.tolist(), shares.tolist(), strict=True)) == {
+        row: pytest.approx(sum(weights.get(word, 0) for word in title.split()), abs=1e-4)
+        for row, title in enumerate(titles, 1)
+        if {*title.split()} & weights.keys()
+    }
+    # Beside the words: it adds to them, and nothing is the less for it.
+    both = {"rain": 1.0, "dog": pytest.approx(0.5 * dog / rain, abs=1e-4)}
+    assert store.weights(("rain",), {"raindog": (Related("dog", "dog", 0.5),)}) == both
+    store.apply(changes(2, {9: Held(9, 1.0, "", "", (), "puppies")}))
+    assert "dog" not in store.weights(("rain", "puppi"), related)
     store.close()
 
 

@@ -64,9 +64,25 @@ def test_bad_dictionaries(change: str) -> None:
 
 
 def test_windows_must_survive_the_strides() -> None:
-    config = preset("starter")
-    with pytest.raises(ConfigError, match=r"multiples of 32 for 5 stride-2 stages, got 100 and 96"):
+    config = preset("w2v-128-1h")
+    with pytest.raises(ConfigError, match=r"multiples of 32 for 5 halvings, got 100 and 96"):
         replace(config, features=FeatureConfig(frames=100))
+    with pytest.raises(ConfigError, match=r"multiples of 8 for 3 halvings, got 100 and 96"):
+        replace(preset("starter"), features=FeatureConfig(frames=100))
+
+
+def test_a_pooled_encoder_has_pairs_and_no_decoder() -> None:
+    config = preset("starter")
+    with pytest.raises(ConfigError, match="pairs of convolutions and no decoder, got 3 convol"):
+        replace(config, audio=replace(config.audio, channels=(4, 4, 8)))
+    with pytest.raises(ConfigError, match="got 8 convolutions and a decoder"):
+        replace(config, audio=replace(config.audio, decoder=True))
+
+
+def test_bands_sum_up_magnitudes_or_powers() -> None:
+    config = preset("starter")
+    with pytest.raises(ConfigError, match="power must be 1 or 2, got 3"):
+        replace(config, features=replace(config.features, power=3))
 
 
 @pytest.mark.parametrize("field", ["word_dim", "heads", "max_tags"])

@@ -13,6 +13,7 @@ import pytest
 import soundfile
 
 from model.checkpoint import save
+from model.config import preset
 from tests.conftest import ROOT
 from tests.model.tiny import checkpoint_of, noise, tiny_config
 
@@ -53,6 +54,8 @@ def test_memory_does_not_grow_with_length(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     found = json.loads(done.stdout)
     assert found["seconds"] == HOURS * 3600
-    assert found["windows"] == -(-(HOURS * 3600 * 22_000 // 512 + 1) // 96)
-    assert found["last"] == pytest.approx(HOURS * 3600 - 96 * 512 / 22_000, abs=0.03)
+    features = preset("starter").features
+    frames = HOURS * 3600 * features.sample_rate // features.hop + 1
+    assert found["windows"] == -(-frames // features.frames)
+    assert found["last"] == pytest.approx(HOURS * 3600 - features.window_seconds, abs=0.03)
     assert found["grown_mb"] < 150

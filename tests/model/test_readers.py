@@ -19,7 +19,7 @@ from model.decode import SoundInfo, SoundReader
 from model.errors import AudioError
 from model.features import LogMel, mel_filters, patches
 from model.readers import Block, Readers
-from tests.model.tiny import RATE, noise, tiny_config, write
+from tests.model.tiny import noise, tiny_config, write
 
 
 @pytest.fixture(scope="module")
@@ -49,7 +49,7 @@ def _command(process: psutil.Process) -> str:
 
 def test_windows_are_those_read_here(log_mel: LogMel, tmp_path: Path) -> None:
     path = write(tmp_path / "a.wav", np.tile(noise(10), 30))
-    reader = SoundReader(path, RATE)
+    reader = SoundReader(path, log_mel.config.sample_rate)
     here = list(patches(log_mel, reader.blocks(), 64))
     with Readers(log_mel, 1) as readers:
         for source in (path, path.read_bytes()):

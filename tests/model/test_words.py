@@ -158,3 +158,22 @@ def test_no_word_is_split_into_stop_words() -> None:
     vectors = WordVectors(["there", "min", "door"], np.eye(3, dtype=np.float32))
     assert vectors.resolve("theremin") == ()
     assert vectors.resolve("mindoor") == ("min", "door")
+
+
+def test_words_near_to_a_word() -> None:
+    vectors = np.array([[1, 0], [2, 0.2], [0, 3], [1, 1], [-1, 0]], dtype=np.float32)
+    words = WordVectors(["dog", "hound", "rain", "wet", "cat"], vectors)
+    assert words.cosine("dog", "wet") == pytest.approx(0.5**0.5)
+    assert words.cosine("dog", "xyzzy") == 0
+    near = words.near("dogs", 2, 0.5)
+    assert list(near) == ["hound", "wet"]
+    assert near["wet"] == pytest.approx(0.5**0.5)
+    assert list(words.near("dog", 10, 0.9)) == ["hound"]
+    assert words.near("xyzzy", 10, -1) == {}
+
+
+def test_spellings_that_a_short_word_may_stand_for(words: WordVectors) -> None:
+    assert words.spellings("gutar") == ["guitar"]
+    assert words.spellings("guitar") == words.spellings("guittar") == []  # known, guessed
+    assert words.spellings("ran") == []
+    assert words.spellings("xgutar") == []

@@ -18,7 +18,8 @@ from model.features import LogMel, mel_filters
 from model.words import WordVectors
 
 RATE = 22_000
-CHANNELS = (4, 4, 8, 8, 8)
+CHANNELS = {"strided": (4, 4, 8, 8, 8), "pooled": (4, 4, 8, 8, 8, 8, 8, 8)}
+HIDDEN = 48  # of perceptrons, where the preset has any
 WORDS = (
     "dog bark rain wind car engine bell church bird song sea wave door footstep guitar drum "
     "voice child water metal hard hit wood glass"
@@ -36,8 +37,12 @@ def tiny_config(name: str = "w2v-128-1h", dim: int = 16, **features: object) -> 
         config,
         dim=dim,
         features=replace(config.features, **settings),
-        audio=replace(config.audio, channels=CHANNELS),
-        tags=replace(config.tags, word_dim=word_dim),
+        audio=replace(
+            config.audio,
+            channels=CHANNELS[config.audio.kind],
+            hidden=min(config.audio.hidden, HIDDEN),
+        ),
+        tags=replace(config.tags, word_dim=word_dim, hidden=min(config.tags.hidden, HIDDEN)),
     )
 
 
@@ -53,12 +58,15 @@ def trained_like(config: ModelConfig, seed: int = 0) -> AlignedModel:
     model = AlignedModel(config)
     filters = mel_filters(config.features)
     log_mel = LogMel(config.features, filters)
-    frames = [log_mel(noise(2.3, seed=number))[: config.features.frames] for number in range(8)]
+    seconds, rate = 1.05 * config.features.window_seconds, config.features.sample_rate
+    frames = [
+        log_mel(noise(seconds, rate, number))[: config.features.frames] for number in range(8)
+    ]
     model.mel_filters.copy_(torch.from_numpy(filters))
     model.band_min.fill_(float(np.log(config.features.log_offset)))
     model.band_max.fill_(4.0)
     for module in model.audio.modules():
-        if isinstance(module, nn.BatchNorm2d):
+        if isinstance(module, nn.BatchNorm2d | nn.BatchNorm1d):
             module.momentum = None  # the plain mean over what is shown
     with torch.no_grad():
         model.train().embed_patches(torch.from_numpy(np.stack(frames)))

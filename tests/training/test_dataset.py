@@ -91,7 +91,7 @@ def test_without_augmentation_nothing_is_drawn(clips: TrainingSet) -> None:
     assert torch.equal(one.log_mel, other.log_mel)
     assert torch.equal(one.words, other.words)
     assert torch.equal(one.mask, other.mask)
-    assert one.log_mel.shape == (6, 96, 96)
+    assert one.log_mel.shape == (6, 112, 96)
     assert one.words.shape == (6, 10, 16)
     assert one.log_mel.dtype == one.words.dtype == torch.float32
 
@@ -118,7 +118,8 @@ def long_clips() -> TrainingSet:
 
 def assert_same(one: Batch, other: Batch) -> None:
     for field in fields(Batch):
-        assert torch.equal(getattr(one, field.name), getattr(other, field.name)), field.name
+        mine, yours = getattr(one, field.name), getattr(other, field.name)
+        assert mine is yours is None or torch.equal(mine, yours), field.name
 
 
 @pytest.mark.parametrize("first", [0, 1, 3, 4])
@@ -167,9 +168,9 @@ def test_the_loudest_patch_or_any() -> None:
     config = replace(config, features=replace(config.features, min_seconds=6.0))
     clips = tiny_corpus(config).train
     frames = clips.features.clip(2).astype(np.float32)
-    start = loudest_patch(frames, 96)
+    start = loudest_patch(frames, 112)
     [patch] = clips.batch(np.array([2]), PLAIN, generator()).log_mel
-    np.testing.assert_array_equal(patch, frames[start : start + 96])
+    np.testing.assert_array_equal(patch, frames[start : start + 112])
     anywhere = replace(PLAIN, patch="random")
     drawn = {
         float(clips.batch(np.array([2]), anywhere, generator(seed)).log_mel.sum())
@@ -186,7 +187,8 @@ def test_gain_shifts_a_patch_and_keeps_the_floor(clips: TrainingSet) -> None:
     for seed in range(8):
         [louder] = clips.batch(numbers, recipe, generator(seed)).log_mel
         assert float(louder.min()) >= floor - 1e-4
-        above = (plain > floor + 2.1) & (louder > floor + 0.01)
+        above = (plain > floor + 10) & (louder > floor + 10)
+        assert above.any()
         shift = (louder - plain)[above]
         assert float(shift.std()) < 1e-3
         assert abs(float(shift.mean())) <= 2

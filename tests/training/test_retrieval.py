@@ -30,7 +30,7 @@ def sets(count: int) -> list[Sequence[str]]:
 
 
 def test_cached_features_embed_as_files_do(embedder: Embedder, tmp_path: Path) -> None:
-    path = write_corpus(tmp_path, 3, 3)
+    path = write_corpus(tmp_path, 3, 3, embedder.config.features.sample_rate)
     rows = read_manifest(path)
     features = features_of(tiny_rows(tmp_path, 3, 3), embedder.config.features)
     found = retrieval.embed_features(embedder, features, range(6))

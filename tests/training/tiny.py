@@ -30,12 +30,12 @@ TAGS = sorted({tag for tags in KINDS.values() for tag in tags})
 SECONDS = 1.0
 
 
-def sound(kind: str, generator: np.random.Generator) -> np.ndarray:
+def sound(kind: str, generator: np.random.Generator, rate: int = RATE) -> np.ndarray:
     """One second of a kind; no two are alike."""
-    count = int(SECONDS * RATE)
+    count = int(SECONDS * rate)
     level = generator.uniform(0.1, 0.6)
     if kind == "tone":
-        time = np.arange(count) / RATE
+        time = np.arange(count) / rate
         samples = np.sin(2 * np.pi * generator.uniform(300, 3000) * time)
     elif kind == "hiss":
         samples = generator.standard_normal(count) * 0.3
@@ -60,7 +60,7 @@ def tiny_rows(folder: Path, train: int = 30, validation: int = 18) -> list[Manif
     ]
 
 
-def write_corpus(folder: Path, train: int = 30, validation: int = 18) -> Path:
+def write_corpus(folder: Path, train: int = 30, validation: int = 18, rate: int = RATE) -> Path:
     """Sounds and their manifest; returns the manifest."""
     generator = np.random.default_rng(7)
     manifest = folder / "manifest.csv"
@@ -68,7 +68,7 @@ def write_corpus(folder: Path, train: int = 30, validation: int = 18) -> Path:
         lines = csv.writer(file)
         lines.writerow(["path", "tags", "group", "split", "class"])
         for row in tiny_rows(folder, train, validation):
-            soundfile.write(row.path, sound(row.label, generator), RATE)
+            soundfile.write(row.path, sound(row.label, generator, rate), rate)
             lines.writerow([row.path.name, " ".join(row.tags), row.group, row.split, row.label])
     return manifest
 
@@ -84,7 +84,14 @@ def features_of(rows: Sequence[ManifestRow], config: FeatureConfig, seed: int = 
 def _frames(kinds: tuple[str, ...], config: FeatureConfig, seed: int) -> list[np.ndarray]:
     generator = np.random.default_rng(seed)
     log_mel = LogMel(config, mel_filters(config))
-    return [log_mel(sound(kind, generator)).astype(np.float16) for kind in kinds]
+    heard = (log_mel(sound(kind, generator, config.sample_rate)) for kind in kinds)
+    silence = np.log(config.log_offset)
+    return [
+        np.pad(
+            each, ((0, max(0, config.frames - len(each))), (0, 0)), constant_values=silence
+        ).astype(np.float16)
+        for each in heard
+    ]
 
 
 def words_of(dim: int) -> WordVectors:

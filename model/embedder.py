@@ -99,7 +99,10 @@ class Embedder:
     @classmethod
     def load(cls, path: Path, device: str = "cpu") -> Embedder:
         """From a model's file or directory. Raises CheckpointError, ConfigError."""
-        return cls(checkpoint.load(path), device)
+        loaded = checkpoint.load(path)
+        if loaded.model.audio is not None:
+            loaded.model.audio.fuse()  # nobody trains it from here
+        return cls(loaded, device)
 
     @property
     def dim(self) -> int:

@@ -87,8 +87,9 @@ class LogMel:
         done = []
         for start in range(0, len(framed), CHUNK_FRAMES):
             spectrum = scipy.fft.rfft(framed[start : start + CHUNK_FRAMES] * self._window)
-            magnitudes = (np.abs(spectrum) ** self.config.power).astype(np.float32)
-            done.append(np.log(magnitudes @ self._filters + self._offset))
+            squared = self.config.power == 2
+            strength = spectrum.real**2 + spectrum.imag**2 if squared else np.abs(spectrum)
+            done.append(np.log(strength.astype(np.float32) @ self._filters + self._offset))
         return done, samples[len(framed) * hop :].copy()
 
     def __call__(self, samples: Array) -> Array:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import pytest
 import torch
+from torch import nn
 
 from model.aligned import AlignedModel
 from model.audio import AudioDecoder, AudioEncoder
 from model.config import preset
-from tests.model.tiny import tiny_config
+from tests.model.tiny import tiny_config, trained_like
 
 
 def test_shapes() -> None:
@@ -67,3 +69,29 @@ def test_embed_patches_scales_first() -> None:
     direct = model.audio((((patches + 4) / 5).clamp(min=0))[:, None])
     torch.testing.assert_close(codes, direct[0], atol=1e-5, rtol=1e-4)
     torch.testing.assert_close(phi, direct[1], atol=1e-5, rtol=1e-4)
+
+
+def test_a_pooled_encoder_hears_the_strongest_moment() -> None:
+    config = tiny_config("starter")
+    encoder = AudioEncoder(config).eval()
+    patches = torch.zeros(2, 1, 112, 96)
+    patches[0, :, 10:20] = 1.0
+    patches[1, :, 50:60] = 1.0
+    codes, phi = encoder(patches)
+    assert codes.shape == (2, config.code_dim) == (2, 8)
+    assert phi.shape == (2, 16)
+    torch.testing.assert_close(codes[0], codes[1], atol=1e-3, rtol=1e-3)  # when, it does not say
+
+
+@pytest.mark.parametrize("name", ["starter", "w2v-128-1h"])
+def test_fused_norms_give_the_same(name: str) -> None:
+    model = trained_like(tiny_config(name))
+    frames = model.config.features.frames
+    patches = torch.rand(3, 1, frames, 96)
+    with torch.inference_mode():
+        codes, phi = model.audio(patches)
+        model.audio.fuse()
+        fused, close = model.audio(patches)
+    assert not any(isinstance(layer, nn.BatchNorm2d) for layer in model.audio.modules())
+    torch.testing.assert_close(fused, codes, atol=2e-5, rtol=1e-4)
+    torch.testing.assert_close(close, phi, atol=2e-5, rtol=1e-4)

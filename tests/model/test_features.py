@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from model.config import FeatureConfig
+from model.config import FeatureConfig, preset
 from model.errors import InputError
 from model.features import CHUNK_FRAMES, SEARCH_STEP, LogMel, loudest_patch, mel_filters, windows
 from tests.model.tiny import default_features, noise, sine
@@ -179,3 +179,20 @@ def test_mel_filters_are_slaney_normalised() -> None:
     assert filters.dtype == np.float32
     hertz = 22_000 / 1024
     np.testing.assert_allclose(filters[40:].sum(axis=1) * hertz, 1, rtol=0.1)
+
+
+def test_the_teacher_s_features_are_librosa_s_power_of_htk_bands() -> None:
+    config = preset("starter").features
+    samples = noise(3.0, config.sample_rate)
+    power = librosa.feature.melspectrogram(
+        y=samples,
+        sr=config.sample_rate,
+        n_fft=2_048,
+        hop_length=1_024,
+        n_mels=96,
+        htk=True,
+        norm=1,
+        power=2.0,
+    )
+    found = LogMel(config, mel_filters(config))(samples)
+    np.testing.assert_allclose(found, np.log(power.T + 1e-4), atol=1e-3)

@@ -25,7 +25,7 @@ from tests.index.made import ROOT, environment
 from tests.model import tiny
 
 FILES = 500
-KILLS = int(os.environ.get("EARMARK_KILLS", "10"))
+KILLS = int(os.environ.get("EARMARK_KILLS", "6"))
 TOUCHED = 120  # files that change before each run, so that every run has work to do
 
 pytestmark = pytest.mark.slow

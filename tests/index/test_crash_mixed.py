@@ -25,7 +25,7 @@ from tests.index.crashing import DIM, SNAPSHOT, State, replayed
 from tests.index.made import ROOT, enlarge, environment, small_disk, vector
 
 SEEDS = {vector(seed).tobytes(): seed for seed in range(1_000)}
-KILLS = int(os.environ.get("EARMARK_KILLS", "8"))
+KILLS = int(os.environ.get("EARMARK_KILLS", "5"))
 
 pytestmark = pytest.mark.slow
 

@@ -1,4 +1,4 @@
-"""`earmark corpus`: builds a corpus of openly licensed sounds, or the thesaurus."""
+"""`earmark corpus`: builds a corpus of openly licensed sounds, or the thesaurus; finds suspects."""
 
 from __future__ import annotations
 
@@ -10,16 +10,26 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from training import suspects_cli
+
 if TYPE_CHECKING:
     from training.corpora.debian.build import Report
 
-SOUNDS, THESAURUS = NAMES = ("debian-sounds", "thesaurus")
+SOUNDS, THESAURUS = "debian-sounds", "thesaurus"
 
 
 def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add the command to the parser."""
-    command = commands.add_parser("corpus", help="build a corpus of sounds, or the thesaurus")
-    command.add_argument("name", choices=NAMES, metavar="NAME", help=", ".join(NAMES))
+    command = commands.add_parser(
+        "corpus", help="build a corpus of sounds, or the thesaurus; find its wrong tags"
+    )
+    names = command.add_subparsers(dest="name", required=True, metavar="NAME")
+    _add_building(names.add_parser(SOUNDS, help="sounds of Debian's packages"))
+    _add_building(names.add_parser(THESAURUS, help="related words, of WordNet"))
+    suspects_cli.add_commands(names)
+
+
+def _add_building(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--out",
         required=True,

@@ -97,7 +97,7 @@ class Recipe:
 
 
 _STARTER = Recipe(
-    epochs=30,
+    epochs=45,
     batch_size=256,
     optimizer="adamw",
     learning_rate=2e-3,

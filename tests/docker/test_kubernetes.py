@@ -293,7 +293,8 @@ def test_training_is_told_what_it_understands() -> None:
     options = parser.parse_args(["train", *container_of("training")["args"]])
     assert options.resume
     places = dict(mounts("training"))
-    assert places[PurePosixPath(options.data.parent)] is False
+    [data] = options.data
+    assert places[PurePosixPath(data.parent)] is False
     assert places[PurePosixPath(options.out.parent)] is True
     assert container_of("training")["resources"]["limits"]["nvidia.com/gpu"] == "1"
 

@@ -44,7 +44,7 @@ def test_what_is_in_it(page: Page) -> None:
     expect(page.locator("#library-failed")).to_be_hidden()
     model = page.locator("#library-model")
     expect(model).to_contain_text("starter brings sounds and words into one space")
-    expect(model).to_contain_text("It can suggest 473 tags")
+    expect(model).to_contain_text("It can suggest 634 tags")
     expect(model.get_by_text("window seconds")).to_be_hidden()
     model.get_by_text("All that is known of it").click()
     expect(model.get_by_text("window seconds")).to_be_visible()

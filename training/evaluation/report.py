@@ -12,17 +12,36 @@ from model.errors import ConfigError
 
 
 def table(result: dict[str, Any]) -> str:
-    """Protocol, metrics, and accuracies by class or fold where the task has them."""
-    lines = [f"{result['task']} with {result['model']['name']} ({result['model']['fingerprint']})"]
+    """Protocol, metrics, and figures by class, fold, tag group or row where the task has them."""
+    model = result.get("model")  # a task that compares several names them in its rows
+    lines = [result["task"] + (f" with {model['name']} ({model['fingerprint']})" if model else "")]
     for name, value in result["protocol"].items():
         text = json.dumps(value, ensure_ascii=False)
         lines.append(f"  {name}: {text if len(text) < 90 else text[:87] + '...'}")
-    for name, figure in result["metrics"].items():
+    for name, figure in result.get("metrics", {}).items():
         lines.append(f"{name:34} {figure['mean']:8.4f} ± {figure['std']:.4f}")
     for part in ("folds", "per_class"):
         for name, value in result.get(part, {}).items():
             lines.append(f"  {name:32} {value:8.4f}")
+    for name, group in result.get("tag_groups", {}).items():
+        lines.append(f"  {name:32} {group['AP@10']:8.4f}   {group['tags']:4} tags")
+    for name, part in result.get("tables", {}).items():
+        lines += ["", *_rows(name, part, result.get("notes", {}))]
     return "\n".join(lines)
+
+
+def _rows(name: str, part: dict[str, Any], notes: dict[str, str]) -> list[str]:
+    """Rows of a comparison: mean ± deviation in each column."""
+    rows: dict[str, dict[str, Any]] = part["rows"]
+    columns = list(next(iter(rows.values())))
+    width = max(map(len, (*rows, name)))
+    lines = [f"{name}: {part['clips']} clips, {part['queries']} tags asked for"]
+    lines.append(f"  {'':{width}}" + "".join(f"  {column:>22}" for column in columns))
+    for row, figures in rows.items():
+        cells = (f"{figure['mean']:.4f} ± {figure['std']:.4f}" for figure in figures.values())
+        line = f"  {row:{width}}" + "".join(f"  {cell:>22}" for cell in cells)
+        lines.append(line + (f"  {notes[row]}" if row in notes else ""))
+    return lines
 
 
 def confusion_picture(result: dict[str, Any], file: Path) -> None:

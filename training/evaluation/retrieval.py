@@ -25,6 +25,7 @@ from model.manifest import ManifestRow
 from training import metrics
 from training.corpora.manifest import split_clips
 from training.errors import CorpusError
+from training.evaluation.tag_groups import by_group
 from training.prepare import FeatureSet, prepare
 
 Array = npt.NDArray[np.float32]
@@ -85,6 +86,15 @@ def both_ways(
     return audio @ embedder.embed_tags([[tag] for tag in tags]).T, carried
 
 
+def both_scores(similarity: Array, carried: npt.NDArray[np.bool_]) -> dict[str, dict[str, float]]:
+    """Metrics of either direction by name; both arguments as `both_ways` gives them."""
+    tagged = carried.any(axis=1)
+    return {
+        "tag_to_audio": metrics.evaluate(similarity.T, carried.T),
+        "audio_to_tag": metrics.evaluate(similarity[tagged], carried[tagged]),
+    }
+
+
 def score(
     embedder: Embedder, audio: Array, tag_sets: Sequence[Sequence[str]]
 ) -> dict[str, dict[str, float]]:
@@ -94,9 +104,7 @@ def score(
     """
     similarity, carried = both_ways(embedder, audio, tag_sets)
     tagged = carried.any(axis=1)
-    results = {
-        "tag_to_audio": metrics.evaluate(similarity.T, carried.T),
-        "audio_to_tag": metrics.evaluate(similarity[tagged], carried[tagged]),
+    results = both_scores(similarity, carried) | {
         "tag_to_audio_chance": metrics.chance(carried.T, repeats=10),
         "audio_to_tag_chance": metrics.chance(carried[tagged], repeats=10),
     }
@@ -126,11 +134,16 @@ def held_out_rows(
 
 
 def evaluate(
-    embedder: Embedder, rows: Sequence[ManifestRow], cache: Path | None = None
+    embedder: Embedder,
+    rows: Sequence[ManifestRow],
+    cache: Path | None = None,
+    *,
+    groups: bool = False,
 ) -> dict[str, Any]:
     """The task's result on the validation side of a corpus: protocol and metrics.
 
-    `cache`: where features are kept; else they live in a temporary folder.
+    `cache`: where features are kept; else they live in a temporary folder. `groups`: tag → audio
+    by group of tags too (`training.evaluation.tag_groups`).
     Raises CorpusError.
     """
     embedder.check_hears()
@@ -166,4 +179,8 @@ def evaluate(
         for direction, values in scores.items()
         for name, value in values.items()
     }
-    return {"protocol": protocol, "metrics": figures}
+    result: dict[str, Any] = {"protocol": protocol, "metrics": figures}
+    if groups:
+        tags = known_queries(embedder, tag_sets)
+        result["tag_groups"] = by_group(tags, *both_ways(embedder, audio, tag_sets))
+    return result

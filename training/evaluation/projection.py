@@ -1,0 +1,150 @@
+"""A rung of the ladder: frozen features of sounds, and what is trained on them to meet tags.
+
+The audio side is the preset's projection (a perceptron) on the features; the tag side, the losses
+and the optimiser are the preset's own. Letters: B = batch, d = width of the features, D = shared
+dimension, F_w = word dimension.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor, nn
+
+from model.config import AudioConfig, ModelConfig
+from model.embedder import pad_words, unit
+from model.manifest import ManifestRow
+from model.perceptron import perceptron
+from model.tags import build_tag_encoder
+from model.words import WordVectors
+from training.dataset import TrainingSet
+from training.errors import CorpusError
+from training.losses import nt_xent
+from training.objective import MIN_TEMPERATURE
+from training.prepare import FeatureSet
+from training.recipe import Recipe
+from training.schedule import optimizer, rate
+
+Array = npt.NDArray[np.float32]
+
+
+class Projection(nn.Module):
+    """Features [B, d] and tags' words → the shared space; `config` is the preset's."""
+
+    low: Tensor
+    spread: Tensor
+
+    def __init__(self, features: Array, config: ModelConfig, temperature: float) -> None:
+        """`features`: those of the training clips [n, d], which say what is usual."""
+        super().__init__()
+        audio = config.audio
+        self.audio = perceptron(features.shape[1], audio.hidden, config.dim, audio.dropout)
+        self.tags = build_tag_encoder(config)
+        self.scale = nn.Parameter(torch.tensor(-math.log(temperature)))  # ln(1 / τ)
+        self.register_buffer("low", torch.from_numpy(features.mean(axis=0)))
+        deviation = features.std(axis=0)
+        least = 1e-3 * deviation.mean() + 1e-6  # so that what hardly varied does not explode
+        self.register_buffer("spread", torch.from_numpy(deviation + least))
+
+    def standardised(self, features: Array) -> Array:
+        """Features [n, d] → of mean 0 and deviation 1 over the training clips."""
+        made: Array = (features - self.low.numpy()) / self.spread.numpy()
+        return made
+
+    def sounds(self, features: Array) -> Array:
+        """Features [n, d] → unit vectors [n, D]."""
+        self.eval()
+        with torch.inference_mode():
+            return unit(self.audio(torch.from_numpy(self.standardised(features))).numpy())
+
+    def words(self, vectors: Array) -> Array:
+        """Word vectors [n, F_w], each a tag set of one → unit vectors [n, D]."""
+        self.eval()
+        with torch.inference_mode():
+            return unit(self.tags(*pad_words(list(vectors[:, None]), 1)).numpy())
+
+
+@dataclass(frozen=True)
+class Lessons:
+    """What rungs are trained on: clips, their clean tags, the tags' words; and how."""
+
+    clips: Sequence[ManifestRow]
+    tag_sets: Sequence[Sequence[str]]
+    words: WordVectors
+    config: ModelConfig
+    recipe: Recipe
+
+    def batches(self, features: Array) -> TrainingSet:
+        """The clips as a trainer draws them, each one frame long: its features [n, d].
+
+        A row of NaN is a clip that could not be read: it is left out.
+        """
+        there = np.isfinite(features).all(axis=1)
+        offsets = np.concatenate([[0], np.cumsum(there)]).astype(np.int64)
+        frames = FeatureSet(features[there].astype(np.float16), offsets, {})
+        config = replace(
+            self.config,
+            features=replace(self.config.features, frames=1, n_mels=features.shape[1]),
+            audio=AudioConfig(channels=(), decoder=False),  # convolutions would halve the frame
+        )
+        return TrainingSet(self.clips, self.tag_sets, frames, self.words, config)
+
+
+def train(
+    lessons: Lessons, features: Array, seed: int, judge: Callable[[Projection], float]
+) -> tuple[Projection, int]:
+    """(A projection of the clips' features [n, d], the epoch it is of): that `judge` likes best.
+
+    Drawn are the order of the clips and the tags that are dropped; whatever else the recipe
+    changes in a clip needs its sound. torch's generator stays as it was. Raises CorpusError.
+    """
+    recipe = lessons.recipe
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        known = features[np.isfinite(features).all(axis=1)]
+        if not len(known):
+            raise CorpusError("ladder: expected training clips that can be read, got none")
+        projection = Projection(known, lessons.config, recipe.temperature)
+        clips = lessons.batches(projection.standardised(features))
+        learner = optimizer(recipe, projection.parameters(), torch.device("cpu"))
+        best, kept, chosen = -math.inf, projection.state_dict(), 0
+        for epoch in range(recipe.epochs):
+            _epoch(projection, clips, recipe, learner, (seed, epoch))
+            value = judge(projection)
+            if value > best:
+                best, chosen = value, epoch + 1
+                kept = {name: each.clone() for name, each in projection.state_dict().items()}
+    projection.load_state_dict(kept)
+    return projection, chosen
+
+
+def _epoch(
+    projection: Projection,
+    clips: TrainingSet,
+    recipe: Recipe,
+    learner: torch.optim.Optimizer,
+    seed: tuple[int, int],
+) -> None:
+    """`seed`: (run's seed, epoch)."""
+    shown = replace(recipe.without_augmentation(), tag_dropout=recipe.tag_dropout)
+    steps = clips.steps(recipe.batch_size)
+    torch.manual_seed(int(np.random.SeedSequence(seed).generate_state(1)[0]))
+    projection.train()
+    for step, batch in enumerate(clips.epoch(shown, seed), start=seed[1] * steps):
+        for group in learner.param_groups:
+            group["lr"] = rate(recipe, step, steps)
+        loss = nt_xent(
+            projection.audio(batch.log_mel[:, 0]),
+            projection.tags(batch.words, batch.mask),
+            torch.exp(-projection.scale).clamp(min=MIN_TEMPERATURE),
+            same=batch.same,
+            as_run=recipe.as_run,
+        )
+        learner.zero_grad()
+        loss.backward()  # type: ignore[no-untyped-call]
+        learner.step()

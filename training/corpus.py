@@ -21,6 +21,7 @@ from model.words import WordVectors
 from training.corpora import published
 from training.corpora.detect import read_corpus
 from training.corpora.manifest import clips_digest, split_clips
+from training.corpora.suspects import without_suspects
 from training.dataset import TrainingSet, build_vocabulary, clean_tag_sets
 from training.errors import CorpusError
 from training.prepare import FeatureSet, prepare
@@ -69,11 +70,13 @@ def load_corpus(
     seed: int,
     *,
     without_fold: str | None = None,
+    suspects: Path | None = None,
 ) -> tuple[ModelConfig, Corpus]:
     """Read, split and prepare a corpus, or several as one, for a preset.
 
     `data`: manifests, published data sets' folders, or the authors' published features.
-    `without_fold`: clips of this fold stay out, to test on.
+    `without_fold`: clips of this fold stay out, to test on. `suspects`: a CSV of tags that are
+    likely wrong (`training.corpora.suspects`), which training clips then go without.
 
     Returns the configuration too: the COALA baseline's word dimension is its vocabulary's
     size. Raises CorpusError, WordsError, ConfigError.
@@ -84,6 +87,8 @@ def load_corpus(
     if ready is not None:
         if without_fold is not None:
             raise ConfigError("--without-fold: the published features have no folds")
+        if suspects is not None:
+            raise ConfigError("--without-suspects: the published features are clean as they are")
         train, validation = ready.train.rows, ready.validation.rows
         # Their tags are as the authors cleaned them: another clean-up would lose some.
         tag_sets = [[list(row.tags) for row in side] for side in (train, validation)]
@@ -92,6 +97,7 @@ def load_corpus(
         if not any(row.tags for row in rows):
             raise CorpusError(f"{sources[0]}: expected tags to train on, got none")
         train, validation = split_clips(rows, recipe.split, seed)
+        train = train if suspects is None else without_suspects(train, suspects)
         tag_sets = [clean_tag_sets(side, general) for side in (train, validation)]
     vectors, vocabulary, tag_sets = _words(sources[0], tag_sets, general, config, recipe, seed)
     config = _with_word_dim(config, vectors, recipe)

@@ -53,6 +53,12 @@ def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
     train.add_argument("--seed", type=int, default=0, metavar="S")
     train.add_argument("--cache", type=Path, metavar="DIR", help="default: features in DIR of out")
     train.add_argument("--without-fold", metavar="F", help="leave this fold out, to test on")
+    train.add_argument(
+        "--without-suspects",
+        type=Path,
+        metavar="CSV",
+        help="leave out tags that `earmark corpus suspects` found wrong",
+    )
     train.set_defaults(run=_train)
 
 
@@ -118,6 +124,7 @@ def _train_as(ranks: Ranks, device: str, options: argparse.Namespace) -> None:
             options.words or options.start,
             options.seed,
             without_fold=options.without_fold,
+            suspects=options.without_suspects,
         )
         if options.teacher is not None:
             learn_from(options.teacher, corpus, chosen, cache, mixed=execution.mixed)

@@ -12,6 +12,7 @@ from model.checkpoint import save
 from model.errors import ConfigError
 from tests.model.tiny import checkpoint_of
 from tests.training.tiny import KINDS, QUICK, TAGS, tiny_model, words_of, write_corpus
+from training.corpora.suspects import Suspect, write_suspects
 from training.corpus import load_corpus
 from training.errors import CorpusError
 from training.recipe import recipe
@@ -85,3 +86,21 @@ def test_refuses_words_that_do_not_fit(manifest: Path, cache: Path) -> None:
 def test_refuses_too_few_tags(manifest: Path, cache: Path) -> None:
     with pytest.raises(CorpusError, match="no tag stands in 10 clips or more"):
         load_corpus(manifest, tiny_model("coala"), recipe("coala"), cache, None, 0)
+
+
+def test_suspect_tags_do_not_train_and_still_validate(manifest: Path, cache: Path) -> None:
+    """Without them where a model learns; where it is measured nothing changes."""
+    suspects = manifest.parent / "suspects.csv"
+    write_suspects(
+        suspects,
+        [
+            Suspect(f"{number:03d}.wav", "steady", "wrong", 0.9, 0.1, str(number))
+            for number in (0, 12)
+        ],
+    )
+    config, own = tiny_model("w2v-128-1h"), paper("w2v-128-1h")
+    _, whole = load_corpus(manifest, config, own, cache, None, 0)
+    _, clean = load_corpus(manifest, config, own, cache, None, 0, suspects=suspects)
+    before, after = (each.train.tag_counts(["steady", "tone"]) for each in (whole, clean))
+    assert (after - before).tolist() == [-1, 0]
+    assert clean.validation_tags == whole.validation_tags

@@ -87,7 +87,7 @@ def heard(
 def _key(features: FeatureSet, mixed: bool) -> str:
     digest = hashlib.sha256(f"{NAME} {mixed}".encode())
     digest.update(features.offsets.tobytes())
-    digest.update(np.ascontiguousarray(features.frames))
+    digest.update(np.ascontiguousarray(features.frames).data)
     return digest.hexdigest()[:16]
 
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import argparse
+from pathlib import Path
+
 from model.errors import ConfigError
 
 MAX_SEED = 2**31  # repeats count on from it
@@ -20,3 +23,15 @@ def check_positive(name: str, value: int) -> int:
     if value < 1:
         raise ConfigError(f"{name}: expected at least 1, got {value}")
     return value
+
+
+def add_data(command: argparse.ArgumentParser) -> None:
+    """Add `--data`, once or several times, to a command that reads corpora."""
+    command.add_argument(
+        "--data",
+        required=True,
+        type=Path,
+        action="append",
+        metavar="PATH",
+        help="a manifest or a data set's folder; again for more",
+    )

@@ -10,19 +10,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from training.options import add_data
+
 
 def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add the command to the parser."""
     command = commands.add_parser("picture", help="draw the figures of a model's card")
     command.add_argument("model", type=Path, metavar="MODEL", help="a model's file or folder")
-    command.add_argument(
-        "--data",
-        required=True,
-        type=Path,
-        action="append",
-        metavar="PATH",
-        help="a manifest or a data set's folder; again for more",
-    )
+    add_data(command)
     command.add_argument(
         "--out", type=Path, metavar="DIR", help="write PNG files there (default: pictures)"
     )

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from training.options import check_positive
+from training.options import add_data, check_positive
 
 if TYPE_CHECKING:
     from model.embedder import Embedder
@@ -25,14 +25,7 @@ SHOWN = 10  # of each kind, in the terminal
 def add_commands(names: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add the command beside the corpora to build."""
     command = names.add_parser(NAME, help="find tags that are likely wrong or missing")
-    command.add_argument(
-        "--data",
-        required=True,
-        type=Path,
-        action="append",
-        metavar="PATH",
-        help="a manifest or a data set's folder; again for more",
-    )
+    add_data(command)
     command.add_argument(
         "--model", required=True, type=Path, metavar="PATH", help="whose ears judge"
     )

@@ -9,7 +9,7 @@ from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from training.options import STOPPED, check_seed
+from training.options import STOPPED, add_data, check_seed
 
 if TYPE_CHECKING:
     from model.checkpoint import Checkpoint
@@ -20,14 +20,7 @@ def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
     """Add the command to the parser."""
     train = commands.add_parser("train", help="train a preset on a corpus")
     train.add_argument("--preset", required=True, metavar="NAME")
-    train.add_argument(
-        "--data",
-        required=True,
-        type=Path,
-        action="append",
-        metavar="PATH",
-        help="a manifest or a data set's folder; again for more",
-    )
+    add_data(train)
     train.add_argument(
         "--from", dest="start", type=Path, metavar="PATH", help="begin with this model: fine-tuning"
     )

@@ -41,13 +41,12 @@ class AlignedModel(nn.Module):
         """
         return ((log_mel - self.band_min) / (self.band_max - self.band_min)).clamp(min=0)
 
-    def embed_patches(self, log_mel: Tensor) -> tuple[Tensor, Tensor]:
-        """Log-mel windows [B, T, F], unscaled → (z_a [B, V], φ_a [B, D]).
+    def encode_patches(self, log_mel: Tensor) -> Tensor:
+        """Log-mel windows [B, T, F], unscaled → codes z_a [B, V].
 
         Raises ConfigError where the model embeds tags only.
         """
         if self.audio is None:
             raise ConfigError(f"model {self.config.name}: embeds tags only, it has no audio half")
         patches = self.scale(log_mel)[:, None].contiguous(memory_format=torch.channels_last)
-        codes, phi = self.audio(patches)
-        return codes, phi
+        return self.audio.encode(patches)

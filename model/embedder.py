@@ -153,7 +153,7 @@ class Embedder:
     def encode(self, windows: Array) -> Array:
         """Log-mel windows [n, T, F] → codes z_a [n, V]."""
         with torch.inference_mode():
-            codes, _ = self._model.embed_patches(torch.from_numpy(windows).to(self.device))
+            codes = self._model.encode_patches(torch.from_numpy(windows).to(self.device))
             return np.asarray(codes.cpu().numpy(), dtype=np.float32)
 
     def project(self, codes: Array) -> Array:

@@ -106,23 +106,31 @@ def windows(
 
     Yields (windows [n, T, F], first frame of each [n]). With `tail` "align", frames left
     over after the last whole window are covered by one more window aligned to the end; with
-    "drop" they are ignored. A sound of less than one window is padded with silence.
+    "drop" they are ignored. A sound of less than one window is padded with silence. The last
+    window comes with those before it, which the encoder takes sooner than one by one.
     """
     size = config.frames
-    held, start, last = np.zeros((0, config.n_mels), dtype=np.float32), 0, None
+    held, start = np.zeros((0, config.n_mels), dtype=np.float32), 0
+    latest: tuple[Array, npt.NDArray[np.int64]] | None = None
     for block in frames:
         held = np.concatenate([held, block])
         count = len(held) // size
         if count:
+            if latest is not None:
+                yield latest
             whole = held[: count * size].reshape(count, size, -1)
-            yield whole, start + size * np.arange(count, dtype=np.int64)
-            last, held, start = whole[-1], held[count * size :], start + count * size
-    if last is None:
+            latest = whole, start + size * np.arange(count, dtype=np.int64)
+            held, start = held[count * size :], start + count * size
+    if latest is None:
         silence = np.full((size - len(held), config.n_mels), np.log(config.log_offset), np.float32)
         yield np.concatenate([held, silence])[None], np.zeros(1, dtype=np.int64)
-    elif len(held) and config.tail == "align":
-        aligned = np.concatenate([last, held])[-size:]
-        yield aligned[None], np.array([start + len(held) - size], dtype=np.int64)
+        return
+    whole, first = latest
+    if len(held) and config.tail == "align":
+        aligned = np.concatenate([whole[-1], held])[-size:]
+        whole = np.concatenate([whole, aligned[None]])
+        first = np.append(first, start + len(held) - size)
+    yield whole, first
 
 
 def patches(

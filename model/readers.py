@@ -163,7 +163,8 @@ class _Process:
     def receive(self, name: str, until: float | None = None) -> Message:
         """Its next message. Raises AudioError, TimeoutError, EOFError where it has ended."""
         left = SILENT_SECONDS if until is None else until - time.monotonic()
-        if not self._pipe.poll(max(0.0, min(SILENT_SECONDS, left))):
+        # What came too late is late, even where it is there by now.
+        if left <= 0 or not self._pipe.poll(min(SILENT_SECONDS, left)):
             if left < SILENT_SECONDS:
                 raise TimeoutError(f"{name}: not read in time")
             raise AudioError(f"{name}: reading it took over {SILENT_SECONDS:g} s")

@@ -16,6 +16,7 @@ from fastapi import FastAPI
 from fastapi_offline import FastAPIOffline
 from starlette.middleware.cors import CORSMiddleware
 from starlette.middleware.gzip import GZipMiddleware
+from threadpoolctl import threadpool_limits
 
 from index.faiss_store import FaissStore
 from index.library import Search
@@ -196,6 +197,7 @@ def open_engine(settings: Settings) -> Engine:
     """The model and library that the settings name, ready to answer."""
     # Requests share the cores: teams of threads fight for them. Nor are teams forked along.
     torch.set_num_threads(1)
+    threadpool_limits(1, "blas")
     engine = Engine.open(settings.model, settings.library, device=settings.device)
     _ = engine.embedder.vocabulary_vectors  # so that the first upload need not wait
     return engine

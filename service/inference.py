@@ -12,7 +12,6 @@ import asyncio
 import contextvars
 import functools
 import math
-import os
 import threading
 import time
 from collections.abc import Callable
@@ -74,7 +73,7 @@ class Inference:
             self._encode,
             BATCH_GPU if on_gpu else BATCH_CPU,
             # An encoder takes a third of the work; of fewer threads each has larger batches.
-            threads=1 if on_gpu else max(1, min(readers, os.cpu_count() or 1) // 2),
+            threads=1 if on_gpu else readers,
             told=metrics.batch,
         )
         # Twice as many threads as processes: half of them wait for the encoder.

@@ -49,7 +49,7 @@ class Front:
         """Which servers answered calls of this path so far, as the proxy's log tells: one at
         least, which it may write a moment after the answer."""
         line = re.compile(rf"\] (\w+) \S+ \d+ .* {re.escape(path)}$", re.MULTILINE)
-        until = time.monotonic() + 5
+        until = time.monotonic() + 60
         while not (found := line.findall(self.log.read_text())):
             assert time.monotonic() < until, f"the proxy did not log {path}"
             time.sleep(0.02)
@@ -87,7 +87,7 @@ def front(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Front]:
         stack.callback(process.wait, timeout=10)
         stack.callback(process.kill)
         client = stack.enter_context(httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=30))
-        until = time.monotonic() + 10
+        until = time.monotonic() + 60
         while not _up(client):
             assert process.poll() is None, log.read_text()
             assert time.monotonic() < until

@@ -212,7 +212,7 @@ def test_a_write_stands_while_milvus_is_away(library: Library, tmp_path: Path) -
         with pytest.raises(StorageError, match="Milvus"):
             moved.similar(embedding.vector, 1)
         with milvus.process(tmp_path, int(uri.rpartition(":")[2])):
-            hits, until = [], time.monotonic() + 30
+            hits, until = [], time.monotonic() + 60
             while not hits and time.monotonic() < until:  # a connection tries again after a while
                 with suppress(StorageError):
                     hits = moved.similar(embedding.vector, 1)

@@ -61,14 +61,12 @@ def test_scaling_clips_below_and_not_above() -> None:
     assert scaled[:, 0].tolist() == [0.0, 0.0, 0.5, 1.0, 1.5]
 
 
-def test_embed_patches_scales_first() -> None:
+def test_encode_patches_scales_first() -> None:
     model = AlignedModel(tiny_config()).eval()
     model.band_min.fill_(-4.0)
     patches = torch.randn(2, 96, 96)
-    codes, phi = model.embed_patches(patches)
-    direct = model.audio((((patches + 4) / 5).clamp(min=0))[:, None])
-    torch.testing.assert_close(codes, direct[0], atol=1e-5, rtol=1e-4)
-    torch.testing.assert_close(phi, direct[1], atol=1e-5, rtol=1e-4)
+    direct = model.audio.encode((((patches + 4) / 5).clamp(min=0))[:, None])
+    torch.testing.assert_close(model.encode_patches(patches), direct, atol=1e-5, rtol=1e-4)
 
 
 def test_a_pooled_encoder_hears_the_strongest_moment() -> None:

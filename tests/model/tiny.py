@@ -69,7 +69,7 @@ def trained_like(config: ModelConfig, seed: int = 0) -> AlignedModel:
         if isinstance(module, nn.BatchNorm2d | nn.BatchNorm1d):
             module.momentum = None  # the plain mean over what is shown
     with torch.no_grad():
-        model.train().embed_patches(torch.from_numpy(np.stack(frames)))
+        model.train().audio.project(model.encode_patches(torch.from_numpy(np.stack(frames))))
     return model.eval()
 
 

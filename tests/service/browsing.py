@@ -22,7 +22,7 @@ from urllib.parse import urlsplit
 import numpy as np
 import pytest
 import soundfile
-from playwright.sync_api import Browser, Page, Route
+from playwright.sync_api import Browser, Page, Route, expect
 
 from model.checkpoint import model_file, starter_model
 from tests.conftest import ROOT
@@ -36,6 +36,9 @@ FLAGS = (
     "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-component-update"
     " --disable-background-networking --disable-sync --autoplay-policy=no-user-gesture-required"
 ).split()
+
+PATIENCE = 60  # seconds: a machine may be busy with something else
+expect.set_options(timeout=1_000 * PATIENCE)
 
 in_browser = pytest.mark.browser
 needs_chromium = pytest.mark.skipif(
@@ -133,7 +136,7 @@ def visiting(chromium: Browser, address: str, **options: Any) -> Iterator[tuple[
     watch = Watch()
     with chromium.new_context(base_url=address, **options) as context:
         page = context.new_page()
-        page.set_default_timeout(20_000)
+        page.set_default_timeout(1_000 * PATIENCE)
         page.on("request", lambda request: watch.addresses.append(request.url))
         page.on("pageerror", lambda error: watch.errors.append(str(error)))
         page.on("console", lambda m: m.type == "error" and watch.errors.append(m.text))
@@ -144,9 +147,9 @@ def visiting(chromium: Browser, address: str, **options: Any) -> Iterator[tuple[
 
 def until(read: Callable[[], object]) -> None:
     """Wait until what is read is true."""
-    latest = time.monotonic() + 20
+    latest = time.monotonic() + PATIENCE
     while not read():
-        assert time.monotonic() < latest, "waited 20 s in vain"
+        assert time.monotonic() < latest, f"waited {PATIENCE} s in vain"
         time.sleep(0.05)
 
 

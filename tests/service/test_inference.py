@@ -15,8 +15,12 @@ import httpx
 import numpy as np
 import psutil
 import pytest
+import torch
+from threadpoolctl import threadpool_info, threadpool_limits
 
 from model.embedder import Embedder
+from service.app import open_engine
+from service.settings import Settings
 from tests.model import tiny
 from tests.service import sounds
 from tests.service.server import Server, serving
@@ -158,7 +162,7 @@ def test_a_full_queue_says_so_before_it_takes_the_body(strained: Server, long: b
     threads = [threading.Thread(target=upload) for _ in range(2)]
     for thread in threads:
         thread.start()
-    until = time.monotonic() + 10
+    until = time.monotonic() + 60
     while (
         metric(strained, "earmark_uploads_waiting") + metric(strained, "earmark_uploads_working")
         < 2
@@ -225,3 +229,13 @@ def test_a_decoder_that_is_killed_costs_its_own_upload(server: Server, long: byt
     assert answers[0].status_code in {200, 422}
     assert server.upload(sounds.noise()).status_code == 200
     assert server.process.poll() is None
+
+
+def test_requests_share_the_cores(model_folder: Path, library_folder: Path) -> None:
+    """No request takes a team of threads, whose members would wait for each other's."""
+    with threadpool_limits(2, "blas"):
+        open_engine(Settings(model=model_folder, library=library_folder)).close()
+        pools = [each for each in threadpool_info() if each["user_api"] == "blas"]
+        assert pools
+        assert {each["num_threads"] for each in pools} == {1}
+    assert torch.get_num_threads() == 1

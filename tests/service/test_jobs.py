@@ -36,7 +36,7 @@ def counted(total: int, *steps: Callable[[], object]) -> tuple[Job, list[str]]:
 
 
 def until_over(job: Job) -> str:
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 60
     while (state := job.seen().state) in ("waiting", "running"):
         assert time.monotonic() < deadline
         time.sleep(0.005)

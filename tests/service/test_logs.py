@@ -36,7 +36,7 @@ def lines(server: Server) -> list[dict[str, Any]]:
 
 def line_of(server: Server, response: httpx.Response) -> dict[str, Any]:
     """The access line of an answer."""
-    own, until = response.headers["x-request-id"], time.monotonic() + 10
+    own, until = response.headers["x-request-id"], time.monotonic() + 60
     while True:  # it is written when the answer has gone out
         found = [line for line in lines(server) if line.get("request_id") == own]
         found = [line for line in found if line["logger"] == "service.access"]

@@ -47,7 +47,7 @@ def opened(
     with visiting(chromium, page_address, viewport=viewport) as (page, watch):
         page.goto("/#map")
         expect(page.locator("#map-state")).to_have_text(
-            re.compile(r"^(The map is ready: )?190 sounds\.$"), timeout=60_000
+            re.compile(r"^(The map is ready: )?190 sounds\.$")
         )
         page.reload()  # a map that has just been made still moves
         expect(page.locator("#map-legend button")).to_have_count(8)

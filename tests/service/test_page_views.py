@@ -76,7 +76,7 @@ def classified(page: Page) -> None:
 
 def mapped(page: Page) -> None:
     expect(page.locator("#map-legend li").first).to_be_visible(timeout=60_000)
-    expect(page.locator("#map-state")).not_to_contain_text("made", timeout=60_000)
+    expect(page.locator("#map-state")).not_to_contain_text("made")
     page.locator("#map-canvas").focus()
     page.keyboard.press("ArrowRight")
     page.keyboard.press("Enter")

@@ -30,7 +30,7 @@ def slow_sound(seconds: float) -> bytes:
 def begun(server: Server, pool: ThreadPoolExecutor, seconds: float) -> Future[httpx.Response]:
     """An upload that the server is at work on."""
     upload = pool.submit(server.upload, slow_sound(seconds))
-    until = time.monotonic() + 20
+    until = time.monotonic() + 60
     with httpx.Client(base_url=server.client.base_url) as other:
         while "earmark_uploads_working 1.0" not in other.get("/metrics").text:
             assert time.monotonic() < until

@@ -122,7 +122,7 @@ class TestAhead:
         made: list[int] = []
         batches = made_ahead(made.append, range(20), ahead)
         for used, _ in enumerate(batches, start=1):
-            deadline = time.monotonic() + 5
+            deadline = time.monotonic() + 60
             while len(made) < min(20, used + ahead) and time.monotonic() < deadline:
                 time.sleep(0.001)
             time.sleep(0.002)

@@ -55,6 +55,7 @@ RUN apt-get update \
 COPY --from=packages /opt/earmark /opt/earmark
 COPY --from=earmark /opt/earmark /opt/earmark
 COPY LICENSE index/demo/ATTRIBUTION.md model/starter/README.md /usr/share/licenses/earmark/
+COPY model/wordnet/LICENSE /usr/share/licenses/earmark/WordNet
 COPY docker/earmark-health /usr/local/bin/
 ENV PATH=/opt/earmark/bin:$PATH \
     PYTHONUNBUFFERED=1 \

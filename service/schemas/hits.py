@@ -19,7 +19,10 @@ class Why(BaseModel):
     sound_rank: int | None = Field(description="Rank among the nearest sounds, from 1")
     word_rank: int | None = Field(description="Rank among clips that hold its words, from 1")
     share: float = Field(description="Of the query's words that it holds; rarer ones weigh more")
-    matched: list[str] = Field(description="Words of the query in its title, tags, description")
+    matched: list[str] = Field(
+        description="Words of the query in its title, tags, description, or others there that "
+        "stand for them"
+    )
 
 
 class HitBody(ClipBody):

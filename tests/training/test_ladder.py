@@ -156,6 +156,7 @@ def test_names_of_data_sets() -> None:
     assert ladder.names(paths) == ["sounds", "more", "mine"]
     twice = [Path("a/sounds"), Path("b/sounds")]
     assert ladder.names(twice) == ["a/sounds", "b/sounds"]
+    assert ladder.names([Path("all")]) == [str(Path("all").resolve())]  # as the table of all is
 
 
 def lessons(width: int, epochs: int = 8) -> tuple[projection.Lessons, np.ndarray]:

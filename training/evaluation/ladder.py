@@ -43,6 +43,7 @@ Array = npt.NDArray[np.float32]
 PRESET = "starter"
 EPOCHS = 25
 CHANCE_REPEATS = 10
+ALL = "all"  # the table of all data sets
 COLUMNS = (
     ("tag_to_audio", "mAP@10"),
     ("audio_to_tag", "mAP@10"),
@@ -104,13 +105,14 @@ class Questions:
 
 
 def names(data: Sequence[Path]) -> list[str]:
-    """What each data set is called: its folder, or its path where two folders share a name."""
+    """What each data set is called: its folder; its path where two folders share a name, or where
+    that is what the table of all is called."""
     short = [
         (path.parent if path.name == FILE_NAME else path).resolve().name.removesuffix(".csv")
         for path in data
     ]
     return [
-        name if short.count(name) == 1 else str(path)
+        str(path.resolve()) if name == ALL else str(path) if short.count(name) > 1 else name
         for name, path in zip(short, data, strict=True)
     ]
 
@@ -239,7 +241,7 @@ def _rung(
 def _tables(asked: Questions, rows: dict[str, list[Array]]) -> dict[str, dict[str, Any]]:
     """What is asked → row → column → figure (mean, std, runs)."""
     everything = (np.arange(len(asked.numbers)), np.arange(len(asked.tags)))
-    parts = {"all": everything}
+    parts = {ALL: everything}
     if len(set(asked.sets)) > 1:
         parts |= {name: asked.part(name) for name in dict.fromkeys(asked.sets)}
     tables: dict[str, dict[str, Any]] = {}

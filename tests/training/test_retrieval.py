@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -86,6 +87,15 @@ def test_the_whole_task(embedder: Embedder, tmp_path: Path) -> None:
         assert set(figure) == {"mean", "std", "runs"}
         assert figure["runs"] == [figure["mean"]]
     assert 0 < result["metrics"]["tag_to_audio mAP@10"]["mean"] <= 1
+
+
+def test_the_split_test_is_asked_for_where_there_is_one(embedder: Embedder, tmp_path: Path) -> None:
+    rows = read_manifest(write_corpus(tmp_path, 27, 3, embedder.config.features.sample_rate))
+    for number, row in enumerate(rows):
+        rows[number] = replace(row, split="test" if number % 2 else "validation")
+    result = retrieval.evaluate(embedder, rows, tmp_path / "cache")
+    assert result["protocol"]["held_out"] == "the split test"
+    assert result["protocol"]["groups"] == sorted({row.group for row in rows[1::2]})
 
 
 def test_a_corpus_in_which_nothing_is_usable(embedder: Embedder, tmp_path: Path) -> None:

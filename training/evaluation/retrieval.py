@@ -1,7 +1,7 @@
 """Task `retrieval`: find sounds by tag and tags by sound, on clips the model did not train on.
 
-Protocol: the groups that validated the model, or where the corpus has none of them, those of
-`split_clips`. Tag → audio: one query for each
+Protocol: the clips of the split "test"; where there are none, the groups that validated the model,
+or where the corpus has none of them, those of `split_clips`. Tag → audio: one query for each
 tag of at least MIN_CLIPS validation clips, relevant are the clips that carry it. Audio → tag:
 one query a clip, its own tags relevant among those query tags. Set → audio: a clip's whole tag
 set as the query, relevant are the clips with the same set.
@@ -23,7 +23,7 @@ from model.embedder import WINDOW_BATCH, Embedder
 from model.features import windows
 from model.manifest import ManifestRow
 from training import metrics
-from training.corpora.manifest import split_clips
+from training.corpora.manifest import TEST, split_clips
 from training.errors import CorpusError
 from training.evaluation.tag_groups import by_group
 from training.prepare import FeatureSet, prepare
@@ -125,7 +125,7 @@ def score(
 def held_out_rows(
     card: Mapping[str, Any], rows: Sequence[ManifestRow]
 ) -> tuple[list[ManifestRow], str]:
-    """The clips to ask for, and how they were chosen: what did not train the model."""
+    """Clips that did not train the model, but may have chosen its epoch, and how they are told."""
     known = set(card.get("validation_groups", ()))
     held_out = [row for row in rows if row.group in known]
     if held_out:
@@ -147,7 +147,9 @@ def evaluate(
     Raises CorpusError.
     """
     embedder.check_hears()
-    held_out, chosen = held_out_rows(embedder.card, rows)
+    held_out, chosen = [row for row in rows if row.split == TEST], f"the split {TEST}"
+    if not held_out:
+        held_out, chosen = held_out_rows(embedder.card, rows)
     with tempfile.TemporaryDirectory() as temporary:
         paths = [row.path for row in held_out]
         features = prepare(paths, embedder.config.features, cache or Path(temporary))

@@ -1,0 +1,119 @@
+"""What each step of the starter's recipe brings: `python -m tests.benchmarks.bench_recipe --help`.
+
+The recipe, shortened to a few epochs, and the recipe with one step left out or done otherwise, each
+with several seeds, on the same clips and split. Judged is the last epoch, on the validation clips:
+mean and deviation over the seeds. A run that is done is not done again, so that more seeds can be
+added later; of one seed twice, `--again` tells how far two runs differ.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from model.config import preset
+from training.beginning import learn_from
+from training.corpus import load_corpus
+from training.execution import Execution, keep_freed_memory
+from training.recipe import recipe
+from training.trainer import LOG, Trainer
+
+PRESET = "starter"
+WARMUP = 1  # epochs, of few
+WHOLE = "the whole recipe"
+NO_TEACHER = "no teacher: random weights"
+STEPS: dict[str, dict[str, Any]] = {
+    WHOLE: {},
+    "the teacher to begin with only": {"teacher_weight": 0.0},
+    NO_TEACHER: {"teacher_weight": 0.0},
+    "all convolutions learn": {"frozen": 0},
+    "no mixing": {"mix": 0.0},
+    "no tilt": {"tilt": 0.0},
+    "no masks": {"mask_frames": 0, "mask_mels": 0},
+    "as loud as recorded": {"quieter": 0.0},
+    "the loudest window": {"patch": "loudest"},
+    "no dropped tags": {"tag_dropout": 0.0},
+    "a fixed temperature": {"learned_temperature": False},
+    "negatives of the same source": {"exclude_same": False},
+    "word vectors of the tags (CBOW)": {"words": "cbow"},
+    "a constant rate": {"schedule": "constant"},
+}
+FIGURES = ("mAP@10", "audio_to_tag_mAP@10")
+
+
+def run(options: argparse.Namespace, step: str, seed: int, out: Path) -> None:
+    """Train one; nothing where it is done."""
+    chosen = replace(
+        recipe(PRESET), epochs=options.epochs, warmup_epochs=WARMUP, select="mAP@10", **STEPS[step]
+    )
+    cache = options.out / "features"
+    execution = Execution("cpu", options.precision)
+    config, corpus = load_corpus(options.data, preset(PRESET), chosen, cache, None, seed)
+    if step != NO_TEACHER:
+        learn_from(options.teacher, corpus, recipe(PRESET), cache, mixed=execution.mixed)
+    Trainer(config, chosen, corpus, out, seed=seed, execution=execution).fit()
+
+
+def last(out: Path, epochs: int) -> dict[str, float] | None:
+    """The last epoch's figures of a run; None where it is not done."""
+    if not (out / LOG).is_file():
+        return None
+    lines = (out / LOG).read_text().splitlines()
+    return json.loads(lines[-1]) if len(lines) == epochs else None
+
+
+def folders(options: argparse.Namespace) -> Iterator[tuple[str, int, Path]]:
+    """(step, seed, its folder) of all runs, all steps of a seed before the next seed."""
+    for seed in range(options.seeds):
+        for number, step in enumerate(STEPS):
+            yield step, seed, options.out / f"{number:02}-{seed}"
+    if options.again:
+        yield WHOLE, 0, options.out / "again"
+
+
+def table(options: argparse.Namespace) -> None:
+    """Print what is done."""
+    done: dict[str, list[dict[str, float]]] = {}
+    for step, _, out in folders(options):
+        if out.name != "again" and (figures := last(out, options.epochs)) is not None:
+            done.setdefault(step, []).append(figures)
+    print(f"{'':34}{'tag to audio':>22}{'audio to tag':>22}  seeds   (mAP@10)")
+    for step, rows in done.items():
+        cells = [
+            f"{np.mean(values):10.4f} ± {np.std(values):.4f}"
+            for values in ([row[figure] for row in rows] for figure in FIGURES)
+        ]
+        print(f"{step:34}{cells[0]:>22}{cells[1]:>22}  {len(rows):5}")
+    first, again = (last(options.out / name, options.epochs) for name in ("00-0", "again"))
+    if first is not None and again is not None:
+        apart = {name: abs(first[name] - again[name]) for name in FIGURES}
+        print(f"two runs with one seed differ by {apart}")
+
+
+def main() -> None:
+    """Train what is missing, and print the table after each run."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--data", type=Path, action="append", required=True)
+    parser.add_argument("--teacher", type=Path, required=True, help="the wheel of aiSFX")
+    parser.add_argument("--out", type=Path, required=True, help="runs and features are kept there")
+    parser.add_argument("--epochs", type=int, default=6)
+    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--precision", default="bfloat16", choices=("float32", "bfloat16"))
+    parser.add_argument("--again", action="store_true", help="the first run twice")
+    options = parser.parse_args()
+    keep_freed_memory()
+    for step, seed, out in folders(options):
+        if last(out, options.epochs) is None:
+            print(f"seed {seed}: {step}", flush=True)
+            run(options, step, seed, out)
+            table(options)
+
+
+if __name__ == "__main__":
+    main()

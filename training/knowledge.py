@@ -1,13 +1,12 @@
 """What a teacher hears in a corpus: its code of windows of every clip, computed once, resumable.
 
 Windows stand on a grid of half their length, and one at the end of the clip. Each clip is
-brought to one level first. A shard of 256 clips is written whole or not at all.
+brought to one level first.
 """
 
 from __future__ import annotations
 
 import hashlib
-import secrets
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,9 +16,10 @@ import torch
 
 from model.audio import AudioEncoder
 from model.progress import progress
+from training import shards
 from training.augmentation import at_level
 from training.levels import below_full
-from training.prepare import SHARD_CLIPS, FeatureSet, is_whole, made_folder
+from training.prepare import FeatureSet
 from training.teacher import FEATURES, NAME, bands
 
 BATCH = 64
@@ -61,22 +61,16 @@ def heard(
     size = FEATURES.frames
     lengths = np.diff(features.offsets)
     grids = [grid(length, size) if length else np.zeros(0, np.int64) for length in lengths.tolist()]
-    folder = made_folder(cache / f"teacher-{_key(features, mixed)}")
+    folder = shards.made_folder(cache / f"teacher-{_key(features, mixed)}")
     below = below_full(features)
     codes = []
     with progress("teacher", len(features)) as shown:
-        for first in range(0, len(features), SHARD_CLIPS):
-            clips = range(first, min(first + SHARD_CLIPS, len(features)))
-            shard = folder / f"shard-{first // SHARD_CLIPS:05d}.npz"
-            if not is_whole(shard):
-                starts = [features.offsets[clip] + grids[clip] for clip in clips]
-                louder = [np.full(len(grids[clip]), below[clip]) for clip in clips]
-                _write(
-                    shard,
-                    _codes(
-                        teacher, features, np.concatenate(starts), np.concatenate(louder), mixed
-                    ),
-                )
+        for shard, clips in shards.parts(folder, len(features)):
+            if not shards.is_whole(shard):
+                starts = np.concatenate([features.offsets[clip] + grids[clip] for clip in clips])
+                louder = np.concatenate([np.full(len(grids[clip]), below[clip]) for clip in clips])
+                made = _codes(teacher, features, starts, louder, mixed)
+                shards.save(shard, {"codes": made})
             with np.load(shard, allow_pickle=False) as data:
                 codes.append(data["codes"])
             shown.step(len(clips))
@@ -89,12 +83,6 @@ def _key(features: FeatureSet, mixed: bool) -> str:
     digest.update(features.offsets.tobytes())
     digest.update(np.ascontiguousarray(features.frames).data)
     return digest.hexdigest()[:16]
-
-
-def _write(shard: Path, codes: npt.NDArray[np.float16]) -> None:
-    temporary = shard.with_name(f".{shard.name}.{secrets.token_hex(4)}.tmp.npz")
-    np.savez(temporary, codes=codes)
-    temporary.replace(shard)
 
 
 def _codes(

@@ -39,7 +39,7 @@ def _picture(options: argparse.Namespace) -> int:
     from training.failures import failures, markdown
     from training.heard import held_out
     from training.pictures import check_can_draw, draw
-    from training.prepare import made_folder
+    from training.shards import made_folder
 
     logging.getLogger("training").setLevel(logging.INFO)
     if options.failures and options.out is not None:

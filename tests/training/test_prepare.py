@@ -46,7 +46,7 @@ def test_features_are_those_of_the_files(tmp_path: Path) -> None:
 
 
 def test_the_cache_is_used_and_resumed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "SHARD_CLIPS", 2)
+    monkeypatch.setattr("training.shards.CLIPS", 2)
     paths = sounds(tmp_path, [1.0] * 5)
     cache = tmp_path / "cache"
     first = prepare(paths, CONFIG, cache, workers=1)

@@ -28,7 +28,8 @@ from model.manifest import ManifestRow
 from model.progress import progress
 from training.corpora.files import read_json
 from training.errors import CorpusError
-from training.prepare import FeatureSet, made_folder
+from training.prepare import FeatureSet
+from training.shards import made_folder
 
 if TYPE_CHECKING:
     import h5py

@@ -6,7 +6,6 @@ Letters: n = clips, V = tags of the vocabulary.
 from __future__ import annotations
 
 import logging
-import tempfile
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -92,9 +91,7 @@ def of_rows(embedder: Embedder, rows: Sequence[ManifestRow], cache: Path | None)
     kept = kept[:: -(-len(kept) // MOST_CLIPS)]
     if clips_digest(others) != embedder.card.get("corpus"):
         log.warning("the clips that do not validate are not those that trained the model")
-    with tempfile.TemporaryDirectory() as temporary:
-        paths = [row.path for row in kept]
-        features = prepare(paths, embedder.config.features, cache or Path(temporary))
+    features = prepare([row.path for row in kept], embedder.config.features, cache)
     numbers = np.flatnonzero(features.ok).tolist()
     if not numbers:
         raise CorpusError(f"calibration: expected clips with sound, got none in {len(kept)}")

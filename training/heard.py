@@ -5,7 +5,6 @@ Letters: n = clips, V = size of a code z_a, D = size of a vector, T = tags of th
 
 from __future__ import annotations
 
-import tempfile
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -49,9 +48,7 @@ def codes_of(
     model's own training run are found again where the rows are one side of it. Raises CorpusError.
     """
     embedder.check_hears()
-    with tempfile.TemporaryDirectory() as temporary:
-        paths = [row.path for row in rows]
-        features = prepare(paths, embedder.config.features, cache or Path(temporary))
+    features = prepare([row.path for row in rows], embedder.config.features, cache)
     numbers = np.flatnonzero(features.ok).tolist()
     if not numbers:
         raise CorpusError(f"corpus: expected clips with sound, got none in {len(rows)}")

@@ -8,7 +8,9 @@ the reasons of those that failed.
 from __future__ import annotations
 
 import json
+import tempfile
 from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
@@ -78,17 +80,20 @@ def _write_shard(paths: Sequence[Path], target: Path, config: FeatureConfig) -> 
 
 
 def prepare(
-    paths: Sequence[Path], config: FeatureConfig, cache: Path, workers: int | None = None
+    paths: Sequence[Path], config: FeatureConfig, cache: Path | None, workers: int | None = None
 ) -> FeatureSet:
     """Features of all clips, from the cache where they are. Raises CorpusError.
 
-    `workers`: processes; all cores when None. A clip that cannot be read is reported in
-    `failed` and has no frames.
+    `cache`: None for a folder that is gone afterwards. `workers`: processes; all cores when None.
+    A clip that cannot be read is reported in `failed` and has no frames.
     """
     how = json.dumps(asdict(config), sort_keys=True)
-    folder = shards.made_folder(cache / shards.key(paths, how))
     write = partial(_write_shard, config=config)
-    return _read_shards(shards.fill("features", folder, paths, write, workers))
+    with ExitStack() as stack:
+        if cache is None:
+            cache = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        folder = shards.made_folder(cache / shards.key(paths, how))
+        return _read_shards(shards.fill("features", folder, paths, write, workers))
 
 
 def _read_shards(files: Sequence[Path]) -> FeatureSet:

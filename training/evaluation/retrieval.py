@@ -9,7 +9,6 @@ set as the query, relevant are the clips with the same set.
 
 from __future__ import annotations
 
-import tempfile
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -150,9 +149,7 @@ def evaluate(
     held_out, chosen = [row for row in rows if row.split == TEST], f"the split {TEST}"
     if not held_out:
         held_out, chosen = held_out_rows(embedder.card, rows)
-    with tempfile.TemporaryDirectory() as temporary:
-        paths = [row.path for row in held_out]
-        features = prepare(paths, embedder.config.features, cache or Path(temporary))
+    features = prepare([row.path for row in held_out], embedder.config.features, cache)
     tag_sets = [clean_tags(row.tags, embedder.words) for row in held_out]
     usable = [
         number

@@ -83,6 +83,7 @@ class Trainer:
         torch.manual_seed(seed)
         self.model = AlignedModel(config)
         fit_scaler(self.model, corpus)
+        self._start = None if start is None else start.fingerprint
         begun = begin(self.model, corpus, recipe, start, seed)
         self.model.to(self.device)
         self.model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -139,7 +140,8 @@ class Trainer:
 
     def _run_key(self) -> dict[str, Any]:
         """What must not change between a run and its resumption."""
-        return {
+        beginning = {"from": self._start, "teacher": self.corpus.card.get("teacher")}
+        return {name: what for name, what in beginning.items() if what is not None} | {
             "config": self.config.to_dict(),
             "recipe": asdict(self.recipe),
             "seed": self.seed,

@@ -15,6 +15,7 @@ from torch.nn import functional
 
 from model.aligned import AlignedModel
 from model.audio import AudioEncoder
+from model.checkpoint import load
 from model.config import AudioConfig, ModelConfig, preset
 from model.errors import ConfigError
 from tests.training.tiny import QUICK, tiny_corpus, tiny_model
@@ -226,12 +227,16 @@ def test_presets_that_learn_from_none(wheel: Path, tmp_path: Path) -> None:
 def test_a_run_can_begin_with_a_model(tmp_path: Path) -> None:
     first = Trainer(CONFIG, replace(QUICK, epochs=1), tiny_corpus(CONFIG), tmp_path / "first")
     first.fit()
-    start = first._checkpoint()
-    other = Trainer(
-        CONFIG, QUICK.fine_tuned(), tiny_corpus(CONFIG), tmp_path / "other", seed=5, start=start
-    )
-    for name, value in first.model.state_dict().items():
+    start = load(first.out / "last")
+    tuned, corpus, out = QUICK.fine_tuned(), tiny_corpus(CONFIG), tmp_path / "other"
+    other = Trainer(CONFIG, tuned, corpus, out, seed=5, start=start)
+    for name, value in start.model.state_dict().items():
         assert torch.equal(value, other.model.state_dict()[name]), name
+    out.mkdir()
+    other._save_state()
+    assert Trainer(CONFIG, tuned, corpus, out, seed=5, start=start).resume()
+    with pytest.raises(ConfigError, match="holds a run with other settings"):
+        Trainer(CONFIG, tuned, corpus, out, seed=5).resume()
     with pytest.raises(ConfigError, match="--from: expected a model of the preset w2v-128-1h"):
         config = tiny_model("w2v-128-1h")
         Trainer(config, QUICK, tiny_corpus(config), tmp_path / "third", start=start)

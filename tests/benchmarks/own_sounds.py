@@ -1,0 +1,53 @@
+"""A collection to fine-tune on, as an example: `python -m tests.benchmarks.own_sounds DATA OUT`.
+
+Of the corpus that the starter model was trained on, those packages that it was not trained on.
+Their clips are dealt by the name of what is heard without its number (`swordhit_13a` → `swordhit`), so
+that takes of one sound never stand in two splits: about half train, a sixth choose the epoch, a
+third test. Writes a manifest.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import hashlib
+import re
+from collections import Counter
+from pathlib import Path
+
+from model.checkpoint import load, starter_model
+from model.manifest import ManifestRow
+from training.corpora.detect import read_corpus
+
+NUMBER = re.compile(r"[\d_\-a-d]*$")
+TEST, VALIDATION = 77, 115  # of 256
+
+
+def kind(row: ManifestRow) -> str:
+    """What takes of one sound have in common."""
+    return f"{row.group}/{NUMBER.sub('', row.path.stem.lower())}"
+
+
+def split(kind: str) -> str:
+    """Where a hash of it says."""
+    place = hashlib.sha256(kind.encode()).digest()[0]
+    return "test" if place < TEST else "validation" if place < VALIDATION else "train"
+
+
+def main() -> None:
+    """Write the manifest, and print how many clips each split has."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("data", type=Path)
+    parser.add_argument("out", type=Path)
+    options = parser.parse_args()
+    strange = set(load(starter_model()).card["validation_groups"])
+    rows = [row for row in read_corpus(options.data) if row.group in strange]
+    with options.out.open("w", newline="", encoding="utf-8") as file:
+        lines = csv.writer(file)
+        lines.writerow(["path", "tags", "group", "split"])
+        lines.writerows([row.path, " ".join(row.tags), kind(row), split(kind(row))] for row in rows)
+    print(dict(Counter(split(kind(row)) for row in rows)))
+
+
+if __name__ == "__main__":
+    main()

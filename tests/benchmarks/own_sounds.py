@@ -1,9 +1,9 @@
 """A collection to fine-tune on, as an example: `python -m tests.benchmarks.own_sounds DATA OUT`.
 
 Of the corpus that the starter model was trained on, those packages that it was not trained on.
-Their clips are dealt by the name of what is heard without its number (`swordhit_13a` → `swordhit`), so
-that takes of one sound never stand in two splits: about half train, a sixth choose the epoch, a
-third test. Writes a manifest.
+Their clips are dealt by the name of what is heard without its number (`swordhit_13a` →
+`swordhit`), so that takes of one sound never stand in two splits: about half train, a sixth choose
+the epoch, a third test. Writes a manifest.
 """
 
 from __future__ import annotations

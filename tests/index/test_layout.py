@@ -194,13 +194,13 @@ def workers(process: int) -> list[psutil.Process]:
 
 def at_work(process: int) -> psutil.Process:
     """The process that lays out, in the middle of its work."""
-    until = time.monotonic() + 60
+    until = time.monotonic() + 120
     while time.monotonic() < until:
         for each in workers(process):
             if each.nice() == LOWEST and each.cpu_times().user > 3:
                 return each
         time.sleep(0.05)
-    raise AssertionError("no process was at work in 60 s")
+    raise AssertionError("no process was at work in 120 s")
 
 
 @pytest.mark.parametrize("how", ["killed", "ended"])

@@ -37,7 +37,7 @@ FLAGS = (
     " --disable-background-networking --disable-sync --autoplay-policy=no-user-gesture-required"
 ).split()
 
-PATIENCE = 60  # seconds: a machine may be busy with something else
+PATIENCE = 120  # seconds: a machine may be busy with something else
 expect.set_options(timeout=1_000 * PATIENCE)
 
 in_browser = pytest.mark.browser

@@ -2,8 +2,8 @@
 
 The recipe, shortened to a few epochs, and the recipe with one step left out or done otherwise, each
 with several seeds, on the same clips and split. Judged is the last epoch, on the validation clips:
-mean and deviation over the seeds. A run that is done is not done again, so that more seeds can be
-added later; of one seed twice, `--again` tells how far two runs differ.
+mean and deviation over the seeds. A run that is done is not done again and one that was stopped
+goes on, so that more seeds can be added later; `--again` tells how far two runs of one seed differ.
 """
 
 from __future__ import annotations
@@ -30,15 +30,15 @@ WHOLE = "the whole recipe"
 NO_TEACHER = "no teacher: random weights"
 STEPS: dict[str, dict[str, Any]] = {
     WHOLE: {},
-    "the teacher to begin with only": {"teacher_weight": 0.0},
     NO_TEACHER: {"teacher_weight": 0.0},
-    "all convolutions learn": {"frozen": 0},
+    "the teacher to begin with only": {"teacher_weight": 0.0},
     "no mixing": {"mix": 0.0},
+    "no dropped tags": {"tag_dropout": 0.0},
+    "all convolutions learn": {"frozen": 0},
+    "the loudest window": {"patch": "loudest"},
+    "as loud as recorded": {"quieter": 0.0},
     "no tilt": {"tilt": 0.0},
     "no masks": {"mask_frames": 0, "mask_mels": 0},
-    "as loud as recorded": {"quieter": 0.0},
-    "the loudest window": {"patch": "loudest"},
-    "no dropped tags": {"tag_dropout": 0.0},
     "a fixed temperature": {"learned_temperature": False},
     "negatives of the same source": {"exclude_same": False},
     "word vectors of the tags (CBOW)": {"words": "cbow"},
@@ -48,7 +48,7 @@ FIGURES = ("mAP@10", "audio_to_tag_mAP@10")
 
 
 def run(options: argparse.Namespace, step: str, seed: int, out: Path) -> None:
-    """Train one; nothing where it is done."""
+    """Train one, from where it was stopped."""
     chosen = replace(
         recipe(PRESET), epochs=options.epochs, warmup_epochs=WARMUP, select="mAP@10", **STEPS[step]
     )
@@ -57,7 +57,9 @@ def run(options: argparse.Namespace, step: str, seed: int, out: Path) -> None:
     config, corpus = load_corpus(options.data, preset(PRESET), chosen, cache, None, seed)
     if step != NO_TEACHER:
         learn_from(options.teacher, corpus, recipe(PRESET), cache, mixed=execution.mixed)
-    Trainer(config, chosen, corpus, out, seed=seed, execution=execution).fit()
+    trainer = Trainer(config, chosen, corpus, out, seed=seed, execution=execution)
+    trainer.resume()
+    trainer.fit()
 
 
 def last(out: Path, epochs: int) -> dict[str, float] | None:
@@ -102,7 +104,7 @@ def main() -> None:
     parser.add_argument("--data", type=Path, action="append", required=True)
     parser.add_argument("--teacher", type=Path, required=True, help="the wheel of aiSFX")
     parser.add_argument("--out", type=Path, required=True, help="runs and features are kept there")
-    parser.add_argument("--epochs", type=int, default=6)
+    parser.add_argument("--epochs", type=int, default=15)
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--precision", default="bfloat16", choices=("float32", "bfloat16"))
     parser.add_argument("--again", action="store_true", help="the first run twice")

@@ -12,6 +12,7 @@ import asyncio
 import contextvars
 import functools
 import math
+import os
 import threading
 import time
 from collections.abc import Callable
@@ -73,7 +74,7 @@ class Inference:
             self._encode,
             BATCH_GPU if on_gpu else BATCH_CPU,
             # An encoder takes a third of the work; of fewer threads each has larger batches.
-            threads=1 if on_gpu else readers,
+            threads=1 if on_gpu else min(readers, os.cpu_count() or 1),
             told=metrics.batch,
         )
         # Twice as many threads as processes: half of them wait for the encoder.

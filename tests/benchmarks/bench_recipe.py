@@ -10,8 +10,10 @@ from __future__ import annotations
 
 import argparse
 import json
+import sys
 from collections.abc import Iterator
 from dataclasses import replace
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -49,6 +51,7 @@ FIGURES = ("mAP@10", "audio_to_tag_mAP@10")
 
 def run(options: argparse.Namespace, step: str, seed: int, out: Path) -> None:
     """Train one, from where it was stopped."""
+    keep_freed_memory()
     chosen = replace(
         recipe(PRESET), epochs=options.epochs, warmup_epochs=WARMUP, select="mAP@10", **STEPS[step]
     )
@@ -109,11 +112,15 @@ def main() -> None:
     parser.add_argument("--precision", default="bfloat16", choices=("float32", "bfloat16"))
     parser.add_argument("--again", action="store_true", help="the first run twice")
     options = parser.parse_args()
-    keep_freed_memory()
     for step, seed, out in folders(options):
         if last(out, options.epochs) is None:
             print(f"seed {seed}: {step}", flush=True)
-            run(options, step, seed, out)
+            # A process each: what a run held in memory ends with it.
+            process = get_context("spawn").Process(target=run, args=(options, step, seed, out))
+            process.start()
+            process.join()
+            if process.exitcode:
+                sys.exit(process.exitcode)
             table(options)
 
 

@@ -140,6 +140,13 @@ def test_a_map_comes_back_to_its_own_library(tmp_path: Path) -> None:
     assert map_file.load(tmp_path / "nowhere", "mine") is None
 
 
+def test_a_map_with_another_space_in_its_header_is_none(tmp_path: Path) -> None:
+    map_file.save(mapped(groups(20)), tmp_path, "mine")
+    file = tmp_path / map_file.FILE
+    file.write_bytes(file.read_bytes().replace(b'": ', b'":\t', 1))
+    assert map_file.load(tmp_path, "mine") is None
+
+
 @settings(deadline=None, max_examples=60)
 @given(st.data())
 def test_a_damaged_map_is_none(

@@ -115,17 +115,28 @@ class WordVectors:
         """A common word one edit away, or two for eight letters and more; frequent first."""
         if len(word) < MIN_SPELLING or len(word) > 30:
             return None
+        found = self._within(word, 1 if len(word) < 8 else 2)
+        return found[0] if found else None
+
+    def _within(self, word: str, edits: int) -> list[str]:
+        """Common words of its first letter, so few edits away; nearest, then frequent first."""
         from rapidfuzz.distance import OSA
 
-        limit = 1 if len(word) < 8 else 2
-        best, best_distance = None, limit + 1
+        found = [
+            (distance, self._row[known], known)
+            for length in range(len(word) - edits, len(word) + edits + 1)
+            for known in self._alike.get((word[0], length), ())
+            if (distance := OSA.distance(word, known, score_cutoff=edits)) <= edits
+        ]
+        return [known for _, _, known in sorted(found)]
+
+    @functools.cached_property
+    def _alike(self) -> dict[tuple[str, int], list[str]]:
+        """Common words by first letter and length."""
+        alike: dict[tuple[str, int], list[str]] = {}
         for known in self.words[:COMMON_WORDS]:
-            if known[0] != word[0] or abs(len(known) - len(word)) > limit:
-                continue
-            distance = OSA.distance(word, known, score_cutoff=best_distance - 1)
-            if distance < best_distance:
-                best, best_distance = known, distance
-        return best
+            alike.setdefault((known[0], len(known)), []).append(known)
+        return alike
 
     def _two_words(self, word: str) -> tuple[str, ...]:
         """The split into two common words whose shorter half is the longest."""
@@ -185,14 +196,7 @@ class WordVectors:
         """Common words one edit away from a word that nothing is known of; frequent first."""
         if len(word) < MIN_GUESS or len(word) > 30 or self.resolve(word):
             return []
-        from rapidfuzz.distance import OSA
-
-        return [
-            known
-            for known in self.words[:COMMON_WORDS]
-            if known[0] == word[0] and abs(len(known) - len(word)) < 2
-            if OSA.distance(word, known, score_cutoff=1) == 1
-        ]
+        return self._within(word, 1)
 
     @functools.cached_property
     def _norms(self) -> Array:

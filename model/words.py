@@ -189,8 +189,9 @@ class WordVectors:
         cosines = self.vectors[:NEAR_WORDS] @ vector / (self._norms * length)
         own = [self._row[known] for known in self.resolve(word)]
         cosines[[row for row in own if row < len(cosines)]] = -1  # itself
-        best = np.argsort(-cosines, kind="stable")[:most].tolist()
-        return {self.words[row]: float(cosines[row]) for row in best if cosines[row] >= least}
+        rows = np.flatnonzero(cosines >= least)
+        best = rows[np.argsort(-cosines[rows], kind="stable")[:most]].tolist()
+        return {self.words[row]: float(cosines[row]) for row in best}
 
     def spellings(self, word: str) -> list[str]:
         """Common words one edit away from a word that nothing is known of; frequent first."""

@@ -23,7 +23,9 @@ from model.config import preset
 from training.beginning import learn_from
 from training.corpus import load_corpus
 from training.execution import Execution, keep_freed_memory
+from training.options import STOPPED
 from training.recipe import recipe
+from training.stopping import Stopped
 from training.trainer import LOG, Trainer
 
 PRESET = "starter"
@@ -62,7 +64,11 @@ def run(options: argparse.Namespace, step: str, seed: int, out: Path) -> None:
         learn_from(options.teacher, corpus, recipe(PRESET), cache, mixed=execution.mixed)
     trainer = Trainer(config, chosen, corpus, out, seed=seed, execution=execution)
     trainer.resume()
-    trainer.fit()
+    try:
+        trainer.fit()
+    except Stopped as stopped:
+        print(f"{stopped}; the same command goes on", file=sys.stderr)
+        sys.exit(STOPPED)
 
 
 def last(out: Path, epochs: int) -> dict[str, float] | None:

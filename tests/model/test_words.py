@@ -83,6 +83,10 @@ def test_the_frequent_spelling_wins() -> None:
     eye = np.eye(2, dtype=np.float32)
     assert WordVectors(["winding", "winning"], eye).resolve("winking") == ("winding",)
     assert WordVectors(["winning", "winding"], eye).resolve("winking") == ("winning",)
+    nearer = WordVectors(["marinate", "marinade"], eye)
+    assert nearer.resolve("marinadde") == ("marinade",)  # one edit, not two
+    lengths = WordVectors(["stormed", "storm", "stork", "stormy"], np.eye(4, dtype=np.float32))
+    assert lengths.spellings("storme") == ["stormed", "storm", "stormy"]
 
 
 def test_the_most_even_split_wins() -> None:

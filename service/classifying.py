@@ -11,6 +11,7 @@ import numpy as np
 from index.records import Array
 from model.embedder import Embedder, Understood, unit
 from model.errors import InputError
+from model.thesaurus import shipped
 
 MAX_LABELS = 200
 MAX_LABEL_LETTERS = 100
@@ -43,7 +44,8 @@ class Labels:
 
     @classmethod
     def of(cls, embedder: Embedder, prompts: Mapping[str, Sequence[str]], least: int) -> Labels:
-        """Labels with the prompts that describe each: the mean of their vectors counts.
+        """Labels with the prompts that describe each: the mean of their vectors counts, words that
+        the model was not trained on led by the thesaurus to those that it was.
 
         Raises InputError for too few or too many, too long, or not understood.
         """
@@ -69,7 +71,7 @@ class Labels:
             if not used:
                 raise InputError(f"labels: not understood: {label[:60]!r}")
             understood += words
-            vectors.append(embedder.embed_tags(used).mean(axis=0))
+            vectors.append(embedder.embed_tags(used, shipped()).mean(axis=0))
         ignored = [word for words in understood for word in words.ignored]
         return cls(list(prompts), unit(np.stack(vectors)), ignored)
 

@@ -57,9 +57,11 @@ def build_vocabulary(tag_sets: Sequence[Sequence[str]], size: int, min_count: in
 class Batch:
     """log_mel [B, T, F] unscaled; words [B, N, F_w] and mask [B, N]; same [B, B] or None.
 
+    `carried` [B, C]: which of the tags that are in use, `every` [C, F_w], a clip carries, those
+    that were left out of `words` too; None where no loss asks.
     `codes` [B, V]: what a teacher hears in the windows, without what they were mixed with;
     `alone` [B]: False where that is nearly as loud. Where several processes share a batch,
-    `same` is that of the whole batch.
+    `same` and `carried` are those of the whole batch.
     """
 
     log_mel: Tensor
@@ -68,6 +70,8 @@ class Batch:
     same: Tensor | None
     codes: Tensor | None = None
     alone: Tensor | None = None
+    carried: Tensor | None = None
+    every: Tensor | None = None
 
 
 class TagTable:
@@ -178,16 +182,17 @@ class TrainingSet:
         starts, codes = self._starts(numbers, recipe, generator)
         mixing = Mixing.draw(len(numbers), recipe.mix, generator)
         drawn = Augmentation.draw(len(numbers), recipe, self.config.features, generator)
-        rows = self._tag_rows(numbers, recipe, generator, mixing)[own]
+        tags, counts = self._joined(numbers, mixing)
+        rows = self._tag_rows(tags, counts, recipe, generator)[own]
         device = self._vectors.device
         windows = self._mixed(numbers, starts, mixing, recipe, own)
         log_mel = drawn.apply(windows, own)
         index = torch.from_numpy(rows).to(device, non_blocking=True)
         same = None
         if recipe.exclude_same:
-            groups, tags = self.groups[numbers], self._same_tags[numbers]
+            groups, sets = self.groups[numbers], self._same_tags[numbers]
             same = torch.from_numpy(
-                (groups[:, None] == groups[None, :]) & (tags[:, None] == tags[None, :])
+                (groups[:, None] == groups[None, :]) & (sets[:, None] == sets[None, :])
             ).to(device, non_blocking=True)
         alone = None
         if codes is not None:
@@ -196,7 +201,14 @@ class TrainingSet:
             single[mixing.rows[mixing.joins]] = False
             alone = torch.from_numpy(single[own]).to(device, non_blocking=True)
         padding = len(self._vectors) - 1
-        return Batch(log_mel, self._vectors[index], index != padding, same, codes, alone)
+        carried = every = None
+        if recipe.tagwise_weight:
+            found = np.zeros((len(numbers), padding + 1), dtype=np.bool_)
+            np.put_along_axis(found, tags, True, axis=1)
+            carried = torch.from_numpy(found[:, :padding]).to(device, non_blocking=True)
+            every = self._vectors[:padding]
+        words, mask = self._vectors[index], index != padding
+        return Batch(log_mel, words, mask, same, codes, alone, carried, every)
 
     def _starts(
         self, numbers: npt.NDArray[np.int64], recipe: Recipe, generator: np.random.Generator
@@ -244,17 +256,16 @@ class TrainingSet:
 
     def _tag_rows(
         self,
-        numbers: npt.NDArray[np.int64],
+        rows: npt.NDArray[np.int64],
+        counts: npt.NDArray[np.int64],
         recipe: Recipe,
         generator: np.random.Generator,
-        mixing: Mixing,
     ) -> npt.NDArray[np.int64]:
         """Rows of each clip's tags [B, N], dropped or too many ones left out at random.
 
         As run, the first N in the order of the vocabulary stay.
         """
         most, padding = self.config.tags.max_tags, len(self._vectors) - 1
-        rows, counts = self._joined(numbers, mixing)
         there = np.arange(rows.shape[1]) < counts[:, None]
         kept = there
         if recipe.tag_dropout:

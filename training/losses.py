@@ -1,6 +1,7 @@
-"""The losses of paper §2.3 (METHOD §4): generalised Kullback-Leibler divergence and NT-Xent.
+"""The losses of paper §2.3 (METHOD §4): generalised Kullback-Leibler divergence and NT-Xent; and
+the baseline's and the starter's own.
 
-Letters: B = batch, T = frames, F = mels, D = shared dimension.
+Letters: B = batch, T = frames, F = mels, D = shared dimension, C = tags.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from model.errors import InputError
 
 KL_EPSILON = 1e-5
 NT_XENT_EPSILON = 1e-5
+NEVER = -1e9  # a logit
 
 
 def generalized_kl(target: Tensor, estimate: Tensor) -> Tensor:
@@ -59,6 +61,34 @@ def nt_xent(
     if as_run:
         log_p = torch.log(log_p.exp() + NT_XENT_EPSILON)
     return -log_p.mean()
+
+
+def tagwise(
+    audio: Tensor, tags: Tensor, carried: Tensor, temperature: float | Tensor = 0.1
+) -> Tensor:
+    """Each tag of a clip against those that it does not carry, and each clip of a tag against the
+    clips without it: the sum of both. After L_out of Khosla et al., "Supervised Contrastive
+    Learning" (2020), with what else is true left out of the denominators.
+
+    audio [B, D]; tags [C, D], each tag alone; carried [B, C], bool. Clips without a tag, and tags
+    without a clip, take no part. Raises InputError for shapes that do not fit.
+    """
+    if carried.shape != (len(audio), len(tags)):
+        raise InputError(
+            f"carried: expected the shape {[len(audio), len(tags)]}, got {list(carried.shape)}"
+        )
+    cosines = functional.normalize(audio, dim=1) @ functional.normalize(tags, dim=1).T
+    logits = cosines / temperature
+    return _against_others(logits, carried) + _against_others(logits.T, carried.T)
+
+
+def _against_others(logits: Tensor, true: Tensor) -> Tensor:
+    """Mean over rows of the mean −log softmax of what is true beside all that is not."""
+    others = torch.logsumexp(logits.masked_fill(true, NEVER), dim=1, keepdim=True)
+    log_p = logits - torch.logaddexp(logits, others)
+    counts = true.sum(dim=1, keepdim=True)
+    shares = true.to(logits.dtype) / counts.clamp(min=1)
+    return -(log_p * shares).sum() / (counts > 0).sum().clamp(min=1)
 
 
 def tag_reconstruction(multihot: Tensor, probabilities: Tensor) -> Tensor:

@@ -1,5 +1,5 @@
-"""What a training step minimises: eq. (6), and the distance to what a teacher hears; all losses
-of a batch in one forward pass.
+"""What a training step minimises: eq. (6), each tag alone, and the distance to what a teacher
+hears; all losses of a batch in one forward pass.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from model.aligned import AlignedModel
 from model.tags import MultiHotTagEncoder
 from training.dataset import Batch
 from training.distributed import Ranks, gathered
-from training.losses import generalized_kl, nt_xent, tag_reconstruction
+from training.losses import generalized_kl, nt_xent, tag_reconstruction, tagwise
 from training.recipe import Recipe
 
 MIN_TEMPERATURE = 0.02  # a learned one falls no further
@@ -23,9 +23,9 @@ class Objective(nn.Module):
     """A model's losses by name, and their weighted sum as "loss" (eq. (6)).
 
     `mixed`: encoders and decoders run in bfloat16 where torch finds it safe; losses never do.
-    `ranks`: in training mode, NT-Xent runs over the rows of all processes. `moments`: mean and
-    deviation [V] of a teacher's codes, where there is one. `frozen`: convolutions of a pooled
-    encoder that do not learn.
+    `ranks`: in training mode, contrastive losses run over the rows of all processes.
+    `moments`: mean and deviation [V] of a teacher's codes, where there is one. `frozen`:
+    convolutions of a pooled encoder that do not learn.
     """
 
     mean: Tensor
@@ -49,6 +49,9 @@ class Objective(nn.Module):
         self.scale: nn.Parameter | None = None  # ln(1 / τ)
         if recipe.learned_temperature:
             self.scale = nn.Parameter(torch.tensor(-math.log(recipe.temperature)))
+        self.tagwise_scale: nn.Parameter | None = None
+        if recipe.tagwise_weight:
+            self.tagwise_scale = nn.Parameter(torch.tensor(-math.log(recipe.temperature)))
         self.to_teacher: nn.Linear | None = None
         if moments is not None:
             self.to_teacher = nn.Linear(model.config.code_dim, len(moments[0]))
@@ -70,7 +73,7 @@ class Objective(nn.Module):
         return max(MIN_TEMPERATURE, math.exp(-self.scale.item()))
 
     def forward(self, batch: Batch) -> dict[str, Tensor]:
-        """Scalars by name: "contrastive"; "audio", "tags", "teacher" where they weigh; "loss"."""
+        """Scalars: "contrastive", "loss"; where they weigh "tagwise", "audio", "tags", "teacher"."""
         model, recipe = self.model, self.recipe
         assert model.audio is not None, "presets have both halves"
         patches = model.scale(batch.log_mel)[:, None]
@@ -87,7 +90,13 @@ class Objective(nn.Module):
                 phi_tags = model.tags.project(tag_codes)
             else:
                 phi_tags = model.tags(batch.words, batch.mask)
+            phi_every = None
+            if self.tagwise_scale is not None and batch.every is not None:
+                alone = batch.mask.new_ones(len(batch.every), 1)
+                phi_every = model.tags(batch.every[:, None], alone)
         losses["contrastive"] = self._contrastive(_full(phi_audio), _full(phi_tags), batch.same)
+        if phi_every is not None and batch.carried is not None:
+            losses["tagwise"] = self._tagwise(_full(phi_audio), _full(phi_every), batch.carried)
         if estimate is not None:
             losses["audio"] = generalized_kl(patches, _full(estimate))
         if model.tag_decoder is not None and recipe.tag_weight:
@@ -101,6 +110,7 @@ class Objective(nn.Module):
             "teacher": recipe.teacher_weight,
             "audio": recipe.audio_weight,
             "contrastive": recipe.contrastive_weight,
+            "tagwise": recipe.tagwise_weight,
             "tags": recipe.tag_weight,
         }
         losses["loss"] = torch.stack([weights[name] * each for name, each in losses.items()]).sum()
@@ -111,8 +121,18 @@ class Objective(nn.Module):
             audio, tags = gathered(audio), gathered(tags)
         temperature: float | Tensor = self.recipe.temperature
         if self.scale is not None:
-            temperature = torch.exp(-self.scale).clamp(min=MIN_TEMPERATURE)
+            temperature = _temperature(self.scale)
         return nt_xent(audio, tags, temperature, same=same, as_run=self.recipe.as_run)
+
+    def _tagwise(self, audio: Tensor, tags: Tensor, carried: Tensor) -> Tensor:
+        if self.training and self.ranks.count > 1:
+            audio = gathered(audio)
+        assert self.tagwise_scale is not None, "where the loss weighs"
+        return tagwise(audio, tags, carried, _temperature(self.tagwise_scale))
+
+
+def _temperature(scale: Tensor) -> Tensor:
+    return torch.exp(-scale).clamp(min=MIN_TEMPERATURE)
 
 
 def _first(model: AlignedModel, convolutions: int) -> list[nn.Module]:

@@ -23,6 +23,7 @@ class Recipe:
     is nearly as loud.
     `tilt`: standard deviation of a slope over the mels, in nats at the edges.
     `learned_temperature`: τ starts at `temperature` and is learned, at least 0.02.
+    `tagwise_weight`: of the loss of each tag alone (`training.losses.tagwise`).
     `teacher_weight`: of the distance to what a teacher hears (`training.knowledge`); the encoder
     then begins as a compressed teacher, whose first `frozen` convolutions stay as they are.
     `exclude_same`: clips of one group with the same tags are not each other's negatives.
@@ -44,6 +45,7 @@ class Recipe:
     tag_weight: float = 0.0
     temperature: float = 0.1
     learned_temperature: bool = False
+    tagwise_weight: float = 0.0
     teacher_weight: float = 0.0
     frozen: int = 0
     as_run: bool = True
@@ -107,6 +109,7 @@ _STARTER = Recipe(
     audio_weight=0.0,
     contrastive_weight=1.0,
     learned_temperature=True,
+    tagwise_weight=0.3,
     teacher_weight=1.0,
     frozen=2,
     as_run=False,

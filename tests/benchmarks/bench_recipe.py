@@ -47,6 +47,7 @@ STEPS: dict[str, dict[str, Any]] = {
     "negatives of the same source": {"exclude_same": False},
     "word vectors of the tags (CBOW)": {"words": "cbow"},
     "a constant rate": {"schedule": "constant"},
+    "tags in sets only": {"tagwise_weight": 0.0},
 }
 FIGURES = ("mAP@10", "audio_to_tag_mAP@10")
 

@@ -57,7 +57,8 @@ def exact_steps(config: ModelConfig, recipe: Recipe, out: Path, ranks: Ranks) ->
     for epoch in range(2):
         batches = run.corpus.train.epoch(recipe, (0, epoch), part=(ranks.own, ranks.count))
         for batch in batches:
-            own = run._train_step(replace(batch, words=batch.words.double()), 0)
+            every = None if batch.every is None else batch.every.double()
+            own = run._train_step(replace(batch, words=batch.words.double(), every=every), 0)
             losses.append(float(own["loss"]))
     sums = {name: float(each.detach().sum()) for name, each in run.model.named_parameters()}
     if ranks.first:

@@ -275,3 +275,27 @@ def test_same_marks_clips_of_one_group_and_tags() -> None:
     assert not same[0, 2]  # 0 and 2: one group, other tags
     assert not same[1, 3]  # nothing in common
     assert clips.batch(np.arange(5), PLAIN, generator()).same is None
+
+
+def test_carried_are_all_tags_of_a_clip_and_of_what_joins_it() -> None:
+    """However many are left out of `words`."""
+    config = tiny_model()
+    rows = tiny_rows(Path("x"), 24, 0)
+    words, sets = words_of(config.tags.word_dim), clean_tag_sets(rows)
+    clips = TrainingSet(rows, sets, features_of(rows, config.features), words, config)
+    numbers, table = np.arange(24), TagTable(sets, words)
+    assert clips.batch(numbers, PLAIN, generator()).carried is None
+    asked = replace(QUICK, tagwise_weight=1.0, tag_dropout=0.9)
+    batch = clips.batch(numbers, asked, generator())
+    assert batch.every is not None
+    np.testing.assert_array_equal(batch.every, table.vectors[:-1])
+    assert batch.carried is not None
+    own = np.array([[tag in tags for tag in table.tags] for tags in sets])
+    np.testing.assert_array_equal(batch.carried, own)
+    mixed = clips.batch(numbers, replace(asked, mix=1.0), generator()).carried
+    assert mixed is not None
+    joined = mixed.numpy()
+    assert (joined >= own).all()
+    assert joined.sum() > own.sum()
+    for row in joined:  # the tags of one or of two clips
+        assert any((row == (one | other)).all() for one in own for other in own)

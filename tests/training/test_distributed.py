@@ -49,7 +49,10 @@ def printed(process: subprocess.Popen[str]) -> Any:
 @pytest.mark.parametrize("preset", ["w2v-128-4h", "coala", "starter"])
 def test_two_processes_equal_one(tmp_path: Path, preset: str) -> None:
     """With all that is drawn, and clips that are not each other's negatives."""
-    weights = {"starter": {}, "coala": {"audio_weight": 5.0, "tag_weight": 5.0}}
+    weights = {
+        "starter": {"tagwise_weight": 0.3},
+        "coala": {"audio_weight": 5.0, "tag_weight": 5.0},
+    }
     recipe = {"exclude_same": True, **weights.get(preset, {"audio_weight": 5.0})}
     settings = {"exact": True, "preset": preset, "recipe": recipe}
     one, two = (started(each, tmp_path, **settings) for each in (RUN, TWO))

@@ -13,19 +13,20 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from model.errors import InputError
-from training.losses import generalized_kl, nt_xent, tag_reconstruction
+from training.losses import generalized_kl, nt_xent, tag_reconstruction, tagwise
 
 Golden = Mapping[str, np.ndarray]
+
+
+def similarity(one: list[float], other: list[float]) -> float:
+    dot = sum(a * b for a, b in zip(one, other, strict=True))
+    return dot / math.hypot(*one) / math.hypot(*other)
 
 
 def slow_nt_xent(audio: Tensor, tags: Tensor, temperature: float, offset: float = 0.0) -> float:
     """SimCLR's equation (1), pair by pair, with −log(p + offset)."""
     vectors = [row.tolist() for row in torch.cat([audio, tags])]
     count, batch = len(vectors), len(audio)
-
-    def similarity(one: list[float], other: list[float]) -> float:
-        dot = sum(a * b for a, b in zip(one, other, strict=True))
-        return dot / math.hypot(*one) / math.hypot(*other)
 
     total = 0.0
     for i in range(count):
@@ -168,6 +169,76 @@ class TestNtXent:
     def test_refuses_other_shapes(self, audio: tuple[int, ...], tags: tuple[int, ...]) -> None:
         with pytest.raises(InputError, match=r"audio, tags: expected one shape \[B, D\], got"):
             nt_xent(torch.zeros(audio), torch.zeros(tags))
+
+
+def slow_tagwise(audio: Tensor, tags: Tensor, carried: Tensor, temperature: float) -> float:
+    """Both directions, positive by positive; each stands beside all that is not true."""
+    cosines = [[similarity(one, other) for other in tags.tolist()] for one in audio.tolist()]
+    total = 0.0
+    for rows, true in (
+        (cosines, carried.tolist()),
+        (list(zip(*cosines, strict=True)), carried.T.tolist()),
+    ):
+        means = []
+        for row, own in zip(rows, true, strict=True):
+            powers = [math.exp(cosine / temperature) for cosine in row]
+            others = sum(power for power, there in zip(powers, own, strict=True) if not there)
+            losses = [
+                -math.log(power / (power + others))
+                for power, there in zip(powers, own, strict=True)
+                if there
+            ]
+            if losses:
+                means.append(sum(losses) / len(losses))
+        total += sum(means) / len(means) if means else 0.0
+    return total
+
+
+class TestTagwise:
+    @settings(max_examples=40, deadline=None)
+    @given(
+        clips=st.integers(1, 6),
+        count=st.integers(1, 6),
+        share=st.floats(0.0, 1.0),
+        temperature=st.floats(0.05, 2.0),
+        seed=st.integers(0, 10_000),
+    )
+    def test_is_the_slow_loop(
+        self, clips: int, count: int, share: float, temperature: float, seed: int
+    ) -> None:
+        generator = torch.Generator().manual_seed(seed)
+        audio, tags = (
+            torch.randn(rows, 4, generator=generator, dtype=torch.float64)
+            for rows in (clips, count)
+        )
+        carried = torch.rand(clips, count, generator=generator) < share
+        fast = float(tagwise(audio, tags, carried, temperature))
+        slow = slow_tagwise(audio, tags, carried, temperature)
+        assert fast == pytest.approx(slow, rel=1e-8, abs=1e-10)
+
+    def test_nothing_carried_and_everything_carried_teach_nothing(self) -> None:
+        audio, tags = (each.requires_grad_() for each in pair(4, 3))
+        for carried in (torch.zeros(4, 4), torch.ones(4, 4)):
+            loss = tagwise(audio, tags, carried.bool())
+            loss.backward()
+            assert loss.item() == pytest.approx(0, abs=1e-12)
+            assert audio.grad is not None
+            assert audio.grad.abs().max().item() == pytest.approx(0, abs=1e-12)
+
+    def test_gradients(self) -> None:
+        audio, tags = (each.requires_grad_() for each in pair(4, 3))
+        carried = torch.eye(4, dtype=torch.bool)
+        carried[0, 2] = True
+        assert torch.autograd.gradcheck(lambda a, t: tagwise(a, t, carried, 0.5), (audio, tags))
+
+    def test_is_stable_at_a_small_temperature(self) -> None:
+        audio, tags = (each.float().requires_grad_() for each in pair(8, 4))
+        tagwise(audio, tags, torch.eye(8, dtype=torch.bool), 0.02).backward()
+        assert torch.isfinite(audio.grad).all()
+
+    def test_refuses_other_shapes(self) -> None:
+        with pytest.raises(InputError, match=r"carried: expected the shape \[4, 3\], got \[3, 4\]"):
+            tagwise(torch.zeros(4, 2), torch.zeros(3, 2), torch.zeros(3, 4, dtype=torch.bool))
 
 
 class TestKl:

@@ -42,7 +42,7 @@ def test_steps_lower_the_loss(tmp_path: Path, name: str) -> None:
 
 def expected_losses(name: str) -> set[str]:
     if name == "starter":
-        return {"loss", "contrastive"}
+        return {"loss", "contrastive", "tagwise"}
     return {"loss", "contrastive", "audio", *(["tags"] if name == "coala" else [])}
 
 

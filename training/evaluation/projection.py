@@ -24,7 +24,7 @@ from model.tags import build_tag_encoder
 from model.words import WordVectors
 from training.dataset import TrainingSet
 from training.errors import CorpusError
-from training.losses import nt_xent
+from training.losses import nt_xent, tagwise
 from training.objective import MIN_TEMPERATURE
 from training.prepare import FeatureSet
 from training.recipe import Recipe
@@ -46,6 +46,7 @@ class Projection(nn.Module):
         self.audio = perceptron(features.shape[1], audio.hidden, config.dim, audio.dropout)
         self.tags = build_tag_encoder(config)
         self.scale = nn.Parameter(torch.tensor(-math.log(temperature)))  # ln(1 / τ)
+        self.tagwise_scale = nn.Parameter(torch.tensor(-math.log(temperature)))
         self.register_buffer("low", torch.from_numpy(features.mean(axis=0)))
         deviation = features.std(axis=0)
         least = 1e-3 * deviation.mean() + 1e-6  # so that what hardly varied does not explode
@@ -138,13 +139,23 @@ def _epoch(
     for step, batch in enumerate(clips.epoch(shown, seed), start=seed[1] * steps):
         for group in learner.param_groups:
             group["lr"] = rate(recipe, step, steps)
+        sounds = projection.audio(batch.log_mel[:, 0])
         loss = nt_xent(
-            projection.audio(batch.log_mel[:, 0]),
+            sounds,
             projection.tags(batch.words, batch.mask),
-            torch.exp(-projection.scale).clamp(min=MIN_TEMPERATURE),
+            _temperature(projection.scale),
             same=batch.same,
             as_run=recipe.as_run,
         )
+        if batch.carried is not None and batch.every is not None:
+            alone = batch.mask.new_ones(len(batch.every), 1)
+            tags = projection.tags(batch.every[:, None], alone)
+            each = tagwise(sounds, tags, batch.carried, _temperature(projection.tagwise_scale))
+            loss = loss + recipe.tagwise_weight * each
         learner.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         learner.step()
+
+
+def _temperature(scale: Tensor) -> Tensor:
+    return torch.exp(-scale).clamp(min=MIN_TEMPERATURE)

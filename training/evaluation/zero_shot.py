@@ -1,7 +1,8 @@
 """Task `zero-shot`: name a clip's class by its nearest label, never having trained on it.
 
-Protocol: the label's words, cleaned, are one tag set; a clip's class is the label of highest
-cosine; accuracy over all clips of the manifest.
+Protocol: the label's words, cleaned, are one tag set, in which the thesaurus leads words that the
+model was not trained on to those that it was, as in the service; a clip's class is the label of
+highest cosine; accuracy over all clips of the manifest.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from model.embedder import Embedder
 from model.errors import AudioError
 from model.manifest import ManifestRow
 from model.progress import progress
+from model.thesaurus import shipped
 from training.errors import CorpusError
 
 
@@ -29,7 +31,7 @@ def evaluate(embedder: Embedder, clips: Sequence[ManifestRow], data: Path) -> di
     unknown = [label for label in labels if not understood[label].tags]
     if unknown:
         raise CorpusError(f"{data}: class names not understood: {', '.join(unknown)}")
-    targets = embedder.embed_tags([understood[label].tags for label in labels])
+    targets = embedder.embed_tags([understood[label].tags for label in labels], shipped())
     vectors, truth, failed = [], [], {}
     with progress("embedding", len(clips)) as shown:
         for clip in clips:
@@ -52,6 +54,7 @@ def evaluate(embedder: Embedder, clips: Sequence[ManifestRow], data: Path) -> di
             "clips": len(vectors),
             "failed": failed,
             "prompts": {label: understood[label].tags for label in labels},
+            "thesaurus": True,
             "similarity": "cosine",
             "chance": 1 / len(labels),
         },

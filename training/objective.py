@@ -73,7 +73,9 @@ class Objective(nn.Module):
         return max(MIN_TEMPERATURE, math.exp(-self.scale.item()))
 
     def forward(self, batch: Batch) -> dict[str, Tensor]:
-        """Scalars: "contrastive", "loss"; where they weigh "tagwise", "audio", "tags", "teacher"."""
+        """Scalars by name: "contrastive", "loss"; "tagwise", "audio", "tags", "teacher" where they
+        weigh.
+        """
         model, recipe = self.model, self.recipe
         assert model.audio is not None, "presets have both halves"
         patches = model.scale(batch.log_mel)[:, None]

@@ -11,6 +11,7 @@ import pytest
 from model.embedder import Embedder
 from model.errors import InputError
 from model.manifest import ManifestRow, read_manifest
+from model.thesaurus import shipped
 from tests.model.tiny import checkpoint_of
 from tests.training.tiny import KINDS, QUICK, tiny_corpus, tiny_model, words_of, write_corpus
 from training.errors import CorpusError
@@ -34,7 +35,7 @@ def test_accuracy_is_that_of_the_nearest_label(embedder: Embedder, corpus: Path)
     rows = read_manifest(corpus)
     result = zero_shot.evaluate(embedder, rows, corpus)
     labels = sorted(KINDS)
-    targets = embedder.embed_tags([[label] for label in labels])
+    targets = embedder.embed_tags([[label] for label in labels], shipped())
     right = [
         labels[int((targets @ embedder.embed_audio(row.path).vector).argmax())] == row.label
         for row in rows

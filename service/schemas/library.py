@@ -23,7 +23,7 @@ class ModelName(BaseModel):
     """Which model made a library; `GET /v1/model` tells more."""
 
     name: str
-    fingerprint: str = Field(examples=["2579eb3024ff6d8f"])
+    fingerprint: str = Field(examples=["55626deeab6891b4"])
 
 
 class TagCount(BaseModel):

@@ -30,7 +30,8 @@ if TYPE_CHECKING:
 Floats = npt.NDArray[np.float64]
 
 BLUE, ORANGE, GREEN, PURPLE, GREY = "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#777777"
-STYLES = ((BLUE, "-"), (ORANGE, "--"), (GREEN, "-."), (PURPLE, ":"))
+AMBER = "#E69F00"
+STYLES = ((BLUE, "-"), (ORANGE, "--"), (GREEN, "-."), (AMBER, "-"), (PURPLE, ":"))
 WIDTH, DPI = 12.0, 100  # inches, pixels an inch
 BARS = 30  # of the best tags, and of the worst
 LOWEST = 1e-4  # the smallest probability that the calibration's axes show
@@ -38,6 +39,7 @@ LOSSES = {
     "train_loss": "training, sum",
     "validation_loss": "validation, sum",
     "train_contrastive": "training, NT-Xent",
+    "train_tagwise": "training, each tag alone",
     "train_teacher": "training, teacher",
 }
 MAPS = {"mAP@10": "tag → audio", "audio_to_tag_mAP@10": "audio → tag"}

@@ -144,7 +144,7 @@ class TestListening:
     def test_where_a_tag_was_heard_is_marked_and_played(self, page: Page) -> None:
         choose_and_tag(page, RAIN)
         expect(page.locator("#sound .marks span")).to_have_count(0)
-        row(page, "water").hover()
+        row(page, "tree").hover()
         expect(page.locator("#sound .marks span")).to_have_count(3)
         moments = row(page, "rain").get_by_role("button", name="Play rain from")
         start = moments.last.text_content() or ""
@@ -260,7 +260,7 @@ class TestTrouble:
             watch.failures_expected = True
             with serving(page_library, port):
                 choose_and_tag(page, RAIN)
-                page.get_by_role("button", name="Accept rain").click()
+                page.get_by_role("button", name="Accept rain", exact=True).click()
                 expect(page.locator("#refined")).to_contain_text("beside: rain")
             page.get_by_role("button", name="Keep this feedback").click()
             expect(page.locator("#keep-problem")).to_contain_text("cannot be reached")

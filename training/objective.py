@@ -123,17 +123,18 @@ class Objective(nn.Module):
             audio, tags = gathered(audio), gathered(tags)
         temperature: float | Tensor = self.recipe.temperature
         if self.scale is not None:
-            temperature = _temperature(self.scale)
+            temperature = temperature_of(self.scale)
         return nt_xent(audio, tags, temperature, same=same, as_run=self.recipe.as_run)
 
     def _tagwise(self, audio: Tensor, tags: Tensor, carried: Tensor) -> Tensor:
         if self.training and self.ranks.count > 1:
             audio = gathered(audio)
         assert self.tagwise_scale is not None, "where the loss weighs"
-        return tagwise(audio, tags, carried, _temperature(self.tagwise_scale))
+        return tagwise(audio, tags, carried, temperature_of(self.tagwise_scale))
 
 
-def _temperature(scale: Tensor) -> Tensor:
+def temperature_of(scale: Tensor) -> Tensor:
+    """τ of a learned ln(1 / τ), no lower than it may fall."""
     return torch.exp(-scale).clamp(min=MIN_TEMPERATURE)
 
 

@@ -25,7 +25,7 @@ from model.words import WordVectors
 from training.dataset import TrainingSet
 from training.errors import CorpusError
 from training.losses import nt_xent, tagwise
-from training.objective import MIN_TEMPERATURE
+from training.objective import temperature_of
 from training.prepare import FeatureSet
 from training.recipe import Recipe
 from training.schedule import optimizer, rate
@@ -143,19 +143,15 @@ def _epoch(
         loss = nt_xent(
             sounds,
             projection.tags(batch.words, batch.mask),
-            _temperature(projection.scale),
+            temperature_of(projection.scale),
             same=batch.same,
             as_run=recipe.as_run,
         )
         if batch.carried is not None and batch.every is not None:
             alone = batch.mask.new_ones(len(batch.every), 1)
             tags = projection.tags(batch.every[:, None], alone)
-            each = tagwise(sounds, tags, batch.carried, _temperature(projection.tagwise_scale))
+            each = tagwise(sounds, tags, batch.carried, temperature_of(projection.tagwise_scale))
             loss = loss + recipe.tagwise_weight * each
         learner.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         learner.step()
-
-
-def _temperature(scale: Tensor) -> Tensor:
-    return torch.exp(-scale).clamp(min=MIN_TEMPERATURE)

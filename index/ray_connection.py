@@ -9,6 +9,7 @@ import signal
 import socket
 import sys
 import threading
+import traceback
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager, redirect_stdout
 from typing import Any
@@ -17,7 +18,8 @@ from index.errors import EngineError
 from model.errors import ConfigError, InputError
 
 CONNECT_SECONDS = 10.0
-START_SECONDS = "120"  # a Ray of our own: Ray's 30 are too few where the disk is busy
+START_SECONDS = "60"  # a Ray of our own: Ray's 30 are too few where the disk is busy
+ATTEMPTS = 3  # at starting it: its head has been seen to hang
 OBJECT_STORE = 200 << 20  # bytes, of a Ray of our own: it holds paths, names and the model
 
 
@@ -67,12 +69,30 @@ def connected(address: str | None, actors: int | None) -> Iterator[None]:
 def _start(where: str, own: dict[str, Any]) -> None:
     import ray
 
-    try:
-        with _signals_kept(deferred=bool(own)):
-            ray.init(where, logging_level=logging.ERROR, log_to_driver=False, **own)
-    except (OSError, RuntimeError, ValueError) as error:
-        raise EngineError(f"ray at {where}: {_line(error)}") from error
+    most = ATTEMPTS if own else 1
+    for attempt in range(1, most + 1):
+        try:
+            with _signals_kept(deferred=bool(own)):
+                ray.init(where, logging_level=logging.ERROR, log_to_driver=False, **own)
+        except (OSError, RuntimeError, ValueError) as error:
+            _end_half_started(error)
+            if attempt == most:
+                times = f", {most} times" if most > 1 else ""
+                raise EngineError(f"ray at {where}: {_line(error)}{times}") from error
+        else:
+            break
     _quieten()
+
+
+def _end_half_started(error: Exception) -> None:
+    """End the processes of a Ray whose start raised the error: only that start knew of them."""
+    from ray._private.node import Node
+
+    for frame, _ in traceback.walk_tb(error.__traceback__):
+        node = frame.f_locals.get("self")
+        if isinstance(node, Node):
+            node.kill_all_processes(check_alive=False, wait=True)
+            return
 
 
 def _check_listening(address: str) -> None:

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import gc
 import subprocess
 import sys
+import threading
+import time
 from pathlib import Path
 
+import psutil
 import pytest
 
 from index.errors import EngineError
-from index.ray_connection import connected
+from index.ray_connection import ATTEMPTS, connected
 from model.errors import InputError
 from service.cli import main
 from tests.index import made
@@ -71,3 +75,45 @@ def test_the_missing_package_is_named(tmp_path: Path) -> None:
         "earmark add: engine ray: the package ray is missing: pip install 'earmark[ray]'\n"
     )
     assert not (tmp_path / "library").exists()
+
+
+def servers() -> list[psutil.Process]:
+    """The heads of clusters that this process has started and that run."""
+    found = psutil.Process().children()
+    return [each for each in found if each.is_running() and "gcs_server" in " ".join(each.cmdline())]
+
+
+def test_a_ray_that_does_not_come_up_is_started_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    import ray
+
+    monkeypatch.setenv("RAY_gcs_server_port_wait_time_s", "5")
+    killed: list[int] = []
+
+    def kill_the_first() -> None:
+        until = time.monotonic() + 60
+        while not killed and time.monotonic() < until:
+            for each in servers():
+                each.kill()
+                killed.append(each.pid)
+            time.sleep(0.001)
+
+    killer = threading.Thread(target=kill_the_first)
+    killer.start()
+    with connected("local", 1):
+        assert ray.is_initialized()
+        assert [each.pid for each in servers()] != killed
+    killer.join()
+    assert len(killed) == 1
+    assert servers() == []
+
+
+def test_a_ray_that_never_comes_up_leaves_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    import ray
+
+    monkeypatch.setenv("RAY_gcs_server_port_wait_time_s", "0")
+    problem = f"ray at local: Timed out .*, {ATTEMPTS} times"
+    with pytest.raises(EngineError, match=problem), connected("local", 1):
+        pass
+    assert not ray.is_initialized()
+    assert servers() == []
+    gc.collect()  # a process that nobody waited for would warn now

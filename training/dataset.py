@@ -159,13 +159,21 @@ class TrainingSet:
         `part`: (rank, ranks) of processes that share each batch.
         """
         size = min(recipe.batch_size, len(self))
-        order = np.random.default_rng(seed).permutation(self.numbers)
+        order = self._order(recipe, np.random.default_rng(seed))
 
         def batch(step: int) -> Batch:
             numbers = order[step * size : (step + 1) * size]
             return self.batch(numbers, recipe, np.random.default_rng((*seed, step)), part)
 
         return self._windows.ahead(batch, range(first, self.steps(size)))
+
+    def _order(self, recipe: Recipe, generator: np.random.Generator) -> npt.NDArray[np.int64]:
+        """The clips of an epoch, `len(self)` of them, in the order in which they are shown."""
+        if not recipe.balance:
+            return generator.permutation(self.numbers)
+        groups = self.groups[self.numbers]
+        weights = np.bincount(groups)[groups] ** -recipe.balance
+        return generator.choice(self.numbers, len(self), p=weights / weights.sum())
 
     def batch(
         self,

@@ -27,6 +27,8 @@ class Recipe:
     `teacher_weight`: of the distance to what a teacher hears (`training.knowledge`); the encoder
     then begins as a compressed teacher, whose first `frozen` convolutions stay as they are.
     `exclude_same`: clips of one group with the same tags are not each other's negatives.
+    `balance`: 0 shows each clip once an epoch; else as many are drawn, each with a probability
+    that falls with its group's size to this power (1: every group weighs the same).
     `words`: e_w trained on the corpus ("cbow"), "general" vectors, or "one-hot" (COALA).
     `vocabulary`, `min_count`: the most tags kept, and the clips a tag needs.
     `split`: how validation clips are chosen (`training.corpora.manifest`).
@@ -58,6 +60,7 @@ class Recipe:
     mix: float = 0.0
     tilt: float = 0.0
     exclude_same: bool = False
+    balance: float = 0.0
     words: Literal["cbow", "general", "one-hot"] = "cbow"
     general_words: int = 40_000
     vocabulary: int = 1_000
@@ -84,7 +87,7 @@ class Recipe:
         )
 
     def without_augmentation(self) -> Recipe:
-        """The same losses on clips shown plainly, as validation needs them."""
+        """The same losses on each clip once, shown plainly, as validation needs them."""
         return replace(
             self,
             patch="loudest",
@@ -95,6 +98,7 @@ class Recipe:
             quieter=0.0,
             mix=0.0,
             tilt=0.0,
+            balance=0.0,
         )
 
 

@@ -17,6 +17,7 @@ from index.ray_connection import ATTEMPTS, connected
 from model.errors import InputError
 from service.cli import main
 from tests.index import made
+from tests.processes import children
 
 
 @pytest.mark.parametrize(
@@ -79,7 +80,7 @@ def test_the_missing_package_is_named(tmp_path: Path) -> None:
 
 def servers() -> list[psutil.Process]:
     """The heads of clusters that this process has started and that run."""
-    return [each for each in psutil.Process().children() if "gcs_server" in str(each.cmdline())]
+    return children("gcs_server")
 
 
 def test_a_ray_that_does_not_come_up_is_started_again(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -20,6 +20,7 @@ from model.errors import AudioError
 from model.features import LogMel, mel_filters, patches
 from model.readers import Block, Readers
 from tests.model.tiny import noise, tiny_config, write
+from tests.processes import children
 
 
 @pytest.fixture(scope="module")
@@ -34,17 +35,9 @@ def read(readers: Readers, source: Path | bytes) -> tuple[list[Block], SoundInfo
     return blocks, info
 
 
-def children() -> list[psutil.Process]:
+def reading() -> list[psutil.Process]:
     """The reading processes."""
-    return [each for each in psutil.Process().children() if "model.readers" in _command(each)]
-
-
-def _command(process: psutil.Process) -> str:
-    """Its arguments; nothing for one that has ended."""
-    try:
-        return " ".join(process.cmdline())
-    except psutil.ZombieProcess:
-        return ""
+    return children("model.readers")
 
 
 def test_windows_are_those_read_here(log_mel: LogMel, tmp_path: Path) -> None:
@@ -65,14 +58,14 @@ def test_a_process_goes_on_after_a_bad_sound(log_mel: LogMel, tmp_path: Path) ->
     good = write(tmp_path / "a.wav", noise(1.0))
     with Readers(log_mel, 1) as readers:
         read(readers, good)
-        (first,) = children()
+        (first,) = reading()
         for bad in (b"rubbish", b"", tmp_path / "missing.wav"):
             with pytest.raises(AudioError, match=r"^bark: "):
                 read(readers, bad)
         with pytest.raises(AudioError, match=r"expected at most 0\.5 s"):
             list(readers.read(good, "bark", 0.5))
         read(readers, good)
-        assert children() == [first]
+        assert reading() == [first]
     assert not first.is_running() or first.status() == psutil.STATUS_ZOMBIE
 
 
@@ -81,13 +74,13 @@ def test_a_process_that_is_killed_costs_one_sound(log_mel: LogMel, tmp_path: Pat
     with Readers(log_mel, 1) as readers:
         messages = readers.read(long, "bark")
         next(messages)
-        (process,) = children()
+        (process,) = reading()
         process.send_signal(signal.SIGKILL)
         with pytest.raises(AudioError, match="bark: reading it ended the process that read"):
             list(messages)
         assert read(readers, long)[1].duration == 600
         # One that dies while nobody reads costs nothing.
-        (process,) = children()
+        (process,) = reading()
         process.send_signal(signal.SIGKILL)
         process.wait(5)
         assert read(readers, long)[1].duration == 600
@@ -100,7 +93,7 @@ def test_a_sound_that_never_ends(
     good = write(tmp_path / "a.wav", noise(1.0))
     with Readers(log_mel, 1) as readers:
         read(readers, good)
-        (process,) = children()
+        (process,) = reading()
         process.suspend()
         with monkeypatch.context() as brief:  # too brief for the start of another process
             brief.setattr(readers_file, "SILENT_SECONDS", 0.5)
@@ -118,7 +111,7 @@ def test_reading_that_is_given_up_leaves_no_process_at_work(
     with Readers(log_mel, 1) as readers:
         messages = readers.read(long, "bark")
         next(messages)
-        (process,) = children()
+        (process,) = reading()
         messages.close()
         assert not process.is_running() or process.status() == psutil.STATUS_ZOMBIE
         assert read(readers, long)[1].duration == 600
@@ -137,7 +130,7 @@ def test_many_threads_share_few_processes(log_mel: LogMel, tmp_path: Path) -> No
             thread.start()
         for thread in threads:
             thread.join()
-        assert len(children()) <= 2
+        assert len(reading()) <= 2
     assert found == {n: pytest.approx(0.5 + 0.1 * n, abs=1e-3) for n in range(8)}
 
 

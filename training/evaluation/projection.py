@@ -39,14 +39,17 @@ class Projection(nn.Module):
     low: Tensor
     spread: Tensor
 
-    def __init__(self, features: Array, config: ModelConfig, temperature: float) -> None:
+    def __init__(self, features: Array, config: ModelConfig, recipe: Recipe) -> None:
         """`features`: those of the training clips [n, d], which say what is usual."""
         super().__init__()
-        audio = config.audio
-        self.audio = perceptron(features.shape[1], audio.hidden, config.dim, audio.dropout)
+        audio, width = config.audio, features.shape[1]
+        self.audio: nn.Module = nn.Linear(width, config.dim, bias=False)
+        if audio.hidden:
+            self.audio = perceptron(width, audio.hidden, config.dim, audio.dropout)
         self.tags = build_tag_encoder(config)
-        self.scale = nn.Parameter(torch.tensor(-math.log(temperature)))  # ln(1 / τ)
-        self.tagwise_scale = nn.Parameter(torch.tensor(-math.log(temperature)))
+        scale, learned = torch.tensor(-math.log(recipe.temperature)), recipe.learned_temperature
+        self.scale = nn.Parameter(scale, learned)  # ln(1 / τ)
+        self.tagwise_scale = nn.Parameter(scale.clone(), learned)
         self.register_buffer("low", torch.from_numpy(features.mean(axis=0)))
         deviation = features.std(axis=0)
         least = 1e-3 * deviation.mean() + 1e-6  # so that what hardly varied does not explode
@@ -101,8 +104,8 @@ def train(
 ) -> tuple[Projection, int]:
     """(A projection of the clips' features [n, d], the epoch it is of): that `judge` likes best.
 
-    Drawn are the order of the clips and the tags that are dropped; whatever else the recipe
-    changes in a clip needs its sound. torch's generator stays as it was. Raises CorpusError.
+    Drawn are the clips, their order and the tags that are dropped; whatever else the recipe changes
+    in a clip needs its sound. torch's generator stays as it was. Raises CorpusError.
     """
     recipe = lessons.recipe
     with torch.random.fork_rng(devices=[]):
@@ -110,7 +113,7 @@ def train(
         known = features[np.isfinite(features).all(axis=1)]
         if not len(known):
             raise CorpusError("ladder: expected training clips that can be read, got none")
-        projection = Projection(known, lessons.config, recipe.temperature)
+        projection = Projection(known, lessons.config, recipe)
         clips = lessons.batches(projection.standardised(features))
         learner = optimizer(recipe, projection.parameters(), torch.device("cpu"))
         best, kept, chosen = -math.inf, projection.state_dict(), 0
@@ -132,7 +135,8 @@ def _epoch(
     seed: tuple[int, int],
 ) -> None:
     """`seed`: (run's seed, epoch)."""
-    shown = replace(recipe.without_augmentation(), tag_dropout=recipe.tag_dropout)
+    plain = recipe.without_augmentation()
+    shown = replace(plain, tag_dropout=recipe.tag_dropout, balance=recipe.balance)
     steps = clips.steps(recipe.batch_size)
     torch.manual_seed(int(np.random.SeedSequence(seed).generate_state(1)[0]))
     projection.train()

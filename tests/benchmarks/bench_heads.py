@@ -1,0 +1,251 @@
+"""What the steps of the starter's recipe that need no sound bring: `python -m
+tests.benchmarks.bench_heads --help`.
+
+Losses, words, tags and optimiser, on aiSFX's frozen codes: a projection and a tag encoder trained
+for a few epochs with one step left out or done otherwise, each with several seeds. Judged is the
+last epoch: on the validation clips, asked for the tags that all word vectors know; and by labels
+alone on corpora with classes (`--labelled`; the thesaurus takes no part). A run that is done is not
+done again. `bench_recipe` has the steps that need the sound.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cache
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from model.cleanup import clean_tags
+from model.config import preset
+from model.embedder import pad_words, unit
+from model.words import WordVectors
+from training.corpora.detect import read_corpus
+from training.corpora.suspects import without_suspects
+from training.dataset import clean_tag_sets
+from training.evaluation import frozen
+from training.evaluation.ladder import PRESET, Clips, Questions, questions
+from training.evaluation.projection import Array, Lessons, Projection, train
+from training.evaluation.retrieval import both_scores
+from training.execution import keep_freed_memory
+from training.prepare import prepare
+from training.recipe import recipe
+from training.teacher import read_teacher
+from training.word2vec import load_words, train_word2vec
+
+GENERAL = "general"
+
+
+@dataclass(frozen=True)
+class Step:
+    """What is otherwise than in the recipe. `words`: which vectors the tags have."""
+
+    recipe: dict[str, Any] = field(default_factory=dict)
+    audio: dict[str, Any] = field(default_factory=dict)
+    tags: dict[str, Any] = field(default_factory=dict)
+    words: str = GENERAL
+    suspects: bool = True
+
+
+STEPS: dict[str, Step] = {
+    "the whole recipe": Step(),
+    "tags in sets only": Step({"tagwise_weight": 0.0}),
+    "no dropped tags": Step({"tag_dropout": 0.0}),
+    "a fixed temperature": Step({"learned_temperature": False}),
+    "negatives of the same source": Step({"exclude_same": False}),
+    "a constant rate": Step({"schedule": "constant"}),
+    "the paper's optimiser": Step(
+        {
+            "optimizer": "sgd",
+            "learning_rate": 0.005,
+            "weight_decay": 0.0,
+            "schedule": "constant",
+            "warmup_epochs": 0.0,
+        }
+    ),
+    "sources of unlike size balanced": Step({"balance": 0.5}),
+    "a linear layer after the code": Step(audio={"hidden": 0}),
+    "no perceptron after the attention": Step(tags={"hidden": 0}),
+    "the mean of the tags": Step(tags={"kind": "mean"}),
+    "words: CBOW of the tags": Step(words="cbow"),
+    "words: FastText of the tags": Step(words="fasttext"),
+}
+WITHOUT_SUSPECTS = "likely wrong tags left out"
+
+
+class Bench:
+    """Clips, their codes, and what is asked of all rows."""
+
+    def __init__(self, options: argparse.Namespace) -> None:
+        self.options = options
+        self.clips = Clips(options.data)
+        teacher = read_teacher(options.teacher)
+
+        def codes(paths: Sequence[Path]) -> Array:
+            features = prepare(paths, preset(PRESET).features, options.cache)
+            return frozen.teacher_code(teacher, features, options.cache, mixed=True)
+
+        self.codes = [
+            codes([clip.path for clip in side])
+            for side in (self.clips.train, self.clips.validation)
+        ]
+        self.labelled = {}
+        for folder in options.labelled:
+            rows = read_corpus(folder)
+            found = codes([row.path for row in rows])
+            there = np.isfinite(found).all(axis=1)
+            labels = np.array([row.label for row in rows])
+            self.labelled[folder.name] = (found[there], labels[there])
+        self.words = cache(self._words)
+
+    def _words(self, name: str) -> WordVectors:
+        if name == GENERAL:
+            return self.clips.words
+        if name in ("cbow", "fasttext"):
+            dim = preset(PRESET).tags.word_dim
+            tags = self.clips.train_tags
+            return train_word2vec(tags, dim, kind=name).unit()  # type: ignore[arg-type]
+        return load_words(Path(name)).unit()
+
+    def asked(self) -> Questions:
+        """The queries that the word vectors of all rows know."""
+        heard = np.isfinite(self.codes[1]).all(axis=1)
+        every = {step.words for step in steps(self.options).values()}
+        return questions(self.clips, heard, [self.words(name) for name in sorted(every)])
+
+    def run(self, step: Step, seed: int) -> dict[str, float]:
+        """Train one, and judge its last epoch."""
+        config, words = preset(PRESET), self.words(step.words)
+        config = replace(
+            config,
+            audio=replace(config.audio, **step.audio),
+            tags=replace(config.tags, word_dim=words.dim, **step.tags),
+        )
+        clips, tags = self.clips.train, self.clips.train_tags
+        if not step.suspects:
+            clips = without_suspects(clips, self.options.suspects)
+            tags = clean_tag_sets(clips, words)
+        how = replace(recipe(PRESET), epochs=self.options.epochs, **step.recipe)
+        epochs = iter(range(how.epochs))
+        lessons = Lessons(clips, tags, words, config, how)
+        made, _ = train(lessons, self.codes[0], seed, lambda _: next(epochs))  # the last is best
+        asked = self.asked()
+        queries = np.stack([known(words, tag) for tag in asked.tags])
+        cosines = made.sounds(self.codes[1][asked.numbers]) @ made.words(queries).T
+        scores = both_scores(cosines, asked.carried)
+        figures = {
+            "tag to audio": scores["tag_to_audio"]["mAP@10"],
+            "audio to tag": scores["audio_to_tag"]["mAP@10"],
+        }
+        for name, (codes, labels) in self.labelled.items():
+            figures[name] = zero_shot(made, words, codes, labels)
+        return figures
+
+
+def known(words: WordVectors, tag: str) -> Array:
+    """The vector of a tag that is asked for, which has one."""
+    vector = words.certain_vector(tag)
+    assert vector is not None, "asked is what all know"
+    return vector
+
+
+def zero_shot(made: Projection, words: WordVectors, codes: Array, labels: np.ndarray) -> float:
+    """The share of sounds that are nearest to their label; NaN where a label is not understood."""
+    names = np.unique(labels)
+    sets = []
+    for name in names:
+        tags = clean_tags(name.replace("_", " "), words)
+        found = [vector for tag in tags if (vector := words.vector(tag)) is not None]
+        if not found:
+            return float("nan")
+        sets.append(np.stack(found))
+    made.eval()
+    with torch.inference_mode():
+        targets = unit(made.tags(*pad_words(sets, max(map(len, sets)))).numpy())
+    nearest = (made.sounds(codes) @ targets.T).argmax(axis=1)
+    return float((names[nearest] == labels).mean())
+
+
+def steps(options: argparse.Namespace) -> dict[str, Step]:
+    """All rows of the table, those of `--words` and `--suspects` too."""
+    more = {f"words: {Path(file).stem}": Step(words=str(file)) for file in options.words}
+    if options.suspects:
+        more[WITHOUT_SUSPECTS] = Step(suspects=False)
+    return STEPS | more
+
+
+_benches: list[Bench] = []  # of a process that trains: its one
+
+
+def start(options: argparse.Namespace) -> None:
+    """Make a process ready to train."""
+    torch.set_num_threads(1)
+    keep_freed_memory()
+    _benches.append(Bench(options))
+
+
+def work(what: tuple[str, int]) -> tuple[str, int, dict[str, float]]:
+    """One run, by the name of its row and its seed."""
+    name, seed = what
+    [bench] = _benches
+    return name, seed, bench.run(steps(bench.options)[name], seed)
+
+
+def table(done: Sequence[dict[str, Any]]) -> None:
+    """Print what is done."""
+    figures = list(done[0]["figures"])
+    print(f"{'':36}" + "".join(f"{name:>18}" for name in figures) + "  seeds")
+    for name in dict.fromkeys(run["step"] for run in done):
+        runs = [run["figures"] for run in done if run["step"] == name]
+        rows = np.array([[run[figure] for figure in figures] for run in runs])
+        cells = [
+            f"{mean:.4f} ± {deviation:.4f}"
+            for mean, deviation in zip(rows.mean(axis=0), rows.std(axis=0), strict=True)
+        ]
+        print(f"{name:36}" + "".join(f"{cell:>18}" for cell in cells) + f"{len(runs):7}")
+
+
+def main() -> None:
+    """Train what is missing, a process a core, and print the table."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    paths: Callable[..., Any] = parser.add_argument
+    paths("--data", type=Path, action="append", required=True)
+    paths("--teacher", type=Path, required=True, help="the wheel of aiSFX")
+    paths("--cache", type=Path, required=True, help="features are kept there")
+    paths("--labelled", type=Path, action="append", default=[], help="a corpus with classes")
+    paths("--words", type=Path, action="append", default=[], help="other word vectors, as a row")
+    paths("--suspects", type=Path, help="of `earmark corpus suspects`, as a row")
+    paths("--out", type=Path, required=True, help="what is done, a line a run")
+    parser.add_argument("--epochs", type=int, default=10)
+    parser.add_argument("--seeds", type=int, default=3)
+    options = parser.parse_args()
+    options.cache.mkdir(parents=True, exist_ok=True)
+    lines = options.out.read_text().splitlines() if options.out.exists() else []
+    done = [json.loads(line) for line in lines]
+    there = {(run["step"], run["seed"]) for run in done}
+    todo = [
+        (name, seed)
+        for seed in range(options.seeds)
+        for name in steps(options)
+        if (name, seed) not in there
+    ]
+    Bench(options)  # features are computed once, before the processes that read them
+    with get_context("spawn").Pool(os.cpu_count(), start, (options,)) as pool:
+        for name, seed, figures in pool.imap_unordered(work, todo):
+            print(f"seed {seed}: {name}: {figures}", flush=True)
+            done.append({"step": name, "seed": seed, "figures": figures})
+            with options.out.open("a", encoding="utf-8") as file:
+                file.write(json.dumps(done[-1]) + "\n")
+    order = list(steps(options))
+    table(sorted(done, key=lambda run: (order.index(run["step"]), run["seed"])))
+
+
+if __name__ == "__main__":
+    main()

@@ -27,6 +27,7 @@ from training.prepare import FeatureSet
 from training.recipe import Recipe
 
 PLAIN = QUICK.without_augmentation()
+HERE = Path("nowhere")
 
 
 @pytest.fixture(scope="module")
@@ -161,6 +162,22 @@ def test_an_epoch_shows_every_clip_once(clips: TrainingSet) -> None:
     sums = torch.cat([batch.log_mel.sum(dim=(1, 2)) for batch in batches])
     expected = clips.batch(clips.numbers, PLAIN, generator()).log_mel.sum(dim=(1, 2))
     torch.testing.assert_close(sums.sort().values, expected.sort().values)
+
+
+@pytest.mark.parametrize(("balance", "share"), [(0.0, 10 / 30), (0.5, 10**0.5), (1.0, 1.0)])
+def test_large_groups_may_weigh_less(balance: float, share: float) -> None:
+    if balance:
+        share /= share + 20  # of 20 clips that are a group each
+    rows = [replace(row, group="tones") if row.label == "tone" else row for row in tiny_rows(HERE)]
+    rows = [row for row in rows if row.split == "train"]
+    words, config = WordVectors.one_hot(TAGS), tiny_model()
+    features = features_of(rows, config.features)
+    clips = TrainingSet(rows, clean_tag_sets(rows), features, words, config)
+    recipe = replace(PLAIN, balance=balance)
+    batches = [batch for epoch in range(40) for batch in clips.epoch(recipe, (0, epoch))]
+    tones = torch.cat([batch.words[:, :, TAGS.index("tone")].amax(dim=1) for batch in batches])
+    assert len(tones) == 40 * 30
+    assert abs(tones.mean().item() - share) < (0.06 if balance else 1e-6)
 
 
 def test_the_loudest_patch_or_any() -> None:

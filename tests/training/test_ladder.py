@@ -197,6 +197,20 @@ def test_a_rung_learns_what_its_features_tell() -> None:
         projection.train(some, np.full_like(features, np.nan), 0, judge)
 
 
+def test_a_rung_keeps_to_its_recipe() -> None:
+    some, features = lessons(6)
+    linear = replace(some.config, audio=replace(some.config.audio, hidden=0))
+    fixed = replace(some.recipe, learned_temperature=False, tagwise_weight=0.3)
+    made, _ = projection.train(replace(some, config=linear, recipe=fixed), features, 3, lambda _: 1)
+    assert isinstance(made.audio, torch.nn.Linear)
+    start = -np.log(fixed.temperature)
+    assert [made.scale.item(), made.tagwise_scale.item()] == pytest.approx([start, start])
+    learnt = replace(fixed, learned_temperature=True)
+    made, _ = projection.train(replace(some, recipe=learnt), features, 3, lambda _: 1)
+    assert isinstance(made.audio, torch.nn.Sequential)
+    assert start not in (made.scale.item(), made.tagwise_scale.item())
+
+
 def test_frozen_features_are_kept(folder: Path, tmp_path: Path) -> None:
     paths = sorted((folder / "second").glob("*.wav"))
     found = frozen.mfcc(paths, tmp_path)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -79,4 +80,5 @@ def test_without_augmentation_keeps_the_losses() -> None:
     assert (plain.mask_frames, plain.mask_mels) == (0, 0)
     assert plain.temperature == recipe("starter").temperature
     assert plain.exclude_same
+    assert replace(recipe("starter"), balance=0.5).without_augmentation() == plain
     assert Recipe().without_augmentation() == Recipe()

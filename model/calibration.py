@@ -25,6 +25,7 @@ from model.errors import CheckpointError, InputError
 
 Array = npt.NDArray[np.float32]
 Floats = npt.NDArray[np.float64]
+Real = npt.NDArray[np.floating[Any]]
 
 UNKNOWN_THRESHOLD = 0.5  # where a card states none: rather true than not
 
@@ -118,7 +119,7 @@ class Calibration:
 COMPANY = {"own": 0.91, "near": 4.37, "intercept": -2.42}
 
 
-def in_company(card: Mapping[str, Any], probabilities: Array, near: Array) -> Array:
+def in_company(card: Mapping[str, Any], probabilities: Real, near: Real) -> Array:
     """Probabilities [..., V] of tags, and the cosines [V] of each tag with the set of those that
     are known → probabilities [..., V] beside them:
 

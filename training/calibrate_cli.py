@@ -8,6 +8,8 @@ import logging
 from pathlib import Path
 from typing import Any
 
+from training.options import add_data
+
 
 def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add the command to the parser."""
@@ -17,9 +19,7 @@ def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
     command.add_argument(
         "--model", required=True, type=Path, metavar="PATH", help="its card is rewritten"
     )
-    command.add_argument(
-        "--data", required=True, type=Path, metavar="PATH", help="a manifest or a data set's folder"
-    )
+    add_data(command)
     command.add_argument(
         "--out", type=Path, metavar="PATH", help="write there, leave the model as it is"
     )
@@ -39,9 +39,11 @@ def _calibrate(options: argparse.Namespace) -> int:
 
     logging.getLogger("training").setLevel(logging.INFO)
     embedder = Embedder.load(options.model, options.device)
-    evidence = of_rows(embedder, read_corpus(options.data), options.cache)
+    rows = [row for data in options.data for row in read_corpus(data)]
+    evidence = of_rows(embedder, rows, options.cache)
     if not evidence.usable:
-        raise CorpusError(f"{options.data}: no clip that validates carries a tag of the model's")
+        names = ", ".join(map(str, options.data))
+        raise CorpusError(f"{names}: no clip that validates carries a tag of the model's")
     card = dict(embedder.card)
     fit_calibration(card, evidence)
     out = options.out or options.model
@@ -51,6 +53,7 @@ def _calibrate(options: argparse.Namespace) -> int:
         "model": {"name": embedder.config.name, "fingerprint": embedder.fingerprint},
         "out": str(out),
         "class_temperature": card.get("class_temperature"),
+        "company": card.get("company"),
         **{name: value for name, value in done.items() if not _by_tag(value)},
     }
     print(json.dumps(result) if options.json else _said(result))
@@ -79,6 +82,9 @@ def _said(result: dict[str, Any]) -> str:
         "  suggested          "
         + ", ".join(f"{part} {value:g}" for part, value in result["suggesting"].items())
     )
+    if company := result["company"]:
+        alone, beside = company["mAP@10"]["alone"], company["mAP@10"]["beside"]
+        lines.append(f"  other tags         mAP@10 {alone:g} alone, {beside:g} beside a known one")
     lines += ["", "  probability        pairs     stated   carried"]
     lines += [
         f"  {row['from']:5.2f} to {row['to']:4.2f} {row['pairs']:11,d}   {row['stated']:8.4f}  "

@@ -21,6 +21,7 @@ import numpy.typing as npt
 from model.calibration import Floats, level, sigmoid
 from model.progress import Progress, progress
 from training.class_temperature import fit_class_temperature
+from training.company import fit_company
 from training.evidence import Evidence
 from training.logistic import Fit, fit
 from training.thresholds import found, tag_thresholds
@@ -54,7 +55,8 @@ def _one_curve(cosines: Floats, carried: Bools) -> tuple[float, float]:
 
 
 def fit_calibration(card: dict[str, Any], evidence: Evidence, *, quiet: bool = False) -> None:
-    """Set `card["calibration"]` (as `model.calibration` reads it) and `card["class_temperature"]`.
+    """Set `card["calibration"]` (as `model.calibration` reads it), `card["class_temperature"]` and
+    `card["company"]`, where there is what they are fitted on.
 
     The same evidence always gives the same. Untouched where no tag is carried, or all are.
     """
@@ -91,9 +93,12 @@ def fit_calibration(card: dict[str, Any], evidence: Evidence, *, quiet: bool = F
         **_by_tag(suggested, evidence.carried),
         **_figures(evidence, folds, held_out[chosen], suggested),
     }
-    class_temperature = fit_class_temperature(evidence)
-    if class_temperature is not None:
-        card["class_temperature"] = class_temperature
+    for name, fitted in (
+        ("class_temperature", fit_class_temperature(evidence)),
+        ("company", fit_company(evidence, held_out[chosen], folds)),
+    ):
+        if fitted is not None:
+            card[name] = fitted
 
 
 def _log_counts(evidence: Evidence) -> Floats:

@@ -35,13 +35,15 @@ SOURCE_POWER = 0.5  # a source of k clips counts as much as k ** 0.5 sources of 
 @dataclass(frozen=True)
 class Evidence:
     """`cosines` [n, V]; `carried` [n, V], whether a clip carries the tag; `sources` [n], a number
-    for each; `counts` [V], the clips that carry the tag among those that do not validate.
+    for each; `counts` [V], the clips that carry the tag among those that do not validate; `alike`
+    [V, V], the cosines of tags with each other, where known tags are to help.
     """
 
     cosines: Floats
     carried: npt.NDArray[np.bool_]
     sources: npt.NDArray[np.int64]
     counts: npt.NDArray[np.int64]
+    alike: Floats | None = None
 
     @property
     def weights(self) -> Floats:
@@ -74,7 +76,7 @@ def of_training(
     audio = embed_features(embedder, validation.features, numbers.tolist())
     cosines = (audio @ embedder.vocabulary_vectors.T).astype(np.float64)
     carried = _carried([tag_sets[number] for number in numbers.tolist()], saved.vocabulary)
-    return Evidence(cosines, carried, validation.groups[numbers], counts)
+    return Evidence(cosines, carried, validation.groups[numbers], counts, _alike(embedder))
 
 
 def of_rows(embedder: Embedder, rows: Sequence[ManifestRow], cache: Path | None) -> Evidence:
@@ -106,4 +108,10 @@ def of_rows(embedder: Embedder, rows: Sequence[ManifestRow], cache: Path | None)
         ),
         sources[numbers],
         np.array([seen[tag] for tag in embedder.vocabulary], dtype=np.int64),
+        _alike(embedder),
     )
+
+
+def _alike(embedder: Embedder) -> Floats:
+    tags = embedder.vocabulary_vectors.astype(np.float64)
+    return np.asarray(tags @ tags.T, dtype=np.float64)

@@ -53,7 +53,7 @@ def test_only_the_card_changes(
     after = load(tmp_path / "out")
     assert after.fingerprint == before.fingerprint
     assert after.card.items() >= before.card.items()
-    assert after.card.keys() - before.card.keys() == {"calibration", "class_temperature"}
+    assert after.card.keys() - before.card.keys() == {"calibration", "class_temperature", "company"}
     assert after.card["calibration"]["temperature"] == 0.2
     assert run(*common) == 0  # in its place, and the same
     assert f"in {model}: calibrated on 18 clips of 18 sources" in capsys.readouterr().out

@@ -87,11 +87,13 @@ def _add(options: argparse.Namespace) -> int:
     for path in paths:
         next(ingest.expand(path), None)  # a wrong path must not leave an empty library behind
     engine = _engine(options)
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # what was embedded is kept
+    interrupt = watching.Interrupt()
+    for each in (signal.SIGINT, signal.SIGTERM):  # what was embedded is kept
+        signal.signal(each, interrupt)
     failed = False
     with _open(options, create=True) as library:
         reports = (
-            watching.follow(library, paths)
+            watching.follow(library, paths, interrupt)
             if options.watch
             else [ingest.add(library, paths, engine)]
         )

@@ -8,6 +8,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from types import FrameType
 
 import watchfiles
 
@@ -21,7 +22,27 @@ SETTLED_SECONDS = 1.0  # without a change: it is no longer being written
 LOOK_MS = 500  # between looks at what has settled
 
 
-def follow(library: Library, paths: Sequence[Path]) -> Iterator[Report]:
+class Interrupt:
+    """A signal's handler that raises KeyboardInterrupt, and remembers it: Python drops what is
+    raised while it frees an object.
+    """
+
+    def __init__(self) -> None:
+        self._came = False
+
+    def __call__(self, _number: int, _frame: FrameType | None) -> None:
+        """Raises KeyboardInterrupt."""
+        self._came = True
+        raise KeyboardInterrupt
+
+    def is_set(self) -> bool:
+        """Whether it came."""
+        return self._came
+
+
+def follow(
+    library: Library, paths: Sequence[Path], interrupt: Interrupt | None = None
+) -> Iterator[Report]:
     """Add all that the paths stand for, then what changes, until interrupted.
 
     Yields what became of the first, and of each later lot of which something is new or failed; a
@@ -36,6 +57,7 @@ def follow(library: Library, paths: Sequence[Path]) -> Iterator[Report]:
     for changes in watchfiles.watch(
         *watched,
         watch_filter=None,
+        stop_event=interrupt,
         rust_timeout=LOOK_MS,
         yield_on_timeout=True,
         ignore_permission_denied=True,

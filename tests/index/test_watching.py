@@ -14,6 +14,9 @@ from typing import Any
 
 import pytest
 
+from index.library import Library
+from index.watching import Interrupt, follow
+from model.embedder import Embedder
 from tests.index.made import ROOT, environment, write_sounds
 
 
@@ -122,3 +125,22 @@ def test_a_manifest_that_is_broken_for_a_while_or_put_in_place(
         (long,) = watching.until(2, failed=1)
         assert "tag: expected at most 200 characters" in long["failed"][str(manifest)]
         assert watching.process.poll() is None
+
+
+def test_an_interrupt_that_python_drops_ends_it_too(
+    tmp_path: Path, embedder: Embedder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_sounds(tmp_path / "sounds", 1)
+    interrupt, dropped = Interrupt(), []
+
+    class Freed:
+        def __del__(self) -> None:
+            interrupt(signal.SIGINT, None)
+
+    monkeypatch.setattr(sys, "unraisablehook", lambda what: dropped.append(what.exc_type))
+    with Library.open(tmp_path / "library", embedder, create=True) as library:
+        reports = follow(library, [tmp_path / "sounds"], interrupt)
+        assert len(next(reports).added) == 1
+        Freed()
+        assert dropped == [KeyboardInterrupt]
+        assert list(reports) == []

@@ -310,6 +310,7 @@ def _protocol(
             "weight_decay": used.weight_decay,
             "warmup_epochs": used.warmup_epochs,
             "temperature": f"learned, from {used.temperature}",
+            "tagwise_weight": used.tagwise_weight,
             "tag_dropout": used.tag_dropout,
             "same_source_and_tags": "no negatives",
         },

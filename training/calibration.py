@@ -93,12 +93,13 @@ def fit_calibration(card: dict[str, Any], evidence: Evidence, *, quiet: bool = F
         **_by_tag(suggested, evidence.carried),
         **_figures(evidence, folds, held_out[chosen], suggested),
     }
-    for name, fitted in (
-        ("class_temperature", fit_class_temperature(evidence)),
-        ("company", fit_company(evidence, held_out[chosen], folds)),
-    ):
-        if fitted is not None:
-            card[name] = fitted
+    class_temperature = fit_class_temperature(evidence)
+    if class_temperature is not None:
+        card["class_temperature"] = class_temperature
+    card.pop("company", None)  # it goes with the probabilities that were stated before
+    company = fit_company(evidence, held_out[chosen], folds)
+    if company is not None:
+        card["company"] = company
 
 
 def _log_counts(evidence: Evidence) -> Floats:

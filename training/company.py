@@ -31,7 +31,7 @@ def fit_company(
     other tags by their probabilities alone and beside the known one.
 
     `probable`: [n, V]; `folds`: (clips that fit, clips left out). None where no clip has a tag
-    beside another.
+    beside another, or every one has all others.
     """
     clips = np.flatnonzero(evidence.carried.sum(axis=1) >= 2)
     if evidence.alike is None or not len(clips):
@@ -44,11 +44,13 @@ def fit_company(
     near = evidence.alike[known][others].reshape(shape)
     alone = probable[clips][others].reshape(shape)
     true = evidence.carried[clips][others].reshape(shape)
+    if true.all():
+        return None
     weights = evidence.weights[clips]
     beside = alone.copy()
     for train, out in folds:
         rows, rest = np.isin(clips, train), np.isin(clips, out)
-        if rows.any() and rest.any():
+        if rows.any() and rest.any() and not true[rows].all():
             fitted = _fit(alone[rows], near[rows], true[rows], weights[rows])
             beside[rest] = in_company({"company": fitted}, alone[rest], near[rest])
     scores = {"alone": metrics.map_at(alone, true), "beside": metrics.map_at(beside, true)}

@@ -13,7 +13,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache
 from multiprocessing import get_context
@@ -215,20 +215,24 @@ def table(done: Sequence[dict[str, Any]]) -> None:
 def main() -> None:
     """Train what is missing, a process a core, and print the table."""
     parser = argparse.ArgumentParser(description=__doc__)
-    paths: Callable[..., Any] = parser.add_argument
-    paths("--data", type=Path, action="append", required=True)
-    paths("--teacher", type=Path, required=True, help="the wheel of aiSFX")
-    paths("--cache", type=Path, required=True, help="features are kept there")
-    paths("--labelled", type=Path, action="append", default=[], help="a corpus with classes")
-    paths("--words", type=Path, action="append", default=[], help="other word vectors, as a row")
-    paths("--suspects", type=Path, help="of `earmark corpus suspects`, as a row")
-    paths("--out", type=Path, required=True, help="what is done, a line a run")
+    parser.add_argument("--data", type=Path, action="append", required=True)
+    parser.add_argument("--teacher", type=Path, required=True, help="the wheel of aiSFX")
+    parser.add_argument("--cache", type=Path, required=True, help="features are kept there")
+    parser.add_argument(
+        "--labelled", type=Path, action="append", default=[], help="a corpus with classes"
+    )
+    parser.add_argument(
+        "--words", type=Path, action="append", default=[], help="other word vectors, as a row"
+    )
+    parser.add_argument("--suspects", type=Path, help="of `earmark corpus suspects`, as a row")
+    parser.add_argument("--out", type=Path, required=True, help="what is done, a line a run")
     parser.add_argument("--epochs", type=int, default=10)
     parser.add_argument("--seeds", type=int, default=3)
     options = parser.parse_args()
     options.cache.mkdir(parents=True, exist_ok=True)
     lines = options.out.read_text().splitlines() if options.out.exists() else []
-    done = [json.loads(line) for line in lines]
+    runs = [json.loads(line) for line in lines]
+    done = [run for run in runs if run["epochs"] == options.epochs]
     there = {(run["step"], run["seed"]) for run in done}
     todo = [
         (name, seed)
@@ -240,9 +244,10 @@ def main() -> None:
     with get_context("spawn").Pool(os.cpu_count(), start, (options,)) as pool:
         for name, seed, figures in pool.imap_unordered(work, todo):
             print(f"seed {seed}: {name}: {figures}", flush=True)
-            done.append({"step": name, "seed": seed, "figures": figures})
+            run = {"step": name, "seed": seed, "epochs": options.epochs, "figures": figures}
+            done.append(run)
             with options.out.open("a", encoding="utf-8") as file:
-                file.write(json.dumps(done[-1]) + "\n")
+                file.write(json.dumps(run) + "\n")
     order = list(steps(options))
     table(sorted(done, key=lambda run: (order.index(run["step"]), run["seed"])))
 

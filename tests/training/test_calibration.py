@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
 from scipy.optimize import minimize
 
-from model.calibration import Calibration, in_company, level, sigmoid
+from model.calibration import Calibration, level, sigmoid
 from model.checkpoint import Checkpoint
 from model.embedder import Embedder
 from tests.model.tiny import trained_like
@@ -17,7 +16,6 @@ from tests.training.tiny import TAGS, tiny_corpus, tiny_model
 from training import class_temperature, thresholds
 from training.calibration import ece, fit_calibration, fit_one_curve, reliability
 from training.class_temperature import fit_class_temperature
-from training.company import fit_company
 from training.evidence import Evidence, of_training
 from training.logistic import RIDGE, fit
 from training.trainer import Corpus
@@ -288,56 +286,3 @@ def test_one_source_is_its_own_judge() -> None:
     alone = np.zeros(CLIPS, dtype=np.int64)
     stated = calibrated(Evidence(evidence.cosines, evidence.carried, alone, evidence.counts))
     assert (stated["calibration"]["sources"], stated["calibration"]["folds"]) == (1, 1)
-
-
-# Known tags
-
-
-def in_pairs(seed: int = 0) -> tuple[Evidence, np.ndarray, list[tuple[np.ndarray, np.ndarray]]]:
-    """Clips that carry both tags of a pair, or neither, by what is heard of neither; the
-    probabilities of that; folds."""
-    draws = generator(seed)
-    pairs = draws.random((400, 6)) < 0.2
-    carried = np.repeat(pairs, 2, axis=1)
-    alike = np.kron(np.eye(6), np.ones((2, 2)))
-    sources = np.arange(400) % 20
-    parts = [sources % 4 == part for part in range(4)]
-    folds = [(np.flatnonzero(~part), np.flatnonzero(part)) for part in parts]
-    evidence = Evidence(draws.normal(size=(400, 12)), carried, sources, np.full(12, 9), alike)
-    return evidence, np.full((400, 12), 0.2), folds
-
-
-def test_a_known_tag_brings_the_one_that_goes_with_it() -> None:
-    evidence, probable, folds = in_pairs()
-    made = fit_company(evidence, probable, folds)
-    assert made is not None
-    assert made["near"] > 5
-    assert made["mAP@10"]["alone"] < 0.5
-    assert made["mAP@10"]["beside"] > 0.6
-    assert made["clips"] == int((evidence.carried.sum(axis=1) >= 2).sum())
-    beside = in_company({"company": made}, probable[0], evidence.alike[3])
-    assert beside[2] > 0.9
-    assert beside[4:].max() < 0.3
-    assert fit_company(evidence, probable, folds) == made
-
-
-def test_tags_that_say_nothing_of_each_other_leave_probabilities_as_they_are() -> None:
-    draws = generator(4)
-    probable = draws.uniform(0.02, 0.6, (1500, 10))
-    alike = draws.uniform(-1, 1, (10, 10))
-    carried = draws.random((1500, 10)) < probable
-    sources = np.arange(1500) % 30
-    evidence = Evidence(probable, carried, sources, np.full(10, 9), alike)
-    made = fit_company(evidence, probable, [(np.arange(1500), np.arange(1500))])
-    assert made is not None
-    assert (made["own"], made["near"]) == pytest.approx((1, 0), abs=0.1)
-    found = in_company({"company": made}, probable[0], alike[0])
-    np.testing.assert_allclose(found, probable[0], atol=0.05)
-
-
-def test_without_pairs_of_tags_nothing_is_said_of_company() -> None:
-    evidence, probable, folds = in_pairs()
-    alone = evidence.carried & (np.arange(12) == 3)
-    assert fit_company(replace(evidence, carried=alone), probable, folds) is None
-    assert fit_company(replace(evidence, alike=None), probable, folds) is None
-    assert "company" not in calibrated(replace(evidence, alike=None))

@@ -63,6 +63,17 @@ def test_only_the_card_changes(
     np.testing.assert_array_equal(made.vocabulary_vectors, Embedder(before).vocabulary_vectors)
 
 
+def test_several_corpora_are_one(
+    corpus: Path, model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    other = write_corpus(tmp_path, 3, 45)  # of the groups that validate, all 18 again
+    out = tmp_path / "out"
+    assert run("--model", model, "--data", corpus, "--data", other, "--out", out, "--json") == 0
+    said = json.loads(capsys.readouterr().out)
+    assert (said["clips"], said["sources"]) == (36, 18)
+    assert said["company"]["clips"] == 36
+
+
 def test_a_corpus_that_did_not_train_the_model_is_named(
     corpus: Path, model: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -18,12 +18,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import quote
 
-from index.catalogue import Catalogue
-from index.errors import LibraryError, StorageError, UnknownClipError
-from index.library import Library
-from index.own_files import Staged
-from index.records import Clip, Said
-from model.files import write_whole
+from earmark.index.catalogue.catalogue import Catalogue
+from earmark.index.catalogue.records import Clip, Said
+from earmark.index.errors import LibraryError, StorageError, UnknownClipError
+from earmark.index.files.managed_files import Staged
+from earmark.index.library import Library
+from earmark.model.core.atomic_write import write_whole
 
 COLUMNS = ("path", "tags", "title", "licence", "author", "source", "id")
 CLIPS = "clips"  # folder in a manifest for sounds that lie outside the library's own
@@ -120,7 +120,7 @@ def count(catalogue: Catalogue) -> int:
 
 
 def manifest(folder: Path, catalogue: Catalogue, *, absolute: bool) -> str:
-    """All sounds with opinions and their tags, as a training manifest (`model.manifest`).
+    """All sounds with opinions and their tags, as a training manifest (`model.core.manifest`).
 
     Paths are absolute, or, to be shown to others, relative to the library's folder; then a sound
     outside it stands as `clips/ID.suffix`. Sounds of which no tag is left are not in it.

@@ -15,20 +15,27 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from index.catalogue import Catalogue
-from index.clip_cache import ClipCache
-from index.errors import ChangedError, CursorError, LibraryError, StorageError, UnknownClipError
-from index.filters import Filter
-from index.moving import follow
-from index.own_files import OwnFiles
-from index.query import Query, TextVectors, narrowed, parse
-from index.ranking import Asked, Hit, Page, Sort, Wish, pages
-from index.recall import RecallProbe
-from index.records import Array, Clip
-from index.sounds import Origin, Sound
-from index.stores import catch_up, open_store
-from index.vectors import VectorStore
-from model.embedder import Embedder, Understood
+from earmark.index.catalogue.catalogue import Catalogue
+from earmark.index.catalogue.embedded_sound import Origin, Sound
+from earmark.index.catalogue.records import Clip
+from earmark.index.errors import (
+    ChangedError,
+    CursorError,
+    LibraryError,
+    StorageError,
+    UnknownClipError,
+)
+from earmark.index.files.managed_files import OwnFiles
+from earmark.index.files.relocation import follow
+from earmark.index.search.clip_cache import ClipCache
+from earmark.index.search.query import Query, TextVectors, narrowed, parse
+from earmark.index.search.ranking import Asked, Hit, Page, Sort, Wish, pages
+from earmark.index.search.recall_monitor import RecallProbe
+from earmark.index.stores.base import VectorStore
+from earmark.index.stores.factory import catch_up, open_store
+from earmark.index.types import Filter
+from earmark.model.core.arrays import Array
+from earmark.model.embedder import Embedder, Understood
 
 log = logging.getLogger(__name__)
 
@@ -242,7 +249,7 @@ class Library:
         cursor: str = "",
         distinct: bool = False,
     ) -> Found:
-        """Sounds for words (`index.query`) that pass a filter: vectors and words, fused.
+        """Sounds for words (`index.search.query`) that pass a filter: vectors and words, fused.
 
         `cursor`: of the page before; `distinct`: near-duplicates stand with the best of them.
         Raises CursorError.

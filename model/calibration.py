@@ -21,10 +21,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from model.errors import CheckpointError, InputError
+from earmark.model.core.arrays import Array, Floats
+from earmark.model.core.errors import CheckpointError, InputError
 
-Array = npt.NDArray[np.float32]
-Floats = npt.NDArray[np.float64]
 Real = npt.NDArray[np.floating[Any]]
 
 UNKNOWN_THRESHOLD = 0.5  # where a card states none: rather true than not

@@ -25,11 +25,11 @@ import safetensors.torch
 import torch
 from torch import Tensor, nn
 
-from model.aligned import AlignedModel
-from model.config import ModelConfig
-from model.errors import CheckpointError, ConfigError
-from model.files import write_whole
-from model.words import Subwords, WordVectors
+from earmark.model.config import ModelConfig
+from earmark.model.core.atomic_write import write_whole
+from earmark.model.core.errors import CheckpointError, ConfigError
+from earmark.model.networks.dual_encoder import AlignedModel
+from earmark.model.text.word_vectors import Subwords, WordVectors
 
 FORMAT = 1
 FILE_NAME = "model.safetensors"
@@ -48,7 +48,7 @@ class Checkpoint:
 
 def starter_model() -> Path:
     """The folder of the model that ships."""
-    return Path(str(files("model.starter")))
+    return Path(str(files("earmark.model.starter")))
 
 
 def model_file(path: Path) -> Path:

@@ -11,7 +11,7 @@ import dataclasses
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from model.errors import ConfigError
+from earmark.model.core.errors import ConfigError
 
 TagKind = Literal["attention", "mean", "multihot"]
 

@@ -18,15 +18,14 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from model import checkpoint
-from model.calibration import UNKNOWN_THRESHOLD, Calibration, in_company, summary
-from model.cleanup import clean_tags, tokens
-from model.decode import SoundInfo, SoundReader, Source
-from model.errors import ConfigError, WordsError
-from model.features import LogMel, patches
-from model.thesaurus import Thesaurus
-
-Array = npt.NDArray[np.float32]
+from earmark.model import checkpoint
+from earmark.model.audio.decode import SoundInfo, SoundReader, Source
+from earmark.model.audio.log_mel import LogMel, patches
+from earmark.model.calibration import UNKNOWN_THRESHOLD, Calibration, in_company, summary
+from earmark.model.core.arrays import Array
+from earmark.model.core.errors import ConfigError, WordsError
+from earmark.model.text.normalize import clean_tags, tokens
+from earmark.model.text.thesaurus import Thesaurus
 
 WINDOW_BATCH = 64  # windows in one pass of the encoder: bounds memory
 LED = 0.7  # of a tag's vector, what the thesaurus says of one that the model was not trained on

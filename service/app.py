@@ -18,36 +18,37 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.middleware.gzip import GZipMiddleware
 from threadpoolctl import threadpool_limits
 
-from index.faiss_store import FaissStore
-from index.library import Search
-from index.query import parse
-from index.recall import RecallProbe
-from index.summary import Summaries
-from model.errors import ConfigError
-from service import errors, openapi
-from service.access import Access, Rules
-from service.answering import Ask
-from service.engine import Engine
-from service.headers import CORS_ASKED, CORS_TOLD, SecurityHeaders
-from service.inference import Inference
-from service.jobs import Jobs
-from service.limits import MAX_FIELD_BYTES, MAX_FIELDS, BodyLimit
-from service.mapping import Maps
-from service.metrics import Metrics
-from service.observing import Observing
-from service.pages import Pages
-from service.rates import RateLimits
-from service.readiness import QUERY, Readiness
-from service.routes import about, clips, feedback, jobs, library, metrics, search, sounds
-from service.schemas.about import Problem
-from service.searchers import InProcess, InThread, Nursery
-from service.searching import Searches
-from service.settings import Settings
-from service.shelf import Shelf
-from service.waveforms import Waveforms
+from earmark.index.library import Search
+from earmark.index.projection.map import Maps
+from earmark.index.search.query import parse
+from earmark.index.search.recall_monitor import RecallProbe
+from earmark.index.statistics import Summaries
+from earmark.index.stores.faiss.store import FaissStore
+from earmark.model.core.errors import ConfigError
+from earmark.service.auth.authorization import Access, Rules
+from earmark.service.engine import Engine
+from earmark.service.http import problems
+from earmark.service.http.static_files import Pages
+from earmark.service.library_service import Shelf
+from earmark.service.middleware.access_log import Observing
+from earmark.service.middleware.body_limit import MAX_FIELD_BYTES, MAX_FIELDS, BodyLimit
+from earmark.service.middleware.rate_limit import RateLimits
+from earmark.service.middleware.security_headers import CORS_ASKED, CORS_TOLD, SecurityHeaders
+from earmark.service.observability.metrics import Metrics
+from earmark.service.openapi import document
+from earmark.service.routes import about, clips, feedback, jobs, library, metrics, search, uploads
+from earmark.service.schemas.about import Problem
+from earmark.service.search.batch import Ask
+from earmark.service.search.processes import InProcess, InThread, Nursery
+from earmark.service.search.queue import Searches
+from earmark.service.server.readiness import QUERY, Readiness
+from earmark.service.settings import Settings
+from earmark.service.workers.jobs import Jobs
+from earmark.service.workers.upload_queue import Inference
+from earmark.service.workers.waveforms import Waveforms
 
 if TYPE_CHECKING:
-    from service.traces import Traces
+    from earmark.service.observability.traces import Traces
 
 UI = Path(__file__).parent / "ui"
 DESCRIPTION = """Finds sounds with words and words for sounds.
@@ -90,22 +91,22 @@ def create_app(
         version="1",
         description=DESCRIPTION,
         lifespan=lifespan,
-        generate_unique_id_function=openapi.operation_id,
+        generate_unique_id_function=document.operation_id,
         form_limits={
             "max_files": settings.max_files,
             "max_fields": MAX_FIELDS,
             "max_part_size": MAX_FIELD_BYTES,
         },
-        responses={"4XX": {"model": Problem}},  # which ones: service.openapi
+        responses={"4XX": {"model": Problem}},  # which ones: earmark.service.openapi.document
     )
     app.state.settings = settings
     traces = open_traces(settings)
     app.state.metrics = Metrics(traces)
     app.state.readiness = Readiness(settings.ready_seconds)
-    errors.install(app)
-    openapi.install(app)
+    problems.install(app)
+    document.install(app)
     search.install(app)
-    for each in (search, sounds, clips, library, feedback, jobs, about, metrics):
+    for each in (search, uploads, clips, library, feedback, jobs, about, metrics):
         app.include_router(each.router)
     # Not a mount: that would take addresses of the API asked with a wrong method for files.
     app.router.default = GZipMiddleware(Pages(directory=UI, html=True))
@@ -139,7 +140,7 @@ def open_traces(settings: Settings) -> Traces | None:
     if not settings.traces:
         return None
     try:
-        from service.traces import Traces
+        from earmark.service.observability.traces import Traces
     except ImportError as error:
         raise ConfigError("traces: needs `pip install earmark[traces]`") from error
     return Traces(settings.traces, version("earmark"))

@@ -9,16 +9,16 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from index.filters import Filter
-from index.library import Found, Library
-from index.ranking import Hit
-from index.records import Clip
-from model.checkpoint import starter_model
-from model.decode import Source
-from model.embedder import AudioEmbedding, Embedder
-from service.classifying import Classification, Labels, different, exclusive, several
-from service.defaults import open_library
-from service.suggesting import Suggestion, suggest
+from earmark.index.catalogue.records import Clip
+from earmark.index.library import Found, Library
+from earmark.index.search.ranking import Hit
+from earmark.index.types import Filter
+from earmark.model.audio.decode import Source
+from earmark.model.checkpoint import starter_model
+from earmark.model.embedder import AudioEmbedding, Embedder
+from earmark.model.tagging import Suggestion, suggest
+from earmark.model.zero_shot import Classification, Labels, different, exclusive, several
+from earmark.service.demo import open_library
 
 
 class Engine:

@@ -12,8 +12,8 @@ import limits
 from pydantic import AfterValidator, BeforeValidator, Field, IPvAnyNetwork, ValidationError
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
-from model.errors import ConfigError
-from service.logs import Format, Level
+from earmark.model.core.errors import ConfigError
+from earmark.service.observability.logs import Format, Level
 
 
 def _split(given: object) -> object:

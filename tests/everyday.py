@@ -15,11 +15,11 @@ from dataclasses import dataclass
 from fnmatch import fnmatch
 from pathlib import Path
 
-from index.ingest import add
-from index.library import Library
-from model.checkpoint import starter_model
-from model.embedder import Embedder
-from service.defaults import demo_sounds
+from earmark.index.ingest.bulk import add
+from earmark.index.library import Library
+from earmark.model.checkpoint import starter_model
+from earmark.model.embedder import Embedder
+from earmark.service.demo import demo_sounds
 
 QUERIES = Path(__file__).with_name("data") / "everyday.csv"
 DEPTH = 5

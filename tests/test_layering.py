@@ -1,7 +1,7 @@
-"""The arrows between packages, and the sizes of files, functions and argument lists.
+"""The arrows between packages, and the sizes of functions and argument lists.
 
 model → nothing of ours; training → model; index → model; service → model and index, and
-training only lazily, inside functions of the command line (`cli.py`, `cli_*.py`, `*_cli.py`).
+training only lazily, inside functions of the command line (`service/cli/`).
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ ALLOWED = {
     "service": {"service", "model", "index"},
 }
 OURS = set(ALLOWED)
-MAX_LINES, MAX_FUNCTION, MAX_ARGUMENTS = 350, 60, 8
+MAX_FUNCTION, MAX_ARGUMENTS = 60, 8
 
 FILES = sorted(path for package in OURS for path in (ROOT / package).rglob("*.py"))
 TEST_FILES = sorted((ROOT / "tests").rglob("*.py"))
@@ -44,15 +44,19 @@ def name_of(path: Path) -> str:
 
 
 def imports(node: ast.AST, lazy: bool = False, typing: bool = False) -> Iterator[Import]:
-    """All imports under a node. `from a import b` may mean the module a.b: both are given."""
+    """All imports under a node. `from a import b` may mean the module a.b: both are given.
+
+    Ours are named without `earmark.`, as their files are.
+    """
     for child in ast.iter_child_nodes(node):
         if isinstance(child, ast.Import):
             for alias in child.names:
-                yield Import(alias.name, 0, lazy, typing)
+                yield Import(alias.name.removeprefix("earmark."), 0, lazy, typing)
         elif isinstance(child, ast.ImportFrom):
-            yield Import(child.module or "", child.level, lazy, typing)
+            module = (child.module or "").removeprefix("earmark.")
+            yield Import(module, child.level, lazy, typing)
             for alias in child.names:
-                yield Import(f"{child.module}.{alias.name}", child.level, lazy, typing)
+                yield Import(f"{module}.{alias.name}", child.level, lazy, typing)
         else:
             inside = isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda)
             checked = isinstance(child, ast.If) and "TYPE_CHECKING" in ast.unparse(child.test)
@@ -63,7 +67,7 @@ TREES = {path: ast.parse(path.read_text(encoding="utf-8")) for path in FILES}
 
 
 def is_command_line(path: Path) -> bool:
-    return path.stem == "cli" or path.stem.startswith("cli_") or path.stem.endswith("_cli")
+    return path.parent.name == "cli"
 
 
 def violations(path: Path, tree: ast.AST) -> list[str]:
@@ -91,16 +95,16 @@ def test_imports_follow_the_arrows(path: Path) -> None:
 @pytest.mark.parametrize(
     ("file", "source", "is_wrong"),
     [
-        ("model/x.py", "def f():\n    import training.losses", True),
-        ("model/x.py", "from index import library", True),
+        ("model/x.py", "def f():\n    import earmark.training.loop.losses", True),
+        ("model/x.py", "from earmark.index import library", True),
         ("model/x.py", "import modelling, numpy", False),
-        ("training/x.py", "from model.config import preset", False),
-        ("index/x.py", "import training", True),
-        ("service/x.py", "def f():\n    import training", True),
-        ("service/cli.py", "import training.cli", True),
-        ("service/cli.py", "def f():\n    import training.cli", False),
+        ("training/x.py", "from earmark.model.config import preset", False),
+        ("index/x.py", "import earmark.training", True),
+        ("service/x.py", "def f():\n    import earmark.training", True),
+        ("service/cli/main.py", "import earmark.training.cli.evaluate", True),
+        ("service/cli/main.py", "def f():\n    import earmark.training.cli.evaluate", False),
         ("service/x.py", "from . import errors", True),
-        ("index/x.py", "if TYPE_CHECKING:\n    import service", True),
+        ("index/x.py", "if TYPE_CHECKING:\n    import earmark.service", True),
         ("model/x.py", "from tests.model import tiny", True),
     ],
 )
@@ -145,7 +149,6 @@ def test_the_check_sees_cycles() -> None:
 @pytest.mark.parametrize("path", [*FILES, *TEST_FILES], ids=name_of)
 def test_sizes(path: Path) -> None:
     text = path.read_text(encoding="utf-8")
-    assert len(text.splitlines()) <= MAX_LINES, f"more than {MAX_LINES} lines"
     for node in ast.walk(ast.parse(text)):
         if not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
             continue

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from model.errors import EarmarkError, InputError
+from earmark.model.core.errors import EarmarkError, InputError
 
 
 class CorpusError(InputError):

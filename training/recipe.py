@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from model.config import PRESETS
-from model.errors import ConfigError
+from earmark.model.config import PRESETS
+from earmark.model.core.errors import ConfigError
 
 
 @dataclass(frozen=True)
@@ -23,9 +23,10 @@ class Recipe:
     is nearly as loud.
     `tilt`: standard deviation of a slope over the mels, in nats at the edges.
     `learned_temperature`: τ starts at `temperature` and is learned, at least 0.02.
-    `tagwise_weight`: of the loss of each tag alone (`training.losses.tagwise`).
-    `teacher_weight`: of the distance to what a teacher hears (`training.knowledge`); the encoder
-    then begins as a compressed teacher, whose first `frozen` convolutions stay as they are.
+    `tagwise_weight`: of the loss of each tag alone (`training.loop.losses.tagwise`).
+    `teacher_weight`: of the distance to what a teacher hears
+    (`training.distillation.teacher_codes`); the encoder then begins as a compressed teacher, whose
+    first `frozen` convolutions stay as they are.
     `exclude_same`: clips of one group with the same tags are not each other's negatives.
     `balance`: 0 shows each clip once an epoch; else as many are drawn, each with a probability
     that falls with its group's size to this power (1: every group weighs the same).

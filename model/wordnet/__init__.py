@@ -1,1 +1,1 @@
-"""Related words, made from WordNet 3.1 (`model.thesaurus`); LICENSE says whose they are."""
+"""Related words, made from WordNet 3.1 (`model.text.thesaurus`); LICENSE says whose they are."""

@@ -16,11 +16,11 @@ from typing import Any, Generic, Literal, ParamSpec, Self, TypeVar, Unpack, over
 
 import httpx
 
-from service.client import requests
-from service.client.errors import ProblemError
-from service.client.events import Event, EventReader, Retries
-from service.client.requests import Call, Where
-from service.schemas.clips import ClipBody
+from earmark.service.client import requests
+from earmark.service.client.errors import ProblemError
+from earmark.service.client.events import Event, EventReader, Retries
+from earmark.service.client.requests import Call, Where
+from earmark.service.schemas.clips import ClipBody
 
 Given = ParamSpec("Given")
 Body = TypeVar("Body")

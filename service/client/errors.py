@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 
-from model.errors import EarmarkError
+from earmark.model.core.errors import EarmarkError
 
 MOST_LETTERS = 200  # of an answer that is no problem of the service: a proxy's, say
 

@@ -6,7 +6,7 @@ import json
 from dataclasses import dataclass, field
 from typing import Any
 
-from service.client.errors import ProblemError
+from earmark.service.client.errors import ProblemError
 
 FIRST_WAIT = 0.5  # seconds, where the service does not say; doubled from try to try
 

@@ -17,18 +17,18 @@ from urllib.parse import quote
 
 from pydantic import BaseModel
 
-from service.schemas.about import ModelBody
-from service.schemas.clips import ClipBody
-from service.schemas.feedback import FeedbackBody, FeedbackListBody
-from service.schemas.hits import PageBody, SearchBody
-from service.schemas.jobs import JobBody
-from service.schemas.library import LibraryBody
-from service.schemas.map import MapBody
-from service.schemas.shelf import AddedBody, ClipsBody, WaveformBody
-from service.schemas.sounds import ClassesBody, TagsBody
+from earmark.service.schemas.about import ModelBody
+from earmark.service.schemas.clip_edits import AddedBody, ClipsBody, WaveformBody
+from earmark.service.schemas.clips import ClipBody
+from earmark.service.schemas.feedback import FeedbackBody, FeedbackListBody
+from earmark.service.schemas.hits import PageBody, SearchBody
+from earmark.service.schemas.jobs import JobBody
+from earmark.service.schemas.library import LibraryBody
+from earmark.service.schemas.map import MapBody
+from earmark.service.schemas.tagging import ClassesBody, TagsBody
 
 if TYPE_CHECKING:
-    from index.ranking import Sort
+    from earmark.index.search.ranking import Sort
 
 Body = TypeVar("Body")
 Sound = bytes | Path

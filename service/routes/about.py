@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from fastapi import APIRouter
 
-from service.errors import PROBLEMS, ProblemError
-from service.routes.context import EngineDep, ReadinessDep
-from service.schemas.about import Health, KindBody, ModelBody
+from earmark.service.http.problems import PROBLEMS, ProblemError
+from earmark.service.routes.dependencies import EngineDep, ReadinessDep
+from earmark.service.schemas.about import Health, KindBody, ModelBody
 
 router = APIRouter(tags=["about"])
 

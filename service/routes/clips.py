@@ -16,19 +16,19 @@ from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
 from starlette.types import Message, Receive, Scope, Send
 
-from index.records import Clip
-from service import conditional
-from service.errors import ProblemError, problem
-from service.routes.context import (
+from earmark.index.catalogue.records import Clip
+from earmark.service.http import etags
+from earmark.service.http.problems import ProblemError, problem
+from earmark.service.library_service import Shelf
+from earmark.service.routes.dependencies import (
     AdmittedRoute,
     InferenceDep,
     SettingsDep,
     ShelfDep,
     WaveformsDep,
 )
-from service.routes.sounds import Upload
-from service.schemas.clips import ClipBody
-from service.schemas.shelf import (
+from earmark.service.routes.uploads import Upload
+from earmark.service.schemas.clip_edits import (
     AddedBody,
     ClipChanges,
     ClipForm,
@@ -36,7 +36,7 @@ from service.schemas.shelf import (
     ClipsQuery,
     WaveformBody,
 )
-from service.shelf import Shelf
+from earmark.service.schemas.clips import ClipBody
 
 # An id may hold slashes: it is a path here, and what stands after it comes first.
 router = APIRouter(tags=["clips"])
@@ -132,7 +132,7 @@ def audio(shelf: ShelfDep, clip_id: str, if_none_match: IfNoneMatch = None) -> R
     clip = shelf.clip(clip_id)
     state = _file(shelf, clip)
     tag = _sound_tag(clip, state)
-    if conditional.has(if_none_match, tag):
+    if etags.has(if_none_match, tag):
         return _unchanged(tag)
     path = Path(clip.path)
     kind = _AUDIO_TYPES.get(path.suffix.lower()) or mimetypes.guess_type(path.name)[0]
@@ -155,7 +155,7 @@ async def waveform(
     clip = await anyio.to_thread.run_sync(shelf.clip, clip_id)
     state = await anyio.to_thread.run_sync(_file, shelf, clip)
     tag = _sound_tag(clip, state, points)
-    if conditional.has(if_none_match, tag):
+    if etags.has(if_none_match, tag):
         return _unchanged(tag)
     body = await waveforms.get(clip, state, points)
     return Response(body, headers={"ETag": tag, **REVALIDATE}, media_type="application/json")
@@ -168,7 +168,7 @@ def clip(
     """A clip of the library."""
     found = shelf.clip(clip_id)
     tag = _tag(found)
-    if conditional.has(if_none_match, tag):
+    if etags.has(if_none_match, tag):
         return _unchanged(tag)
     response.headers.update({"ETag": tag, **REVALIDATE})
     return ClipBody(**ClipBody.fields_of(found))
@@ -204,11 +204,11 @@ def remove(shelf: ShelfDep, clip_id: str, if_match: IfMatch = None) -> None:
 
 
 def _tag(clip: Clip) -> str:
-    return conditional.etag(clip.row, clip.generation, clip.changed_at)
+    return etags.etag(clip.row, clip.generation, clip.changed_at)
 
 
 def _sound_tag(clip: Clip, state: os.stat_result, *more: object) -> str:
-    return conditional.etag(state.st_size, state.st_mtime_ns, clip.sha256, *more)
+    return etags.etag(state.st_size, state.st_mtime_ns, clip.sha256, *more)
 
 
 def _unchanged(tag: str) -> Response:
@@ -228,6 +228,6 @@ def _expected(shelf: Shelf, clip_id: str, if_match: str | None) -> int | None:
     if if_match is None:
         return None
     clip = shelf.clip(clip_id)
-    if conditional.refuses(if_match, _tag(clip)):
+    if etags.refuses(if_match, _tag(clip)):
         raise ProblemError("precondition-failed", f"If-Match: {clip_id!r} has changed since")
     return clip.generation

@@ -11,11 +11,16 @@ from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel, ValidationError
 from starlette.datastructures import UploadFile
 
-from service.errors import ProblemError
-from service.limits import MAX_FIELD_BYTES, MAX_FIELDS
-from service.routes.context import InferenceDep, SettingsDep, ShelfDep
-from service.schemas.feedback import FeedbackBody, FeedbackForm, FeedbackGiven, FeedbackListBody
-from service.shelf import opinion_of
+from earmark.service.http.problems import ProblemError
+from earmark.service.library_service import opinion_of
+from earmark.service.middleware.body_limit import MAX_FIELD_BYTES, MAX_FIELDS
+from earmark.service.routes.dependencies import InferenceDep, SettingsDep, ShelfDep
+from earmark.service.schemas.feedback import (
+    FeedbackBody,
+    FeedbackForm,
+    FeedbackGiven,
+    FeedbackListBody,
+)
 
 router = APIRouter(tags=["feedback"])
 Body = TypeVar("Body", bound=BaseModel)

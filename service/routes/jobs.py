@@ -10,11 +10,11 @@ import anyio.to_thread
 from fastapi import APIRouter, File, Form, Header, Response, UploadFile
 from sse_starlette import EventSourceResponse, ServerSentEvent
 
-from service.jobs import Job
-from service.routes.context import JobsDep, SettingsDep, ShelfDep
-from service.schemas.jobs import JobBody
-from service.schemas.shelf import OriginForm
-from service.shelf import said_of
+from earmark.service.library_service import said_of
+from earmark.service.routes.dependencies import JobsDep, SettingsDep, ShelfDep
+from earmark.service.schemas.clip_edits import OriginForm
+from earmark.service.schemas.jobs import JobBody
+from earmark.service.workers.jobs import Job
 
 router = APIRouter(tags=["jobs"])
 

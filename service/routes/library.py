@@ -6,12 +6,12 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query, Response
 
-from index.summary import index_kind
-from service import conditional
-from service.routes.clips import REVALIDATE, UNCHANGED, IfNoneMatch
-from service.routes.context import EngineDep, MapsDep, SummariesDep
-from service.schemas.library import LibraryBody, LibraryQuery, ModelName
-from service.schemas.map import MapBody
+from earmark.index.statistics import index_kind
+from earmark.service.http import etags
+from earmark.service.routes.clips import REVALIDATE, UNCHANGED, IfNoneMatch
+from earmark.service.routes.dependencies import EngineDep, MapsDep, SummariesDep
+from earmark.service.schemas.library import LibraryBody, LibraryQuery, ModelName
+from earmark.service.schemas.map import MapBody
 
 router = APIRouter(tags=["library"])
 
@@ -26,9 +26,9 @@ def library(
     """What the library holds: sounds and hours, tags, licences, sources, and what failed."""
     summary, kind = summaries.get(), index_kind(engine.library)
     model = ModelName(name=engine.embedder.config.name, fingerprint=engine.embedder.fingerprint)
-    tag = conditional.etag(summary.id, summary.generation, kind, model.fingerprint, asked.tags)
+    tag = etags.etag(summary.id, summary.generation, kind, model.fingerprint, asked.tags)
     headers = {"ETag": tag, **REVALIDATE}
-    if conditional.has(if_none_match, tag):
+    if etags.has(if_none_match, tag):
         return Response(status_code=304, headers=headers)
     body = LibraryBody.of(summary, kind, model, asked.tags).model_dump_json()
     return Response(body, headers=headers, media_type="application/json")
@@ -39,6 +39,6 @@ def map_(maps: MapsDep, if_none_match: IfNoneMatch = None) -> Response:
     """The library as a picture in two dimensions: sounds that are alike lie near to each other."""
     answer = maps.get()
     headers = {"ETag": answer.tag, **REVALIDATE}
-    if conditional.has(if_none_match, answer.tag):
+    if etags.has(if_none_match, answer.tag):
         return Response(status_code=304, headers=headers)
     return Response(answer.body, headers=headers, media_type="application/json")

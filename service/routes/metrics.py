@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from fastapi import APIRouter, Response
 
-from service.metrics import CONTENT_TYPE
-from service.routes.context import MetricsDep
+from earmark.service.observability.metrics import CONTENT_TYPE
+from earmark.service.routes.dependencies import MetricsDep
 
 router = APIRouter(tags=["about"])
 

@@ -7,12 +7,12 @@ from typing import Annotated
 from fastapi import APIRouter, FastAPI, Query, Request
 from fastapi.responses import Response
 
-from service import conditional
-from service.answering import Ask
-from service.routes.context import EngineDep, SearchesDep
-from service.routes.quick import QuickRoute
-from service.schemas.hits import PageBody, SearchBody
-from service.schemas.search import PageQuery, SearchQuery, SearchRequest
+from earmark.service.http import etags
+from earmark.service.routes.dependencies import EngineDep, SearchesDep
+from earmark.service.routes.fast_route import QuickRoute
+from earmark.service.schemas.hits import PageBody, SearchBody
+from earmark.service.schemas.search import PageQuery, SearchQuery, SearchRequest
+from earmark.service.search.batch import Ask
 
 router = APIRouter(tags=["search"])
 
@@ -21,11 +21,11 @@ async def search(request: Request, asked: Annotated[SearchQuery, Query()]) -> Re
     """Find sounds by words: by how they sound, and by titles and tags."""
     state = request.app.state
     answer = await state.searches.search(Ask(asked.search(), tuple(asked.fields)))
-    tag = conditional.etag(
+    tag = etags.etag(
         state.engine.embedder.fingerprint, answer.generation, request.scope["query_string"]
     )
     headers = {"ETag": tag, "Cache-Control": "no-cache"}
-    if conditional.has(request.headers.get("if-none-match"), tag):
+    if etags.has(request.headers.get("if-none-match"), tag):
         return Response(status_code=304, headers=headers)
     return Response(answer.body, headers=headers, media_type="application/json")
 

@@ -8,7 +8,7 @@ from urllib.parse import quote
 from pydantic import BaseModel, Field
 
 if TYPE_CHECKING:
-    from index.records import Clip
+    from earmark.index.catalogue.records import Clip
 
 
 class ClipBody(BaseModel):

@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING, Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
-from index.records import MOST_ID_LETTERS, MOST_LETTERS
+from earmark.index.catalogue.records import MOST_ID_LETTERS, MOST_LETTERS
 
 if TYPE_CHECKING:
-    from index.feedback import Feedback
-    from service.shelf import FeedbackList
+    from earmark.index.feedback import Feedback
+    from earmark.service.library_service import FeedbackList
 
 MAX_TAGS = 1_000
 MAX_FORM_TAGS = 100

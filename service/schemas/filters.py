@@ -6,7 +6,7 @@ from typing import Annotated
 
 from pydantic import BaseModel, Field, StringConstraints
 
-from index.filters import Filter
+from earmark.index.types import Filter
 
 MAX_HITS = 100
 MAX_CHOICES = 20  # of one condition

@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, Field
 
-from service.schemas.clips import ClipBody
+from earmark.service.schemas.clips import ClipBody
 
 if TYPE_CHECKING:
-    from index.library import Found
-    from index.ranking import Hit, Page
+    from earmark.index.library import Found
+    from earmark.index.search.ranking import Hit, Page
 
 
 class Why(BaseModel):

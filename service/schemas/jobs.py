@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from pydantic import BaseModel, Field
 
 if TYPE_CHECKING:
-    from service.jobs import Seen
+    from earmark.service.workers.jobs import Seen
 
 State = Literal["waiting", "running", "done", "cancelled", "failed"]
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from pydantic import BaseModel, Field
 
 if TYPE_CHECKING:
-    from index.summary import Counts, Summary
+    from earmark.index.statistics import Counts, Summary
 
 MOST_TAGS = 10_000
 MOST_NAMES = 200  # of licences and of sources

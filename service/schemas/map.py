@@ -6,7 +6,6 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, Field
 
-State = Literal["empty", "making", "ready"]
 Share = Annotated[float, Field(ge=0, le=1)]
 Number = Annotated[int, Field(ge=0)]
 
@@ -25,7 +24,9 @@ class PointsBody(BaseModel):
 class MapBody(BaseModel):
     """The library as a picture: sounds that are alike lie near to each other."""
 
-    state: State = Field(description="making: a better map is being made; ask again")
+    state: Literal["empty", "making", "ready"] = Field(
+        description="making: a better map is being made; ask again"
+    )
     rough: bool = Field(description="A first picture, until there is a map")
     generation: int = Field(description="Of the library, that the map was made of")
     total: int = Field(description="Clips in the library")

@@ -6,13 +6,13 @@ from typing import Annotated
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator
 
-from index.cursor import MOST_LETTERS as MAX_CURSOR
-from index.library import Search
-from index.query import Query, parse, weighted
-from index.ranking import Sort
-from model.errors import InputError
-from service.schemas.filters import MAX_HITS, FilterQuery, Word
-from service.schemas.hits import HitBody
+from earmark.index.library import Search
+from earmark.index.search.cursor import MOST_LETTERS as MAX_CURSOR
+from earmark.index.search.query import Query, parse, weighted
+from earmark.index.search.ranking import Sort
+from earmark.model.core.errors import InputError
+from earmark.service.schemas.filters import MAX_HITS, FilterQuery, Word
+from earmark.service.schemas.hits import HitBody
 
 
 def _known(name: str) -> str:

@@ -23,8 +23,8 @@ from pathlib import Path
 
 import psutil
 
-from index.catalogue import Catalogue
-from model.manifest import read_manifest
+from earmark.index.catalogue.catalogue import Catalogue
+from earmark.model.core.manifest import read_manifest
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -33,8 +33,8 @@ def embed_alone(files: list[Path]) -> None:
     """What one core does in the bare run."""
     import torch
 
-    from model.checkpoint import starter_model
-    from model.embedder import Embedder
+    from earmark.model.checkpoint import starter_model
+    from earmark.model.embedder import Embedder
 
     torch.set_num_threads(1)
     embedder = Embedder.load(starter_model())
@@ -67,8 +67,9 @@ def bare(files: list[Path]) -> float:
 
 def command(manifest: Path, library: Path) -> list[str]:
     return [
-        sys.executable, "-m", "service.cli", "add", str(manifest), "--library", str(library)
-    ]  # fmt: skip
+        *(sys.executable, "-m", "earmark.service.cli.main"),
+        *("add", str(manifest), "--library", str(library)),
+    ]
 
 
 def clips_in(library: Path) -> int:

@@ -20,14 +20,15 @@ from pathlib import Path
 
 import numpy as np
 
-from index import fusion, pipeline
-from index.library import Library
-from index.records import Said
-from index.sounds import Origin
-from index.stems import stems
-from model.checkpoint import starter_model
-from model.embedder import Embedder
-from model.manifest import read_manifest
+from earmark.index.catalogue.embedded_sound import Origin
+from earmark.index.catalogue.records import Said
+from earmark.index.ingest import local
+from earmark.index.lexical.stemming import stems
+from earmark.index.library import Library
+from earmark.index.search import fusion
+from earmark.model.checkpoint import starter_model
+from earmark.model.core.manifest import read_manifest
+from earmark.model.embedder import Embedder
 
 MIN_CLIPS, MOST_PAIRS, NEAREST = 5, 400, 10
 WEIGHTS = (1, 2, 4, 8, 16)
@@ -82,7 +83,7 @@ def main() -> None:
         tempfile.TemporaryDirectory() as folder,
         Library.open(Path(folder), embedder, create=True) as library,
     ):
-        for lot in pipeline.embed(embedder, origins):
+        for lot in local.embed(embedder, origins):
             library.add(lot.sounds, lot.failed)
         library.refresh()
         carried = {clip.row: tags[clip.path] for clip in library.catalogue.clips()}

@@ -23,22 +23,23 @@ from typing import Any
 import numpy as np
 import torch
 
-from model.cleanup import clean_tags
-from model.config import preset
-from model.embedder import pad_words, unit
-from model.words import WordVectors
-from training.corpora.detect import read_corpus
-from training.corpora.suspects import without_suspects
-from training.dataset import clean_tag_sets
-from training.evaluation import frozen
-from training.evaluation.ladder import PRESET, Clips, Questions, questions
-from training.evaluation.projection import Array, Lessons, Projection, train
-from training.evaluation.retrieval import both_scores
-from training.execution import keep_freed_memory
-from training.prepare import prepare
-from training.recipe import recipe
-from training.teacher import read_teacher
-from training.word2vec import load_words, train_word2vec
+from earmark.model.config import preset
+from earmark.model.core.arrays import Array
+from earmark.model.embedder import pad_words, unit
+from earmark.model.text.normalize import clean_tags
+from earmark.model.text.word_vectors import WordVectors
+from earmark.training.corpora.detect import read_corpus
+from earmark.training.corpora.suspects import without_suspects
+from earmark.training.data.dataset import clean_tag_sets
+from earmark.training.data.word2vec import load_words, train_word2vec
+from earmark.training.distillation.teacher import read_teacher
+from earmark.training.evaluation import frozen
+from earmark.training.evaluation.ladder import PRESET, Clips, Questions, questions
+from earmark.training.evaluation.projection import Lessons, Projection, train
+from earmark.training.evaluation.retrieval import both_scores
+from earmark.training.features.cache import prepare
+from earmark.training.loop.device import keep_freed_memory
+from earmark.training.recipe import recipe
 
 GENERAL = "general"
 

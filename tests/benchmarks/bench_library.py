@@ -20,12 +20,12 @@ import faiss
 import numpy as np
 import psutil
 
-from index.catalogue import Catalogue
-from index.faiss_store import FaissStore
-from index.filters import Filter
-from index.library import SNAPSHOT
-from index.ranking import Asked, page
-from index.stems import stems
+from earmark.index.catalogue.catalogue import Catalogue
+from earmark.index.lexical.stemming import stems
+from earmark.index.library import SNAPSHOT
+from earmark.index.search.ranking import Asked, page
+from earmark.index.stores.faiss.store import FaissStore
+from earmark.index.types import Filter
 from tests.index.made import new_clip
 
 DIM, CLUSTERS, WORDS, QUERIES, NEAREST = 128, 2_000, 2_000, 300, 10

@@ -27,17 +27,17 @@ import psutil
 import torch
 import uvloop
 
-from index import pipeline
-from index.sounds import Origin
-from model.checkpoint import starter_model
-from model.embedder import Embedder
-from service.suggesting import suggest
+from earmark.index.catalogue.embedded_sound import Origin
+from earmark.index.ingest import local
+from earmark.model.checkpoint import starter_model
+from earmark.model.embedder import Embedder
+from earmark.model.tagging import suggest
 from tests.benchmarks.bench_service import WORDS, fill
 from tests.benchmarks.load import Outcome, Request, ask, closed, opened
 from tests.benchmarks.rivals import rival
 from tests.model import tiny
 from tests.service import sounds
-from tests.service.server import serving
+from tests.service.server_process import serving
 from tests.service.wire import Wire, get, upload
 
 AT_ONCE = 32
@@ -164,7 +164,7 @@ def bare_all(embedder: Embedder, files: list[bytes], seconds: float, folder: Pat
             number += 1
 
     count = 0
-    for lot in pipeline.embed(embedder, origins()):
+    for lot in local.embed(embedder, origins()):
         assert not lot.failed, lot.failed
         count += len(lot) if time.perf_counter() > warm else 0
     return count / (time.perf_counter() - warm)

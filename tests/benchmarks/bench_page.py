@@ -14,11 +14,11 @@ from pathlib import Path
 import numpy as np
 from playwright.sync_api import Page, sync_playwright
 
-from model.checkpoint import starter_model
-from model.embedder import Embedder
+from earmark.model.checkpoint import starter_model
+from earmark.model.embedder import Embedder
 from tests.benchmarks.bench_service import fill, queries
-from tests.service.browsing import CHROMIUM, FLAGS
-from tests.service.server import serving
+from tests.service.server_process import serving
+from tests.service.ui.browser import CHROMIUM, FLAGS
 
 CLIPS = 10_000
 KEY_MS = 180.0  # between two keystrokes: somebody quick

@@ -19,14 +19,14 @@ from typing import Any
 
 import numpy as np
 
-from model.config import preset
-from training.beginning import learn_from
-from training.corpus import load_corpus
-from training.execution import Execution, keep_freed_memory
-from training.options import STOPPED
-from training.recipe import recipe
-from training.stopping import Stopped
-from training.trainer import LOG, Trainer
+from earmark.model.config import preset
+from earmark.training.cli.options import STOPPED
+from earmark.training.data.corpus import load_corpus
+from earmark.training.loop.device import Execution, keep_freed_memory
+from earmark.training.loop.initialization import learn_from
+from earmark.training.loop.interrupts import Stopped
+from earmark.training.loop.trainer import LOG, Trainer
+from earmark.training.recipe import recipe
 
 PRESET = "starter"
 WARMUP = 1  # epochs, of few

@@ -20,15 +20,15 @@ import numpy as np
 import psutil
 import torch
 
-from index.catalogue import Catalogue
-from index.library import Library
-from model.checkpoint import starter_model
-from model.decode import SoundReader
-from model.embedder import Embedder
+from earmark.index.catalogue.catalogue import Catalogue
+from earmark.index.library import Library
+from earmark.model.audio.decode import SoundReader
+from earmark.model.checkpoint import starter_model
+from earmark.model.embedder import Embedder
 from tests.index.made import new_clip
 from tests.model import tiny
 from tests.service import sounds
-from tests.service.server import Server, serving
+from tests.service.server_process import Server, serving
 
 WORDS = "dog rain wind car bell bird sea wave door step drum voice child water metal glass".split()
 PATIENCE = 10.0  # seconds for each figure

@@ -20,18 +20,18 @@ import numpy as np
 import torch
 from torch import nn
 
-from model.aligned import AlignedModel
-from model.config import FeatureConfig, preset
-from model.dropout import Dropout
-from model.manifest import ManifestRow
-from model.words import WordVectors
-from training.corpus import Corpus
-from training.dataset import TrainingSet
-from training.execution import Execution, keep_freed_memory
-from training.losses import generalized_kl, nt_xent
-from training.prepare import FeatureSet
-from training.recipe import recipe
-from training.trainer import Trainer
+from earmark.model.config import FeatureConfig, preset
+from earmark.model.core.manifest import ManifestRow
+from earmark.model.networks.dual_encoder import AlignedModel
+from earmark.model.networks.layers import Dropout
+from earmark.model.text.word_vectors import WordVectors
+from earmark.training.data.corpus import Corpus
+from earmark.training.data.dataset import TrainingSet
+from earmark.training.features.cache import FeatureSet
+from earmark.training.loop.device import Execution, keep_freed_memory
+from earmark.training.loop.losses import generalized_kl, nt_xent
+from earmark.training.loop.trainer import Trainer
+from earmark.training.recipe import recipe
 
 PRESET, BATCH, STEPS, ROUNDS = "w2v-128-4h", 128, 3, 5
 PAPER_STEPS = 200 * (171_000 // BATCH)

@@ -18,11 +18,11 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from index.catalogue import Catalogue
-from index.library import Library
-from index.records import Said
-from model.checkpoint import starter_model
-from model.embedder import Embedder
+from earmark.index.catalogue.catalogue import Catalogue
+from earmark.index.catalogue.records import Said
+from earmark.index.library import Library
+from earmark.model.checkpoint import starter_model
+from earmark.model.embedder import Embedder
 from tests.benchmarks.bench_service import WORDS, fill
 from tests.index.made import new_clip
 

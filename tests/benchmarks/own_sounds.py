@@ -15,9 +15,9 @@ import re
 from collections import Counter
 from pathlib import Path
 
-from model.checkpoint import load, starter_model
-from model.manifest import ManifestRow
-from training.corpora.detect import read_corpus
+from earmark.model.checkpoint import load, starter_model
+from earmark.model.core.manifest import ManifestRow
+from earmark.training.corpora.detect import read_corpus
 
 NUMBER = re.compile(r"[\d_\-a-d]*$")
 TEST, VALIDATION = 77, 115  # of 256

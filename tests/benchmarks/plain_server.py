@@ -13,10 +13,10 @@ import torch
 import uvicorn
 from fastapi import FastAPI, UploadFile
 
-from model.checkpoint import starter_model
-from model.embedder import Embedder
-from service.schemas.sounds import TagsBody
-from service.suggesting import suggest
+from earmark.model.checkpoint import starter_model
+from earmark.model.embedder import Embedder
+from earmark.model.tagging import suggest
+from earmark.service.schemas.tagging import TagsBody
 
 
 def load() -> Embedder:

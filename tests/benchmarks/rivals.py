@@ -12,7 +12,7 @@ import httpx
 import psutil
 
 from tests.index.made import ROOT, environment
-from tests.service.server import free_port
+from tests.service.server_process import free_port
 
 
 @contextlib.contextmanager

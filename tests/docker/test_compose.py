@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 import yaml
 
-from service.settings import Settings
+from earmark.service.settings import Settings
 from tests.index.made import ROOT
 
 FOLDER = ROOT / "docker"

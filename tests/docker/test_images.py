@@ -23,7 +23,7 @@ import pytest
 
 from tests.docker.container import Running, build, container
 from tests.index.made import ROOT
-from tests.service.server import free_port
+from tests.service.server_process import free_port
 
 SCRIPT = os.environ.get("EARMARK_IMAGES", "")
 USER = 10001

@@ -15,10 +15,10 @@ from typing import Any
 import pytest
 import yaml
 
-from service.app import create_app
-from service.settings import Settings, read_settings
+from earmark.service.app import create_app
+from earmark.service.settings import Settings, read_settings
+from earmark.training.cli import evaluate
 from tests.conftest import ROOT
-from training import cli
 
 FOLDER = ROOT / "docker" / "kubernetes"
 OVERLAYS = ("service", "service-gpu", "training")
@@ -289,7 +289,7 @@ def test_images_are_those_that_are_built() -> None:
 
 def test_training_is_told_what_it_understands() -> None:
     parser = argparse.ArgumentParser()
-    cli.add_commands(parser.add_subparsers(required=True))
+    evaluate.add_commands(parser.add_subparsers(required=True))
     options = parser.parse_args(["train", *container_of("training")["args"]])
     assert options.resume
     places = dict(mounts("training"))
@@ -308,7 +308,7 @@ def test_training_outlives_what_is_no_fault_of_its_own() -> None:
     condition = {"type": "DisruptionTarget", "status": "True"}
     assert disrupted == {"action": "Ignore", "onPodConditions": [condition]}
     actions = {code: rule["action"] for rule in others for code in rule["onExitCodes"]["values"]}
-    assert actions == {cli.STOPPED: "Ignore", 128 + signal.SIGTERM: "Ignore", 2: "FailJob"}
+    assert actions == {evaluate.STOPPED: "Ignore", 128 + signal.SIGTERM: "Ignore", 2: "FailJob"}
     names = {rule["onExitCodes"]["containerName"] for rule in others}
     assert names == {container_of("training")["name"]}
     (shm,) = (each["emptyDir"] for each in pod["volumes"] if each["name"] == "shm")

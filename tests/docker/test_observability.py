@@ -17,13 +17,13 @@ from grafana_foundation_sdk.cog.plugins import register_default_plugins
 from grafana_foundation_sdk.models.dashboard import Dashboard
 from prometheus_client.parser import text_string_to_metric_families
 
-from index import ingest
-from index.library import Library
-from model.embedder import Embedder
+from earmark.index.ingest import bulk
+from earmark.index.library import Library
+from earmark.model.embedder import Embedder
 from tests.index import made
 from tests.index.made import ROOT
 from tests.service import sounds
-from tests.service.server import serving
+from tests.service.server_process import serving
 
 FOLDER = ROOT / "docker"
 DASHBOARD = FOLDER / "grafana/dashboards/earmark.json"
@@ -50,7 +50,7 @@ def told(tmp_path_factory: pytest.TempPathFactory) -> Told:
     model = made.save_model(folder / "model")
     files = made.write_sounds(folder / "sounds", 3)
     with Library.open(folder / "library", Embedder.load(model), create=True) as library:
-        assert len(ingest.add(library, files).added) == 3
+        assert len(bulk.add(library, files).added) == 3
     arguments = ("--library", folder / "library", "--model", model)
     with serving(folder / "log", *arguments) as server:
         assert server.upload(sounds.noise(3.0, seed=1)).status_code == 200

@@ -15,13 +15,13 @@ from pathlib import Path
 import httpx
 import pytest
 
-from index.library import Library
-from model.embedder import Embedder
-from service.keys import KeyFile
+from earmark.index.library import Library
+from earmark.model.embedder import Embedder
+from earmark.service.auth.api_keys import KeyFile
 from tests.index import made
 from tests.index.made import ROOT
 from tests.service import sounds
-from tests.service.server import Server, free_port, serving
+from tests.service.server_process import Server, free_port, serving
 
 FILE = ROOT / "docker/proxy/haproxy.cfg"
 HAPROXY = shutil.which("haproxy") or "/usr/sbin/haproxy"

@@ -14,10 +14,10 @@ from pathlib import Path
 
 import pytest
 
+from earmark.training.cli import evaluate
 from tests.conftest import ROOT
 from tests.docker import slurm
 from tests.training.tiny import write_corpus
-from training import cli
 
 SCRIPT = ROOT / "docker" / "slurm" / "train.sbatch"
 BINARIES = (ROOT / "docker", Path(sys.executable).parent)
@@ -112,8 +112,8 @@ def test_what_ends_by_itself_is_not_requeued(alone: Alone, status: int) -> None:
 
 
 def test_what_was_stopped_is_requeued(alone: Alone) -> None:
-    stopped = (cli.STOPPED, [TRAINED, REQUEUED])
-    assert alone(cli.STOPPED) == stopped
+    stopped = (evaluate.STOPPED, [TRAINED, REQUEUED])
+    assert alone(evaluate.STOPPED) == stopped
     assert alone(1, told=True) == stopped  # as torchrun ends when it was told to
     assert alone(128 + signal.SIGTERM, told=True) == stopped
     assert alone(0, told=True) == (0, [TRAINED])  # it was done all the same
@@ -121,13 +121,13 @@ def test_what_was_stopped_is_requeued(alone: Alone) -> None:
 
 def test_what_was_cancelled_is_not_requeued(alone: Alone) -> None:
     for state in ("COMPLETING", "CANCELLED", "PENDING"):
-        assert alone(cli.STOPPED, STATE=state) == (cli.STOPPED, [TRAINED])
+        assert alone(evaluate.STOPPED, STATE=state) == (evaluate.STOPPED, [TRAINED])
 
 
 def test_it_gives_up_after_many_restarts(alone: Alone) -> None:
     few = {"EARMARK_RESTARTS": "3", "SLURM_RESTART_COUNT": "2"}
-    assert alone(cli.STOPPED, **few)[1] == [TRAINED, REQUEUED]
-    assert alone(cli.STOPPED, **{**few, "SLURM_RESTART_COUNT": "3"})[1] == [TRAINED]
+    assert alone(evaluate.STOPPED, **few)[1] == [TRAINED, REQUEUED]
+    assert alone(evaluate.STOPPED, **{**few, "SLURM_RESTART_COUNT": "3"})[1] == [TRAINED]
 
 
 def test_the_container_is_given_what_it_needs(

@@ -7,10 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from index.catalogue import Catalogue
-from index.library import Library
-from model.embedder import Embedder
-from tests.index import made, milvus
+from earmark.index.catalogue.catalogue import Catalogue
+from earmark.index.library import Library
+from earmark.model.embedder import Embedder
+from tests.index import made
+from tests.index.stores.milvus import server as milvus
 
 
 @pytest.fixture(scope="session")

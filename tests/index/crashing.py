@@ -17,11 +17,11 @@ import threading
 from pathlib import Path
 from typing import Any
 
-from index.catalogue import Catalogue
-from index.errors import StorageError
-from index.faiss_store import FaissStore
-from index.filters import Filter
-from index.records import Said
+from earmark.index.catalogue.catalogue import Catalogue
+from earmark.index.catalogue.records import Said
+from earmark.index.errors import StorageError
+from earmark.index.stores.faiss.store import FaissStore
+from earmark.index.types import Filter
 from tests.index.made import new_clip, vector
 
 DIM, NAMES = 4, 60

@@ -16,12 +16,12 @@ import numpy as np
 import pytest
 import soundfile
 
-from index import pipeline
-from index.records import Changes, NewClip, Said
-from index.sounds import Origin, Sound
-from model import checkpoint
-from model.embedder import Embedder
-from model.errors import AudioError
+from earmark.index.catalogue.embedded_sound import Origin, Sound
+from earmark.index.catalogue.records import Changes, NewClip, Said
+from earmark.index.ingest import local
+from earmark.model import checkpoint
+from earmark.model.core.errors import AudioError
+from earmark.model.embedder import Embedder
 from tests.model import tiny
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -94,7 +94,7 @@ def write_sounds(folder: Path, count: int, seconds: float = 0.3, first: int = 0)
 
 def heard(embedder: Embedder, origin: Origin) -> Sound:
     """A sound's file, embedded. Raises AudioError."""
-    [lot] = pipeline.embed(embedder, [origin], 1)
+    [lot] = local.embed(embedder, [origin], 1)
     for reason in lot.failed.values():
         raise AudioError(reason)
     return lot.sounds[0]
@@ -109,7 +109,7 @@ def environment(**more: str) -> dict[str, str]:
 def earmark(*arguments: object, **more: str) -> subprocess.CompletedProcess[str]:
     """Run the command as a user would, to its end."""
     return subprocess.run(
-        [sys.executable, "-m", "service.cli", *map(str, arguments)],
+        [sys.executable, "-m", "earmark.service.cli.main", *map(str, arguments)],
         cwd=ROOT,
         env=environment(**more),
         capture_output=True,

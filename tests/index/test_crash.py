@@ -17,10 +17,10 @@ import numpy as np
 import pytest
 import soundfile
 
-from index.catalogue import FILE_NAME
-from index.library import Library
-from index.stems import stems
-from model.embedder import Embedder
+from earmark.index.catalogue.catalogue import FILE_NAME
+from earmark.index.lexical.stemming import stems
+from earmark.index.library import Library
+from earmark.model.embedder import Embedder
 from tests.index.made import ROOT, environment
 from tests.model import tiny
 
@@ -46,7 +46,7 @@ def write_sounds(folder: Path) -> list[Path]:
 def start(sounds: Path, library: Path, model: Path) -> subprocess.Popen[bytes]:
     command = ["add", sounds, "--library", library, "--model", model]
     return subprocess.Popen(
-        [sys.executable, "-m", "service.cli", *map(str, command)],
+        [sys.executable, "-m", "earmark.service.cli.main", *map(str, command)],
         cwd=ROOT,
         env=environment(),
         stdout=subprocess.DEVNULL,

@@ -17,10 +17,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from index.catalogue import Catalogue
-from index.faiss_store import FaissStore
-from index.filters import Filter
-from index.stems import stems
+from earmark.index.catalogue.catalogue import Catalogue
+from earmark.index.lexical.stemming import stems
+from earmark.index.stores.faiss.store import FaissStore
+from earmark.index.types import Filter
 from tests.index.crashing import DIM, SNAPSHOT, State, replayed
 from tests.index.made import ROOT, enlarge, environment, small_disk, vector
 

@@ -8,16 +8,17 @@ from pathlib import Path
 
 import pytest
 
-from index import feedback, ingest
-from index.catalogue import Catalogue
-from index.errors import LibraryError, StorageError, UnknownClipError
-from index.feedback import Feedback, Opinion
-from index.library import Library
-from model.embedder import Embedder
-from model.manifest import read_manifest
+from earmark.index import feedback
+from earmark.index.catalogue.catalogue import Catalogue
+from earmark.index.errors import LibraryError, StorageError, UnknownClipError
+from earmark.index.feedback import Feedback, Opinion
+from earmark.index.ingest import bulk
+from earmark.index.library import Library
+from earmark.model.core.manifest import read_manifest
+from earmark.model.embedder import Embedder
+from earmark.training.corpora.detect import read_corpus
 from tests.index import made
 from tests.service import sounds
-from training.corpora.detect import read_corpus
 
 
 @pytest.fixture
@@ -29,7 +30,7 @@ def clip_id(library: Library, tmp_path: Path) -> str:
         "path,title,tags,licence,source,id\n"
         f"sounds/{file.name},Rain,rain Roof,CC0-1.0,Tapes,my/№ 1\n"
     )
-    [added] = ingest.add(library, [manifest]).added
+    [added] = bulk.add(library, [manifest]).added
     return added
 
 

@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 import soundfile
 
-from index import ingest
-from index.errors import LibraryError, UnknownClipError
-from index.library import SNAPSHOT, Library
-from index.records import Said
-from index.sounds import Origin
-from model.embedder import Embedder
+from earmark.index.catalogue.embedded_sound import Origin
+from earmark.index.catalogue.records import Said
+from earmark.index.errors import LibraryError, UnknownClipError
+from earmark.index.ingest import bulk
+from earmark.index.library import SNAPSHOT, Library
+from earmark.model.embedder import Embedder
 from tests.index import made
 from tests.model import tiny
 
@@ -160,7 +160,7 @@ def test_another_models_library_is_refused_with_the_way_out(
 
     # And what it says works: every sound, embedded anew, with all that was said of it.
     with Library.open(tmp_path / "new", other, create=True) as new:
-        report = ingest.add(new, [stocked.folder])
+        report = bulk.add(new, [stocked.folder])
         assert (len(report.added), report.failed) == (8, {})
         assert [(clip.id, clip.title, clip.tags) for clip in new.catalogue.clips()] == [
             (clip.id, clip.title, clip.tags) for clip in stocked.catalogue.clips()

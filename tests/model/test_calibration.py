@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from model import checkpoint
-from model.calibration import level
-from model.checkpoint import starter_model
-from model.embedder import Embedder
-from model.errors import CheckpointError, InputError
+from earmark.model import checkpoint
+from earmark.model.calibration import level
+from earmark.model.checkpoint import starter_model
+from earmark.model.core.errors import CheckpointError, InputError
+from earmark.model.embedder import Embedder
 from tests.model.tiny import checkpoint_of, tiny_config
 
 TAGS = 6

@@ -16,12 +16,19 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from model import checkpoint
-from model.checkpoint import FILE_NAME, Checkpoint, load, read_tensors, save, write_tensors
-from model.config import PRESETS
-from model.embedder import Embedder
-from model.errors import CheckpointError
-from model.words import Subwords, WordVectors
+from earmark.model import checkpoint
+from earmark.model.checkpoint import (
+    FILE_NAME,
+    Checkpoint,
+    load,
+    read_tensors,
+    save,
+    write_tensors,
+)
+from earmark.model.config import PRESETS
+from earmark.model.core.errors import CheckpointError
+from earmark.model.embedder import Embedder
+from earmark.model.text.word_vectors import Subwords, WordVectors
 from tests.model.tiny import checkpoint_of, tiny_config
 
 Change = Callable[[dict[str, Tensor], dict[str, object]], None]

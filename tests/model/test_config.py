@@ -7,8 +7,8 @@ from dataclasses import replace
 
 import pytest
 
-from model.config import PRESETS, FeatureConfig, ModelConfig, preset
-from model.errors import ConfigError, InputError
+from earmark.model.config import PRESETS, FeatureConfig, ModelConfig, preset
+from earmark.model.core.errors import ConfigError, InputError
 
 TABLE_1 = [f"w2v-{dim}-{kind}" for dim in (128, 1152) for kind in ("1h", "4h", "mean")]
 

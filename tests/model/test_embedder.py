@@ -10,8 +10,8 @@ import pytest
 import soundfile
 import torch
 
-from model.embedder import WINDOW_BATCH, Embedder, pad_words, select_device, unit
-from model.errors import AudioError, ConfigError, WordsError
+from earmark.model.core.errors import AudioError, ConfigError, WordsError
+from earmark.model.embedder import WINDOW_BATCH, Embedder, pad_words, select_device, unit
 from tests.model.tiny import RATE, checkpoint_of, noise, sine, tiny_config, write, write_av
 
 

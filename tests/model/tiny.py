@@ -11,11 +11,11 @@ import soundfile
 import torch
 from torch import nn
 
-from model.aligned import AlignedModel
-from model.checkpoint import Checkpoint
-from model.config import FeatureConfig, ModelConfig, preset
-from model.features import LogMel, mel_filters
-from model.words import WordVectors
+from earmark.model.audio.log_mel import LogMel, mel_filters
+from earmark.model.checkpoint import Checkpoint
+from earmark.model.config import FeatureConfig, ModelConfig, preset
+from earmark.model.networks.dual_encoder import AlignedModel
+from earmark.model.text.word_vectors import WordVectors
 
 RATE = 22_000
 CHANNELS = {"strided": (4, 4, 8, 8, 8), "pooled": (4, 4, 8, 8, 8, 8, 8, 8)}

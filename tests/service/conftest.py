@@ -9,15 +9,15 @@ from pathlib import Path
 import pytest
 import soundfile
 
-from index import ingest
-from index.library import Library
-from model.embedder import Embedder
-from service.logs import StandardError
+from earmark.index.ingest import bulk
+from earmark.index.library import Library
+from earmark.model.embedder import Embedder
+from earmark.service.observability.logs import StandardError
 from tests.index import made
 from tests.model import tiny
-from tests.service.collecting import Collector, collecting
-from tests.service.server import Server, serving
-from tests.service.visits import (  # noqa: F401 (fixtures)
+from tests.service.observability.collector import Collector, collecting
+from tests.service.server_process import Server, serving
+from tests.service.ui.fixtures import (  # noqa: F401 (fixtures)
     chromium,
     long_sound,
     page,
@@ -70,7 +70,7 @@ def library_folder(
     """The library of those sounds; the file of one of them has gone since."""
     folder = tmp_path_factory.mktemp("library")
     with Library.open(folder, Embedder.load(model_folder), create=True) as library:
-        report = ingest.add(library, [sounds / "manifest.csv"])
+        report = bulk.add(library, [sounds / "manifest.csv"])
         assert (len(report.added), report.failed) == (len(MANIFEST), {})
     (sounds / "gone.wav").unlink()
     return folder

@@ -8,7 +8,7 @@ import socket
 import time
 from collections.abc import Callable, Iterator
 
-from tests.service.server import Server
+from tests.service.server_process import Server
 
 
 @contextlib.contextmanager

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from service.cli import main
-from service.settings import Settings
+from earmark.service.cli.main import main
+from earmark.service.settings import Settings
 from tests.conftest import ROOT
 
 SHIPPED = {"library": "the demo sounds", "model": "the starter model"}  # where none is given

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from tests.model.test_parity import formula
+from tests.model.networks.test_parity import formula
 
 DIM = 128  # of the smaller presets, the only size with published weights
 TOKENS = "id2token_top_1000.json"

@@ -22,14 +22,14 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
-from model.config import ModelConfig
+from earmark.model.config import ModelConfig
+from earmark.training.data.dataset import Batch
+from earmark.training.loop.device import Execution
+from earmark.training.loop.distributed import Ranks, joined, leave, share_statistics
+from earmark.training.loop.interrupts import Stopped
+from earmark.training.loop.trainer import Trainer
+from earmark.training.recipe import Recipe
 from tests.training.tiny import QUICK, tiny_corpus, tiny_model
-from training.dataset import Batch
-from training.distributed import Ranks, joined, leave, share_statistics
-from training.execution import Execution
-from training.recipe import Recipe
-from training.stopping import Stopped
-from training.trainer import Trainer
 
 
 class Slow(Trainer):

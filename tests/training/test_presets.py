@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 import torch
 
-from model.config import PRESETS
-from model.errors import ConfigError
+from earmark.model.config import PRESETS
+from earmark.model.core.errors import ConfigError
+from earmark.training.loop.trainer import Trainer
+from earmark.training.recipe import RECIPES, Recipe, recipe
 from tests.training.tiny import tiny_corpus, tiny_model
-from training.recipe import RECIPES, Recipe, recipe
-from training.trainer import Trainer
 
 
 @pytest.mark.parametrize("name", PRESETS)

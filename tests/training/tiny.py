@@ -11,15 +11,15 @@ from pathlib import Path
 import numpy as np
 import soundfile
 
-from model.config import FeatureConfig, ModelConfig
-from model.features import LogMel, mel_filters
-from model.manifest import ManifestRow
-from model.words import WordVectors
+from earmark.model.audio.log_mel import LogMel, mel_filters
+from earmark.model.config import FeatureConfig, ModelConfig
+from earmark.model.core.manifest import ManifestRow
+from earmark.model.text.word_vectors import WordVectors
+from earmark.training.data.corpus import Corpus
+from earmark.training.data.dataset import TrainingSet, build_vocabulary, clean_tag_sets
+from earmark.training.features.cache import FeatureSet
+from earmark.training.recipe import Recipe
 from tests.model.tiny import RATE, tiny_config
-from training.corpus import Corpus
-from training.dataset import TrainingSet, build_vocabulary, clean_tag_sets
-from training.prepare import FeatureSet
-from training.recipe import Recipe
 
 KINDS = {
     "tone": ("tone", "whistle", "steady"),

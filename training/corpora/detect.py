@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from model import manifest
-from model.manifest import ManifestRow
-from training.corpora import esc50, fsd50k, gtzan, nsynth, urbansound8k
-from training.errors import CorpusError
+from earmark.model.core import manifest
+from earmark.model.core.manifest import ManifestRow
+from earmark.training.corpora import esc50, fsd50k, gtzan, nsynth, urbansound8k
+from earmark.training.errors import CorpusError
 
 READERS: dict[str, tuple[Path, Callable[[Path], list[ManifestRow]]]] = {
     "UrbanSound8K": (urbansound8k.TABLE, urbansound8k.read),

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from model.manifest import ManifestRow
-from training.corpora.files import all_there, read_table
+from earmark.model.core.manifest import ManifestRow
+from earmark.training.corpora.files import all_there, read_table
 
 TABLE = Path("meta/esc50.csv")
 COLUMNS = ("filename", "fold", "category", "esc10", "src_file")

@@ -8,8 +8,8 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from model.manifest import ManifestRow
-from training.errors import CorpusError
+from earmark.model.core.manifest import ManifestRow
+from earmark.training.errors import CorpusError
 
 SHOWN = 5  # missing files that are named
 

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from model.manifest import ManifestRow
-from training.corpora.files import all_there, read_object, read_table
+from earmark.model.core.manifest import ManifestRow
+from earmark.training.corpora.files import all_there, read_object, read_table
 
 TABLE = Path("FSD50K.ground_truth/dev.csv")
 INFO = Path("FSD50K.metadata/dev_clips_info_FSD50K.json")

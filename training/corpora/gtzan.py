@@ -9,9 +9,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from model.manifest import ManifestRow
-from training.corpora.files import all_there
-from training.errors import CorpusError
+from earmark.model.core.manifest import ManifestRow
+from earmark.training.corpora.files import all_there
+from earmark.training.errors import CorpusError
 
 LISTS = {"train": "train_filtered.txt", "test": "test_filtered.txt"}
 

@@ -1,4 +1,4 @@
-"""A corpus of one's own: a manifest (`model.manifest`), split by group into two sides.
+"""A corpus of one's own: a manifest (`model.core.manifest`), split by group into two sides.
 
 Two ways: "groups", by a hash of each group's name; "stratified", a tenth of each tag's groups
 (iterative stratification, Sechidis et al. 2011), as the paper's validation set.
@@ -16,8 +16,8 @@ from typing import Literal
 
 import numpy as np
 
-from model.manifest import ManifestRow
-from training.errors import CorpusError
+from earmark.model.core.manifest import ManifestRow
+from earmark.training.errors import CorpusError
 
 SPLITS = ("train", "validation")
 TEST = "test"

@@ -9,9 +9,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from model.manifest import ManifestRow
-from training.corpora.files import all_there, read_object
-from training.errors import CorpusError
+from earmark.model.core.manifest import ManifestRow
+from earmark.training.corpora.files import all_there, read_object
+from earmark.training.errors import CorpusError
 
 SELECTED = "nsynth_selected_sounds_per_class.json"
 FAMILIES = (

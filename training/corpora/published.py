@@ -20,21 +20,20 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-import numpy.typing as npt
 
-from model.config import FeatureConfig
-from model.errors import ConfigError, EarmarkError
-from model.manifest import ManifestRow
-from model.progress import progress
-from training.corpora.files import read_json
-from training.errors import CorpusError
-from training.prepare import FeatureSet
-from training.shards import made_folder
+from earmark.model.config import FeatureConfig
+from earmark.model.core.arrays import Array
+from earmark.model.core.errors import ConfigError, EarmarkError
+from earmark.model.core.manifest import ManifestRow
+from earmark.model.core.progress import progress
+from earmark.training.corpora.files import read_json
+from earmark.training.errors import CorpusError
+from earmark.training.features.cache import FeatureSet
+from earmark.training.features.shards import made_folder
 
 if TYPE_CHECKING:
     import h5py
 
-Array = npt.NDArray[np.float32]
 
 NAMES = {"train": "spec_tags_top_1000", "validation": "spec_tags_top_1000_val"}
 TOKENS = "id2token_top_1000.json"

@@ -16,10 +16,10 @@ from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path, PurePosixPath
 from typing import Literal, get_args
 
-from model.cleanup import clean_tags
-from model.files import write_whole
-from model.manifest import ManifestRow
-from training.errors import CorpusError
+from earmark.model.core.atomic_write import write_whole
+from earmark.model.core.manifest import ManifestRow
+from earmark.model.text.normalize import clean_tags
+from earmark.training.errors import CorpusError
 
 log = logging.getLogger(__name__)
 
@@ -30,7 +30,7 @@ NEEDED = ("path", "tag", "kind", "group")
 @dataclass(frozen=True)
 class Suspect:
     """A clip and a tag. `probability`: that the clip carries it, by what is heard in other groups;
-    `confidence`: in the suspicion, 0 to 1 (`training.confident`).
+    `confidence`: in the suspicion, 0 to 1 (`training.label_noise.confident_learning`).
     """
 
     path: str

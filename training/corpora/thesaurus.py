@@ -11,8 +11,8 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 
-from model.cleanup import STOP_WORDS, singular, tokens
-from training.corpora.wordnet import Key, Pointer, Synset, WordNet
+from earmark.model.text.normalize import STOP_WORDS, singular, tokens
+from earmark.training.corpora.wordnet import Key, Pointer, Synset, WordNet
 
 MOST = 12  # related words of a word
 LEAST = 0.1  # weight of a word that is kept

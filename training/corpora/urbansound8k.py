@@ -9,8 +9,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from model.manifest import ManifestRow
-from training.corpora.files import all_there, read_table, read_tags
+from earmark.model.core.manifest import ManifestRow
+from earmark.training.corpora.files import all_there, read_table, read_tags
 
 TABLE = Path("metadata/UrbanSound8K.csv")
 TAGS = "US8K_tags.json"

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
-from training.errors import CorpusError
+from earmark.training.errors import CorpusError
 
 PARTS = {"n": "noun", "v": "verb", "a": "adj", "r": "adv"}
 

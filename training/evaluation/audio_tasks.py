@@ -16,14 +16,14 @@ from typing import Any
 import numpy as np
 import torch
 
-from model.embedder import Embedder
-from model.errors import AudioError
-from model.manifest import ManifestRow
-from model.progress import progress
-from training.errors import CorpusError
-from training.evaluation import downstream
-from training.evaluation.downstream import Array
-from training.mfcc import mfcc_features
+from earmark.model.core.arrays import Array
+from earmark.model.core.errors import AudioError
+from earmark.model.core.manifest import ManifestRow
+from earmark.model.core.progress import progress
+from earmark.model.embedder import Embedder
+from earmark.training.errors import CorpusError
+from earmark.training.evaluation import downstream
+from earmark.training.evaluation.mfcc_baseline import mfcc_features
 
 FOLDS = ("us8k", "esc50")
 GIVEN = ("gtzan", "nsynth")

@@ -16,9 +16,9 @@ import joblib
 import numpy as np
 import numpy.typing as npt
 
-from training.errors import CorpusError
+from earmark.model.core.arrays import Array
+from earmark.training.errors import CorpusError
 
-Array = npt.NDArray[np.float32]
 Labels = npt.NDArray[np.int64]
 
 HIDDEN = 256

@@ -9,16 +9,14 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 
-from model.audio import AudioEncoder
-from model.errors import AudioError
-from training import shards
-from training.knowledge import heard
-from training.mfcc import COEFFICIENTS, mfcc_features
-from training.prepare import FeatureSet
-
-Array = npt.NDArray[np.float32]
+from earmark.model.core.arrays import Array
+from earmark.model.core.errors import AudioError
+from earmark.model.networks.audio_encoder import AudioEncoder
+from earmark.training.distillation.teacher_codes import heard
+from earmark.training.evaluation.mfcc_baseline import COEFFICIENTS, mfcc_features
+from earmark.training.features import shards
+from earmark.training.features.cache import FeatureSet
 
 MFCC_SIZE = 6 * COEFFICIENTS
 
@@ -36,7 +34,9 @@ def mfcc(paths: Sequence[Path], cache: Path) -> Array:
 def teacher_code(
     teacher: AudioEncoder, features: FeatureSet, cache: Path, *, mixed: bool = False
 ) -> Array:
-    """The teacher's code [clips, V], mean of a clip's windows (`training.knowledge.heard`)."""
+    """The teacher's code [clips, V], mean of a clip's windows
+    (`training.distillation.teacher_codes.heard`).
+    """
     known = heard(teacher, features, cache, mixed=mixed)
     means = np.full((len(features), known.width), np.nan, dtype=np.float32)
     there = np.flatnonzero(features.ok)

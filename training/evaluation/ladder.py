@@ -20,25 +20,29 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from model.checkpoint import starter_model
-from model.config import preset
-from model.embedder import Embedder
-from model.manifest import FILE_NAME
-from model.words import WordVectors
-from training import metrics
-from training.corpora.detect import read_corpus
-from training.corpora.manifest import clips_digest, split_clips
-from training.dataset import clean_tag_sets
-from training.errors import CorpusError
-from training.evaluation import frozen
-from training.evaluation.projection import Lessons, Projection, train
-from training.evaluation.retrieval import MIN_CLIPS, both_scores, embed_features, query_tags
-from training.prepare import prepare
-from training.recipe import recipe
-from training.teacher import LICENCE, NAME, read_teacher
-from training.word2vec import load_words
-
-Array = npt.NDArray[np.float32]
+from earmark.model.checkpoint import starter_model
+from earmark.model.config import preset
+from earmark.model.core.arrays import Array
+from earmark.model.core.manifest import FILE_NAME
+from earmark.model.embedder import Embedder
+from earmark.model.text.word_vectors import WordVectors
+from earmark.training.corpora.detect import read_corpus
+from earmark.training.corpora.manifest import clips_digest, split_clips
+from earmark.training.data.dataset import clean_tag_sets
+from earmark.training.data.word2vec import load_words
+from earmark.training.distillation.teacher import LICENCE, NAME, read_teacher
+from earmark.training.errors import CorpusError
+from earmark.training.evaluation import frozen
+from earmark.training.evaluation.projection import Lessons, Projection, train
+from earmark.training.evaluation.retrieval import (
+    MIN_CLIPS,
+    both_scores,
+    embed_features,
+    query_tags,
+)
+from earmark.training.features.cache import prepare
+from earmark.training.metrics import ranking
+from earmark.training.recipe import recipe
 
 PRESET = "starter"
 EPOCHS = 25
@@ -232,7 +236,7 @@ def _rung(
         return made
 
     def judge(projection: Projection) -> float:
-        return metrics.map_at(cosines(projection).T, asked.carried.T)
+        return ranking.map_at(cosines(projection).T, asked.carried.T)
 
     trained = [train(lessons, features[0], seed, judge) for seed in seeds]
     return [cosines(each) for each, _ in trained], [epoch for _, epoch in trained]
@@ -263,8 +267,8 @@ def _tables(asked: Questions, rows: dict[str, list[Array]]) -> dict[str, dict[st
 def _chance(carried: npt.NDArray[np.bool_]) -> dict[str, dict[str, float]]:
     tagged = carried.any(axis=1)
     return {
-        "tag_to_audio": metrics.chance(carried.T, CHANCE_REPEATS),
-        "audio_to_tag": metrics.chance(carried[tagged], CHANCE_REPEATS),
+        "tag_to_audio": ranking.chance(carried.T, CHANCE_REPEATS),
+        "audio_to_tag": ranking.chance(carried[tagged], CHANCE_REPEATS),
     }
 
 

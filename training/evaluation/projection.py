@@ -12,25 +12,23 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
-from model.config import AudioConfig, ModelConfig
-from model.embedder import pad_words, unit
-from model.manifest import ManifestRow
-from model.perceptron import perceptron
-from model.tags import build_tag_encoder
-from model.words import WordVectors
-from training.dataset import TrainingSet
-from training.errors import CorpusError
-from training.losses import nt_xent, tagwise
-from training.objective import temperature_of
-from training.prepare import FeatureSet
-from training.recipe import Recipe
-from training.schedule import optimizer, rate
-
-Array = npt.NDArray[np.float32]
+from earmark.model.config import AudioConfig, ModelConfig
+from earmark.model.core.arrays import Array
+from earmark.model.core.manifest import ManifestRow
+from earmark.model.embedder import pad_words, unit
+from earmark.model.networks.layers import perceptron
+from earmark.model.networks.tag_encoder import build_tag_encoder
+from earmark.model.text.word_vectors import WordVectors
+from earmark.training.data.dataset import TrainingSet
+from earmark.training.errors import CorpusError
+from earmark.training.features.cache import FeatureSet
+from earmark.training.loop.losses import nt_xent, tagwise
+from earmark.training.loop.objective import temperature_of
+from earmark.training.loop.optimizer import optimizer, rate
+from earmark.training.recipe import Recipe
 
 
 class Projection(nn.Module):

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from model.errors import ConfigError
+from earmark.model.core.errors import ConfigError
 
 
 def table(result: dict[str, Any]) -> str:

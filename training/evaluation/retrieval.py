@@ -17,17 +17,16 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from model.cleanup import clean_tags
-from model.embedder import WINDOW_BATCH, Embedder
-from model.features import windows
-from model.manifest import ManifestRow
-from training import metrics
-from training.corpora.manifest import TEST, split_clips
-from training.errors import CorpusError
-from training.evaluation.tag_groups import by_group
-from training.prepare import FeatureSet, prepare
-
-Array = npt.NDArray[np.float32]
+from earmark.model.audio.log_mel import windows
+from earmark.model.core.arrays import Array
+from earmark.model.core.manifest import ManifestRow
+from earmark.model.embedder import WINDOW_BATCH, Embedder
+from earmark.model.text.normalize import clean_tags
+from earmark.training.corpora.manifest import TEST, split_clips
+from earmark.training.errors import CorpusError
+from earmark.training.evaluation.tag_groups import by_group
+from earmark.training.features.cache import FeatureSet, prepare
+from earmark.training.metrics import ranking
 
 MIN_CLIPS = 5
 
@@ -89,8 +88,8 @@ def both_scores(similarity: Array, carried: npt.NDArray[np.bool_]) -> dict[str, 
     """Metrics of either direction by name; both arguments as `both_ways` gives them."""
     tagged = carried.any(axis=1)
     return {
-        "tag_to_audio": metrics.evaluate(similarity.T, carried.T),
-        "audio_to_tag": metrics.evaluate(similarity[tagged], carried[tagged]),
+        "tag_to_audio": ranking.evaluate(similarity.T, carried.T),
+        "audio_to_tag": ranking.evaluate(similarity[tagged], carried[tagged]),
     }
 
 
@@ -104,8 +103,8 @@ def score(
     similarity, carried = both_ways(embedder, audio, tag_sets)
     tagged = carried.any(axis=1)
     results = both_scores(similarity, carried) | {
-        "tag_to_audio_chance": metrics.chance(carried.T, repeats=10),
-        "audio_to_tag_chance": metrics.chance(carried[tagged], repeats=10),
+        "tag_to_audio_chance": ranking.chance(carried.T, repeats=10),
+        "audio_to_tag_chance": ranking.chance(carried[tagged], repeats=10),
     }
     keys = [" ".join(sorted(own)) for own in tag_sets]
     sets = {
@@ -117,7 +116,7 @@ def score(
     own = np.array([numbers.get(key, -1) for key in keys])
     same = np.arange(len(sets))[:, None] == own[None, :]
     whole = embedder.embed_tags(list(sets.values()))
-    results["set_to_audio"] = metrics.evaluate(whole @ audio.T, same)
+    results["set_to_audio"] = ranking.evaluate(whole @ audio.T, same)
     return results
 
 

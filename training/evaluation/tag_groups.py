@@ -12,8 +12,8 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from training import metrics
-from training.errors import CorpusError
+from earmark.training.errors import CorpusError
+from earmark.training.metrics import ranking
 
 FILE = Path(__file__).with_name("tag_groups.toml")
 OTHER = "other"
@@ -48,7 +48,7 @@ def by_group(
     precisions: dict[str, list[float]] = {}
     for column, tag in enumerate(tags):
         own = slice(column, column + 1)
-        precision = metrics.map_at(similarity[:, own].T, carried[:, own].T)
+        precision = ranking.map_at(similarity[:, own].T, carried[:, own].T)
         precisions.setdefault(known.get(tag, OTHER), []).append(precision)
     means = {
         group: {"AP@10": float(np.mean(each)), "tags": len(each)}

@@ -15,14 +15,14 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from model.cleanup import clean_tags
-from model.embedder import Embedder
-from model.manifest import FILE_NAME, ManifestRow, read_manifest
-from training.corpora.files import read_object, read_table, read_tags
-from training.corpora.urbansound8k import COLUMNS
-from training.errors import CorpusError
-from training.evaluation import downstream
-from training.evaluation.downstream import Array
+from earmark.model.core.arrays import Array
+from earmark.model.core.manifest import FILE_NAME, ManifestRow, read_manifest
+from earmark.model.embedder import Embedder
+from earmark.model.text.normalize import clean_tags
+from earmark.training.corpora.files import read_object, read_table, read_tags
+from earmark.training.corpora.urbansound8k import COLUMNS
+from earmark.training.errors import CorpusError
+from earmark.training.evaluation import downstream
 
 TABLE = "UrbanSound8K.csv"
 TOKENS = "id2token_top_1000.json"

@@ -13,12 +13,12 @@ from typing import Any
 
 import numpy as np
 
-from model.embedder import Embedder
-from model.errors import AudioError
-from model.manifest import ManifestRow
-from model.progress import progress
-from model.thesaurus import shipped
-from training.errors import CorpusError
+from earmark.model.core.errors import AudioError
+from earmark.model.core.manifest import ManifestRow
+from earmark.model.core.progress import progress
+from earmark.model.embedder import Embedder
+from earmark.model.text.thesaurus import shipped
+from earmark.training.errors import CorpusError
 
 
 def evaluate(embedder: Embedder, clips: Sequence[ManifestRow], data: Path) -> dict[str, Any]:

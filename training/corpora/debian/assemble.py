@@ -10,9 +10,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from model.files import write_whole
-from model.manifest import FILE_NAME
-from training.corpora.debian.record import COPYRIGHT, Clip, Record
+from earmark.model.core.atomic_write import write_whole
+from earmark.model.core.manifest import FILE_NAME
+from earmark.training.corpora.debian.record import COPYRIGHT, Clip, Record
 
 COLUMNS = ("path", "tags", "source", "licence", "title", "author")
 ATTRIBUTION = "ATTRIBUTION.md"

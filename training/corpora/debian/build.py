@@ -24,15 +24,15 @@ from multiprocessing import get_context
 from multiprocessing.process import BaseProcess
 from pathlib import Path, PurePosixPath
 
-from model.progress import progress
-from training.corpora.debian import assemble, licences, tags
-from training.corpora.debian.clips import Made, make_clip
-from training.corpora.debian.fetch import Deb, Fetch, FetchError, get
-from training.corpora.debian.packages import Package
-from training.corpora.debian.record import COPYRIGHT, Clip, Record, read_record
-from training.corpora.debian.tags import read_lexicon, tags_of
-from training.corpora.debian.unpack import Unpacked, unpack
-from training.errors import CorpusError
+from earmark.model.core.progress import progress
+from earmark.training.corpora.debian import assemble, licences, tags
+from earmark.training.corpora.debian.clips import Made, make_clip
+from earmark.training.corpora.debian.fetch import Deb, Fetch, FetchError, get
+from earmark.training.corpora.debian.packages import Package
+from earmark.training.corpora.debian.record import COPYRIGHT, Clip, Record, read_record
+from earmark.training.corpora.debian.tags import read_lexicon, tags_of
+from earmark.training.corpora.debian.unpack import Unpacked, unpack
+from earmark.training.errors import CorpusError
 
 log = logging.getLogger(__name__)
 

@@ -14,8 +14,8 @@ from pathlib import Path
 import numpy as np
 import soundfile
 
-from model.decode import Samples, SoundReader
-from model.errors import AudioError
+from earmark.model.audio.decode import Samples, SoundReader
+from earmark.model.core.errors import AudioError
 
 SAMPLE_RATE = 24_000  # Hz
 SECONDS = 8.0

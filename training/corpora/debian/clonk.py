@@ -11,7 +11,7 @@ import struct
 import zlib
 from collections.abc import Iterator
 
-from training.errors import CorpusError
+from earmark.training.errors import CorpusError
 
 MAGIC, GZIP = b"\x1e\x8c", b"\x1f\x8b"
 HEADER, ENTRY, NAME = 204, 316, 260  # bytes

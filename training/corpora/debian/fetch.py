@@ -15,8 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import unquote
 
-from training.corpora.debian.packages import Package
-from training.errors import CorpusError, TrainingError
+from earmark.training.corpora.debian.packages import Package
+from earmark.training.errors import CorpusError, TrainingError
 
 Fetch = Callable[[str, str, Path], Path]  # name, version ("" for any), folder → the .deb in it
 

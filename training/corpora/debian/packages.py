@@ -14,7 +14,7 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from training.errors import CorpusError
+from earmark.training.errors import CorpusError
 
 FILE = Path(__file__).with_name("packages.toml")
 WORDS = ("known", "all", "none")

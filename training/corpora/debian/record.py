@@ -9,7 +9,7 @@ import json
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
-from training.errors import CorpusError
+from earmark.training.errors import CorpusError
 
 FILE_NAME = "record.json"
 COPYRIGHT = "copyright.txt"

@@ -13,8 +13,8 @@ from collections.abc import Iterable, Sequence
 from functools import cache
 from pathlib import Path, PurePosixPath
 
-from training.corpora.debian.packages import Package
-from training.errors import CorpusError
+from earmark.training.corpora.debian.packages import Package
+from earmark.training.errors import CorpusError
 
 FILE = Path(__file__).with_name("lexicon.toml")
 SHORTEST = 3  # letters of a word that may be part of another, or a tag without the lexicon

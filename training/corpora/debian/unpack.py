@@ -22,8 +22,8 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import IO
 
-from training.corpora.debian import clonk
-from training.errors import CorpusError
+from earmark.training.corpora.debian import clonk
+from earmark.training.errors import CorpusError
 
 SOUNDS = (".wav", ".ogg", ".oga", ".mp3", ".flac", ".opus", ".aiff", ".aif", ".aifc", ".au")
 ZIPS = (".pk3", ".pk4", ".zip")

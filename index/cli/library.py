@@ -1,0 +1,143 @@
+"""`earmark add`, `remove`, `info`: keeping a library."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import json
+import signal
+import sys
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from earmark.index.ingest.bulk import Engine, Report
+    from earmark.index.library import Library
+
+DEFAULT_FOLDER = Path("library")
+
+
+def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add the commands to the parser."""
+    add = commands.add_parser("add", help="add files, folders or manifests to a library")
+    add.add_argument("paths", type=Path, nargs="*", metavar="PATH")
+    add.add_argument("--manifest", type=Path, action="append", default=[], metavar="CSV")
+    add.add_argument("--watch", action="store_true", help="then follow the paths, until Ctrl-C")
+    add.add_argument("--json", action="store_true", help="print one JSON object (a lot)")
+    add.add_argument("--device", default="cpu", help="where it is embedded: cpu, cuda or cuda:N")
+    add.add_argument(
+        "--engine", choices=["local", "ray"], default="local", help="what embeds (default: local)"
+    )
+    add.add_argument("--ray-address", metavar="HOST:PORT", help="default: RAY_ADDRESS, or here")
+    add.add_argument("--parts", type=Path, metavar="DIR", help="shared; default: in the library")
+    add.add_argument("--actors", type=int, metavar="N", help="Ray's processes; default: one a CPU")
+    add.set_defaults(run=_add)
+    remove = commands.add_parser("remove", help="remove clips by id (files stay, but uploads)")
+    remove.add_argument("ids", nargs="+", metavar="ID")
+    remove.set_defaults(run=_remove)
+    info = commands.add_parser("info", help="what a library holds")
+    info.add_argument("--json", action="store_true", help="print one JSON object")
+    info.set_defaults(run=_info)
+    for command in (add, remove, info):
+        command.add_argument(
+            "--library", type=Path, default=DEFAULT_FOLDER, metavar="DIR", help="default: library"
+        )
+        command.add_argument("--model", type=Path, metavar="PATH", help="default: starter model")
+
+
+def _open(options: argparse.Namespace, *, create: bool = False) -> Library:
+    from earmark.index.library import Library
+    from earmark.model.embedder import Embedder
+
+    embedder = Embedder.load(_model(options), getattr(options, "device", "cpu"))
+    return Library.open(options.library, embedder, create=create)
+
+
+def _model(options: argparse.Namespace) -> Path:
+    from earmark.model.checkpoint import starter_model
+
+    return options.model or starter_model()
+
+
+def _engine(options: argparse.Namespace) -> Engine:
+    """What is to embed. Raises InputError."""
+    from earmark.index.ingest import local
+    from earmark.model.core.errors import InputError
+
+    if options.engine == "local":
+        if any(each is not None for each in (options.ray_address, options.parts, options.actors)):
+            raise InputError("--ray-address, --parts, --actors: expected only with --engine ray")
+        return local.embed
+    if options.watch:
+        raise InputError("--watch: expected --engine local, got ray, which is for bulk")
+    from earmark.index.ingest.ray.engine import RayEngine
+
+    parts = options.parts or options.library / "parts"
+    return RayEngine(_model(options), parts, options.ray_address, options.actors)
+
+
+def _add(options: argparse.Namespace) -> int:
+    from earmark.index.ingest import bulk, watch
+    from earmark.model.core.errors import InputError
+
+    paths = [*options.paths, *options.manifest]
+    if not paths:
+        raise InputError("path: expected a file, folder or manifest to add, got none")
+    for path in paths:
+        next(bulk.expand(path), None)  # a wrong path must not leave an empty library behind
+    engine = _engine(options)
+    interrupt = watch.Interrupt()
+    for each in (signal.SIGINT, signal.SIGTERM):  # what was embedded is kept
+        signal.signal(each, interrupt)
+    failed = False
+    with _open(options, create=True) as library:
+        reports = (
+            watch.follow(library, paths, interrupt)
+            if options.watch
+            else [bulk.add(library, paths, engine)]
+        )
+        with contextlib.suppress(KeyboardInterrupt) if options.watch else contextlib.nullcontext():
+            for report in reports:
+                _say(report, library, as_json=options.json)
+                failed |= bool(report.failed)
+    return 1 if failed and not options.watch else 0
+
+
+def _say(report: Report, library: Library, *, as_json: bool) -> None:
+    count = library.catalogue.count()
+    if as_json:
+        print(json.dumps({**asdict(report), "clips": count}), flush=True)
+        return
+    print(
+        f"added {len(report.added)}, described {report.described}, "
+        f"unchanged {report.unchanged}, failed {len(report.failed)}; "
+        f"{count} clips in {library.folder}",
+        flush=True,
+    )
+    for own, other in report.duplicates.items():
+        print(f"the same sound: {own} as {other}", file=sys.stderr)
+    for path, reason in report.failed.items():
+        print(f"failed: {path}: {reason}", file=sys.stderr)
+
+
+def _remove(options: argparse.Namespace) -> int:
+    with _open(options) as library:
+        library.remove(options.ids)
+        print(f"removed {len(options.ids)}; {library.catalogue.count()} clips left")
+    return 0
+
+
+def _info(options: argparse.Namespace) -> int:
+    with _open(options) as library:
+        info = library.info()
+    if options.json:
+        print(json.dumps(info))
+        return 0
+    failures = info.pop("failures")
+    for name, value in info.items():
+        print(f"{name:20} {value:.1f}" if isinstance(value, float) else f"{name:20} {value}")
+    print(f"{'failed files':20} {len(failures)}")
+    for path, reason in failures.items():
+        print(f"  {path}: {reason}")
+    return 0

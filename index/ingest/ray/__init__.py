@@ -1,0 +1,1 @@
+"""Bulk embedding on a Ray cluster."""

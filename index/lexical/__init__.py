@@ -1,0 +1,1 @@
+"""Word search: stems, query expansion, term weights."""

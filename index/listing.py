@@ -1,0 +1,132 @@
+"""All clips of a library, page by page: the newest first, or by their ids.
+
+Pages stay stable while others write: a cursor tells the last clip of the page before, and what came
+since stands before the newest, where no later page looks.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from earmark.index.catalogue.catalogue import Catalogue
+from earmark.index.catalogue.records import MOST_ID_LETTERS, Clip
+from earmark.index.errors import CursorError
+from earmark.index.library import Library
+from earmark.index.search.cursor import digest
+from earmark.index.types import Filter
+from earmark.model.core.arrays import Rows
+
+Order = Literal["newest", "id"]
+
+MOST_CURSOR_LETTERS = 10 * MOST_ID_LETTERS
+SCANNED = 2_000  # ids that are looked at in one go, where a filter passes few
+
+
+@dataclass(frozen=True)
+class Listed:
+    """A page of clips, the cursor of the next (empty after the last), and how many pass in all."""
+
+    clips: list[Clip]
+    next: str
+    total: int
+
+
+def browse(
+    library: Library,
+    k: int,
+    where: Filter | None = None,
+    order: Order = "newest",
+    cursor: str = "",
+) -> Listed:
+    """The first k clips that pass a filter, or those after a cursor. Raises CursorError."""
+    library.refresh()
+    where = where or Filter()
+    asked = f"{order} {where}"
+    after = _after(cursor, asked, order) if cursor else None
+    passing = None if where.empty else np.sort(library.store.passing(where), kind="stable")
+    catalogue = library.catalogue
+    if order == "newest":
+        assert not isinstance(after, str), "this order's cursors hold numbers"
+        clips = _newest(catalogue, k + 1, passing, after)
+    else:
+        assert not isinstance(after, int), "this order's cursors hold ids"
+        clips = _by_id(catalogue, k + 1, passing, after)
+    last: int | str = ""
+    if len(clips) > k:
+        last = clips[k - 1].row if order == "newest" else clips[k - 1].id
+    return Listed(
+        clips[:k],
+        _cursor(asked, last) if last != "" else "",
+        catalogue.count() if passing is None else len(passing),
+    )
+
+
+def _newest(catalogue: Catalogue, most: int, passing: Rows | None, after: int | None) -> list[Clip]:
+    if passing is None:
+        return catalogue.clips_from("row < ? ORDER BY row DESC", after or 2**62, most)
+    end = len(passing) if after is None else int(np.searchsorted(passing, after))
+    found: list[Clip] = []
+    while end > 0 and len(found) < most:  # some may have been removed meanwhile
+        begin = max(0, end - most)
+        clips = catalogue.clips_by_row(passing[begin:end].tolist())
+        found += [clips[row] for row in sorted(clips, reverse=True)]
+        end = begin
+    return found[:most]
+
+
+def _by_id(catalogue: Catalogue, most: int, passing: Rows | None, after: str | None) -> list[Clip]:
+    place = after or ""
+    if passing is None:
+        return catalogue.clips_from("id > ? ORDER BY id", place, most)
+    found: list[Clip] = []
+    while len(found) < most:
+        numbers = catalogue.numbers_after(place, SCANNED)
+        if not numbers:
+            break
+        place = numbers[-1][1]
+        rows = np.array([row for row, _ in numbers], dtype=np.int64)
+        mine = rows[_among(rows, passing)].tolist()[: most - len(found)]
+        clips = catalogue.clips_by_row(mine)
+        found += sorted(clips.values(), key=lambda clip: clip.id.encode())
+    return found
+
+
+def _among(rows: Rows, passing: Rows) -> np.ndarray:
+    """[n], True where a row is one of those that pass (ascending)."""
+    if not len(passing):
+        return np.zeros(len(rows), dtype=np.bool_)
+    places = np.minimum(np.searchsorted(passing, rows), len(passing) - 1)
+    return np.asarray(passing[places] == rows)
+
+
+def _cursor(asked: str, last: int | str) -> str:
+    values = json.dumps([digest(asked), last]).encode()
+    return base64.urlsafe_b64encode(values).decode().rstrip("=")
+
+
+def _after(cursor: str, asked: str, order: Order) -> int | str:
+    """The last clip of the page before. Raises CursorError."""
+    problem = CursorError(f"cursor: expected one that a list gave, got {cursor[:40]!r}")
+    if len(cursor) > MOST_CURSOR_LETTERS:
+        raise problem
+    try:
+        values: Sequence[object] = json.loads(
+            base64.b64decode(cursor + "=" * (-len(cursor) % 4), b"-_", validate=True)
+        )
+        own, last = values
+    except (binascii.Error, ValueError, TypeError, RecursionError) as error:
+        raise problem from error
+    if own != digest(asked):
+        raise CursorError("cursor: expected one of this very list, got another's")
+    if order == "newest" and type(last) is int and 0 <= last < 2**62:
+        return last
+    if order == "id" and isinstance(last, str) and last.isprintable():
+        return last
+    raise problem

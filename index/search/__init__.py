@@ -1,0 +1,1 @@
+"""A query → ranked, fused pages of hits."""

@@ -1,0 +1,1 @@
+"""Vector stores: the protocol, and what its implementations share."""

@@ -1,0 +1,1 @@
+"""The vector store past one machine: Milvus."""

@@ -1,0 +1,101 @@
+"""Filters in Milvus' own language, and the numbers that stand for names in them.
+
+Conventions: licences, sources, tags and stems of words are kept in Milvus as numbers made from
+their text, 63 bits of BLAKE2b, tags in lower case. So a filter holds numbers only: no text needs
+escaping, none is too long, and two names share a number about once in 10⁷ libraries of a million
+names. Places in sparse vectors have 32 bits: a word shares its own once in 40,000 libraries of
+100,000 words.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Iterable, Mapping
+from hashlib import blake2b
+
+import numpy as np
+
+from earmark.index.stores.columns import DESCRIBED
+from earmark.index.types import Filter
+
+PLACES = 2**32 - 2  # in a sparse vector of Milvus
+SHARES = 20_000  # shares are whole numbers of 20,000ths: weights of four digits, and halves of them
+
+
+def number(name: str) -> int:
+    """The number that stands for a name, 0 to 2⁶³ − 1."""
+    # A filter's text may hold lone surrogates, which no clip's does: then it finds none.
+    digest = blake2b(name.encode(errors="surrogatepass"), digest_size=8).digest()
+    return int.from_bytes(digest, "big") >> 1
+
+
+def place(stem: str) -> int:
+    """The place of a word in sparse vectors, from 1."""
+    return 1 + number(stem) % PLACES
+
+
+def tag_numbers(tags: str) -> list[int]:
+    """The numbers of a clip's tags, each once; `tags` as the catalogue holds them."""
+    return [number(tag) for tag in dict.fromkeys(tags.lower().split())]
+
+
+def expression(where: Filter | None) -> str | None:
+    """A filter for Milvus; empty where all clips pass, None where none can."""
+    if where is None or where.empty:
+        return ""
+    low, high = _seconds(where.min_duration), _seconds(where.max_duration)
+    if low == math.inf or where.rows == ():
+        return None
+    conditions = {
+        f"duration >= {low!r}": low is not None,
+        f"duration <= {high!r}": high not in (None, math.inf),
+        f"array_contains_all(tags, {_tags(where.all_tags)})": where.all_tags,
+        f"array_contains_any(tags, {_tags(where.any_tags)})": where.any_tags,
+        f"(not array_contains_any(tags, {_tags(where.no_tags)}))": where.no_tags,
+        f"licence in {_numbers(map(number, where.licences))}": where.licences,
+        f"source in {_numbers(map(number, where.sources))}": where.sources,
+        f"row in {_numbers(where.rows or ())}": where.rows is not None,
+        f"row <= {where.up_to}": where.up_to is not None,
+        f"row != {where.but}": where.but is not None,
+    }
+    return " and ".join(condition for condition, asked in conditions.items() if asked)
+
+
+def _seconds(bound: float | None) -> float | None:
+    """A bound as float32 has it; too large ones are infinite."""
+    if bound is None:
+        return None
+    with np.errstate(over="ignore"):
+        return float(np.float32(bound))
+
+
+def holding(weights: Mapping[str, float], share: int) -> str:
+    """For Milvus: the clips whose words weigh `share` 20,000ths in all, of five words at most."""
+    alternatives = []
+    for parts in itertools.product((1.0, DESCRIBED, 0.0), repeat=len(weights)):
+        pairs = list(zip(weights.items(), parts, strict=True))
+        if round(SHARES * sum(weight * part for (_, weight), part in pairs)) == share:
+            conditions = [_holding(number(stem), part) for (stem, _), part in pairs]
+            alternatives.append(f"({' and '.join(conditions)})")
+    return f"({' or '.join(alternatives)})"
+
+
+def holders(word: str) -> str:
+    """For Milvus: the clips that hold a word."""
+    stem = number(word)
+    return f"array_contains(words, {stem}) or array_contains(described, {stem})"
+
+
+def _holding(stem: int, part: float) -> str:
+    if part:
+        return f"array_contains({'words' if part == 1 else 'described'}, {stem})"
+    return f"(not array_contains(words, {stem}) and not array_contains(described, {stem}))"
+
+
+def _tags(tags: Iterable[str]) -> str:
+    return _numbers(number(tag.lower()) for tag in tags)
+
+
+def _numbers(values: Iterable[int]) -> str:
+    return f"[{','.join(str(int(value)) for value in values)}]"

@@ -1,0 +1,1 @@
+"""What all packages share: errors, array types, atomic writes, progress, manifests."""

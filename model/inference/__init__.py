@@ -1,0 +1,1 @@
+"""Decoding and encoding many sounds at once."""

@@ -1,0 +1,1 @@
+"""The audio encoder, the tag encoder, and both as one dual encoder."""

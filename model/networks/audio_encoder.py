@@ -1,0 +1,119 @@
+"""The audio encoders e_a with their projection FNN_c-a, and the decoder d_a (paper §2.1, eq. (5)).
+
+Letters: B = batch, T = frames, F = mels, V = audio code, D = shared dimension.
+A patch is [B, 1, T, F], scaled to about [0, 1].
+"""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+import torch
+from torch import Tensor, nn
+from torch.nn.utils.fusion import fuse_conv_bn_eval
+
+from earmark.model.config import ModelConfig
+from earmark.model.networks.layers import Dropout, perceptron
+
+
+class AudioEncoder(nn.Module):
+    """e_a: convolutions to the code z_a, then FNN_c-a to the shared space. `width`: V."""
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        audio = config.audio
+        self.pooled = audio.kind == "pooled"
+        self.width = config.code_dim
+        self.convolutions = _pooled(config) if self.pooled else _strided(config)
+        self.norm = nn.LayerNorm(config.code_dim, eps=1e-6) if audio.layer_norm else nn.Identity()
+        self.projection = _projection(config)
+        self.dropout = Dropout(0.0 if audio.hidden else audio.dropout)  # a perceptron has its own
+
+    def encode(self, patches: Tensor) -> Tensor:
+        """Patches [B, 1, T, F] → codes z_a [B, V]."""
+        maps = self.convolutions(patches)
+        if self.pooled:  # the mean over mels, then what was strongest at any time
+            maps = maps.mean(dim=3).amax(dim=2)
+        code: Tensor = self.norm(torch.flatten(maps, start_dim=1))
+        return code
+
+    def project(self, codes: Tensor) -> Tensor:
+        """Codes z_a [B, V] → φ_a [B, D] (eq. (5))."""
+        projected: Tensor = self.dropout(self.projection(codes))
+        return projected
+
+    def forward(self, patches: Tensor) -> tuple[Tensor, Tensor]:
+        """Patches [B, 1, T, F] → (z_a [B, V], φ_a [B, D])."""
+        codes = self.encode(patches)
+        return codes, self.project(codes)
+
+    def fuse(self) -> None:
+        """Fold each BatchNorm into its convolution: the same outputs, sooner. To infer only."""
+        layers = list(self.convolutions)
+        for place, layer in enumerate(layers[:-1]):
+            following = layers[place + 1]
+            if isinstance(layer, nn.Conv2d) and isinstance(following, nn.BatchNorm2d):
+                self.convolutions[place] = fuse_conv_bn_eval(layer, following)
+                self.convolutions[place + 1] = nn.Identity()
+
+
+def _strided(config: ModelConfig) -> nn.Sequential:
+    """The paper's: each convolution halves frames and mels."""
+    layers: list[nn.Module] = []
+    for inputs, outputs in pairwise((1, *config.audio.channels)):
+        layers += [
+            nn.Conv2d(inputs, outputs, kernel_size=4, stride=2, padding=1),
+            nn.BatchNorm2d(outputs),
+            nn.ReLU(),
+            Dropout(config.audio.dropout),
+        ]
+    return nn.Sequential(*layers)
+
+
+def _pooled(config: ModelConfig) -> nn.Sequential:
+    """Pairs of convolutions, a max pool after each pair but the last."""
+    layers: list[nn.Module] = []
+    channels = (1, *config.audio.channels)
+    for number, (inputs, outputs) in enumerate(pairwise(channels), start=1):
+        layers += [
+            nn.Conv2d(inputs, outputs, kernel_size=3, padding=1, bias=False),
+            nn.BatchNorm2d(outputs),
+            nn.ReLU(inplace=True),
+        ]
+        if number % 2 == 0 and number < len(config.audio.channels):
+            layers.append(nn.MaxPool2d(2))
+    return nn.Sequential(*layers)
+
+
+def _projection(config: ModelConfig) -> nn.Module:
+    """FNN_c-a: one linear layer, or a perceptron on normalised codes."""
+    inputs, hidden = config.code_dim, config.audio.hidden
+    if not hidden:
+        return nn.Linear(inputs, config.dim, bias=False)
+    layers = perceptron(inputs, hidden, config.dim, config.audio.dropout)
+    return nn.Sequential(nn.BatchNorm1d(inputs), *layers)
+
+
+class AudioDecoder(nn.Module):
+    """d_a: the code z_a back to a patch; the last stage goes BatchNorm → sigmoid."""
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        self.code_shape = config.code_shape
+        layers: list[nn.Module] = []
+        stages = list(pairwise((*reversed(config.audio.channels), 1)))
+        for number, (inputs, outputs) in enumerate(stages):
+            last = number == len(stages) - 1
+            if not last:
+                layers.append(Dropout(config.audio.dropout))
+            layers += [
+                nn.ConvTranspose2d(inputs, outputs, kernel_size=4, stride=2, padding=1),
+                nn.BatchNorm2d(outputs),
+                nn.Sigmoid() if last else nn.ReLU(),
+            ]
+        self.deconvolutions = nn.Sequential(*layers)
+
+    def forward(self, codes: Tensor) -> Tensor:
+        """Codes z_a [B, V] → reconstructed patches [B, 1, T, F] in (0, 1)."""
+        patches: Tensor = self.deconvolutions(codes.reshape(-1, *self.code_shape))
+        return patches

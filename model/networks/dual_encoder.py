@@ -1,0 +1,52 @@
+"""The whole network of a preset: both encoders, their decoders where there are any, the scaler.
+
+The scaler and the mel filters are buffers, so a checkpoint holds everything between samples
+and vectors and cannot be paired with the wrong half.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from earmark.model.config import ModelConfig
+from earmark.model.core.errors import ConfigError
+from earmark.model.networks.audio_encoder import AudioDecoder, AudioEncoder
+from earmark.model.networks.tag_encoder import TagDecoder, build_tag_encoder
+
+
+class AlignedModel(nn.Module):
+    """Audio encoder and tag encoder that share a space of `config.dim` dimensions."""
+
+    band_min: Tensor
+    band_max: Tensor
+    mel_filters: Tensor
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.audio = AudioEncoder(config) if config.hears else None
+        self.audio_decoder = AudioDecoder(config) if config.hears and config.audio.decoder else None
+        self.tags = build_tag_encoder(config)
+        self.tag_decoder = TagDecoder(config) if config.tags.decoder else None
+        bands, bins = config.features.n_mels, config.features.n_fft // 2 + 1
+        self.register_buffer("band_min", torch.zeros(bands))
+        self.register_buffer("band_max", torch.ones(bands))
+        self.register_buffer("mel_filters", torch.zeros(bands, bins))
+
+    def scale(self, log_mel: Tensor) -> Tensor:
+        """Log-mel windows [..., T, F] → [0, 1] by the training set's band minima and maxima.
+
+        Values under the minima become 0; values over the maxima stay above 1 (METHOD §1).
+        """
+        return ((log_mel - self.band_min) / (self.band_max - self.band_min)).clamp(min=0)
+
+    def encode_patches(self, log_mel: Tensor) -> Tensor:
+        """Log-mel windows [B, T, F], unscaled → codes z_a [B, V].
+
+        Raises ConfigError where the model embeds tags only.
+        """
+        if self.audio is None:
+            raise ConfigError(f"model {self.config.name}: embeds tags only, it has no audio half")
+        patches = self.scale(log_mel)[:, None].contiguous(memory_format=torch.channels_last)
+        return self.audio.encode(patches)

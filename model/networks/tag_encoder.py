@@ -1,0 +1,177 @@
+"""The tag encoders: an unordered set of word vectors → φ_w (paper §2.2, eqs. (1)–(4)).
+
+Letters: B = batch, N = tags of a set (padded), F_w = word dimension, H = heads, D = shared
+dimension. `words` is [B, N, F_w], zero where padded; `mask` is [B, N], True for real tags.
+All encoders take the same two tensors, so that the rest of the code need not know the kind.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Protocol
+
+import torch
+from torch import Tensor, nn
+
+from earmark.model.config import ModelConfig
+from earmark.model.networks.layers import Dropout, perceptron
+
+
+class TagEncoder(Protocol):
+    """What every tag encoder does: words [B, N, F_w] and mask [B, N] → φ_w [B, D]."""
+
+    def __call__(self, words: Tensor, mask: Tensor) -> Tensor: ...
+
+
+def attention(query: Tensor, key: Tensor, value: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
+    """Scaled dot-product attention softmax(QKᵀ/√F_w)V (eq. (2)).
+
+    query, key, value: [B, H, N, F_w]; mask: [B, N], keys where False get no weight.
+    Returns the context [B, H, N, F_w] and the weights [B, H, N, N]. A set without a single
+    real tag attends to nothing (weights 0) instead of becoming NaN.
+    """
+    scores = query @ key.transpose(-2, -1) / math.sqrt(query.shape[-1])
+    scores = scores.masked_fill(~mask[:, None, None, :], -1e9)
+    weights = torch.softmax(scores, dim=-1) * mask.any(dim=1)[:, None, None, None]
+    return weights @ value, weights
+
+
+class AttentionTagEncoder(nn.Module):
+    """Multi-head self-attention over the tags, summed and normalised (eqs. (1)–(4))."""
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        tags = config.tags
+        self.heads = tags.heads
+        self.sum_padding = tags.sum_padding
+        width = tags.heads * tags.word_dim
+        self.query = nn.Linear(tags.word_dim, width, bias=False)
+        self.key = nn.Linear(tags.word_dim, width, bias=False)
+        self.value = nn.Linear(tags.word_dim, width, bias=False)
+        self.output = nn.Linear(width, config.dim, bias=False)
+        self.weights_dropout = Dropout(tags.dropout)
+        self.dropout = Dropout(tags.dropout)
+        self.norm = nn.LayerNorm(config.dim, eps=1e-6)
+        self.last = _last(config)
+
+    def attend(self, words: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
+        """(φ_w [B, D], attention weights [B, H, N, N] before dropout)."""
+        batch, count, _ = words.shape
+        query, key, value = (
+            layer(words).view(batch, count, self.heads, -1).transpose(1, 2)
+            for layer in (self.query, self.key, self.value)
+        )
+        scaled, weights = attention(query, key, value, mask)
+        if self.training:
+            scaled = self.weights_dropout(weights) @ value
+        merged = scaled.transpose(1, 2).reshape(batch, count, -1)
+        outputs = self.dropout(self.output(merged))
+        if not self.sum_padding:
+            outputs = outputs * mask[..., None]
+        phi: Tensor = self.last(self.norm(outputs.sum(dim=1)))
+        return phi, weights
+
+    def forward(self, words: Tensor, mask: Tensor) -> Tensor:
+        """Words [B, N, F_w], mask [B, N] → φ_w [B, D]."""
+        return self.attend(words, mask)[0]
+
+
+class MeanTagEncoder(nn.Module):
+    """The paper's "mean": one linear layer, averaged over the real tags, normalised."""
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        self.output = nn.Linear(config.tags.word_dim, config.dim, bias=False)
+        self.dropout = Dropout(config.tags.dropout)
+        self.norm = nn.LayerNorm(config.dim, eps=1e-6)
+        self.last = _last(config)
+
+    def forward(self, words: Tensor, mask: Tensor) -> Tensor:
+        """Words [B, N, F_w], mask [B, N] → φ_w [B, D]."""
+        outputs = self.output(words) * mask[..., None]
+        mean = outputs.sum(dim=1) / mask.sum(dim=1, keepdim=True).clamp(min=1)
+        phi: Tensor = self.last(self.norm(self.dropout(mean)))
+        return phi
+
+
+def _last(config: ModelConfig) -> nn.Module:
+    """What follows eq. (4): nothing, as in the paper, or a perceptron."""
+    if not config.tags.hidden:
+        return nn.Identity()
+    return perceptron(config.dim, config.tags.hidden, config.dim, config.tags.dropout)
+
+
+def _dense(inputs: int, outputs: int, dropout: float) -> list[nn.Module]:
+    return [
+        nn.Linear(inputs, outputs),
+        nn.BatchNorm1d(outputs),
+        nn.ReLU(),
+        Dropout(dropout),
+    ]
+
+
+class MultiHotTagEncoder(nn.Module):
+    """The COALA baseline: its word vectors are one-hot, so their union is the multi-hot vector."""
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        dropout = config.tags.dropout
+        self.dense = nn.Sequential(
+            *_dense(config.tags.word_dim, 512, dropout),
+            *_dense(512, 512, dropout),
+            *_dense(512, config.code_dim, dropout),
+        )
+        self.projection = nn.Linear(config.code_dim, config.dim, bias=False)
+        self.dropout = Dropout(dropout)
+
+    @staticmethod
+    def multihot(words: Tensor, mask: Tensor) -> Tensor:
+        """One-hot words [B, N, C], mask [B, N] → multi-hot [B, C] of 0 and 1."""
+        return ((words * mask[..., None]).sum(dim=1) > 0).to(words.dtype)
+
+    def encode(self, multihot: Tensor) -> Tensor:
+        """Multi-hot [B, C] → code z_w [B, V]."""
+        code: Tensor = self.dense(multihot)
+        return code
+
+    def project(self, codes: Tensor) -> Tensor:
+        """Codes z_w [B, V] → φ_w [B, D]."""
+        phi: Tensor = self.dropout(self.projection(codes))
+        return phi
+
+    def forward(self, words: Tensor, mask: Tensor) -> Tensor:
+        """One-hot words [B, N, C], mask [B, N] → φ_w [B, D]."""
+        return self.project(self.encode(self.multihot(words, mask)))
+
+
+class TagDecoder(nn.Module):
+    """The COALA baseline's tag decoder: code z_w → probabilities of the C tags."""
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        dropout, vocabulary = config.tags.dropout, config.tags.word_dim
+        self.dense = nn.Sequential(
+            *_dense(config.code_dim, 512, dropout),
+            *_dense(512, 512, dropout)[:-1],
+            nn.Linear(512, vocabulary),
+            nn.BatchNorm1d(vocabulary),
+            nn.Sigmoid(),
+        )
+
+    def forward(self, codes: Tensor) -> Tensor:
+        """Codes z_w [B, V] → probabilities [B, C]."""
+        probabilities: Tensor = self.dense(codes)
+        return probabilities
+
+
+def build_tag_encoder(
+    config: ModelConfig,
+) -> AttentionTagEncoder | MeanTagEncoder | MultiHotTagEncoder:
+    """The tag encoder that `config.tags.kind` names."""
+    match config.tags.kind:
+        case "attention":
+            return AttentionTagEncoder(config)
+        case "mean":
+            return MeanTagEncoder(config)
+        case "multihot":
+            return MultiHotTagEncoder(config)

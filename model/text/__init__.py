@@ -1,0 +1,1 @@
+"""Words → clean tags → word vectors; related words."""

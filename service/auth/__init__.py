@@ -1,0 +1,1 @@
+"""Who may call what: client addresses, API keys, authorization."""

@@ -1,0 +1,75 @@
+"""The `earmark` command: one parser over the commands of the packages.
+
+Results go to standard output; messages and bars to standard error. Exit status: 0 done, 2 bad
+input (one line), 1 failed work, 130 interrupted. Heavy imports wait until a command runs.
+"""
+
+from __future__ import annotations
+
+import argparse
+import io
+import logging
+import os
+import signal
+import sys
+from collections.abc import Sequence
+from typing import NoReturn
+
+from earmark.index.cli import library as index_cli
+from earmark.index.cli import maintenance
+from earmark.model.core.errors import EarmarkError, InputError
+from earmark.service.cli import keys, query, serve
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        """Say what is wrong in one line."""
+        self.exit(2, f"{self.prog}: {message}\n")
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """The parser of the whole command."""
+    from earmark.training.cli import (
+        evaluate as training_cli,  # the one place where the service knows training
+    )
+
+    parser: argparse.ArgumentParser = _Parser(
+        prog="earmark", description="Find sounds with words and words for sounds."
+    )
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    serve.add_commands(commands)
+    keys.add_commands(commands)
+    index_cli.add_commands(commands)
+    maintenance.add_commands(commands)
+    query.add_commands(commands)
+    training_cli.add_commands(commands)
+    return parser
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a command; returns its exit status."""
+    logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # a terminal without such letters
+    options = build_parser().parse_args(arguments)
+    try:
+        status: int = options.run(options)
+        sys.stdout.flush()
+    except InputError as error:
+        print(f"earmark {options.command}: {error}", file=sys.stderr)
+        return 2
+    except EarmarkError as error:
+        print(f"earmark {options.command}: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print(f"earmark {options.command}: interrupted", file=sys.stderr)
+        return 128 + signal.SIGINT
+    except BrokenPipeError:
+        # The reader of our output has gone (`earmark search … | head`): nothing to say.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 128 + signal.SIGPIPE
+    return status
+
+
+if __name__ == "__main__":
+    sys.exit(main())

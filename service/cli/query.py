@@ -1,0 +1,142 @@
+"""`earmark search`, `tag`, `similar`, `classify`: what the service answers, on the command line."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from earmark.index.search.ranking import Hit
+    from earmark.service.engine import Engine
+
+
+def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add the commands to the parser."""
+    search = commands.add_parser("search", help="find sounds by words")
+    search.add_argument("text", help='for example "dog bark"')
+    for name in ("tag", "licence", "source"):
+        search.add_argument(
+            f"--{name}", action="append", default=[], metavar="X", help=f"only of that {name}"
+        )
+    search.add_argument("--min-duration", type=float, metavar="S", help="seconds")
+    search.add_argument("--max-duration", type=float, metavar="S", help="seconds")
+    search.add_argument(
+        "--distinct", action="store_true", help="near-duplicates stand with the best of them"
+    )
+    similar = commands.add_parser("similar", help="find sounds like a sound")
+    tag = commands.add_parser("tag", help="suggest tags for a sound")
+    classify = commands.add_parser("classify", help="sort a sound into classes of one's own")
+    for command in (similar, tag, classify):
+        command.add_argument("file", type=Path, metavar="FILE")
+    classify.add_argument("--labels", required=True, help='for example "dog,rain,siren"')
+    for command in (search, similar):
+        command.add_argument("--library", type=Path, metavar="DIR", help="default: demo sounds")
+    for command in (search, similar, tag):
+        command.add_argument("-k", type=int, default=10, help="most results (default 10)")
+    for command, run in ((search, _search), (similar, _similar), (tag, _tag), (classify, _class)):
+        command.add_argument("--model", type=Path, metavar="PATH", help="default: starter model")
+        command.add_argument("--json", action="store_true", help="print one JSON object")
+        command.set_defaults(run=run)
+
+
+def _open(options: argparse.Namespace, *, with_library: bool) -> Engine:
+    from earmark.model.core.errors import InputError
+    from earmark.service.engine import Engine
+
+    if not 1 <= getattr(options, "k", 1) <= 1000:
+        raise InputError(f"-k: expected 1 to 1000, got {options.k}")
+    library = options.library if with_library else None
+    if with_library and library is None:
+        print("answering from the demo library; --library names another", file=sys.stderr)
+    return Engine.open(options.model, library, with_library=with_library)
+
+
+def _print_hits(hits: Sequence[Hit]) -> None:
+    for number, hit in enumerate(hits, start=1):
+        cosine = "      " if hit.cosine is None else f"{hit.cosine:6.3f}"
+        place = f"  at {hit.start:.0f} s" if hit.start else ""
+        print(f"{number:3}  {cosine}  {hit.clip.id}  {hit.clip.title}{place}")
+        alike = f"  and {len(hit.alike)} like it" if hit.alike else ""
+        print(f"{'':21}  {' '.join(hit.clip.tags)}  ({hit.clip.duration:.1f} s){alike}")
+
+
+def _search(options: argparse.Namespace) -> int:
+    from earmark.index.types import Filter
+    from earmark.model.core.errors import InputError
+    from earmark.service.schemas.hits import SearchBody
+
+    if not options.text.strip():
+        raise InputError("text: expected words to search for, got nothing")
+    if len(options.text) > 500:
+        raise InputError(f"text: expected at most 500 characters, got {len(options.text)}")
+    where = Filter(
+        all_tags=tuple(options.tag),
+        licences=tuple(options.licence),
+        sources=tuple(options.source),
+        min_duration=options.min_duration,
+        max_duration=options.max_duration,
+    )
+    engine = _open(options, with_library=True)
+    try:
+        found = engine.search(options.text, options.k, where, distinct=options.distinct)
+    finally:
+        engine.close()
+    if options.json:
+        print(json.dumps(SearchBody.fields_of(found)))
+        return 0
+    _print_hits(found.hits)
+    if not found.hits:
+        print("nothing found")
+    if found.without:
+        print(f"without: {' '.join(found.without)}")
+    if found.understood.ignored:
+        print(f"not used: {' '.join(found.understood.ignored)}")
+    for word, known in found.understood.guessed.items():
+        print(f"{word}: taken for {known}")
+    return 0
+
+
+def _similar(options: argparse.Namespace) -> int:
+    from earmark.service.schemas.hits import HitBody
+
+    engine = _open(options, with_library=True)
+    try:
+        hits = engine.similar(options.file, options.k)
+    finally:
+        engine.close()
+    if options.json:
+        print(json.dumps({"hits": [HitBody.of(hit).model_dump() for hit in hits]}))
+    else:
+        _print_hits(hits)
+    return 0
+
+
+def _tag(options: argparse.Namespace) -> int:
+    from earmark.service.schemas.tagging import TagsBody
+
+    engine = _open(options, with_library=False)
+    suggestion = engine.suggest(engine.hear(options.file), options.k)
+    if options.json:
+        print(TagsBody.of(suggestion).model_dump_json())
+        return 0
+    for each in suggestion.tags:
+        print(f"{each.score:6.1%}  {each.tag}")
+    return 0
+
+
+def _class(options: argparse.Namespace) -> int:
+    from earmark.service.schemas.tagging import ClassesBody
+
+    engine = _open(options, with_library=False)
+    labels = engine.labels(options.labels.split(","))
+    classes = engine.classify(engine.hear(options.file), labels)
+    if options.json:
+        print(ClassesBody.of(classes).model_dump_json())
+        return 0
+    for each in classes.classes:
+        print(f"{each.probability:6.1%}  {each.label}")
+    return 0

@@ -1,0 +1,82 @@
+"""`earmark serve`: the HTTP service."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import signal
+import sys
+from pathlib import Path
+
+log = logging.getLogger(__name__)
+
+OTHER_FILES = 256  # open beside connections: the library's, uploads', pipes of reading processes
+
+
+def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add `serve` to the parser."""
+    serve = commands.add_parser("serve", help="serve the page and the HTTP API")
+    serve.add_argument("--library", type=Path, metavar="DIR", help="default: the demo sounds")
+    serve.add_argument("--model", type=Path, metavar="PATH", help="default: the starter model")
+    serve.add_argument("--host", metavar="H", help="default: 127.0.0.1")
+    serve.add_argument("--port", type=int, metavar="P", help="default: 8000")
+    serve.add_argument("--device", metavar="D", help="cpu (default), cuda or cuda:N")
+    serve.set_defaults(run=_serve)
+
+
+def _serve(options: argparse.Namespace) -> int:
+    import uvicorn
+
+    from earmark.service.app import create_app, open_engine, open_nursery
+    from earmark.service.auth.client_address import is_loopback
+    from earmark.service.observability.logs import configure
+    from earmark.service.server.connection_limits import limited
+    from earmark.service.server.shutdown import serve
+    from earmark.service.settings import read_settings
+
+    given = {
+        name: value
+        for name in ("library", "model", "host", "port", "device")
+        if (value := getattr(options, name)) is not None
+    }
+    settings = read_settings(**given)
+    configure(settings.log_format, settings.log_level)
+    if settings.keys is None and not is_loopback(settings.host):
+        log.warning(
+            "listening on %s: writing from elsewhere is refused, as there are no keys "
+            "(EARMARK_KEYS)", settings.host,
+        )  # fmt: skip
+    # Until the server is there, which stops in good order: asked to stop, we end well.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    engine = open_engine(settings)
+    app = create_app(settings, engine, open_nursery(settings, engine))
+    _allow_files(settings.max_connections + OTHER_FILES)
+    config = uvicorn.Config(
+        app,
+        host=settings.host,
+        port=settings.port,
+        log_config=None,  # ours, see earmark.service.observability.logs
+        access_log=False,  # ours, see earmark.service.middleware.access_log
+        timeout_graceful_shutdown=settings.shutdown_seconds,
+        http=limited(settings),
+        ws="none",
+        proxy_headers=False,  # ours, see earmark.service.auth.authorization
+        server_header=False,
+        timeout_keep_alive=settings.keep_alive_seconds,
+        backlog=settings.max_connections,
+    )
+    serve(config, app.state.readiness.stop, settings.drain_seconds)
+    return 0
+
+
+def _allow_files(wanted: int) -> None:
+    """Let this process have so many files open, as far as it may: 1,024 are usual by default."""
+    import resource
+
+    now, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    bounded = most != resource.RLIM_INFINITY
+    if bounded and most < wanted:
+        log.warning("open files: %d wanted for EARMARK_MAX_CONNECTIONS, got %d", wanted, most)
+        wanted = most
+    if now != resource.RLIM_INFINITY and now < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, most))

@@ -1,0 +1,1 @@
+"""HTTP details: problems, etags, static files, allowed methods, streaming answers."""

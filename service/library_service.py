@@ -1,0 +1,229 @@
+"""The library, live: adding, changing and removing clips, waveforms, feedback. No web framework.
+
+Whatever is written can be found by the next search. Sounds that clients send are copied to the
+library's folder under names of our own, and read only in processes of their own.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import closing
+from dataclasses import dataclass, replace
+from typing import IO, Any
+
+import anyio.to_thread
+
+from earmark.index import feedback
+from earmark.index.catalogue import metadata
+from earmark.index.catalogue.embedded_sound import Lot, Origin
+from earmark.index.catalogue.records import Clip, Said
+from earmark.index.errors import LibraryError
+from earmark.index.feedback import Feedback, Opinion
+from earmark.index.files.managed_files import OwnFiles, Staged
+from earmark.index.ingest import local, uploads
+from earmark.index.ingest.uploads import Added, Upload
+from earmark.index.library import Library
+from earmark.index.listing import Listed, Order, browse
+from earmark.index.types import Filter
+from earmark.model.audio.decode import Source
+from earmark.model.embedder import AudioEmbedding
+from earmark.model.inference.decode_pool import Readers
+from earmark.service.workers.jobs import Failure, Job
+
+READING = 2  # processes: one for jobs, one for waveforms
+
+Embed = Callable[[Source], Awaitable[AudioEmbedding]]
+
+
+@dataclass(frozen=True)
+class Part:
+    """A sound of a job: its place from 0, the name the client gave it, and where it waits."""
+
+    number: int
+    name: str
+    staged: Staged
+
+
+@dataclass(frozen=True)
+class FeedbackList:
+    """Opinions, the newest first; the number of the last where there are more, and how many."""
+
+    items: list[Feedback]
+    next: int | None
+    total: int
+
+
+def said_of(said: Said) -> Said:
+    """What a client says of a sound, made fit to be kept. Raises LibraryError for too much."""
+    fit = Said(
+        metadata.line(said.title),
+        metadata.tags(said.tags),
+        metadata.line(said.author),
+        metadata.line(said.source),
+        metadata.line(said.licence),
+        metadata.lines(said.description),
+    )
+    if problem := fit.problem():
+        raise LibraryError(problem)
+    return fit
+
+
+class Shelf:
+    """A library that is written to while it is searched. Safe to share between threads.
+
+    `max_seconds`: of sounds that are added by jobs.
+    """
+
+    def __init__(self, library: Library, max_seconds: float | None = None) -> None:
+        self.library, self._max_seconds = library, max_seconds
+        self.readers = Readers(library.embedder.log_mel, READING)
+
+    def close(self) -> None:
+        """End the reading processes."""
+        self.readers.close()
+
+    # Clips
+
+    def clip(self, clip_id: str) -> Clip:
+        """A clip of the library. Raises UnknownClipError."""
+        return self.library.catalogue.clip(clip_id)
+
+    def file(self, clip: Clip) -> os.stat_result | None:
+        """The state of a clip's file; None where it is not there now."""
+        try:
+            state = os.stat(clip.path)  # noqa: PTH116 (whatever the catalogue holds)
+        except (OSError, ValueError):
+            return None
+        return state if stat.S_ISREG(state.st_mode) else None
+
+    def clips(self, k: int, where: Filter, order: Order, cursor: str) -> Listed:
+        """A page of clips. Raises CursorError."""
+        return browse(self.library, k, where, order, cursor)
+
+    def edit(self, clip_id: str, changes: Mapping[str, Any], generation: int | None) -> Clip:
+        """Let fields of `Said` be these. Raises UnknownClipError, ChangedError, LibraryError."""
+        fit = said_of(Said(**changes))
+        clip = self.library.edit(
+            clip_id, {name: getattr(fit, name) for name in changes}, generation
+        )
+        self.library.refresh(wait=True)
+        return clip
+
+    def remove(self, clip_id: str, generation: int | None) -> None:
+        """Remove a clip. Raises UnknownClipError, ChangedError."""
+        self.library.remove([clip_id], generation)
+        self.library.refresh(wait=True)
+
+    async def add(self, file: IO[bytes], name: str, said: Said, embed: Embed) -> Added:
+        """Add an upload; without a title, its client's name of it becomes one.
+
+        Raises what `embed` does, LibraryError, StorageError.
+        """
+        said = said_of(said)
+        said = replace(said, title=said.title or metadata.title_of(name))
+        staged = await anyio.to_thread.run_sync(self.library.uploads.stage, file)
+        try:
+            upload = Upload(staged, said, await embed(staged.path))
+            [added] = await anyio.to_thread.run_sync(uploads.add, self.library, [upload])
+            return added
+        finally:
+            staged.close()
+
+    # Jobs
+
+    def stage(self, files: Sequence[tuple[IO[bytes], str]]) -> list[Part]:
+        """Copy a job's sounds (each with its name) to disk, all or none. Raises StorageError."""
+        return [
+            Part(number, metadata.line(name)[: metadata.TITLE_LETTERS], staged)
+            for number, ((_, name), staged) in enumerate(
+                zip(files, _staged(self.library.uploads, [file for file, _ in files]), strict=True)
+            )
+        ]
+
+    def job(self, parts: Sequence[Part], said: Said) -> Job:
+        """A job that adds the sounds, of each of which this is said (`said_of`)."""
+
+        def discard() -> None:
+            for part in parts:
+                part.staged.close()
+
+        return Job(len(parts), lambda job: self._add_all(parts, said, job), discard)
+
+    def _add_all(self, parts: Sequence[Part], said: Said, job: Job) -> None:
+        waiting = {str(part.staged.path): part for part in parts}
+        origins = [
+            Origin(part.staged.path, replace(said, title=metadata.title_of(part.name)))
+            for part in parts
+        ]
+        with closing(
+            local.embed(self.library.embedder, origins, 1, self.readers, self._max_seconds)
+        ) as lots:
+            for lot in lots:
+                if job.cancelled:
+                    return
+                self._take(lot, waiting, job)
+
+    def _take(self, lot: Lot, waiting: Mapping[str, Part], job: Job) -> None:
+        """Add what a lot holds, in one transaction, and tell the job."""
+        ready = [
+            Upload(waiting[str(each.origin.path)].staged, each.origin.said, each.embedding)
+            for each in lot.sounds
+        ]
+        added = uploads.add(self.library, ready) if ready else []
+        failed = []
+        for path, reason in lot.failed.items():
+            part = waiting[path]
+            # Messages begin with the name of the file, which is ours.
+            failed.append(Failure(part.number, part.name, reason.partition(": ")[2] or reason))
+        job.take([(each.clip.id, each.twin) for each in added], failed)
+
+    # Feedback
+
+    def feedback_on_clip(self, clip_id: str, opinion: Callable[[], Opinion]) -> Feedback:
+        """Keep an opinion on a clip. Raises UnknownClipError first, LibraryError, StorageError."""
+        self.clip(clip_id)
+        return feedback.on_clip(self.library, clip_id, opinion())
+
+    async def feedback_on_sound(
+        self, file: IO[bytes], name: str, opinion: Opinion, embed: Embed
+    ) -> Feedback:
+        """Keep an opinion on a sound, and the sound. Raises what `embed` does, StorageError."""
+        staged = await anyio.to_thread.run_sync(self.library.feedback_sounds.stage, file)
+        try:
+            sha256 = (await embed(staged.path)).info.sha256
+            title = metadata.title_of(name)
+            return await anyio.to_thread.run_sync(
+                feedback.on_sound, self.library, staged, sha256, title, opinion
+            )
+        finally:
+            staged.close()
+
+    def feedback(self, k: int, before: int | None) -> FeedbackList:
+        """The last opinions, or those before one of that number."""
+        catalogue = self.library.catalogue
+        items = feedback.newest(catalogue, k + 1, before)
+        following = items[k - 1].number if len(items) > k else None
+        return FeedbackList(items[:k], following, feedback.count(catalogue))
+
+    def manifest(self) -> str:
+        """All feedback as a training manifest, without paths of this machine."""
+        return feedback.manifest(self.library.folder, self.library.catalogue, absolute=False)
+
+
+def opinion_of(accepted: Sequence[str], rejected: Sequence[str], by: str) -> Opinion:
+    """A client's opinion, made fit to be kept. Raises LibraryError."""
+    return Opinion(metadata.tags(accepted), metadata.tags(rejected), by)
+
+
+def _staged(files: OwnFiles, sounds: Sequence[IO[bytes]]) -> list[Staged]:
+    staged: list[Staged] = []
+    try:
+        for sound in sounds:
+            staged.append(files.stage(sound))
+    except BaseException:
+        for each in staged:
+            each.close()
+        raise
+    return staged

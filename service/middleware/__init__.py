@@ -1,0 +1,1 @@
+"""ASGI middleware: limits, security headers, the access log."""

@@ -1,0 +1,1 @@
+"""Searches in batches: their queue, and the processes that run them."""

@@ -1,0 +1,1 @@
+"""The server process: connection limits, readiness, shutdown."""

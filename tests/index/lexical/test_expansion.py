@@ -1,0 +1,158 @@
+"""Words that no clip holds: related words, right spellings and compounds stand for them."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from earmark.index.lexical.expansion import MEANT, Standing
+from earmark.index.lexical.stemming import stems
+from earmark.index.library import Library
+from earmark.model.checkpoint import starter_model
+from earmark.model.embedder import Embedder
+from earmark.model.text.thesaurus import Thesaurus
+from earmark.model.text.word_vectors import WordVectors
+from earmark.service.demo import demo_sounds
+from tests.index.made import new_clip
+
+
+@pytest.fixture(scope="module")
+def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Library]:
+    """The demo sounds' titles and tags, under vectors of no meaning: words alone find them."""
+    folder = tmp_path_factory.mktemp("demo") / "library"
+    embedder = Embedder.load(starter_model())
+    with (demo_sounds() / "manifest.csv").open(newline="", encoding="utf-8") as lines:
+        rows = list(csv.DictReader(lines))
+    with Library.open(folder, embedder, create=True) as library:
+        vectors = np.random.default_rng(0).standard_normal((len(rows), embedder.dim))
+        vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+        with library.catalogue.write() as writer:
+            for number, (row, vector) in enumerate(zip(rows, vectors, strict=True)):
+                put(writer, embedder, row["path"], number, vector, row["title"], row["tags"])
+        yield library
+
+
+def put(writer, embedder, path, seed, vector, title, tags) -> None:
+    own = vector.astype(np.float32)
+    none = np.zeros((0, embedder.dim), np.float32)
+    said = {"title": title, "tags": tuple(tags.split())}
+    writer.put(new_clip(Path(path).stem, seed, vector=own, windows=none, **said))
+
+
+@pytest.mark.parametrize(
+    ("asked", "holds"),
+    [
+        ("puppy", "dog"),
+        ("downpour", "rain"),
+        ("drummer", "drum"),
+        ("kettle boiling", "boil"),
+        ("locomotives", "locomot"),
+        ("thunderstrom", "thunder"),
+        ("thunderstorms", "thunder"),
+        ("thunder-storm", "thunder"),
+        ("doorbells", "bell"),
+        ("door-bell", "bell"),
+        ("door bell", "bell"),
+        ("barkng dog", "bark"),
+    ],
+)
+def test_words_that_nobody_wrote_find(demo: Library, asked: str, holds: str) -> None:
+    (hit,) = demo.search(asked, 1).hits
+    assert hit.matched
+    assert 0 < hit.share <= 1
+    assert holds in stems(f"{hit.clip.said.title} {' '.join(hit.clip.said.tags)}")
+
+
+def test_the_word_that_was_found_is_said(demo: Library) -> None:
+    (hit,) = demo.search("puppy", 1).hits
+    assert hit.matched == ("dog",)
+    assert hit.share < 1
+    (hit,) = demo.search("barkng dog", 1).hits
+    assert hit.matched == ("barking", "dog")
+    assert demo.search("qwrtplk", 3).hits == []
+
+
+def test_words_that_are_held_count_as_they_did(demo: Library) -> None:
+    for asked in ("dog", "thunder storm"):
+        (hit,) = demo.search(asked, 1).hits
+        assert hit.share == pytest.approx(1, abs=1e-3)
+        assert hit.matched == tuple(asked.split())
+    whole = demo.store.weights(tuple(stems("rain thunder")))
+    text = Standing("rain thunder", stems("rain thunder"), demo.embedder.words, Thesaurus.of({}))
+    assert demo.store.weights(tuple(stems("rain thunder")), text) == whole
+
+
+def test_pages_hold_each_clip_once(demo: Library) -> None:
+    found, cursor = [], ""
+    for _ in range(4):
+        page = demo.search("puppy kettle", 7, cursor=cursor)
+        found += [hit.clip.id for hit in page.hits]
+        cursor = page.next
+    assert len(found) == len(set(found)) == 28
+    assert found[:7] == [hit.clip.id for hit in demo.search("puppy kettle", 7).hits]
+
+
+def test_a_related_word_stands_back_for_the_word_itself(library: Library) -> None:
+    with library.catalogue.write() as writer:
+        for number, title in enumerate(("rain dog", "rain puppy", "rain dog dog hound")):
+            put(writer, library.embedder, f"{number}.wav", number, unit(number, library), title, "")
+    found = library.search("puppy rain", 3).hits
+    assert [(hit.clip.said.title, hit.matched) for hit in found[:1]] == [
+        ("rain puppy", ("puppy", "rain"))
+    ]
+    assert {hit.matched for hit in found[1:]} == {("rain",)}
+    library.remove([found[0].clip.id])
+    left = library.search("puppy rain", 3).hits
+    assert {hit.matched for hit in left} == {("dog", "rain")}
+    assert all(0.5 < hit.share < 1 for hit in left)
+    assert library.search("puppy", 3).hits[0].matched == ("dog",)
+    # What is not wanted is meant as it is written.
+    assert len(library.search("rain -puppy", 3).hits) == 2
+
+
+def unit(seed: int, library: Library) -> np.ndarray:
+    own = np.random.default_rng(seed).standard_normal(library.embedder.dim)
+    return own / np.linalg.norm(own)
+
+
+WORDS = "rain storm rainstorm dog hound cat barking banking".split()
+
+
+@pytest.fixture(scope="module")
+def known() -> WordVectors:
+    vectors = np.random.default_rng(0).standard_normal((len(WORDS), 8)).astype(np.float32)
+    vectors[WORDS.index("hound")] = vectors[WORDS.index("dog")]
+    return WordVectors(WORDS, vectors)
+
+
+def standing(text: str, known: WordVectors, related: dict[str, dict[str, float]]) -> Standing:
+    return Standing(text, stems(text), known, Thesaurus.of(related))
+
+
+def test_words_written_of_alike_count_for_more(known: WordVectors) -> None:
+    related = standing("dog", known, {"dog": {"hound": 0.5, "storm": 0.5, "hot-dog": 0.9}})["dog"]
+    weights = {each.word: each.weight for each in related}
+    assert weights["hound"] == pytest.approx(0.5)
+    assert 0.1 <= weights["storm"] < 0.4
+    assert "hot-dog" not in weights
+    assert [each.weight for each in related] == sorted(weights.values(), reverse=True)
+
+
+def test_misspelt_words_are_what_they_are_taken_for(known: WordVectors) -> None:
+    found = standing("rainstrom", known, {"rainstorm": {"rain": 0.9}})["rainstrom"]
+    assert (found[0].word, found[0].weight) == ("rainstorm", MEANT)
+    assert "rain" in [each.word for each in found]
+    assert [each.word for each in standing("barkng", known, {})["barkng"]] == ["barking"]
+    assert standing("brkng", known, {})["brkng"] == ()
+
+
+def test_two_words_are_also_one(known: WordVectors) -> None:
+    for text in ("rain storm", "rain-storm", "a rain storm"):
+        found = standing(text, known, {})
+        assert list(found) == ["rain", "storm", "rainstorm"]
+        assert found["rainstorm"][0].word == "rainstorm"
+    assert list(standing("storm rain", known, {})) == ["storm", "rain"]

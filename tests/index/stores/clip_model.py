@@ -1,0 +1,149 @@
+"""Clips as a plain model of a vector store holds them, odd names and filters, for hypothesis."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from hypothesis import strategies as st
+
+from earmark.index.catalogue.records import Changes
+from earmark.index.lexical.stemming import stems
+from earmark.index.types import Filter
+from tests.index.made import vector
+
+DIM = 4
+WORDS = [
+    "dog", "Dog", "BARK", "bark", "it's", '"', "\\", "\\'", "100%", "a_b", "nul\0", "🎧", "Straße",
+    "İstanbul", "[1,2]", "{x}", "or", "true", "-1", "null", "ΑΣ", "long*", "LONG*z",
+]  # fmt: skip
+NAMES = ["", " ", "CC0-1.0", "cc0-1.0", "line\nbreak", "' or row > 0 --", "tab\t", *WORDS[4:]]
+SPOKEN = ["rain", "Rains", "raining", "metal", "roof", "dogs", "a", "barking", "tin-roof", "çay"]
+SECONDS = [0.0, 1e-7, 0.1, 0.3, 0.30000001, 1.0, 59.94, 12_345.678, 1e9]
+
+
+@dataclass(frozen=True)
+class Held:
+    """What the model knows of a clip."""
+
+    seed: int
+    duration: float
+    licence: str
+    source: str
+    tags: tuple[str, ...]
+    title: str = ""
+    description: str = ""
+
+
+def grown(word: str) -> str:
+    """A star makes a word ten thousand letters long."""
+    return word.replace("*", "g" * 10_000)
+
+
+_words = st.sampled_from(WORDS).map(grown) | st.text(min_size=1, max_size=4).filter(
+    lambda word: word.split() == [word]
+)
+_names = st.sampled_from(NAMES).map(grown) | st.text(max_size=4)
+ROWS = st.integers(1, 25)
+SPOKEN_WORDS = st.sampled_from(SPOKEN)
+_texts = st.lists(SPOKEN_WORDS, max_size=4).map(" ".join) | st.text(max_size=4)
+HELD = st.builds(
+    Held,
+    seed=st.integers(0, 12),  # few: vectors that are the same
+    duration=st.sampled_from(SECONDS) | st.floats(0, 1e6),
+    licence=_names,
+    source=_names,
+    tags=st.lists(_words, max_size=4).map(tuple),
+    title=_texts,
+    description=_texts,
+)
+
+
+def _some(of: st.SearchStrategy[str]) -> st.SearchStrategy[tuple[str, ...]]:
+    return st.lists(of, min_size=1, max_size=3).map(tuple)
+
+
+_asked_words = _words | st.sampled_from(["two words", "", " dog", "\ud800"])
+_bounds = st.sampled_from([*SECONDS, float("inf")]) | st.floats(0, 1e6)
+CONDITIONS: dict[str, st.SearchStrategy[object]] = {
+    "min_duration": _bounds,
+    "max_duration": _bounds,
+    "all_tags": _some(_asked_words),
+    "any_tags": _some(_asked_words),
+    "no_tags": _some(_asked_words),
+    "licences": _some(_names),
+    "sources": _some(_names),
+    "rows": st.lists(ROWS, max_size=12).map(tuple) | st.builds(lambda: tuple(range(10, 5_000))),
+    "up_to": st.integers(0, 25),
+    "but": st.integers(0, 25),
+}
+
+
+@st.composite
+def _filters(draw: st.DrawFn) -> Filter:
+    """Of few conditions: many would let none pass."""
+    names = draw(st.lists(st.sampled_from(list(CONDITIONS)), max_size=3, unique=True))
+    given = {name: draw(CONDITIONS[name]) for name in names}
+    if {"min_duration", "max_duration"} <= given.keys():
+        low, high = sorted((given["min_duration"], given["max_duration"]))
+        given |= {"min_duration": low, "max_duration": high}
+    return Filter(**given)
+
+
+FILTERS = st.none() | _filters()
+
+
+def changes(generation: int, put: dict[int, Held], removed: Collection[int] = ()) -> Changes:
+    """As the catalogue hands them out."""
+    own = list(put.values())
+    return Changes(
+        rows=np.array(list(put), dtype=np.int64),
+        vectors=np.array([vector(each.seed) for each in own], np.float32).reshape(-1, DIM),
+        durations=np.array([each.duration for each in own], dtype=np.float32),
+        licences=[each.licence for each in own],
+        sources=[each.source for each in own],
+        tags=[" ".join(each.tags) for each in own],
+        titles=[each.title for each in own],
+        descriptions=[each.description for each in own],
+        removed=np.array(sorted(removed), dtype=np.int64),
+        generation=generation,
+    )
+
+
+def some(rows: range, source: str = "") -> dict[int, Held]:
+    """Clips that differ in their vectors and durations."""
+    return {row: Held(row % 13, row / 10, "CC0-1.0", source, ("dog",)) for row in rows}
+
+
+def passes(row: int, clip: Held, where: Filter) -> bool:
+    """The filter's words, one condition after another."""
+    own = {tag.lower() for tag in clip.tags}
+    every, some, none = (
+        {tag.lower() for tag in each} for each in (where.all_tags, where.any_tags, where.no_tags)
+    )
+    seconds = np.float32(clip.duration)
+    return bool(
+        every <= own
+        and (not some or some & own)
+        and not none & own
+        and (where.min_duration is None or seconds >= np.float32(where.min_duration))
+        and (where.max_duration is None or seconds <= np.float32(where.max_duration))
+        and (not where.licences or clip.licence in where.licences)
+        and (not where.sources or clip.source in where.sources)
+        and (where.rows is None or row in where.rows)
+        and (where.up_to is None or row <= where.up_to)
+        and row != where.but
+    )
+
+
+def held_words(clip: Held, asked: Sequence[str]) -> tuple[float, ...]:
+    """Of each word, 1 where title or tags hold it, a half where only the description does."""
+    words = stems(f"{clip.title} {' '.join(clip.tags)}")
+    described = stems(clip.description)
+    return tuple(1.0 if word in words else 0.5 * (word in described) for word in asked)
+
+
+def is_more(one: tuple[float, ...], other: tuple[float, ...]) -> bool:
+    """Whether of every word as much is held, and of one more."""
+    return one != other and all(mine >= its for mine, its in zip(one, other, strict=True))

@@ -1,0 +1,240 @@
+"""What every vector store does, held against a dictionary: any writes, filters and reopenings.
+
+One suite for FAISS (flat, with and without merges all the time) and for Milvus (milvus-lite, or
+a real one where EARMARK_TEST_MILVUS names it).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, settings
+from hypothesis.stateful import (
+    run_state_machine_as_test,
+)
+
+from earmark.index.errors import FilterError
+from earmark.index.lexical.expansion import Related
+from earmark.index.stores.base import TOGETHER, Wanted
+from earmark.index.stores.faiss.store import FaissStore
+from earmark.index.stores.milvus.store import MilvusStore
+from earmark.index.types import Filter
+from tests.index.made import vector
+from tests.index.stores.clip_model import (
+    DIM,
+    NAMES,
+    SECONDS,
+    WORDS,
+    Held,
+    changes,
+    grown,
+    held_words,
+    passes,
+)
+from tests.index.stores.milvus import server
+from tests.index.stores.store_machine import Machine, Opened
+
+TAGS = ("all_tags", "any_tags", "no_tags")
+BOUNDS = ("min_duration", "max_duration")
+
+
+@pytest.fixture(scope="module")
+def milvus_uri(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A file of milvus-lite, closed in the end; a real Milvus where one is named."""
+    from milvus_lite.server_manager import server_manager_instance
+
+    if server.named():
+        with server.cleared(server.named()) as uri:
+            yield uri
+        return
+    uri = str(tmp_path_factory.mktemp("milvus") / "lite.db")
+    yield uri
+    server_manager_instance.release_server(uri)
+
+
+@pytest.fixture(params=["flat", "merging", "milvus"])
+def opened(request: pytest.FixtureRequest) -> Opened:
+    """Makes new stores for a library's id, all of one kind."""
+    if request.param == "milvus":
+        uri = request.getfixturevalue("milvus_uri")
+        return lambda library: MilvusStore(library, DIM, uri)
+    recent = 8 if request.param == "merging" else 20_000
+    return lambda library: FaissStore(library, DIM, recent_most=recent)
+
+
+def test_any_store_is_like_a_dictionary(opened: Opened, tmp_path: Path) -> None:
+    run_state_machine_as_test(
+        lambda: Machine(opened, tmp_path / "snapshot"),
+        settings=settings(
+            max_examples=30,
+            stateful_step_count=25,
+            deadline=None,
+            suppress_health_check=list(HealthCheck),
+        ),
+    )
+
+
+def test_a_new_store_is_empty(opened: Opened, tmp_path: Path) -> None:
+    store = opened("new")
+    assert not store.load(tmp_path / "none")
+    rows, scores = store.search(vector(1), 10)
+    assert (rows.shape, scores.shape, rows.dtype, scores.dtype) == (
+        (0,), (0,), np.int64, np.float32,
+    )  # fmt: skip
+    assert (len(store), store.generation, store.passing(Filter()).tolist()) == (0, 0, [])
+    store.close()
+
+
+def test_pages_of_equal_scores_hold_each_row_once(opened: Opened) -> None:
+    """Forty clips of one vector, in the order of their rows, whatever the page."""
+    store = opened("equal")
+    same = Held(3, 1.0, "", "", ())
+    store.apply(changes(1, dict.fromkeys((*range(40, 20, -1), *range(1, 21)), same)))
+    for size in (3, 7, 40):
+        pages = [store.search(vector(5), size, offset=start)[0] for start in range(0, 40, size)]
+        assert np.concatenate(pages).tolist() == list(range(1, 41)), size
+    least = float(store.search(vector(5), 1)[1][0])
+    assert len(store.search(vector(5), 40, least=least)[0]) == 40  # as good counts as at least
+    store.close()
+
+
+def test_every_condition_with_every_odd_name(opened: Opened) -> None:
+    tags, names = list(map(grown, WORDS)), list(map(grown, NAMES))
+    clips = {
+        row: Held(
+            seed=row,
+            duration=SECONDS[row % len(SECONDS)],
+            licence=names[row % len(names)],
+            source=names[-row % len(names)],
+            tags=(tags[row % len(tags)], tags[2 * row % len(tags)]) if row % 6 else (),
+        )
+        for row in range(1, 2 * len(names))
+    }
+    store = opened("odd")
+    store.apply(changes(1, clips))
+    asked = [*tags, *map(str.upper, tags), "two words", "", "\ud800"]
+    filters = [Filter(**{kind: (tag,)}) for kind in TAGS for tag in asked]
+    filters += [Filter(**{kind: (name,)}) for kind in ("licences", "sources") for name in names]
+    filters += [
+        Filter(no_tags=tuple(asked)),
+        Filter(any_tags=tuple(asked)),
+        Filter(all_tags=("dog", "BARK")),
+    ]
+    filters += [Filter(**{kind: each}) for kind in BOUNDS for each in (*SECONDS, float("inf"))]
+    filters += [Filter(up_to=row) for row in (0, 1, 7, 1_000)]
+    filters += [Filter(but=row) for row in (0, 1, 7)]
+    filters += [Filter(rows=rows) for rows in ((), (3,), (9, 4, 1_000), tuple(range(5, 9_000)))]
+    for where in filters:
+        own = sorted(row for row, clip in clips.items() if passes(row, clip, where))
+        assert sorted(store.passing(where).tolist()) == own, where
+        assert sorted(store.search(vector(1), 100, where)[0].tolist()) == own, where
+    store.close()
+
+
+def many(count: int = 5_000) -> dict[int, Held]:
+    """Clips of eight words, each held by another share of them."""
+    words = [f"w{number}" for number in range(8)]
+    return {
+        row: Held(
+            seed=row,
+            duration=float(row),
+            licence="",
+            source="",
+            tags=(f"t{row % 7}",),
+            title=" ".join(word for place, word in enumerate(words) if row % (place + 2) == 0),
+            description=" ".join(
+                word for place, word in enumerate(words) if row % (place + 3) == 1
+            ),
+        )
+        for row in range(1, count + 1)
+    }
+
+
+def test_a_library_of_many_batches(opened: Opened) -> None:
+    store, clips = opened("many"), many()
+    written = changes(1, clips)
+    vectors = written.vectors
+    store.apply(written)
+    store.apply(changes(2, {}, range(1, 2_501)))
+    assert len(store) == 2_500
+    kept = np.arange(2_501, 5_001)
+    assert sorted(store.passing(Filter()).tolist()) == kept.tolist()
+    where = Filter(any_tags=("T3",), max_duration=4_000)
+    passing = kept[(kept % 7 == 3) & (kept <= 4_000)]
+    order = np.argsort(-(vectors[passing - 1] @ vector(1)))
+    assert store.search(vector(1), 50, where)[0].tolist() == passing[order[:50]].tolist()
+    store.close()
+
+
+@pytest.mark.parametrize(
+    "asked", [["w0"], ["w6", "w1", "nowhere"], ["w5", "w3", "w7", "w0", "w1", "w2"]]
+)
+@pytest.mark.parametrize("near", [True, False])
+def test_shares_of_words_are_by_inverse_document_frequency(
+    opened: Opened, asked: list[str], near: bool
+) -> None:
+    store, clips = opened("words"), many(1_000)
+    store.apply(changes(1, clips))
+    held = {row: held_words(clip, asked) for row, clip in clips.items()}
+    counts = [sum(each[place] > 0 for each in held.values()) for place in range(len(asked))]
+    weights = [math.log(1 + len(clips) / count) if count else 0.0 for count in counts]
+    weights = [round(weight / sum(weights), 4) for weight in weights]
+    shares = {
+        row: sum(weight * part for weight, part in zip(weights, each, strict=True))
+        for row, each in held.items()
+    }
+    where, query = Filter(no_tags=("t3",)), vector(10_000)
+    passing = [row for row, clip in clips.items() if passes(row, clip, where) and shares[row]]
+    nearness = {row: float(vector(row) @ query) if near else -row for row in passing}
+    passing.sort(key=lambda row: (-round(shares[row], 6), -nearness[row]))
+    for k in (1, 40, 100_000):
+        rows, found = store.match(asked, k, where, query if near else None)
+        assert rows.tolist() == passing[:k]
+        np.testing.assert_allclose(found, [shares[row] for row in passing[:k]], atol=2e-4)
+    store.close()
+
+
+def test_related_words_stand_for_those_that_nobody_holds(opened: Opened) -> None:
+    store = opened("related")
+    titles = ["dog", "dog hound", "cat", "cat", "rain dog", "rain", "hound", "wolf"]
+    clips = {row: Held(row, 1.0, "", "", (), title) for row, title in enumerate(titles, 1)}
+    store.apply(changes(1, clips))
+    near = tuple(Related(word, word, 0.5) for word in ("fox", "dog", "cat"))
+    related = {"puppi": near, "rain": (Related("cat", "cat", 0.9),), "none": ()}
+    # "rain" is held, and nothing stands for it; what stands for "puppi" counts half as much.
+    rain, dog, cat = (math.log(1 + 8 / count) for count in (2, 3, 2))
+    weights = store.weights(("rain", "puppi", "none"), related)
+    expected = {"rain": rain, "dog": dog / 2, "cat": cat / 2}
+    scale = min(1.0, TOGETHER * cat / (dog / 2 + cat / 2))
+    assert weights == {
+        word: pytest.approx(own * (1 if word == "rain" else scale) / (rain + cat), abs=1e-4)
+        for word, own in expected.items()
+    }
+    assert store.weights(("rain",), {"rain": related["rain"]}) == {"rain": 1.0}
+    assert store.weights(("fox",), {"fox": ()}) == {}
+    query = vector(3)
+    (found,) = store.candidates([Wanted(query, ("rain", "puppi"), Filter(), related)], 10)
+    assert found.weights == weights
+    rows, shares = store.match(weights, 10, None, query)
+    assert found.holding.tolist() == rows.tolist()
+    assert found.holding.tolist()[0] == 5  # rain and dog
+    assert dict(zip(rows.tolist(), shares.tolist(), strict=True)) == {
+        row: pytest.approx(sum(weights.get(word, 0) for word in title.split()), abs=1e-4)
+        for row, title in enumerate(titles, 1)
+        if {*title.split()} & weights.keys()
+    }
+    # Beside the words: it adds to them, and nothing is the less for it.
+    both = {"rain": 1.0, "dog": pytest.approx(0.5 * dog / rain, abs=1e-4)}
+    assert store.weights(("rain",), {"raindog": (Related("dog", "dog", 0.5),)}) == both
+    store.apply(changes(2, {9: Held(9, 1.0, "", "", (), "puppies")}))
+    assert "dog" not in store.weights(("rain", "puppi"), related)
+    store.close()
+
+
+def test_a_filter_that_makes_no_sense_reaches_no_store() -> None:
+    with pytest.raises(FilterError, match="duration: expected 0 ≤ minimum ≤ maximum"):
+        Filter(min_duration=2.0, max_duration=1.0)

@@ -1,0 +1,50 @@
+"""Progress goes to standard error, in lines where there is no terminal."""
+
+from __future__ import annotations
+
+import pytest
+
+from earmark.model.core import progress as module
+from earmark.model.core.progress import Progress, progress
+
+
+def test_lines_without_a_terminal(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "LINE_SECONDS", 0.0)
+    with progress("adding", 4) as shown:
+        shown.step(note="a.wav")
+        shown.step(2)
+        shown.say("b.wav: not a sound")
+    out, err = capsys.readouterr()
+    lines = err.splitlines()
+    assert out == ""
+    assert lines[0].startswith("adding: 1/4 clips, ")
+    assert lines[0].endswith("a.wav")
+    assert lines[1].startswith("adding: 3/4 clips, ")
+    assert lines[2] == "b.wav: not a sound"
+
+
+def test_quick_work_prints_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+    with progress("embedding", 100, "files") as shown:
+        for _ in range(100):
+            shown.step()
+    lines = capsys.readouterr().err.splitlines()
+    assert len(lines) == 1
+    assert lines[0].startswith("embedding: 100/100 files")
+
+
+def test_it_is_closed_when_the_work_fails(capsys: pytest.CaptureFixture[str]) -> None:
+    def work() -> None:
+        with progress("adding", 9) as shown:
+            shown.step(3)
+            raise OSError("disk full")
+
+    with pytest.raises(OSError, match="disk full"):
+        work()
+    assert "adding: 3/9" in capsys.readouterr().err
+
+
+def test_nothing_done_says_nothing(capsys: pytest.CaptureFixture[str]) -> None:
+    Progress("adding", 0, "clips").close()
+    assert capsys.readouterr().err == ""

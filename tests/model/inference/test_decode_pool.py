@@ -1,0 +1,169 @@
+"""Reading in processes: the same windows as here; crashes, hangs and floods cost one sound."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import numpy as np
+import psutil
+import pytest
+
+from earmark.model.audio.decode import SoundInfo, SoundReader
+from earmark.model.audio.log_mel import LogMel, mel_filters, patches
+from earmark.model.core.errors import AudioError
+from earmark.model.inference import decode_pool as readers_file
+from earmark.model.inference.decode_pool import Block, Readers
+from tests.conftest import ROOT
+from tests.model.tiny import noise, tiny_config, write
+from tests.processes import children
+
+
+@pytest.fixture(scope="module")
+def log_mel() -> LogMel:
+    features = tiny_config("starter").features
+    return LogMel(features, mel_filters(features))
+
+
+def read(readers: Readers, source: Path | bytes) -> tuple[list[Block], SoundInfo]:
+    *blocks, info = readers.read(source, "bark")
+    assert isinstance(info, SoundInfo)
+    return blocks, info
+
+
+def reading() -> list[psutil.Process]:
+    """The reading processes."""
+    return children("earmark.model.inference.decode_pool")
+
+
+def test_windows_are_those_read_here(log_mel: LogMel, tmp_path: Path) -> None:
+    path = write(tmp_path / "a.wav", np.tile(noise(10), 30))
+    reader = SoundReader(path, log_mel.config.sample_rate)
+    here = list(patches(log_mel, reader.blocks(), 64))
+    with Readers(log_mel, 1) as readers:
+        for source in (path, path.read_bytes()):
+            blocks, info = read(readers, source)
+            assert info == reader.info
+            for block, (windows, first) in zip(blocks, here, strict=True):
+                # Another number of BLAS threads adds in another order.
+                np.testing.assert_allclose(block.windows, windows, atol=2e-6)
+                np.testing.assert_array_equal(block.first, first)
+
+
+def test_a_process_goes_on_after_a_bad_sound(log_mel: LogMel, tmp_path: Path) -> None:
+    good = write(tmp_path / "a.wav", noise(1.0))
+    with Readers(log_mel, 1) as readers:
+        read(readers, good)
+        (first,) = reading()
+        for bad in (b"rubbish", b"", tmp_path / "missing.wav"):
+            with pytest.raises(AudioError, match=r"^bark: "):
+                read(readers, bad)
+        with pytest.raises(AudioError, match=r"expected at most 0\.5 s"):
+            list(readers.read(good, "bark", 0.5))
+        read(readers, good)
+        assert reading() == [first]
+    assert not first.is_running() or first.status() == psutil.STATUS_ZOMBIE
+
+
+def test_a_process_that_is_killed_costs_one_sound(log_mel: LogMel, tmp_path: Path) -> None:
+    long = write(tmp_path / "a.wav", np.tile(noise(10), 60))
+    with Readers(log_mel, 1) as readers:
+        messages = readers.read(long, "bark")
+        next(messages)
+        (process,) = reading()
+        process.send_signal(signal.SIGKILL)
+        with pytest.raises(AudioError, match="bark: reading it ended the process that read"):
+            list(messages)
+        assert read(readers, long)[1].duration == 600
+        # One that dies while nobody reads costs nothing.
+        (process,) = reading()
+        process.send_signal(signal.SIGKILL)
+        process.wait(5)
+        assert read(readers, long)[1].duration == 600
+
+
+def test_a_sound_that_never_ends(
+    log_mel: LogMel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    os.mkfifo(tmp_path / "endless.wav")
+    good = write(tmp_path / "a.wav", noise(1.0))
+    with Readers(log_mel, 1) as readers:
+        read(readers, good)
+        (process,) = reading()
+        process.suspend()
+        with monkeypatch.context() as brief:  # too brief for the start of another process
+            brief.setattr(readers_file, "SILENT_SECONDS", 0.5)
+            with pytest.raises(AudioError, match=r"bark: reading it took over 0\.5 s"):
+                read(readers, good)
+        read(readers, good)
+        with pytest.raises(AudioError, match="no such file"):  # a pipe is not one
+            read(readers, tmp_path / "endless.wav")
+
+
+def test_reading_that_is_given_up_leaves_no_process_at_work(
+    log_mel: LogMel, tmp_path: Path
+) -> None:
+    long = write(tmp_path / "a.wav", np.tile(noise(10), 60))
+    with Readers(log_mel, 1) as readers:
+        messages = readers.read(long, "bark")
+        next(messages)
+        (process,) = reading()
+        messages.close()
+        assert not process.is_running() or process.status() == psutil.STATUS_ZOMBIE
+        assert read(readers, long)[1].duration == 600
+
+
+def test_many_threads_share_few_processes(log_mel: LogMel, tmp_path: Path) -> None:
+    paths = [write(tmp_path / f"{n}.wav", noise(0.5 + 0.1 * n, seed=n)) for n in range(8)]
+    found: dict[int, float] = {}
+    with Readers(log_mel, 2) as readers:
+
+        def work(number: int) -> None:
+            found[number] = read(readers, paths[number])[1].duration
+
+        threads = [threading.Thread(target=work, args=(n,)) for n in range(8)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert len(reading()) <= 2
+    assert found == {n: pytest.approx(0.5 + 0.1 * n, abs=1e-3) for n in range(8)}
+
+
+ASKING = """
+import sys, time
+from pathlib import Path
+from earmark.model.config import FeatureConfig
+from earmark.model.audio.log_mel import LogMel, mel_filters
+from earmark.model.inference.decode_pool import Readers
+
+config = FeatureConfig()
+readers = Readers(LogMel(config, mel_filters(config)), 1)
+list(readers.read(Path(sys.argv[1]), "bark"))
+print("ready", flush=True)
+time.sleep(60)
+"""
+
+
+def test_processes_end_with_whoever_asked(tmp_path: Path) -> None:
+    """Also when that one is killed."""
+    sound = write(tmp_path / "a.wav", noise(1.0))
+    file = tmp_path / "asks.py"
+    file.write_text(ASKING)
+    command = [sys.executable, file, sound]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True) as asking:
+        assert asking.stdout is not None
+        assert asking.stdout.readline() == "ready\n"
+        own = psutil.Process(asking.pid).children(recursive=True)
+        assert len(own) == 1
+        asking.kill()
+    deadline = time.monotonic() + 60
+    while any(each.is_running() and each.status() != psutil.STATUS_ZOMBIE for each in own):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)

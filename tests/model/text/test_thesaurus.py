@@ -1,0 +1,121 @@
+"""Related words: the file, inflected words, what ships, and how they lead a model's vectors."""
+
+from __future__ import annotations
+
+import gzip
+from importlib.resources import files
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from earmark.model.core.errors import WordsError
+from earmark.model.embedder import LED, Embedder
+from earmark.model.text import thesaurus
+from earmark.model.text.thesaurus import INFLECTED, Thesaurus
+from tests.model.tiny import checkpoint_of, tiny_config
+
+RELATED = {
+    "puppy": {"dog": 0.8, "pup": 0.9, "young-dog": 0.4},
+    "drum": {"percussion": 0.5},
+    "bake": {"oven": 0.6},
+    "drumming": {"noise": 0.3, "percussion": 0.1},
+}
+
+
+def test_a_file_holds_what_was_saved(tmp_path: Path) -> None:
+    file, again = tmp_path / "a.gz", tmp_path / "b.gz"
+    thesaurus.save(file, RELATED)
+    thesaurus.save(again, dict(reversed(RELATED.items())))
+    assert file.read_bytes() == again.read_bytes()
+    loaded = Thesaurus.load(file)
+    assert len(loaded) == len(RELATED)
+    assert "puppy" in loaded
+    assert "dog" not in loaded
+    assert list(loaded.related("puppy").items()) == [("pup", 0.9), ("dog", 0.8), ("young-dog", 0.4)]
+    assert loaded.related("nothing") == {}
+
+
+@pytest.mark.parametrize(
+    ("word", "base", "other"),
+    [
+        ("puppies", "puppy", "dog"),
+        ("drums", "drum", "percussion"),
+        ("drummer", "drum", "percussion"),
+        ("drummed", "drum", "percussion"),
+        ("baking", "bake", "oven"),
+        ("baker", "bake", "oven"),
+    ],
+)
+def test_inflected_words_have_those_of_their_base(word: str, base: str, other: str) -> None:
+    related = Thesaurus.of(RELATED).related(word)
+    assert related[base] == INFLECTED
+    assert related[other] == pytest.approx(INFLECTED * RELATED[base][other])
+
+
+def test_an_inflected_word_keeps_its_own() -> None:
+    related = Thesaurus.of(RELATED).related("drumming")
+    assert related["noise"] == 0.3
+    assert related["percussion"] == pytest.approx(INFLECTED * 0.5)  # the larger of two
+    assert list(related.values()) == sorted(related.values(), reverse=True)
+
+
+@pytest.mark.parametrize("content", [b"no gzip", gzip.compress(b"\xff\xfe"), b"\x1f\x8b\x08"])
+def test_a_file_that_is_none_is_said(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "a.gz").write_bytes(content)
+    with pytest.raises(WordsError, match="cannot be read"):
+        Thesaurus.load(tmp_path / "a.gz")
+
+
+@pytest.mark.parametrize(
+    ("word", "other"),
+    [
+        ("puppy", "dog"),
+        ("downpour", "rain"),
+        ("locomotive", "train"),
+        ("kettle", "pot"),
+        ("drummer", "drum"),
+        ("fireplace", "fire"),
+        ("violinist", "violin"),
+    ],
+)
+def test_what_ships_leads_from_a_word_to_what_is_meant(word: str, other: str) -> None:
+    assert thesaurus.shipped().related(word)[other] >= 0.3
+
+
+def test_what_ships_is_small_and_says_whose_it_is() -> None:
+    folder = Path(str(files("earmark.model.wordnet")))
+    assert (folder / thesaurus.FILE_NAME).stat().st_size < 1_000_000
+    assert "Princeton University" in (folder / "LICENSE").read_text()
+    lines = gzip.decompress((folder / thesaurus.FILE_NAME).read_bytes()).decode().splitlines()
+    assert len(lines) == len(thesaurus.shipped()) > 10_000
+    for line in lines:
+        word, *fields = line.split("\t")
+        weights = {field.rpartition(" ")[0]: int(field.rpartition(" ")[2]) for field in fields}
+        assert 0 < len(weights) <= 12
+        assert word not in weights
+        assert all(0 < weight < 100 for weight in weights.values())
+
+
+def test_tags_outside_the_vocabulary_are_led_to_it() -> None:
+    embedder = Embedder(checkpoint_of(tiny_config(), vocabulary=6))
+    inside, also = embedder.vocabulary[:2]
+    outside = next(word for word in embedder.words.words if word not in embedder.vocabulary)
+    known = Thesaurus.of({outside: {inside: 0.6, also: 0.2, "xyzzy": 0.9}, inside: {also: 0.9}})
+
+    def vector(word: str) -> np.ndarray:
+        found = embedder.words.vector(word)
+        assert found is not None
+        return found
+
+    (own,) = embedder.word_vectors([outside], known)
+    mean = 0.75 * vector(inside) + 0.25 * vector(also)
+    np.testing.assert_allclose(own, (1 - LED) * vector(outside) + LED * mean, atol=1e-6)
+    np.testing.assert_array_equal(embedder.word_vectors([outside]), [vector(outside)])
+    np.testing.assert_array_equal(embedder.word_vectors([inside], known), [vector(inside)])
+    np.testing.assert_allclose(
+        embedder.embed_tags([[outside]], Thesaurus.of({})), embedder.embed_tags([[outside]])
+    )
+    assert not np.allclose(
+        embedder.embed_tags([[outside]], known), embedder.embed_tags([[outside]]), atol=1e-3
+    )

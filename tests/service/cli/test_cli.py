@@ -1,0 +1,104 @@
+"""The command, as processes with the starter model: a whole round, and nothing heavy for help."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from importlib.resources import files
+from pathlib import Path
+
+import pytest
+
+from tests.index.made import ROOT, earmark, environment
+from tests.service import sounds
+
+DEMO = Path(str(files("earmark.index.demo"))) / "audio"
+LIGHT = """
+import sys
+import earmark.service.cli.main
+earmark.service.cli.main.build_parser()
+print([name for name in ("torch", "numpy", "faiss", "fastapi", "sklearn", "pydantic", "uvicorn",
+                         "librosa", "soundfile", "scipy", "av") if name in sys.modules])
+"""
+
+
+def test_the_parser_needs_nothing_heavy() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", LIGHT], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    assert done.stdout == "[]\n"
+
+
+def answered(*arguments: object, status: int = 0) -> dict[str, object]:
+    """The one JSON object that a command printed, nothing else beside it."""
+    done = earmark(*arguments, "--json")
+    assert done.returncode == status, done.stderr
+    assert "Traceback" not in done.stderr
+    assert done.stdout.count("\n") == 1
+    body = json.loads(done.stdout)
+    assert isinstance(body, dict)
+    return body
+
+
+def test_add_search_tag_similar_classify_remove_info(tmp_path: Path) -> None:
+    library, dog = tmp_path / "library", DEMO / "dog-barking-1.ogg"
+    (tmp_path / "bad.wav").write_text("no sound")
+    wanted = [dog, *(DEMO / f"{name}-1.ogg" for name in ("applause", "bell-ringing", "door-slam"))]
+    added = answered("add", *wanted, tmp_path / "bad.wav", "--library", library, status=1)
+    assert (len(added["added"]), added["unchanged"], added["clips"]) == (4, 0, 4)
+    assert list(added["failed"]) == [str(tmp_path / "bad.wav")]
+
+    found = answered("search", "a dog barks", "-k", "2", "--library", library)
+    assert found["understood"] == ["dog", "bark"]
+    assert found["hits"][0]["title"] == "dog barking 1"
+    assert len(found["hits"]) == 2
+
+    tagged = answered("tag", dog, "-k", "3")
+    assert {"tag", "score", "suggested", "lift", "windows"} == tagged["tags"][0].keys()
+    assert len(tagged["tags"]) == 3
+
+    alike = answered("similar", dog, "-k", "2", "--library", library)
+    assert alike["hits"][0]["title"] == "dog barking 1"
+    assert alike["hits"][0]["cosine"] == pytest.approx(1, abs=1e-4)
+
+    classes = answered("classify", dog, "--labels", "dog,church bell,applause")["classes"]
+    assert sum(each["probability"] for each in classes) == pytest.approx(1, abs=1e-6)
+    assert {each["label"] for each in classes} == {"dog", "church bell", "applause"}
+
+    removed = earmark("remove", found["hits"][0]["id"], "--library", library)
+    assert (removed.returncode, removed.stdout) == (0, "removed 1; 3 clips left\n")
+    info = answered("info", "--library", library)
+    assert (info["clips"], info["indexed"]) == (3, 3)
+    assert list(info["failures"]) == [str(tmp_path / "bad.wav")]
+
+
+def test_the_demo_library_is_made_on_first_use(tmp_path: Path) -> None:
+    done = earmark("search", "church bells", "--json", XDG_DATA_HOME=str(tmp_path))
+    assert done.returncode == 0, done.stderr
+    body = json.loads(done.stdout)
+    assert "bell" in " ".join(hit["title"].lower() for hit in body["hits"][:3])
+    assert len(list((tmp_path / "earmark").iterdir())) == 1
+
+
+def test_one_line_and_a_status_for_people(tmp_path: Path) -> None:
+    (tmp_path / "text.wav").write_text("no sound")
+    done = earmark("tag", tmp_path / "text.wav")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith("earmark tag: text.wav: not a sound this can read (")
+    assert done.stderr.count("\n") == 1
+
+
+def test_a_reader_that_goes_away_is_no_error(tmp_path: Path) -> None:
+    (tmp_path / "sound.wav").write_bytes(sounds.noise())
+    process = subprocess.Popen(
+        [sys.executable, "-m", "earmark.service.cli.main", "tag", str(tmp_path / "sound.wav")],
+        cwd=ROOT,
+        env=environment(),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+    process.stdout.close()
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 141
+    assert err == b""

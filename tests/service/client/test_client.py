@@ -1,0 +1,207 @@
+"""The Python client, plain and awaited, at a real server that also refuses."""
+
+from __future__ import annotations
+
+import asyncio
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+
+from earmark.index.ingest import bulk
+from earmark.index.library import Library
+from earmark.model.embedder import Embedder
+from earmark.service.auth.api_keys import KeyFile
+from earmark.service.client.client import AsyncClient, Client
+from earmark.service.client.errors import ProblemError
+from earmark.service.client.events import Event, EventReader, Retries
+from tests.conftest import ROOT
+from tests.service import sounds as made
+from tests.service.server_process import serving
+
+SOUND = made.noise(1.0, seed=33)
+LONG = made.noise(60.0, seed=4)
+
+
+@pytest.fixture(scope="module")
+def base(
+    tmp_path_factory: pytest.TempPathFactory, model_folder: Path, sounds: Path
+) -> Iterator[tuple[str, str]]:
+    """Where a server is that wants a key for writing and has little patience, and the key."""
+    folder = tmp_path_factory.mktemp("client")
+    with Library.open(folder / "library", Embedder.load(model_folder), create=True) as library:
+        bulk.add(library, [sounds / "dog.wav", sounds / "rain.wav", sounds / "bell.wav"])
+    settings = {
+        "EARMARK_KEYS": str(folder / "keys"),
+        "EARMARK_REQUIRE_KEY": "always",
+        "EARMARK_RATE_SEARCHES": "20/second",
+    }
+    key = KeyFile(folder / "keys").add("client", "write")
+    arguments = ("--library", folder / "library", "--model", model_folder)
+    log = folder / "log"
+    with serving(log, *arguments, **settings) as server:
+        yield f"http://127.0.0.1:{server.port}", key
+        assert "Traceback" not in log.read_text()
+
+
+@pytest.fixture
+def client(base: tuple[str, str]) -> Iterator[Client]:
+    with Client(*base) as client:
+        yield client
+
+
+def test_words_and_sounds(client: Client, sounds: Path) -> None:
+    found = client.search("dog", k=2, max_duration=60)
+    assert found.hits[0].title == "dog"
+    assert found.understood == ["dog"]
+    clip_id = found.hits[0].id
+    weighted = client.search("dog", tags={"rain": -1.0}, k=1, distinct=True)
+    assert weighted.without == ["rain"]
+    assert client.search_audio(sounds / "dog.wav", k=1).hits[0].id == clip_id
+    assert clip_id not in [hit.id for hit in client.similar(clip_id).hits]
+    assert client.search("dog", tag=["nothing"]).hits == []
+
+
+def test_suggesting_and_classifying(client: Client) -> None:
+    heard: list[float] = []
+    suggested = client.tags(LONG, k=3, known=["dog"], progress=heard.append)
+    assert suggested == client.tags(LONG, k=3, known=["dog"])
+    assert suggested.known == ["dog"]
+    assert heard == sorted(heard)
+    assert 0 < heard[0] <= heard[-1] <= 61
+    classes = client.classify(SOUND, ["dog", "rain"]).classes
+    assert sum(each.probability for each in classes) == pytest.approx(1.0)
+    several = client.classify(SOUND, {"pet": ["dog", "cat"]}, multiple=True)
+    assert [each.label for each in several.classes] == ["pet"]
+
+
+def test_a_problem_among_events_is_raised(client: Client) -> None:
+    with pytest.raises(ProblemError, match="not a sound") as caught:
+        client.tags(b"text " * 100, progress=lambda _: None)
+    assert (caught.value.type, caught.value.status) == ("not-a-sound", 422)
+
+
+def test_a_clip_from_upload_to_removal(client: Client) -> None:
+    added = client.upload(SOUND, name="a/b ü?.wav", tags=["glass", "break"], licence="CC0-1.0")
+    assert (added.title, added.tags, added.twin) == ("b ü?", ["glass", "break"], None)
+    assert client.clip(added.id).licence == "CC0-1.0"
+    assert client.edit(added.id, title="Glass", tags=[]).tags == []
+    assert client.audio(added.id) == SOUND
+    assert len(client.waveform(added.id, points=7).peaks) == 7
+    given = client.feedback(added.id, accepted=["glass"])
+    assert client.feedback_given(k=1).feedback == [given]
+    assert client.feedback(SOUND, rejected=["dog"]).clip is None
+    assert client.delete(added.id) is None
+    with pytest.raises(ProblemError, match=added.id) as caught:
+        client.clip(added.id)
+    assert (caught.value.type, caught.value.status) == ("unknown-clip", 404)
+
+
+def test_all_clips_page_by_page(client: Client) -> None:
+    ids = [clip.id for clip in client.clips(k=1, sort="id")]
+    assert ids == sorted(ids)
+    assert len(ids) == len(set(ids)) == client.clips_page(k=1).total
+    assert [clip.title for clip in client.clips(tag=["nothing"])] == []
+
+
+def test_many_at_once(client: Client) -> None:
+    job = client.submit([made.noise(0.5, seed=8), b"text"], source="Tapes")
+    events = list(client.events(job.id))
+    assert (events[-1].kind, events[-1].data["state"]) == ("done", "done")
+    assert [event.number for event in events] == list(range(1, len(events) + 1))
+    assert list(client.events(job.id, after=len(events) - 1)) == events[-1:]
+    ended = client.job(job.id)
+    assert (len(ended.added), [each.part for each in ended.failed]) == (1, [1])
+    assert client.cancel(job.id).state == "done"
+    with pytest.raises(ProblemError, match="404 not-found"):
+        next(client.events(job.id))
+    client.delete(ended.added[0])
+
+
+def test_a_refused_call_is_tried_again(base: tuple[str, str]) -> None:
+    with Client(*base, retries=Retries(0)) as impatient:
+        with pytest.raises(ProblemError, match="429 too-many-requests") as caught:
+            for _ in range(60):
+                impatient.model()
+        assert caught.value.retry_after is not None
+        assert caught.value.retry_after >= 1
+    with Client(*base) as patient:
+        for _ in range(25):
+            assert patient.model().dim > 0
+
+
+def test_no_key(base: tuple[str, str]) -> None:
+    with Client(base[0]) as client, pytest.raises(ProblemError, match="401 unauthorized"):
+        client.upload(SOUND)
+    with Client("http://127.0.0.1:1") as client, pytest.raises(httpx.ConnectError):
+        client.model()
+
+
+def test_awaited(base: tuple[str, str]) -> None:
+    async def run() -> None:
+        async with AsyncClient(*base) as client:
+            found, card = await asyncio.gather(client.search("dog", k=1), client.model())
+            assert found.hits[0].title == "dog"
+            assert card.dim > 0
+            heard: list[float] = []
+            suggested = await client.tags(LONG, k=2, progress=heard.append)
+            assert heard
+            assert suggested == await client.tags(LONG, k=2)
+            assert len([clip async for clip in client.clips(k=1)]) == 3
+            job = await client.submit([made.noise(0.5, seed=9)])
+            events = [event async for event in client.events(job.id)]
+            assert events[-1].kind == "done"
+            await client.delete((await client.job(job.id)).added[0])
+            with pytest.raises(ProblemError, match="unknown-clip"):
+                await client.audio("nothing")
+            with pytest.raises(ProblemError, match="not-found"):
+                _ = [event async for event in client.events("nothing")]
+
+    asyncio.run(run())
+
+
+@pytest.mark.parametrize(
+    ("status", "retry_after", "tries", "safe", "wait"),
+    [
+        (429, 2.0, 1, False, 2.0),
+        (429, None, 3, True, 2.0),
+        (429, 61.0, 1, True, None),
+        (429, 1.0, 4, True, None),
+        (503, None, 1, True, 0.5),
+        (503, 1.0, 1, False, None),
+        (500, 1.0, 1, True, None),
+    ],
+)
+def test_what_is_tried_again(
+    status: int, retry_after: float | None, tries: int, safe: bool, wait: float | None
+) -> None:
+    problem = ProblemError("busy", status, "Busy", "busy", retry_after)
+    assert Retries().wait(problem, tries, safe) == wait
+
+
+def test_events_from_lines() -> None:
+    reader = EventReader()
+    lines = [": ping", "", "id: 4", "event:failed", 'data: {"a": 1}', "", 'data: {"b": 2}', ""]
+    assert [event for line in lines if (event := reader.feed(line))] == [
+        Event("failed", {"a": 1}, 4),
+        Event("message", {"b": 2}),
+    ]
+
+
+def test_an_answer_that_is_no_problem() -> None:
+    error = ProblemError.of(502, {"retry-after": "Wed, 21 Oct"}, b"<html>\xff" + b"x" * 900)
+    assert (error.type, error.status, error.retry_after) == ("unknown", 502, None)
+    assert len(error.detail) == 200
+
+
+def test_it_is_light() -> None:
+    code = (
+        "import sys, earmark.service.client.client\n"
+        "heavy = {'torch', 'faiss', 'fastapi', 'starlette', 'av', 'librosa'} & set(sys.modules)\n"
+        "sys.exit(', '.join(heavy) or 0)"
+    )
+    ran = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, check=False)
+    assert ran.returncode == 0, ran.stderr

@@ -1,0 +1,73 @@
+"""Requests that would cost more than they should: refused before the work."""
+
+from __future__ import annotations
+
+import json
+import random
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from string import ascii_lowercase
+
+import httpx
+import psutil
+
+from earmark.model.checkpoint import starter_model
+from tests.service import sounds as made
+from tests.service.server_process import Server, serving
+
+QUICK = 10.0  # seconds: far above what the refusals take, far below what the work would
+
+
+def test_labels_are_limited_each_and_in_all(server: Server, sounds: Path) -> None:
+    sound = (sounds / "long.wav").read_bytes()
+    started = time.monotonic()
+    for labels, says in (
+        (" ".join(f"xq{number}zz" for number in range(6_000)) + ",rain", "in all"),
+        ("dog," * 6_000, "in all"),
+        ("a" * 150 + ",rain", "100 letters each"),
+    ):
+        server.problem(server.upload(sound, "/v1/classify", labels=labels), 422, says)
+    assert time.monotonic() - started < QUICK
+
+
+def test_a_query_of_spaces_is_refused(server: Server) -> None:
+    server.problem(server.client.get("/v1/search", params={"q": "   "}), 422, "only spaces")
+
+
+def longest_without_life(server: Server) -> float:
+    """Seconds that liveness took at most while words that nobody knows were looked up."""
+    draw = random.Random(0)
+
+    def words(count: int) -> str:
+        return " ".join("".join(draw.choices(ascii_lowercase, k=8)) for _ in range(count))
+
+    queries = [words(55) for _ in range(40)]
+    prompts = json.dumps({words(1): [*[words(11) for _ in range(19)], "dog"] for _ in range(8)})
+
+    def search(query: str) -> int:
+        return httpx.get(server.client.base_url.join("/v1/search"), params={"q": query}).status_code
+
+    def classify() -> int:
+        return server.upload(made.noise(), "/v1/classify", prompts=prompts).status_code
+
+    slowest = 0.0
+    with ThreadPoolExecutor(20) as pool, httpx.Client(base_url=server.client.base_url) as client:
+        asked = [pool.submit(classify), *(pool.submit(search, query) for query in queries)]
+        while not all(each.done() for each in asked):
+            begun = time.monotonic()
+            assert client.get("/healthz").status_code == 200
+            slowest = max(slowest, time.monotonic() - begun)
+        assert [each.result() for each in asked] == [200] * len(asked)
+    return slowest
+
+
+def test_guesses_are_told_and_memory_keeps_its_bar(tmp_path: Path) -> None:
+    with serving(tmp_path / "log", EARMARK_MODEL=str(starter_model())) as server:
+        found = server.client.get("/v1/search", params={"q": "thunderstrom quorkz"}).json()
+        assert found["understood"] == ["thunderstrom"]
+        assert found["guessed"] == {"thunderstrom": "thunderstorm"}
+        assert found["ignored"] == ["quorkz"]
+        assert psutil.Process(server.process.pid).memory_info().rss < 600e6  # DESIGN's bar
+        assert longest_without_life(server) < 1.0
+        assert server.stop() == 0

@@ -1,0 +1,183 @@
+"""Background jobs over HTTP: events, late and idle readers, cancelling, stopping, being killed."""
+
+from __future__ import annotations
+
+import json
+import signal
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+
+from earmark.index.library import Library
+from earmark.model.embedder import Embedder
+from tests.model import tiny
+from tests.service import sounds
+from tests.service.server_process import Server, serving
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory, model_folder: Path) -> Path:
+    """An empty library."""
+    folder = tmp_path_factory.mktemp("jobs") / "library"
+    Library.open(folder, Embedder.load(model_folder), create=True).close()
+    return folder
+
+
+@pytest.fixture(scope="module")
+def served(
+    tmp_path_factory: pytest.TempPathFactory, model_folder: Path, folder: Path
+) -> Iterator[Server]:
+    """A server of it; stopped while a job is at work."""
+    log = tmp_path_factory.mktemp("jobs-server") / "log"
+    limit = {"EARMARK_MAX_SECONDS": "200"}
+    with serving(log, "--library", folder, "--model", model_folder, **limit) as server:
+        yield server
+        place = begin(server, *MANY)
+        with server.client.stream("GET", f"{place}/events") as stream:
+            next(stream.iter_lines())
+            begun = time.monotonic()
+            assert server.stop() == 0
+            assert time.monotonic() - begun < 10
+        assert "Traceback" not in log.read_text()
+    uploads = folder / "uploads"
+    with Library.open(folder, Embedder.load(model_folder)) as library:
+        known = {Path(clip.path).name for clip in library.catalogue.clips()}
+    assert known == {path.name for path in uploads.iterdir() if path.is_file()}
+    assert [path.name for path in (uploads / ".pending").iterdir()] == ["lock"]
+
+
+LONG = sounds.encoded(tiny.noise(20.0, 8_000), 8_000, subtype="PCM_U8")  # few bytes
+MANY = [(f"{number}.wav", LONG) for number in range(100)]  # more than are written at a time
+
+
+def begin(server: Server, *files: tuple[str, bytes], **data: object) -> str:
+    """Where the job of these files is."""
+    sent = [("file", each) for each in files]
+    response = server.client.post("/v1/jobs", files=sent, data=data)
+    assert response.status_code == 202, response.text
+    place: str = response.headers["location"]
+    assert place == f"/v1/jobs/{response.json()['id']}"
+    return place
+
+
+def events_of(stream: httpx.Response) -> Iterator[tuple[int, str, dict[str, object]]]:
+    """(number, kind, data) of each event of a stream."""
+    event: dict[str, str] = {}
+    for line in stream.iter_lines():
+        if line and not line.startswith(":"):
+            name, _, value = line.partition(": ")
+            event[name] = value
+        elif event:
+            yield int(event["id"]), event["event"], json.loads(event["data"])
+            event = {}
+
+
+def test_progress_arrives_as_events_and_the_clips_are_found(served: Server) -> None:
+    files = [
+        ("Gravel one.wav", sounds.noise(0.4, seed=1)),
+        ("../broken.wav", b"no sound"),
+        ("Gravel_two.wav", sounds.noise(0.4, seed=2)),
+        ("again.wav", sounds.noise(0.4, seed=1)),
+        ("long.wav", sounds.encoded([0.0] * (201 * 1_000), 1_000)),
+    ]
+    place = begin(served, *files, tags="gravel path", licence="CC0-1.0")
+    with served.client.stream("GET", f"{place}/events") as stream:
+        assert stream.headers["content-type"].startswith("text/event-stream")
+        events = list(events_of(stream))
+    assert [number for number, _, _ in events] == list(range(1, len(events) + 1))
+    failed = [data for _, kind, data in events if kind == "failed"]
+    assert [(each["part"], each["name"]) for each in failed] == [
+        (1, "../broken.wav"),
+        (4, "long.wav"),
+    ]
+    assert "not a sound" in str(failed[0]["reason"])
+    assert "expected at most 200 s" in str(failed[1]["reason"])
+    assert ".part" not in str(failed)
+    assert events[-1][1:] == (
+        "done",
+        {"total": 5, "done": 5, "added": 3, "failed": 2, "state": "done", "problem": ""},
+    )
+    body = served.client.get(place).json()
+    assert (body["state"], body["done"], body["total"]) == ("done", 5, 5)
+    first, second, again = body["added"]
+    assert body["twins"] == {again: first}
+    clip = served.client.get(f"/v1/clips/{second}").json()
+    assert (clip["title"], clip["tags"]) == ("Gravel two", ["gravel", "path"])
+    assert clip["licence"] == "CC0-1.0"
+    hits = served.client.get("/v1/search", params={"q": "gravel"}).json()["hits"]
+    assert {hit["id"] for hit in hits} == {first, second, again}
+    with served.client.stream("GET", f"{place}/events", headers={"Last-Event-ID": "2"}) as stream:
+        assert list(events_of(stream)) == events[2:]
+
+
+def test_cancelled_in_the_middle_what_is_added_stays(served: Server, folder: Path) -> None:
+    before = served.client.get("/v1/clips").json()["total"]
+    place, response = begin(served, *MANY), None
+    with served.client.stream("GET", f"{place}/events") as stream:
+        for _, kind, data in events_of(stream):
+            if kind == "progress" and data["added"] and response is None:
+                response = served.client.delete(place)
+            last = kind, data
+    assert last[0] == "done"
+    assert last[1]["state"] == "cancelled"
+    assert response.status_code == 200
+    body = response.json()
+    assert body["state"] == "cancelled"
+    assert 0 < len(body["added"]) == last[1]["added"] < len(MANY)
+    assert served.client.get("/v1/clips").json()["total"] == before + len(body["added"])
+    kept = [path for path in (folder / "uploads").iterdir() if path.is_file()]
+    assert len(kept) == before + len(body["added"])
+    assert [path.name for path in (folder / "uploads" / ".pending").iterdir()] == ["lock"]
+    for late in (served.client.get, served.client.delete):
+        served.problem(late(place), 404, "no job")
+
+
+def test_a_client_that_stops_reading_holds_up_nothing(served: Server) -> None:
+    files = [(f"{n}.wav", sounds.noise(0.3, seed=n)) for n in range(5)]
+    place = begin(served, *files)
+    with (
+        httpx.Client(base_url=served.client.base_url) as idle,
+        idle.stream("GET", f"{place}/events"),  # never read
+    ):
+        with served.client.stream("GET", f"{place}/events") as stream:
+            assert list(events_of(stream))[-1][2]["state"] == "done"
+        assert served.client.get("/healthz").status_code == 200
+
+
+def test_jobs_that_are_none(served: Server) -> None:
+    for path in ("/v1/jobs/nothing", "/v1/jobs/nothing/events"):
+        served.problem(served.client.get(path), 404, "no job 'nothing'")
+    served.problem(served.client.delete("/v1/jobs/nothing"), 404)
+    served.problem(served.client.post("/v1/jobs"), 422, "file")
+    served.problem(served.client.post("/v1/jobs", json={"file": []}), 422, "file")
+    many = [("file", ("a.wav", b"x"))] * 101
+    served.problem(served.client.post("/v1/jobs", files=many), 400)
+    one = [("file", ("a.wav", sounds.noise(0.3)))]
+    long = served.client.post("/v1/jobs", files=one, data={"licence": "x" * 1_001})
+    served.problem(long, 422, "licence")
+    place = begin(served, ("a.wav", sounds.noise(0.3)))
+    odd = served.client.get(f"{place}/events", headers={"Last-Event-ID": "x"})
+    served.problem(odd, 422, "Last-Event-ID")
+
+
+def test_killed_in_the_middle_of_a_job_leaves_no_half_clip(
+    tmp_path: Path, model_folder: Path
+) -> None:
+    folder = tmp_path / "library"
+    embedder = Embedder.load(model_folder)
+    Library.open(folder, embedder, create=True).close()
+    with serving(tmp_path / "log", "--library", folder, "--model", model_folder) as server:
+        place = begin(server, *MANY)
+        with server.client.stream("GET", f"{place}/events") as stream:
+            next(event for event in events_of(stream) if event[2]["added"])
+            server.process.send_signal(signal.SIGKILL)
+            server.process.wait(10)
+    assert list((folder / "uploads" / ".pending").glob("*.part"))
+    with Library.open(folder, embedder) as library:
+        known = {Path(clip.path).name for clip in library.catalogue.clips()}
+        assert known
+        assert known == {path.name for path in (folder / "uploads").iterdir() if path.is_file()}
+        assert [path.name for path in (folder / "uploads" / ".pending").iterdir()] == ["lock"]

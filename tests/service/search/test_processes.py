@@ -1,0 +1,299 @@
+"""Processes that search, the queue before them, and what happens when one of them ends."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+import sys
+import threading
+import time
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import httpx
+import psutil
+import pytest
+
+from earmark.index.errors import CursorError
+from earmark.index.library import Library, Search
+from earmark.index.search.query import parse
+from earmark.model.embedder import Embedder
+from earmark.service.http.problems import ProblemError
+from earmark.service.observability.metrics import Metrics
+from earmark.service.search.batch import Answer, Answers, Ask, answer
+from earmark.service.search.processes import Hand, InThread
+from earmark.service.search.queue import BATCH, Searches
+from tests.service import sounds
+from tests.service.library_edits import address
+from tests.service.server_process import Server, serving
+
+pytestmark = pytest.mark.timeout(120)
+
+WORDS = ("dog", "rain", "car", "bell", "glass", "sea")
+
+forked = pytest.mark.skipif(sys.platform != "linux", reason="processes are forked on Linux only")
+
+
+@pytest.fixture(scope="module")
+def own_server(
+    tmp_path_factory: pytest.TempPathFactory, model_folder: Path, library_folder: Path
+) -> Iterator[Server]:
+    """A server whose library and processes a test may spoil."""
+    folder = tmp_path_factory.mktemp("own")
+    shutil.copytree(library_folder, folder / "library")
+    arguments = ("--library", folder / "library", "--model", model_folder)
+    with serving(folder / "log", *arguments) as server:
+        yield server
+        assert "Traceback" not in server.log.read_text()
+
+
+def family(server: Server) -> tuple[psutil.Process, list[psutil.Process]]:
+    """The nursery and its searching processes, when there is one."""
+    until = time.monotonic() + 60
+    while time.monotonic() < until:
+        assert server.client.get("/v1/search?q=dog").status_code == 200
+        for child in psutil.Process(server.process.pid).children():
+            if own := child.children():
+                return child, own
+    raise AssertionError("no process searches")
+
+
+def gone(processes: Sequence[psutil.Process]) -> bool:
+    """Whether they end soon; what nobody has asked for yet counts as ended."""
+    _, left = psutil.wait_procs(processes, timeout=5)
+    return all(each.status() == psutil.STATUS_ZOMBIE for each in left)
+
+
+@forked
+def test_one_that_ends_at_rest_is_not_missed(own_server: Server) -> None:
+    nursery, (first, *_) = family(own_server)
+    first.kill()
+    assert gone([first])
+    assert own_server.client.get("/v1/search?q=dog").status_code == 200
+    again, (second, *_) = family(own_server)
+    assert (again, first != second) == (nursery, True)
+
+
+@forked
+def test_one_that_ends_at_work_costs_its_own_batch(own_server: Server) -> None:
+    statuses: Counter[int] = Counter()
+    stop = threading.Event()
+
+    def searching(seed: int) -> None:
+        with httpx.Client(base_url=own_server.client.base_url) as client:
+            while not stop.is_set():
+                seed += 1
+                response = client.get(f"/v1/search?q={WORDS[seed % 6]}+{WORDS[seed % 5]}+x{seed}")
+                statuses[response.status_code] += 1
+                if response.status_code == 503:
+                    assert response.headers["retry-after"] == "1"
+                    assert "another takes its place" in response.json()["detail"]
+
+    threads = [threading.Thread(target=searching, args=(1_000 * number,)) for number in range(8)]
+    for thread in threads:
+        thread.start()
+    for _ in range(5):
+        for each in family_at_work(own_server):
+            each.kill()
+        time.sleep(0.3)
+    stop.set()
+    for thread in threads:
+        thread.join()
+    assert statuses.keys() <= {200, 503}
+    assert statuses[200] > 50
+    assert statuses[503] <= 5 * 2 * BATCH
+    assert own_server.client.get("/v1/search?q=dog").status_code == 200
+
+
+def family_at_work(server: Server) -> list[psutil.Process]:
+    """The searching processes, as others keep them at work."""
+    until = time.monotonic() + 60
+    while time.monotonic() < until:
+        for child in psutil.Process(server.process.pid).children():
+            if own := child.children():
+                return own
+    raise AssertionError("no process searches")
+
+
+@forked
+def test_they_end_with_the_service(
+    tmp_path: Path, model_folder: Path, library_folder: Path
+) -> None:
+    arguments = ("--library", library_folder, "--model", model_folder)
+    with serving(tmp_path / "log", *arguments) as server:
+        nursery, own = family(server)
+        assert server.stop() == 0
+        assert gone([nursery, *own])
+    with serving(tmp_path / "log", *arguments) as server:
+        nursery, own = family(server)
+        server.process.kill()
+        assert gone([nursery, *own])
+
+
+@forked
+def test_they_see_what_is_written(own_server: Server) -> None:
+    family(own_server)
+    for number in range(5):
+        sound = sounds.noise(0.3, seed=number)
+        added = own_server.upload(sound, "/v1/clips", title=f"Gong{number}")
+        path = address(added.json()["id"])
+        hits = own_server.client.get(f"/v1/search?q=gong{number}").json()["hits"]
+        assert hits[0]["title"] == f"Gong{number}"
+        assert own_server.client.patch(path, json={"title": "Tam"}).status_code == 200
+        hits = own_server.client.get("/v1/search?q=tam").json()["hits"]
+        assert "Tam" in [hit["title"] for hit in hits]
+        assert own_server.client.delete(path).status_code == 204
+        hits = own_server.client.get("/v1/search?q=tam").json()["hits"]
+        assert "Tam" not in [hit["title"] for hit in hits]
+
+
+@forked
+def test_threads_search_when_no_more_can_be_made(own_server: Server) -> None:
+    nursery, own = family(own_server)
+    nursery.kill()
+    assert gone([nursery])
+    before = own_server.client.get("/v1/search?q=dog+bell").json()  # by those that are there
+    for each in own:
+        each.kill()
+    assert gone(own)
+    assert own_server.client.get("/v1/search?q=dog+bell").json() == before
+    assert "no more processes that search" in own_server.log.read_text()
+
+
+# The queue before them
+
+
+class Gated:
+    """A thread that searches when it is let, and takes note. `cost`: seconds of work to report for
+    each search, so that searches count as long."""
+
+    depth = 1
+
+    def __init__(self, library: Library, cost: float = 0.0) -> None:
+        self.batches: list[list[str]] = []
+        self.go = asyncio.Event()
+        self._thread, self._cost = InThread(library), cost
+
+    async def __call__(self, asks: Sequence[Ask]) -> Answers:
+        self.batches.append([ask.search.query.text for ask in asks])
+        await self.go.wait()
+        return replace(await self._thread(asks), work=self._cost * len(asks))
+
+    def close(self) -> None:
+        self._thread.close()
+
+
+@pytest.fixture(scope="module")
+def library(library_folder: Path, model_folder: Path) -> Iterator[Library]:
+    with Library.open(library_folder, Embedder.load(model_folder)) as library:
+        yield library
+
+
+def ask(text: str, cursor: str = "") -> Ask:
+    return Ask(Search(parse(text), 3, cursor=cursor))
+
+
+def searches(*hands: Hand, most: int = 1_000, deadline: float = 60.0) -> Searches:
+    return Searches(hands, Metrics(), most=most, deadline=deadline)
+
+
+async def started(searching: Searches, *asks: Ask) -> list[asyncio.Task[Answer]]:
+    """These searches, under way or waiting."""
+    tasks = [asyncio.ensure_future(searching.search(each)) for each in asks]
+    for _ in range(5):
+        await asyncio.sleep(0)
+    return tasks
+
+
+def test_what_waits_is_the_next_batch(library: Library) -> None:
+    async def run() -> None:
+        hand = Gated(library)
+        queue = searches(hand)
+        first = await started(queue, ask("dog"), ask("rain"))
+        more = await started(queue, ask("car"), ask("bell", cursor="bad"), ask("sea"))
+        assert hand.batches == [["dog", "rain"]]
+        hand.go.set()
+        own = [(await each).body for each in first]
+        assert own == [each.body for each in answer(library, [ask("dog"), ask("rain")]).each
+                       if isinstance(each, Answer)]  # fmt: skip
+        with pytest.raises(CursorError):
+            await more[1]  # alone: the others have their answers
+        assert b"Car engine" in (await more[0]).body
+        assert (await more[2]).generation == library.generation
+        assert hand.batches == [["dog", "rain"], ["car", "bell", "sea"]]
+        await queue.close()
+
+    asyncio.run(run())
+
+
+def test_a_fault_costs_those_alone_that_cause_it(library: Library) -> None:
+    async def run() -> None:
+        queue = searches(InThread(library))
+        bad = Ask(Search(parse("car"), k="three"))  # type: ignore[arg-type]
+        tasks = await started(queue, ask("dog"), bad, ask("rain"))
+        for good, title in ((tasks[0], b"Dog barking"), (tasks[2], b"Rain on a metal")):
+            assert title in (await good).body
+        with pytest.raises(TypeError):
+            await tasks[1]
+        await queue.close()
+
+    asyncio.run(run())
+
+
+def test_a_full_queue_and_what_waits_too_long(library: Library) -> None:
+    async def run() -> None:
+        hand = Gated(library)
+        queue = searches(hand, most=2, deadline=0.05)
+        (first,) = await started(queue, ask("dog"))
+        late = await started(queue, ask("rain"), ask("car"))
+        with pytest.raises(ProblemError) as full:
+            await queue.search(ask("bell"))
+        assert full.value.status_code == 429
+        late[1].cancel()  # its client leaves
+        await asyncio.sleep(0.1)
+        hand.go.set()
+        assert (await first).body
+        with pytest.raises(ProblemError) as waited:
+            await late[0]
+        assert waited.value.status_code == 504
+        assert hand.batches == [["dog"]]
+        assert (await queue.search(ask("sea"))).body  # and goes on
+        await queue.close()
+
+    asyncio.run(run())
+
+
+def test_a_second_helps_where_full_batches_wait(library: Library) -> None:
+    async def run() -> None:
+        one, other = Gated(library), Gated(library)
+        queue = searches(one, other)
+        tasks = await started(queue, *[ask("dog")] * BATCH)
+        assert (len(one.batches), len(other.batches)) == (1, 0)
+        tasks += await started(queue, *[ask("rain")] * (BATCH - 1))
+        assert (len(one.batches), len(other.batches)) == (1, 0)
+        tasks += await started(queue, ask("rain"))
+        assert (len(one.batches), len(other.batches)) == (1, 1)
+        for hand in (one, other):
+            hand.go.set()
+        assert len({(await each).body for each in tasks}) == 2
+        await queue.close()
+
+    asyncio.run(run())
+
+
+def test_long_searches_run_side_by_side(library: Library) -> None:
+    async def run() -> None:
+        one, other = Gated(library, cost=1.0), Gated(library, cost=1.0)
+        queue = searches(one, other)
+        one.go.set()
+        await queue.search(ask("dog"))
+        one.go.clear()
+        await started(queue, ask("rain"), ask("car"))
+        assert (one.batches, other.batches) == ([["dog"], ["rain"]], [["car"]])
+        for hand in (one, other):
+            hand.go.set()
+        await queue.close()
+
+    asyncio.run(run())

@@ -1,0 +1,80 @@
+"""Uploads and queries that were made to hurt: none breaks, holds up, fills or leaves the service.
+
+A few hundred of each by default, EARMARK_HOSTILE=10000 for as many.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.service import sounds
+from tests.service.library_edits import tree
+from tests.service.raw import until
+from tests.service.server.hostile import State, victim
+from tests.service.server_process import Server, hostile
+
+COUNT = int(os.environ.get("EARMARK_HOSTILE", "300"))
+WARM = 120  # requests after which all that is loaded late is there
+THREADS = 45  # that come and go with the work: pools grow to so many
+GROWN = 60e6  # bytes in all
+KEPT = ("library/uploads/", "library/feedback/", "library/vectors")
+
+Attacked = tuple[Server, Path]
+
+
+@pytest.fixture(scope="module")
+def attacked(tmp_path_factory: pytest.TempPathFactory, model_folder: Path) -> Iterator[Attacked]:
+    """A server that is to be attacked, and the folder of all that it may write."""
+    folder = tmp_path_factory.mktemp("attacked")
+    with victim(folder, model_folder) as (server, own):
+        yield server, own
+        assert server.stop() == 0
+        assert "Traceback" not in (folder / "log").read_text()
+
+
+@pytest.mark.parametrize("make", [hostile.uploads, hostile.queries])
+@pytest.mark.timeout(3_600)
+def test_nothing_breaks_hangs_or_leaks(attacked: Attacked, make: Callable[[int], bytes]) -> None:
+    server, own = attacked
+    hostile.send(server.port, make, range(WARM))
+    before, files = State.of(server), tree(own / "library")
+    report = hostile.send(server.port, make, range(WARM, WARM + COUNT))
+    assert not report.wrong, "\n".join(report.wrong[:10])
+    assert sum(report.statuses.values()) == COUNT
+    assert {"200", "400", "422"} <= set(report.statuses)  # it did reach what it was made for
+    until(lambda: server.client.get("/v1/jobs/x").status_code == 404)
+    after = State.of(server)
+    # A reader that has come since has memory of its own; how many may come is asked below.
+    come = max(0, after.processes - before.processes)
+    most = GROWN + come * before.reading / max(1, before.processes)
+    assert after.memory + after.reading < before.memory + before.reading + most, (before, after)
+    assert after.threads <= before.threads + THREADS, (before, after)
+    assert after.files <= before.files + 2 * hostile.AT_ONCE, (before, after)
+    assert after.processes <= before.processes + 2, (before, after)
+    stray = {each for each in tree(own / "library") - files if not each.startswith(KEPT)}
+    assert not stray
+    assert server.upload(sounds.noise(0.3)).status_code == 200
+    assert server.client.get("/v1/search?q=dog").status_code == 200
+
+
+def test_what_is_kept_has_names_of_our_own(attacked: Attacked) -> None:
+    server, own = attacked
+    until(lambda: not server.client.get("/metrics").text.count("earmark_uploads_working 1"))
+    total = server.client.get("/v1/clips?k=1").json()["total"]
+    until(lambda: len(list((own / "library/uploads").glob("*.*"))) >= total)
+    for file in (own / "library/uploads").iterdir():
+        assert file.name.replace(".", "", 1).isalnum() or file.name.startswith("."), file
+    assert not [each for each in (own / "temporary").iterdir() if each.is_file()]
+
+
+def test_clients_that_leave_at_any_time_leave_nothing(attacked: Attacked) -> None:
+    server, own = attacked
+    before = State.of(server)
+    hostile.leaves(server.port, range(100))
+    until(lambda: State.of(server).files <= before.files + 4)
+    assert server.upload(sounds.noise(0.3)).status_code == 200  # and no trace is in the log
+    assert not [each for each in (own / "temporary").iterdir() if each.is_file()]

@@ -1,0 +1,184 @@
+"""What browser tests need: a library, a server process, a watched page."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import numpy as np
+import pytest
+import soundfile
+from playwright.sync_api import Browser, Page, Route, expect
+
+from earmark.model.checkpoint import model_file, starter_model
+from tests.conftest import ROOT
+
+DEMO = ROOT / "index" / "demo"
+MARKUP = "<img src=x onerror=alert(1)> dog <b>bold</b>"  # a title
+SMALL = {"width": 390, "height": 844}
+LARGE = {"width": 1280, "height": 800}
+CHROMIUM = os.environ.get("CHROMIUM") or shutil.which("chromium") or "/usr/bin/chromium"
+FLAGS = (
+    "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-component-update"
+    " --disable-background-networking --disable-sync --autoplay-policy=no-user-gesture-required"
+).split()
+
+PATIENCE = 120  # seconds: a machine may be busy with something else
+expect.set_options(timeout=1_000 * PATIENCE)
+
+in_browser = pytest.mark.browser
+needs_chromium = pytest.mark.skipif(
+    not Path(CHROMIUM).is_file(), reason=f"no Chromium at {CHROMIUM} (set CHROMIUM)"
+)
+
+
+def _earmark(*arguments: str | Path) -> list[str]:
+    return [sys.executable, "-m", "earmark.service.cli.main", *map(str, arguments)]
+
+
+def make_long_sound(path: Path) -> None:
+    """Twelve seconds: noise, then a tone."""
+    seconds = np.arange(12 * 8000) / 8000
+    noise = np.random.default_rng(0).normal(0, 0.1, len(seconds))
+    tone = 0.3 * np.sin(2 * np.pi * 440 * seconds)
+    soundfile.write(path, np.where(seconds < 8, noise, tone), 8000)
+
+
+def make_library(folder: Path, extra: Path, title: str) -> Path:
+    """A library in `folder` of the demo sounds and `extra`, tagged as a dog."""
+    model_file(starter_model())  # without it nothing here can work: say so
+    with (DEMO / "manifest.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    for row in rows:
+        row["path"] = str(DEMO / row["path"])
+    rows.append({**rows[0], "path": str(extra), "title": title, "tags": "dog"})
+    with (folder / "manifest.csv").open("w", newline="") as file:
+        writer = csv.DictWriter(file, rows[0])
+        writer.writeheader()
+        writer.writerows(rows)
+    made = folder / "library"
+    adding = _earmark("add", "--manifest", folder / "manifest.csv", "--library", made)
+    done = subprocess.run(adding, check=False, cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    return made
+
+
+def free_port() -> int:
+    """A port that nobody listens on now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@contextmanager
+def serving(library: Path, port: int) -> Iterator[str]:
+    """A server process, ready; gone afterwards."""
+    log = library.parent / f"server-{port}.log"
+    command = _earmark("serve", "--library", library, "--port", port)
+    with (
+        log.open("wb") as output,
+        subprocess.Popen(command, cwd=ROOT, stdout=output, stderr=subprocess.STDOUT) as server,
+    ):
+        try:
+            _wait_until_ready(f"http://127.0.0.1:{port}", server, log)
+            yield f"http://127.0.0.1:{port}"
+        finally:
+            server.terminate()
+            server.wait(30)
+
+
+def _wait_until_ready(address: str, server: subprocess.Popen[bytes], log: Path) -> None:
+    latest = time.monotonic() + 120
+    while time.monotonic() < latest:
+        assert server.poll() is None, f"the server ended: {log.read_text()}"
+        try:
+            with urllib.request.urlopen(f"{address}/readyz") as answer:
+                assert answer.status == 200
+                return
+        except urllib.error.URLError:
+            time.sleep(0.2)
+    raise AssertionError(f"the server did not get ready: {log.read_text()}")
+
+
+@dataclass
+class Watch:
+    """What a page logged and asked for."""
+
+    errors: list[str] = field(default_factory=list)
+    addresses: list[str] = field(default_factory=list)
+    failures_expected: bool = False
+
+    def check(self) -> None:
+        """No error but expected failures of requests; all requests to one origin."""
+        tolerated = "Failed to load resource" if self.failures_expected else "\0"
+        assert [error for error in self.errors if not error.startswith(tolerated)] == []
+        parts = [urlsplit(each.removeprefix("blob:")) for each in self.addresses]
+        assert len({(part.scheme, part.netloc) for part in parts}) == 1, self.addresses
+
+
+@contextmanager
+def visiting(chromium: Browser, address: str, **options: Any) -> Iterator[tuple[Page, Watch]]:
+    """A fresh page of its own, watched."""
+    watch = Watch()
+    with chromium.new_context(base_url=address, **options) as context:
+        page = context.new_page()
+        page.set_default_timeout(1_000 * PATIENCE)
+        page.on("request", lambda request: watch.addresses.append(request.url))
+        page.on("pageerror", lambda error: watch.errors.append(str(error)))
+        page.on("console", lambda m: m.type == "error" and watch.errors.append(m.text))
+        yield page, watch
+        page.unroute_all(behavior="ignoreErrors")  # answers that nobody waits for any more
+    watch.check()
+
+
+def until(read: Callable[[], object]) -> None:
+    """Wait until what is read is true."""
+    latest = time.monotonic() + PATIENCE
+    while not read():
+        assert time.monotonic() < latest, f"waited {PATIENCE} s in vain"
+        time.sleep(0.05)
+
+
+def position(page: Page) -> float:
+    """Seconds into the sound that plays; 0 where none does."""
+    return float(page.locator("#player").evaluate("audio => audio.paused ? 0 : audio.currentTime"))
+
+
+def heard(page: Page) -> float:
+    """Seconds that were played of the sound at hand, which may be a very short one that is over."""
+    played = "({played}) => played.length ? played.end(played.length - 1) : 0"
+    return float(page.locator("#player").evaluate(played))
+
+
+def type_words(page: Page, words: str) -> None:
+    """Type into the search box, key by key."""
+    page.locator("#query").press_sequentially(words, delay=20)
+
+
+def titles(page: Page) -> list[str]:
+    """Of the results."""
+    return page.locator("#results h2").all_text_contents()
+
+
+def refusing(status: int) -> Callable[[Route], None]:
+    """Answers that there is a problem."""
+    body = json.dumps({"type": "/problems/unavailable", "detail": "the disk is full"})
+
+    def refuse(route: Route) -> None:
+        route.fulfill(status=status, body=body, headers={"Retry-After": "7"})
+
+    return refuse

@@ -1,0 +1,100 @@
+"""The pictures of the page in docs/: `python -m tests.service.ui.screenshots [FOLDER]`.
+
+The demo library with the starter model, in Chromium, at two sizes. Each picture waits for what it
+shows.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+from playwright.sync_api import Page, expect, sync_playwright
+
+from earmark.index.ingest.bulk import add
+from earmark.index.library import Library
+from earmark.model.checkpoint import starter_model
+from earmark.model.embedder import Embedder
+from tests.service.ui.browser import CHROMIUM, DEMO, FLAGS, ROOT, free_port, serving, visiting
+from tests.service.ui.uploads import RAIN, choose, choose_and_tag
+
+SIZES = {"": (1280, 800), "-phone": (390, 844)}
+LABELS = ("rain", "dog", "engine", "music")
+
+
+def search(page: Page) -> None:
+    page.goto("/?q=thunder+storm")
+    expect(page.locator("#results h2").first).to_be_visible()
+
+
+def filters(page: Page) -> None:
+    page.goto("/?q=thunder&no_tag=rain&max_duration=10")
+    expect(page.locator("#results h2").first).to_be_visible()
+    page.get_by_role("button", name="Filters").click()
+
+
+def tags(page: Page) -> None:
+    choose_and_tag(page, RAIN)
+
+
+def classify(page: Page) -> None:
+    page.goto("/#classify")
+    choose(page, RAIN)
+    page.locator("#label").focus()
+    for label in LABELS:
+        page.keyboard.type(f"{label},")
+    page.get_by_role("button", name="Compare").click()
+    expect(page.locator("#classes li")).to_have_count(len(LABELS))
+
+
+def whole_map(page: Page) -> None:
+    page.goto("/#map")
+    expect(page.locator("#map-state")).to_have_text(
+        re.compile(r"^(The map is ready: )?\d+ sounds\.$")
+    )
+    page.reload()  # a map that has just been made still moves
+    expect(page.locator("#map-legend button")).to_have_count(8)
+    page.wait_for_timeout(1_000)  # its points come one after the other
+
+
+def library(page: Page) -> None:
+    page.goto("/#library")
+    expect(page.get_by_role("heading", name="Licences")).to_be_visible()
+
+
+VIEWS: dict[str, Callable[[Page], None]] = {
+    "search": search,
+    "filters": filters,
+    "tags": tags,
+    "classify": classify,
+    "map": whole_map,
+    "library": library,
+}
+
+
+def main() -> None:
+    """Draw them all."""
+    target = Path(sys.argv[1]) if len(sys.argv) > 1 else ROOT / "docs"
+    with tempfile.TemporaryDirectory() as name, sync_playwright() as playwright:
+        folder = Path(name) / "library"
+        with Library.open(folder, Embedder.load(starter_model()), create=True) as made:
+            add(made, [DEMO / "manifest.csv"])
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        with serving(folder, free_port()) as address:
+            for size, (width, height) in SIZES.items():
+                viewport = {"width": width, "height": height}
+                for view, show in VIEWS.items():
+                    with visiting(browser, address, viewport=viewport) as (page, _):
+                        show(page)
+                        page.wait_for_load_state("networkidle")
+                        file = target / f"page-{view}{size}.png"
+                        page.screenshot(path=file)
+                        print(file)
+        browser.close()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,95 @@
+"""The page at `/`, in a real Chromium against a real server with the starter model.
+
+Every visit also checks that the page logged no error and asked nothing of another origin. Answers
+are edited in flight only where the service gives them too rarely (busy, a late match).
+"""
+
+from __future__ import annotations
+
+import re
+import urllib.request
+from pathlib import Path
+
+from playwright.sync_api import Browser, Page, expect
+
+from earmark.service.app import UI
+from tests.service.ui.browser import (
+    Watch,
+    free_port,
+    in_browser,
+    needs_chromium,
+    refusing,
+    serving,
+    type_words,
+    visiting,
+)
+
+
+def test_all_of_it_is_small_on_the_wire(page_address: str) -> None:
+    sent = 0
+    for file in UI.iterdir():
+        asked = urllib.request.Request(
+            f"{page_address}/{file.name}", headers={"Accept-Encoding": "gzip"}
+        )
+        with urllib.request.urlopen(asked) as answer:
+            sent += len(answer.read())
+    assert 10_000 < sent < 100_000
+
+
+def test_page_holds_no_inline_code() -> None:
+    html = (UI / "index.html").read_text()
+    assert "<style" not in html and " style=" not in html and " on" + "click" not in html
+    assert html.count("<script") == html.count('<script type="module" src="/app.js">') == 1
+    scripts = {file.name for file in UI.glob("*.js")} - {"app.js"}
+    preloaded = re.findall(r'<link rel="modulepreload" href="/([a-z-]+\.js)">', html)
+    assert sorted(preloaded) == sorted(scripts)  # all at once, not level by level
+    assert not any("innerHTML" in file.read_text() for file in UI.glob("*.js"))
+
+
+@in_browser
+@needs_chromium
+class TestTrouble:
+    def test_file_that_is_no_sound(self, visit: tuple[Page, Watch], tmp_path: Path) -> None:
+        page, watch = visit
+        watch.failures_expected = True
+        (tmp_path / "notes.wav").write_text("not a sound at all\n" * 100)
+        type_words(page, "thunder")
+        expect(page.locator(".result").first).to_be_visible()
+        page.get_by_role("link", name="Tag", exact=True).click()
+        page.locator("#file").set_input_files(tmp_path / "notes.wav")
+        expect(page.get_by_role("alert").filter(has_text="could not be heard")).to_be_visible()
+        expect(page.get_by_role("button", name="Try again")).to_have_count(0)
+        page.locator("#sound .play").click()
+        expect(page.locator("#sound .time")).to_have_text("cannot be played")
+        page.get_by_role("link", name="Find", exact=True).click()
+        expect(page.locator("#query")).to_have_value("thunder")
+        expect(page.locator(".result").first).to_be_visible()
+
+    def test_refusals_are_said_kindly(self, visit: tuple[Page, Watch]) -> None:
+        page, watch = visit
+        watch.failures_expected = True
+        page.goto(f"/?q={'dog+' * 200}")
+        expect(page.get_by_role("alert")).to_contain_text("String should have at most 500")
+        for status, said in ((429, "try again in 7 s"), (503, "the disk is full")):
+            page.route("**/v1/search?*", refusing(status))
+            page.locator("#query").fill(f"rain {status}")
+            expect(page.get_by_role("alert").locator("p").last).to_contain_text(said)
+            page.unroute("**/v1/search?*")
+        page.get_by_role("button", name="Try again").click()
+        expect(page.locator(".result").first).to_be_visible()
+        expect(page.get_by_role("alert").first).to_be_empty()
+
+    def test_server_goes_and_comes_back(self, chromium: Browser, page_library: Path) -> None:
+        port = free_port()
+        with visiting(chromium, f"http://127.0.0.1:{port}") as (page, watch):
+            watch.failures_expected = True
+            with serving(page_library, port):
+                page.goto("/")
+                type_words(page, "thunder")
+                expect(page.locator(".result").first).to_be_visible()
+            page.locator("#query").fill("rain")
+            expect(page.get_by_role("alert").first).to_contain_text("cannot be reached")
+            expect(page.locator("#query")).to_have_value("rain")
+            with serving(page_library, port):
+                page.get_by_role("button", name="Try again").click()
+                expect(page.locator("#found")).to_contain_text("“rain”")

@@ -1,0 +1,307 @@
+"""The ladder: one split and the same questions for every row; and what is found by tag group."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import json
+import zipfile
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+import torch
+
+from earmark.model.checkpoint import Checkpoint, save
+from earmark.model.core.manifest import read_manifest
+from earmark.service.cli.main import main
+from earmark.training.corpora.manifest import split_clips
+from earmark.training.distillation import teacher
+from earmark.training.errors import CorpusError
+from earmark.training.evaluation import frozen, ladder, projection, tag_groups
+from earmark.training.recipe import recipe
+from tests.model.tiny import checkpoint_of
+from tests.training.distillation.test_teacher import saved, state
+from tests.training.tiny import (
+    KINDS,
+    QUICK,
+    TAGS,
+    features_of,
+    sound,
+    tiny_model,
+    tiny_rows,
+    words_of,
+    write_corpus,
+)
+
+ROWS = {"chance", "mfcc", "aisfx", "starter"}
+SMALL = (2, 2, 2, 2, 2, 2, 4, 4)  # channels of a teacher that is quick
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two data sets: the second is a few clips that validate, one of them broken."""
+    made = tmp_path_factory.mktemp("ladder")
+    (made / "first").mkdir()
+    (made / "second").mkdir()
+    write_corpus(made / "first", 30, 18)
+    generator = np.random.default_rng(3)
+    with (made / "second" / "manifest.csv").open("w", newline="", encoding="utf-8") as file:
+        lines = csv.writer(file)
+        lines.writerow(["path", "tags", "group", "split"])
+        for number in range(12):
+            kind = list(KINDS)[number % 2]
+            path = made / "second" / f"{number}.wav"
+            soundfile.write(path, sound(kind, generator), 22_000)
+            lines.writerow([path.name, " ".join(KINDS[kind]), f"s{number}", "validation"])
+    (made / "second" / "3.wav").write_text("broken")
+    return made
+
+
+def model(folder: Path, groups: list[str], seed: int = 0) -> Path:
+    made: Checkpoint = checkpoint_of(tiny_model(), seed)
+    made.words = words_of(16)
+    made.card["validation_groups"] = groups
+    save(folder, made)
+    return folder
+
+
+@pytest.fixture
+def wheel(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A small teacher in the place of the real one."""
+    monkeypatch.setattr(teacher, "CHANNELS", SMALL)
+    data = saved((state(), {}))
+    monkeypatch.setattr(teacher, "SHA256", hashlib.sha256(data).hexdigest())
+    path = tmp_path / "aisfx.whl"
+    with zipfile.ZipFile(path, "w") as file:
+        file.writestr(teacher.MEMBER, data)
+    return path
+
+
+def test_every_row_is_asked_the_same(
+    folder: Path, wheel: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(ladder, "EPOCHS", 5)
+    groups = [str(number) for number in range(30, 48)]
+    clean = model(folder / "clean", groups + [f"s{number}" for number in range(12)])
+    other = model(folder / "other", groups, seed=1)
+    command = ["evaluate", "ladder", "--data", folder / "first", "--data"]
+    command += [folder / "second" / "manifest.csv", "--cache", folder / "cache", "--seed", 4]
+    whole = [*command, "--teacher", wheel, "--seeds", 2, "--model", clean]
+    assert main([*map(str, whole), "--json"]) == 0
+    result = json.loads(capsys.readouterr().out)
+    protocol = result["protocol"]
+    assert (protocol["train_clips"], protocol["clips"], protocol["unheard"]) == (30, 29, 1)
+    assert (protocol["data"], protocol["seeds"]) == (["first", "second"], [4, 5])
+    assert protocol["queries"] == len(TAGS)
+    assert protocol["groups"] == sorted([*groups, *(f"s{number}" for number in range(12))])
+    tables = result["tables"]
+    assert [(part["clips"], part["queries"]) for part in tables.values()] == [
+        (29, 8),
+        (18, 8),
+        (11, 4),  # "steady" is carried by all there, and nobody clicks
+    ]
+    assert list(tables) == ["all", "first", "second"]
+    for part in tables.values():
+        assert set(part["rows"]) == ROWS
+        for row, figures in part["rows"].items():
+            assert set(figures) == {" ".join(column) for column in ladder.COLUMNS}
+            for figure in figures.values():
+                assert 0 <= figure["mean"] <= 1
+                assert len(figure["runs"]) == (2 if row in ("mfcc", "aisfx") else 1)
+                assert figure["mean"] == pytest.approx(np.mean(figure["runs"]))
+                assert figure["std"] == pytest.approx(np.std(figure["runs"]))
+    found, luck = (tables["all"]["rows"][row]["tag_to_audio mAP@10"] for row in ("mfcc", "chance"))
+    assert found["mean"] > 0.9 > luck["mean"] + 0.2  # MFCCs tell tones from hiss and clicks
+    assert result["notes"] == {}
+    # Again, of what is kept; a model that was trained on some of it is told so.
+    less = [*command, "--model", other, "--model", clean, "--model", other]
+    assert main([*map(str, less)]) == 0
+    lines = capsys.readouterr().out.split("\n")
+    assert lines[0] == "ladder"
+    at = lines.index("all: 29 clips, 8 tags asked for")
+    assert [lines[at + 2].split()[0], lines[at + 3].split()[0]] == ["chance", "mfcc"]
+    noted = [line for line in lines if line.endswith("  may have trained on some of these")]
+    assert len(noted) == 3
+    assert all(line.startswith("  starter ") for line in noted)
+    assert len([line for line in lines if line.startswith("  starter ")]) == 6
+
+
+def test_the_split_is_that_of_training(folder: Path) -> None:
+    clips = ladder.Clips([folder / "first"])
+    assert [clip.path.name for clip in clips.validation] == [f"{n:03d}.wav" for n in range(30, 48)]
+    rows = [replace(row, split="") for row in read_manifest(folder / "first")]
+    with (folder / "dealt.csv").open("w", newline="", encoding="utf-8") as file:
+        lines = csv.writer(file)
+        lines.writerow(["path", "tags", "group"])
+        lines.writerows([row.path, " ".join(row.tags), row.group] for row in rows)
+    dealt = ladder.Clips([folder / "dealt.csv"])
+    for side, expected in zip(
+        (dealt.train, dealt.validation), split_clips(rows, recipe("starter").split), strict=True
+    ):
+        assert [clip.path for clip in side] == [clip.path for clip in expected]
+    assert 0 < len(dealt.validation) < len(dealt.train)
+    assert clips.validation_tags[0] == list(KINDS["tone"])
+    known = words_of(16).keep(3)
+    asked = ladder.questions(clips, np.ones(18, dtype=bool), [known])
+    assert asked.tags == sorted(known.words)  # what one row does not understand, none is asked
+    with pytest.raises(CorpusError, match="ladder: expected a tag with 5 clips or more, got none"):
+        ladder.questions(clips, np.arange(18) < 4, [])
+
+
+def test_names_of_data_sets() -> None:
+    paths = [Path("a/sounds"), Path("a/more/manifest.csv"), Path("mine.csv")]
+    assert ladder.names(paths) == ["sounds", "more", "mine"]
+    twice = [Path("a/sounds"), Path("b/sounds")]
+    assert ladder.names(twice) == ["a/sounds", "b/sounds"]
+    assert ladder.names([Path("all")]) == [str(Path("all").resolve())]  # as the table of all is
+
+
+def lessons(width: int, epochs: int = 8) -> tuple[projection.Lessons, np.ndarray]:
+    """Clips whose features tell their kind in one of `width` places."""
+    rows = tiny_rows(Path("nowhere"), 48, 0)
+    features = np.random.default_rng(0).standard_normal((48, width)).astype(np.float32)
+    features[:, 3] = 1000 + 7 * (np.arange(48) % 3)
+    made = projection.Lessons(
+        rows, [list(row.tags) for row in rows], words_of(16), tiny_model(), QUICK
+    )
+    return replace(made, recipe=replace(QUICK, epochs=epochs)), features
+
+
+def test_a_rung_learns_what_its_features_tell() -> None:
+    some, features = lessons(6)
+    features[5] = np.nan  # a clip that could not be read
+    heard = [number for number in range(48) if number != 5]
+    vectors = np.stack([some.words.vector(tag) for tag in ("tone", "hiss", "click")])
+    right = np.arange(48)[heard] % 3
+    values = []
+
+    def judge(made: projection.Projection) -> float:
+        found = (made.sounds(features[heard]) @ made.words(vectors).T).argmax(axis=1)
+        values.append(float((found == right).mean()))
+        return values[-1]
+
+    before = torch.get_rng_state()
+    made, epoch = projection.train(some, features, 3, judge)
+    assert torch.equal(before, torch.get_rng_state())
+    assert len(values) == 8
+    assert values[epoch - 1] == max(values) > 0.9
+    assert judge(made) == max(values)  # the chosen epoch's weights, not the last one's
+    again, same = projection.train(some, features, 3, judge)
+    assert same == epoch
+    np.testing.assert_array_equal(again.sounds(features[heard]), made.sounds(features[heard]))
+    np.testing.assert_allclose(np.linalg.norm(made.sounds(features[heard]), axis=1), 1, rtol=1e-5)
+    with pytest.raises(CorpusError, match="training clips that can be read, got none"):
+        projection.train(some, np.full_like(features, np.nan), 0, judge)
+
+
+def test_a_rung_keeps_to_its_recipe() -> None:
+    some, features = lessons(6)
+    linear = replace(some.config, audio=replace(some.config.audio, hidden=0))
+    fixed = replace(some.recipe, learned_temperature=False, tagwise_weight=0.3)
+    made, _ = projection.train(replace(some, config=linear, recipe=fixed), features, 3, lambda _: 1)
+    assert isinstance(made.audio, torch.nn.Linear)
+    start = -np.log(fixed.temperature)
+    assert [made.scale.item(), made.tagwise_scale.item()] == pytest.approx([start, start])
+    learnt = replace(fixed, learned_temperature=True)
+    made, _ = projection.train(replace(some, recipe=learnt), features, 3, lambda _: 1)
+    assert isinstance(made.audio, torch.nn.Sequential)
+    assert start not in (made.scale.item(), made.tagwise_scale.item())
+
+
+def test_frozen_features_are_kept(folder: Path, tmp_path: Path) -> None:
+    paths = sorted((folder / "second").glob("*.wav"))
+    found = frozen.mfcc(paths, tmp_path)
+    assert found.shape == (12, frozen.MFCC_SIZE)
+    broken = [path.name == "3.wav" for path in paths]
+    assert np.isnan(found).all(axis=1).tolist() == broken
+    [file] = tmp_path.glob("mfcc-*/*")
+    written = file.stat().st_mtime_ns
+    np.testing.assert_array_equal(frozen.mfcc(paths, tmp_path), found)
+    assert file.stat().st_mtime_ns == written
+    with pytest.raises(CorpusError, match=r"none\.wav: cannot be read"):
+        frozen.mfcc([tmp_path / "none.wav"], tmp_path)
+
+
+def test_the_teachers_code_is_the_mean_over_windows(wheel: Path, tmp_path: Path) -> None:
+    read = teacher.read_teacher(wheel)
+    rows = tiny_rows(Path("nowhere"), 4, 0)
+    features = features_of(rows, teacher.FEATURES)
+    lengths = np.diff(features.offsets)
+    joined = np.array([0, *np.cumsum([lengths[0], 0, lengths[1] + lengths[2], lengths[3]])])
+    clips = replace(features, offsets=joined)  # the second unreadable, the third of two
+    found = frozen.teacher_code(read, clips, tmp_path)
+    assert found.shape == (4, SMALL[-1])
+    assert np.isnan(found).all(axis=1).tolist() == [False, True, False, False]
+    alone = frozen.heard(read, clips, tmp_path)
+    own = alone.codes[alone.offsets[2] : alone.offsets[3]].astype(np.float32)
+    assert len(own) > 1
+    np.testing.assert_allclose(found[2], own.mean(axis=0), rtol=1e-5)
+
+
+# By tag group
+
+
+def test_groups_of_tags(tmp_path: Path) -> None:
+    known = tag_groups.read_groups()
+    assert len(set(known.values())) == 9
+    assert known["dog"] == "animals"
+    assert known["thunder"] == "weather and water"
+    assert known["cough"] == "people and voice"
+    assert all(tag == tag.lower() for tag in known)
+    file = tmp_path / "groups.toml"
+    for text, says in (
+        ("[groups]\na = 'dog'\nb = 'cat dog'", "expected each tag once, got dog twice"),
+        ("[other]\na = 'dog'", r"expected \[groups\] of tags in TOML"),
+        ("[groups]\na = 3", r"expected \[groups\] of tags in TOML"),
+        ("[groups", r"expected \[groups\] of tags in TOML"),
+    ):
+        file.write_text(text)
+        with pytest.raises(CorpusError, match=says):
+            tag_groups.read_groups(file)
+    with pytest.raises(CorpusError, match=r"none\.toml: cannot be read"):
+        tag_groups.read_groups(tmp_path / "none.toml")
+
+
+def test_precision_by_group() -> None:
+    carried = np.array([[1, 1, 0], [1, 0, 0], [0, 0, 1]], dtype=bool)
+    similarity = np.array([[3, 1, 3], [2, 3, 2], [1, 2, 1]], dtype=np.float32)
+    found = tag_groups.by_group(
+        ["dog", "bark", "odd"], similarity, carried, {"dog": "animals", "bark": "animals"}
+    )
+    assert found == {
+        "animals": {"AP@10": pytest.approx((1 + 1 / 3) / 2), "tags": 2},
+        tag_groups.OTHER: {"AP@10": pytest.approx(1 / 3), "tags": 1},
+    }
+
+
+def test_retrieval_by_group(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    made = model(folder / "grouped", [])
+    command = ["evaluate", "retrieval", "--data", str(folder / "first"), "--model", str(made)]
+    command += ["--cache", str(folder / "cache"), "--groups"]
+    assert main([*command, "--json"]) == 0
+    groups = json.loads(capsys.readouterr().out)["tag_groups"]
+    assert sum(group["tags"] for group in groups.values()) == len(TAGS)
+    assert groups["weather and water"]["tags"] == 1  # wind
+    values = [group["AP@10"] for group in groups.values()]
+    assert values == sorted(values, reverse=True)
+
+
+def test_options_of_other_tasks(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Said before any work: there is nothing in the folder."""
+    none = ("--data", str(folder / "none"))
+    for task, more, says in (
+        ("retrieval", none, "--data: the task retrieval takes one, got several"),
+        ("us8k", ("--model", "a", "--model", "b"), "--model: the task us8k takes one"),
+        ("us8k", ("--teacher", "a.whl"), "--teacher: is for the task ladder, not us8k"),
+        ("zero-shot", ("--seeds", "2"), "--seeds: is for the task ladder, not zero-shot"),
+        ("ladder", ("--groups",), "--groups: is for the task retrieval, not ladder"),
+        ("ladder", ("--seeds", "0"), "--seeds: expected at least 1, got 0"),
+        ("ladder", ("--model", "mfcc"), "--model: the ladder has a row of mfcc by itself"),
+        ("ladder", ("--precision", "half"), "precision: expected float32 or bfloat16"),
+        ("ladder", ("--confusion", "a.png"), "--confusion: the task ladder has no confusion"),
+    ):
+        assert main(["evaluate", task, *none, *more]) == 2
+        assert says in capsys.readouterr().err

@@ -1,0 +1,112 @@
+"""Several processes on one batch give what one process gives: two real ones, over gloo."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from earmark.model.checkpoint import load
+from earmark.model.core.errors import ConfigError
+from earmark.training.loop import resume_state
+from earmark.training.loop.device import Execution
+from earmark.training.loop.distributed import Ranks, joined
+from earmark.training.loop.trainer import Trainer
+from tests.conftest import ROOT
+from tests.training.tiny import QUICK, tiny_corpus, tiny_model
+
+RUN = ("-m", "tests.training.process")
+TWO = ("-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", *RUN)
+ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1"}
+
+
+def started(command: tuple[str, ...], out: Path, **settings: Any) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, *command, str(out), json.dumps(settings)],
+        cwd=ROOT,
+        env=ENVIRONMENT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def printed(process: subprocess.Popen[str]) -> Any:
+    out, errors = process.communicate(timeout=200)
+    assert process.returncode == 0, errors
+    return json.loads(out.strip().splitlines()[-1])
+
+
+@pytest.mark.parametrize("preset", ["w2v-128-4h", "coala", "starter"])
+def test_two_processes_equal_one(tmp_path: Path, preset: str) -> None:
+    """With all that is drawn, and clips that are not each other's negatives."""
+    weights = {
+        "starter": {"tagwise_weight": 0.3},
+        "coala": {"audio_weight": 5.0, "tag_weight": 5.0},
+    }
+    recipe = {"exclude_same": True, **weights.get(preset, {"audio_weight": 5.0})}
+    settings = {"exact": True, "preset": preset, "recipe": recipe}
+    one, two = (started(each, tmp_path, **settings) for each in (RUN, TWO))
+    (losses, sums), (shared_losses, shared_sums) = printed(one), printed(two)
+    assert len(losses) == 6
+    np.testing.assert_allclose(shared_losses, losses, rtol=1e-9)
+    assert shared_sums == pytest.approx(sums, rel=1e-6, abs=1e-6)
+    assert losses[-1] != losses[0]
+
+
+def test_a_shared_run_is_saved_once_and_resumed(tmp_path: Path) -> None:
+    """Stopped inside an epoch, as a node about to be taken away is; the curve stays the same."""
+    settings = {"recipe": {"epochs": 6}, "pause": 0.2}
+    process = started(TWO, tmp_path, **settings)
+    deadline = time.monotonic() + 100
+    while not (tmp_path / resume_state.FILE_NAME).exists():
+        assert time.monotonic() < deadline
+        assert process.poll() is None
+        time.sleep(0.1)
+    process.send_signal(signal.SIGTERM)  # torchrun passes it on to both
+    process.communicate(timeout=100)
+    assert process.returncode != 0
+    settings["pause"] = 0.0
+    again, straight = (started(TWO, each, **settings) for each in (tmp_path, tmp_path / "straight"))
+    history, expected = printed(again), printed(straight)
+    for one, other in zip(expected, history, strict=True):
+        assert {**other, "seconds": 0} == pytest.approx({**one, "seconds": 0}, abs=1e-4)
+    assert load(tmp_path / "last").card["history"] == history
+    lines = (tmp_path / "log.jsonl").read_text().splitlines()
+    assert [json.loads(line)["epoch"] for line in lines] == list(range(1, 7))
+
+
+def test_a_batch_that_cannot_be_shared(tmp_path: Path) -> None:
+    config = tiny_model()
+    execution = Execution(ranks=Ranks(0, 3))
+    with pytest.raises(ConfigError, match="batch: expected a multiple of the 3 processes, got 10"):
+        Trainer(config, QUICK, tiny_corpus(config), tmp_path, execution=execution)
+
+
+def test_without_torchrun_one_is_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("WORLD_SIZE", raising=False)
+    with joined("cuda:3") as (ranks, device):
+        assert (ranks, device) == (Ranks(0, 1), "cuda:3")
+        ranks.wait()
+        ranks.check_same("corpus", b"1")
+        assert float(ranks.total(torch.tensor(2.0))) == 2
+        with ranks.first_alone():
+            assert ranks.first
+
+
+def test_under_torchrun_each_takes_the_gpu_of_its_number(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    with (
+        pytest.raises(ConfigError, match="--device: expected cpu or cuda under torchrun, got cuda"),
+        joined("cuda:1"),
+    ):
+        pass

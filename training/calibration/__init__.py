@@ -1,0 +1,1 @@
+"""Scores → probabilities, fitted on held-out clips."""

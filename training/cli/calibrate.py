@@ -1,0 +1,94 @@
+"""`earmark calibrate`: a model's scores calibrated again, without training."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import logging
+from pathlib import Path
+from typing import Any
+
+from earmark.training.cli.options import add_data
+
+
+def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add the command to the parser."""
+    command = commands.add_parser(
+        "calibrate", help="fit a model's probabilities and thresholds to a corpus"
+    )
+    command.add_argument(
+        "--model", required=True, type=Path, metavar="PATH", help="its card is rewritten"
+    )
+    add_data(command)
+    command.add_argument(
+        "--out", type=Path, metavar="PATH", help="write there, leave the model as it is"
+    )
+    command.add_argument("--device", default="cpu", metavar="D", help="cpu, cuda or cuda:N")
+    command.add_argument("--cache", type=Path, metavar="DIR", help="keep features there")
+    command.add_argument("--json", action="store_true", help="print one JSON object")
+    command.set_defaults(run=_calibrate)
+
+
+def _calibrate(options: argparse.Namespace) -> int:
+    from earmark.model.checkpoint import replace_card
+    from earmark.model.embedder import Embedder
+    from earmark.training.calibration.fit import fit_calibration
+    from earmark.training.calibration.validation_set import of_rows
+    from earmark.training.corpora.detect import read_corpus
+    from earmark.training.errors import CorpusError
+
+    logging.getLogger("earmark.training").setLevel(logging.INFO)
+    embedder = Embedder.load(options.model, options.device)
+    rows = [row for data in options.data for row in read_corpus(data)]
+    evidence = of_rows(embedder, rows, options.cache)
+    if not evidence.usable:
+        names = ", ".join(map(str, options.data))
+        raise CorpusError(f"{names}: no clip that validates carries a tag of the model's")
+    card = dict(embedder.card)
+    fit_calibration(card, evidence)
+    out = options.out or options.model
+    replace_card(options.model, card, out)
+    done = card["calibration"]
+    result = {
+        "model": {"name": embedder.config.name, "fingerprint": embedder.fingerprint},
+        "out": str(out),
+        "class_temperature": card.get("class_temperature"),
+        "company": card.get("company"),
+        **{name: value for name, value in done.items() if not _by_tag(value)},
+    }
+    print(json.dumps(result) if options.json else _said(result))
+    return 0
+
+
+def _by_tag(value: object) -> bool:
+    """Whether a part of the card has an entry for each tag: too long to print."""
+    return isinstance(value, list) and not (value and isinstance(value[0], dict))
+
+
+def _said(result: dict[str, Any]) -> str:
+    """The result as text."""
+    name, print_of = result["model"]["name"], result["model"]["fingerprint"]
+    clips, sources, folds = (result[part] for part in ("clips", "sources", "folds"))
+    lines = [
+        f"{name} ({print_of}) in {result['out']}: calibrated on {clips} clips of {sources} sources"
+        f" in {folds} folds",
+        f"  shrinkage          {result['shrinkage']:g}",
+        f"  class temperature  {result['class_temperature']}",
+    ]
+    for title in ("log_loss", "ece"):
+        before, after = result[title]["before"], result[title]["after"]
+        lines.append(f"  {title:17s}  {before:.4g} with one curve, {after:.4g} now")
+    lines.append(
+        "  suggested          "
+        + ", ".join(f"{part} {value:g}" for part, value in result["suggesting"].items())
+    )
+    if company := result["company"]:
+        alone, beside = company["mAP@10"]["alone"], company["mAP@10"]["beside"]
+        lines.append(f"  other tags         mAP@10 {alone:g} alone, {beside:g} beside a known one")
+    lines += ["", "  probability        pairs     stated   carried"]
+    lines += [
+        f"  {row['from']:5.2f} to {row['to']:4.2f} {row['pairs']:11,d}   {row['stated']:8.4f}  "
+        f"{row['carried']:8.4f}"
+        for row in result["reliability"]
+    ]
+    return "\n".join(lines)

@@ -1,0 +1,1 @@
+"""Corpora → tags, word vectors and batches."""

@@ -1,0 +1,1 @@
+"""Log-mel features of a corpus: cached, windowed, augmented."""

@@ -1,0 +1,1 @@
+"""Finding labels that are likely wrong."""

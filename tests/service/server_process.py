@@ -79,7 +79,7 @@ def serving(log: Path, *arguments: object, **settings: str) -> Iterator[Server]:
         )
     try:
         with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=60) as client:
-            _wait_until_ready(process, client, log)
+            wait_until_ready(process, client, log)
             yield Server(process, client, port, log)
     finally:
         if process.poll() is None:
@@ -87,7 +87,8 @@ def serving(log: Path, *arguments: object, **settings: str) -> Iterator[Server]:
             process.wait(timeout=30)
 
 
-def _wait_until_ready(process: subprocess.Popen[bytes], client: httpx.Client, log: Path) -> None:
+def wait_until_ready(process: subprocess.Popen[bytes], client: httpx.Client, log: Path) -> None:
+    """Wait until a server that has just been started answers searches."""
     until = time.monotonic() + START_SECONDS
     while True:
         assert process.poll() is None, f"the server ended by itself: {log.read_text()}"

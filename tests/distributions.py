@@ -1,0 +1,100 @@
+"""Wheels and source distributions of this tree, and processes that see nothing else of it."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import subprocess
+import sys
+import sysconfig
+import tomllib
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import httpx
+
+from tests.conftest import ROOT
+from tests.index.made import environment
+from tests.service.server_process import free_port, wait_until_ready
+
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+FOLDERS = ("index", "model", "service", "training")  # each is a package of `earmark`
+TIMEOUT = 240  # seconds for one build or one short process
+
+
+def copy_tree(to: Path) -> Path:
+    """Copy what a distribution is built from to a new folder: a build leaves files behind."""
+    for name in FOLDERS:
+        shutil.copytree(ROOT / name, to / name, ignore=shutil.ignore_patterns("__pycache__"))
+    for name in ("pyproject.toml", "README.md", "LICENSE"):
+        shutil.copy(ROOT / name, to / name)
+    return to
+
+
+def build_wheel(source: Path, to: Path) -> Path:
+    """Build the wheel of a folder or of a source distribution, without any network."""
+    _pip("wheel", "--no-deps", "--no-build-isolation", "--wheel-dir", to, source)
+    [wheel] = to.glob("*.whl")
+    return wheel
+
+
+def install(wheel: Path, to: Path) -> Path:
+    """Install a wheel, without what it requires, into a folder of its own."""
+    _pip("install", "--no-deps", "--target", to, wheel)
+    return to
+
+
+def _pip(*arguments: object) -> None:
+    command = [sys.executable, "-m", "pip", "--disable-pip-version-check", "--quiet"]
+    ran = subprocess.run(
+        [*command, *map(str, arguments), "--no-index"],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=TIMEOUT,
+    )
+    assert ran.returncode == 0, ran.stdout + ran.stderr
+
+
+def only(*folders: Path) -> dict[str, str]:
+    """An environment in which Python finds these folders first, then the libraries we require.
+
+    With `python -S` the tree itself is not found: `-S` skips the `.pth` files, by which an
+    editable install is.
+    """
+    libraries = sysconfig.get_path("purelib"), sysconfig.get_path("platlib")
+    return environment(PYTHONPATH=os.pathsep.join([*map(str, folders), *libraries]))
+
+
+def python(
+    *arguments: object, folder: Path, env: Mapping[str, str]
+) -> subprocess.CompletedProcess[str]:
+    """Run Python in a folder, without the tree."""
+    return subprocess.run(
+        [sys.executable, "-S", *map(str, arguments)],
+        cwd=folder,
+        env=env,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=TIMEOUT,
+    )
+
+
+@contextlib.contextmanager
+def serving_installed(folder: Path, env: Mapping[str, str]) -> Iterator[httpx.Client]:
+    """A client of `earmark serve` of the demo, run in a folder without the tree."""
+    port, log = free_port(), folder / "log"
+    command = ["-S", "-m", "earmark.service.cli.main", "serve", "--port", str(port)]
+    with log.open("wb") as out:
+        process = subprocess.Popen(
+            [sys.executable, *command], cwd=folder, env=env, stdout=out, stderr=out
+        )
+    try:
+        with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=60) as client:
+            wait_until_ready(process, client, log)
+            yield client
+    finally:
+        process.terminate()
+        process.wait(timeout=30)

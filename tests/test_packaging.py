@@ -1,0 +1,120 @@
+"""The wheel of this tree: what it holds, and that it serves the demo where the tree is not."""
+
+from __future__ import annotations
+
+import zipfile
+from email.parser import Parser
+from pathlib import Path, PurePosixPath
+
+import pytest
+
+from tests import distributions
+from tests.conftest import ROOT
+from tests.distributions import FOLDERS, PROJECT
+
+# In the folders of packages, but for people who read the tree.
+NOT_INSTALLED = {PurePosixPath("training/README.md")}
+
+STRANGER = "raise SystemExit('a module of the user was imported')\n"
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The wheel of this tree."""
+    folder = tmp_path_factory.mktemp("wheel")
+    return distributions.build_wheel(distributions.copy_tree(folder / "tree"), folder)
+
+
+@pytest.fixture(scope="module")
+def installed(tmp_path_factory: pytest.TempPathFactory, wheel: Path) -> Path:
+    """The folder of that wheel, installed."""
+    return distributions.install(wheel, tmp_path_factory.mktemp("installed"))
+
+
+@pytest.fixture
+def strangers(tmp_path: Path) -> Path:
+    """A folder of the user that has packages of our folders' names."""
+    for name in FOLDERS:
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "__init__.py").write_text(STRANGER)
+    return tmp_path
+
+
+def test_the_list_of_packages_is_complete() -> None:
+    listed = PROJECT["tool"]["setuptools"]["packages"]
+    assert listed == sorted(listed)
+    folders = (path.parent for name in FOLDERS for path in (ROOT / name).rglob("__init__.py"))
+    packages = {".".join(("earmark", *folder.relative_to(ROOT).parts)) for folder in folders}
+    assert set(listed) == packages
+    modules = {path.parent for name in FOLDERS for path in (ROOT / name).rglob("*.py")}
+    assert [each for each in modules if not (each / "__init__.py").exists()] == []
+
+
+@pytest.mark.slow
+def test_the_wheel_holds_every_file_of_the_packages(wheel: Path) -> None:
+    with zipfile.ZipFile(wheel) as archive:
+        names = {PurePosixPath(name) for name in archive.namelist()}
+        [metadata] = [name for name in names if name.name == "METADATA"]
+        requires = Parser().parsestr(archive.read(str(metadata)).decode())
+    packed = {
+        name.relative_to("earmark") for name in names if not name.parts[0].endswith(".dist-info")
+    }
+    tree = {
+        PurePosixPath(path.relative_to(ROOT).as_posix())
+        for name in FOLDERS
+        for path in (ROOT / name).rglob("*")
+        if path.is_file() and "__pycache__" not in path.parts
+    }
+    assert packed == tree - NOT_INSTALLED
+    assert {PurePosixPath(name, "py.typed") for name in FOLDERS} <= packed
+    assert requires["Version"] == PROJECT["project"]["version"]
+
+
+@pytest.mark.slow
+def test_nothing_else_is_at_the_top_of_site_packages(installed: Path) -> None:
+    version = PROJECT["project"]["version"]
+    top = {path.name for path in installed.iterdir()}
+    assert top == {"earmark", "bin", f"earmark-{version}.dist-info"}
+    assert {path.name for path in (installed / "earmark").iterdir()} == set(FOLDERS)
+
+
+@pytest.mark.slow
+def test_the_wheel_serves_the_demo_from_another_folder(installed: Path, tmp_path: Path) -> None:
+    env = distributions.only(installed) | {"XDG_DATA_HOME": str(tmp_path / "data")}
+    code = "import earmark.service.app, sys; print(*earmark.__path__, *sys.path, sep='\\n')"
+    where = distributions.python("-c", code, folder=tmp_path, env=env)
+    assert where.returncode == 0, where.stderr
+    lines = where.stdout.splitlines()
+    assert lines[0] == str(installed / "earmark")
+    assert not [line for line in lines if Path(tmp_path, line).is_relative_to(ROOT / "build")]
+    assert str(ROOT) not in lines
+    with distributions.serving_installed(tmp_path, env) as client:
+        found = client.get("/v1/search", params={"q": "thunder storm", "k": 3}).json()
+        assert "thunder" in found["hits"][0]["tags"]
+        sound = client.get(found["hits"][0]["audio"])
+        assert sound.content.startswith(b"OggS")
+        assert client.get("/").text.startswith("<!doctype html>")
+        suggested = client.post("/v1/tags", files={"file": ("a.ogg", sound.content)})
+        assert suggested.json()["tags"]
+
+
+@pytest.mark.slow
+def test_the_command_works_beside_packages_of_our_folders_names(
+    installed: Path, strangers: Path
+) -> None:
+    env = distributions.only(strangers, installed)
+    helped = distributions.python(installed / "bin/earmark", "--help", folder=strangers, env=env)
+    assert helped.returncode == 0, helped.stderr
+    assert helped.stdout.startswith("usage: earmark")
+
+
+@pytest.mark.slow
+def test_the_client_is_imported_beside_packages_of_our_folders_names(
+    installed: Path, strangers: Path
+) -> None:
+    env = distributions.only(installed)
+    code = "import earmark.service.client"
+    imported = distributions.python("-c", code, folder=strangers, env=env)  # which is on sys.path
+    assert imported.returncode == 0, imported.stderr
+    imported = distributions.python("-c", "import service", folder=strangers, env=env)
+    assert "a module of the user was imported" in imported.stderr

@@ -14,8 +14,9 @@ import pytest
 from tests.service import sounds
 from tests.service.library_edits import tree
 from tests.service.raw import until
+from tests.service.server import hostile
 from tests.service.server.hostile import State, victim
-from tests.service.server_process import Server, hostile
+from tests.service.server_process import Server
 
 COUNT = int(os.environ.get("EARMARK_HOSTILE", "300"))
 WARM = 120  # requests after which all that is loaded late is there

@@ -1,13 +1,11 @@
-"""The library, live: adding, changing and removing clips, waveforms, feedback. No web framework.
+"""Writes to the library while it is searched: clips, jobs and feedback. No web framework.
 
-Whatever is written can be found by the next search. Sounds that clients send are copied to the
-library's folder under names of our own, and read only in processes of their own.
+The next search finds what was written. Uploaded sounds are copied to the library's folder under
+generated names, and decoded only in processes of their own.
 """
 
 from __future__ import annotations
 
-import os
-import stat
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
@@ -25,14 +23,10 @@ from earmark.index.files.managed_files import OwnFiles, Staged
 from earmark.index.ingest import local, uploads
 from earmark.index.ingest.uploads import Added, Upload
 from earmark.index.library import Library
-from earmark.index.listing import Listed, Order, browse
-from earmark.index.types import Filter
 from earmark.model.audio.decode import Source
 from earmark.model.embedder import AudioEmbedding
 from earmark.model.inference.decode_pool import Readers
 from earmark.service.workers.jobs import Failure, Job
-
-READING = 2  # processes: one for jobs, one for waveforms
 
 Embed = Callable[[Source], Awaitable[AudioEmbedding]]
 
@@ -44,15 +38,6 @@ class Part:
     number: int
     name: str
     staged: Staged
-
-
-@dataclass(frozen=True)
-class FeedbackList:
-    """Opinions, the newest first; the number of the last where there are more, and how many."""
-
-    items: list[Feedback]
-    next: int | None
-    total: int
 
 
 def said_of(said: Said) -> Said:
@@ -70,37 +55,18 @@ def said_of(said: Said) -> Said:
     return fit
 
 
-class Shelf:
-    """A library that is written to while it is searched. Safe to share between threads.
+class LibraryService:
+    """Writes to a library while it is searched. Safe to share between threads.
 
-    `max_seconds`: of sounds that are added by jobs.
+    `readers`: processes that decode the sounds of jobs; `max_seconds`: longest such sound.
     """
 
-    def __init__(self, library: Library, max_seconds: float | None = None) -> None:
-        self.library, self._max_seconds = library, max_seconds
-        self.readers = Readers(library.embedder.log_mel, READING)
-
-    def close(self) -> None:
-        """End the reading processes."""
-        self.readers.close()
+    def __init__(
+        self, library: Library, readers: Readers, max_seconds: float | None = None
+    ) -> None:
+        self.library, self._readers, self._max_seconds = library, readers, max_seconds
 
     # Clips
-
-    def clip(self, clip_id: str) -> Clip:
-        """A clip of the library. Raises UnknownClipError."""
-        return self.library.catalogue.clip(clip_id)
-
-    def file(self, clip: Clip) -> os.stat_result | None:
-        """The state of a clip's file; None where it is not there now."""
-        try:
-            state = os.stat(clip.path)  # noqa: PTH116 (whatever the catalogue holds)
-        except (OSError, ValueError):
-            return None
-        return state if stat.S_ISREG(state.st_mode) else None
-
-    def clips(self, k: int, where: Filter, order: Order, cursor: str) -> Listed:
-        """A page of clips. Raises CursorError."""
-        return browse(self.library, k, where, order, cursor)
 
     def edit(self, clip_id: str, changes: Mapping[str, Any], generation: int | None) -> Clip:
         """Let fields of `Said` be these. Raises UnknownClipError, ChangedError, LibraryError."""
@@ -158,7 +124,7 @@ class Shelf:
             for part in parts
         ]
         with closing(
-            local.embed(self.library.embedder, origins, 1, self.readers, self._max_seconds)
+            local.embed(self.library.embedder, origins, 1, self._readers, self._max_seconds)
         ) as lots:
             for lot in lots:
                 if job.cancelled:
@@ -181,15 +147,27 @@ class Shelf:
 
     # Feedback
 
-    def feedback_on_clip(self, clip_id: str, opinion: Callable[[], Opinion]) -> Feedback:
-        """Keep an opinion on a clip. Raises UnknownClipError first, LibraryError, StorageError."""
-        self.clip(clip_id)
-        return feedback.on_clip(self.library, clip_id, opinion())
+    def feedback_on_clip(
+        self, clip_id: str, accepted: Sequence[str], rejected: Sequence[str], by: str
+    ) -> Feedback:
+        """Store feedback on a clip. Raises UnknownClipError first, LibraryError, StorageError."""
+        self.library.catalogue.clip(clip_id)
+        return feedback.on_clip(self.library, clip_id, _opinion(accepted, rejected, by))
 
     async def feedback_on_sound(
-        self, file: IO[bytes], name: str, opinion: Opinion, embed: Embed
+        self,
+        file: IO[bytes],
+        name: str,
+        accepted: Sequence[str],
+        rejected: Sequence[str],
+        by: str,
+        embed: Embed,
     ) -> Feedback:
-        """Keep an opinion on a sound, and the sound. Raises what `embed` does, StorageError."""
+        """Store feedback on an uploaded sound, and the sound.
+
+        Raises what `embed` does, LibraryError, StorageError.
+        """
+        opinion = _opinion(accepted, rejected, by)
         staged = await anyio.to_thread.run_sync(self.library.feedback_sounds.stage, file)
         try:
             sha256 = (await embed(staged.path)).info.sha256
@@ -200,20 +178,8 @@ class Shelf:
         finally:
             staged.close()
 
-    def feedback(self, k: int, before: int | None) -> FeedbackList:
-        """The last opinions, or those before one of that number."""
-        catalogue = self.library.catalogue
-        items = feedback.newest(catalogue, k + 1, before)
-        following = items[k - 1].number if len(items) > k else None
-        return FeedbackList(items[:k], following, feedback.count(catalogue))
 
-    def manifest(self) -> str:
-        """All feedback as a training manifest, without paths of this machine."""
-        return feedback.manifest(self.library.folder, self.library.catalogue, absolute=False)
-
-
-def opinion_of(accepted: Sequence[str], rejected: Sequence[str], by: str) -> Opinion:
-    """A client's opinion, made fit to be kept. Raises LibraryError."""
+def _opinion(accepted: Sequence[str], rejected: Sequence[str], by: str) -> Opinion:
     return Opinion(metadata.tags(accepted), metadata.tags(rejected), by)
 
 

@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from earmark.index.library import Library
     from earmark.index.search.ranking import Hit
-    from earmark.service.engine import Engine
+    from earmark.model.embedder import Embedder
 
 
 def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -43,16 +44,22 @@ def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
         command.set_defaults(run=run)
 
 
-def _open(options: argparse.Namespace, *, with_library: bool) -> Engine:
+def _model(options: argparse.Namespace) -> Embedder:
+    from earmark.model.checkpoint import starter_model
     from earmark.model.core.errors import InputError
-    from earmark.service.engine import Engine
+    from earmark.model.embedder import Embedder
 
     if not 1 <= getattr(options, "k", 1) <= 1000:
         raise InputError(f"-k: expected 1 to 1000, got {options.k}")
-    library = options.library if with_library else None
-    if with_library and library is None:
+    return Embedder.load(options.model or starter_model())
+
+
+def _library(options: argparse.Namespace) -> Library:
+    from earmark.service.demo import open_library
+
+    if options.library is None:
         print("answering from the demo library; --library names another", file=sys.stderr)
-    return Engine.open(options.model, library, with_library=with_library)
+    return open_library(options.library, _model(options))
 
 
 def _print_hits(hits: Sequence[Hit]) -> None:
@@ -80,11 +87,8 @@ def _search(options: argparse.Namespace) -> int:
         min_duration=options.min_duration,
         max_duration=options.max_duration,
     )
-    engine = _open(options, with_library=True)
-    try:
-        found = engine.search(options.text, options.k, where, distinct=options.distinct)
-    finally:
-        engine.close()
+    with _library(options) as library:
+        found = library.search(options.text, options.k, where, distinct=options.distinct)
     if options.json:
         print(json.dumps(SearchBody.fields_of(found)))
         return 0
@@ -103,11 +107,9 @@ def _search(options: argparse.Namespace) -> int:
 def _similar(options: argparse.Namespace) -> int:
     from earmark.service.schemas.hits import HitBody
 
-    engine = _open(options, with_library=True)
-    try:
-        hits = engine.similar(options.file, options.k)
-    finally:
-        engine.close()
+    with _library(options) as library:
+        sound = library.embedder.embed_audio(options.file, options.file.name)
+        hits = library.similar(sound.vector, options.k)
     if options.json:
         print(json.dumps({"hits": [HitBody.of(hit).model_dump() for hit in hits]}))
     else:
@@ -116,10 +118,11 @@ def _similar(options: argparse.Namespace) -> int:
 
 
 def _tag(options: argparse.Namespace) -> int:
+    from earmark.model.tagging import suggest
     from earmark.service.schemas.tagging import TagsBody
 
-    engine = _open(options, with_library=False)
-    suggestion = engine.suggest(engine.hear(options.file), options.k)
+    embedder = _model(options)
+    suggestion = suggest(embedder, embedder.embed_audio(options.file, options.file.name), options.k)
     if options.json:
         print(TagsBody.of(suggestion).model_dump_json())
         return 0
@@ -129,11 +132,13 @@ def _tag(options: argparse.Namespace) -> int:
 
 
 def _class(options: argparse.Namespace) -> int:
+    from earmark.model.zero_shot import Labels, different, exclusive
     from earmark.service.schemas.tagging import ClassesBody
 
-    engine = _open(options, with_library=False)
-    labels = engine.labels(options.labels.split(","))
-    classes = engine.classify(engine.hear(options.file), labels)
+    embedder = _model(options)
+    labels = Labels.of(embedder, different(options.labels.split(",")), 2)
+    sound = embedder.embed_audio(options.file, options.file.name)
+    classes = exclusive(embedder, labels, sound.vector)
     if options.json:
         print(ClassesBody.of(classes).model_dump_json())
         return 0

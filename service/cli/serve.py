@@ -27,11 +27,13 @@ def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
 def _serve(options: argparse.Namespace) -> int:
     import uvicorn
 
-    from earmark.service.app import create_app, open_engine, open_nursery
+    from earmark.service.app import create_app
     from earmark.service.auth.client_address import is_loopback
     from earmark.service.observability.logs import configure
     from earmark.service.server.connection_limits import limited
+    from earmark.service.server.readiness import Readiness
     from earmark.service.server.shutdown import serve
+    from earmark.service.services import open_library, open_nursery
     from earmark.service.settings import read_settings
 
     given = {
@@ -48,8 +50,9 @@ def _serve(options: argparse.Namespace) -> int:
         )  # fmt: skip
     # Until the server is there, which stops in good order: asked to stop, we end well.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
-    engine = open_engine(settings)
-    app = create_app(settings, engine, open_nursery(settings, engine))
+    library = open_library(settings)
+    readiness = Readiness(settings.ready_seconds)
+    app = create_app(settings, library, open_nursery(settings, library), readiness)
     _allow_files(settings.max_connections + OTHER_FILES)
     config = uvicorn.Config(
         app,
@@ -65,7 +68,7 @@ def _serve(options: argparse.Namespace) -> int:
         timeout_keep_alive=settings.keep_alive_seconds,
         backlog=settings.max_connections,
     )
-    serve(config, app.state.readiness.stop, settings.drain_seconds)
+    serve(config, readiness.stop, settings.drain_seconds)
     return 0
 
 

@@ -5,16 +5,16 @@ from __future__ import annotations
 from fastapi import APIRouter
 
 from earmark.service.http.problems import PROBLEMS, ProblemError
-from earmark.service.routes.dependencies import EngineDep, ReadinessDep
+from earmark.service.routes.dependencies import ServicesDep
 from earmark.service.schemas.about import Health, KindBody, ModelBody
 
 router = APIRouter(tags=["about"])
 
 
 @router.get("/v1/model")
-def model(engine: EngineDep) -> ModelBody:
+def model(services: ServicesDep) -> ModelBody:
     """The model card: what it is, how it was trained, its figures and limits."""
-    return ModelBody(**engine.model_card())
+    return ModelBody.of(services.library.embedder)
 
 
 @router.get("/healthz")
@@ -24,9 +24,9 @@ async def healthz() -> Health:
 
 
 @router.get("/readyz")
-async def readyz(readiness: ReadinessDep) -> Health:
+async def readyz(services: ServicesDep) -> Health:
     """Ready: a search is answered in time, and the service is not shutting down."""
-    await readiness.check()
+    await services.readiness.check()
     return Health(status="ready")
 
 

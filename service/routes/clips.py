@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import mimetypes
 import os
+import stat
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
@@ -17,16 +19,11 @@ from starlette.exceptions import HTTPException
 from starlette.types import Message, Receive, Scope, Send
 
 from earmark.index.catalogue.records import Clip
+from earmark.index.library import Library
+from earmark.index.listing import browse
 from earmark.service.http import etags
 from earmark.service.http.problems import ProblemError, problem
-from earmark.service.library_service import Shelf
-from earmark.service.routes.dependencies import (
-    AdmittedRoute,
-    InferenceDep,
-    SettingsDep,
-    ShelfDep,
-    WaveformsDep,
-)
+from earmark.service.routes.dependencies import ServicesDep, UploadRoute
 from earmark.service.routes.uploads import Upload
 from earmark.service.schemas.clip_edits import (
     AddedBody,
@@ -40,7 +37,7 @@ from earmark.service.schemas.clips import ClipBody
 
 # An id may hold slashes: it is a path here, and what stands after it comes first.
 router = APIRouter(tags=["clips"])
-uploads = APIRouter(route_class=AdmittedRoute)
+uploads = APIRouter(route_class=UploadRoute)
 
 MAX_POINTS = 4_000
 REVALIDATE = {"Cache-Control": "no-cache"}  # kept by clients, but asked for again
@@ -101,23 +98,21 @@ def _refusal(message: Message) -> JSONResponse:
 
 
 @router.get("/v1/clips")
-def clips(shelf: ShelfDep, asked: Annotated[ClipsQuery, Query()]) -> ClipsBody:
+def clips(services: ServicesDep, query: Annotated[ClipsQuery, Query()]) -> ClipsBody:
     """All clips that pass the filters, page by page; pages stay stable while others write."""
-    return ClipsBody.of(shelf.clips(asked.k, asked.filter(), asked.sort, asked.cursor))
+    return ClipsBody.of(browse(services.library, query.k, query.filter(), query.sort, query.cursor))
 
 
 @uploads.post("/v1/clips", status_code=201)
 async def add(
-    shelf: ShelfDep,
-    settings: SettingsDep,
-    inference: InferenceDep,
+    services: ServicesDep,
     response: Response,
     file: Upload,
     form: Annotated[ClipForm, Form()],
 ) -> AddedBody:
     """Add a sound to the library; a search finds it at once."""
-    embed = partial(inference.embed, max_seconds=settings.max_seconds)
-    added = await shelf.add(file.file, file.filename or "", form.said(), embed)
+    embed = partial(services.uploads.embed, max_seconds=services.settings.max_seconds)
+    added = await services.library_service.add(file.file, file.filename or "", form.said(), embed)
     response.headers["Location"] = f"/v1/clips/{quote(added.clip.id, safe='')}"
     response.headers["ETag"] = _tag(added.clip)
     return AddedBody.of(added)
@@ -127,10 +122,10 @@ router.include_router(uploads)
 
 
 @router.get("/v1/clips/{clip_id:path}/audio", response_class=FileResponse, responses=SOUND)
-def audio(shelf: ShelfDep, clip_id: str, if_none_match: IfNoneMatch = None) -> Response:
+def audio(services: ServicesDep, clip_id: str, if_none_match: IfNoneMatch = None) -> Response:
     """A clip's sound, in parts where the request has a Range header."""
-    clip = shelf.clip(clip_id)
-    state = _file(shelf, clip)
+    clip = services.library.catalogue.clip(clip_id)
+    state = _file_state(clip)
     tag = _sound_tag(clip, state)
     if etags.has(if_none_match, tag):
         return _unchanged(tag)
@@ -145,28 +140,27 @@ def audio(shelf: ShelfDep, clip_id: str, if_none_match: IfNoneMatch = None) -> R
 
 @router.get("/v1/clips/{clip_id:path}/waveform", response_model=WaveformBody, responses=UNCHANGED)
 async def waveform(
-    shelf: ShelfDep,
-    waveforms: WaveformsDep,
+    services: ServicesDep,
     clip_id: str,
     points: Points = 400,
     if_none_match: IfNoneMatch = None,
 ) -> Response:
     """A clip's outline: the least and the greatest sample of each stretch."""
-    clip = await anyio.to_thread.run_sync(shelf.clip, clip_id)
-    state = await anyio.to_thread.run_sync(_file, shelf, clip)
+    clip = await anyio.to_thread.run_sync(services.library.catalogue.clip, clip_id)
+    state = await anyio.to_thread.run_sync(_file_state, clip)
     tag = _sound_tag(clip, state, points)
     if etags.has(if_none_match, tag):
         return _unchanged(tag)
-    body = await waveforms.get(clip, state, points)
+    body = await services.waveforms.get(clip, state, points)
     return Response(body, headers={"ETag": tag, **REVALIDATE}, media_type="application/json")
 
 
 @router.get("/v1/clips/{clip_id:path}", response_model=ClipBody, responses=UNCHANGED)
 def clip(
-    shelf: ShelfDep, clip_id: str, response: Response, if_none_match: IfNoneMatch = None
+    services: ServicesDep, clip_id: str, response: Response, if_none_match: IfNoneMatch = None
 ) -> ClipBody | Response:
     """A clip of the library."""
-    found = shelf.clip(clip_id)
+    found = services.library.catalogue.clip(clip_id)
     tag = _tag(found)
     if etags.has(if_none_match, tag):
         return _unchanged(tag)
@@ -185,22 +179,23 @@ for _part in ("audio", "waveform", "similar"):
 
 @router.patch("/v1/clips/{clip_id:path}")
 def edit(
-    shelf: ShelfDep,
+    services: ServicesDep,
     clip_id: str,
     changes: ClipChanges,
     response: Response,
     if_match: IfMatch = None,
 ) -> ClipBody:
     """Change what is said of a clip; a search finds it by that at once."""
-    edited = shelf.edit(clip_id, changes.changes(), _expected(shelf, clip_id, if_match))
+    expected = _expected(services.library, clip_id, if_match)
+    edited = services.library_service.edit(clip_id, changes.changes(), expected)
     response.headers["ETag"] = _tag(edited)
     return ClipBody(**ClipBody.fields_of(edited))
 
 
 @router.delete("/v1/clips/{clip_id:path}", status_code=204)
-def remove(shelf: ShelfDep, clip_id: str, if_match: IfMatch = None) -> None:
+def remove(services: ServicesDep, clip_id: str, if_match: IfMatch = None) -> None:
     """Remove a clip. The file of an uploaded one goes with it, any other file stays."""
-    shelf.remove(clip_id, _expected(shelf, clip_id, if_match))
+    services.library_service.remove(clip_id, _expected(services.library, clip_id, if_match))
 
 
 def _tag(clip: Clip) -> str:
@@ -215,19 +210,20 @@ def _unchanged(tag: str) -> Response:
     return Response(status_code=304, headers={"ETag": tag, **REVALIDATE})
 
 
-def _file(shelf: Shelf, clip: Clip) -> os.stat_result:
-    """The state of a clip's file. Raises ProblemError (410) where it is not there."""
-    state = shelf.file(clip)
-    if state is None:
-        raise ProblemError("sound-gone", f"id: the file of {clip.id!r} is not there now")
-    return state
+def _file_state(clip: Clip) -> os.stat_result:
+    """The state of a clip's file. Raises ProblemError (410) where there is none."""
+    with suppress(OSError, ValueError):
+        state = os.stat(clip.path)  # noqa: PTH116 (whatever the catalogue holds)
+        if stat.S_ISREG(state.st_mode):
+            return state
+    raise ProblemError("sound-gone", f"id: the file of {clip.id!r} is not there now")
 
 
-def _expected(shelf: Shelf, clip_id: str, if_match: str | None) -> int | None:
+def _expected(library: Library, clip_id: str, if_match: str | None) -> int | None:
     """The generation that a clip must have still; None for any. Raises ProblemError (412)."""
     if if_match is None:
         return None
-    clip = shelf.clip(clip_id)
+    clip = library.catalogue.clip(clip_id)
     if etags.refuses(if_match, _tag(clip)):
         raise ProblemError("precondition-failed", f"If-Match: {clip_id!r} has changed since")
     return clip.generation

@@ -11,10 +11,10 @@ from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel, ValidationError
 from starlette.datastructures import UploadFile
 
+from earmark.index import feedback
 from earmark.service.http.problems import ProblemError
-from earmark.service.library_service import opinion_of
 from earmark.service.middleware.body_limit import MAX_FIELD_BYTES, MAX_FIELDS
-from earmark.service.routes.dependencies import InferenceDep, SettingsDep, ShelfDep
+from earmark.service.routes.dependencies import ServicesDep
 from earmark.service.schemas.feedback import (
     FeedbackBody,
     FeedbackForm,
@@ -55,24 +55,24 @@ BODY = {
 
 
 @router.post("/v1/feedback", status_code=201, openapi_extra={"requestBody": BODY})
-async def give(
-    request: Request, shelf: ShelfDep, settings: SettingsDep, inference: InferenceDep
-) -> FeedbackBody:
+async def give(request: Request, services: ServicesDep) -> FeedbackBody:
     """Tell which suggested tags are right and which are not: on a clip of the library (JSON), or on
     a sound that is sent along (multipart), which is then kept. Sounds and tags are for training."""
+    library_service = services.library_service
     client = getattr(request.state, "client", None)
     by = getattr(client, "key", None) or ""
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind == JSON:
         given = _valid(FeedbackGiven, await request.body())
-        saying = partial(opinion_of, given.accepted, given.rejected, by)
-        kept = await anyio.to_thread.run_sync(shelf.feedback_on_clip, given.clip, saying)
-        return FeedbackBody.of(kept)
+        stored = await anyio.to_thread.run_sync(
+            library_service.feedback_on_clip, given.clip, given.accepted, given.rejected, by
+        )
+        return FeedbackBody.of(stored)
     if kind != FORM:
         raise ProblemError(
             "unsupported-media-type", f"body: expected {JSON} or {FORM}, got {kind[:60]!r}"
         )
-    inference.admit()
+    services.uploads.admit()
     async with request.form(
         max_files=1, max_fields=MAX_FIELDS, max_part_size=MAX_FIELD_BYTES
     ) as form:
@@ -83,23 +83,26 @@ async def give(
         for name, value in form.multi_items():
             if value is not file:
                 fields.setdefault(name, []).append(value)
-        said = _valid(FeedbackForm, fields)
-        opinion = opinion_of(said.accepted, said.rejected, by)
-        embed = partial(inference.embed, max_seconds=settings.max_seconds)
-        kept = await shelf.feedback_on_sound(file.file, file.filename or "", opinion, embed)
-    return FeedbackBody.of(kept)
+        given_form = _valid(FeedbackForm, fields)
+        embed = partial(services.uploads.embed, max_seconds=services.settings.max_seconds)
+        stored = await library_service.feedback_on_sound(
+            file.file, file.filename or "", given_form.accepted, given_form.rejected, by, embed
+        )
+    return FeedbackBody.of(stored)
 
 
 @router.get("/v1/feedback")
 def listed(
-    shelf: ShelfDep,
+    services: ServicesDep,
     k: Annotated[int, Query(ge=1, le=MAX_LISTED, description="Most wanted")] = 100,
     before: Annotated[
         int | None, Query(ge=1, lt=2**62, description="`next` of the page before")
     ] = None,
 ) -> FeedbackListBody:
     """All feedback, the newest first."""
-    return FeedbackListBody.of(shelf.feedback(k, before))
+    catalogue = services.library.catalogue
+    records = feedback.newest(catalogue, k + 1, before)  # one more, to see whether there is one
+    return FeedbackListBody.of(records, k, feedback.count(catalogue))
 
 
 @router.get(
@@ -107,14 +110,16 @@ def listed(
     response_class=Response,
     responses={200: {"content": {"text/csv": {"schema": {"type": "string"}}}}},
 )
-def manifest(shelf: ShelfDep) -> Response:
+def manifest(services: ServicesDep) -> Response:
     """All sounds with feedback and their tags after it, as a manifest for `earmark train`.
 
     Paths are relative to the library's folder; a sound that lies elsewhere stands as
     `clips/ID.suffix`, and `/v1/clips/ID/audio` has it.
     """
     attached = {"Content-Disposition": 'attachment; filename="manifest.csv"'}
-    return Response(shelf.manifest(), headers=attached, media_type="text/csv")
+    library = services.library
+    text = feedback.manifest(library.folder, library.catalogue, absolute=False)
+    return Response(text, headers=attached, media_type="text/csv")
 
 
 def _valid(kind: type[Body], given: object) -> Body:

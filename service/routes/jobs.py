@@ -11,7 +11,7 @@ from fastapi import APIRouter, File, Form, Header, Response, UploadFile
 from sse_starlette import EventSourceResponse, ServerSentEvent
 
 from earmark.service.library_service import said_of
-from earmark.service.routes.dependencies import JobsDep, SettingsDep, ShelfDep
+from earmark.service.routes.dependencies import ServicesDep
 from earmark.service.schemas.clip_edits import OriginForm
 from earmark.service.schemas.jobs import JobBody
 from earmark.service.workers.jobs import Job
@@ -28,27 +28,27 @@ Last = Annotated[int, Header(ge=0, alias="Last-Event-ID", description="The last 
 
 @router.post("/v1/jobs", status_code=202)
 async def begin(
-    shelf: ShelfDep,
-    jobs: JobsDep,
+    services: ServicesDep,
     response: Response,
     file: Uploads,
     form: Annotated[OriginForm, Form()],
 ) -> JobBody:
     """Add many sounds in the background. What is said beside them holds for each; titles come from
     their files' names."""
-    jobs.admit()
+    services.jobs.admit()
     said = said_of(form.said())
     sent = [(each.file, each.filename or "") for each in file]
-    job = shelf.job(await anyio.to_thread.run_sync(shelf.stage, sent), said)
-    jobs.submit(job)
+    parts = await anyio.to_thread.run_sync(services.library_service.stage, sent)
+    job = services.library_service.job(parts, said)
+    services.jobs.submit(job)
     response.headers["Location"] = f"/v1/jobs/{job.id}"
     return JobBody.of(job.seen())
 
 
 @router.get("/v1/jobs/{job_id}")
-async def job(jobs: JobsDep, job_id: str) -> JobBody:
+async def job(services: ServicesDep, job_id: str) -> JobBody:
     """How a job stands. Jobs are forgotten when the service stops, and long after they are over."""
-    return JobBody.of(jobs.job(job_id).seen())
+    return JobBody.of(services.jobs.job(job_id).seen())
 
 
 @router.get(
@@ -56,19 +56,19 @@ async def job(jobs: JobsDep, job_id: str) -> JobBody:
     response_class=EventSourceResponse,
     responses={200: {"content": {"text/event-stream": {}}}},
 )
-async def events(
-    jobs: JobsDep, settings: SettingsDep, job_id: str, last: Last = 0
-) -> EventSourceResponse:
+async def events(services: ServicesDep, job_id: str, last: Last = 0) -> EventSourceResponse:
     """A job's events from the first on, as they happen: `progress` and `failed`, at last `done`."""
     return EventSourceResponse(
-        _sent(jobs.job(job_id), last), ping=PING_SECONDS, send_timeout=settings.write_seconds
+        _sent(services.jobs.job(job_id), last),
+        ping=PING_SECONDS,
+        send_timeout=services.settings.write_seconds,
     )
 
 
 @router.delete("/v1/jobs/{job_id}")
-async def cancel(jobs: JobsDep, job_id: str) -> JobBody:
+async def cancel(services: ServicesDep, job_id: str) -> JobBody:
     """Stop a job and forget it. What it has added stays and is told; the rest is not added."""
-    return JobBody.of(await jobs.stop(job_id))
+    return JobBody.of(await services.jobs.stop(job_id))
 
 
 async def _sent(told: Job, last: int) -> AsyncIterator[ServerSentEvent]:

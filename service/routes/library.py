@@ -9,7 +9,7 @@ from fastapi import APIRouter, Query, Response
 from earmark.index.statistics import index_kind
 from earmark.service.http import etags
 from earmark.service.routes.clips import REVALIDATE, UNCHANGED, IfNoneMatch
-from earmark.service.routes.dependencies import EngineDep, MapsDep, SummariesDep
+from earmark.service.routes.dependencies import ServicesDep
 from earmark.service.schemas.library import LibraryBody, LibraryQuery, ModelName
 from earmark.service.schemas.map import MapBody
 
@@ -18,14 +18,14 @@ router = APIRouter(tags=["library"])
 
 @router.get("/v1/library", response_model=LibraryBody, responses=UNCHANGED)
 def library(
-    engine: EngineDep,
-    summaries: SummariesDep,
+    services: ServicesDep,
     asked: Annotated[LibraryQuery, Query()],
     if_none_match: IfNoneMatch = None,
 ) -> Response:
     """What the library holds: sounds and hours, tags, licences, sources, and what failed."""
-    summary, kind = summaries.get(), index_kind(engine.library)
-    model = ModelName(name=engine.embedder.config.name, fingerprint=engine.embedder.fingerprint)
+    summary, kind = services.summaries.get(), index_kind(services.library)
+    embedder = services.library.embedder
+    model = ModelName(name=embedder.config.name, fingerprint=embedder.fingerprint)
     tag = etags.etag(summary.id, summary.generation, kind, model.fingerprint, asked.tags)
     headers = {"ETag": tag, **REVALIDATE}
     if etags.has(if_none_match, tag):
@@ -35,9 +35,9 @@ def library(
 
 
 @router.get("/v1/map", response_model=MapBody, responses=UNCHANGED)
-def map_(maps: MapsDep, if_none_match: IfNoneMatch = None) -> Response:
+def map_(services: ServicesDep, if_none_match: IfNoneMatch = None) -> Response:
     """The library as a picture in two dimensions: sounds that are alike lie near to each other."""
-    answer = maps.get()
+    answer = services.maps.get()
     headers = {"ETag": answer.tag, **REVALIDATE}
     if etags.has(if_none_match, answer.tag):
         return Response(status_code=304, headers=headers)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from fastapi import APIRouter, Response
 
 from earmark.service.observability.metrics import CONTENT_TYPE
-from earmark.service.routes.dependencies import MetricsDep
+from earmark.service.routes.dependencies import ServicesDep
 
 router = APIRouter(tags=["about"])
 
@@ -15,6 +15,6 @@ router = APIRouter(tags=["about"])
     response_class=Response,
     responses={200: {"content": {"text/plain": {"schema": {"type": "string"}}}}},
 )
-def metrics(measured: MetricsDep) -> Response:
+def metrics(services: ServicesDep) -> Response:
     """Requests, stages of work, queues and the library, in Prometheus' text format."""
-    return Response(measured.render(), headers={"Content-Type": CONTENT_TYPE})
+    return Response(services.metrics.render(), headers={"Content-Type": CONTENT_TYPE})

@@ -8,7 +8,7 @@ from fastapi import APIRouter, FastAPI, Query, Request
 from fastapi.responses import Response
 
 from earmark.service.http import etags
-from earmark.service.routes.dependencies import EngineDep, SearchesDep
+from earmark.service.routes.dependencies import ServicesDep, services_of
 from earmark.service.routes.fast_route import QuickRoute
 from earmark.service.schemas.hits import PageBody, SearchBody
 from earmark.service.schemas.search import PageQuery, SearchQuery, SearchRequest
@@ -19,10 +19,10 @@ router = APIRouter(tags=["search"])
 
 async def search(request: Request, asked: Annotated[SearchQuery, Query()]) -> Response:
     """Find sounds by words: by how they sound, and by titles and tags."""
-    state = request.app.state
-    answer = await state.searches.search(Ask(asked.search(), tuple(asked.fields)))
+    services = services_of(request)
+    answer = await services.searches.search(Ask(asked.search(), tuple(asked.fields)))
     tag = etags.etag(
-        state.engine.embedder.fingerprint, answer.generation, request.scope["query_string"]
+        services.library.embedder.fingerprint, answer.generation, request.scope["query_string"]
     )
     headers = {"ETag": tag, "Cache-Control": "no-cache"}
     if etags.has(request.headers.get("if-none-match"), tag):
@@ -42,17 +42,17 @@ def install(app: FastAPI) -> None:
 
 
 @router.post("/v1/search", response_model=SearchBody)
-async def search_with(searches: SearchesDep, asked: SearchRequest) -> Response:
+async def search_with(services: ServicesDep, asked: SearchRequest) -> Response:
     """Find sounds by words and by tags with weights, some of them unwanted."""
-    answer = await searches.search(Ask(asked.search(), tuple(asked.fields)))
+    answer = await services.searches.search(Ask(asked.search(), tuple(asked.fields)))
     return Response(answer.body, media_type="application/json")
 
 
 @router.get("/v1/clips/{clip_id:path}/similar")
-def similar(engine: EngineDep, clip_id: str, asked: Annotated[PageQuery, Query()]) -> PageBody:
+def similar(services: ServicesDep, clip_id: str, asked: Annotated[PageQuery, Query()]) -> PageBody:
     """Find sounds like one of the library."""
     return PageBody.of(
-        engine.library.like_clip(
+        services.library.like_clip(
             clip_id, asked.k, asked.filter(), cursor=asked.cursor, distinct=asked.distinct
         )
     )

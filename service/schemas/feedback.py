@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
@@ -10,7 +11,6 @@ from earmark.index.catalogue.records import MOST_ID_LETTERS, MOST_LETTERS
 
 if TYPE_CHECKING:
     from earmark.index.feedback import Feedback
-    from earmark.service.library_service import FeedbackList
 
 MAX_TAGS = 1_000
 MAX_FORM_TAGS = 100
@@ -78,10 +78,10 @@ class FeedbackListBody(BaseModel):
     total: int
 
     @classmethod
-    def of(cls, listed: FeedbackList) -> FeedbackListBody:
-        """From the library's list."""
+    def of(cls, records: Sequence[Feedback], k: int, total: int) -> FeedbackListBody:
+        """A page of k. `records`: the k, and one more where there is a next page."""
         return cls(
-            feedback=[FeedbackBody.of(each) for each in listed.items],
-            next=listed.next,
-            total=listed.total,
+            feedback=[FeedbackBody.of(record) for record in records[:k]],
+            next=records[k - 1].number if len(records) > k else None,
+            total=total,
         )

@@ -57,7 +57,7 @@ class Job:
         self.told(block)
 
 
-class Inference:
+class UploadQueue:
     """Embeds uploads. `readers`: processes that decode; `most`: uploads in work or waiting;
     `deadline`: seconds for each."""
 

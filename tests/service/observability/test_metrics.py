@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from pathlib import Path
 
+import httpx
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
@@ -108,13 +110,24 @@ def test_recall_of_searches_is_measured(watched: Server) -> None:
     assert value(values, "earmark_recall_at_10_sum") == value(values, "earmark_recall_at_10_count")
 
 
-def test_two_applications_in_one_process_count_apart(tmp_path: Path) -> None:
-    one, other = (create_app(Settings(library=tmp_path)) for _ in range(2))
-    one.state.metrics.answered("/v1/search", "GET", 200, 0.001)
-    name, labels = "earmark_http_requests_total", {"route": "/v1/search", "method": "GET"}
-    for app, count in ((one, 1), (other, 0)):
-        values = parsed(app.state.metrics.render().decode())
-        assert value(values, name, **labels, status="200") == count
+def test_two_applications_in_one_process_count_apart(
+    model_folder: Path, library_folder: Path
+) -> None:
+    settings = Settings(model=model_folder, library=library_folder)
+
+    async def answers(*paths: str) -> list[httpx.Response]:
+        app = create_app(settings)
+        transport = httpx.ASGITransport(app)
+        async with (
+            app.router.lifespan_context(app),
+            httpx.AsyncClient(transport=transport, base_url="http://localhost") as client,
+        ):
+            return [await client.get(path) for path in paths]
+
+    name, labels = "earmark_http_requests_total", {"route": "/v1/clips", "method": "GET"}
+    for paths in (["/v1/clips", "/metrics"], ["/metrics"]):
+        values = parsed(asyncio.run(answers(*paths))[-1].text)
+        assert value(values, name, **labels, status="200") == len(paths) - 1
 
 
 def test_a_gauge_that_cannot_be_told_spoils_no_other(caplog: pytest.LogCaptureFixture) -> None:

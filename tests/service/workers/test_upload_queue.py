@@ -19,7 +19,7 @@ import torch
 from threadpoolctl import threadpool_info, threadpool_limits
 
 from earmark.model.embedder import Embedder
-from earmark.service.app import open_engine
+from earmark.service.services import open_library
 from earmark.service.settings import Settings
 from tests.model import tiny
 from tests.service import sounds
@@ -238,7 +238,7 @@ def test_a_decoder_that_is_killed_costs_its_own_upload(server: Server, long: byt
 def test_requests_share_the_cores(model_folder: Path, library_folder: Path) -> None:
     """No request takes a team of threads, whose members would wait for each other's."""
     with threadpool_limits(2, "blas"):
-        open_engine(Settings(model=model_folder, library=library_folder)).close()
+        open_library(Settings(model=model_folder, library=library_folder)).close()
         pools = [each for each in threadpool_info() if each["user_api"] == "blas"]
         assert pools
         assert {each["num_threads"] for each in pools} == {1}

@@ -1,0 +1,159 @@
+"""What the routes work with, opened and closed in one place.
+
+`open_services` opens each part after those that it needs, and closes them in reverse: first what
+begins new work (the map, jobs), then the queues, then the library.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from importlib.metadata import version
+
+import anyio.to_thread
+import torch
+from threadpoolctl import threadpool_limits
+
+from earmark.index.library import Library, Search
+from earmark.index.projection.map import Maps
+from earmark.index.search.query import parse
+from earmark.index.search.recall_monitor import RecallProbe
+from earmark.index.statistics import Summaries
+from earmark.index.stores.faiss.store import FaissStore
+from earmark.model.checkpoint import starter_model
+from earmark.model.embedder import Embedder
+from earmark.model.inference.decode_pool import Readers
+from earmark.service import demo
+from earmark.service.library_service import LibraryService
+from earmark.service.observability.metrics import Metrics
+from earmark.service.search.batch import Ask
+from earmark.service.search.processes import InProcess, InThread, Nursery
+from earmark.service.search.queue import Searches
+from earmark.service.server.readiness import QUERY, Readiness
+from earmark.service.settings import Settings
+from earmark.service.workers.jobs import Jobs
+from earmark.service.workers.upload_queue import UploadQueue
+from earmark.service.workers.waveforms import Waveforms
+
+READERS = 2  # processes that decode for the library: one for jobs, one for waveforms
+
+
+@dataclass(frozen=True)
+class Services:
+    """An open library and all that works on it. The model is `library.embedder`."""
+
+    settings: Settings
+    metrics: Metrics
+    readiness: Readiness
+    library: Library
+    library_service: LibraryService
+    searches: Searches
+    uploads: UploadQueue
+    jobs: Jobs
+    waveforms: Waveforms
+    summaries: Summaries
+    maps: Maps
+
+
+@asynccontextmanager
+async def open_services(
+    settings: Settings,
+    metrics: Metrics,
+    readiness: Readiness,
+    opened: Library | None = None,
+    nursery: Nursery | None = None,
+) -> AsyncIterator[Services]:
+    """The services of one application, for as long as the context lasts.
+
+    `opened`: a library that is open already; else the one that the settings name is opened.
+    `nursery`: forks the processes that search; without one, threads of this process search.
+    Both are closed as well.
+    """
+    in_thread = anyio.to_thread.run_sync
+    async with AsyncExitStack() as stack:
+        library = opened
+        if library is None:
+            library = await in_thread(open_library, settings)
+        stack.callback(library.close)
+        _measure(library, metrics, settings)
+        probe = library.probe = RecallProbe(
+            library.store, library.catalogue, metrics.recall, one_in=settings.recall_sample
+        )
+        stack.callback(probe.close)
+        if nursery is not None:
+            stack.callback(nursery.close)
+        searches = _searches(library, nursery, metrics, settings)
+        stack.push_async_callback(searches.close)
+        readiness.search = lambda: searches.search(Ask(Search(parse(QUERY), 1)))
+        uploads = UploadQueue(
+            library.embedder,
+            metrics,
+            readers=settings.threads,
+            most=settings.max_waiting,
+            deadline=settings.upload_seconds,
+        )
+        stack.callback(uploads.close)
+        readers = Readers(library.embedder.log_mel, READERS)
+        stack.callback(readers.close)
+        jobs, maps = Jobs(), Maps(library)
+        stack.push_async_callback(in_thread, jobs.close)
+        stack.push_async_callback(in_thread, maps.close)
+        yield Services(
+            settings=settings,
+            metrics=metrics,
+            readiness=readiness,
+            library=library,
+            library_service=LibraryService(library, readers, settings.max_seconds),
+            searches=searches,
+            uploads=uploads,
+            jobs=jobs,
+            waveforms=Waveforms(readers),
+            summaries=Summaries(library),
+            maps=maps,
+        )
+
+
+def open_library(settings: Settings) -> Library:
+    """The model and library that the settings name, ready to answer."""
+    # Requests share the cores: teams of threads would fight for them, and cannot be forked.
+    torch.set_num_threads(1)
+    threadpool_limits(1, "blas")
+    embedder = Embedder.load(settings.model or starter_model(), settings.device)
+    library = demo.open_library(settings.library, embedder)
+    _ = embedder.vocabulary_vectors  # computed now, so that the first upload need not wait
+    return library
+
+
+def open_nursery(settings: Settings, library: Library) -> Nursery | None:
+    """The process that forks searching processes, to be made while this one has one thread.
+
+    None where they cannot be forked: on systems other than Linux, beside a GPU, or with a
+    connection to Milvus.
+    """
+    forks = sys.platform == "linux" and settings.device == "cpu"
+    if not forks or not isinstance(library.store, FaissStore):
+        return None
+    return Nursery(library, settings.recall_sample)
+
+
+def _searches(
+    library: Library, nursery: Nursery | None, metrics: Metrics, settings: Settings
+) -> Searches:
+    return Searches(
+        [
+            InThread(library) if nursery is None else InProcess(nursery, library)
+            for _ in range(settings.searchers or os.cpu_count() or 1)
+        ],
+        metrics,
+        most=settings.max_searches,
+        deadline=settings.search_seconds,
+    )
+
+
+def _measure(library: Library, metrics: Metrics, settings: Settings) -> None:
+    metrics.build(version("earmark"), library.embedder.fingerprint, settings.device)
+    metrics.watch("clips", lambda: len(library.followed()))
+    metrics.watch("generation", lambda: library.followed().generation)

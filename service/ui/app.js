@@ -6,14 +6,14 @@
  * gets the focus when a link leads there.
  */
 
-import * as api from "./api.js";
-import * as classify from "./classify.js";
-import { find } from "./dom.js";
-import * as library from "./library.js";
-import * as map from "./map.js";
-import { pause } from "./player.js";
-import * as searching from "./search.js";
-import * as tag from "./tag.js";
+import * as api from "./lib/api.js";
+import * as classify from "./views/classify.js";
+import { find } from "./lib/dom.js";
+import * as library from "./views/library.js";
+import * as map from "./views/map.js";
+import { pause } from "./components/player.js";
+import * as searching from "./views/find.js";
+import * as tag from "./views/tag.js";
 
 const VIEWS = { find: searching, tag, classify, map, library };
 let shown = "";

@@ -192,6 +192,7 @@ def test_groups_and_kinds() -> None:
         ("POST", "/v1/tags", "uploads"), ("POST", "/v1/search/audio", "uploads"),
         ("POST", "/v1/search", "searches"), ("GET", "/v1/clips", "searches"),
         ("POST", "/v1/clips", "writes"), ("DELETE", "/v1/clips/x", "writes"),
-        ("GET", "/metrics", None), ("GET", "/style.css", None), ("OPTIONS", "/v1/tags", "searches"),
+        ("GET", "/metrics", None), ("GET", "/styles/base.css", None),
+        ("OPTIONS", "/v1/tags", "searches"),
     ):  # fmt: skip
         assert kind_of({"method": method, "path": path}) == kind

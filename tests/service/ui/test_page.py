@@ -27,9 +27,9 @@ from tests.service.ui.browser import (
 
 def test_all_of_it_is_small_on_the_wire(page_address: str) -> None:
     sent = 0
-    for file in UI.iterdir():
+    for file in filter(Path.is_file, UI.rglob("*")):
         asked = urllib.request.Request(
-            f"{page_address}/{file.name}", headers={"Accept-Encoding": "gzip"}
+            f"{page_address}/{file.relative_to(UI)}", headers={"Accept-Encoding": "gzip"}
         )
         with urllib.request.urlopen(asked) as answer:
             sent += len(answer.read())
@@ -39,11 +39,11 @@ def test_all_of_it_is_small_on_the_wire(page_address: str) -> None:
 def test_page_holds_no_inline_code() -> None:
     html = (UI / "index.html").read_text()
     assert "<style" not in html and " style=" not in html and " on" + "click" not in html
-    assert html.count("<script") == html.count('<script type="module" src="/app.js">') == 1
-    scripts = {file.name for file in UI.glob("*.js")} - {"app.js"}
-    preloaded = re.findall(r'<link rel="modulepreload" href="/([a-z-]+\.js)">', html)
+    assert html.count("<script") == html.count('<script type="module" src="app.js">') == 1
+    scripts = {str(file.relative_to(UI)) for file in UI.rglob("*.js")} - {"app.js"}
+    preloaded = re.findall(r'<link rel="modulepreload" href="([a-z/-]+\.js)">', html)
     assert sorted(preloaded) == sorted(scripts)  # all at once, not level by level
-    assert not any("innerHTML" in file.read_text() for file in UI.glob("*.js"))
+    assert not any("innerHTML" in file.read_text() for file in UI.rglob("*.js"))
 
 
 @in_browser

@@ -1,6 +1,6 @@
 /** The tags of a sound: what is suggested, what people say of it, and tags of their own. */
 
-import { bar, clock, find, make, percent, searchLink } from "./dom.js";
+import { bar, clock, find, make, percent, searchLink } from "../lib/dom.js";
 
 const MOST_SUGGESTED = 8; // of those that come beside what is accepted
 const MOST_LESS_SURE = 8;

@@ -1,12 +1,12 @@
 /** Words → sounds: results while one types, all that is asked for kept in the address. */
 
-import * as api from "./api.js";
-import { complain, find, make } from "./dom.js";
-import * as filters from "./filters.js";
-import * as keys from "./keys.js";
-import { stopOrphan } from "./player.js";
-import { SORTS, asCall, cleared, fromAddress, signed, taken, toAddress, withTag } from "./query.js";
-import { result } from "./results.js";
+import * as api from "../lib/api.js";
+import { complain, find, make } from "../lib/dom.js";
+import * as filters from "../components/filters.js";
+import * as keys from "../components/shortcuts.js";
+import { stopOrphan } from "../components/player.js";
+import { SORTS, asCall, cleared, fromAddress, signed, taken, toAddress, withTag } from "../lib/query.js";
+import { result } from "../components/hit-item.js";
 import * as welcome from "./welcome.js";
 
 const PAGE = 20;

@@ -1,7 +1,7 @@
 /** What the modules of the map share: its points on the canvas, and the answer they are of. */
 
-import { Chart } from "./chart.js";
-import { find } from "./dom.js";
+import { Chart } from "./scatter.js";
+import { find } from "../lib/dom.js";
 
 export const chart = new Chart(find("map-canvas"));
 

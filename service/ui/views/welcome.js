@@ -1,7 +1,7 @@
 /** The start: what the library holds, and words to begin with. */
 
-import * as api from "./api.js";
-import { find, make, searchLink } from "./dom.js";
+import * as api from "../lib/api.js";
+import { find, make, searchLink } from "../lib/dom.js";
 
 const TAGS = 14;
 

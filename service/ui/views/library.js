@@ -1,8 +1,8 @@
 /** Library: what is in it, what came last, what failed, and the model that hears it. */
 
-import * as api from "./api.js";
-import { complain, find, make, percent, searchLink } from "./dom.js";
-import { Control, stopOrphan } from "./player.js";
+import * as api from "../lib/api.js";
+import { complain, find, make, percent, searchLink } from "../lib/dom.js";
+import { Control, stopOrphan } from "../components/player.js";
 
 export const title = "Library";
 export const focus = "library-title";

@@ -6,7 +6,7 @@
 
 import { Trouble, trouble } from "./api.js";
 import { clock, make, size } from "./dom.js";
-import { authorization } from "./key.js";
+import { authorization } from "../components/api-key.js";
 
 const SHOWN_AFTER_MS = 400; // shorter waits would only flicker
 

@@ -1,14 +1,14 @@
 /** A sound → words: what it is heard as, what people accept of that, and what to do with it. */
 
-import * as api from "./api.js";
-import { copyButton } from "./copying.js";
-import { complain, find, make } from "./dom.js";
-import * as keep from "./keep.js";
-import { withKey } from "./key.js";
-import { Listener } from "./listening.js";
-import * as similar from "./similar.js";
-import * as sound from "./sound.js";
-import { Tags } from "./tags.js";
+import * as api from "../lib/api.js";
+import { copyButton } from "../components/copy-button.js";
+import { complain, find, make } from "../lib/dom.js";
+import * as keep from "../components/feedback-form.js";
+import { withKey } from "../components/api-key.js";
+import { Listener } from "../lib/upload.js";
+import * as similar from "../components/similar-sounds.js";
+import * as sound from "../components/sound-picker.js";
+import { Tags } from "../components/tag-list.js";
 
 const MANY = 40; // tags asked for: the lists take the best of them
 const QUICK_MS = 2500; // sounds heard within this are heard again by themselves

@@ -1,9 +1,9 @@
 /** The map's colours: tags in the legend, and which sounds stand out. */
 
-import * as api from "./api.js";
-import { FORMS } from "./chart.js";
-import { complain, find, make, shape } from "./dom.js";
-import { chart, count, picture, say } from "./map-picture.js";
+import * as api from "../lib/api.js";
+import { FORMS } from "./scatter.js";
+import { complain, find, make, shape } from "../lib/dom.js";
+import { chart, count, picture, say } from "./state.js";
 
 const COLOURS = FORMS.length - 1; // the last form is for all other sounds
 const BEST = 20; // sounds for words that stand out, and those that have the words

@@ -1,6 +1,6 @@
 /** Labels of one's own: chips, and for each, if wanted, the words that describe it. */
 
-import { find, make } from "./dom.js";
+import { find, make } from "../lib/dom.js";
 
 const MOST = 200; // that the service takes
 const MOST_LETTERS = 100;

@@ -1,12 +1,12 @@
 /** Sounds of the library like one's own. */
 
-import { complain, find } from "./dom.js";
-import { withKey } from "./key.js";
-import { Listener } from "./listening.js";
+import { complain, find } from "../lib/dom.js";
+import { withKey } from "./api-key.js";
+import { Listener } from "../lib/upload.js";
 import { stopOrphan } from "./player.js";
-import { fromAddress } from "./query.js";
-import { result } from "./results.js";
-import * as sound from "./sound.js";
+import { fromAddress } from "../lib/query.js";
+import { result } from "./hit-item.js";
+import * as sound from "./sound-picker.js";
 
 const MOST = 10;
 const LIKE = { ...fromAddress(""), like: "own" }; // hits say how alike they are

@@ -1,8 +1,8 @@
 /** What narrows a search: the form of filters, and the chips of all that is chosen. */
 
-import * as api from "./api.js";
-import { find, make } from "./dom.js";
-import { SORTS, asCall, cleared, isRange, withTag } from "./query.js";
+import * as api from "../lib/api.js";
+import { find, make } from "../lib/dom.js";
+import { SORTS, asCall, cleared, isRange, withTag } from "../lib/query.js";
 
 const PAUSE_MS = 300; // after a digit of a duration
 const LENGTHS = [["Under 2 s", "", "2"], ["2 to 10 s", "2", "10"], ["10 s to 1 min", "10", "60"],

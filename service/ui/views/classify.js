@@ -1,12 +1,12 @@
 /** A sound → how likely each label of one's own is. */
 
-import { copyButton } from "./copying.js";
-import { bar, complain, find, make, percent } from "./dom.js";
-import { withKey } from "./key.js";
-import { Labels } from "./labels.js";
-import { Listener } from "./listening.js";
-import { Sets } from "./sets.js";
-import * as sound from "./sound.js";
+import { copyButton } from "../components/copy-button.js";
+import { bar, complain, find, make, percent } from "../lib/dom.js";
+import { withKey } from "../components/api-key.js";
+import { Labels } from "../components/label-list.js";
+import { Listener } from "../lib/upload.js";
+import { Sets } from "../components/label-sets.js";
+import * as sound from "../components/sound-picker.js";
 
 const QUICK_MS = 2500; // sounds heard within this are heard again by themselves
 const PAUSE_MS = 600;

@@ -1,10 +1,10 @@
 /** What people say of a sound, kept: as feedback on its tags, and as a clip of the library. */
 
-import * as api from "./api.js";
-import { complain, find, make, searchAddress } from "./dom.js";
-import { authorization, withKey } from "./key.js";
-import { form } from "./listening.js";
-import * as sound from "./sound.js";
+import * as api from "../lib/api.js";
+import { complain, find, make, searchAddress } from "../lib/dom.js";
+import { authorization, withKey } from "./api-key.js";
+import { form } from "../lib/upload.js";
+import * as sound from "./sound-picker.js";
 
 let tags;
 let clip = null; // the clip that this sound has become

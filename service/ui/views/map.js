@@ -1,10 +1,10 @@
 /** Map of sounds: the library as a picture of its space. */
 
-import * as api from "./api.js";
-import { complain, find, make } from "./dom.js";
-import * as colours from "./map-colours.js";
-import { chart, count, picture } from "./map-picture.js";
-import * as spot from "./map-spot.js";
+import * as api from "../lib/api.js";
+import { complain, find, make } from "../lib/dom.js";
+import * as colours from "../map/legend.js";
+import { chart, count, picture } from "../map/state.js";
+import * as spot from "../map/card.js";
 
 export const title = "Map of sounds";
 export const focus = "map-title";

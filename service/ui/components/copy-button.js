@@ -1,6 +1,6 @@
 /** Text for the clipboard. */
 
-import { make } from "./dom.js";
+import { make } from "../lib/dom.js";
 
 const TOLD_MS = 2000;
 

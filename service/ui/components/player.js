@@ -1,7 +1,7 @@
 /** One audio element for the whole page, so that only one sound plays at a time. */
 
-import * as api from "./api.js";
-import { clock, find, make, shape } from "./dom.js";
+import * as api from "../lib/api.js";
+import { clock, find, make, shape } from "../lib/dom.js";
 
 const POINTS = 240; // stretches of an outline
 const READERS = 3; // outlines read at a time, so that searches need not wait for them

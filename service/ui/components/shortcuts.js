@@ -4,7 +4,7 @@
  * uses the key itself. They can be switched off.
  */
 
-import { find, make } from "./dom.js";
+import { find, make } from "../lib/dom.js";
 import { Control, latest } from "./player.js";
 
 const HELP = [

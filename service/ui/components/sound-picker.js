@@ -1,7 +1,7 @@
 /** A sound of one's own, for the views that hear one: chosen, dropped anywhere, or recorded. */
 
-import { complain, clock, find, make, shape, size } from "./dom.js";
-import { outlineOf } from "./peaks.js";
+import { complain, clock, find, make, shape, size } from "../lib/dom.js";
+import { outlineOf } from "../lib/waveform.js";
 import { Control, stopOrphan } from "./player.js";
 import { Recorder } from "./recorder.js";
 

@@ -1,9 +1,9 @@
 /** What was found, as list items. What their buttons do is up to the list's listener. */
 
-import * as api from "./api.js";
-import { bar, clock, make } from "./dom.js";
+import * as api from "../lib/api.js";
+import { bar, clock, make } from "../lib/dom.js";
 import { Control } from "./player.js";
-import { forWords, likeSound, toAddress } from "./query.js";
+import { forWords, likeSound, toAddress } from "../lib/query.js";
 
 const WINDOW_SECONDS = 2; // until the model has told how long its windows are
 let windowSeconds = null;

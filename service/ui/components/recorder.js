@@ -1,6 +1,6 @@
 /** Recording from the microphone, as it is: browsers made for talk would take noises out. */
 
-import { Trouble } from "./api.js";
+import { Trouble } from "../lib/api.js";
 
 const KINDS = [["audio/webm;codecs=opus", "webm"], ["audio/ogg;codecs=opus", "ogg"],
   ["audio/mp4", "m4a"]];

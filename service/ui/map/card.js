@@ -1,9 +1,9 @@
 /** One sound of the map: pointed at, heard, and kept on a card. */
 
-import * as api from "./api.js";
-import { complain, find, make, searchLink } from "./dom.js";
-import { chart, picture, say } from "./map-picture.js";
-import { Control, pause, stopOrphan } from "./player.js";
+import * as api from "../lib/api.js";
+import { complain, find, make, searchLink } from "../lib/dom.js";
+import { chart, picture, say } from "./state.js";
+import { Control, pause, stopOrphan } from "../components/player.js";
 
 const REST_MS = 250; // before a sound that is pointed at is heard
 

@@ -1,6 +1,6 @@
 /** Sets of labels, saved in the browser under names. */
 
-import { find, make } from "./dom.js";
+import { find, make } from "../lib/dom.js";
 
 const NAME = "earmark-label-sets";
 

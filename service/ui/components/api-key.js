@@ -1,6 +1,6 @@
 /** The API key, where the service wants one: asked for when needed, kept until the tab is closed. */
 
-import { make } from "./dom.js";
+import { make } from "../lib/dom.js";
 
 const NAME = "earmark-key";
 let held = "";

@@ -25,7 +25,7 @@ from earmark.service.middleware.rate_limit import RateLimits
 from earmark.service.middleware.security_headers import CORS_ASKED, CORS_TOLD, SecurityHeaders
 from earmark.service.observability.metrics import Metrics
 from earmark.service.openapi import document
-from earmark.service.routes import about, clips, feedback, jobs, library, metrics, search, uploads
+from earmark.service.routes import about, clips, feedback, jobs, library, search, uploads
 from earmark.service.schemas.about import Problem
 from earmark.service.search.processes import Nursery
 from earmark.service.server.readiness import Readiness
@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from earmark.service.observability.traces import Traces
 
 UI = Path(__file__).parent / "ui"
+ROUTES = (search, uploads, clips, library, jobs, feedback, about)  # in the document's order
 DESCRIPTION = """Finds sounds with words and words for sounds.
 
 Errors are `application/problem+json` (RFC 9457); each `type` describes itself at its address.
@@ -70,19 +71,19 @@ def create_app(
         version="1",
         description=DESCRIPTION,
         lifespan=lifespan,
-        generate_unique_id_function=document.operation_id,
         form_limits={
             "max_files": settings.max_files,
             "max_fields": MAX_FIELDS,
             "max_part_size": MAX_FIELD_BYTES,
         },
+        openapi_tags=[{**module.TAG} for module in ROUTES],
         responses={"4XX": {"model": Problem}},  # which ones: earmark.service.openapi.document
     )
     problems.install(app)
     document.install(app)
     add_middleware(app, settings, measured, traces)
     search.install(app)
-    for module in (search, uploads, clips, library, feedback, jobs, about, metrics):
+    for module in ROUTES:
         app.include_router(module.router)
     # Not a mount: with one, a wrong method at an address of the API would be asked of the files.
     app.router.default = GZipMiddleware(Pages(directory=UI, html=True))

@@ -93,18 +93,6 @@ IF_NONE_MATCH: Json = {
     "description": "ETag of an answer that you have: unchanged, it is not sent again (304)",
     "schema": TEXT,
 }
-RANGE: Json = {
-    "name": "Range",
-    "in": "header",
-    "required": False,
-    "description": "The part wanted",
-    "schema": {"type": "string", "pattern": r"^bytes=(\d{1,15}-\d{0,15}|-\d{1,15})$"},
-    "example": "bytes=0-99999",
-}
-STREAMS = {
-    "/v1/jobs/{job_id}/events": 'id: 1\nevent: progress\ndata: {"total": 2, "done": 0, "added": 0, '
-    '"failed": 0, "ids": []}\n\n',
-}
 PROGRESS = 'event: progress\ndata: {"seconds": 4.2}\n\nevent: result\ndata: {…}\n\n'
 HEADER_NAMES = {"if-none-match": "If-None-Match", "if-match": "If-Match"}
 DETAILS = {

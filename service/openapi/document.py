@@ -1,20 +1,19 @@
-"""The OpenAPI document, made complete in this one place.
+"""The OpenAPI document: FastAPI's, completed with what middleware and error handlers do.
 
-FastAPI knows parameters, bodies and good answers. What middleware and error handlers do is added
-here by rule: problems, headers, keys. So a new route needs a line in `service.openapi.operations`
-and nothing else; one without it fails when the document is made.
+FastAPI knows parameters, bodies and good answers. Problems, headers and keys are added here by
+rule. A new route states its own facts at its decorator (`service.openapi.operation`); without them
+the document cannot be made.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from copy import deepcopy
 from http import HTTPStatus
 from typing import Any
 
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
-from fastapi.routing import APIRoute
 
 from earmark.service.auth.authorization import PROBES, writes
 from earmark.service.http.problems import PROBLEMS, ProblemType
@@ -26,11 +25,9 @@ from earmark.service.openapi.components import (
     IF_NONE_MATCH,
     OF_PROBLEM,
     PROGRESS,
-    RANGE,
     SCHEMES,
-    STREAMS,
 )
-from earmark.service.openapi.operations import CALLS, LINKS, TAGS, Call
+from earmark.service.openapi.operation import FACTS, Facts
 
 Json = dict[str, Any]
 
@@ -40,24 +37,15 @@ EVENTS = "text/event-stream"
 BY_KEY: list[Json] = [{"bearer": []}, {"key": []}]
 
 
-def operation_id(route: APIRoute) -> str:
-    """The name that clients are generated with."""
-    for method in sorted(route.methods or ()):
-        if call := CALLS.get(f"{method} {route.path_format}"):
-            return call.id
-    assert not route.include_in_schema, f"no line in CALLS for {route.methods} {route.path_format}"
-    return route.name
-
-
 def install(app: FastAPI) -> None:
-    """Let the application describe itself so."""
+    """Serve this document in place of FastAPI's."""
 
-    def described() -> Json:
+    def openapi() -> Json:
         if app.openapi_schema is None:
             app.openapi_schema = document(app)
         return app.openapi_schema
 
-    app.openapi = described  # type: ignore[method-assign]  # as FastAPI's documentation has it
+    app.openapi = openapi  # type: ignore[method-assign]  # as FastAPI's documentation has it
 
 
 def document(app: FastAPI) -> Json:
@@ -68,15 +56,16 @@ def document(app: FastAPI) -> Json:
         summary="Finds sounds with words and words for sounds",
         description=app.description,
         routes=app.routes,
-        tags=[{"name": name, "description": text} for name, text in TAGS.items()],
+        tags=app.openapi_tags,
         servers=[{"url": "/", "description": "This service"}],
         license_info={"name": "MIT", "identifier": "MIT"},
     )
     components: Json = made["components"]
     _components(components)
-    for path, calls in made["paths"].items():
-        for method, operation in calls.items():
-            _complete(f"{method.upper()} {path}", operation, components)
+    for path, operations in made["paths"].items():
+        for method, operation in operations.items():
+            assert FACTS in operation, f"no facts at the decorator of {method} {path}"
+            _complete(method.upper(), path, operation, components)
     return made
 
 
@@ -105,39 +94,33 @@ def _picked(schemas: Json) -> None:
     schemas |= {"PickedHit": hit, "PickedBody": body}
 
 
-def _complete(name: str, operation: Json, components: Json) -> None:
-    call, (method, _, path) = CALLS[name], name.partition(" ")
+def _complete(method: str, path: str, operation: Json, components: Json) -> None:
+    facts: Facts = operation.pop(FACTS)
     schemas: Json = components["schemas"]
     operation["summary"] = _first_sentence(operation["description"])
-    _parameters(path, call, operation)
+    _parameters(facts, operation)
     for media, content in operation.get("requestBody", {}).get("content", {}).items():
         if media == FORM:
             _sounds(content, schemas)
-    if path == "/v1/search":
+    if facts["selects_fields"]:
         either = [_ref("schemas", "SearchBody"), _ref("schemas", "PickedBody")]
         operation["responses"]["200"]["content"]["application/json"]["schema"] = {"anyOf": either}
-    _answers(path, call, operation, components)
+    _answers(path, facts, operation, components)
     if path not in PROBES:
         wanted = writes({"method": method, "path": path})
         operation["security"] = BY_KEY if wanted else [{}, *BY_KEY]
 
 
-def _parameters(path: str, call: Call, operation: Json) -> None:
+def _parameters(facts: Facts, operation: Json) -> None:
     parameters: list[Json] = operation.setdefault("parameters", [])
     for each in parameters:
         each["schema"] = _never_null(each["schema"])
         if each["in"] == "path":
             each["schema"]["minLength"] = 1
-        if path.startswith("/problems/"):
-            each["schema"]["enum"] = list(PROBLEMS)
-        if each["name"] == "clip_id":
-            each["description"] = "Its id, percent-encoded"
         each["name"] = HEADER_NAMES.get(each["name"], each["name"])
     names = {each["name"] for each in parameters}
-    if call.cached and "If-None-Match" not in names:
+    if facts["cached"] and "If-None-Match" not in names:
         parameters.append(IF_NONE_MATCH)
-    if path.endswith("/audio") and call.cached:
-        parameters.append(RANGE)
     if not parameters:
         del operation["parameters"]
 
@@ -164,7 +147,7 @@ def _never_null(schema: Json) -> Json:
     return {**kinds[0], **rest}
 
 
-def _answers(path: str, call: Call, operation: Json, components: Json) -> None:
+def _answers(path: str, facts: Facts, operation: Json, components: Json) -> None:
     responses: Json = operation["responses"]
     for each in ("4XX", "422"):
         responses.pop(each, None)
@@ -172,19 +155,19 @@ def _answers(path: str, call: Call, operation: Json, components: Json) -> None:
     if path.startswith("/v1/"):
         everywhere += ["RateLimit-Policy", "RateLimit"]
     for status, response in responses.items():
-        always = call.headers if status != "304" else ("ETag", "Cache-Control")
-        always += ("Content-Range",) if status == "206" else ()
+        always = [*facts["headers"]] if status != "304" else ["ETag", "Cache-Control"]
+        always += ["Content-Range"] if status == "206" else []
         response["headers"] = _headers(always, everywhere)
         for media, content in response.get("content", {}).items():
-            _describe(media, path, content, response, components["schemas"])
-        if status[0] == "2" and call.id in LINKS:
-            response["links"] = _links(*LINKS[call.id])
-    if call.cached and "304" not in responses:
+            _describe(media, content, response, components["schemas"])
+        if status[0] == "2" and facts["links"]:
+            response["links"] = _links(facts["links"])
+    if facts["cached"] and "304" not in responses:
         responses["304"] = {
             "description": "You have it already",
             "headers": _headers(("ETag", "Cache-Control"), everywhere),
         }
-    names = dict.fromkeys((*call.problems, *_common(path, operation)))
+    names = dict.fromkeys((*facts["problems"], *_common(path, operation)))
     for code in {PROBLEMS[name].status for name in names}:
         kinds = sorted(name for name in names if PROBLEMS[name].status == code)
         shared = ".".join(kinds)
@@ -193,16 +176,19 @@ def _answers(path: str, call: Call, operation: Json, components: Json) -> None:
     operation["responses"] = dict(sorted(responses.items()))
 
 
-def _links(parameter: str, calls: tuple[str, ...]) -> Json:
-    """Calls that take the id which this answer has."""
-    given = {parameter: "$response.body#/id"}
-    return {each: {"operationId": each, "parameters": given} for each in calls}
+def _links(links: Mapping[str, Sequence[str]]) -> Json:
+    """Operations that take the answer's id as a parameter."""
+    return {
+        target: {"operationId": target, "parameters": {parameter: "$response.body#/id"}}
+        for parameter, targets in links.items()
+        for target in targets
+    }
 
 
-def _describe(media: str, path: str, content: Json, response: Json, schemas: Json) -> None:
+def _describe(media: str, content: Json, response: Json, schemas: Json) -> None:
     """The schema of a body that FastAPI does not know; a description where it has none."""
     if media == EVENTS:
-        content |= {"schema": EVENT, "example": STREAMS.get(path, PROGRESS)}
+        content |= {"schema": EVENT, "example": content.get("example", PROGRESS)}
     elif not media.endswith("json") and not content.get("schema"):
         content["schema"] = {"type": "string", "format": "binary"}
     named = content.get("schema", {}).get("$ref", "").rpartition("/")[2]
@@ -247,7 +233,7 @@ def _example(kind: ProblemType) -> Json:
     return {"summary": kind.title, "value": value}
 
 
-def _headers(always: tuple[str, ...], more: list[str]) -> Json:
+def _headers(always: Sequence[str], more: Sequence[str]) -> Json:
     return {
         **{name: {**HEADERS[name], "required": True} for name in always},
         **{name: _ref("headers", name) for name in more},

@@ -2,36 +2,57 @@
 
 from __future__ import annotations
 
-from fastapi import APIRouter
+from typing import Annotated
+
+from fastapi import APIRouter, Path, Response
 
 from earmark.service.http.problems import PROBLEMS, ProblemError
+from earmark.service.observability.metrics import CONTENT_TYPE
+from earmark.service.openapi.operation import Tag, operation
 from earmark.service.routes.dependencies import ServicesDep
 from earmark.service.schemas.about import Health, KindBody, ModelBody
 
-router = APIRouter(tags=["about"])
+TAG: Tag = {
+    "name": "about",
+    "description": "The service about itself: the model, probes, figures, kinds of problems.",
+}
+router = APIRouter(tags=[TAG["name"]])
+
+ProblemName = Annotated[str, Path(json_schema_extra={"enum": [*PROBLEMS]})]
 
 
-@router.get("/v1/model")
+@router.get("/v1/model", **operation("model"))
 def model(services: ServicesDep) -> ModelBody:
     """The model card: what it is, how it was trained, its figures and limits."""
     return ModelBody.of(services.library.embedder)
 
 
-@router.get("/healthz")
+@router.get("/healthz", **operation("alive"))
 async def healthz() -> Health:
     """Alive: the event loop answers."""
     return Health(status="alive")
 
 
-@router.get("/readyz")
+@router.get("/readyz", **operation("ready", problems=("unavailable",)))
 async def readyz(services: ServicesDep) -> Health:
     """Ready: a search is answered in time, and the service is not shutting down."""
     await services.readiness.check()
     return Health(status="ready")
 
 
-@router.get("/problems/{name}")
-async def problem_type(name: str) -> KindBody:
+@router.get(
+    "/metrics",
+    response_class=Response,
+    responses={200: {"content": {"text/plain": {"schema": {"type": "string"}}}}},
+    **operation("metrics"),
+)
+def metrics(services: ServicesDep) -> Response:
+    """Requests, stages of work, queues and the library, in Prometheus' text format."""
+    return Response(services.metrics.render(), headers={"Content-Type": CONTENT_TYPE})
+
+
+@router.get("/problems/{name}", **operation("problem_type", problems=("not-found",)))
+async def problem_type(name: ProblemName) -> KindBody:
     """What a problem's `type` means."""
     if name not in PROBLEMS:
         raise ProblemError("not-found", f"no such type of problem: {name[:60]!r}")

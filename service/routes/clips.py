@@ -23,7 +23,8 @@ from earmark.index.library import Library
 from earmark.index.listing import browse
 from earmark.service.http import etags
 from earmark.service.http.problems import ProblemError, problem
-from earmark.service.routes.dependencies import ServicesDep, UploadRoute
+from earmark.service.openapi.operation import UPLOAD_PROBLEMS, Tag, operation
+from earmark.service.routes.dependencies import ClipId, ServicesDep, UploadRoute
 from earmark.service.routes.uploads import Upload
 from earmark.service.schemas.clip_edits import (
     AddedBody,
@@ -36,10 +37,24 @@ from earmark.service.schemas.clip_edits import (
 from earmark.service.schemas.clips import ClipBody
 
 # An id may hold slashes: it is a path here, and what stands after it comes first.
-router = APIRouter(tags=["clips"])
+TAG: Tag = {
+    "name": "clips",
+    "description": "The library's clips, their sound and its outline; each change is searched at "
+    "once.",
+}
+router = APIRouter(tags=[TAG["name"]])
 uploads = APIRouter(route_class=UploadRoute)
 
 MAX_POINTS = 4_000
+CACHED = ("ETag", "Cache-Control")
+RANGE = {
+    "name": "Range",
+    "in": "header",
+    "required": False,
+    "description": "The part wanted",
+    "schema": {"type": "string", "pattern": r"^bytes=(\d{1,15}-\d{0,15}|-\d{1,15})$"},
+    "example": "bytes=0-99999",
+}
 REVALIDATE = {"Cache-Control": "no-cache"}  # kept by clients, but asked for again
 
 IfNoneMatch = Annotated[str | None, Header(description="ETag of an answer that you have")]
@@ -97,13 +112,31 @@ def _refusal(message: Message) -> JSONResponse:
     )
 
 
-@router.get("/v1/clips")
+@router.get("/v1/clips", **operation("list_clips", problems=("invalid-request",)))
 def clips(services: ServicesDep, query: Annotated[ClipsQuery, Query()]) -> ClipsBody:
     """All clips that pass the filters, page by page; pages stay stable while others write."""
     return ClipsBody.of(browse(services.library, query.k, query.filter(), query.sort, query.cursor))
 
 
-@uploads.post("/v1/clips", status_code=201)
+@uploads.post(
+    "/v1/clips",
+    status_code=201,
+    **operation(
+        "add_clip",
+        problems=UPLOAD_PROBLEMS,
+        headers=("Location", "ETag"),
+        links={
+            "clip_id": (
+                "get_clip",
+                "edit_clip",
+                "clip_audio",
+                "clip_waveform",
+                "similar",
+                "remove_clip",
+            )
+        },
+    ),
+)
 async def add(
     services: ServicesDep,
     response: Response,
@@ -121,8 +154,19 @@ async def add(
 router.include_router(uploads)
 
 
-@router.get("/v1/clips/{clip_id:path}/audio", response_class=FileResponse, responses=SOUND)
-def audio(services: ServicesDep, clip_id: str, if_none_match: IfNoneMatch = None) -> Response:
+@router.get(
+    "/v1/clips/{clip_id:path}/audio",
+    response_class=FileResponse,
+    responses=SOUND,
+    **operation(
+        "clip_audio",
+        problems=("unknown-clip", "sound-gone", "range-not-satisfiable", "bad-request"),
+        headers=(*CACHED, "Accept-Ranges"),
+        cached=True,
+        parameters=[RANGE],
+    ),
+)
+def audio(services: ServicesDep, clip_id: ClipId, if_none_match: IfNoneMatch = None) -> Response:
     """A clip's sound, in parts where the request has a Range header."""
     clip = services.library.catalogue.clip(clip_id)
     state = _file_state(clip)
@@ -138,10 +182,20 @@ def audio(services: ServicesDep, clip_id: str, if_none_match: IfNoneMatch = None
     )
 
 
-@router.get("/v1/clips/{clip_id:path}/waveform", response_model=WaveformBody, responses=UNCHANGED)
+@router.get(
+    "/v1/clips/{clip_id:path}/waveform",
+    response_model=WaveformBody,
+    responses=UNCHANGED,
+    **operation(
+        "clip_waveform",
+        problems=("unknown-clip", "sound-gone", *UPLOAD_PROBLEMS),
+        headers=CACHED,
+        cached=True,
+    ),
+)
 async def waveform(
     services: ServicesDep,
-    clip_id: str,
+    clip_id: ClipId,
     points: Points = 400,
     if_none_match: IfNoneMatch = None,
 ) -> Response:
@@ -155,9 +209,14 @@ async def waveform(
     return Response(body, headers={"ETag": tag, **REVALIDATE}, media_type="application/json")
 
 
-@router.get("/v1/clips/{clip_id:path}", response_model=ClipBody, responses=UNCHANGED)
+@router.get(
+    "/v1/clips/{clip_id:path}",
+    response_model=ClipBody,
+    responses=UNCHANGED,
+    **operation("get_clip", problems=("unknown-clip",), headers=CACHED, cached=True),
+)
 def clip(
-    services: ServicesDep, clip_id: str, response: Response, if_none_match: IfNoneMatch = None
+    services: ServicesDep, clip_id: ClipId, response: Response, if_none_match: IfNoneMatch = None
 ) -> ClipBody | Response:
     """A clip of the library."""
     found = services.library.catalogue.clip(clip_id)
@@ -177,10 +236,17 @@ for _part in ("audio", "waveform", "similar"):
     )
 
 
-@router.patch("/v1/clips/{clip_id:path}")
+@router.patch(
+    "/v1/clips/{clip_id:path}",
+    **operation(
+        "edit_clip",
+        problems=("unknown-clip", "precondition-failed", "invalid-request", "method-not-allowed"),
+        headers=("ETag",),
+    ),
+)
 def edit(
     services: ServicesDep,
-    clip_id: str,
+    clip_id: ClipId,
     changes: ClipChanges,
     response: Response,
     if_match: IfMatch = None,
@@ -192,8 +258,14 @@ def edit(
     return ClipBody(**ClipBody.fields_of(edited))
 
 
-@router.delete("/v1/clips/{clip_id:path}", status_code=204)
-def remove(services: ServicesDep, clip_id: str, if_match: IfMatch = None) -> None:
+@router.delete(
+    "/v1/clips/{clip_id:path}",
+    status_code=204,
+    **operation(
+        "remove_clip", problems=("unknown-clip", "precondition-failed", "method-not-allowed")
+    ),
+)
+def remove(services: ServicesDep, clip_id: ClipId, if_match: IfMatch = None) -> None:
     """Remove a clip. The file of an uploaded one goes with it, any other file stays."""
     services.library_service.remove(clip_id, _expected(services.library, clip_id, if_match))
 

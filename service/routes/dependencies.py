@@ -1,11 +1,11 @@
-"""What every route may ask for: the application's services."""
+"""What routes share: the application's services, a clip's id, the check of the upload queue."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Coroutine
 from typing import Annotated, Any
 
-from fastapi import Depends, Request, Response
+from fastapi import Depends, Path, Request, Response
 from fastapi.routing import APIRoute
 
 from earmark.service.services import Services
@@ -23,6 +23,7 @@ async def _services(request: Request) -> Services:
 
 
 ServicesDep = Annotated[Services, Depends(_services)]
+ClipId = Annotated[str, Path(description="Its id, percent-encoded")]
 
 
 class UploadRoute(APIRoute):

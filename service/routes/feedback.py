@@ -14,6 +14,7 @@ from starlette.datastructures import UploadFile
 from earmark.index import feedback
 from earmark.service.http.problems import ProblemError
 from earmark.service.middleware.body_limit import MAX_FIELD_BYTES, MAX_FIELDS
+from earmark.service.openapi.operation import UPLOAD_PROBLEMS, Tag, operation
 from earmark.service.routes.dependencies import ServicesDep
 from earmark.service.schemas.feedback import (
     FeedbackBody,
@@ -22,7 +23,11 @@ from earmark.service.schemas.feedback import (
     FeedbackListBody,
 )
 
-router = APIRouter(tags=["feedback"])
+TAG: Tag = {
+    "name": "feedback",
+    "description": "Which suggested tags are right; kept, listed, and as a manifest to train on.",
+}
+router = APIRouter(tags=[TAG["name"]])
 Body = TypeVar("Body", bound=BaseModel)
 
 MAX_LISTED = 1_000
@@ -54,7 +59,15 @@ BODY = {
 }
 
 
-@router.post("/v1/feedback", status_code=201, openapi_extra={"requestBody": BODY})
+@router.post(
+    "/v1/feedback",
+    status_code=201,
+    **operation(
+        "give_feedback",
+        problems=(*UPLOAD_PROBLEMS, "unknown-clip", "unsupported-media-type"),
+        requestBody=BODY,
+    ),
+)
 async def give(request: Request, services: ServicesDep) -> FeedbackBody:
     """Tell which suggested tags are right and which are not: on a clip of the library (JSON), or on
     a sound that is sent along (multipart), which is then kept. Sounds and tags are for training."""
@@ -91,7 +104,7 @@ async def give(request: Request, services: ServicesDep) -> FeedbackBody:
     return FeedbackBody.of(stored)
 
 
-@router.get("/v1/feedback")
+@router.get("/v1/feedback", **operation("list_feedback", problems=("invalid-request",)))
 def listed(
     services: ServicesDep,
     k: Annotated[int, Query(ge=1, le=MAX_LISTED, description="Most wanted")] = 100,
@@ -109,6 +122,7 @@ def listed(
     "/v1/feedback/manifest.csv",
     response_class=Response,
     responses={200: {"content": {"text/csv": {"schema": {"type": "string"}}}}},
+    **operation("feedback_manifest", headers=("Content-Disposition",)),
 )
 def manifest(services: ServicesDep) -> Response:
     """All sounds with feedback and their tags after it, as a manifest for `earmark train`.

@@ -11,14 +11,23 @@ from fastapi import APIRouter, File, Form, Header, Response, UploadFile
 from sse_starlette import EventSourceResponse, ServerSentEvent
 
 from earmark.service.library_service import said_of
+from earmark.service.openapi.operation import Tag, operation
 from earmark.service.routes.dependencies import ServicesDep
 from earmark.service.schemas.clip_edits import OriginForm
 from earmark.service.schemas.jobs import JobBody
 from earmark.service.workers.jobs import Job
 
-router = APIRouter(tags=["jobs"])
+TAG: Tag = {
+    "name": "jobs",
+    "description": "Many sounds at once: added in the background, with their progress as it "
+    "happens.",
+}
+router = APIRouter(tags=[TAG["name"]])
 
 PING_SECONDS = 15
+EVENT_EXAMPLE = (
+    'id: 1\nevent: progress\ndata: {"total": 2, "done": 0, "added": 0, "failed": 0, "ids": []}\n\n'
+)
 
 Uploads = Annotated[
     list[UploadFile], File(min_length=1, description="Sounds, each in a `file` of its own")
@@ -26,7 +35,16 @@ Uploads = Annotated[
 Last = Annotated[int, Header(ge=0, alias="Last-Event-ID", description="The last event you have")]
 
 
-@router.post("/v1/jobs", status_code=202)
+@router.post(
+    "/v1/jobs",
+    status_code=202,
+    **operation(
+        "begin_job",
+        problems=("invalid-request", "busy"),
+        headers=("Location",),
+        links={"job_id": ("get_job", "job_events", "cancel_job")},
+    ),
+)
 async def begin(
     services: ServicesDep,
     response: Response,
@@ -45,7 +63,7 @@ async def begin(
     return JobBody.of(job.seen())
 
 
-@router.get("/v1/jobs/{job_id}")
+@router.get("/v1/jobs/{job_id}", **operation("get_job", problems=("not-found",)))
 async def job(services: ServicesDep, job_id: str) -> JobBody:
     """How a job stands. Jobs are forgotten when the service stops, and long after they are over."""
     return JobBody.of(services.jobs.job(job_id).seen())
@@ -54,7 +72,8 @@ async def job(services: ServicesDep, job_id: str) -> JobBody:
 @router.get(
     "/v1/jobs/{job_id}/events",
     response_class=EventSourceResponse,
-    responses={200: {"content": {"text/event-stream": {}}}},
+    responses={200: {"content": {"text/event-stream": {"example": EVENT_EXAMPLE}}}},
+    **operation("job_events", problems=("not-found", "invalid-request")),
 )
 async def events(services: ServicesDep, job_id: str, last: Last = 0) -> EventSourceResponse:
     """A job's events from the first on, as they happen: `progress` and `failed`, at last `done`."""
@@ -65,7 +84,7 @@ async def events(services: ServicesDep, job_id: str, last: Last = 0) -> EventSou
     )
 
 
-@router.delete("/v1/jobs/{job_id}")
+@router.delete("/v1/jobs/{job_id}", **operation("cancel_job", problems=("not-found",)))
 async def cancel(services: ServicesDep, job_id: str) -> JobBody:
     """Stop a job and forget it. What it has added stays and is told; the rest is not added."""
     return JobBody.of(await services.jobs.stop(job_id))

@@ -8,15 +8,25 @@ from fastapi import APIRouter, Query, Response
 
 from earmark.index.statistics import index_kind
 from earmark.service.http import etags
-from earmark.service.routes.clips import REVALIDATE, UNCHANGED, IfNoneMatch
+from earmark.service.openapi.operation import Tag, operation
+from earmark.service.routes.clips import CACHED, REVALIDATE, UNCHANGED, IfNoneMatch
 from earmark.service.routes.dependencies import ServicesDep
 from earmark.service.schemas.library import LibraryBody, LibraryQuery, ModelName
 from earmark.service.schemas.map import MapBody
 
-router = APIRouter(tags=["library"])
+TAG: Tag = {
+    "name": "library",
+    "description": "The library as a whole: what it holds, in figures and as a picture.",
+}
+router = APIRouter(tags=[TAG["name"]])
 
 
-@router.get("/v1/library", response_model=LibraryBody, responses=UNCHANGED)
+@router.get(
+    "/v1/library",
+    response_model=LibraryBody,
+    responses=UNCHANGED,
+    **operation("library", problems=("invalid-request",), headers=CACHED, cached=True),
+)
 def library(
     services: ServicesDep,
     asked: Annotated[LibraryQuery, Query()],
@@ -34,7 +44,12 @@ def library(
     return Response(body, headers=headers, media_type="application/json")
 
 
-@router.get("/v1/map", response_model=MapBody, responses=UNCHANGED)
+@router.get(
+    "/v1/map",
+    response_model=MapBody,
+    responses=UNCHANGED,
+    **operation("map", headers=CACHED, cached=True),
+)
 def map_(services: ServicesDep, if_none_match: IfNoneMatch = None) -> Response:
     """The library as a picture in two dimensions: sounds that are alike lie near to each other."""
     answer = services.maps.get()

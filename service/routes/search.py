@@ -8,13 +8,18 @@ from fastapi import APIRouter, FastAPI, Query, Request
 from fastapi.responses import Response
 
 from earmark.service.http import etags
-from earmark.service.routes.dependencies import ServicesDep, services_of
+from earmark.service.openapi.operation import SEARCH_PROBLEMS, Tag, operation
+from earmark.service.routes.dependencies import ClipId, ServicesDep, services_of
 from earmark.service.routes.fast_route import QuickRoute
 from earmark.service.schemas.hits import PageBody, SearchBody
 from earmark.service.schemas.search import PageQuery, SearchQuery, SearchRequest
 from earmark.service.search.batch import Ask
 
-router = APIRouter(tags=["search"])
+TAG: Tag = {
+    "name": "search",
+    "description": "Words → sounds, and sounds like one of the library.",
+}
+router = APIRouter(tags=[TAG["name"]])
 
 
 async def search(request: Request, asked: Annotated[SearchQuery, Query()]) -> Response:
@@ -36,20 +41,36 @@ def install(app: FastAPI) -> None:
         "/v1/search",
         search,
         response_model=SearchBody,
-        tags=["search"],
+        tags=[TAG["name"]],
         route_class_override=QuickRoute,
+        **operation(
+            "search",
+            problems=SEARCH_PROBLEMS,
+            headers=("ETag", "Cache-Control"),
+            cached=True,
+            selects_fields=True,
+        ),
     )
 
 
-@router.post("/v1/search", response_model=SearchBody)
+@router.post(
+    "/v1/search",
+    response_model=SearchBody,
+    **operation("search_with", problems=SEARCH_PROBLEMS, selects_fields=True),
+)
 async def search_with(services: ServicesDep, asked: SearchRequest) -> Response:
     """Find sounds by words and by tags with weights, some of them unwanted."""
     answer = await services.searches.search(Ask(asked.search(), tuple(asked.fields)))
     return Response(answer.body, media_type="application/json")
 
 
-@router.get("/v1/clips/{clip_id:path}/similar")
-def similar(services: ServicesDep, clip_id: str, asked: Annotated[PageQuery, Query()]) -> PageBody:
+@router.get(
+    "/v1/clips/{clip_id:path}/similar",
+    **operation("similar", problems=("unknown-clip", "invalid-request")),
+)
+def similar(
+    services: ServicesDep, clip_id: ClipId, asked: Annotated[PageQuery, Query()]
+) -> PageBody:
     """Find sounds like one of the library."""
     return PageBody.of(
         services.library.like_clip(

@@ -16,6 +16,7 @@ from earmark.model.tagging import suggest
 from earmark.model.zero_shot import Labels, different, exclusive, several
 from earmark.service.http.problems import ProblemError
 from earmark.service.http.streaming import Told, answered
+from earmark.service.openapi.operation import UPLOAD_PROBLEMS, Tag, operation
 from earmark.service.routes.dependencies import (
     ServicesDep,
     UploadRoute,
@@ -29,7 +30,12 @@ MAX_LABELS_LETTERS = 20_000
 MAX_KNOWN = 50
 
 
-router = APIRouter(tags=["sounds"], route_class=UploadRoute)
+TAG: Tag = {
+    "name": "sounds",
+    "description": "An uploaded sound → tags, the probabilities of one's own labels, or sounds "
+    "like it.",
+}
+router = APIRouter(tags=[TAG["name"]], route_class=UploadRoute)
 
 Upload = Annotated[UploadFile, File(description="A sound: wav, flac, ogg, mp3, m4a, webm, …")]
 EVENTS: dict[int | str, dict[str, Any]] = {
@@ -63,7 +69,12 @@ async def answer_sound(
     return await answered(request, run, seconds, services.metrics)
 
 
-@router.post("/v1/tags", response_model=TagsBody, responses=EVENTS)
+@router.post(
+    "/v1/tags",
+    response_model=TagsBody,
+    responses=EVENTS,
+    **operation("tags", problems=UPLOAD_PROBLEMS),
+)
 async def tags(
     request: Request,
     services: ServicesDep,
@@ -86,7 +97,12 @@ async def tags(
     )
 
 
-@router.post("/v1/classify", response_model=ClassesBody, responses=EVENTS)
+@router.post(
+    "/v1/classify",
+    response_model=ClassesBody,
+    responses=EVENTS,
+    **operation("classify", problems=UPLOAD_PROBLEMS),
+)
 async def classify(
     request: Request,
     services: ServicesDep,
@@ -119,7 +135,12 @@ async def classify(
     )
 
 
-@router.post("/v1/search/audio", response_model=PageBody, responses=EVENTS)
+@router.post(
+    "/v1/search/audio",
+    response_model=PageBody,
+    responses=EVENTS,
+    **operation("search_audio", problems=UPLOAD_PROBLEMS),
+)
 async def search(
     request: Request,
     services: ServicesDep,

@@ -3,22 +3,28 @@
 from __future__ import annotations
 
 import contextlib
+import importlib.metadata
 import os
 import shutil
 import subprocess
 import sys
 import sysconfig
 import tomllib
+import zipfile
 from collections.abc import Iterator, Mapping
+from email.message import Message
+from email.parser import Parser
 from pathlib import Path
 
 import httpx
+from packaging.requirements import Requirement
 
 from tests.conftest import ROOT
 from tests.index.made import environment
 from tests.service.server_process import free_port, wait_until_ready
 
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+LIBRARIES = Path(sysconfig.get_path("purelib"))
 FOLDERS = ("index", "model", "service", "training")  # each is a package of `earmark`
 TIMEOUT = 240  # seconds for one build or one short process
 
@@ -39,9 +45,33 @@ def build_wheel(source: Path, to: Path) -> Path:
     return wheel
 
 
-def install(wheel: Path, to: Path) -> Path:
-    """Install a wheel, without what it requires, into a folder of its own."""
-    _pip("install", "--no-deps", "--target", to, wheel)
+def metadata_of(wheel: Path) -> Message:
+    """A wheel's METADATA."""
+    with zipfile.ZipFile(wheel) as archive:
+        [name] = [name for name in archive.namelist() if name.endswith(".dist-info/METADATA")]
+        return Parser().parsestr(archive.read(name).decode())
+
+
+def install(to: Path, *wheels: Path) -> Path:
+    """Install wheels, without what they require, into a new folder."""
+    _pip("install", "--no-deps", "--target", to, *wheels)
+    return to
+
+
+def link_requirements(wheel: Path, to: Path) -> Path:
+    """Links, in a new folder, to all that a wheel requires, and to nothing else."""
+    waiting = [Requirement(line) for line in metadata_of(wheel).get_all("Requires-Dist", [])]
+    done: set[str] = set()
+    while waiting:
+        requirement = waiting.pop()
+        unneeded = requirement.marker and not requirement.marker.evaluate({"extra": ""})
+        if unneeded or requirement.name in done:
+            continue
+        done.add(requirement.name)
+        distribution = importlib.metadata.distribution(requirement.name)
+        waiting += [Requirement(line) for line in distribution.requires or ()]
+        for name in {file.parts[0] for file in distribution.files or ()} - {"..", "__pycache__"}:
+            (to / name).symlink_to(Path(str(distribution.locate_file(name))))
     return to
 
 
@@ -58,13 +88,11 @@ def _pip(*arguments: object) -> None:
 
 
 def only(*folders: Path) -> dict[str, str]:
-    """An environment in which Python finds these folders first, then the libraries we require.
+    """An environment in which Python imports from these folders alone, if it is run with `-S`.
 
-    With `python -S` the tree itself is not found: `-S` skips the `.pth` files, by which an
-    editable install is.
+    An editable install of the tree is found by a `.pth` file, which `-S` skips.
     """
-    libraries = sysconfig.get_path("purelib"), sysconfig.get_path("platlib")
-    return environment(PYTHONPATH=os.pathsep.join([*map(str, folders), *libraries]))
+    return environment(PYTHONPATH=os.pathsep.join(map(str, folders)))
 
 
 def python(

@@ -62,6 +62,7 @@ STILL_UPWARD = {
     ("training", "evaluation", "loop"),
 }
 MAX_FUNCTION, MAX_ARGUMENTS, MAX_FOLDER = 60, 8, 16
+PUBLIC_FACES = {ROOT / "service/client/__init__.py"}  # what programs of others import from
 
 MODULES = read_modules(ROOT, *PACKAGES)
 TEST_MODULES = read_modules(ROOT, "tests")
@@ -201,7 +202,7 @@ def test_folders_are_small(package: str) -> None:
 def test_every_module_says_what_it_is(module: Module) -> None:
     if not (module.is_init and module in TEST_MODULES):
         assert ast.get_docstring(module.tree), "no docstring"
-    if module.is_init:
+    if module.is_init and module.path not in PUBLIC_FACES:
         assert len(module.tree.body) <= 1, "a package's __init__ holds its docstring only"
 
 

@@ -1,8 +1,8 @@
-"""The clients: `Client` for plain programs, `AsyncClient` for those with an event loop.
+"""`Client` for synchronous programs, `AsyncClient` for asyncio.
 
-Both have the same methods with the same arguments, made from `service.client.requests`; those of
-`AsyncClient` are awaited. Answers are the service's own models; problems are raised as
-`service.client.errors.ProblemError`, and httpx's errors where no answer came.
+Both have the same methods with the same arguments, made from the functions of
+`earmark.service.client.requests`; those of `AsyncClient` are awaited. Answers are the service's own
+pydantic models. Problems are raised as `ProblemError`, and where no answer comes, httpx's errors.
 """
 
 from __future__ import annotations
@@ -16,38 +16,38 @@ from typing import Any, Generic, Literal, ParamSpec, Self, TypeVar, Unpack, over
 
 import httpx
 
-from earmark.service.client import requests
+import earmark.service.client.requests as calls
 from earmark.service.client.errors import ProblemError
 from earmark.service.client.events import Event, EventReader, Retries
 from earmark.service.client.requests import Call, Where
 from earmark.service.schemas.clips import ClipBody
 
-Given = ParamSpec("Given")
+Params = ParamSpec("Params")
 Body = TypeVar("Body")
 
-TIMEOUT = 60.0  # seconds for each step of a call: to connect, to send, to get more of the answer
-TRY_AGAIN = Retries()
+TIMEOUT = 60.0  # seconds to connect, to send, and between two pieces of the answer
+RETRIES = Retries()
 
 
-class Method(Generic[Given, Body]):
-    """A method of both clients: awaited of the one, plain of the other."""
+class Method(Generic[Params, Body]):
+    """A method of both clients: a coroutine of `AsyncClient`, a plain one of `Client`."""
 
-    def __init__(self, make: Callable[Given, Call[Body]]) -> None:
+    def __init__(self, make: Callable[Params, Call[Body]]) -> None:
         self._make = make
         self.__doc__ = make.__doc__
 
     @overload
     def __get__(self, client: None, kind: object) -> Self: ...
     @overload
-    def __get__(self, client: Client, kind: object) -> Callable[Given, Body]: ...
+    def __get__(self, client: Client, kind: object) -> Callable[Params, Body]: ...
     @overload
-    def __get__(self, client: AsyncClient, kind: object) -> Callable[Given, Awaitable[Body]]: ...
+    def __get__(self, client: AsyncClient, kind: object) -> Callable[Params, Awaitable[Body]]: ...
     def __get__(self, client: Client | AsyncClient | None, kind: object) -> object:
         if client is None:
             return self
         send: Callable[[Call[Body]], object] = client.send
 
-        def method(*args: Given.args, **kwargs: Given.kwargs) -> object:
+        def method(*args: Params.args, **kwargs: Params.kwargs) -> object:
             return send(self._make(*args, **kwargs))
 
         method.__doc__ = self.__doc__
@@ -55,28 +55,28 @@ class Method(Generic[Given, Body]):
 
 
 class Methods:
-    """What both clients can do."""
+    """The methods that both clients have."""
 
-    search = Method(requests.search)
-    search_audio = Method(requests.search_audio)
-    similar = Method(requests.similar)
-    tags = Method(requests.tags)
-    classify = Method(requests.classify)
-    clips_page = Method(requests.clips_page)
-    clip = Method(requests.clip)
-    upload = Method(requests.upload)
-    edit = Method(requests.edit)
-    delete = Method(requests.delete)
-    audio = Method(requests.audio)
-    waveform = Method(requests.waveform)
-    feedback = Method(requests.feedback)
-    feedback_given = Method(requests.feedback_given)
-    submit = Method(requests.submit)
-    job = Method(requests.job)
-    cancel = Method(requests.cancel)
-    library = Method(requests.library)
-    map = Method(requests.picture)
-    model = Method(requests.model)
+    search = Method(calls.search)
+    search_audio = Method(calls.search_audio)
+    similar = Method(calls.similar)
+    tags = Method(calls.tags)
+    classify = Method(calls.classify)
+    clips_page = Method(calls.clips_page)
+    clip = Method(calls.clip)
+    upload = Method(calls.upload)
+    edit = Method(calls.edit)
+    delete = Method(calls.delete)
+    audio = Method(calls.audio)
+    waveform = Method(calls.waveform)
+    feedback = Method(calls.feedback)
+    feedback_given = Method(calls.feedback_given)
+    submit = Method(calls.submit)
+    job = Method(calls.job)
+    cancel = Method(calls.cancel)
+    library = Method(calls.library)
+    map = Method(calls.picture)
+    model = Method(calls.model)
 
     def __init__(self, base_url: str, key: str | None, timeout: float, retries: Retries) -> None:
         self._retries = retries
@@ -87,7 +87,7 @@ class Methods:
         }
 
     def _wait(self, call: Call[Body], response: httpx.Response, tries: int) -> float:
-        """Seconds until another try of what was refused. Raises ProblemError."""
+        """Seconds to wait before a refused call is repeated. Raises ProblemError to give up."""
         problem = ProblemError.of(response.status_code, response.headers, response.content)
         wait = self._retries.wait(problem, tries, call.safe)
         if wait is None:
@@ -95,8 +95,8 @@ class Methods:
         return wait
 
 
-def _told(call: Call[Body], event: Event | None) -> Body | None:
-    """The answer, if this event has it. Raises ProblemError."""
+def _result(call: Call[Body], event: Event | None) -> Body | None:
+    """The answer, if this is the event that holds it. Raises ProblemError."""
     if event is None:
         return None
     if event.kind == "progress" and call.progress is not None:
@@ -111,9 +111,9 @@ def _bytes(event: Event) -> bytes:
 
 
 class Client(Methods):
-    """A client of the service at `base_url`, with an API key where it wants one.
+    """A client of the service at `base_url`, with an API key where the service requires one.
 
-    `timeout`: seconds; `retries`: of what the service refuses for now.
+    `timeout`: seconds, see `TIMEOUT`; `retries`: when refused calls are repeated.
     """
 
     def __init__(
@@ -122,22 +122,22 @@ class Client(Methods):
         key: str | None = None,
         *,
         timeout: float = TIMEOUT,
-        retries: Retries = TRY_AGAIN,
+        retries: Retries = RETRIES,
     ) -> None:
         super().__init__(base_url, key, timeout, retries)
         self._http = httpx.Client(**self._options)
 
     def send(self, call: Call[Body]) -> Body:
         """Make a call. Raises ProblemError, httpx.TransportError."""
-        with self._answered(call) as response:
+        with self._stream(call) as response:
             if call.progress is not None:
-                return self._heard(call, response)
+                return self._last_event_result(call, response)
             return call.read(response.read())
 
     def clips(
         self, *, sort: Literal["newest", "id"] = "newest", k: int = 100, **where: Unpack[Where]
     ) -> Iterator[ClipBody]:
-        """All clips that pass the filters, `k` of them a call."""
+        """All clips that pass the filters, fetched in pages of `k`."""
         cursor: str | None = ""
         while cursor is not None:
             page = self.clips_page(k=k, cursor=cursor, sort=sort, **where)
@@ -145,9 +145,9 @@ class Client(Methods):
             cursor = page.next
 
     def events(self, job_id: str, *, after: int = 0) -> Iterator[Event]:
-        """A job's events after that number, as they happen, until it is over."""
-        call, reader = requests.job_events(job_id, after), EventReader()
-        with self._answered(call) as response:
+        """A job's events after number `after`, as they happen, until the job is over."""
+        call, reader = calls.job_events(job_id, after), EventReader()
+        with self._stream(call) as response:
             for line in response.iter_lines():
                 if (event := reader.feed(line)) is not None:
                     yield event
@@ -163,8 +163,8 @@ class Client(Methods):
         self.close()
 
     @contextmanager
-    def _answered(self, call: Call[Body]) -> Iterator[httpx.Response]:
-        """A good answer, still to be read, after as many tries as it takes."""
+    def _stream(self, call: Call[Body]) -> Iterator[httpx.Response]:
+        """A successful answer, whose body is still to be read; refused calls are repeated."""
         tries = 0
         while True:
             tries += 1
@@ -175,18 +175,18 @@ class Client(Methods):
                 response.read()
             time.sleep(self._wait(call, response, tries))
 
-    def _heard(self, call: Call[Body], response: httpx.Response) -> Body:
+    def _last_event_result(self, call: Call[Body], response: httpx.Response) -> Body:
         reader = EventReader()
         for line in response.iter_lines():
-            if (answer := _told(call, reader.feed(line))) is not None:
+            if (answer := _result(call, reader.feed(line))) is not None:
                 return answer
         raise httpx.RemoteProtocolError("the events ended before the result")
 
 
 class AsyncClient(Methods):
-    """A client of the service at `base_url`, with an API key where it wants one.
+    """A client of the service at `base_url`, with an API key where the service requires one.
 
-    `timeout`: seconds; `retries`: of what the service refuses for now.
+    `timeout`: seconds, see `TIMEOUT`; `retries`: when refused calls are repeated.
     """
 
     def __init__(
@@ -195,22 +195,22 @@ class AsyncClient(Methods):
         key: str | None = None,
         *,
         timeout: float = TIMEOUT,
-        retries: Retries = TRY_AGAIN,
+        retries: Retries = RETRIES,
     ) -> None:
         super().__init__(base_url, key, timeout, retries)
         self._http = httpx.AsyncClient(**self._options)
 
     async def send(self, call: Call[Body]) -> Body:
         """Make a call. Raises ProblemError, httpx.TransportError."""
-        async with self._answered(call) as response:
+        async with self._stream(call) as response:
             if call.progress is not None:
-                return await self._heard(call, response)
+                return await self._last_event_result(call, response)
             return call.read(await response.aread())
 
     async def clips(
         self, *, sort: Literal["newest", "id"] = "newest", k: int = 100, **where: Unpack[Where]
     ) -> AsyncIterator[ClipBody]:
-        """All clips that pass the filters, `k` of them a call."""
+        """All clips that pass the filters, fetched in pages of `k`."""
         cursor: str | None = ""
         while cursor is not None:
             page = await self.clips_page(k=k, cursor=cursor, sort=sort, **where)
@@ -219,9 +219,9 @@ class AsyncClient(Methods):
             cursor = page.next
 
     async def events(self, job_id: str, *, after: int = 0) -> AsyncIterator[Event]:
-        """A job's events after that number, as they happen, until it is over."""
-        call, reader = requests.job_events(job_id, after), EventReader()
-        async with self._answered(call) as response:
+        """A job's events after number `after`, as they happen, until the job is over."""
+        call, reader = calls.job_events(job_id, after), EventReader()
+        async with self._stream(call) as response:
             async for line in response.aiter_lines():
                 if (event := reader.feed(line)) is not None:
                     yield event
@@ -237,8 +237,8 @@ class AsyncClient(Methods):
         await self.close()
 
     @asynccontextmanager
-    async def _answered(self, call: Call[Body]) -> AsyncIterator[httpx.Response]:
-        """A good answer, still to be read, after as many tries as it takes."""
+    async def _stream(self, call: Call[Body]) -> AsyncIterator[httpx.Response]:
+        """A successful answer, whose body is still to be read; refused calls are repeated."""
         tries = 0
         while True:
             tries += 1
@@ -249,9 +249,9 @@ class AsyncClient(Methods):
                 await response.aread()
             await asyncio.sleep(self._wait(call, response, tries))
 
-    async def _heard(self, call: Call[Body], response: httpx.Response) -> Body:
+    async def _last_event_result(self, call: Call[Body], response: httpx.Response) -> Body:
         reader = EventReader()
         async for line in response.aiter_lines():
-            if (answer := _told(call, reader.feed(line))) is not None:
+            if (answer := _result(call, reader.feed(line))) is not None:
                 return answer
         raise httpx.RemoteProtocolError("the events ended before the result")

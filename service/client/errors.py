@@ -1,4 +1,4 @@
-"""What a client raises for an answer that is no success: the service's problem details."""
+"""The exception for answers that are errors: the service's problem details (RFC 9457)."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from collections.abc import Mapping
 
 from earmark.model.core.errors import EarmarkError
 
-MOST_LETTERS = 200  # of an answer that is no problem of the service: a proxy's, say
+MAX_DETAIL = 200  # letters of an answer that is not a problem of the service: a proxy's, say
 
 
 class ProblemError(EarmarkError):
-    """A problem (RFC 9457). `type`: its name, as `/problems/NAME` describes it; `retry_after`:
-    seconds after which to try again, where the service says so."""
+    """A problem of the service. `type`: its name, which `/problems/NAME` describes; `retry_after`:
+    seconds to wait before the next try, where the answer has a Retry-After."""
 
     def __init__(
         self, type: str, status: int, title: str, detail: str, retry_after: float | None = None
@@ -23,25 +23,25 @@ class ProblemError(EarmarkError):
 
     @classmethod
     def of(cls, status: int, headers: Mapping[str, str], body: bytes) -> ProblemError:
-        """From an answer."""
-        said = _problem(body)
-        text = body.decode("utf-8", "replace")[:MOST_LETTERS]
+        """The problem of an answer's status, headers and body."""
+        problem = _json_object(body)
+        text = body.decode("utf-8", "replace")[:MAX_DETAIL]
         return cls(
-            str(said.get("type", "unknown")).rpartition("/")[2],
+            str(problem.get("type", "unknown")).rpartition("/")[2],
             status,
-            str(said.get("title", "")),
-            str(said.get("detail", text)),
+            str(problem.get("title", "")),
+            str(problem.get("detail", text)),
             _seconds(headers.get("retry-after")),
         )
 
 
-def _problem(body: bytes) -> dict[str, object]:
+def _json_object(body: bytes) -> dict[str, object]:
     try:
-        said = json.loads(body)
+        value = json.loads(body)
     except ValueError:
         return {}
-    return said if isinstance(said, dict) else {}
+    return value if isinstance(value, dict) else {}
 
 
-def _seconds(given: str | None) -> float | None:
-    return float(given) if given is not None and given.isdigit() else None
+def _seconds(header: str | None) -> float | None:
+    return float(header) if header is not None and header.isdigit() else None

@@ -1,9 +1,8 @@
-"""What each call sends and how its answer is read: the methods of both clients, free of any input
-or output but reading the sounds.
+"""The requests of the methods of both clients, and how their answers are read.
 
-Each function makes a `Call`: one request and the kind of its answer. Sounds are given as bytes, or
-as the path of a file. `where`: the conditions of `Where`; `progress`: is called with the seconds of
-the sound heard so far, as the service hears them.
+Each function makes a `Call`: one request and the type of its answer. None does any input or output
+but for reading sounds. A sound is given as bytes, or as the path of a file. `where`: the conditions
+of `Where`; `progress`: a callback that gets the seconds of the sound that the service has read.
 """
 
 from __future__ import annotations
@@ -39,7 +38,7 @@ EVENTS = "text/event-stream"
 
 
 class Where(TypedDict, total=False):
-    """Which clips may be found: all conditions given must hold. Durations in seconds."""
+    """Filters: a clip must pass all that are given. Durations in seconds."""
 
     tag: Sequence[str]
     any_tag: Sequence[str]
@@ -50,8 +49,8 @@ class Where(TypedDict, total=False):
     source: Sequence[str]
 
 
-class Origin(TypedDict, total=False):
-    """What is said of many sounds at once."""
+class SharedMetadata(TypedDict, total=False):
+    """Metadata of many sounds at once."""
 
     tags: Sequence[str]
     author: str
@@ -59,8 +58,8 @@ class Origin(TypedDict, total=False):
     licence: str
 
 
-class Said(Origin, total=False):
-    """What is said of a clip."""
+class ClipMetadata(SharedMetadata, total=False):
+    """Metadata of one sound."""
 
     title: str
     description: str
@@ -68,9 +67,9 @@ class Said(Origin, total=False):
 
 @dataclass(frozen=True)
 class Call(Generic[Body]):
-    """A request, and the model of its answer: `bytes` for a sound, None for nothing.
+    """A request, and the type of its answer: a pydantic model, `bytes` for a sound, or None.
 
-    `safe`: it may be sent again though it may have been done already.
+    `safe`: it may be sent twice.
     """
 
     method: str
@@ -85,8 +84,8 @@ class Call(Generic[Body]):
     progress: Progress | None = None
 
     def options(self) -> dict[str, Any]:
-        """As httpx takes them."""
-        given = {
+        """The arguments of httpx's request."""
+        options = {
             "params": {
                 name: value for name, value in self.query.items() if value not in (None, "")
             },
@@ -95,10 +94,10 @@ class Call(Generic[Body]):
             "files": list(self.files) or None,
             "json": self.body,
         }
-        return {name: value for name, value in given.items() if value}
+        return {name: value for name, value in options.items() if value}
 
     def read(self, content: bytes) -> Body:
-        """The answer in this body. Raises pydantic.ValidationError for one of another version."""
+        """The answer in a body. Raises pydantic.ValidationError where another version made it."""
         if self.answer is None:
             return None  # type: ignore[return-value]  # Body is None then
         if issubclass(self.answer, BaseModel):
@@ -116,12 +115,12 @@ def search(
     distinct: bool = False,
     **where: Unpack[Where],
 ) -> Call[SearchBody]:
-    """Sounds for words; `tags`: with weights, below 0 for none of it."""
-    asked = {"q": words, "k": k, "cursor": cursor, "sort": sort, **where}
+    """Search by words. `tags`: with weights; a weight below 0 excludes the tag."""
+    query = {"q": words, "k": k, "cursor": cursor, "sort": sort, **where}
     if not tags:
-        return Call("GET", "/v1/search", SearchBody, {**asked, "distinct": _flag(distinct)})
+        return Call("GET", "/v1/search", SearchBody, {**query, "distinct": _flag(distinct)})
     weighted = [{"tag": tag, "weight": weight} for tag, weight in tags.items()]
-    body = {**asked, "tags": weighted, "distinct": distinct}
+    body = {**query, "tags": weighted, "distinct": distinct}
     return Call("POST", "/v1/search", SearchBody, body=body)
 
 
@@ -134,7 +133,7 @@ def search_audio(
     progress: Progress | None = None,
     **where: Unpack[Where],
 ) -> Call[PageBody]:
-    """Sounds of the library like one that is sent."""
+    """Search by a sound: the clips most like it."""
     query = {"k": k, "cursor": cursor, "distinct": _flag(distinct), **where}
     files = [_part(sound)]
     return Call("POST", "/v1/search/audio", PageBody, query, files=files, progress=progress)
@@ -148,7 +147,7 @@ def similar(
     distinct: bool = False,
     **where: Unpack[Where],
 ) -> Call[PageBody]:
-    """Sounds of the library like one of it."""
+    """The clips most like a clip of the library."""
     query = {"k": k, "cursor": cursor, "distinct": _flag(distinct), **where}
     return Call("GET", _clip(clip_id, "/similar"), PageBody, query)
 
@@ -156,7 +155,7 @@ def similar(
 def tags(
     sound: Sound, *, k: int = 10, known: Sequence[str] = (), progress: Progress | None = None
 ) -> Call[TagsBody]:
-    """Tags for a sound, beside those that are known."""
+    """Suggest tags for a sound. `known`: tags that it has already."""
     data, files = {"tags": list(known)}, [_part(sound)]
     return Call("POST", "/v1/tags", TagsBody, {"k": k}, data=data, files=files, progress=progress)
 
@@ -168,7 +167,8 @@ def classify(
     multiple: bool = False,
     progress: Progress | None = None,
 ) -> Call[ClassesBody]:
-    """How probable labels are; each may have words of its own. `multiple`: several can be true."""
+    """Probabilities of labels, each of which may have words of its own. `multiple`: several may
+    be true."""
     data: dict[str, Any] = {"multiple": "true" if multiple else "false"}
     if isinstance(labels, Mapping):
         data["prompts"] = json.dumps({label: list(words) for label, words in labels.items()})
@@ -185,7 +185,7 @@ def clips_page(
     sort: Literal["newest", "id"] = "newest",
     **where: Unpack[Where],
 ) -> Call[ClipsBody]:
-    """A page of the library."""
+    """A page of the library's clips."""
     return Call("GET", "/v1/clips", ClipsBody, {"k": k, "cursor": cursor, "sort": sort, **where})
 
 
@@ -194,15 +194,15 @@ def clip(clip_id: str) -> Call[ClipBody]:
     return Call("GET", _clip(clip_id), ClipBody)
 
 
-def upload(sound: Sound, *, name: str = "", **said: Unpack[Said]) -> Call[AddedBody]:
-    """Add a sound to the library. `name`: of its file, which becomes its title if it has none."""
+def upload(sound: Sound, *, name: str = "", **metadata: Unpack[ClipMetadata]) -> Call[AddedBody]:
+    """Add a sound to the library. `name`: of its file, the title where none is given."""
     files = [_part(sound, name)]
-    return Call("POST", "/v1/clips", AddedBody, data=said, files=files, safe=False)
+    return Call("POST", "/v1/clips", AddedBody, data=metadata, files=files, safe=False)
 
 
-def edit(clip_id: str, **said: Unpack[Said]) -> Call[ClipBody]:
-    """Change what is said of a clip: fields given are replaced, the others stay."""
-    return Call("PATCH", _clip(clip_id), ClipBody, body=said)
+def edit(clip_id: str, **metadata: Unpack[ClipMetadata]) -> Call[ClipBody]:
+    """Update a clip's metadata: the fields that are given are replaced."""
+    return Call("PATCH", _clip(clip_id), ClipBody, body=metadata)
 
 
 def delete(clip_id: str) -> Call[None]:
@@ -211,65 +211,65 @@ def delete(clip_id: str) -> Call[None]:
 
 
 def audio(clip_id: str) -> Call[bytes]:
-    """A clip's sound, as its file has it."""
+    """A clip's sound: the bytes of its file."""
     return Call("GET", _clip(clip_id, "/audio"), bytes)
 
 
 def waveform(clip_id: str, *, points: int = 400) -> Call[WaveformBody]:
-    """A clip's outline."""
+    """A clip's waveform, in `points` pairs of minimum and maximum."""
     return Call("GET", _clip(clip_id, "/waveform"), WaveformBody, {"points": points})
 
 
 def feedback(
     of: str | Sound, *, accepted: Sequence[str] = (), rejected: Sequence[str] = ()
 ) -> Call[FeedbackBody]:
-    """Tell which tags are right, of a clip (by its id) or of a sound, which is then kept."""
-    said: dict[str, Any] = {"accepted": list(accepted), "rejected": list(rejected)}
+    """Give feedback on the tags of a clip (by its id) or of a sound, which the library keeps."""
+    tags: dict[str, Any] = {"accepted": list(accepted), "rejected": list(rejected)}
     if isinstance(of, str):
-        body = {"clip": of, **said}
+        body = {"clip": of, **tags}
         return Call("POST", "/v1/feedback", FeedbackBody, body=body, safe=False)
-    return Call("POST", "/v1/feedback", FeedbackBody, data=said, files=[_part(of)], safe=False)
+    return Call("POST", "/v1/feedback", FeedbackBody, data=tags, files=[_part(of)], safe=False)
 
 
 def feedback_given(*, k: int = 100, before: int | None = None) -> Call[FeedbackListBody]:
-    """What was told so far, the newest first."""
+    """The feedback so far, the newest first."""
     return Call("GET", "/v1/feedback", FeedbackListBody, {"k": k, "before": before})
 
 
-def submit(sounds: Sequence[Sound], **said: Unpack[Origin]) -> Call[JobBody]:
-    """Add many sounds in the background: a job."""
+def submit(sounds: Sequence[Sound], **metadata: Unpack[SharedMetadata]) -> Call[JobBody]:
+    """Begin a job: add many sounds in the background."""
     files = [_part(sound) for sound in sounds]
-    return Call("POST", "/v1/jobs", JobBody, data=said, files=files, safe=False)
+    return Call("POST", "/v1/jobs", JobBody, data=metadata, files=files, safe=False)
 
 
 def job(job_id: str) -> Call[JobBody]:
-    """How a job stands."""
+    """A job's state."""
     return Call("GET", _job(job_id), JobBody)
 
 
 def job_events(job_id: str, after: int) -> Call[bytes]:
-    """A job's events after that number, as they happen."""
+    """A job's events after number `after`, as they happen."""
     headers = {"Accept": EVENTS, "Last-Event-ID": str(after)}
     return Call("GET", f"{_job(job_id)}/events", bytes, headers=headers)
 
 
 def cancel(job_id: str) -> Call[JobBody]:
-    """Stop a job and forget it; what it has added stays."""
+    """Stop a job and forget it; the clips that it has added stay."""
     return Call("DELETE", _job(job_id), JobBody, safe=False)
 
 
 def library(*, tags: int = 200) -> Call[LibraryBody]:
-    """What the library holds, in figures; at most so many tags."""
+    """Statistics of the library, with its `tags` most frequent tags."""
     return Call("GET", "/v1/library", LibraryBody, {"tags": tags})
 
 
 def picture() -> Call[MapBody]:
-    """The library as a picture in two dimensions."""
+    """The library as a map in two dimensions."""
     return Call("GET", "/v1/map", MapBody)
 
 
 def model() -> Call[ModelBody]:
-    """What is known of the model."""
+    """Facts about the model."""
     return Call("GET", "/v1/model", ModelBody)
 
 

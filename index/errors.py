@@ -1,4 +1,4 @@
-"""Errors of the library, under the project's root."""
+"""The library's errors, subclasses of the project's EarmarkError."""
 
 from __future__ import annotations
 
@@ -6,28 +6,28 @@ from earmark.model.core.errors import EarmarkError, InputError
 
 
 class LibraryError(InputError):
-    """The library cannot be opened or used as asked (missing, another model's, a newer one)."""
+    """The library cannot be used: missing, made by another model, or a newer version's."""
 
 
 class FilterError(LibraryError):
-    """A filter's conditions make no sense."""
+    """A filter's conditions contradict each other."""
 
 
 class CursorError(LibraryError):
-    """A cursor that no search gave, or another query's."""
+    """A cursor that is malformed, or of another query."""
 
 
 class UnknownClipError(LibraryError):
-    """No clip has that id."""
+    """The library has no clip with that id."""
 
 
 class ChangedError(LibraryError):
-    """A clip is no longer what it was when the caller read it."""
+    """A clip was changed since the caller read it."""
 
 
 class StorageError(EarmarkError):
-    """The disk refused (full, read-only, broken). What was acknowledged before is kept."""
+    """The disk is full, read-only or broken. Acknowledged writes are kept."""
 
 
 class EngineError(EarmarkError):
-    """Sounds could not be embedded where that was to happen. What was added before is kept."""
+    """The embedding engine failed. Sounds that were added before are kept."""

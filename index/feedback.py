@@ -1,9 +1,8 @@
-"""What people said of suggested tags, kept to train on: accepted and rejected ones, by sound.
+"""Feedback on suggested tags: which tags people accepted and rejected, stored to train on.
 
-Feedback is on a clip of the library, with which it goes, or on a sound of its own, which is kept in
-the library's folder `feedback`, once for each sound. A sound's tags are its clip's own, with what
-was accepted, without what was rejected, in any case of letters; of two opinions on a tag the later
-one counts.
+Feedback is on a clip of the library, and is deleted with it; or on a separate sound, which is
+stored once in the library's folder `feedback`. The labels of a sound are its clip's tags, plus
+accepted tags, minus rejected ones, ignoring case; of two opinions on a tag the later one counts.
 """
 
 from __future__ import annotations
@@ -19,21 +18,23 @@ from pathlib import Path
 from urllib.parse import quote
 
 from earmark.index.catalogue.catalogue import Catalogue
-from earmark.index.catalogue.records import Clip, Said
+from earmark.index.catalogue.metadata import Metadata
+from earmark.index.catalogue.records import Clip
 from earmark.index.errors import LibraryError, StorageError, UnknownClipError
-from earmark.index.files.managed_files import Staged
+from earmark.index.files.managed_files import StagedFile
 from earmark.index.library import Library
 from earmark.model.core.atomic_write import write_whole
 
-COLUMNS = ("path", "tags", "title", "licence", "author", "source", "id")
-CLIPS = "clips"  # folder in a manifest for sounds that lie outside the library's own
+MAX_NUMBER = 2**62  # above every feedback number
+MANIFEST_COLUMNS = ("path", "tags", "title", "licence", "author", "source", "id")
+CLIPS_FOLDER = "clips"  # in relative manifests, for sounds outside the library's folder
 
 
 @dataclass(frozen=True)
 class Opinion:
-    """Tags that someone accepted and rejected; `by` whom, if that is known.
+    """The tags that a person accepted and rejected; `by`: who, may be empty.
 
-    Raises LibraryError where there are none, too many, too long ones, or one is on both sides.
+    Raises LibraryError for no tags, too many, too long ones, or one that is in both.
     """
 
     accepted: tuple[str, ...]
@@ -47,14 +48,14 @@ class Opinion:
         if both := [tag for tag in self.accepted if tag.lower() in rejected]:
             raise LibraryError(f"rejected: expected no accepted tag, got {both[0][:60]!r}")
         for tags in (self.accepted, self.rejected):
-            if problem := Said(tags=tags).problem():
+            if problem := Metadata(tags=tags).problem():
                 raise LibraryError(problem)
 
 
 @dataclass(frozen=True)
 class Feedback:
-    """An opinion that was kept. `clip`: the id of the clip it is on; else empty, and `sound` is
-    the kept sound's path in the library's folder. `fingerprint`: of the model that suggested."""
+    """A stored opinion. `clip`: the id of its clip; or empty, and then `sound` is the path of the
+    separate sound in the library's folder. `fingerprint`: of the model that suggested the tags."""
 
     number: int
     clip: str
@@ -68,13 +69,13 @@ class Feedback:
 
 
 @dataclass
-class _Heard:
-    """A sound of the manifest: its clip, or where a sound of its own is kept."""
+class _LabelledSound:
+    """A sound and its labels: a clip, or the path of a separate sound in the library's folder."""
 
     clip: Clip | None
-    sound: str
+    path: str
     title: str
-    tags: dict[str, str] = field(default_factory=dict)  # by their lower case
+    tags: dict[str, str] = field(default_factory=dict)  # by their lower-case form
 
 
 _SELECT = (
@@ -83,64 +84,74 @@ _SELECT = (
 )
 
 
-def on_clip(library: Library, clip_id: str, opinion: Opinion) -> Feedback:
-    """Keep an opinion on a clip. Raises UnknownClipError, StorageError."""
+def add_for_clip(library: Library, clip_id: str, opinion: Opinion) -> Feedback:
+    """Store an opinion on a clip. Raises UnknownClipError, StorageError."""
     clip = library.catalogue.clip(clip_id)
     number = _insert(library, opinion, row=clip.row, title=clip.title)
     return _one(library.catalogue, number)
 
 
-def on_sound(
-    library: Library, staged: Staged, sha256: str, title: str, opinion: Opinion
+def add_for_sound(
+    library: Library, staged: StagedFile, sha256: str, title: str, opinion: Opinion
 ) -> Feedback:
-    """Keep an opinion on a sound of its own, and the sound, unless it is kept already.
+    """Store an opinion on a separate sound, and the sound unless it is stored already.
 
-    `sha256`: of the decoded sound. Raises StorageError; then the caller is to close what it staged.
+    `sha256`: of the decoded sound. Raises StorageError. The caller closes the staged file.
     """
-    kept = library.catalogue.database.query(
+    stored = library.catalogue.database.query(
         "SELECT path FROM feedback WHERE sha256 = ? AND path != '' LIMIT 1", (sha256,)
     )
     folder = library.feedback_sounds.folder
-    known = bool(kept) and (folder.parent / kept[0][0]).is_file()
-    path = str(kept[0][0]) if known else f"{folder.name}/{staged.place().name}"
+    exists = bool(stored) and (folder.parent / stored[0][0]).is_file()
+    path = str(stored[0][0]) if exists else f"{folder.name}/{staged.place().name}"
     number = _insert(library, opinion, path=path, sha256=sha256, title=title)
-    if not known:
-        staged.settle()
+    if not exists:
+        staged.commit()
     return _one(library.catalogue, number)
 
 
-def newest(catalogue: Catalogue, most: int, before: int | None = None) -> list[Feedback]:
-    """The last opinions, the newest first; only those before one of that number."""
-    return list(_read(catalogue, "number < ? ORDER BY number DESC LIMIT ?", before or 2**62, most))
+def newest(catalogue: Catalogue, limit: int, before: int | None = None) -> list[Feedback]:
+    """The last opinions, newest first; with `before`, those older than that number."""
+    condition = "number < ? ORDER BY number DESC LIMIT ?"
+    return list(_read(catalogue, condition, before or MAX_NUMBER, limit))
 
 
 def count(catalogue: Catalogue) -> int:
-    """Opinions in all."""
+    """The number of opinions."""
     return int(catalogue.database.query("SELECT count(*) FROM feedback")[0][0])
 
 
 def manifest(folder: Path, catalogue: Catalogue, *, absolute: bool) -> str:
-    """All sounds with opinions and their tags, as a training manifest (`model.core.manifest`).
+    """A training manifest (`model.core.manifest`) of all sounds with opinions, as CSV.
 
-    Paths are absolute, or, to be shown to others, relative to the library's folder; then a sound
-    outside it stands as `clips/ID.suffix`. Sounds of which no tag is left are not in it.
+    Paths are absolute, or relative to the library's folder, to send to others: then a sound outside
+    the folder has the path `clips/ID.suffix`. Sounds without any label left are omitted.
     """
     out = io.StringIO(newline="")
     rows = csv.writer(out, lineterminator="\n")
-    rows.writerow(COLUMNS)
-    for heard in _heard(catalogue):
-        if heard.tags:
-            clip, tags = heard.clip, " ".join(heard.tags.values())
-            said = clip.said if clip else Said(title=heard.title)
-            about = (said.title, said.licence, said.author, said.source, clip.id if clip else "")
-            rows.writerow([_path(folder.resolve(), heard, absolute=absolute), tags, *about])
+    rows.writerow(MANIFEST_COLUMNS)
+    for sound in _labelled_sounds(catalogue):
+        if sound.tags:
+            clip, tags = sound.clip, " ".join(sound.tags.values())
+            metadata = clip.metadata if clip else Metadata(title=sound.title)
+            rows.writerow(
+                [
+                    _path(folder.resolve(), sound, absolute=absolute),
+                    tags,
+                    metadata.title,
+                    metadata.licence,
+                    metadata.author,
+                    metadata.source,
+                    clip.id if clip else "",
+                ]
+            )
     return out.getvalue()
 
 
 def export(folder: Path, out: Path) -> int:
-    """Write the manifest of a library's folder, whole or not at all. Returns how many sounds.
+    """Write the manifest of the library in `folder`, whole or not at all. Returns the sounds in it.
 
-    Raises LibraryError where there is no library, or no feedback; StorageError.
+    Raises LibraryError if there is no library or no feedback, StorageError.
     """
     with closing(Catalogue.open(folder)) as catalogue:
         text = manifest(folder, catalogue, absolute=True)
@@ -154,18 +165,18 @@ def export(folder: Path, out: Path) -> int:
     return sounds
 
 
-def _path(folder: Path, heard: _Heard, *, absolute: bool) -> str:
-    path = Path(heard.clip.path) if heard.clip else folder / heard.sound
+def _path(folder: Path, sound: _LabelledSound, *, absolute: bool) -> str:
+    path = Path(sound.clip.path) if sound.clip else folder / sound.path
     if absolute:
         return str(path)
     if path.is_relative_to(folder):
         return str(path.relative_to(folder))
-    assert heard.clip is not None, "sounds of their own lie in the library's folder"
-    return f"{CLIPS}/{quote(heard.clip.id, safe='')}{path.suffix}"
+    assert sound.clip is not None, "separate sounds lie in the library's folder"
+    return f"{CLIPS_FOLDER}/{quote(sound.clip.id, safe='')}{path.suffix}"
 
 
-def _heard(catalogue: Catalogue) -> list[_Heard]:
-    """Each sound once, with its tags after all opinions."""
+def _labelled_sounds(catalogue: Catalogue) -> list[_LabelledSound]:
+    """Each sound once, with its labels after all opinions."""
     rows = [
         row
         for (row,) in catalogue.database.query(
@@ -173,26 +184,26 @@ def _heard(catalogue: Catalogue) -> list[_Heard]:
         )
     ]
     clips = {clip.id: clip for clip in catalogue.clips_by_row(rows).values()}
-    heard: dict[str, _Heard] = {}
-    for each in _read(catalogue, "number < ? ORDER BY number LIMIT ?", 2**62, -1):
-        key = each.clip or f"/{each.sound}"
-        if key not in heard:
-            clip = clips.get(each.clip)
-            if each.clip and clip is None:
+    sounds: dict[str, _LabelledSound] = {}
+    for feedback in _read(catalogue, "number < ? ORDER BY number LIMIT ?", MAX_NUMBER, -1):
+        key = feedback.clip or f"/{feedback.sound}"
+        if key not in sounds:
+            clip = clips.get(feedback.clip)
+            if feedback.clip and clip is None:
                 continue  # removed meanwhile
-            own = clip.tags if clip else ()
-            heard[key] = _Heard(clip, each.sound, each.title, {tag.lower(): tag for tag in own})
-        tags = heard[key].tags
-        for tag in each.accepted:
-            tags.setdefault(tag.lower(), tag)
-        for tag in each.rejected:
-            tags.pop(tag.lower(), None)
-    return list(heard.values())
+            tags = {tag.lower(): tag for tag in (clip.tags if clip else ())}
+            sounds[key] = _LabelledSound(clip, feedback.sound, feedback.title, tags)
+        labels = sounds[key].tags
+        for tag in feedback.accepted:
+            labels.setdefault(tag.lower(), tag)
+        for tag in feedback.rejected:
+            labels.pop(tag.lower(), None)
+    return list(sounds.values())
 
 
-def _insert(library: Library, opinion: Opinion, **about: object) -> int:
+def _insert(library: Library, opinion: Opinion, **values: object) -> int:
     now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
-    values = {
+    row = {
         "row": None,
         "path": "",
         "sha256": "",
@@ -201,25 +212,33 @@ def _insert(library: Library, opinion: Opinion, **about: object) -> int:
         "given_by": opinion.by,
         "given_at": now,
         "fingerprint": library.embedder.fingerprint,
-        **about,
+        **values,
     }
-    names, marks = ", ".join(values), ", ".join(f":{name}" for name in values)
-    statement = f"INSERT INTO feedback ({names}) VALUES ({marks})"  # noqa: S608 (own names)
+    names, placeholders = ", ".join(row), ", ".join(f":{name}" for name in row)
+    statement = f"INSERT INTO feedback ({names}) VALUES ({placeholders})"  # noqa: S608 (constant names)
     with library.catalogue.database.transaction() as db:
         try:
-            return int(db.execute(statement, values).lastrowid or 0)
+            return int(db.execute(statement, row).lastrowid or 0)
         except sqlite3.IntegrityError as error:  # the clip was removed meanwhile
             raise UnknownClipError("clip: expected one of this library, it has gone") from error
 
 
 def _one(catalogue: Catalogue, number: int) -> Feedback:
-    (found,) = _read(catalogue, "number = ? LIMIT ?", number, 1)
-    return found
+    (feedback,) = _read(catalogue, "number = ? LIMIT ?", number, 1)
+    return feedback
 
 
-def _read(catalogue: Catalogue, which: str, number: int, most: int) -> Iterator[Feedback]:
-    rows = catalogue.database.query(f"{_SELECT} WHERE {which}", (number, most))
-    for number_, clip, path, title, accepted, rejected, *rest in rows:
+def _read(catalogue: Catalogue, condition: str, number: int, limit: int) -> Iterator[Feedback]:
+    rows = catalogue.database.query(f"{_SELECT} WHERE {condition}", (number, limit))
+    for identifier, clip, path, title, accepted, rejected, by, at, fingerprint in rows:
         yield Feedback(
-            number_, clip, path, title, tuple(accepted.split()), tuple(rejected.split()), *rest
+            number=identifier,
+            clip=clip,
+            sound=path,
+            title=title,
+            accepted=tuple(accepted.split()),
+            rejected=tuple(rejected.split()),
+            by=by,
+            at=at,
+            fingerprint=fingerprint,
         )

@@ -16,7 +16,7 @@ from types import MappingProxyType
 from typing import Any
 
 from earmark.index.catalogue.catalogue import Catalogue
-from earmark.index.catalogue.embedded_sound import Origin, Sound
+from earmark.index.catalogue.embedded_sound import EmbeddedSound, SourceFile
 from earmark.index.catalogue.records import Clip
 from earmark.index.errors import (
     ChangedError,
@@ -25,8 +25,8 @@ from earmark.index.errors import (
     StorageError,
     UnknownClipError,
 )
-from earmark.index.files.managed_files import OwnFiles
-from earmark.index.files.relocation import follow
+from earmark.index.files.managed_files import ManagedFiles
+from earmark.index.files.relocation import update_upload_paths
 from earmark.index.search.clip_cache import ClipCache
 from earmark.index.search.query import Query, TextVectors, narrowed, parse
 from earmark.index.search.ranking import Asked, Hit, Page, Sort, Wish, pages
@@ -77,11 +77,13 @@ class Library:
 
     def __init__(self, folder: Path, catalogue: Catalogue, embedder: Embedder) -> None:
         self.folder, self.catalogue, self.embedder = folder, catalogue, embedder
-        self.uploads = OwnFiles(folder.resolve() / UPLOADS)
-        self.feedback_sounds = OwnFiles(folder.resolve() / FEEDBACK)
-        follow(catalogue, self.uploads.folder)
-        self.uploads.resolve(lambda name: catalogue.has_file(f"{UPLOADS}/{name}"))
-        self.feedback_sounds.resolve(lambda name: catalogue.has_feedback_on(f"{FEEDBACK}/{name}"))
+        self.uploads = ManagedFiles(folder.resolve() / UPLOADS)
+        self.feedback_sounds = ManagedFiles(folder.resolve() / FEEDBACK)
+        update_upload_paths(catalogue, self.uploads.folder)
+        self.uploads.resolve(lambda name: catalogue.has_path_ending(f"{UPLOADS}/{name}"))
+        self.feedback_sounds.resolve(
+            lambda name: catalogue.has_feedback_sound(f"{FEEDBACK}/{name}")
+        )
         self.store: VectorStore = open_store(catalogue)
         self.clips = ClipCache(catalogue)
         self._texts = TextVectors(embedder)
@@ -136,7 +138,7 @@ class Library:
     def rest(self) -> None:
         """Have no thread, no open connection, as a process must that is about to fork."""
         self.store.settle()
-        self.catalogue.rest()
+        self.catalogue.close_idle()
 
     def reopened(self) -> Library:
         """This library for a forked process: the same model and vectors, the rest of its own.
@@ -161,7 +163,7 @@ class Library:
 
     def add(
         self,
-        sounds: Sequence[Sound],
+        sounds: Sequence[EmbeddedSound],
         failed: Mapping[str, str] = MappingProxyType({}),
     ) -> list[str]:
         """Add embedded sounds in one transaction; returns their ids.
@@ -171,17 +173,17 @@ class Library:
         """
         with self.catalogue.write() as writer:
             for path, reason in failed.items():
-                writer.fail(path, reason)
-            return [writer.put(sound.clip()) for sound in sounds]
+                writer.record_failure(path, reason)
+            return [writer.put(sound.new_clip()) for sound in sounds]
 
-    def describe(self, origins: Sequence[Origin]) -> None:
+    def update_metadata(self, origins: Sequence[SourceFile]) -> None:
         """Take what the origins say of files that the library holds, in one transaction."""
         with self.catalogue.write() as writer:
             for origin in origins:
-                writer.describe(str(origin.path), origin.said)
+                writer.update_metadata(str(origin.path), origin.metadata)
 
     def edit(self, clip_id: str, changes: Mapping[str, Any], generation: int | None = None) -> Clip:
-        """Let fields of `Said` be these, empty ones too; the clip as it is then.
+        """Let fields of `Metadata` be these, empty ones too; the clip as it is then.
 
         `generation`: that the clip is expected to have. Raises UnknownClipError, ChangedError, and
         LibraryError for texts that are too long.
@@ -199,7 +201,7 @@ class Library:
         for clip in clips:
             if generation not in (None, clip.generation):
                 raise ChangedError(f"id: {clip.id!r} has been changed meanwhile")
-        own = [Path(clip.path).name for clip in clips if self.uploads.owns(clip.path)]
+        own = [Path(clip.path).name for clip in clips if self.uploads.contains(clip.path)]
         removing = self.uploads.removing(own) if own else contextlib.nullcontext()
         with removing, self.catalogue.write() as writer:
             for clip_id in clip_ids:

@@ -16,7 +16,7 @@ from typing import Literal
 import numpy as np
 
 from earmark.index.catalogue.catalogue import Catalogue
-from earmark.index.catalogue.records import MOST_ID_LETTERS, Clip
+from earmark.index.catalogue.records import MAX_ID_CHARACTERS, Clip
 from earmark.index.errors import CursorError
 from earmark.index.library import Library
 from earmark.index.search.cursor import digest
@@ -25,12 +25,12 @@ from earmark.model.core.arrays import Rows
 
 Order = Literal["newest", "id"]
 
-MOST_CURSOR_LETTERS = 10 * MOST_ID_LETTERS
-SCANNED = 2_000  # ids that are looked at in one go, where a filter passes few
+MAX_CURSOR_CHARACTERS = 10 * MAX_ID_CHARACTERS
+SCAN_ROWS = 2_000  # ids that are looked at in one go, where a filter passes few
 
 
 @dataclass(frozen=True)
-class Listed:
+class ClipPage:
     """A page of clips, the cursor of the next (empty after the last), and how many pass in all."""
 
     clips: list[Clip]
@@ -38,13 +38,13 @@ class Listed:
     total: int
 
 
-def browse(
+def list_clips(
     library: Library,
     k: int,
     where: Filter | None = None,
     order: Order = "newest",
     cursor: str = "",
-) -> Listed:
+) -> ClipPage:
     """The first k clips that pass a filter, or those after a cursor. Raises CursorError."""
     library.refresh()
     where = where or Filter()
@@ -61,7 +61,7 @@ def browse(
     last: int | str = ""
     if len(clips) > k:
         last = clips[k - 1].row if order == "newest" else clips[k - 1].id
-    return Listed(
+    return ClipPage(
         clips[:k],
         _cursor(asked, last) if last != "" else "",
         catalogue.count() if passing is None else len(passing),
@@ -70,7 +70,7 @@ def browse(
 
 def _newest(catalogue: Catalogue, most: int, passing: Rows | None, after: int | None) -> list[Clip]:
     if passing is None:
-        return catalogue.clips_from("row < ? ORDER BY row DESC", after or 2**62, most)
+        return catalogue.clips_where("row < ? ORDER BY row DESC", after or 2**62, most)
     end = len(passing) if after is None else int(np.searchsorted(passing, after))
     found: list[Clip] = []
     while end > 0 and len(found) < most:  # some may have been removed meanwhile
@@ -84,10 +84,10 @@ def _newest(catalogue: Catalogue, most: int, passing: Rows | None, after: int | 
 def _by_id(catalogue: Catalogue, most: int, passing: Rows | None, after: str | None) -> list[Clip]:
     place = after or ""
     if passing is None:
-        return catalogue.clips_from("id > ? ORDER BY id", place, most)
+        return catalogue.clips_where("id > ? ORDER BY id", place, most)
     found: list[Clip] = []
     while len(found) < most:
-        numbers = catalogue.numbers_after(place, SCANNED)
+        numbers = catalogue.rows_after_id(place, SCAN_ROWS)
         if not numbers:
             break
         place = numbers[-1][1]
@@ -114,7 +114,7 @@ def _cursor(asked: str, last: int | str) -> str:
 def _after(cursor: str, asked: str, order: Order) -> int | str:
     """The last clip of the page before. Raises CursorError."""
     problem = CursorError(f"cursor: expected one that a list gave, got {cursor[:40]!r}")
-    if len(cursor) > MOST_CURSOR_LETTERS:
+    if len(cursor) > MAX_CURSOR_CHARACTERS:
         raise problem
     try:
         values: Sequence[object] = json.loads(

@@ -15,9 +15,9 @@ from earmark.index.files.managed_files import PENDING
 from earmark.index.library import FEEDBACK, SNAPSHOT, UPLOADS
 from earmark.index.stores.factory import catch_up, open_store
 
-SAMPLE = 50  # clips that a new store must find again
-FOUND = 0.99  # least score of a clip's own vector, or of a twin's
-ATTEMPTS = 20  # to catch up with those who write
+SAMPLE_CLIPS = 50  # clips that a new store must find again
+MIN_SCORE = 0.99  # least score of a clip's own vector, or of a twin's
+MAX_ATTEMPTS = 20  # to catch up with those who write
 
 
 def back_up(folder: Path, to: Path) -> int:
@@ -81,7 +81,7 @@ def migrate(folder: Path, to: str) -> int:
     with closing(Catalogue.open(folder)) as catalogue:
         with closing(open_store(catalogue, to)) as store:
             store.load(folder / SNAPSHOT)
-            for _ in range(ATTEMPTS):
+            for _ in range(MAX_ATTEMPTS):
                 catch_up(store, catalogue)
                 count = catalogue.count()
                 if store.generation == int(catalogue.meta("generation")):
@@ -89,9 +89,9 @@ def migrate(folder: Path, to: str) -> int:
             else:
                 raise StorageError(f"library {folder}: others write faster than {to} takes in")
             store.settle()
-            places = np.linspace(1, catalogue.last_row(), SAMPLE).astype(int).tolist()
+            places = np.linspace(1, catalogue.last_row(), SAMPLE_CLIPS).astype(int).tolist()
             sample = catalogue.vectors(places).values()
-            lost = sum(not len(store.search(vector, 1, least=FOUND)[0]) for vector in sample)
+            lost = sum(not len(store.search(vector, 1, least=MIN_SCORE)[0]) for vector in sample)
             if len(store) != count or lost > len(sample) // 10:
                 raise StorageError(
                     f"library {folder}: {to} holds {len(store)} of {count} clips and does not "
@@ -99,5 +99,5 @@ def migrate(folder: Path, to: str) -> int:
                 )
             store.save(folder / SNAPSHOT)
         with catalogue.write() as writer:
-            writer.keep_vectors_in(to)
+            writer.set_store(to)
         return count

@@ -21,17 +21,17 @@ from earmark.index.library import Library
 from earmark.index.stores.columns import Columns, Mask, Names
 from earmark.index.stores.faiss.store import FaissStore
 
-LATEST = 50  # failures that are told
-READ = 5_000  # rows at a time
+MAX_FAILURES = 50  # failures that are told
+READ_ROWS = 5_000  # rows at a time
 
 # Where the path of a file begins, in words about it.
 _PATH = re.compile(r"""(?:^|(?<=[\s"'(\[=:,]))(?:~?/|[A-Za-z]:\\|\\\\)(?=\S)""")
 
-Counts = tuple[tuple[str, int], ...]
+NameCounts = tuple[tuple[str, int], ...]
 
 
 @dataclass(frozen=True)
-class Failed:
+class FailedFile:
     """A file that could not be added: its name, without its folders, and why."""
 
     name: str
@@ -39,7 +39,7 @@ class Failed:
 
 
 @dataclass(frozen=True)
-class Summary:
+class LibraryStatistics:
     """A library at one generation; names are counted, the most frequent first.
 
     `id`: the library's own, of all its generations. Of all `failures`, `latest` are the last.
@@ -49,23 +49,23 @@ class Summary:
     generation: int
     clips: int
     seconds: float
-    tags: Counts
-    licences: Counts
-    sources: Counts
+    tags: NameCounts
+    licences: NameCounts
+    sources: NameCounts
     failures: int
-    latest: tuple[Failed, ...]
+    latest: tuple[FailedFile, ...]
 
 
-class Summaries:
+class StatisticsCache:
     """A library's summary, kept until it changes. Safe to share between threads."""
 
     def __init__(self, library: Library) -> None:
         self._library = library
         self._id = library.catalogue.meta("library")
-        self._kept: Summary | None = None
+        self._kept: LibraryStatistics | None = None
         self._counting = threading.Lock()
 
-    def get(self) -> Summary:
+    def get(self) -> LibraryStatistics:
         """The summary as of now. Raises StorageError."""
         self._library.refresh()
         with self._counting:  # whoever comes meanwhile takes what the first has counted
@@ -78,16 +78,16 @@ class Summaries:
         # What is counted in the catalogue is of its generation, not of a store that lags.
         return store.generation if isinstance(store, FaissStore) else self._library.generation
 
-    def _counted(self) -> Summary:
+    def _counted(self) -> LibraryStatistics:
         store, catalogue = self._library.store, self._library.catalogue
-        failures = catalogue.failures_latest(LATEST)
+        failures = catalogue.latest_failures(MAX_FAILURES)
         if isinstance(store, FaissStore):
             generation, parts = store.columns()
             counted = _of_columns(parts)
         else:
             generation = self._library.generation
             counted = _of_catalogue(catalogue)
-        return Summary(
+        return LibraryStatistics(
             self._id,
             generation,
             counted.clips,
@@ -95,8 +95,11 @@ class Summaries:
             _ordered(counted.tags),
             _ordered(counted.licences),
             _ordered(counted.sources),
-            catalogue.failures_count(),
-            tuple(Failed(PurePath(path).name, told(path, reason)) for path, reason in failures),
+            catalogue.failure_count(),
+            tuple(
+                FailedFile(PurePath(path).name, redact_path(path, reason))
+                for path, reason in failures
+            ),
         )
 
 
@@ -106,7 +109,7 @@ def index_kind(library: Library) -> str:
     return kind if isinstance(library.store, FaissStore) else kind.partition(" at ")[0]
 
 
-def told(path: str, reason: str) -> str:
+def redact_path(path: str, reason: str) -> str:
     """Why a file could not be added, without any path of this machine.
 
     Reasons begin with the file's name; what follows may hold paths in the words of a library or of
@@ -152,7 +155,7 @@ def _count(into: Counter[str], column: Names, keep: Mask) -> None:
 
 def _of_catalogue(catalogue: Catalogue) -> _Counted:
     counted = _Counted(0, 0.0, Counter(), Counter(), Counter())
-    for rows in catalogue.said_of_all(READ):
+    for rows in catalogue.iter_statistics_rows(READ_ROWS):
         for duration, licence, source, tags in rows:
             counted.clips += 1
             counted.seconds += duration
@@ -162,7 +165,7 @@ def _of_catalogue(catalogue: Catalogue) -> _Counted:
     return counted
 
 
-def _ordered(counts: Mapping[str, int]) -> Counts:
+def _ordered(counts: Mapping[str, int]) -> NameCounts:
     """The most frequent first, equal ones by name; not the empty one, which says nothing."""
     named = [(name, count) for name, count in counts.items() if name]
     return tuple(sorted(named, key=lambda each: (-each[1], each[0])))

@@ -15,13 +15,14 @@ import anyio.to_thread
 
 from earmark.index import feedback
 from earmark.index.catalogue import metadata
-from earmark.index.catalogue.embedded_sound import Lot, Origin
-from earmark.index.catalogue.records import Clip, Said
+from earmark.index.catalogue.embedded_sound import EmbeddedBatch, SourceFile
+from earmark.index.catalogue.metadata import Metadata
+from earmark.index.catalogue.records import Clip
 from earmark.index.errors import LibraryError
 from earmark.index.feedback import Feedback, Opinion
-from earmark.index.files.managed_files import OwnFiles, Staged
+from earmark.index.files.managed_files import ManagedFiles, StagedFile
 from earmark.index.ingest import local, uploads
-from earmark.index.ingest.uploads import Added, Upload
+from earmark.index.ingest.uploads import AddedClip, Upload
 from earmark.index.library import Library
 from earmark.model.audio.decode import Source
 from earmark.model.embedder import AudioEmbedding
@@ -37,18 +38,18 @@ class Part:
 
     number: int
     name: str
-    staged: Staged
+    staged: StagedFile
 
 
-def said_of(said: Said) -> Said:
+def said_of(said: Metadata) -> Metadata:
     """What a client says of a sound, made fit to be kept. Raises LibraryError for too much."""
-    fit = Said(
-        metadata.line(said.title),
-        metadata.tags(said.tags),
-        metadata.line(said.author),
-        metadata.line(said.source),
-        metadata.line(said.licence),
-        metadata.lines(said.description),
+    fit = Metadata(
+        metadata.clean_line(said.title),
+        metadata.clean_tags(said.tags),
+        metadata.clean_line(said.author),
+        metadata.clean_line(said.source),
+        metadata.clean_line(said.licence),
+        metadata.clean_lines(said.description),
     )
     if problem := fit.problem():
         raise LibraryError(problem)
@@ -69,8 +70,8 @@ class LibraryService:
     # Clips
 
     def edit(self, clip_id: str, changes: Mapping[str, Any], generation: int | None) -> Clip:
-        """Let fields of `Said` be these. Raises UnknownClipError, ChangedError, LibraryError."""
-        fit = said_of(Said(**changes))
+        """Set metadata fields of a clip. Raises UnknownClipError, ChangedError, LibraryError."""
+        fit = said_of(Metadata(**changes))
         clip = self.library.edit(
             clip_id, {name: getattr(fit, name) for name in changes}, generation
         )
@@ -82,13 +83,13 @@ class LibraryService:
         self.library.remove([clip_id], generation)
         self.library.refresh(wait=True)
 
-    async def add(self, file: IO[bytes], name: str, said: Said, embed: Embed) -> Added:
+    async def add(self, file: IO[bytes], name: str, said: Metadata, embed: Embed) -> AddedClip:
         """Add an upload; without a title, its client's name of it becomes one.
 
         Raises what `embed` does, LibraryError, StorageError.
         """
         said = said_of(said)
-        said = replace(said, title=said.title or metadata.title_of(name))
+        said = replace(said, title=said.title or metadata.title_from_file_name(name))
         staged = await anyio.to_thread.run_sync(self.library.uploads.stage, file)
         try:
             upload = Upload(staged, said, await embed(staged.path))
@@ -102,13 +103,13 @@ class LibraryService:
     def stage(self, files: Sequence[tuple[IO[bytes], str]]) -> list[Part]:
         """Copy a job's sounds (each with its name) to disk, all or none. Raises StorageError."""
         return [
-            Part(number, metadata.line(name)[: metadata.TITLE_LETTERS], staged)
+            Part(number, metadata.clean_line(name)[: metadata.MAX_TITLE_CHARACTERS], staged)
             for number, ((_, name), staged) in enumerate(
                 zip(files, _staged(self.library.uploads, [file for file, _ in files]), strict=True)
             )
         ]
 
-    def job(self, parts: Sequence[Part], said: Said) -> Job:
+    def job(self, parts: Sequence[Part], said: Metadata) -> Job:
         """A job that adds the sounds, of each of which this is said (`said_of`)."""
 
         def discard() -> None:
@@ -117,10 +118,12 @@ class LibraryService:
 
         return Job(len(parts), lambda job: self._add_all(parts, said, job), discard)
 
-    def _add_all(self, parts: Sequence[Part], said: Said, job: Job) -> None:
+    def _add_all(self, parts: Sequence[Part], said: Metadata, job: Job) -> None:
         waiting = {str(part.staged.path): part for part in parts}
         origins = [
-            Origin(part.staged.path, replace(said, title=metadata.title_of(part.name)))
+            SourceFile(
+                part.staged.path, replace(said, title=metadata.title_from_file_name(part.name))
+            )
             for part in parts
         ]
         with closing(
@@ -131,10 +134,10 @@ class LibraryService:
                     return
                 self._take(lot, waiting, job)
 
-    def _take(self, lot: Lot, waiting: Mapping[str, Part], job: Job) -> None:
+    def _take(self, lot: EmbeddedBatch, waiting: Mapping[str, Part], job: Job) -> None:
         """Add what a lot holds, in one transaction, and tell the job."""
         ready = [
-            Upload(waiting[str(each.origin.path)].staged, each.origin.said, each.embedding)
+            Upload(waiting[str(each.file.path)].staged, each.file.metadata, each.embedding)
             for each in lot.sounds
         ]
         added = uploads.add(self.library, ready) if ready else []
@@ -143,7 +146,7 @@ class LibraryService:
             part = waiting[path]
             # Messages begin with the name of the file, which is ours.
             failed.append(Failure(part.number, part.name, reason.partition(": ")[2] or reason))
-        job.take([(each.clip.id, each.twin) for each in added], failed)
+        job.take([(each.clip.id, each.duplicate_of) for each in added], failed)
 
     # Feedback
 
@@ -152,7 +155,7 @@ class LibraryService:
     ) -> Feedback:
         """Store feedback on a clip. Raises UnknownClipError first, LibraryError, StorageError."""
         self.library.catalogue.clip(clip_id)
-        return feedback.on_clip(self.library, clip_id, _opinion(accepted, rejected, by))
+        return feedback.add_for_clip(self.library, clip_id, _opinion(accepted, rejected, by))
 
     async def feedback_on_sound(
         self,
@@ -171,20 +174,20 @@ class LibraryService:
         staged = await anyio.to_thread.run_sync(self.library.feedback_sounds.stage, file)
         try:
             sha256 = (await embed(staged.path)).info.sha256
-            title = metadata.title_of(name)
+            title = metadata.title_from_file_name(name)
             return await anyio.to_thread.run_sync(
-                feedback.on_sound, self.library, staged, sha256, title, opinion
+                feedback.add_for_sound, self.library, staged, sha256, title, opinion
             )
         finally:
             staged.close()
 
 
 def _opinion(accepted: Sequence[str], rejected: Sequence[str], by: str) -> Opinion:
-    return Opinion(metadata.tags(accepted), metadata.tags(rejected), by)
+    return Opinion(metadata.clean_tags(accepted), metadata.clean_tags(rejected), by)
 
 
-def _staged(files: OwnFiles, sounds: Sequence[IO[bytes]]) -> list[Staged]:
-    staged: list[Staged] = []
+def _staged(files: ManagedFiles, sounds: Sequence[IO[bytes]]) -> list[StagedFile]:
+    staged: list[StagedFile] = []
     try:
         for sound in sounds:
             staged.append(files.stage(sound))

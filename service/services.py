@@ -18,10 +18,10 @@ import torch
 from threadpoolctl import threadpool_limits
 
 from earmark.index.library import Library, Search
-from earmark.index.projection.map import Maps
+from earmark.index.projection.map import LibraryMap
 from earmark.index.search.query import parse
 from earmark.index.search.recall_monitor import RecallProbe
-from earmark.index.statistics import Summaries
+from earmark.index.statistics import StatisticsCache
 from earmark.index.stores.faiss.store import FaissStore
 from earmark.model.checkpoint import starter_model
 from earmark.model.embedder import Embedder
@@ -54,8 +54,8 @@ class Services:
     uploads: UploadQueue
     jobs: Jobs
     waveforms: Waveforms
-    summaries: Summaries
-    maps: Maps
+    summaries: StatisticsCache
+    maps: LibraryMap
 
 
 @asynccontextmanager
@@ -98,7 +98,7 @@ async def open_services(
         stack.callback(uploads.close)
         readers = Readers(library.embedder.log_mel, READERS)
         stack.callback(readers.close)
-        jobs, maps = Jobs(), Maps(library)
+        jobs, maps = Jobs(), LibraryMap(library)
         stack.push_async_callback(in_thread, jobs.close)
         stack.push_async_callback(in_thread, maps.close)
         yield Services(
@@ -111,7 +111,7 @@ async def open_services(
             uploads=uploads,
             jobs=jobs,
             waveforms=Waveforms(readers),
-            summaries=Summaries(library),
+            summaries=StatisticsCache(library),
             maps=maps,
         )
 

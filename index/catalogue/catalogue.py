@@ -1,8 +1,8 @@
-"""The library's one truth: a SQLite database of clips, tags, vectors and what was removed.
+"""The library's single source of truth: a SQLite database of clips, metadata and vectors.
 
 Conventions: vectors are float32 BLOBs of the model's dimension, times are seconds from the
-start of a sound, dates are ISO 8601 in UTC. Every write is one transaction of one generation:
-committed whole, on disk (write-ahead log, synchronous), or not at all. Readers never wait.
+start of a sound, dates are ISO 8601 in UTC. Every write is one transaction with a new generation,
+committed to disk as a whole or not at all. Readers never wait.
 """
 
 from __future__ import annotations
@@ -21,19 +21,19 @@ import numpy.typing as npt
 
 from earmark.index.catalogue import schema
 from earmark.index.catalogue.connection import Database
-from earmark.index.catalogue.records import SAID, Changes, Clip, Known, Said
+from earmark.index.catalogue.metadata import METADATA_FIELDS, Metadata
+from earmark.index.catalogue.records import Changes, Clip, KnownFile
 from earmark.index.catalogue.writer import Writer
 from earmark.index.errors import LibraryError, StorageError, UnknownClipError
 from earmark.model.core.arrays import Array
 
 FILE_NAME = "catalogue.sqlite"
-_NAMES = tuple(field.name for field in dataclasses.fields(Clip))
-_TAGS = _NAMES.index("tags")
-_COLUMNS = ", ".join(_NAMES)
+_CLIP_FIELDS = tuple(field.name for field in dataclasses.fields(Clip))
+_TAGS = _CLIP_FIELDS.index("tags")
 
 
-class _Texts(NamedTuple):
-    """Columns of what is said of clips, in the order of Changes."""
+class _TextColumns(NamedTuple):
+    """Metadata of clips, column by column, in the order of Changes."""
 
     licences: list[str]
     sources: list[str]
@@ -51,7 +51,7 @@ class Catalogue:
 
     @property
     def database(self) -> Database:
-        """For what has tables of its own in the same file."""
+        """The database, for other tables in the same file."""
         return self._database
 
     @classmethod
@@ -73,8 +73,8 @@ class Catalogue:
 
     @classmethod
     def open_or_create(cls, folder: Path, fingerprint: str, dim: int) -> Catalogue:
-        """The catalogue in `folder`; a new one where there is none, or one whose making was
-        cut short. Raises LibraryError, StorageError."""
+        """The catalogue in `folder`, created if there is none, or if its creation was
+        interrupted. Raises LibraryError, StorageError."""
         file = folder / FILE_NAME
         if file.is_file():
             with closing(cls(file)) as catalogue, catalogue._database.reading() as db:
@@ -85,7 +85,10 @@ class Catalogue:
 
     @classmethod
     def open(cls, folder: Path) -> Catalogue:
-        """The catalogue in `folder`. Raises LibraryError where there is none of this version."""
+        """The catalogue in `folder`, migrated to this version.
+
+        Raises LibraryError if there is none, or one of a newer version.
+        """
         file = folder / FILE_NAME
         if not file.is_file():
             raise LibraryError(f"library: expected a folder made by `earmark add`, got {folder}")
@@ -98,7 +101,7 @@ class Catalogue:
         return catalogue
 
     def _check_version(self) -> None:
-        """Bring an older catalogue up to date. Raises LibraryError for what is none, or newer."""
+        """Migrate an older catalogue. Raises LibraryError for another file, or a newer version."""
         with self._database.reading() as db:
             application = db.execute("PRAGMA application_id").fetchone()[0]
             version = db.execute("PRAGMA user_version").fetchone()[0]
@@ -112,16 +115,16 @@ class Catalogue:
                 _migrate(writing, writing.execute("PRAGMA user_version").fetchone()[0])
 
     def close(self) -> None:
-        """Close all connections; those in use, when they are given back."""
+        """Close all connections; those in use close when they are returned."""
         self._database.close()
 
-    def rest(self) -> None:
+    def close_idle(self) -> None:
         """Close the connections that are not in use."""
-        self._database.rest()
+        self._database.close_idle()
 
     @contextmanager
     def write(self) -> Iterator[Writer]:
-        """One transaction of one new generation. Raises StorageError."""
+        """A write transaction with a new generation. Raises StorageError."""
         with self._database.transaction() as db:
             generation = int(_meta(db, "generation")) + 1
             yield Writer(db, generation, int(_meta(db, "dim")))
@@ -130,133 +133,138 @@ class Catalogue:
     # Reading
 
     def meta(self, key: str) -> str:
-        """A value about the whole library: library, fingerprint, dim, generation, store."""
+        """A property of the library: library (its id), fingerprint, dim, generation, store."""
         with self._database.reading() as db:
             return _meta(db, key)
 
     def count(self) -> int:
-        """Clips in the library."""
+        """The number of clips."""
         return int(self._database.query("SELECT count(*) FROM clips")[0][0])
 
     def totals(self) -> dict[str, float]:
-        """Seconds of sound, clips with window vectors, clips whose sound another has too."""
+        """Seconds of sound, clips with window vectors, clips that duplicate another one."""
         seconds = self._database.query("SELECT coalesce(sum(duration), 0.0) FROM clips")[0][0]
-        long = self._database.query("SELECT count(*) FROM windows")[0][0]
-        different = self._database.query("SELECT count(DISTINCT sha256) FROM clips")[0][0]
+        windowed = self._database.query("SELECT count(*) FROM windows")[0][0]
+        distinct = self._database.query("SELECT count(DISTINCT sha256) FROM clips")[0][0]
         return {
             "seconds": float(seconds),
-            "clips_with_windows": int(long),
-            "duplicates": self.count() - int(different),
+            "clips_with_windows": int(windowed),
+            "duplicates": self.count() - int(distinct),
         }
 
     def clip(self, clip_id: str) -> Clip:
-        """The clip of that id. Raises UnknownClipError."""
+        """The clip with an id. Raises UnknownClipError."""
         found = self._clips("id = ?", (clip_id,))
         if not found:
             raise UnknownClipError(f"id: no clip {clip_id!r} in this library")
         return found[0]
 
     def clips_by_row(self, rows: Sequence[int]) -> dict[int, Clip]:
-        """Clips by their numbers; those gone meanwhile are absent."""
-        only = "row IN (SELECT value FROM json_each(?))"
-        return {clip.row: clip for clip in self._clips(only, (json.dumps(list(rows)),))}
+        """Clips by their rows; removed ones are absent."""
+        condition = "row IN (SELECT value FROM json_each(?))"
+        return {clip.row: clip for clip in self._clips(condition, (json.dumps(list(rows)),))}
 
     def clips(self) -> list[Clip]:
         """All clips, in the order they were added."""
         return self._clips("true ORDER BY row", ())
 
-    def clips_from(self, where: str, value: int | str, most: int) -> list[Clip]:
-        """At most so many clips, by a condition on one value and an order."""
-        return self._clips(f"{where} LIMIT {int(most)}", (value,))
+    def clips_where(self, condition: str, value: int | str, limit: int) -> list[Clip]:
+        """At most `limit` clips, by an SQL condition (and order) with one parameter."""
+        return self._clips(f"{condition} LIMIT {int(limit)}", (value,))
 
-    def numbers_after(self, clip_id: str, most: int) -> list[tuple[int, str]]:
-        """(number, id) of clips in the order of their ids, after one of them."""
+    def rows_after_id(self, clip_id: str, limit: int) -> list[tuple[int, str]]:
+        """(row, id) of the clips whose ids follow `clip_id`, in the order of their ids."""
         return self._database.query(
-            "SELECT row, id FROM clips WHERE id > ? ORDER BY id LIMIT ?", (clip_id, most)
+            "SELECT row, id FROM clips WHERE id > ? ORDER BY id LIMIT ?", (clip_id, limit)
         )
 
-    def _clips(self, where: str, values: Sequence[object]) -> list[Clip]:
-        statement = f"SELECT {_COLUMNS} FROM clips WHERE {where}"  # noqa: S608 (own text)
+    def _clips(self, condition: str, values: Sequence[object]) -> list[Clip]:
+        statement = f"SELECT {', '.join(_CLIP_FIELDS)} FROM clips WHERE {condition}"  # noqa: S608 (constants)
         return [
-            Clip(**{**dict(zip(_NAMES, row, strict=True)), "tags": tuple(row[_TAGS].split())})
+            Clip(**{**dict(zip(_CLIP_FIELDS, row, strict=True)), "tags": tuple(row[_TAGS].split())})
             for row in self._database.query(statement, values)
         ]
 
-    def twins(self, clip_ids: Sequence[str]) -> dict[str, str]:
-        """Of these clips, those whose very sound an earlier clip has: its id by theirs."""
+    def duplicates(self, clip_ids: Sequence[str]) -> dict[str, str]:
+        """Of these clips, those that hold the same sound as an earlier clip → that one's id."""
         rows = self._database.query(
-            "SELECT own.id, first.id FROM clips own JOIN clips first ON first.row = "
-            "(SELECT min(row) FROM clips WHERE sha256 = own.sha256) "
-            "WHERE own.id IN (SELECT value FROM json_each(?)) AND first.row < own.row "
-            "ORDER BY own.row",
+            "SELECT clip.id, first.id FROM clips clip JOIN clips first ON first.row = "
+            "(SELECT min(row) FROM clips WHERE sha256 = clip.sha256) "
+            "WHERE clip.id IN (SELECT value FROM json_each(?)) AND first.row < clip.row "
+            "ORDER BY clip.row",
             (json.dumps(list(clip_ids)),),
         )
         return dict(rows)
 
-    def known_files(self, paths: Sequence[str]) -> dict[str, Known]:
-        """Those of these files that are in the library, by path."""
+    def known_files(self, paths: Sequence[str]) -> dict[str, KnownFile]:
+        """Of these files, those that are in the library, by path."""
         rows = self._database.query(
-            f"SELECT path, size, mtime_ns, {', '.join(SAID)} FROM clips "  # noqa: S608 (own names)
+            f"SELECT path, size, mtime_ns, {', '.join(METADATA_FIELDS)} FROM clips "  # noqa: S608 (constant names)
             "WHERE path IN (SELECT value FROM json_each(?))",
             (json.dumps(paths),),
         )
-        return {path: Known(size, mtime, Said.of(said)) for path, size, mtime, *said in rows}
+        return {
+            path: KnownFile(size, mtime, Metadata.from_row(texts))
+            for path, size, mtime, *texts in rows
+        }
 
-    def has_file(self, ending: str) -> bool:
-        """Whether a clip's path ends in a slash and this: its folders may have moved."""
-        statement = "SELECT 1 FROM clips WHERE substr(path, -length(:own)) = :own LIMIT 1"
+    def has_path_ending(self, name: str) -> bool:
+        """Whether a clip's path ends in `/name`, in whichever folder: libraries move."""
+        statement = "SELECT 1 FROM clips WHERE substr(path, -length(:name)) = :name LIMIT 1"
         with self._database.reading() as db:
-            return db.execute(statement, {"own": f"/{ending}"}).fetchone() is not None
+            return db.execute(statement, {"name": f"/{name}"}).fetchone() is not None
 
-    def has_feedback_on(self, path: str) -> bool:
-        """Whether feedback was given on that sound of its own."""
+    def has_feedback_sound(self, path: str) -> bool:
+        """Whether there is feedback on a separate sound, by its path in the library."""
         return bool(self._database.query("SELECT 1 FROM feedback WHERE path = ? LIMIT 1", (path,)))
 
     def failures(self) -> dict[str, str]:
-        """Why files could not be added, by path; a file added since is not among them."""
+        """The reasons why files could not be added, by path. Adding a file deletes its entry."""
         return dict(self._database.query("SELECT path, reason FROM failures ORDER BY path"))
 
-    def failures_count(self) -> int:
-        """How many files could not be added."""
+    def failure_count(self) -> int:
+        """The number of files that could not be added."""
         return int(self._database.query("SELECT count(*) FROM failures")[0][0])
 
-    def failures_latest(self, most: int) -> list[tuple[str, str]]:
-        """(path, reason) of the last files that could not be added, the latest first."""
+    def latest_failures(self, limit: int) -> list[tuple[str, str]]:
+        """(path, reason) of the last files that could not be added, newest first."""
         return self._database.query(
-            "SELECT path, reason FROM failures ORDER BY at DESC, rowid DESC LIMIT ?", (most,)
+            "SELECT path, reason FROM failures ORDER BY at DESC, rowid DESC LIMIT ?", (limit,)
         )
 
-    def said_of_all(self, at_once: int) -> Iterator[list[tuple[float, str, str, str]]]:
-        """(duration, licence, source, tags) of all clips, so many at a time."""
+    def iter_statistics_rows(self, batch_size: int) -> Iterator[list[tuple[float, str, str, str]]]:
+        """(duration, licence, source, tags) of all clips, in batches."""
         last = 0
         while rows := self._database.query(
             "SELECT row, duration, licence, source, tags FROM clips WHERE row > ? "
             "ORDER BY row LIMIT ?",
-            (last, at_once),
+            (last, batch_size),
         ):
             last = rows[-1][0]
             yield [tuple(row[1:]) for row in rows]
 
-    def sample(self, most: int) -> list[tuple[int, str, str, str, bytes]]:
-        """(number, id, title, tags, vector) of at most so many clips, even over all of them, by
-        number; when others come and go, most of them stay."""
-        # 2654435761 gives each number a place of its own in one fixed disorder.
+    def sample(self, limit: int) -> list[tuple[int, str, str, str, bytes]]:
+        """(row, id, title, tags, vector) of at most `limit` clips, evenly sampled, by row.
+
+        The sample is stable: when clips are added or removed, most of it stays.
+        """
+        # Multiplying by 2654435761 scatters the rows (Knuth's multiplicative hash).
         return self._database.query(
             "SELECT row, id, title, tags, vector FROM clips WHERE row IN "
             "(SELECT row FROM clips ORDER BY (row * 2654435761) & 4294967295 LIMIT ?) ORDER BY row",
-            (most,),
+            (limit,),
         )
 
     def last_row(self) -> int:
-        """The highest clip number, 0 where there is no clip."""
+        """The highest row, 0 in an empty library."""
         return int(self._database.query("SELECT coalesce(max(row), 0) FROM clips")[0][0])
 
     def vector(self, row: int) -> Array | None:
-        """A clip's vector [D]; None when the clip has gone."""
+        """A clip's vector [D]; None if the clip was removed."""
         return self.vectors([row]).get(row)
 
     def vectors(self, rows: Sequence[int]) -> dict[int, Array]:
-        """Clips' vectors [D] by their numbers; those gone meanwhile are absent."""
+        """Clips' vectors [D] by their rows; removed clips are absent."""
         found = self._database.query(
             "SELECT row, vector FROM clips WHERE row IN (SELECT value FROM json_each(?))",
             (json.dumps(list(rows)),),
@@ -264,7 +272,7 @@ class Catalogue:
         return {row: np.frombuffer(vector, dtype=np.float32) for row, vector in found}
 
     def windows(self, row: int) -> tuple[npt.NDArray[np.float64], Array] | None:
-        """A long clip's window starts [W] and vectors [W, D]; None for a short one."""
+        """A long clip's window starts [W] in seconds and vectors [W, D]; None for a short clip."""
         found = self._database.query("SELECT starts, vectors FROM windows WHERE row = ?", (row,))
         if not found:
             return None
@@ -275,45 +283,46 @@ class Catalogue:
         """Copy the catalogue as of one instant to a new file, while others read and write."""
         self._database.back_up(file)
 
-    def changes(self, since: int, most: int | None = None) -> Changes:
-        """Everything written after generation `since`, read at one instant.
+    def changes(self, since: int, limit: int | None = None) -> Changes:
+        """All writes after generation `since`, read at one instant.
 
-        Of more than about `most` clips the first, by whole generations: ask again for the rest.
+        With a `limit`, only the first generations, which together change about as many clips:
+        call again for the rest.
         """
-        with self._database.instant() as db:
+        with self._database.read_transaction() as db:
             generation, dim = int(_meta(db, "generation")), int(_meta(db, "dim"))
-            further = (
+            last = (
                 None
-                if most is None
+                if limit is None
                 else db.execute(
                     "SELECT generation FROM clips WHERE generation > ? ORDER BY generation "
                     "LIMIT 1 OFFSET ?",
-                    (since, most - 1),
+                    (since, limit - 1),
                 ).fetchone()
             )
-            generation = min(generation, further[0]) if further else generation
-            between = (since, generation)
+            generation = min(generation, last[0]) if last else generation
+            span = (since, generation)
             (count,) = db.execute(
-                "SELECT count(*) FROM clips WHERE generation > ? AND generation <= ?", between
+                "SELECT count(*) FROM clips WHERE generation > ? AND generation <= ?", span
             ).fetchone()
             rows, durations = np.empty(count, np.int64), np.empty(count, np.float32)
             vectors = np.empty((count, dim), np.float32)
-            said = _Texts([], [], [], [], [])
+            columns = _TextColumns([], [], [], [], [])
             clips = db.execute(
                 "SELECT row, vector, duration, licence, source, tags, title, description "
                 "FROM clips WHERE generation > ? AND generation <= ? ORDER BY row",
-                between,
+                span,
             )
-            for place, (row, vector, duration, *words) in enumerate(clips):
-                rows[place], durations[place] = row, duration
-                vectors[place] = np.frombuffer(vector, dtype=np.float32)
-                for column, text in zip(said, words, strict=True):
+            for position, (row, vector, duration, *texts) in enumerate(clips):
+                rows[position], durations[position] = row, duration
+                vectors[position] = np.frombuffer(vector, dtype=np.float32)
+                for column, text in zip(columns, texts, strict=True):
                     column.append(text)
             removed = db.execute(
-                "SELECT row FROM removed WHERE generation > ? AND generation <= ?", between
+                "SELECT row FROM removed WHERE generation > ? AND generation <= ?", span
             ).fetchall()
-        gone = np.array([row for (row,) in removed], dtype=np.int64)
-        return Changes(rows, vectors, durations, *said, gone, generation)
+        removed_rows = np.array([row for (row,) in removed], dtype=np.int64)
+        return Changes(rows, vectors, durations, *columns, removed_rows, generation)
 
 
 def _meta(db: sqlite3.Connection, key: str) -> str:
@@ -321,13 +330,13 @@ def _meta(db: sqlite3.Connection, key: str) -> str:
 
 
 def _is_blank(db: sqlite3.Connection) -> bool:
-    """Whether the file holds nothing at all: new, or its making was cut short."""
+    """Whether the file has no tables: it is new, or its creation was interrupted."""
     return not db.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
 
 
 def _migrate(db: sqlite3.Connection, version: int) -> None:
-    """Bring the tables from `version` to the newest, inside the caller's transaction."""
-    for steps in schema.MIGRATIONS[version:]:
-        for statement in steps:
+    """Migrate the tables from `version` to the newest, in the caller's transaction."""
+    for statements in schema.MIGRATIONS[version:]:
+        for statement in statements:
             db.execute(statement)
     db.execute(f"PRAGMA user_version = {schema.VERSION}")

@@ -1,6 +1,6 @@
-"""One SQLite file, used by any number of threads: connections, transactions, errors in words.
+"""One SQLite file, shared by any number of threads: connections, transactions, error messages.
 
-Write-ahead log, synchronous: readers never wait, and what was committed is on disk.
+It uses a synchronous write-ahead log: readers never wait, and committed data is on disk.
 """
 
 from __future__ import annotations
@@ -28,24 +28,24 @@ class Database:
         self._writing = threading.Lock()
 
     def close(self) -> None:
-        """Close all connections; those in use, when they are given back."""
+        """Close all connections; those in use close when they are returned."""
         self._closed = True
-        self.rest()
+        self.close_idle()
 
-    def rest(self) -> None:
-        """Close the idle connections."""
+    def close_idle(self) -> None:
+        """Close the connections that are not in use."""
         while self._idle:
             self._idle.pop().close()
 
     @contextmanager
     def reading(self) -> Iterator[sqlite3.Connection]:
-        """A connection, each statement for itself. Raises StorageError."""
-        with self._errors(), self._borrowed() as db:
+        """A connection for single statements. Raises StorageError."""
+        with self._errors(), self._borrow() as db:
             yield db
 
     @contextmanager
-    def instant(self) -> Iterator[sqlite3.Connection]:
-        """A read transaction: everything read in it is of one instant. Raises StorageError."""
+    def read_transaction(self) -> Iterator[sqlite3.Connection]:
+        """A read transaction: all its statements see the same instant. Raises StorageError."""
         with self.reading() as db:
             db.execute("BEGIN")
             try:
@@ -55,8 +55,8 @@ class Database:
 
     @contextmanager
     def transaction(self) -> Iterator[sqlite3.Connection]:
-        """A write transaction: committed whole, on disk, or not at all. Raises StorageError."""
-        with self._errors(), self._writing, self._borrowed() as db:
+        """A write transaction: committed to disk as a whole, or not at all. Raises StorageError."""
+        with self._errors(), self._writing, self._borrow() as db:
             db.execute("BEGIN IMMEDIATE")
             try:
                 yield db
@@ -67,12 +67,12 @@ class Database:
                     db.execute("ROLLBACK")
 
     def query(self, statement: str, values: Sequence[object] = ()) -> list[Any]:
-        """All rows of a statement that reads. Raises StorageError."""
+        """All rows of a reading statement. Raises StorageError."""
         with self.reading() as db:
             return db.execute(statement, values).fetchall()
 
     def back_up(self, file: Path) -> None:
-        """Copy all of one instant to a new file, while others read and write."""
+        """Copy the database as of one instant to a new file, while others read and write."""
         with self.reading() as db:
             copy = sqlite3.connect(file)
             try:
@@ -81,8 +81,8 @@ class Database:
                 copy.close()
 
     @contextmanager
-    def _borrowed(self) -> Iterator[sqlite3.Connection]:
-        """An idle connection, or a new one: there are as many as calls at one time."""
+    def _borrow(self) -> Iterator[sqlite3.Connection]:
+        """An idle connection, or a new one: there are as many as concurrent calls."""
         try:
             db = self._idle.pop()
         except IndexError:
@@ -100,7 +100,7 @@ class Database:
             self.file, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False
         )
         try:
-            _write_ahead(db)
+            _enable_write_ahead_log(db)
             db.execute("PRAGMA synchronous = FULL")
             db.execute("PRAGMA foreign_keys = ON")
         except sqlite3.Error:
@@ -110,7 +110,7 @@ class Database:
 
     @contextmanager
     def _errors(self) -> Iterator[None]:
-        """SQLite's own errors as StorageError, in words."""
+        """Raise SQLite's errors as StorageError, with a message for users."""
         folder = self.file.parent
         try:
             yield
@@ -125,8 +125,8 @@ class Database:
             raise StorageError(f"library {folder}: the catalogue is damaged ({error})") from error
 
 
-def _write_ahead(db: sqlite3.Connection) -> None:
-    """Switch to the write-ahead log. SQLite does not wait by itself where others do so too."""
+def _enable_write_ahead_log(db: sqlite3.Connection) -> None:
+    """Switch to the write-ahead log. SQLite itself does not wait for others who switch too."""
     until = time.monotonic() + BUSY_SECONDS
     while True:
         try:

@@ -1,48 +1,49 @@
-"""Sounds on their way into a library: where they come from, embedded, in lots."""
+"""Sounds on their way into a library: the source file, the embedding, batches of them."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from earmark.index.catalogue.records import NewClip, Said
+from earmark.index.catalogue.metadata import Metadata
+from earmark.index.catalogue.records import NewClip
 from earmark.model.core.errors import AudioError
 from earmark.model.embedder import AudioEmbedding
 
-LONG_SECONDS = 10.0  # longer sounds also keep window vectors
+LONG_SECONDS = 10.0  # the catalogue stores the windows of longer sounds
 
 
 @dataclass(frozen=True)
-class Origin:
-    """Where an added sound comes from, what is said of it, and the id it had elsewhere."""
+class SourceFile:
+    """The file of a sound to add, its metadata, and its preferred id (may be empty)."""
 
     path: Path
-    said: Said = field(default_factory=Said)
+    metadata: Metadata = field(default_factory=Metadata)
     id: str = ""
 
 
-def shown(path: Path | str) -> str:
-    r"""A path as text that any file can hold: bytes that are not UTF-8 as \udc80 and so on."""
+def printable_path(path: Path | str) -> str:
+    r"""A path as text that UTF-8 can encode: other bytes become \udc80 and so on."""
     return str(path).encode(errors="backslashreplace").decode()
 
 
 @dataclass(frozen=True)
-class Sound:
-    """An embedded sound, and the state of its file when it was read."""
+class EmbeddedSound:
+    """An embedded sound, and the size and time of its file when it was read."""
 
-    origin: Origin
+    file: SourceFile
     embedding: AudioEmbedding
     size: int
     mtime_ns: int
 
-    def clip(self) -> NewClip:
-        """The catalogue's record of it."""
-        origin, info, embedding = self.origin, self.embedding.info, self.embedding
-        kept = slice(None) if info.duration > LONG_SECONDS else slice(0)
+    def new_clip(self) -> NewClip:
+        """The catalogue's record of this sound."""
+        file, info, embedding = self.file, self.embedding.info, self.embedding
+        stored = slice(None) if info.duration > LONG_SECONDS else slice(0)
         return NewClip(
-            path=str(origin.path),
-            id=origin.id,
-            said=origin.said,
+            path=str(file.path),
+            id=file.id,
+            metadata=file.metadata,
             size=self.size,
             mtime_ns=self.mtime_ns,
             sha256=info.sha256,
@@ -50,24 +51,24 @@ class Sound:
             sample_rate=info.sample_rate,
             channels=info.channels,
             vector=embedding.vector,
-            windows=embedding.windows[kept],
-            starts=embedding.starts[kept],
+            windows=embedding.windows[stored],
+            starts=embedding.starts[stored],
         )
 
 
 @dataclass(frozen=True)
-class Lot:
-    """Embedded sounds that are written in one transaction; why others could not be, by path."""
+class EmbeddedBatch:
+    """Embedded sounds to write in one transaction, and the reasons of failures by path."""
 
-    sounds: list[Sound] = field(default_factory=list)
+    sounds: list[EmbeddedSound] = field(default_factory=list)
     failed: dict[str, str] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.sounds) + len(self.failed)
 
-    def take(self, origin: Origin, result: Sound | AudioError) -> None:
-        """One more."""
+    def append(self, file: SourceFile, result: EmbeddedSound | AudioError) -> None:
+        """Add the result of one file."""
         if isinstance(result, AudioError):
-            self.failed[shown(origin.path)] = str(result)
+            self.failed[printable_path(file.path)] = str(result)
         else:
             self.sounds.append(result)

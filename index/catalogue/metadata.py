@@ -1,57 +1,124 @@
-"""What people type, made fit to be kept: one-line texts, descriptions, tags.
+"""Metadata of sounds: the record, its limits, and cleaning of what people type.
 
-Tags are kept separated by spaces: one that holds spaces becomes a compound ("metal roof" →
-"metal-roof"). Signs that print nothing, or turn the direction of the text around, are left out.
+Tags are stored separated by spaces, so a tag that contains spaces becomes a compound ("metal roof"
+→ "metal-roof"). Control characters and characters that change the text's direction are removed.
 """
 
 from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, fields
 from pathlib import PurePosixPath, PureWindowsPath
 
-TITLE_LETTERS = 200  # of a file's name
+MAX_TITLE_CHARACTERS = 200  # of a title made from a file name
+MAX_CHARACTERS = {  # of each field; of each tag
+    "title": 1_000,
+    "tags": 200,
+    "author": 1_000,
+    "source": 1_000,
+    "licence": 1_000,
+    "description": 20_000,
+}
+MAX_TAGS = 1_000
 
-_TURNING = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
-_LEFT_OUT = frozenset(("Cc", "Cs"))
-_BETWEEN_TAGS = re.compile(r"[;,\s]+")
-
-
-def line(text: str) -> str:
-    """A text on one line, without spaces around it."""
-    return " ".join(_printing(text.replace("\0", " ")).split())
-
-
-def lines(text: str) -> str:
-    """A text that keeps its line breaks."""
-    return "\n".join(" ".join(_printing(each).split()) for each in text.splitlines()).strip()
-
-
-def tag(text: str) -> str:
-    """One tag; empty where nothing of it can be kept."""
-    return "-".join(_printing(text.replace(";", " ")).split())
+_BIDI_CONTROLS = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
+_UNPRINTABLE_CATEGORIES = frozenset(("Cc", "Cs"))
+_TAG_SEPARATORS = re.compile(r"[;,\s]+")
 
 
-def tags(texts: Iterable[str]) -> tuple[str, ...]:
-    """Tags, each once, in their order."""
-    return tuple(dict.fromkeys(kept for text in texts if (kept := tag(text))))
+@dataclass(frozen=True)
+class Metadata:
+    """The metadata of a sound. An empty field is unknown."""
+
+    title: str = ""
+    tags: tuple[str, ...] = ()
+    author: str = ""
+    source: str = ""
+    licence: str = ""
+    description: str = ""
+
+    @classmethod
+    def from_row(cls, row: Sequence[str]) -> Metadata:
+        """Metadata from database values in the order of METADATA_FIELDS."""
+        title, tags, *texts = row
+        return cls(title, tuple(tags.split()), *texts)
+
+    def to_row(self) -> dict[str, str]:
+        """Database values by column: the inverse of `from_row`."""
+        values = {name: getattr(self, name) for name in METADATA_FIELDS}
+        return values | {"tags": " ".join(self.tags)}
+
+    def problem(self) -> str | None:
+        """A message about the first field that is too long; None if all fields fit."""
+        for name, limit in MAX_CHARACTERS.items():
+            texts = self.tags if name == "tags" else (getattr(self, name),)
+            for text in texts:
+                if len(text) > limit:
+                    kind = "tag" if name == "tags" else name
+                    return (
+                        f"{kind}: expected at most {limit} characters, "
+                        f"got {len(text)}: {text[:40]!r}…"
+                    )
+        if len(self.tags) > MAX_TAGS:
+            return f"tags: expected at most {MAX_TAGS}, got {len(self.tags)}"
+        return None
+
+    def with_defaults(self, defaults: Metadata) -> Metadata:
+        """This metadata, with empty fields taken from `defaults`."""
+        return Metadata(
+            self.title or defaults.title,
+            self.tags or defaults.tags,
+            self.author or defaults.author,
+            self.source or defaults.source,
+            self.licence or defaults.licence,
+            self.description or defaults.description,
+        )
 
 
-def listed_tags(texts: Iterable[str]) -> tuple[str, ...]:
-    """Tags of texts that list them, separated by spaces, commas or semicolons."""
-    return tags(each for text in texts for each in _BETWEEN_TAGS.split(text))
+METADATA_FIELDS = tuple(field.name for field in fields(Metadata))  # database columns, in order
 
 
-def title_of(file_name: str) -> str:
-    """The title that a client's name of a file stands for: text, never a path. May be empty."""
-    name = PureWindowsPath(PurePosixPath(line(file_name)).name).stem
-    return line(name.replace("_", " ").replace("-", " "))[:TITLE_LETTERS].strip(" .")
+def clean_line(text: str) -> str:
+    """The text on one line, without spaces around it."""
+    return " ".join(_printable(text.replace("\0", " ")).split())
 
 
-def _printing(text: str) -> str:
+def clean_lines(text: str) -> str:
+    """The text with its line breaks, without spaces around its lines."""
+    return "\n".join(" ".join(_printable(line).split()) for line in text.splitlines()).strip()
+
+
+def clean_tag(text: str) -> str:
+    """One tag; empty if nothing printable is left."""
+    return "-".join(_printable(text.replace(";", " ")).split())
+
+
+def clean_tags(texts: Iterable[str]) -> tuple[str, ...]:
+    """Cleaned tags in their order, without duplicates and empty ones."""
+    return tuple(dict.fromkeys(tag for text in texts if (tag := clean_tag(text))))
+
+
+def split_tags(texts: Iterable[str]) -> tuple[str, ...]:
+    """The tags of texts that list several, separated by spaces, commas or semicolons."""
+    return clean_tags(tag for text in texts for tag in _TAG_SEPARATORS.split(text))
+
+
+def title_from_file_name(file_name: str) -> str:
+    """A title from the file name that a client sends. May be empty; never a path."""
+    name = PureWindowsPath(PurePosixPath(clean_line(file_name)).name).stem
+    return clean_line(name.replace("_", " ").replace("-", " "))[:MAX_TITLE_CHARACTERS].strip(" .")
+
+
+def _printable(text: str) -> str:
+    """The text with all white space as spaces, without unprintable characters."""
     return "".join(
-        " " if each.isspace() else each
-        for each in text
-        if each.isspace() or not (each in _TURNING or unicodedata.category(each) in _LEFT_OUT)
+        " " if character.isspace() else character
+        for character in text
+        if character.isspace()
+        or not (
+            character in _BIDI_CONTROLS
+            or unicodedata.category(character) in _UNPRINTABLE_CATEGORIES
+        )
     )

@@ -1,8 +1,8 @@
-"""The catalogue's tables, and the steps from older versions to this one.
+"""The catalogue's tables, and the migrations from older versions.
 
-`row` is a clip's number in the vector store; SQLite never gives it out twice. `generation`
-counts committed writes; a clip carries that of its last change, `removed` that of its removal,
-so that anything derived from the catalogue can catch up from where it stood.
+`row` identifies a clip in the vector store; SQLite never assigns it twice. `generation` counts
+committed writes: `clips` stores the generation of a clip's last change, `removed` that of its
+removal. So whatever is derived from the catalogue can read only the changes since its generation.
 """
 
 APPLICATION_ID = 0x4541524D  # "EARM"
@@ -51,11 +51,11 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
         "ALTER TABLE clips ADD COLUMN description TEXT NOT NULL DEFAULT ''",
         "ALTER TABLE clips ADD COLUMN changed_at TEXT NOT NULL DEFAULT ''",
         "UPDATE clips SET changed_at = added_at",
-        "DROP TABLE clip_words",  # the vector store finds words
+        "DROP TABLE clip_words",  # the vector store matches words
         "INSERT INTO meta VALUES ('store', 'faiss')",
     ),
     (
-        # On a clip (`row`), or on a sound of its own: its `path` is relative to the library.
+        # Feedback on a clip (`row`), or on a separate sound: `path` relative to the library.
         """
         CREATE TABLE feedback (
             number INTEGER PRIMARY KEY AUTOINCREMENT,

@@ -1,4 +1,4 @@
-"""The writes of one transaction of the catalogue: put, remove, remember a failure."""
+"""The writes of one catalogue transaction: add, edit and remove clips, record failures."""
 
 from __future__ import annotations
 
@@ -11,10 +11,15 @@ from typing import Any
 
 import numpy as np
 
-from earmark.index.catalogue.records import SAID, NewClip, Said, id_problem
+from earmark.index.catalogue.metadata import METADATA_FIELDS, Metadata
+from earmark.index.catalogue.records import NewClip, id_problem
 from earmark.index.errors import ChangedError, LibraryError, UnknownClipError
 
-ID_LETTERS = 12
+ID_CHARACTERS = 12  # of an id made from a sound's SHA-256
+
+_FILE_COLUMNS = (
+    "path", "size", "mtime_ns", "sha256", "duration", "sample_rate", "channels",
+)  # fmt: skip
 
 
 def _now() -> str:
@@ -29,11 +34,35 @@ class Writer:
         self.generation = generation
 
     def put(self, new: NewClip) -> str:
-        """Add a clip, or replace the one of the same path, which keeps its id. Returns it.
+        """Add a clip, or replace the one with the same path, which keeps its id. Returns the id.
 
-        Raises LibraryError for vectors that are not of this library, and for texts or ids that
-        are too long.
+        Raises LibraryError for vectors of another dimension or not finite, and for texts or ids
+        that are too long.
         """
+        self._check_vectors(new)
+        # Only the new metadata is checked: the existing may be older than the limits.
+        _check(new.metadata, new.path, new.id)
+        existing = self._find_path(new.path)
+        metadata = new.metadata.with_defaults(existing[2] if existing else _default(new.path))
+        now = _now()
+        values = {
+            **{name: getattr(new, name) for name in _FILE_COLUMNS},
+            **metadata.to_row(),
+            "vector": new.vector.astype(np.float32).tobytes(),
+            "changed_at": now,
+            "generation": self.generation,
+        }
+        if existing is None:
+            clip_id = self._free_id(new.id or new.sha256[:ID_CHARACTERS])
+            row = self._insert({"id": clip_id, **values, "added_at": now})
+        else:
+            row, clip_id, _ = existing
+            self._update(row, values)
+        self._replace_windows(row, new)
+        self._db.execute("DELETE FROM failures WHERE path = ?", (new.path,))
+        return clip_id
+
+    def _check_vectors(self, new: NewClip) -> None:
         for name, vectors in (("vector", new.vector[None]), ("windows", new.windows)):
             fits = vectors.ndim == 2 and (vectors.shape[1] == self._dim or not vectors.size)
             if not fits or not np.isfinite(vectors).all():
@@ -43,81 +72,64 @@ class Writer:
                 )
         if not new.vector.size:
             raise LibraryError(f"vector: expected {self._dim} dimensions for {new.path}, got none")
-        old = self._held(new.path)
-        said = new.said.over(old[2] if old else _by_name(new.path))
-        _check(new.said, new.path, new.id)  # what was known stays, from before there were limits
-        now = _now()
-        values = {
-            **{name: getattr(new, name) for name in _PLAIN_FIELDS},
-            **said.row(),
-            "vector": new.vector.astype(np.float32).tobytes(),
-            "changed_at": now,
-            "generation": self.generation,
-        }
-        if old is None:
-            clip_id = self._free_id(new.id or new.sha256[:ID_LETTERS])
-            row = self._insert({"id": clip_id, **values, "added_at": now})
-        else:
-            row, clip_id, _ = old
-            names = ", ".join(f"{name} = :{name}" for name in values)
-            self._db.execute(f"UPDATE clips SET {names} WHERE row = {row}", values)  # noqa: S608
-        self._put_windows(row, new)
-        self._db.execute("DELETE FROM failures WHERE path = ?", (new.path,))
-        return clip_id
 
-    def _held(self, path: str) -> tuple[int, str, Said] | None:
-        """The clip of a path: its number, its id, what is said of it."""
+    def _find_path(self, path: str) -> tuple[int, str, Metadata] | None:
+        """The row, id and metadata of the clip with a path."""
+        names = ", ".join(METADATA_FIELDS)
         found = self._db.execute(
-            f"SELECT row, id, {', '.join(SAID)} FROM clips WHERE path = ?",  # noqa: S608 (own names)
+            f"SELECT row, id, {names} FROM clips WHERE path = ?",  # noqa: S608 (constant names)
             (path,),
         ).fetchone()
-        return (found[0], found[1], Said.of(found[2:])) if found else None
+        return (found[0], found[1], Metadata.from_row(found[2:])) if found else None
 
-    def _insert(self, values: dict[str, object]) -> int:
-        names, marks = ", ".join(values), ", ".join(f":{name}" for name in values)
+    def _insert(self, values: Mapping[str, object]) -> int:
+        names, placeholders = ", ".join(values), ", ".join(f":{name}" for name in values)
         cursor = self._db.execute(
-            f"INSERT INTO clips ({names}) VALUES ({marks})",  # noqa: S608 (own names)
+            f"INSERT INTO clips ({names}) VALUES ({placeholders})",  # noqa: S608 (constant names)
             values,
         )
         return int(cursor.lastrowid or 0)
 
-    def describe(self, path: str, said: Said) -> None:
-        """Let what is said of a known file take the place of what was; its vectors stay.
+    def _update(self, row: int, values: Mapping[str, object]) -> None:
+        names = ", ".join(f"{name} = :{name}" for name in values)
+        self._db.execute(f"UPDATE clips SET {names} WHERE row = {row}", values)  # noqa: S608 (constant names)
 
-        Raises LibraryError for texts that are too long.
+    def update_metadata(self, path: str, metadata: Metadata) -> None:
+        """Update a clip's metadata by its path; empty fields and its vectors stay.
+
+        Does nothing if no clip has that path. Raises LibraryError for texts that are too long.
         """
-        old = self._held(path)
-        if old is None:
+        existing = self._find_path(path)
+        if existing is None:
             return  # removed meanwhile
-        _check(said, path)
-        self._say(old[0], said.over(old[2]))
+        _check(metadata, path)
+        self._write_metadata(existing[0], metadata.with_defaults(existing[2]))
 
     def edit(self, clip_id: str, changes: Mapping[str, Any], generation: int | None = None) -> None:
-        """Let fields of what is said of a clip be these, empty ones too; the others stay.
+        """Set metadata fields of a clip, also to empty values; other fields stay.
 
-        `generation`: that the clip is expected to have. Raises UnknownClipError, ChangedError, and
-        LibraryError for texts that are too long.
+        `generation`: the clip's expected generation; None accepts any. Raises UnknownClipError,
+        ChangedError for another generation, and LibraryError for texts that are too long.
         """
-        names = ", ".join(SAID)
+        names = ", ".join(METADATA_FIELDS)
         found = self._db.execute(
-            f"SELECT row, generation, {names} FROM clips WHERE id = ?",  # noqa: S608 (own names)
+            f"SELECT row, generation, {names} FROM clips WHERE id = ?",  # noqa: S608 (constant names)
             (clip_id,),
         ).fetchone()
         if found is None:
             raise _unknown(clip_id)
-        row, own, *said = found
-        if generation not in (None, own):
+        row, current, *texts = found
+        if generation not in (None, current):
             raise ChangedError(f"id: {clip_id!r} has been changed meanwhile")
-        _check(Said(**changes), clip_id)  # what was known stays, from before there were limits
-        self._say(row, replace(Said.of(said), **changes))
+        _check(Metadata(**changes), clip_id)  # the other fields may be older than the limits
+        self._write_metadata(row, replace(Metadata.from_row(texts), **changes))
 
-    def _say(self, row: int, said: Said) -> None:
-        values = {**said.row(), "changed_at": _now(), "generation": self.generation}
-        names = ", ".join(f"{name} = :{name}" for name in values)
-        self._db.execute(f"UPDATE clips SET {names} WHERE row = {row}", values)  # noqa: S608
+    def _write_metadata(self, row: int, metadata: Metadata) -> None:
+        values = {**metadata.to_row(), "changed_at": _now(), "generation": self.generation}
+        self._update(row, values)
 
-    def _put_windows(self, row: int, new: NewClip) -> None:
-        """A long clip's window vectors, in place of any it had."""
+    def _replace_windows(self, row: int, new: NewClip) -> None:
+        """Store the window vectors of a long clip, in place of older ones."""
         self._db.execute("DELETE FROM windows WHERE row = ?", (row,))
         if len(new.windows):
             self._db.execute(
@@ -126,7 +138,7 @@ class Writer:
             )
 
     def _free_id(self, base: str) -> str:
-        """The id wished for; where another clip has it (the same sound, say), with a suffix."""
+        """The preferred id, with a number after it where another clip has it."""
         number = 1
         while True:
             clip_id = base if number == 1 else f"{base}-{number}"
@@ -136,23 +148,29 @@ class Writer:
             number += 1
 
     def relocate(self, old: str, new: str) -> int:
-        """Let paths under the folder `old` lead to `new`. Returns how many clips.
+        """Move the paths under the folder `old` to the folder `new`. Returns the clips changed.
 
-        Raises LibraryError where another clip has such a path.
+        Raises LibraryError if another clip already has one of the new paths.
         """
-        under = old.rstrip("/") + "/"
-        values = {"under": under, "new": new.rstrip("/") + "/", "length": len(under)}
-        moved = "path = :new || substr(path, :length + 1)"
-        which = "substr(path, 1, :length) = :under"
+        prefix = old.rstrip("/") + "/"
+        values = {"prefix": prefix, "new": new.rstrip("/") + "/", "length": len(prefix)}
+        assignment = "path = :new || substr(path, :length + 1)"
+        condition = "substr(path, 1, :length) = :prefix"
         try:
-            changed = self._db.execute(f"UPDATE clips SET {moved} WHERE {which}", values)  # noqa: S608
+            changed = self._db.execute(
+                f"UPDATE clips SET {assignment} WHERE {condition}",  # noqa: S608 (constants)
+                values,
+            )
         except sqlite3.IntegrityError as error:
             raise LibraryError(f"new: sounds of the library lie under {new} already") from error
-        self._db.execute(f"UPDATE OR REPLACE failures SET {moved} WHERE {which}", values)  # noqa: S608
+        self._db.execute(
+            f"UPDATE OR REPLACE failures SET {assignment} WHERE {condition}",  # noqa: S608 (constants)
+            values,
+        )
         return changed.rowcount
 
-    def keep_vectors_in(self, store: str) -> None:
-        """Remember which vector store follows this catalogue; see `index.stores.factory`."""
+    def set_store(self, store: str) -> None:
+        """Set the vector store of this catalogue; see `index.stores.factory`."""
         self._db.execute("UPDATE meta SET value = ? WHERE key = 'store'", (store,))
 
     def remove(self, clip_id: str) -> None:
@@ -163,26 +181,21 @@ class Writer:
         self._db.execute("DELETE FROM clips WHERE row = ?", found)
         self._db.execute("INSERT INTO removed VALUES (?, ?)", (found[0], self.generation))
 
-    def fail(self, path: str, reason: str) -> None:
-        """Remember why a file could not be added."""
+    def record_failure(self, path: str, reason: str) -> None:
+        """Record why a file could not be added."""
         self._db.execute("INSERT OR REPLACE INTO failures VALUES (?, ?, ?)", (path, reason, _now()))
 
 
-_PLAIN_FIELDS = (
-    "path", "size", "mtime_ns", "sha256", "duration", "sample_rate", "channels",
-)  # fmt: skip
-
-
-def _check(said: Said, path: str, clip_id: str = "") -> None:
-    problem = said.problem() or id_problem(clip_id)
+def _check(metadata: Metadata, subject: str, clip_id: str = "") -> None:
+    problem = metadata.problem() or id_problem(clip_id)
     if problem:
-        raise LibraryError(f"{problem} (for {path})")
+        raise LibraryError(f"{problem} (for {subject})")
 
 
 def _unknown(clip_id: str) -> UnknownClipError:
     return UnknownClipError(f"id: no clip {clip_id!r} in this library")
 
 
-def _by_name(path: str) -> Said:
-    """All that a file's name says: a title."""
-    return Said(title=Path(path).stem.replace("_", " ").replace("-", " "))
+def _default(path: str) -> Metadata:
+    """The metadata of a file without any: a title from its name."""
+    return Metadata(title=Path(path).stem.replace("_", " ").replace("-", " "))

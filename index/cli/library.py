@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from earmark.index.ingest.bulk import Engine, Report
+    from earmark.index.ingest.bulk import AddReport, EmbeddingEngine
     from earmark.index.library import Library
 
 DEFAULT_FOLDER = Path("library")
@@ -60,7 +60,7 @@ def _model(options: argparse.Namespace) -> Path:
     return options.model or starter_model()
 
 
-def _engine(options: argparse.Namespace) -> Engine:
+def _engine(options: argparse.Namespace) -> EmbeddingEngine:
     """What is to embed. Raises InputError."""
     from earmark.index.ingest import local
     from earmark.model.core.errors import InputError
@@ -73,8 +73,8 @@ def _engine(options: argparse.Namespace) -> Engine:
         raise InputError("--watch: expected --engine local, got ray, which is for bulk")
     from earmark.index.ingest.ray.engine import RayEngine
 
-    parts = options.parts or options.library / "parts"
-    return RayEngine(_model(options), parts, options.ray_address, options.actors)
+    shards = options.parts or options.library / "parts"
+    return RayEngine(_model(options), shards, options.ray_address, options.actors)
 
 
 def _add(options: argparse.Namespace) -> int:
@@ -85,7 +85,7 @@ def _add(options: argparse.Namespace) -> int:
     if not paths:
         raise InputError("path: expected a file, folder or manifest to add, got none")
     for path in paths:
-        next(bulk.expand(path), None)  # a wrong path must not leave an empty library behind
+        next(bulk.find_sounds(path), None)  # a wrong path must not leave an empty library behind
     engine = _engine(options)
     interrupt = watch.Interrupt()
     for each in (signal.SIGINT, signal.SIGTERM):  # what was embedded is kept
@@ -104,7 +104,7 @@ def _add(options: argparse.Namespace) -> int:
     return 1 if failed and not options.watch else 0
 
 
-def _say(report: Report, library: Library, *, as_json: bool) -> None:
+def _say(report: AddReport, library: Library, *, as_json: bool) -> None:
     count = library.catalogue.count()
     if as_json:
         print(json.dumps({**asdict(report), "clips": count}), flush=True)

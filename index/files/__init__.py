@@ -1,1 +1,1 @@
-"""The sound files of a library: its own, and those that have moved."""
+"""The sound files that a library stores itself, and their paths after it moved."""

@@ -1,9 +1,9 @@
-"""Sounds that a library keeps in a folder of its own: uploads, and those given with feedback.
+"""Sound files that a library stores in its own folders: uploads, and sounds with feedback.
 
-A file and its mention in the catalogue come and go together, whenever the process ends. While they
-are apart there is a mark of the file's name in `.pending`; marks that a dead process left are
-resolved when the library is next opened: a file that the catalogue does not mention is removed.
-Names are random: nothing a client says becomes part of a path.
+A file and its catalogue entry are created and deleted together, even if the process is killed.
+While only one of them exists, a marker with the file's name lies in `.pending`. Markers of a killed
+process are resolved when the library is next opened: a file without a catalogue entry is deleted.
+File names are random: no part of a path comes from a client.
 """
 
 from __future__ import annotations
@@ -25,63 +25,63 @@ from earmark.model.audio.formats import HEAD, suffix_of
 
 log = logging.getLogger(__name__)
 
-PENDING = ".pending"
+PENDING = ".pending"  # folder of markers and of unfinished copies
 LOCK = "lock"
-PART = ".part"
+PART = ".part"  # suffix of an unfinished copy
 COPY_BYTES = 1 << 20
 
 
-class Staged:
-    """A sound on its way in: on disk, but not yet the library's. Close it in the end."""
+class StagedFile:
+    """A file on disk that is not yet part of the library. It must be closed."""
 
-    def __init__(self, files: OwnFiles, path: Path, leave: Callable[[], None]) -> None:
-        self._files, self.path, self._leave = files, path, leave
-        self._mark: Path | None = None
-        self._settled = False
+    def __init__(self, files: ManagedFiles, path: Path, release: Callable[[], None]) -> None:
+        self._files, self.path, self._release = files, path, release
+        self._marker: Path | None = None
+        self._committed = False
 
     def place(self) -> Path:
-        """Give it its place and name; then the catalogue is to mention it. Raises StorageError."""
-        with self._files.errors():
+        """Move it to its final path; the catalogue entry follows. Raises StorageError."""
+        with self._files.translate_errors():
             with self.path.open("rb") as file:
                 name = self.path.stem + suffix_of(file.read(HEAD))
-            self._mark = self._files.mark(name)
+            self._marker = self._files.add_marker(name)
             self.path = self.path.replace(self._files.folder / name)
-            _to_disk(self._files.folder)
+            _sync_folder(self._files.folder)
         return self.path
 
-    def settle(self) -> None:
-        """The catalogue mentions it: it stays."""
-        self._settled = True
+    def commit(self) -> None:
+        """Keep the file: the catalogue has its entry."""
+        self._committed = True
 
     def close(self) -> None:
-        """Remove it where it has not been settled."""
-        with contextlib.suppress(OSError):  # a mark that stays is resolved at the next start
-            if not self._settled:
+        """Delete the file unless it was committed."""
+        with contextlib.suppress(OSError):  # a marker that stays is resolved at the next start
+            if not self._committed:
                 self.path.unlink(missing_ok=True)
-            if self._mark is not None:
-                self._mark.unlink(missing_ok=True)
-        self._leave()
+            if self._marker is not None:
+                self._marker.unlink(missing_ok=True)
+        self._release()
 
 
-class OwnFiles:
-    """The folder `folder` (absolute) of a library's own sounds. Safe to share between threads."""
+class ManagedFiles:
+    """A folder (absolute path) of sounds that a library stores. Safe to share between threads."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self._pending = folder / PENDING
-        self._holding = 0
-        self._lock = -1  # its descriptor, while something is under way
-        self._changing = threading.Lock()
+        self._users = 0  # operations in progress
+        self._lock = -1  # the lock file's descriptor while there are any
+        self._counting = threading.Lock()
 
-    def owns(self, path: str) -> bool:
-        """Whether a path leads to a sound of this folder."""
+    def contains(self, path: str) -> bool:
+        """Whether a path is of a file in this folder."""
         return Path(path).parent == self.folder
 
-    def stage(self, file: IO[bytes]) -> Staged:
-        """Copy a sound to disk. Raises StorageError, which leaves nothing behind."""
+    def stage(self, file: IO[bytes]) -> StagedFile:
+        """Copy a file to disk. Raises StorageError, which leaves nothing behind."""
         path = self._pending / f"{secrets.token_hex(16)}{PART}"
-        with self.errors():
-            self._enter()
+        with self.translate_errors():
+            self._acquire()
             try:
                 with path.open("xb") as part:
                     shutil.copyfileobj(file, part, COPY_BYTES)
@@ -89,73 +89,76 @@ class OwnFiles:
                     os.fsync(part.fileno())
             except BaseException:
                 path.unlink(missing_ok=True)
-                self._leave()
+                self._release()
                 raise
-        return Staged(self, path, self._leave)
+        return StagedFile(self, path, self._release)
 
     @contextmanager
     def removing(self, names: list[str]) -> Iterator[None]:
-        """Inside, the catalogue forgets these files; then they are removed. Raises StorageError."""
-        with self.errors():
-            self._enter()
+        """A context that deletes files once its body has removed their catalogue entries.
+
+        Raises StorageError.
+        """
+        with self.translate_errors():
+            self._acquire()
             try:
-                marks = [self.mark(name) for name in names]
+                markers = [self.add_marker(name) for name in names]
             except BaseException:
-                self._leave()
+                self._release()
                 raise
         try:
             yield
-            with contextlib.suppress(OSError):  # a mark that stays is resolved at the next start
-                for name, mark in zip(names, marks, strict=True):
+            with contextlib.suppress(OSError):  # a marker that stays is resolved at the next start
+                for name, marker in zip(names, markers, strict=True):
                     (self.folder / name).unlink(missing_ok=True)
-                    mark.unlink(missing_ok=True)
+                    marker.unlink(missing_ok=True)
         finally:
-            self._leave()
+            self._release()
 
-    def resolve(self, mentioned: Callable[[str], bool]) -> None:
-        """Remove what a process that has ended left half done, unless another is at work here.
+    def resolve(self, has_entry: Callable[[str], bool]) -> None:
+        """Resolve the markers of killed processes, unless another process works in this folder.
 
-        `mentioned`: whether the catalogue mentions a file of that name.
+        `has_entry`: whether the catalogue has an entry for a file name.
         """
         if not self._pending.is_dir():
             return
         try:
             descriptor = os.open(self._pending / LOCK, os.O_RDWR | os.O_CREAT, 0o600)
         except OSError:
-            return  # a library that may only be read
+            return  # a read-only library
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            for mark in sorted(self._pending.iterdir()):
-                if mark.name == LOCK:
+            for marker in sorted(self._pending.iterdir()):
+                if marker.name == LOCK:
                     continue
-                if mark.suffix != PART and not mentioned(mark.name):
-                    (self.folder / mark.name).unlink(missing_ok=True)
-                    log.warning("%s: removed, its adding was cut short", mark.name)
-                mark.unlink(missing_ok=True)
+                if marker.suffix != PART and not has_entry(marker.name):
+                    (self.folder / marker.name).unlink(missing_ok=True)
+                    log.warning("%s: deleted, its upload was interrupted", marker.name)
+                marker.unlink(missing_ok=True)
         except OSError:
-            return  # another process is at work, or the folder may only be read
+            return  # another process works here, or the folder is read-only
         finally:
             os.close(descriptor)
 
-    def mark(self, name: str) -> Path:
-        """Note, on disk, that a file and the catalogue may disagree. Raises OSError."""
-        mark = self._pending / name
-        mark.touch(0o600)
-        _to_disk(self._pending)
-        return mark
+    def add_marker(self, name: str) -> Path:
+        """Mark on disk that a file and its catalogue entry may disagree. Raises OSError."""
+        marker = self._pending / name
+        marker.touch(0o600)
+        _sync_folder(self._pending)
+        return marker
 
     @contextmanager
-    def errors(self) -> Iterator[None]:
-        """The disk's own errors as StorageError, without the library's path."""
+    def translate_errors(self) -> Iterator[None]:
+        """Raise OSError as StorageError, without the library's path."""
         try:
             yield
         except OSError as error:
             raise StorageError(f"{self.folder.name}: {error.strerror}") from error
 
-    def _enter(self) -> None:
-        """Keep other processes from resolving what is under way. Raises OSError."""
-        with self._changing:
-            if not self._holding:
+    def _acquire(self) -> None:
+        """Keep other processes from resolving markers meanwhile. Raises OSError."""
+        with self._counting:
+            if not self._users:
                 self._pending.mkdir(parents=True, exist_ok=True)
                 descriptor = os.open(self._pending / LOCK, os.O_RDWR | os.O_CREAT, 0o600)
                 try:
@@ -164,17 +167,17 @@ class OwnFiles:
                     os.close(descriptor)
                     raise
                 self._lock = descriptor
-            self._holding += 1
+            self._users += 1
 
-    def _leave(self) -> None:
-        with self._changing:
-            self._holding -= 1
-            if not self._holding:
+    def _release(self) -> None:
+        with self._counting:
+            self._users -= 1
+            if not self._users:
                 os.close(self._lock)
 
 
-def _to_disk(folder: Path) -> None:
-    """See that the names in a folder are on disk."""
+def _sync_folder(folder: Path) -> None:
+    """Write a folder's entries to disk."""
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
         os.fsync(descriptor)

@@ -1,7 +1,7 @@
-"""Uploads when their library's folder has moved, or was copied: their paths follow it.
+"""Paths of uploads after their library moved, or was copied, to another folder.
 
-The catalogue remembers where its folder of uploads was; where a library is opened with one
-elsewhere, the clips' paths are made to lead there.
+The catalogue stores the folder of uploads. A library that is opened elsewhere updates the clips'
+paths.
 """
 
 from __future__ import annotations
@@ -17,28 +17,28 @@ log = logging.getLogger(__name__)
 _KEY = "uploads"
 
 
-def remember(catalogue: Catalogue, folder: Path) -> None:
-    """Note where the uploads are, unless that is known. Raises StorageError."""
-    if _known(catalogue) != str(folder):
+def record_uploads_folder(catalogue: Catalogue, folder: Path) -> None:
+    """Store the folder of uploads, unless it is stored already. Raises StorageError."""
+    if _stored_folder(catalogue) != str(folder):
         with catalogue.database.transaction() as db:
             db.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", (_KEY, str(folder)))
 
 
-def follow(catalogue: Catalogue, folder: Path) -> None:
-    """Let the paths of uploads lead to `folder`, where there is one and they led elsewhere."""
-    before = _known(catalogue)
+def update_upload_paths(catalogue: Catalogue, folder: Path) -> None:
+    """Update the paths of uploads to `folder`, if it exists and they were elsewhere."""
+    before = _stored_folder(catalogue)
     if before in ("", str(folder)) or not folder.is_dir():
         return
     try:
         with catalogue.write() as writer:
             count = writer.relocate(before, str(folder))
-        remember(catalogue, folder)
-    except StorageError as error:  # it may only be read: its uploads cannot be played
-        log.warning("uploads: they have moved, but this cannot be noted (%s)", error)
+        record_uploads_folder(catalogue, folder)
+    except StorageError as error:  # a read-only library: its uploads cannot be played
+        log.warning("uploads: the library has moved, but their paths cannot be updated (%s)", error)
     else:
-        log.info("uploads: %d clips have moved with their library", count)
+        log.info("uploads: updated the paths of %d clips, as the library has moved", count)
 
 
-def _known(catalogue: Catalogue) -> str:
+def _stored_folder(catalogue: Catalogue) -> str:
     found = catalogue.database.query("SELECT value FROM meta WHERE key = ?", (_KEY,))
     return str(found[0][0]) if found else ""

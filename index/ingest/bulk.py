@@ -1,9 +1,9 @@
-"""Bulk adding: files, folders, manifests or another library → clips of this one.
+"""Bulk adding: files, folders, manifests or another library → clips of this library.
 
-Sounds are embedded by a pipeline (`index.ingest.local`) and written in small transactions, so that
-an interruption loses at most the last one. Files that the library already holds unchanged are
-skipped: the same command, run again, resumes. What cannot be read is remembered with its reason and
-the rest goes on.
+An embedding engine (`index.ingest.local`) embeds the sounds in batches, and each batch is written
+in one transaction: an interruption loses at most the last one. Files that the library holds
+unchanged are skipped, so the same command resumes. Files that cannot be read are recorded with the
+reason, and the others are added.
 """
 
 from __future__ import annotations
@@ -18,8 +18,9 @@ import torch
 
 from earmark.index.catalogue.catalogue import FILE_NAME as CATALOGUE_FILE
 from earmark.index.catalogue.catalogue import Catalogue
-from earmark.index.catalogue.embedded_sound import Lot, Origin, shown
-from earmark.index.catalogue.records import Known, Said, id_problem
+from earmark.index.catalogue.embedded_sound import EmbeddedBatch, SourceFile, printable_path
+from earmark.index.catalogue.metadata import Metadata
+from earmark.index.catalogue.records import KnownFile, id_problem
 from earmark.index.ingest import local
 from earmark.index.library import Library
 from earmark.model.core import manifest
@@ -27,20 +28,20 @@ from earmark.model.core.errors import InputError, ManifestError
 from earmark.model.core.progress import progress
 from earmark.model.embedder import Embedder
 
-Engine = Callable[[Embedder, Sequence[Origin]], Generator[Lot]]
+EmbeddingEngine = Callable[[Embedder, Sequence[SourceFile]], Generator[EmbeddedBatch]]
 
-SUFFIXES = frozenset(
+SUFFIXES = frozenset(  # of the files that are added with their folder
     ".wav .flac .ogg .oga .opus .mp3 .aif .aiff .aifc .au .caf .w64 .rf64 .m4a .aac .webm .mp4 .wma"
     .split()
 )  # fmt: skip
 
 
 @dataclass
-class Report:
-    """What became of every sound that was asked for.
+class AddReport:
+    """The result of adding sounds; also the JSON output of `earmark add`.
 
-    `described`: files known already of which the manifest now says something else.
-    `duplicates`: added clips whose very sound an earlier clip has, and that one's id.
+    `added`: ids. `described`: known files whose metadata was updated. `duplicates`: added clips
+    that hold the same sound as an earlier clip → that one's id. `failed`: path → reason.
     """
 
     added: list[str] = field(default_factory=list)
@@ -50,50 +51,51 @@ class Report:
     failed: dict[str, str] = field(default_factory=dict)
 
 
-def expand(path: Path) -> Iterator[Origin]:
-    """The sounds that a path stands for: a file, a manifest, a library or a folder of sounds.
+def find_sounds(path: Path) -> Iterator[SourceFile]:
+    """The sounds of a path: a file, a manifest, a library or a folder of sounds.
 
-    Raises InputError when it is not there or may not be read, ManifestError, LibraryError.
+    Raises InputError if it does not exist or cannot be read, ManifestError, LibraryError.
     """
     if path.is_dir():
         if (path / CATALOGUE_FILE).is_file():
-            yield from _of_library(path)
+            yield from _sounds_of_library(path)
         else:
-            yield from _of_folder(path)
+            yield from _sounds_of_folder(path)
     elif path.suffix.lower() == ".csv":
-        yield from of_manifest(path)
+        yield from _sounds_of_manifest(path)
     elif path.exists():
-        yield Origin(path.resolve())
+        yield SourceFile(path.resolve())
     else:
         raise InputError(f"path: no such file or folder: {path}")
 
 
-def of_manifest(path: Path) -> Iterator[Origin]:
-    """The sounds of a manifest, with what it says of them. Raises ManifestError."""
+def _sounds_of_manifest(path: Path) -> Iterator[SourceFile]:
     for row in manifest.read_manifest(path):
-        said = Said(row.title, row.tags, row.author, row.source, row.licence, row.description)
-        _check(path, row.path, said, row.id)
-        yield Origin(row.path.resolve(), said, row.id)
+        metadata = Metadata(
+            row.title, row.tags, row.author, row.source, row.licence, row.description
+        )
+        _check(path, row.path, metadata, row.id)
+        yield SourceFile(row.path.resolve(), metadata, row.id)
 
 
-def _check(source: Path, sound: Path, said: Said, clip_id: str) -> None:
-    """Raise ManifestError for what a library would not keep, before any work is done."""
-    problem = said.problem() or id_problem(clip_id)
-    if problem:
-        raise ManifestError(f"{source}: {problem} (for {shown(sound.name)})")
-
-
-def _of_library(folder: Path) -> Iterator[Origin]:
+def _sounds_of_library(folder: Path) -> Iterator[SourceFile]:
     catalogue = Catalogue.open(folder)
     try:
         for clip in catalogue.clips():
-            _check(folder, Path(clip.path), clip.said, clip.id)
-            yield Origin(Path(clip.path), clip.said, clip.id)
+            _check(folder, Path(clip.path), clip.metadata, clip.id)
+            yield SourceFile(Path(clip.path), clip.metadata, clip.id)
     finally:
         catalogue.close()
 
 
-def _of_folder(folder: Path) -> Iterator[Origin]:
+def _check(origin: Path, sound: Path, metadata: Metadata, clip_id: str) -> None:
+    """Raise ManifestError for metadata over the catalogue's limits, before any work is done."""
+    problem = metadata.problem() or id_problem(clip_id)
+    if problem:
+        raise ManifestError(f"{origin}: {problem} (for {printable_path(sound.name)})")
+
+
+def _sounds_of_folder(folder: Path) -> Iterator[SourceFile]:
     def refuse(error: OSError) -> None:
         raise InputError(f"path: {error.filename} cannot be read ({error.strerror})") from error
 
@@ -101,39 +103,40 @@ def _of_folder(folder: Path) -> Iterator[Origin]:
         folders.sort()
         for name in sorted(names):
             if is_sound(Path(name)):
-                yield Origin(Path(parent) / name)
+                yield SourceFile(Path(parent) / name)
 
 
 def is_sound(path: Path) -> bool:
-    """Whether a file of that name is taken for a sound when its folder is added."""
+    """Whether the file is added when its folder is added, by its name."""
     return path.suffix.lower() in SUFFIXES and not path.name.startswith(".")
 
 
-def add(library: Library, paths: Sequence[Path], engine: Engine = local.embed) -> Report:
-    """Add all sounds that the paths stand for. Raises InputError before any work is done.
+def add(
+    library: Library, paths: Sequence[Path], engine: EmbeddingEngine = local.embed
+) -> AddReport:
+    """Add all sounds of the paths. Raises InputError before any work is done.
 
-    `engine` embeds them; each of its lots is written in one transaction. KeyboardInterrupt
-    passes through once what was embedded has been written.
+    `engine` embeds them. KeyboardInterrupt passes through once all embedded sounds are written.
     """
-    report = Report()
-    origins = {str(origin.path): origin for path in paths for origin in expand(path)}
-    known = library.catalogue.known_files(list(origins))
-    todo: list[Origin] = []
-    rest: list[Origin] = []
-    for origin in origins.values():
-        (rest if _unchanged(origin.path, known) else todo).append(origin)
-    _describe(library, rest, known, report)
+    report = AddReport()
+    files = {str(file.path): file for path in paths for file in find_sounds(path)}
+    known = library.catalogue.known_files(list(files))
+    changed: list[SourceFile] = []
+    unchanged: list[SourceFile] = []
+    for file in files.values():
+        (unchanged if _is_unchanged(file.path, known) else changed).append(file)
+    _update_metadata(library, unchanged, known, report)
     with (
         _single_threaded_torch(),  # the engine's threads share the cores
-        progress("adding", len(todo), "files") as bar,
-        closing(engine(library.embedder, todo)) as lots,
+        progress("adding", len(changed), "files") as bar,
+        closing(engine(library.embedder, changed)) as batches,
     ):
-        for lot in lots:
-            added = library.add(lot.sounds, lot.failed)
+        for batch in batches:
+            added = library.add(batch.sounds, batch.failed)
             report.added += added
-            report.duplicates |= library.catalogue.twins(added)
-            report.failed |= lot.failed
-            bar.step(len(lot))
+            report.duplicates |= library.catalogue.duplicates(added)
+            report.failed |= batch.failed
+            bar.step(len(batch))
     return report
 
 
@@ -147,25 +150,28 @@ def _single_threaded_torch() -> Iterator[None]:
         torch.set_num_threads(before)
 
 
-def _describe(
-    library: Library, origins: Sequence[Origin], known: Mapping[str, Known], report: Report
+def _update_metadata(
+    library: Library,
+    files: Sequence[SourceFile],
+    known: Mapping[str, KnownFile],
+    report: AddReport,
 ) -> None:
-    """Take what is said of files that need not be read again, where it is news."""
-    news = [
-        origin
-        for origin in origins
-        if origin.said.over(known[str(origin.path)].said) != known[str(origin.path)].said
-    ]
-    if news:
-        library.describe(news)
-    report.described = len(news)
-    report.unchanged = len(origins) - len(news)
+    """Update the metadata of files that need not be read again, where it differs."""
+    updated = []
+    for file in files:
+        current = known[str(file.path)].metadata
+        if file.metadata.with_defaults(current) != current:
+            updated.append(file)
+    if updated:
+        library.update_metadata(updated)
+    report.described = len(updated)
+    report.unchanged = len(files) - len(updated)
 
 
-def _unchanged(path: Path, known: Mapping[str, Known]) -> bool:
+def _is_unchanged(path: Path, known: Mapping[str, KnownFile]) -> bool:
     try:
         state = path.stat()
     except OSError:
-        return False  # decoding says what is wrong with it
-    held = known.get(str(path))
-    return held is not None and (held.size, held.mtime_ns) == (state.st_size, state.st_mtime_ns)
+        return False  # the decoder reports the reason
+    file = known.get(str(path))
+    return file is not None and (file.size, file.mtime_ns) == (state.st_size, state.st_mtime_ns)

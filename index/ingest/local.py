@@ -1,7 +1,7 @@
-"""Many files → their embeddings, on this machine: processes read, an encoder takes batches.
+"""Many files → their embeddings, on this machine: processes decode, the encoder takes batches.
 
-Sounds come out in the order in which they went in. Memory is bounded: so many sounds are on
-their way at a time.
+Sounds come out in the order of the files. Memory is bounded: at most MAX_PENDING sounds are in
+progress at a time.
 """
 
 from __future__ import annotations
@@ -14,22 +14,27 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing, nullcontext
 from dataclasses import dataclass
 
-from earmark.index.catalogue.embedded_sound import Lot, Origin, Sound, shown
+from earmark.index.catalogue.embedded_sound import (
+    EmbeddedBatch,
+    EmbeddedSound,
+    SourceFile,
+    printable_path,
+)
 from earmark.model.core.errors import AudioError
 from earmark.model.embedder import Embedder
 from earmark.model.inference.batcher import Batches
 from earmark.model.inference.decode_pool import Readers
 from earmark.model.inference.encode import Heard, hear
 
-LOT_CLIPS = 32
-LOT_SECONDS = 2.0  # a slow lot is given out before it is full
-ON_THE_WAY = 64  # sounds
-BATCH_CPU, BATCH_GPU = 16, 512  # windows
+BATCH_CLIPS = 32
+BATCH_SECONDS = 2.0  # then a batch is yielded before it is full
+MAX_PENDING = 64  # sounds
+WINDOWS_CPU, WINDOWS_GPU = 16, 512  # windows that the encoder takes at a time
 
 
 @dataclass(frozen=True)
-class _File:
-    """A file that was read, and its state then."""
+class _ReadFile:
+    """A file that was read, and its size and time then."""
 
     heard: Heard
     size: int
@@ -38,84 +43,89 @@ class _File:
 
 def embed(
     embedder: Embedder,
-    origins: Iterable[Origin],
+    files: Iterable[SourceFile],
     processes: int | None = None,
     readers: Readers | None = None,
     max_seconds: float | None = None,
-) -> Generator[Lot]:
-    """The sounds in lots. When interrupted, what is embedded comes first, then KeyboardInterrupt.
+) -> Generator[EmbeddedBatch]:
+    """The embedded sounds in batches. On an interrupt, yields what is embedded, then raises it.
 
-    `readers`: processes that read, kept for the next call; None for new ones. `max_seconds`: a
-    longer sound is refused.
-    Raises ConfigError where the model cannot embed sounds.
+    `processes`: how many decode; None for one per core. `readers`: existing processes to use;
+    None to start and stop new ones. `max_seconds`: longer sounds fail.
+    Raises ConfigError if the model cannot embed sounds.
     """
-    lot, since = Lot(), time.monotonic()
-    with closing(_embed(embedder, origins, processes, readers, max_seconds)) as sounds:
+    batch, since = EmbeddedBatch(), time.monotonic()
+    with closing(_embed(embedder, files, processes, readers, max_seconds)) as results:
         try:
-            for origin, result in sounds:
-                lot.take(origin, result)
-                if len(lot) >= LOT_CLIPS or time.monotonic() - since > LOT_SECONDS:
-                    yield lot
-                    lot, since = Lot(), time.monotonic()
+            for file, result in results:
+                batch.append(file, result)
+                if len(batch) >= BATCH_CLIPS or time.monotonic() - since > BATCH_SECONDS:
+                    yield batch
+                    batch, since = EmbeddedBatch(), time.monotonic()
         except KeyboardInterrupt:
-            if lot:
-                yield lot
+            if batch:
+                yield batch
             raise
-    if lot:
-        yield lot
+    if batch:
+        yield batch
 
 
 def _embed(
     embedder: Embedder,
-    origins: Iterable[Origin],
+    files: Iterable[SourceFile],
     processes: int | None,
-    kept: Readers | None,
+    shared_readers: Readers | None,
     max_seconds: float | None,
-) -> Generator[tuple[Origin, Sound | AudioError]]:
-    """Each origin with its sound, or with the reason why it could not be read."""
+) -> Generator[tuple[SourceFile, EmbeddedSound | AudioError]]:
+    """Each file with its embedded sound, or with the reason why it could not be read."""
     embedder.check_hears()
     count = processes or os.cpu_count() or 1
     on_gpu = embedder.device.type == "cuda"
     with (
-        nullcontext(kept) if kept else Readers(embedder.log_mel, count) as readers,
+        nullcontext(shared_readers)
+        if shared_readers
+        else Readers(embedder.log_mel, count) as readers,
         Batches(
-            embedder.encode, BATCH_GPU if on_gpu else BATCH_CPU, threads=1 if on_gpu else count
-        ) as batches,
+            embedder.encode, WINDOWS_GPU if on_gpu else WINDOWS_CPU, threads=1 if on_gpu else count
+        ) as encoder,
         ThreadPoolExecutor(count) as pool,
     ):
-        waiting: deque[tuple[Origin, Future[_File]]] = deque()
+        pending: deque[tuple[SourceFile, Future[_ReadFile]]] = deque()
         try:
-            for origin in origins:
-                waiting.append((origin, pool.submit(_read, readers, batches, origin, max_seconds)))
-                if len(waiting) >= ON_THE_WAY:
-                    yield _next(embedder, waiting)
-            while waiting:
-                yield _next(embedder, waiting)
+            for file in files:
+                pending.append((file, pool.submit(_read, readers, encoder, file, max_seconds)))
+                if len(pending) >= MAX_PENDING:
+                    yield _next(embedder, pending)
+            while pending:
+                yield _next(embedder, pending)
         finally:
-            for _, future in waiting:
+            for _, future in pending:
                 future.cancel()
-            batches.close()  # so that no thread waits to put
+            encoder.close()  # wakes threads that wait for a place in its queue
 
 
-def _read(readers: Readers, batches: Batches, origin: Origin, max_seconds: float | None) -> _File:
-    """Read a file and hand its windows to the encoder. Raises AudioError."""
-    path, name = origin.path, origin.path.name
-    if str(path) != shown(path):
-        raise AudioError(f"{shown(name)}: its path is not UTF-8: rename it")
+def _read(
+    readers: Readers, encoder: Batches, file: SourceFile, max_seconds: float | None
+) -> _ReadFile:
+    """Read a file and pass its windows to the encoder. Raises AudioError."""
+    path, name = file.path, file.path.name
+    if str(path) != printable_path(path):
+        raise AudioError(f"{printable_path(name)}: its path is not UTF-8: rename it")
     try:
         state = path.stat()
     except OSError as error:
         raise AudioError(f"{name}: {error.strerror}") from error
-    return _File(hear(readers, batches, path, name, max_seconds), state.st_size, state.st_mtime_ns)
+    heard = hear(readers, encoder, path, name, max_seconds)
+    return _ReadFile(heard, state.st_size, state.st_mtime_ns)
 
 
 def _next(
-    embedder: Embedder, waiting: deque[tuple[Origin, Future[_File]]]
-) -> tuple[Origin, Sound | AudioError]:
-    """Wait for the oldest."""
-    origin, future = waiting.popleft()
+    embedder: Embedder, pending: deque[tuple[SourceFile, Future[_ReadFile]]]
+) -> tuple[SourceFile, EmbeddedSound | AudioError]:
+    """Wait for the oldest file."""
+    file, future = pending.popleft()
     try:
-        file = future.result()
+        read = future.result()
     except AudioError as error:
-        return origin, error
-    return origin, Sound(origin, file.heard.embedding(embedder), file.size, file.mtime_ns)
+        return file, error
+    return file, EmbeddedSound(file, read.heard.embedding(embedder), read.size, read.mtime_ns)

@@ -1,18 +1,19 @@
-"""Uploaded sounds → clips: the library keeps the files of these itself.
+"""Uploaded sounds → clips. The library itself stores the files.
 
-First the file is whole and on disk under a random name, then one transaction mentions it. Where
-anything fails before that, the file goes again (see `index.files.managed_files`).
+A file is first complete and on disk under a random name, then one transaction adds its clip. If
+anything fails before that, the file is removed again (see `index.files.managed_files`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from earmark.index.catalogue.embedded_sound import Origin, Sound
-from earmark.index.catalogue.records import Clip, Said
-from earmark.index.files.managed_files import Staged
-from earmark.index.files.relocation import remember
+from earmark.index.catalogue.embedded_sound import EmbeddedSound, SourceFile
+from earmark.index.catalogue.metadata import Metadata
+from earmark.index.catalogue.records import Clip
+from earmark.index.files.managed_files import StagedFile
+from earmark.index.files.relocation import record_uploads_folder
 from earmark.index.library import Library
 from earmark.model.embedder import AudioEmbedding
 
@@ -21,40 +22,41 @@ UNTITLED = "Untitled"
 
 @dataclass(frozen=True)
 class Upload:
-    """A staged sound, embedded, and what is said of it."""
+    """An uploaded sound: its staged file, its metadata and its embedding."""
 
-    staged: Staged
-    said: Said
+    staged: StagedFile
+    metadata: Metadata
     embedding: AudioEmbedding
 
 
 @dataclass(frozen=True)
-class Added:
-    """A clip that was added; `twin`: the id of an earlier one whose very sound it has."""
+class AddedClip:
+    """An added clip; `duplicate_of`: the id of an earlier clip with the same sound, or empty."""
 
     clip: Clip
-    twin: str
+    duplicate_of: str
 
 
-def add(library: Library, uploads: Sequence[Upload]) -> list[Added]:
-    """Add uploads in one transaction; they can be found at once, or when the store is back.
+def add(library: Library, uploads: Sequence[Upload]) -> list[AddedClip]:
+    """Add uploads in one transaction. Searches find them at once, or when the store is back.
 
-    Raises StorageError, LibraryError: then none of them is added, and whoever staged them is to
-    close them.
+    Raises StorageError, LibraryError: then none is added, and the caller closes the staged files.
     """
-    remember(library.catalogue, library.uploads.folder)
-    ids = library.add([_sound(upload) for upload in uploads])
+    record_uploads_folder(library.catalogue, library.uploads.folder)
+    ids = library.add([_embedded_sound(upload) for upload in uploads])
     for upload in uploads:
-        upload.staged.settle()
+        upload.staged.commit()
     library.refresh(wait=True)
-    twins = library.catalogue.twins(ids)
-    return [Added(library.catalogue.clip(each), twins.get(each, "")) for each in ids]
+    duplicates = library.catalogue.duplicates(ids)
+    return [
+        AddedClip(library.catalogue.clip(clip_id), duplicates.get(clip_id, "")) for clip_id in ids
+    ]
 
 
-def _sound(upload: Upload) -> Sound:
+def _embedded_sound(upload: Upload) -> EmbeddedSound:
     path = upload.staged.place()
-    said = upload.said
-    if not said.title:  # else it would be the random name
-        said = Said(**{**vars(said), "title": UNTITLED})
+    # Without a title, the catalogue would take the random file name.
+    metadata = replace(upload.metadata, title=upload.metadata.title or UNTITLED)
     state = path.stat()
-    return Sound(Origin(path, said), upload.embedding, state.st_size, state.st_mtime_ns)
+    file = SourceFile(path, metadata)
+    return EmbeddedSound(file, upload.embedding, state.st_size, state.st_mtime_ns)

@@ -21,7 +21,7 @@ import orjson
 
 from earmark.index.library import Library
 from earmark.index.projection import storage, tsne
-from earmark.index.projection.storage import Map, Marks
+from earmark.index.projection.storage import MapLayout, VectorHashes
 from earmark.index.projection.tsne import Frame
 from earmark.index.projection.worker import LayoutError, LayoutProcess
 from earmark.model.core.arrays import Array, Rows
@@ -30,9 +30,9 @@ log = logging.getLogger(__name__)
 
 State = Literal["empty", "making", "ready"]
 
-MOST = 10_000  # clips that are shown
-MOST_TAGS = 20  # of a clip that are told, the most frequent ones
-KNOWN = 0.5  # of the clips that an old map must show to be gone on from
+MAX_CLIPS = 10_000  # clips that are shown
+MAX_CLIP_TAGS = 20  # of a clip that are told, the most frequent ones
+MIN_KNOWN_SHARE = 0.5  # of the clips that an old map must show to be gone on from
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,7 @@ class _Shown:
     """The clips that a map is to show: [n] each, and their vectors [n, D]."""
 
     rows: Rows
-    marks: Marks
+    marks: VectorHashes
     vectors: Array
     ids: Sequence[str]
     titles: Sequence[str]
@@ -67,18 +67,18 @@ class _Placed:
     rough: bool
 
 
-class Maps:
+class LibraryMap:
     """A library's map. Safe to share between threads."""
 
     def __init__(self, library: Library) -> None:
         self._library = library
         self._id = library.catalogue.meta("library")
         self._lock = threading.Lock()
-        self._map: Map | None = None
+        self._map: MapLayout | None = None
         self._read = False  # the file
         self._process: LayoutProcess | None = None
         self._thread: threading.Thread | None = None
-        self._failed: tuple[Rows, Marks] | None = None  # of what no map could be made
+        self._failed: tuple[Rows, VectorHashes] | None = None  # of what no map could be made
         self._closed = False
         self._answer: Answer | None = None
         self._answered = -1  # the generation that the answer is of
@@ -110,21 +110,21 @@ class Maps:
             return _answer("empty", generation, total, shown, np.zeros((0, 2), np.float32), False)
         placed = _placed(self._map, shown)
         laid_out = self._map is not None and self._map.shows(shown.rows, shown.marks)
-        due = not laid_out and len(shown.rows) > tsne.FEW and not self._is_failed(shown)
+        due = not laid_out and len(shown.rows) > tsne.MAX_EXACT and not self._is_failed(shown)
         if due and self._thread is None and not self._closed:
             self._begin(shown, placed, generation)
         of = self._map.generation if due and self._map and not placed.rough else generation
         places = placed.frame.framed(placed.places)
-        rough = placed.rough and len(shown.rows) > tsne.FEW
+        rough = placed.rough and len(shown.rows) > tsne.MAX_EXACT
         return _answer("making" if due else "ready", of, total, shown, places, rough)
 
     def _sample(self) -> _Shown:
-        found = self._library.catalogue.sample(MOST)
+        found = self._library.catalogue.sample(MAX_CLIPS)
         dim = self._library.embedder.dim
         rows, ids, titles, tags, vectors = zip(*found, strict=True) if found else [()] * 5
         held = np.frombuffer(b"".join(vectors), np.float32).reshape(len(found), dim)
         said = [tuple(dict.fromkeys(each.lower().split())) for each in tags]
-        return _Shown(np.array(rows, np.int64), tsne.marks(held), held, ids, titles, said)
+        return _Shown(np.array(rows, np.int64), tsne.vector_hashes(held), held, ids, titles, said)
 
     def _is_failed(self, shown: _Shown) -> bool:
         if self._failed is None:
@@ -155,13 +155,13 @@ class Maps:
                 self._failed = None if made else (shown.rows, shown.marks)
                 self._process = self._thread = self._answer = None
 
-    def _keep(self, made: Map) -> None:
+    def _keep(self, made: MapLayout) -> None:
         try:
             storage.save(made, self._library.folder, self._id)
         except OSError as error:  # derived: without it a restart makes the map anew
             log.warning("the map is not kept: %s", error.strerror)
 
-    def _laid_out(self, shown: _Shown, placed: _Placed, generation: int) -> Map:
+    def _laid_out(self, shown: _Shown, placed: _Placed, generation: int) -> MapLayout:
         """Raises LayoutError, OSError."""
         with closing(LayoutProcess()) as process:
             with self._lock:
@@ -172,17 +172,19 @@ class Maps:
             with self._lock:
                 self._process = None
         frame = Frame.around(places) if placed.rough else placed.frame.kept(places)
-        return Map(shown.rows, shown.marks, places, frame, generation)
+        return MapLayout(shown.rows, shown.marks, places, frame, generation)
 
 
-def _placed(known: Map | None, shown: _Shown) -> _Placed:
+def _placed(known: MapLayout | None, shown: _Shown) -> _Placed:
     if known is not None:
         found, same = known.known(shown.rows, shown.marks)
-        if np.count_nonzero(same) >= KNOWN * len(shown.rows):
+        if np.count_nonzero(same) >= MIN_KNOWN_SHARE * len(shown.rows):
             places = np.array(known.places[found])
-            places[~same] = tsne.beside(shown.vectors[~same], shown.vectors[same], places[same])
+            places[~same] = tsne.place_near_similar(
+                shown.vectors[~same], shown.vectors[same], places[same]
+            )
             return _Placed(places, known.frame, rough=False)
-    places = tsne.rough(shown.vectors)
+    places = tsne.pca_layout(shown.vectors)
     return _Placed(places, Frame.around(places), rough=True)
 
 
@@ -192,7 +194,7 @@ def _answer(
     counts = Counter(tag for tags in shown.tags for tag in tags)
     names = sorted(counts, key=lambda name: (-counts[name], name))
     numbers = {name: number for number, name in enumerate(names)}
-    tags = [sorted(numbers[tag] for tag in tags)[:MOST_TAGS] for tags in shown.tags]
+    tags = [sorted(numbers[tag] for tag in tags)[:MAX_CLIP_TAGS] for tags in shown.tags]
     x, y = (np.round(places[:, axis].astype(np.float64), 4).tolist() for axis in (0, 1))
     points = {
         "id": shown.ids,

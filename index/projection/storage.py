@@ -22,22 +22,22 @@ log = logging.getLogger(__name__)
 FILE = "map.snapshot"
 VERSION = 1
 
-Marks = npt.NDArray[np.uint64]
+VectorHashes = npt.NDArray[np.uint64]
 
 
 @dataclass(frozen=True)
-class Map:
+class MapLayout:
     """Clips' numbers [n], ascending, the marks of their vectors [n], their places [n, 2], and the
     frame around these; laid out when the library was of `generation`."""
 
     rows: Rows
-    marks: Marks
+    marks: VectorHashes
     places: Array
     frame: Frame
     generation: int
 
     def known(
-        self, rows: Rows, marks: Marks
+        self, rows: Rows, marks: VectorHashes
     ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.bool_]]:
         """(where clips stand in this map, which of them do so with the same vector), both [m]."""
         if not len(self.rows):
@@ -45,12 +45,12 @@ class Map:
         found = np.minimum(np.searchsorted(self.rows, rows), len(self.rows) - 1)
         return found, (self.rows[found] == rows) & (self.marks[found] == marks)
 
-    def shows(self, rows: Sequence[int] | Rows, marks: Marks) -> bool:
+    def shows(self, rows: Sequence[int] | Rows, marks: VectorHashes) -> bool:
         """Whether it is of exactly these clips with these vectors."""
         return np.array_equal(self.rows, rows) and np.array_equal(self.marks, marks)
 
 
-def save(made: Map, folder: Path, library: str) -> None:
+def save(made: MapLayout, folder: Path, library: str) -> None:
     """Write a map of the library of that id, whole or not at all. Raises OSError."""
     says: dict[str, object] = {
         "map": VERSION,
@@ -58,11 +58,11 @@ def save(made: Map, folder: Path, library: str) -> None:
         "generation": made.generation,
         "frame": asdict(made.frame),
     }
-    parts: snapshot.Parts = {"rows": made.rows, "marks": made.marks, "places": made.places}
+    parts: snapshot.Arrays = {"rows": made.rows, "marks": made.marks, "places": made.places}
     snapshot.write(folder / FILE, says, parts)
 
 
-def load(folder: Path, library: str) -> Map | None:
+def load(folder: Path, library: str) -> MapLayout | None:
     """The map of this very library; None where there is none to trust."""
     file = folder / FILE
     try:
@@ -73,7 +73,7 @@ def load(folder: Path, library: str) -> Map | None:
         if len(rows) != len(marks) or places.shape != (len(rows), 2):
             return None
         frame = Frame(**says["frame"])
-        return Map(rows, marks, places, frame, int(says["generation"]))
+        return MapLayout(rows, marks, places, frame, int(says["generation"]))
     except FileNotFoundError:
         return None
     except (OSError, KeyError, TypeError, ValueError, snapshot.SnapshotError) as error:

@@ -17,13 +17,13 @@ import numpy.typing as npt
 from earmark.model.core.arrays import Array
 
 PERPLEXITY = 30.0  # neighbours that count
-FEW = 8  # vectors, up to which their main directions are the picture
-SETTLING = 250  # steps from places that were good before
+MAX_EXACT = 8  # vectors, up to which their main directions are the picture
+SETTLING_STEPS = 250  # steps from places that were good before
 EXAGGERATION = 12.0
 NEIGHBOURS = 5  # beside which a new one is put
 BLOCK = 1_024  # vectors compared at a time
-ROOM = 0.03  # of the frame, left free at its edges
-SLACK = 0.75  # of the frame that the places must fill at least, to keep it
+MARGIN = 0.03  # of the frame, left free at its edges
+MIN_FILL = 0.75  # of the frame that the places must fill at least, to keep it
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ class Frame:
             return Frame(0.0, 0.0, 1.0)
         least, most = places.min(axis=0), places.max(axis=0)
         x, y = ((least + most) / 2).tolist()
-        side = float((most - least).max()) / (1 - 2 * ROOM)
+        side = float((most - least).max()) / (1 - 2 * MARGIN)
         return Frame(x, y, side or 1.0)
 
     def framed(self, places: Array) -> Array:
@@ -52,12 +52,12 @@ class Frame:
     def kept(self, places: Array) -> Frame:
         """This one while it fits, so that nothing moves that need not; else the smallest."""
         own = Frame.around(places)
-        away, free = max(abs(own.x - self.x), abs(own.y - self.y)), 1 - 2 * ROOM
+        away, free = max(abs(own.x - self.x), abs(own.y - self.y)), 1 - 2 * MARGIN
         inside = away + own.side * free / 2 <= self.side / 2
-        return self if inside and own.side >= SLACK * self.side else own
+        return self if inside and own.side >= MIN_FILL * self.side else own
 
 
-def rough(vectors: Array) -> Array:
+def pca_layout(vectors: Array) -> Array:
     """Places by the two main directions, at once: their spread is 1, or 0 where all are equal."""
     if not len(vectors):
         return np.zeros((0, 2), np.float32)
@@ -75,8 +75,8 @@ def rough(vectors: Array) -> Array:
 
 def lay_out(vectors: Array, start: Array | None = None) -> Array:
     """Good places; `start`: those that are good for most of the vectors already."""
-    begin = rough(vectors)
-    if len(vectors) <= FEW or not begin.any():
+    begin = pca_layout(vectors)
+    if len(vectors) <= MAX_EXACT or not begin.any():
         return begin
     from sklearn.manifold import TSNE
 
@@ -86,7 +86,7 @@ def lay_out(vectors: Array, start: Array | None = None) -> Array:
         init=begin * np.float32(1e-4) if start is None else start,
         early_exaggeration=EXAGGERATION if start is None else 1.0,
         learning_rate=max(n / EXAGGERATION / 4, 50.0),
-        max_iter=1_000 if start is None else SETTLING,
+        max_iter=1_000 if start is None else SETTLING_STEPS,
         metric="sqeuclidean",  # of unit vectors: their neighbours are those by cosine
         random_state=0,
         n_jobs=1,
@@ -95,7 +95,7 @@ def lay_out(vectors: Array, start: Array | None = None) -> Array:
     return placed if start is None else _turned(placed, start)
 
 
-def beside(vectors: Array, known: Array, places: Array) -> Array:
+def place_near_similar(vectors: Array, known: Array, places: Array) -> Array:
     """Places for vectors [m, D] among `known` ones [n, D]: near the most alike of those."""
     found = np.zeros((len(vectors), 2), np.float32)
     most = min(NEIGHBOURS, len(known))
@@ -119,7 +119,7 @@ def _turned(places: Array, old: Array) -> Array:
     return np.asarray((places - here) @ (left @ right) + there, np.float32)
 
 
-def marks(vectors: Array) -> npt.NDArray[np.uint64]:
+def vector_hashes(vectors: Array) -> npt.NDArray[np.uint64]:
     """[n], a number for each vector by which a change of it is seen."""
     weights = np.random.default_rng(0).integers(1, 2**63, vectors.shape[1], dtype=np.uint64)
     bits = np.ascontiguousarray(vectors, np.float32).view(np.uint32).astype(np.uint64)

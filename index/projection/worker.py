@@ -18,7 +18,7 @@ from multiprocessing.connection import Connection
 from earmark.index.projection.tsne import lay_out
 from earmark.model.core.arrays import Array
 
-LOWEST = 19
+LOWEST_PRIORITY = 19
 ONE_CORE = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
 
@@ -30,7 +30,7 @@ def serve(descriptor: int) -> None:
     """What the process does."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for whoever asked
     with suppress(OSError):
-        os.nice(LOWEST)
+        os.nice(LOWEST_PRIORITY)
     connection = Connection(descriptor)
     with suppress(EOFError, ConnectionError):
         vectors, start = connection.recv()

@@ -21,7 +21,7 @@ from earmark.model.core.atomic_write import write_whole
 MAGIC = b"EARMARK\x02"
 START = len(MAGIC) + 4
 
-Parts = dict[str, npt.NDArray[Any]]
+Arrays = dict[str, npt.NDArray[Any]]
 
 
 class SnapshotError(Exception):
@@ -41,7 +41,7 @@ def write(file: Path, says: Mapping[str, Any], parts: Mapping[str, npt.NDArray[A
     write_whole(file, [MAGIC, len(head).to_bytes(4, "little"), head, *payload])
 
 
-def read(file: Path) -> tuple[dict[str, Any], Parts]:
+def read(file: Path) -> tuple[dict[str, Any], Arrays]:
     """(what its writer said, the parts, read-only). Raises SnapshotError, OSError."""
     data = file.read_bytes()
     if not data.startswith(MAGIC):
@@ -54,7 +54,7 @@ def read(file: Path) -> tuple[dict[str, Any], Parts]:
         same = json.dumps(header).encode() == head
         if header.pop("sha256") != _sum(header, [payload]) or not same:
             raise SnapshotError("it is cut short or altered")
-        parts: Parts = {}
+        parts: Arrays = {}
         for name, kind, shape in header["parts"]:
             dtype = np.dtype(kind)
             length = dtype.itemsize * int(np.prod(shape, dtype=np.int64))

@@ -20,7 +20,7 @@ from starlette.types import Message, Receive, Scope, Send
 
 from earmark.index.catalogue.records import Clip
 from earmark.index.library import Library
-from earmark.index.listing import browse
+from earmark.index.listing import list_clips
 from earmark.service.http import etags
 from earmark.service.http.problems import ProblemError, problem
 from earmark.service.openapi.operation import UPLOAD_PROBLEMS, Tag, operation
@@ -115,7 +115,9 @@ def _refusal(message: Message) -> JSONResponse:
 @router.get("/v1/clips", **operation("list_clips", problems=("invalid-request",)))
 def clips(services: ServicesDep, query: Annotated[ClipsQuery, Query()]) -> ClipsBody:
     """All clips that pass the filters, page by page; pages stay stable while others write."""
-    return ClipsBody.of(browse(services.library, query.k, query.filter(), query.sort, query.cursor))
+    return ClipsBody.of(
+        list_clips(services.library, query.k, query.filter(), query.sort, query.cursor)
+    )
 
 
 @uploads.post(

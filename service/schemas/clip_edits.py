@@ -8,22 +8,22 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 from earmark.index.catalogue import metadata
-from earmark.index.catalogue.records import MOST_LETTERS, MOST_TAGS, Said
+from earmark.index.catalogue.metadata import MAX_CHARACTERS, MAX_TAGS, Metadata
 from earmark.model.audio.waveform import FULL_SCALE
 from earmark.service.schemas.clips import ClipBody
 from earmark.service.schemas.filters import MAX_HITS, FilterQuery
 
 if TYPE_CHECKING:
-    from earmark.index.ingest.uploads import Added
-    from earmark.index.listing import Listed
+    from earmark.index.ingest.uploads import AddedClip
+    from earmark.index.listing import ClipPage
 
 MAX_TAG_FIELDS = 100  # of a form, each of which may list many
 
 Peak = Annotated[int, Field(ge=-FULL_SCALE, le=FULL_SCALE)]
-Title = Annotated[str, StringConstraints(max_length=MOST_LETTERS["title"])]
-Name = Annotated[str, StringConstraints(max_length=MOST_LETTERS["author"])]
-Text = Annotated[str, StringConstraints(max_length=MOST_LETTERS["description"])]
-Tag = Annotated[str, StringConstraints(max_length=MOST_LETTERS["tags"])]
+Title = Annotated[str, StringConstraints(max_length=MAX_CHARACTERS["title"])]
+Name = Annotated[str, StringConstraints(max_length=MAX_CHARACTERS["author"])]
+Text = Annotated[str, StringConstraints(max_length=MAX_CHARACTERS["description"])]
+Tag = Annotated[str, StringConstraints(max_length=MAX_CHARACTERS["tags"])]
 
 
 class ClipsQuery(FilterQuery):
@@ -42,7 +42,7 @@ class ClipsBody(BaseModel):
     total: int = Field(description="Clips that pass the filters, on all pages")
 
     @classmethod
-    def of(cls, listed: Listed) -> ClipsBody:
+    def of(cls, listed: ClipPage) -> ClipsBody:
         """From the library's list."""
         return cls(
             clips=[ClipBody(**ClipBody.fields_of(clip)) for clip in listed.clips],
@@ -57,9 +57,9 @@ class AddedBody(ClipBody):
     twin: str | None = Field(description="Id of an earlier clip with the very same sound")
 
     @classmethod
-    def of(cls, added: Added) -> AddedBody:
+    def of(cls, added: AddedClip) -> AddedBody:
         """From the library's answer."""
-        return cls(**ClipBody.fields_of(added.clip), twin=added.twin or None)
+        return cls(**ClipBody.fields_of(added.clip), twin=added.duplicate_of or None)
 
 
 class ClipChanges(BaseModel):
@@ -76,7 +76,7 @@ class ClipChanges(BaseModel):
 
     title: Title = ""
     tags: list[Tag] = Field(
-        [], max_length=MOST_TAGS, description="One with spaces becomes a compound with hyphens"
+        [], max_length=MAX_TAGS, description="One with spaces becomes a compound with hyphens"
     )
     author: Name = ""
     source: Name = ""
@@ -84,8 +84,8 @@ class ClipChanges(BaseModel):
     description: Text = ""
 
     def changes(self) -> dict[str, Any]:
-        """Those given, by the names of `Said`."""
-        said = Said(**{**self.model_dump(), "tags": tuple(self.tags)})
+        """Those given, by the names of `Metadata`."""
+        said = Metadata(**{**self.model_dump(), "tags": tuple(self.tags)})
         return {name: getattr(said, name) for name in self.model_fields_set}
 
 
@@ -101,10 +101,10 @@ class OriginForm(BaseModel):
     source: Name = Field("", description="Where it comes from: a collection, say")
     licence: Name = Field("", description="Its SPDX name: CC0-1.0")
 
-    def said(self) -> Said:
+    def said(self) -> Metadata:
         """As the library takes it."""
-        tags = metadata.listed_tags(self.tags)
-        return Said(tags=tags, author=self.author, source=self.source, licence=self.licence)
+        tags = metadata.split_tags(self.tags)
+        return Metadata(tags=tags, author=self.author, source=self.source, licence=self.licence)
 
 
 class ClipForm(OriginForm):
@@ -113,7 +113,7 @@ class ClipForm(OriginForm):
     title: Title = Field("", description="Empty: what its file's name says")
     description: Text = ""
 
-    def said(self) -> Said:
+    def said(self) -> Metadata:
         """As the library takes it."""
         return replace(super().said(), title=self.title, description=self.description)
 

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
-from earmark.index.catalogue.records import MOST_ID_LETTERS, MOST_LETTERS
+from earmark.index.catalogue.metadata import MAX_CHARACTERS
+from earmark.index.catalogue.records import MAX_ID_CHARACTERS
 
 if TYPE_CHECKING:
     from earmark.index.feedback import Feedback
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
 MAX_TAGS = 1_000
 MAX_FORM_TAGS = 100
 
-Tag = Annotated[str, StringConstraints(max_length=MOST_LETTERS["tags"])]
+Tag = Annotated[str, StringConstraints(max_length=MAX_CHARACTERS["tags"])]
 
 
 class FeedbackGiven(BaseModel):
@@ -29,7 +30,7 @@ class FeedbackGiven(BaseModel):
         },
     )
 
-    clip: str = Field(min_length=1, max_length=MOST_ID_LETTERS, description="Its id")
+    clip: str = Field(min_length=1, max_length=MAX_ID_CHARACTERS, description="Its id")
     accepted: list[Tag] = Field([], max_length=MAX_TAGS)
     rejected: list[Tag] = Field([], max_length=MAX_TAGS)
 

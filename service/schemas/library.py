@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from pydantic import BaseModel, Field
 
 if TYPE_CHECKING:
-    from earmark.index.statistics import Counts, Summary
+    from earmark.index.statistics import LibraryStatistics, NameCounts
 
 MOST_TAGS = 10_000
 MOST_NAMES = 200  # of licences and of sources
@@ -84,7 +84,9 @@ class LibraryBody(BaseModel):
     failures: FailedFiles
 
     @classmethod
-    def of(cls, summary: Summary, index: str, model: ModelName, most_tags: int) -> LibraryBody:
+    def of(
+        cls, summary: LibraryStatistics, index: str, model: ModelName, most_tags: int
+    ) -> LibraryBody:
         """From the library's summary."""
         return cls(
             clips=summary.clips,
@@ -111,5 +113,5 @@ class LibraryBody(BaseModel):
         )
 
 
-def _few(counts: Counts) -> Counts:
+def _few(counts: NameCounts) -> NameCounts:
     return counts[:MOST_NAMES]

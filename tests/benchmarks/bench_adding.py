@@ -111,7 +111,7 @@ def content(library: Path) -> list[tuple[object, ...]]:
             vector, windows = catalogue.vector(clip.row), catalogue.windows(clip.row)
             assert vector is not None
             sums = None if windows is None else (windows[0].tobytes(), windows[1].tobytes())
-            found.append((clip.path, clip.said, clip.duration, vector.tobytes(), sums))
+            found.append((clip.path, clip.metadata, clip.duration, vector.tobytes(), sums))
         return sorted(found, key=lambda each: str(each[0]))
 
 

@@ -20,8 +20,8 @@ from pathlib import Path
 
 import numpy as np
 
-from earmark.index.catalogue.embedded_sound import Origin
-from earmark.index.catalogue.records import Said
+from earmark.index.catalogue.embedded_sound import SourceFile
+from earmark.index.catalogue.metadata import Metadata
 from earmark.index.ingest import local
 from earmark.index.lexical.stemming import stems
 from earmark.index.library import Library
@@ -78,7 +78,7 @@ def main() -> None:
         path = row.path.resolve()
         tags[str(path)] = set(row.tags)
         shown = tuple(tag for tag in dict.fromkeys(row.tags) if chance.random() < 0.5)
-        origins.append(Origin(path, Said(f"{number}", shown or ("-",))))
+        origins.append(SourceFile(path, Metadata(f"{number}", shown or ("-",))))
     with (
         tempfile.TemporaryDirectory() as folder,
         Library.open(Path(folder), embedder, create=True) as library,

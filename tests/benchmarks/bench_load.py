@@ -27,7 +27,7 @@ import psutil
 import torch
 import uvloop
 
-from earmark.index.catalogue.embedded_sound import Origin
+from earmark.index.catalogue.embedded_sound import SourceFile
 from earmark.index.ingest import local
 from earmark.model.checkpoint import starter_model
 from earmark.model.embedder import Embedder
@@ -157,10 +157,10 @@ def bare_all(embedder: Embedder, files: list[bytes], seconds: float, folder: Pat
     begun = time.perf_counter()
     warm = begun + 2
 
-    def origins() -> Iterator[Origin]:
+    def origins() -> Iterator[SourceFile]:
         number = 0
         while time.perf_counter() < warm + seconds:
-            yield Origin(folder / f"{number % len(files)}.ogg")
+            yield SourceFile(folder / f"{number % len(files)}.ogg")
             number += 1
 
     count = 0

@@ -19,7 +19,7 @@ import numpy as np
 import torch
 
 from earmark.index.catalogue.catalogue import Catalogue
-from earmark.index.catalogue.records import Said
+from earmark.index.catalogue.metadata import Metadata
 from earmark.index.library import Library
 from earmark.model.checkpoint import starter_model
 from earmark.model.embedder import Embedder
@@ -44,7 +44,9 @@ def write(folder: Path, dim: int, stop: EventType) -> None:
             if number % 3 == 2 and ids:
                 writer.remove(ids.pop(0))
             elif number % 3 == 1 and ids:
-                writer.describe(f"/sounds/new {number - 1}.wav", Said(tags=("rain", "new")))
+                writer.update_metadata(
+                    f"/sounds/new {number - 1}.wav", Metadata(tags=("rain", "new"))
+                )
             else:
                 vector = generator.standard_normal(dim).astype(np.float32)
                 none = np.zeros((0, dim), np.float32)

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from earmark.index.catalogue.catalogue import Catalogue
-from earmark.index.catalogue.records import Said
+from earmark.index.catalogue.metadata import Metadata
 from earmark.index.errors import StorageError
 from earmark.index.stores.faiss.store import FaissStore
 from earmark.index.types import Filter
@@ -64,7 +64,7 @@ def perform(catalogue: Catalogue, step: dict[str, Any]) -> None:
         if step["what"] == "remove":
             writer.remove(step["name"])
         elif step["what"] == "retag":
-            writer.describe(path, Said(tags=(step["tags"],)))
+            writer.update_metadata(path, Metadata(tags=(step["tags"],)))
         else:
             clip = new_clip(step["name"], step["seed"], id=step["name"], tags=(step["tags"],))
             writer.put(clip)

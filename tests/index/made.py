@@ -16,8 +16,9 @@ import numpy as np
 import pytest
 import soundfile
 
-from earmark.index.catalogue.embedded_sound import Origin, Sound
-from earmark.index.catalogue.records import Changes, NewClip, Said
+from earmark.index.catalogue.embedded_sound import EmbeddedBatch, EmbeddedSound, SourceFile
+from earmark.index.catalogue.metadata import Metadata
+from earmark.index.catalogue.records import Changes, NewClip
 from earmark.index.ingest import local
 from earmark.model import checkpoint
 from earmark.model.core.errors import AudioError
@@ -45,7 +46,7 @@ def new_clip(name: str = "a", seed: int = 0, **changes: object) -> NewClip:
     clip = NewClip(
         path=f"/sounds/{name}.wav",
         id="",
-        said=Said(title=name, tags=("dog", "bark")),
+        metadata=Metadata(title=name, tags=("dog", "bark")),
         size=100,
         mtime_ns=1,
         sha256=f"{seed:064x}"[::-1],
@@ -56,8 +57,8 @@ def new_clip(name: str = "a", seed: int = 0, **changes: object) -> NewClip:
         windows=np.zeros((0, 4), np.float32),
         starts=np.zeros(0),
     )
-    told = {name: changes.pop(name) for name in list(changes) if hasattr(clip.said, name)}
-    return replace(clip, said=replace(clip.said, **told), **changes)
+    fields = {name: changes.pop(name) for name in list(changes) if hasattr(clip.metadata, name)}
+    return replace(clip, metadata=replace(clip.metadata, **fields), **changes)
 
 
 def changes(
@@ -92,12 +93,21 @@ def write_sounds(folder: Path, count: int, seconds: float = 0.3, first: int = 0)
     return files
 
 
-def heard(embedder: Embedder, origin: Origin) -> Sound:
-    """A sound's file, embedded. Raises AudioError."""
-    [lot] = local.embed(embedder, [origin], 1)
-    for reason in lot.failed.values():
+def embed_files(embedder: Embedder, paths: Sequence[Path]) -> EmbeddedBatch:
+    """The files' sounds in one batch, however long it takes."""
+    batches = list(local.embed(embedder, map(SourceFile, paths), 1))
+    return EmbeddedBatch(
+        [sound for batch in batches for sound in batch.sounds],
+        {path: reason for batch in batches for path, reason in batch.failed.items()},
+    )
+
+
+def embed_file(embedder: Embedder, file: SourceFile) -> EmbeddedSound:
+    """A file, embedded. Raises AudioError."""
+    [batch] = local.embed(embedder, [file], 1)
+    for reason in batch.failed.values():
         raise AudioError(reason)
-    return lot.sounds[0]
+    return batch.sounds[0]
 
 
 def environment(**more: str) -> dict[str, str]:

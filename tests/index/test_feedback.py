@@ -38,7 +38,7 @@ def on_sound(library: Library, sound: bytes, opinion: Opinion) -> Feedback:
     staged = library.feedback_sounds.stage(io.BytesIO(sound))
     try:
         info = library.embedder.embed_audio(staged.path).info
-        return feedback.on_sound(library, staged, info.sha256, "A take", opinion)
+        return feedback.add_for_sound(library, staged, info.sha256, "A take", opinion)
     finally:
         staged.close()
 
@@ -55,7 +55,7 @@ def test_an_opinion_on_a_clip_is_kept_as_it_was_given(
     library: Library, clip_id: str, embedder: Embedder
 ) -> None:
     generation = library.generation
-    given = feedback.on_clip(library, clip_id, Opinion(("storm",), ("roof", "wind"), "ann"))
+    given = feedback.add_for_clip(library, clip_id, Opinion(("storm",), ("roof", "wind"), "ann"))
     assert (given.clip, given.accepted, given.rejected) == (clip_id, ("storm",), ("roof", "wind"))
     assert (given.by, given.fingerprint, given.sound) == ("ann", embedder.fingerprint, "")
     assert given.at.endswith("+00:00")
@@ -85,11 +85,11 @@ def test_opinions_that_say_nothing_or_too_much(
 
 def test_an_opinion_on_no_clip(library: Library) -> None:
     with pytest.raises(UnknownClipError, match="no clip 'nothing'"):
-        feedback.on_clip(library, "nothing", Opinion(("rain",), ()))
+        feedback.add_for_clip(library, "nothing", Opinion(("rain",), ()))
 
 
 def test_feedback_goes_with_its_clip(library: Library, clip_id: str) -> None:
-    feedback.on_clip(library, clip_id, Opinion(("storm",), ()))
+    feedback.add_for_clip(library, clip_id, Opinion(("storm",), ()))
     library.remove([clip_id])
     assert feedback.newest(library.catalogue, 9) == []
     assert rows(library) == []
@@ -98,7 +98,7 @@ def test_feedback_goes_with_its_clip(library: Library, clip_id: str) -> None:
 def test_the_newest_first_page_by_page(library: Library, clip_id: str) -> None:
     tags = [f"tag{number}" for number in range(5)]
     for tag in tags:
-        feedback.on_clip(library, clip_id, Opinion((tag,), ()))
+        feedback.add_for_clip(library, clip_id, Opinion((tag,), ()))
     first = feedback.newest(library.catalogue, 3)
     rest = feedback.newest(library.catalogue, 3, first[-1].number)
     assert [each.accepted[0] for each in (*first, *rest)] == tags[::-1]
@@ -108,8 +108,8 @@ def test_the_newest_first_page_by_page(library: Library, clip_id: str) -> None:
 def test_the_manifest_has_each_sounds_tags_after_all_opinions(
     library: Library, clip_id: str
 ) -> None:
-    feedback.on_clip(library, clip_id, Opinion(("storm", "hail"), ("roof",)))
-    feedback.on_clip(library, clip_id, Opinion(("wind",), ("HAIL", "unheard")))
+    feedback.add_for_clip(library, clip_id, Opinion(("storm", "hail"), ("roof",)))
+    feedback.add_for_clip(library, clip_id, Opinion(("wind",), ("HAIL", "unheard")))
     on_sound(library, sounds.noise(0.5), Opinion(("bell",), ("dog",)))
     on_sound(library, sounds.noise(0.5), Opinion(("church",), ()))
     on_sound(library, sounds.noise(0.5, seed=9), Opinion((), ("dog",)))
@@ -126,7 +126,7 @@ def test_the_manifest_has_each_sounds_tags_after_all_opinions(
 def test_paths_are_relative_over_http_and_absolute_on_the_machine(
     library: Library, clip_id: str
 ) -> None:
-    feedback.on_clip(library, clip_id, Opinion(("storm",), ()))
+    feedback.add_for_clip(library, clip_id, Opinion(("storm",), ()))
     on_sound(library, sounds.noise(0.5), Opinion(("bell",), ()))
     clip, own = rows(library)
     assert clip["path"] == "clips/my%2F%E2%84%96%201.wav"
@@ -138,7 +138,7 @@ def test_paths_are_relative_over_http_and_absolute_on_the_machine(
 
 def test_training_reads_the_manifest(library: Library, clip_id: str, tmp_path: Path) -> None:
     library.edit(clip_id, {"title": 'Rain, "heavy"\n=1+1'})
-    feedback.on_clip(library, clip_id, Opinion(("storm",), ()))
+    feedback.add_for_clip(library, clip_id, Opinion(("storm",), ()))
     on_sound(library, sounds.noise(0.5), Opinion(("bell",), ()))
     out = tmp_path / "to-train-on.csv"
     done = made.earmark("feedback", "--library", library.folder, "--out", out)
@@ -158,6 +158,6 @@ def test_an_export_that_cannot_be(library: Library, clip_id: str, tmp_path: Path
     with pytest.raises(LibraryError, match="made by `earmark add`"):
         feedback.export(tmp_path, out)
     assert not out.exists()
-    feedback.on_clip(library, clip_id, Opinion(("storm",), ()))
+    feedback.add_for_clip(library, clip_id, Opinion(("storm",), ()))
     with pytest.raises(StorageError, match=r"nowhere/a\.csv: No such file"):
         feedback.export(library.folder, tmp_path / "nowhere" / "a.csv")

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 import soundfile
 
-from earmark.index.catalogue.embedded_sound import Origin
-from earmark.index.catalogue.records import Said
+from earmark.index.catalogue.embedded_sound import SourceFile
+from earmark.index.catalogue.metadata import Metadata
 from earmark.index.errors import LibraryError, UnknownClipError
 from earmark.index.ingest import bulk
 from earmark.index.library import SNAPSHOT, Library
@@ -22,7 +22,9 @@ WINDOW = 96 * 512 / tiny.RATE  # seconds
 
 
 def add(library: Library, file: Path, **said: object) -> str:
-    return library.add([made.heard(library.embedder, Origin(file.resolve(), Said(**said)))])[0]
+    return library.add(
+        [made.embed_file(library.embedder, SourceFile(file.resolve(), Metadata(**said)))]
+    )[0]
 
 
 def write(file: Path, seconds: float = 1.0, seed: int = 0) -> Path:
@@ -255,7 +257,7 @@ def test_searching_while_others_add_and_remove_never_fails(
     stocked: Library, tmp_path: Path
 ) -> None:
     sounds = [
-        made.heard(stocked.embedder, Origin(file))
+        made.embed_file(stocked.embedder, SourceFile(file))
         for file in made.write_sounds(tmp_path / "more", 12)
     ]
     vector, stop, problems, answers = sounds[0].embedding.vector, threading.Event(), [], []

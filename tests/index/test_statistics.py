@@ -10,7 +10,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from earmark.index.library import Library
-from earmark.index.statistics import LATEST, Summaries, Summary, index_kind, told
+from earmark.index.statistics import (
+    MAX_FAILURES,
+    LibraryStatistics,
+    StatisticsCache,
+    index_kind,
+    redact_path,
+)
 from earmark.index.stores import factory
 from earmark.index.types import Filter
 from earmark.model.embedder import Embedder
@@ -39,14 +45,14 @@ def write(library: Library, kind: str, number: int, clip: dict[str, object]) -> 
             vector = made.vector(number, DIM)
             writer.put(made.new_clip(f"clip-{number}", number, vector=vector, **clip))
         elif kind == "fail":
-            writer.fail(f"/sounds/broken-{number}.wav", f"broken-{number}.wav: damaged")
+            writer.record_failure(f"/sounds/broken-{number}.wav", f"broken-{number}.wav: damaged")
         else:
             held = [each.id for each in library.catalogue.clips()]
             if held:
                 writer.remove(held[number % len(held)])
 
 
-def check(summary: Summary, library: Library) -> None:
+def check(summary: LibraryStatistics, library: Library) -> None:
     held = library.catalogue.clips()
     tags = Counter(tag for each in held for tag in {name.lower() for name in each.tags})
     assert summary.clips == len(held)
@@ -72,7 +78,7 @@ def test_after_any_writes_all_is_counted(
     tmp_path_factory: pytest.TempPathFactory,
 ) -> None:
     with Library.open(tmp_path_factory.mktemp("any"), embedder, create=True) as library:
-        summaries = Summaries(library)
+        summaries = StatisticsCache(library)
         for number, each in enumerate(done):
             write(library, *each)
             if number % 5 == 0:
@@ -88,12 +94,12 @@ def test_a_library_in_milvus_tells_the_same_but_not_where_it_is(
     for number in range(30):
         tags = TAGS[: number % len(TAGS)]
         write(library, "put", number, {**said, "tags": tags})
-    beside = Summaries(library).get()
+    beside = StatisticsCache(library).get()
     library.store.close()
     library.store = factory.open_store(library.catalogue, milvus_file)
     factory.catch_up(library.store, library.catalogue)
     assert len(library.store.passing(Filter())) == 30
-    summary = Summaries(library).get()
+    summary = StatisticsCache(library).get()
     check(summary, library)
     assert summary == beside
     assert milvus_file in library.store.kind()
@@ -102,14 +108,17 @@ def test_a_library_in_milvus_tells_the_same_but_not_where_it_is(
 
 
 def test_the_last_failures_are_told_first(library: Library) -> None:
-    for number in range(LATEST + 5):
+    for number in range(MAX_FAILURES + 5):
         with library.catalogue.write() as writer:
-            writer.fail(f"/far/away/{number}.wav", f"{number}.wav: not a sound")
-    summary = Summaries(library).get()
-    assert summary.failures == LATEST + 5
-    assert [each.name for each in summary.latest[:2]] == [f"{LATEST + 4}.wav", f"{LATEST + 3}.wav"]
+            writer.record_failure(f"/far/away/{number}.wav", f"{number}.wav: not a sound")
+    summary = StatisticsCache(library).get()
+    assert summary.failures == MAX_FAILURES + 5
+    assert [each.name for each in summary.latest[:2]] == [
+        f"{MAX_FAILURES + 4}.wav",
+        f"{MAX_FAILURES + 3}.wav",
+    ]
     assert {each.reason for each in summary.latest} == {"not a sound"}
-    assert len(summary.latest) == LATEST
+    assert len(summary.latest) == MAX_FAILURES
 
 
 @pytest.mark.parametrize(
@@ -127,7 +136,7 @@ def test_the_last_failures_are_told_first(library: Library) -> None:
     ],
 )
 def test_reasons_hold_no_path(reason: str, said: str) -> None:
-    assert told("/a dir/b.wav", reason) == said
+    assert redact_path("/a dir/b.wav", reason) == said
 
 
 names = st.text(st.characters(exclude_characters="/\0", codec="utf-8"), min_size=1, max_size=8)
@@ -137,4 +146,4 @@ names = st.text(st.characters(exclude_characters="/\0", codec="utf-8"), min_size
 def test_no_folder_of_any_path_is_told(folders: list[str], around: str) -> None:
     path = "/secret/" + "/".join(folders) + "/b.wav"
     for text in (path, "/secret/elsewhere/" + folders[0]):
-        assert "secret" not in told(path, f"b.wav: cannot read {around}{text}")
+        assert "secret" not in redact_path(path, f"b.wav: cannot read {around}{text}")

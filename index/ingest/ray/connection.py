@@ -1,4 +1,4 @@
-"""Speaking with Ray: the package, the connection, made quiet, and its errors as ours."""
+"""Connecting to Ray: the package, the connection, its log output and its errors."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ from earmark.index.errors import EngineError
 from earmark.model.core.errors import ConfigError, InputError
 
 CONNECT_SECONDS = 10.0
-START_SECONDS = "60"  # a Ray of our own: Ray's 30 are too few where the disk is busy
-ATTEMPTS = 3  # at starting it: its head has been seen to hang
-OBJECT_STORE = 200 << 20  # bytes, of a Ray of our own: it holds paths, names and the model
+START_SECONDS = "60"  # for a local Ray: Ray's 30 are too few on a busy disk
+MAX_ATTEMPTS = 3  # at starting a local Ray: its head process sometimes hangs
+OBJECT_STORE = 200 << 20  # bytes, of a local Ray: it holds paths, names and the model
 
 
-def package() -> None:
-    """Raise ConfigError where Ray is missing."""
+def require_ray() -> None:
+    """Raise ConfigError if Ray is not installed."""
     try:
         importlib.import_module("ray")
-        importlib.import_module("ray.data")  # which needs more packages
+        importlib.import_module("ray.data")  # needs more packages
     except ImportError as error:
         raise ConfigError(
             f"engine ray: the package {error.name} is missing: pip install 'earmark[ray]'"
@@ -36,56 +36,57 @@ def package() -> None:
 
 @contextmanager
 def connected(address: str | None, actors: int | None) -> Iterator[None]:
-    """Inside, this process is connected to Ray: as it was before, or else to the cluster at
-    `address` or RAY_ADDRESS, or else to a Ray of its own, with room for so many actors.
+    """A context in which this process is connected to Ray.
 
-    Raises InputError for what is no address, EngineError where there is no Ray.
+    An existing connection is used. Otherwise it connects to the cluster at `address` or
+    RAY_ADDRESS, or else starts a local Ray with as many CPUs as `actors`.
+    Raises InputError for an invalid address, EngineError if no Ray can be reached or started.
     """
     import ray
 
     if ray.is_initialized():
         yield
         return
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # it would tell its makers
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # else Ray reports to its makers
     os.environ.setdefault("RAY_gcs_server_port_wait_time_s", START_SECONDS)
     where = address or os.environ.get("RAY_ADDRESS") or "local"
-    own: dict[str, Any] = {}
+    local_options: dict[str, Any] = {}
     if where == "local":
-        own = {
+        local_options = {
             "num_cpus": actors,
             "include_dashboard": False,
             "object_store_memory": OBJECT_STORE,
         }
     elif where != "auto":
         _check_listening(where)
-    with redirect_stdout(sys.stderr):  # where Ray tells of workers that died: no result
+    with redirect_stdout(sys.stderr):  # Ray's messages are no output of the command
         try:
-            _start(where, own)
+            _start(where, local_options)
             yield
         finally:
             ray.shutdown()
 
 
-def _start(where: str, own: dict[str, Any]) -> None:
+def _start(where: str, local_options: dict[str, Any]) -> None:
     import ray
 
-    most = ATTEMPTS if own else 1
-    for attempt in range(1, most + 1):
+    attempts = MAX_ATTEMPTS if local_options else 1
+    for attempt in range(1, attempts + 1):
         try:
-            with _signals_kept(deferred=bool(own)):
-                ray.init(where, logging_level=logging.ERROR, log_to_driver=False, **own)
+            with _preserve_signal_handlers(deferred=bool(local_options)):
+                ray.init(where, logging_level=logging.ERROR, log_to_driver=False, **local_options)
         except (OSError, RuntimeError, ValueError) as error:
-            _end_half_started(error)
-            if attempt == most:
-                times = f", {most} times" if most > 1 else ""
-                raise EngineError(f"ray at {where}: {_line(error)}{times}") from error
+            _kill_partial_start(error)
+            if attempt == attempts:
+                times = f", {attempts} times" if attempts > 1 else ""
+                raise EngineError(f"ray at {where}: {_last_line(error)}{times}") from error
         else:
             break
-    _quieten()
+    _silence_ray_data()
 
 
-def _end_half_started(error: Exception) -> None:
-    """End the processes of a Ray whose start raised the error: only that start knew of them."""
+def _kill_partial_start(error: Exception) -> None:
+    """Kill the processes of the Ray start that raised the error: only its frames know them."""
     from ray._private.node import Node
 
     for frame, _ in traceback.walk_tb(error.__traceback__):
@@ -96,7 +97,7 @@ def _end_half_started(error: Exception) -> None:
 
 
 def _check_listening(address: str) -> None:
-    """Raise what `connected` raises: Ray itself would try for a quarter of an hour."""
+    """Check the address as `connected` documents: Ray itself retries for 15 minutes."""
     host, _, port = address.rpartition(":")
     if not host or not port.isdecimal() or "://" in address:
         raise InputError(f"ray address: expected HOST:PORT, auto or local, got {address!r}")
@@ -107,52 +108,52 @@ def _check_listening(address: str) -> None:
 
 
 @contextmanager
-def _signals_kept(*, deferred: bool) -> Iterator[None]:
-    """What SIGINT and SIGTERM did before, they do afterwards: Ray lets SIGTERM end the process.
+def _preserve_signal_handlers(*, deferred: bool) -> Iterator[None]:
+    """Restore the handlers of SIGINT and SIGTERM afterwards: Ray replaces that of SIGTERM.
 
-    `deferred`: those that come meanwhile act then. An interrupt amid the forks of Ray's start
-    would be lost, and a lock of Python's logging with it.
+    `deferred`: signals act only afterwards. An interrupt during the forks of Ray's start would be
+    lost, and a lock of Python's logging would stay locked.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    before = {each: signal.getsignal(each) for each in (signal.SIGINT, signal.SIGTERM)}
-    came: list[int] = []
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    pending: list[int] = []
     try:
         for number in before if deferred else ():
-            signal.signal(number, lambda got, _: came.append(got))
+            signal.signal(number, lambda signum, _: pending.append(signum))
         yield
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
-        for got in came:
-            signal.raise_signal(got)
+        for received in pending:
+            signal.raise_signal(received)
 
 
-def _quieten() -> None:
-    """Leave Ray Data's messages to its log file: it prints a traceback of what it raises."""
+def _silence_ray_data() -> None:
+    """Send Ray Data's messages only to its log file: it prints tracebacks of its errors."""
     import ray.data
 
     for handler in logging.getLogger("ray.data").handlers:
         if isinstance(handler, logging.StreamHandler):
             handler.setLevel(logging.CRITICAL)
-    ray.data.DataContext.get_current().enable_progress_bars = False  # we show our own
+    ray.data.DataContext.get_current().enable_progress_bars = False  # the command shows its own
 
 
-def in_our_words(answers: Iterator[Any]) -> Generator[Any]:
-    """The same, but what Ray cannot do is an EngineError. Closing it closes `answers`."""
+def translate_errors(results: Iterator[Any]) -> Generator[Any]:
+    """The same results, with Ray's errors raised as EngineError."""
     import ray
     from ray.data.exceptions import ExecutionTimeoutError
 
     try:
-        yield from answers
+        yield from results
     except (ray.exceptions.RayError, ExecutionTimeoutError) as error:
         raise EngineError(
-            f"ray: {_line(error)}; what was embedded is kept: run the same command again"
+            f"ray: {_last_line(error)}; what was embedded is kept: run the same command again"
         ) from error
 
 
-def _line(error: Exception) -> str:
-    """The last line of a message that may be a traceback: the error itself."""
+def _last_line(error: Exception) -> str:
+    """The last line of the message, which is the error itself even of a traceback."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     return lines[-1] if lines else type(error).__name__

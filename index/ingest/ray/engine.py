@@ -1,10 +1,9 @@
-"""Past one machine: many files → their embeddings by a Ray Data pipeline.
+"""Embedding on several machines: many files → their embeddings by a Ray Data pipeline.
 
-Actors hold the model, embed batches of paths and write parts (`index.ingest.ray.shards`) into a
-folder that all machines share, as they must share the sounds; only names come back. Each part
-becomes a lot, and is deleted once that was written. So what an interrupted run has embedded is
-taken in by the next one, and whatever became of a machine, a sound is taken in once or embedded
-again.
+Actors hold the model, embed batches of paths and write shards (`index.ingest.ray.shards`) into a
+folder on a file system that all machines share, as they share the sounds. Only the shards' names
+come back. Each shard becomes a batch, and is deleted once the batch is written. So the next run
+uses what an interrupted one has embedded, and whichever machine fails, each sound is added once.
 """
 
 from __future__ import annotations
@@ -22,11 +21,16 @@ from typing import Any
 
 import torch
 
-from earmark.index.catalogue.embedded_sound import Lot, Origin, Sound, shown
+from earmark.index.catalogue.embedded_sound import (
+    EmbeddedBatch,
+    EmbeddedSound,
+    SourceFile,
+    printable_path,
+)
 from earmark.index.errors import EngineError
 from earmark.index.ingest import local
-from earmark.index.ingest.ray.connection import connected, in_our_words, package
-from earmark.index.ingest.ray.shards import PartError, Parts
+from earmark.index.ingest.ray.connection import connected, require_ray, translate_errors
+from earmark.index.ingest.ray.shards import ShardError, ShardFolder
 from earmark.model import checkpoint
 from earmark.model.core.errors import EarmarkError, InputError
 from earmark.model.embedder import Embedder
@@ -34,121 +38,128 @@ from earmark.model.inference.decode_pool import Readers
 
 log = logging.getLogger(__name__)
 
-BATCH = 32  # sounds in one task
+BATCH = 32  # sounds in one Ray task
 
 
 @dataclass(frozen=True)
 class RayEngine:
-    """An engine of `index.ingest.bulk.add`.
+    """An embedding engine of `index.ingest.bulk.add`.
 
-    `model`: its file or directory here; the other machines are sent it. `parts`: a folder on a
-    file system that all machines share. `address`: of a cluster; None for that of RAY_ADDRESS,
-    else for a Ray on this machine, started and ended with the work. Where the process is
-    connected to a Ray already, that one is used. `actors`: at most so many; None for one a CPU.
+    `model`: its file or directory on this machine; it is sent to the actors. `shards`: a folder on
+    a file system that all machines share. `address`: of a cluster; None for RAY_ADDRESS, or else a
+    local Ray, started and stopped with the work. If the process is already connected to a Ray,
+    that one is used. `actors`: the maximum; None for one per CPU.
 
-    Raises InputError, and ConfigError where the package is missing.
+    Raises InputError, and ConfigError if Ray is not installed.
     """
 
     model: Path
-    parts: Path
+    shards: Path
     address: str | None = None
     actors: int | None = None
 
     def __post_init__(self) -> None:
         if self.actors is not None and self.actors < 1:
             raise InputError(f"actors: expected at least 1, got {self.actors}")
-        package()
+        require_ray()
 
-    def __call__(self, embedder: Embedder, origins: Sequence[Origin]) -> Generator[Lot]:
-        """The sounds in lots. A lot must have been written when the next is asked for.
+    def __call__(self, embedder: Embedder, files: Sequence[SourceFile]) -> Generator[EmbeddedBatch]:
+        """The embedded sounds in batches. The caller writes each batch before it asks for the next.
 
-        Raises ConfigError where the model cannot embed sounds, CheckpointError, LibraryError
-        where another run uses the parts, StorageError, EngineError.
+        Raises ConfigError if the model cannot embed sounds, CheckpointError, LibraryError if
+        another run uses the shards' folder, StorageError, EngineError.
         """
         embedder.check_hears()
-        parts = Parts(self.parts.resolve(), embedder.fingerprint, embedder.dim)
-        strange = [origin for origin in origins if str(origin.path) != shown(origin.path)]
-        yield from local.embed(embedder, strange, 1)  # not one can be: it says why
-        left = {str(each.path): each for each in origins if str(each.path) == shown(each.path)}
-        with parts.held() as token:
-            yield from _left_over(parts, left)
-            if not left:
+        shards = ShardFolder(self.shards.resolve(), embedder.fingerprint, embedder.dim)
+        remaining: dict[str, SourceFile] = {}
+        unprintable: list[SourceFile] = []
+        for file in files:
+            if str(file.path) == printable_path(file.path):
+                remaining[str(file.path)] = file
+            else:
+                unprintable.append(file)
+        yield from local.embed(embedder, unprintable, 1)  # reports why they fail
+        with shards.locked() as token:
+            yield from _read_leftovers(shards, remaining)
+            if not remaining:
                 return
             model = checkpoint.model_file(self.model).read_bytes()
             with connected(self.address, self.actors):
-                while left:
-                    before = len(left)
-                    yield from self._round(left, _Told(model, parts, token))
-                    yield from _left_over(parts, left)  # of actors that died amid a batch
-                    if len(left) == before:
+                while remaining:
+                    before = len(remaining)
+                    yield from self._embed(remaining, ActorArgs(model, shards, token))
+                    yield from _read_leftovers(shards, remaining)  # of actors that died
+                    if len(remaining) == before:
                         raise EngineError(
-                            f"ray: of {before} sounds no part could be read in {parts.folder}"
+                            f"ray: of {before} sounds no shard could be read in {shards.folder}"
                         )
 
-    def _round(self, left: dict[str, Origin], told: _Told) -> Generator[Lot]:
-        """Embed all that is left; what comes back whole is taken out of it."""
+    def _embed(
+        self, remaining: dict[str, SourceFile], actor_args: ActorArgs
+    ) -> Generator[EmbeddedBatch]:
+        """Embed all remaining files once; those that come back are removed from `remaining`."""
         import ray.data
 
-        paths = list(left)
-        batches = [paths[first : first + BATCH] for first in range(0, len(paths), BATCH)]
+        paths = list(remaining)
+        tasks = [paths[first : first + BATCH] for first in range(0, len(paths), BATCH)]
         cpus = int(ray.cluster_resources().get("CPU", 1))
         dataset = ray.data.from_items(
-            [{"paths": json.dumps(batch)} for batch in batches], override_num_blocks=len(batches)
+            [{"paths": json.dumps(task)} for task in tasks], override_num_blocks=len(tasks)
         ).map_batches(
             _Actor,
-            fn_constructor_args=(told,),
+            fn_constructor_args=(actor_args,),
             batch_size=None,
-            compute=ray.data.ActorPoolStrategy(size=min(self.actors or cpus, len(batches))),
+            compute=ray.data.ActorPoolStrategy(size=min(self.actors or cpus, len(tasks))),
             num_cpus=1,
         )
-        answers = dataset.iter_batches(batch_size=None, prefetch_batches=0)
-        with closing(in_our_words(iter(answers))) as rows:
+        results = dataset.iter_batches(batch_size=None, prefetch_batches=0)
+        with closing(translate_errors(iter(results))) as rows:
             for row in rows:
                 for problem in filter(None, row["problem"]):
                     raise EngineError(f"ray: {problem}")
                 for name in row["part"]:
-                    yield from _taken(told.parts, str(name), left)
+                    yield from _read_shard(actor_args.shards, str(name), remaining)
 
 
 @dataclass(frozen=True)
-class _Told:
-    """What an actor is told: the model's file, where parts go, and how to know that folder."""
+class ActorArgs:
+    """Arguments of an actor: the model file's bytes, the shards' folder, and its lock's token."""
 
     model: bytes
-    parts: Parts
+    shards: ShardFolder
     token: str
 
 
 class _Actor:
-    """A process on some machine that holds the model and embeds batches.
+    """A process on some machine that holds the model and embeds batches of paths.
 
-    What goes wrong in a way that we know is its answer, not an exception: Ray wraps those.
+    Expected errors are part of its results, not exceptions: Ray wraps exceptions.
     """
 
-    def __init__(self, told: _Told) -> None:
+    def __init__(self, args: ActorArgs) -> None:
         torch.set_num_threads(1)  # the actors share the cores
-        self._parts, self._problem = told.parts, ""
+        self._shards, self._problem = args.shards, ""
         try:
-            told.parts.check(told.token)
+            args.shards.check(args.token)
             with tempfile.TemporaryDirectory() as folder:
                 file = Path(folder) / checkpoint.FILE_NAME
-                file.write_bytes(told.model)
+                file.write_bytes(args.model)
                 self._embedder = Embedder.load(file)
         except (EarmarkError, OSError) as error:
             self._problem = str(error)
             return
-        if self._embedder.fingerprint != told.parts.fingerprint:
-            self._problem = f"model: replaced since {told.parts.fingerprint} was loaded"
+        if self._embedder.fingerprint != args.shards.fingerprint:
+            self._problem = f"model: replaced since {args.shards.fingerprint} was loaded"
         self._readers = Readers(self._embedder.log_mel, 1)
 
-    def __call__(self, batch: Mapping[str, Sequence[Any]]) -> dict[str, list[str]]:
-        """Lists of `paths` as JSON → names of parts, or a `problem`."""
+    def __call__(self, rows: Mapping[str, Sequence[Any]]) -> dict[str, list[str]]:
+        """`paths`, each a JSON list → `part`, the names of shards, or `problem`, a message."""
         names: list[str] = []
         try:
-            for paths in batch["paths"] if not self._problem else ():
-                origins = [Origin(Path(path)) for path in json.loads(paths)]
-                lots = local.embed(self._embedder, origins, 1, self._readers)
-                names += [self._parts.write(lot) for lot in lots]
+            for paths in rows["paths"] if not self._problem else ():
+                files = [SourceFile(Path(path)) for path in json.loads(paths)]
+                batches = local.embed(self._embedder, files, 1, self._readers)
+                names += [self._shards.write(batch) for batch in batches]
         except EarmarkError as error:
             self._problem = str(error)
         if self._problem:
@@ -156,41 +167,44 @@ class _Actor:
         return {"part": names, "problem": [""] * len(names)}
 
 
-def _taken(
-    parts: Parts, name: str, left: dict[str, Origin], *, old: bool = False
-) -> Generator[Lot]:
-    """A part as a lot of what is left of it, none where nothing is; then the part is deleted.
+def _read_shard(
+    shards: ShardFolder, name: str, remaining: dict[str, SourceFile], *, leftover: bool = False
+) -> Generator[EmbeddedBatch]:
+    """A shard's results for remaining files as a batch, if there are any; deletes the shard.
 
-    Of an `old` part, files that have changed since are embedded again, and those that failed.
+    Of a `leftover` shard, failures and files that have changed since are not used: they are
+    embedded again.
     """
     try:
-        lot = parts.read(name)
-    except PartError as error:
+        batch = shards.read(name)
+    except ShardError as error:
         log.warning("%s: its sounds are embedded again", error)
-        parts.drop(name)
+        shards.delete(name)
         return
     sounds = [
-        replace(sound, origin=left[str(sound.origin.path)])
-        for sound in lot.sounds
-        if str(sound.origin.path) in left and not (old and _changed(sound))
+        replace(sound, file=remaining[str(sound.file.path)])
+        for sound in batch.sounds
+        if str(sound.file.path) in remaining and not (leftover and _is_changed(sound))
     ]
-    failed = {path: why for path, why in lot.failed.items() if path in left and not old}
+    failed = {path: why for path, why in batch.failed.items() if path in remaining and not leftover}
     _check_shared(failed)
-    for path in (*(str(sound.origin.path) for sound in sounds), *failed):
-        left.pop(path, None)
+    for path in (*(str(sound.file.path) for sound in sounds), *failed):
+        remaining.pop(path, None)
     if sounds or failed:
-        yield Lot(sounds, failed)
-    parts.drop(name)
+        yield EmbeddedBatch(sounds, failed)
+    shards.delete(name)
 
 
-def _left_over(parts: Parts, left: dict[str, Origin]) -> Generator[Lot]:
-    """What parts of an earlier run, or of an actor that died, hold of what is left."""
-    for name in parts.names():
-        yield from _taken(parts, name, left, old=True)
+def _read_leftovers(
+    shards: ShardFolder, remaining: dict[str, SourceFile]
+) -> Generator[EmbeddedBatch]:
+    """Results for remaining files in shards of an earlier run, or of an actor that died."""
+    for name in shards.names():
+        yield from _read_shard(shards, name, remaining, leftover=True)
 
 
 def _check_shared(failed: Mapping[str, str]) -> None:
-    """Raise EngineError where a sound that is here was not found on another machine."""
+    """Raise EngineError if an actor did not find a sound that exists on this machine."""
     for path, why in failed.items():
         if why.endswith(os.strerror(errno.ENOENT)) and Path(path).exists():
             raise EngineError(
@@ -199,9 +213,9 @@ def _check_shared(failed: Mapping[str, str]) -> None:
             )
 
 
-def _changed(sound: Sound) -> bool:
+def _is_changed(sound: EmbeddedSound) -> bool:
     try:
-        state = sound.origin.path.stat()
+        state = sound.file.path.stat()
     except OSError:
         return True
     return (sound.size, sound.mtime_ns) != (state.st_size, state.st_mtime_ns)

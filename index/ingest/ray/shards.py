@@ -1,11 +1,11 @@
-"""Parts: embedded sounds in files, between the process that embedded them and the catalogue.
+"""Shards: files that carry embedded sounds from the embedding process to the catalogue.
 
-Format 1: a safetensors file named `FINGERPRINT-SUM.part`: the model's fingerprint and the first
-32 hexadecimal digits of the file's own SHA-256. So a part that is damaged or another model's is
-known by its name, and the same sounds, embedded twice, are one part. Its tensor `header` is JSON
-as UTF-8: `format`, `sounds` (path, size, mtime_ns, info of each) and `failed` (path → reason).
-Sound i has the tensors `i.vector` [D], `i.code` [V], `i.windows` [W, D] and `i.starts` [W].
-What is said of a sound is not kept: whoever takes it in knows it, maybe better by then.
+Format 1: a safetensors file named `FINGERPRINT-SUM.part`, from the model's fingerprint and the
+first 32 hexadecimal digits of the file's SHA-256. So the name reveals a damaged shard or one of
+another model, and the same sounds, embedded twice, make one shard. The tensor `header` is JSON in
+UTF-8: `format`, `sounds` (path, size, mtime_ns, info of each) and `failed` (path → reason).
+Sound i has the tensors `i.vector` [D], `i.code` [V], `i.windows` [W, D] and `i.starts` [W] (s).
+A shard holds no metadata: whoever reads it has the newest.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ import numpy.typing as npt
 import safetensors
 import safetensors.numpy
 
-from earmark.index.catalogue.embedded_sound import Lot, Origin, Sound
+from earmark.index.catalogue.embedded_sound import EmbeddedBatch, EmbeddedSound, SourceFile
 from earmark.index.errors import LibraryError, StorageError
 from earmark.model.audio.decode import SoundInfo
 from earmark.model.core.atomic_write import write_whole
@@ -36,18 +36,18 @@ from earmark.model.embedder import AudioEmbedding
 FORMAT = 1
 SUFFIX = ".part"
 LOCK = "lock"
-ARRAYS = ("vector", "code", "windows", "starts")
+TENSORS = ("vector", "code", "windows", "starts")
 
 
-class PartError(EarmarkError):
-    """A part is missing, damaged, of another model or of another format."""
+class ShardError(EarmarkError):
+    """A shard is missing, damaged, of another model or of another format."""
 
 
 @dataclass(frozen=True)
-class Parts:
-    """A folder of parts of one model, which embeds into `dim` dimensions.
+class ShardFolder:
+    """A folder of shards of one model, with embeddings of `dim` dimensions.
 
-    Its path holds on every machine that writes or reads parts.
+    Every machine that writes or reads shards sees it at the same path.
     """
 
     folder: Path
@@ -55,26 +55,26 @@ class Parts:
     dim: int
 
     @contextmanager
-    def held(self) -> Iterator[str]:
-        """Keep other runs off the folder, which is made; yields a token for `check`.
+    def locked(self) -> Iterator[str]:
+        """Create the folder and lock out other runs; yields a token for `check`.
 
-        Raises LibraryError where another run has it, StorageError.
+        Raises LibraryError if another run has locked it, StorageError.
         """
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
             file = (self.folder / LOCK).open("a")
         except OSError as error:
-            raise _refused(self.folder, error) from error
+            raise _storage_error(self.folder, error) from error
         with file:
             token = self._lock(file)
-            for rest in self.folder.glob(f".*{SUFFIX}.*.tmp"):  # of writers that were killed
-                rest.unlink(missing_ok=True)
+            for unfinished in self.folder.glob(f".*{SUFFIX}.*.tmp"):  # of killed writers
+                unfinished.unlink(missing_ok=True)
             yield token
 
     def _lock(self, file: TextIO) -> str:
         token = uuid.uuid4().hex
         try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)  # ends with the process
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)  # until the process ends
             file.truncate(0)
             file.write(token)
             file.flush()
@@ -84,11 +84,11 @@ class Parts:
                 f"parts {self.folder}: in use by another earmark add: wait for its end"
             ) from error
         except OSError as error:
-            raise _refused(self.folder, error) from error
+            raise _storage_error(self.folder, error) from error
         return token
 
     def check(self, token: str) -> None:
-        """Raise ConfigError where this machine's folder is not the one that is held."""
+        """Raise ConfigError if this machine's folder is not the one that is locked."""
         try:
             found = (self.folder / LOCK).read_text(encoding="utf-8")
         except OSError:
@@ -100,81 +100,83 @@ class Parts:
             )
 
     def names(self) -> list[str]:
-        """The parts that are there, of whatever model."""
+        """The names of all shards, of any model."""
         return sorted(path.name for path in self.folder.glob(f"[!.]*{SUFFIX}"))
 
-    def write(self, lot: Lot) -> str:
-        """Write a part, whole or not at all; returns its name. Raises StorageError."""
+    def write(self, batch: EmbeddedBatch) -> str:
+        """Write a shard, whole or not at all; returns its name. Raises StorageError."""
         header = {
             "format": FORMAT,
-            "sounds": [_entry(sound) for sound in lot.sounds],
-            "failed": lot.failed,
+            "sounds": [_entry(sound) for sound in batch.sounds],
+            "failed": batch.failed,
         }
         tensors: dict[str, npt.NDArray[Any]] = {
             "header": np.frombuffer(json.dumps(header).encode(), dtype=np.uint8)
         }
-        for number, sound in enumerate(lot.sounds):
-            for array in ARRAYS:
-                own = getattr(sound.embedding, array)
-                tensors[f"{number}.{array}"] = np.ascontiguousarray(own)
+        for number, sound in enumerate(batch.sounds):
+            for tensor in TENSORS:
+                values = getattr(sound.embedding, tensor)
+                tensors[f"{number}.{tensor}"] = np.ascontiguousarray(values)
         data = safetensors.numpy.save(tensors)
         name = self._name(data)
         try:
             write_whole(self.folder / name, [data])
         except OSError as error:
-            raise _refused(self.folder, error) from error
+            raise _storage_error(self.folder, error) from error
         return name
 
-    def read(self, name: str) -> Lot:
-        """The sounds of a part, of which nothing is said. Raises PartError."""
+    def read(self, name: str) -> EmbeddedBatch:
+        """The sounds of a shard, without metadata. Raises ShardError."""
         path = self.folder / name
         try:
             data = path.read_bytes()
         except OSError as error:
-            raise PartError(f"{path}: {error.strerror}") from error
+            raise ShardError(f"{path}: {error.strerror}") from error
         if not name.startswith(f"{self.fingerprint}-"):
-            raise PartError(f"{path}: of another model than {self.fingerprint}")
+            raise ShardError(f"{path}: of another model than {self.fingerprint}")
         if name != self._name(data):
-            raise PartError(f"{path}: altered since it was written")
+            raise ShardError(f"{path}: altered since it was written")
         try:
             tensors = safetensors.numpy.load(data)
             header = json.loads(tensors["header"].tobytes())
             if header["format"] != FORMAT:
-                raise PartError(f"{path}: expected format {FORMAT}, got {header['format']!r}")
+                raise ShardError(f"{path}: expected format {FORMAT}, got {header['format']!r}")
             sounds = [
-                self._sound(entry, [tensors[f"{number}.{array}"] for array in ARRAYS])
+                self._sound(entry, [tensors[f"{number}.{tensor}"] for tensor in TENSORS])
                 for number, entry in enumerate(header["sounds"])
             ]
-            return Lot(sounds, dict(header["failed"]))
+            return EmbeddedBatch(sounds, dict(header["failed"]))
         except (safetensors.SafetensorError, KeyError, TypeError, ValueError) as error:
-            raise PartError(f"{path}: not a part ({error!r})") from error
+            raise ShardError(f"{path}: not a shard ({error!r})") from error
 
-    def drop(self, name: str) -> None:
-        """Delete a part. Raises StorageError."""
+    def delete(self, name: str) -> None:
+        """Delete a shard. Raises StorageError."""
         try:
             (self.folder / name).unlink(missing_ok=True)
         except OSError as error:
-            raise _refused(self.folder, error) from error
+            raise _storage_error(self.folder, error) from error
 
     def _name(self, data: bytes) -> str:
         return f"{self.fingerprint}-{hashlib.sha256(data).hexdigest()[:32]}{SUFFIX}"
 
-    def _sound(self, entry: dict[str, Any], arrays: list[npt.NDArray[Any]]) -> Sound:
+    def _sound(self, entry: dict[str, Any], arrays: list[npt.NDArray[Any]]) -> EmbeddedSound:
         vector, code, windows, starts = arrays
         if vector.shape != (self.dim,) or windows.shape != (len(starts), self.dim):
             raise ValueError(f"vectors of shape {vector.shape} and {windows.shape}")
         embedding = AudioEmbedding(vector, code, windows, starts, SoundInfo(**entry["info"]))
-        return Sound(Origin(Path(entry["path"])), embedding, entry["size"], entry["mtime_ns"])
+        return EmbeddedSound(
+            SourceFile(Path(entry["path"])), embedding, entry["size"], entry["mtime_ns"]
+        )
 
 
-def _entry(sound: Sound) -> dict[str, Any]:
+def _entry(sound: EmbeddedSound) -> dict[str, Any]:
     return {
-        "path": str(sound.origin.path),
+        "path": str(sound.file.path),
         "size": sound.size,
         "mtime_ns": sound.mtime_ns,
         "info": asdict(sound.embedding.info),
     }
 
 
-def _refused(folder: Path, error: OSError) -> StorageError:
+def _storage_error(folder: Path, error: OSError) -> StorageError:
     return StorageError(f"parts {folder}: cannot be written or read ({error.strerror})")

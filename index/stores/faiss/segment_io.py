@@ -21,9 +21,9 @@ def says(each: Segment) -> dict[str, Any]:
     return {"probes": each.probes, "recall": each.recall, "trained_on": each.trained_on}
 
 
-def parts(name: str, each: Segment) -> snapshot.Parts:
+def parts(name: str, each: Segment) -> snapshot.Arrays:
     """Its arrays, under names that begin with `name`."""
-    own: snapshot.Parts = {
+    own: snapshot.Arrays = {
         "rows": each.rows,
         "index": faiss.serialize_index(each.index),
         "durations": each.columns.durations,
@@ -36,7 +36,7 @@ def parts(name: str, each: Segment) -> snapshot.Parts:
     return {f"{name}.{part}": array for part, array in own.items()}
 
 
-def _names(column: str, names: Names) -> snapshot.Parts:
+def _names(column: str, names: Names) -> snapshot.Arrays:
     text = json.dumps(names.names).encode()
     return {
         f"{column}.codes": names.codes,
@@ -44,7 +44,7 @@ def _names(column: str, names: Names) -> snapshot.Parts:
     }
 
 
-def segment(name: str, header: dict[str, Any], all_parts: snapshot.Parts) -> Segment:
+def segment(name: str, header: dict[str, Any], all_parts: snapshot.Arrays) -> Segment:
     """The inverse of `says` and `parts`. Raises KeyError, RuntimeError."""
     own = {part.removeprefix(f"{name}."): array for part, array in all_parts.items()}
 

@@ -14,7 +14,8 @@ import pytest
 
 from earmark.index.catalogue import schema
 from earmark.index.catalogue.catalogue import FILE_NAME, Catalogue
-from earmark.index.catalogue.records import Known, NewClip, Said
+from earmark.index.catalogue.metadata import Metadata
+from earmark.index.catalogue.records import KnownFile, NewClip
 from earmark.index.errors import UnknownClipError
 from tests.index.made import ROOT, new_clip, vector
 
@@ -51,7 +52,7 @@ def test_what_was_put_is_read_back_also_after_opening_again(catalogue: Catalogue
     np.testing.assert_array_equal(windows, new.windows)
     assert again.totals() == {"seconds": 12.5, "clips_with_windows": 1, "duplicates": 0}
     assert again.known_files(["/sounds/rain.wav", "/sounds/other.wav"]) == {
-        "/sounds/rain.wav": Known(100, 1, new.said)
+        "/sounds/rain.wav": KnownFile(100, 1, new.metadata)
     }
     again.close()
 
@@ -135,7 +136,7 @@ def test_a_transaction_that_fails_leaves_no_trace(catalogue: Catalogue) -> None:
         writer.put(new_clip("lost", 2))
         writer.put(new_clip("kept", 3, title="changed"))
         writer.remove(kept)
-        writer.fail("/sounds/bad.wav", "bad")
+        writer.record_failure("/sounds/bad.wav", "bad")
         raise RuntimeError("in the middle")
     assert (catalogue.clips(), catalogue.failures(), catalogue.meta("generation")) == before
     with pytest.raises(UnknownClipError, match="nowhere"), catalogue.write() as writer:
@@ -154,10 +155,10 @@ def test_readers_see_the_state_before_an_open_transaction(catalogue: Catalogue) 
 
 def test_failures_are_remembered_until_the_file_is_added(catalogue: Catalogue) -> None:
     with catalogue.write() as writer:
-        writer.fail("/sounds/a.wav", "first reason")
-        writer.fail("/sounds/b.wav", "another")
+        writer.record_failure("/sounds/a.wav", "first reason")
+        writer.record_failure("/sounds/b.wav", "another")
     with catalogue.write() as writer:
-        writer.fail("/sounds/a.wav", "second reason")
+        writer.record_failure("/sounds/a.wav", "second reason")
     assert catalogue.failures() == {"/sounds/a.wav": "second reason", "/sounds/b.wav": "another"}
     put(catalogue, new_clip("a"))
     assert catalogue.failures() == {"/sounds/b.wav": "another"}
@@ -166,7 +167,7 @@ def test_failures_are_remembered_until_the_file_is_added(catalogue: Catalogue) -
 _WRITE = """
 import sys
 from pathlib import Path
-from index import schema
+
 from earmark.index.catalogue.catalogue import FILE_NAME, Catalogue
 from tests.index.made import new_clip
 catalogue = Catalogue.open_or_create(Path(sys.argv[1]), "model-1", 4)
@@ -219,12 +220,12 @@ def test_twins_are_clips_of_one_sound(catalogue: Catalogue) -> None:
             writer.put(new_clip(name, sha256=sound * 64))
             for name, sound in (("a", "1"), ("b", "2"), ("c", "1"), ("d", "1"))
         ]
-    assert catalogue.twins(ids) == {ids[2]: ids[0], ids[3]: ids[0]}
-    assert catalogue.twins(ids[:2]) == {}
+    assert catalogue.duplicates(ids) == {ids[2]: ids[0], ids[3]: ids[0]}
+    assert catalogue.duplicates(ids[:2]) == {}
     assert catalogue.totals()["duplicates"] == 2
     with catalogue.write() as writer:
         writer.remove(ids[0])
-    assert catalogue.twins(ids) == {ids[3]: ids[2]}
+    assert catalogue.duplicates(ids) == {ids[3]: ids[2]}
 
 
 @pytest.mark.parametrize("version", range(1, schema.VERSION))
@@ -273,7 +274,7 @@ def test_times_of_adding_and_changing(
     (clip_id,) = put(catalogue, new_clip("a"))
     assert catalogue.clip(clip_id).changed_at == "2026-01-01"
     with catalogue.write() as writer:
-        writer.describe("/sounds/a.wav", Said(description="by the sea"))
+        writer.update_metadata("/sounds/a.wav", Metadata(description="by the sea"))
     clip = catalogue.clip(clip_id)
     assert (clip.added_at, clip.changed_at) == ("2026-01-01", "2026-01-02")
-    assert clip.said == Said(title="a", tags=("dog", "bark"), description="by the sea")
+    assert clip.metadata == Metadata(title="a", tags=("dog", "bark"), description="by the sea")

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from earmark.index.catalogue import schema
 from earmark.index.catalogue.catalogue import FILE_NAME, Catalogue
-from earmark.index.catalogue.records import Said
+from earmark.index.catalogue.metadata import Metadata
 from earmark.index.errors import LibraryError, StorageError
 from earmark.index.library import Library
 from earmark.model.embedder import Embedder
@@ -229,22 +229,22 @@ def test_any_text_is_an_id_or_is_refused_whole(catalogue: Catalogue, clip_id: st
 @pytest.mark.parametrize(
     ("said", "says"),
     [
-        (Said(tags=("x" * 10_000,)), "tag: expected at most 200 characters, got 10000: 'xxx"),
-        (Said(tags=("x",) * 1_001), "tags: expected at most 1000, got 1001"),
-        (Said(title="x" * 1_001), "title: expected at most 1000 characters"),
-        (Said(description="x" * 20_001), "description: expected at most 20000 characters"),
+        (Metadata(tags=("x" * 10_000,)), "tag: expected at most 200 characters, got 10000: 'xxx"),
+        (Metadata(tags=("x",) * 1_001), "tags: expected at most 1000, got 1001"),
+        (Metadata(title="x" * 1_001), "title: expected at most 1000 characters"),
+        (Metadata(description="x" * 20_001), "description: expected at most 20000 characters"),
     ],
 )
 def test_texts_too_long_are_refused_and_nothing_of_the_write_is_kept(
-    catalogue: Catalogue, said: Said, says: str
+    catalogue: Catalogue, said: Metadata, says: str
 ) -> None:
     with catalogue.write() as writer:
         writer.put(new_clip("a"))
     with pytest.raises(LibraryError, match=says), catalogue.write() as writer:
         writer.put(new_clip("b"))
-        writer.put(replace(new_clip("c"), said=said))
+        writer.put(replace(new_clip("c"), metadata=said))
     with pytest.raises(LibraryError, match=says), catalogue.write() as writer:
-        writer.describe("/sounds/a.wav", said)
+        writer.update_metadata("/sounds/a.wav", said)
     assert [clip.title for clip in catalogue.clips()] == ["a"]
 
 
@@ -276,6 +276,6 @@ def test_texts_from_before_there_were_limits_hinder_nothing(catalogue: Catalogue
         db.execute("UPDATE clips SET tags = ?", ("x" * 300,))
     with catalogue.write() as writer:
         writer.put(new_clip("a", 2, title="", tags=()))
-        writer.describe("/sounds/a.wav", Said(description="by the sea"))
+        writer.update_metadata("/sounds/a.wav", Metadata(description="by the sea"))
     (clip,) = catalogue.clips()
     assert (clip.tags, clip.description) == (("x" * 300,), "by the sea")

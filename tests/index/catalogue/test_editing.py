@@ -10,10 +10,10 @@ from hypothesis import strategies as st
 
 from earmark.index.catalogue import metadata
 from earmark.index.catalogue.catalogue import Catalogue
-from earmark.index.catalogue.records import Said
+from earmark.index.catalogue.metadata import Metadata
 from earmark.index.errors import ChangedError, CursorError, LibraryError, UnknownClipError
 from earmark.index.library import Library
-from earmark.index.listing import Order, browse
+from earmark.index.listing import Order, list_clips
 from earmark.index.types import Filter
 from tests.index.made import new_clip, vector
 
@@ -34,7 +34,7 @@ def test_fields_are_replaced_and_emptied_and_the_others_stay(catalogue: Catalogu
     with catalogue.write() as writer:
         writer.edit("a", {"tags": (), "author": "", "title": "Waves"})
     after = catalogue.clip("a")
-    assert after.said == Said(
+    assert after.metadata == Metadata(
         title="Waves", source="Tapes", licence="CC0-1.0", description="By the sea"
     )
     assert after.generation == before.generation + 1
@@ -93,7 +93,7 @@ def ids(library: Library, k: int, where: Filter | None, order: Order) -> list[li
     """All pages."""
     pages, cursor = [], ""
     while True:
-        listed = browse(library, k, where, order, cursor)
+        listed = list_clips(library, k, where, order, cursor)
         pages.append([clip.id for clip in listed.clips])
         if not listed.next:
             return pages
@@ -115,7 +115,7 @@ def test_pages_hold_every_clip_once(library: Library, k: int, where: Filter | No
     assert flat(newest) == list(reversed(NAMES))
     assert all(len(page) == k for page in newest[:-1])
     assert flat(ids(library, k, where, "id")) == sorted(NAMES)
-    assert browse(library, k, where).total == len(NAMES)
+    assert list_clips(library, k, where).total == len(NAMES)
 
 
 def test_a_filter_leaves_out_what_does_not_pass(library: Library) -> None:
@@ -124,23 +124,23 @@ def test_a_filter_leaves_out_what_does_not_pass(library: Library) -> None:
     rain = Filter(all_tags=("rain",))
     for order, expected in (("newest", ["c", "b", "a"]), ("id", ["a", "b", "c"])):
         assert flat(ids(library, 2, rain, order)) == expected
-        assert browse(library, 2, rain, order).total == 3
+        assert list_clips(library, 2, rain, order).total == 3
         assert flat(ids(library, 2, Filter(all_tags=("snow",)), order)) == []
-    assert browse(library, 2, Filter(all_tags=("snow",))).total == 0
+    assert list_clips(library, 2, Filter(all_tags=("snow",))).total == 0
 
 
 @pytest.mark.parametrize("where", [None, Filter(all_tags=("dog",))])
 def test_pages_stay_stable_while_others_write(library: Library, where: Filter | None) -> None:
     put(library.catalogue, *"abcdef")
-    first = browse(library, 2, where)
+    first = list_clips(library, 2, where)
     assert [clip.id for clip in first.clips] == ["f", "e"]
     put(library.catalogue, "new", "newer")
     library.remove(["e", "d"])  # the place itself, and one to come
-    second = browse(library, 2, where, "newest", first.next)
+    second = list_clips(library, 2, where, "newest", first.next)
     assert [clip.id for clip in second.clips] == ["c", "b"]
-    by_id = browse(library, 2, where, "id")
+    by_id = list_clips(library, 2, where, "id")
     library.remove(["b"])
-    third = browse(library, 9, where, "id", by_id.next)
+    third = list_clips(library, 9, where, "id", by_id.next)
     assert [clip.id for clip in third.clips] == ["c", "f", "new", "newer"]
 
 
@@ -150,23 +150,23 @@ def test_pages_stay_stable_while_others_write(library: Library, where: Filter | 
 def test_a_cursor_that_no_list_gave(library: Library, cursor: str) -> None:
     put(library.catalogue, "a")
     with pytest.raises(CursorError, match="cursor: expected one"):
-        browse(library, 1, cursor=cursor)
+        list_clips(library, 1, cursor=cursor)
 
 
 def test_a_cursor_belongs_to_its_list(library: Library) -> None:
     put(library.catalogue, "a", "b", "c")
-    cursor = browse(library, 1).next
+    cursor = list_clips(library, 1).next
     others: Sequence[tuple[Filter | None, Order]] = [
         (None, "id"),
         (Filter(all_tags=("dog",)), "newest"),
     ]
     for where, order in others:
         with pytest.raises(CursorError, match="of this very list, got another's"):
-            browse(library, 1, where, order, cursor)
+            list_clips(library, 1, where, order, cursor)
 
 
 def test_an_empty_library_is_an_empty_list(library: Library) -> None:
-    listed = browse(library, 10)
+    listed = list_clips(library, 10)
     assert (listed.clips, listed.next, listed.total) == ([], "", 0)
 
 
@@ -180,14 +180,14 @@ def test_an_empty_library_is_an_empty_list(library: Library) -> None:
     ],
 )
 def test_tags_as_they_are_kept(typed: list[str], kept: tuple[str, ...]) -> None:
-    assert metadata.tags(typed) == kept
+    assert metadata.clean_tags(typed) == kept
 
 
 @given(st.lists(st.text()))
 def test_any_tags_come_back_from_where_they_are_kept(typed: list[str]) -> None:
-    kept = metadata.tags(typed)
-    assert Said.of(list(Said(tags=kept).row().values())).tags == kept
-    assert metadata.tags(kept) == kept
+    kept = metadata.clean_tags(typed)
+    assert Metadata.from_row(list(Metadata(tags=kept).row().values())).tags == kept
+    assert metadata.clean_tags(kept) == kept
 
 
 @pytest.mark.parametrize(
@@ -206,9 +206,9 @@ def test_any_tags_come_back_from_where_they_are_kept(typed: list[str]) -> None:
     ],
 )
 def test_the_title_that_a_clients_name_of_a_file_stands_for(name: str, title: str) -> None:
-    assert metadata.title_of(name) == title
+    assert metadata.title_from_file_name(name) == title
 
 
 def test_texts_of_one_line_and_of_more() -> None:
-    assert metadata.line("  Rain\n on\ta \x07roof ") == "Rain on a roof"
-    assert metadata.lines(" one \r\n\n two\x00\u202e ") == "one\n\ntwo"
+    assert metadata.clean_line("  Rain\n on\ta \x07roof ") == "Rain on a roof"
+    assert metadata.clean_lines(" one \r\n\n two\x00\u202e ") == "one\n\ntwo"

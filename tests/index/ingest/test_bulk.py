@@ -160,10 +160,10 @@ def test_folders_and_files_without_permission(library: Library) -> None:
         for path in (folder / "closed", files[1]):
             path.chmod(0o700 if os.geteuid() == 0 else 0)
         with made.nobody(), pytest.raises(InputError, match=r"closed cannot be read \(Permission"):
-            list(bulk.expand(folder))
+            list(bulk.find_sounds(folder))
         assert library.catalogue.count() == 0
         with made.nobody():
-            sound_files = [origin for path in files for origin in bulk.expand(path)]
+            sound_files = [origin for path in files for origin in bulk.find_sounds(path)]
             with pytest.raises(InputError, match=r"noise_001.wav: not allowed to read it"):
                 library.embedder.embed_audio(sound_files[1].path, sound_files[1].path.name)
             assert library.embedder.embed_audio(sound_files[0].path).info.frames > 0

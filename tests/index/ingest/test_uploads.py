@@ -12,11 +12,12 @@ import numpy as np
 import pytest
 
 from earmark.index import maintenance
-from earmark.index.catalogue.records import Clip, Said
+from earmark.index.catalogue.metadata import Metadata
+from earmark.index.catalogue.records import Clip
 from earmark.index.errors import LibraryError, StorageError
-from earmark.index.files.managed_files import Staged
+from earmark.index.files.managed_files import StagedFile
 from earmark.index.ingest import uploads
-from earmark.index.ingest.uploads import Added, Upload
+from earmark.index.ingest.uploads import AddedClip, Upload
 from earmark.index.library import Library
 from earmark.model.embedder import Embedder
 from tests.index import made
@@ -25,16 +26,16 @@ from tests.model import tiny
 from tests.service import sounds
 
 
-def staged(library: Library, sound: bytes) -> Staged:
+def staged(library: Library, sound: bytes) -> StagedFile:
     return library.uploads.stage(io.BytesIO(sound))
 
 
-def add(library: Library, sound: bytes, said: Said | None = None) -> Added:
+def add(library: Library, sound: bytes, said: Metadata | None = None) -> AddedClip:
     """An upload, from its bytes to its clip."""
     own = staged(library, sound)
     try:
         embedding = library.embedder.embed_audio(own.path)
-        [added] = uploads.add(library, [Upload(own, said or Said(title="Rain"), embedding)])
+        [added] = uploads.add(library, [Upload(own, said or Metadata(title="Rain"), embedding)])
     finally:
         own.close()
     return added
@@ -54,9 +55,14 @@ def file_of(clip: Clip) -> Path:
 
 def test_an_upload_is_a_clip_with_a_file_of_its_own(library: Library) -> None:
     sound = sounds.noise(1.0, seed=3)
-    added = add(library, sound, Said(title="Rain", tags=("rain", "roof"), author="Ann"))
+    added = add(library, sound, Metadata(title="Rain", tags=("rain", "roof"), author="Ann"))
     clip = added.clip
-    assert (clip.title, clip.tags, clip.author, added.twin) == ("Rain", ("rain", "roof"), "Ann", "")
+    assert (clip.title, clip.tags, clip.author, added.duplicate_of) == (
+        "Rain",
+        ("rain", "roof"),
+        "Ann",
+        "",
+    )
     assert file_of(clip).read_bytes() == sound
     assert file_of(clip).parent == library.folder.resolve() / "uploads"
     assert tree(library.folder) == {file_of(clip).name}
@@ -69,7 +75,7 @@ def test_an_upload_is_a_clip_with_a_file_of_its_own(library: Library) -> None:
 
 def test_the_same_sound_twice_is_two_clips_and_said(library: Library) -> None:
     first, second = (add(library, sounds.noise(0.5)) for _ in range(2))
-    assert (first.twin, second.twin) == ("", first.clip.id)
+    assert (first.duplicate_of, second.duplicate_of) == ("", first.clip.id)
     assert len(tree(library.folder)) == 2
 
 
@@ -101,13 +107,13 @@ def test_what_fails_leaves_nothing(library: Library) -> None:
     own.close()
     assert tree(library.folder) == set()
     with pytest.raises(LibraryError, match="title: expected at most 1000"):
-        add(library, sounds.noise(0.3), Said(title="x" * 1_001))
+        add(library, sounds.noise(0.3), Metadata(title="x" * 1_001))
     assert tree(library.folder) == set()
     assert library.catalogue.count() == 0
 
 
 def test_without_a_title_it_is_untitled_not_a_random_name(library: Library) -> None:
-    assert add(library, sounds.noise(0.3), Said()).clip.title == "Untitled"
+    assert add(library, sounds.noise(0.3), Metadata()).clip.title == "Untitled"
 
 
 def test_removing_takes_the_file_of_an_upload_and_no_other(
@@ -170,9 +176,9 @@ def test_a_backup_holds_uploads_of_its_own(embedder: Embedder, tmp_path: Path) -
 CRASHING = """
 import io, os, signal, sys
 from pathlib import Path
-from index import library as library_file, uploads
+from earmark.index.ingest import uploads
 from earmark.index.library import Library
-from earmark.index.catalogue.records import Said
+from earmark.index.catalogue.metadata import Metadata
 from earmark.model.embedder import Embedder
 
 folder, model, sound, when = sys.argv[1:]
@@ -185,8 +191,8 @@ if when == "staged":
 if when == "placed":
     library.add = die
 if when == "added":
-    type(staged).settle = die
-[added] = uploads.add(library, [uploads.Upload(staged, Said(title=when), embedding)])
+    type(staged).commit = die
+[added] = uploads.add(library, [uploads.Upload(staged, Metadata(title=when), embedding)])
 staged.close()
 if when == "forgotten":
     Path.unlink = die

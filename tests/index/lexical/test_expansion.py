@@ -64,7 +64,7 @@ def test_words_that_nobody_wrote_find(demo: Library, asked: str, holds: str) -> 
     (hit,) = demo.search(asked, 1).hits
     assert hit.matched
     assert 0 < hit.share <= 1
-    assert holds in stems(f"{hit.clip.said.title} {' '.join(hit.clip.said.tags)}")
+    assert holds in stems(f"{hit.clip.metadata.title} {' '.join(hit.clip.metadata.tags)}")
 
 
 def test_the_word_that_was_found_is_said(demo: Library) -> None:
@@ -101,7 +101,7 @@ def test_a_related_word_stands_back_for_the_word_itself(library: Library) -> Non
         for number, title in enumerate(("rain dog", "rain puppy", "rain dog dog hound")):
             put(writer, library.embedder, f"{number}.wav", number, unit(number, library), title, "")
     found = library.search("puppy rain", 3).hits
-    assert [(hit.clip.said.title, hit.matched) for hit in found[:1]] == [
+    assert [(hit.clip.metadata.title, hit.matched) for hit in found[:1]] == [
         ("rain puppy", ("puppy", "rain"))
     ]
     assert {hit.matched for hit in found[1:]} == {("rain",)}

@@ -18,9 +18,9 @@ from hypothesis import strategies as st
 from sklearn.manifold import trustworthiness
 
 from earmark.index.projection import storage, tsne
-from earmark.index.projection.storage import Map
+from earmark.index.projection.storage import MapLayout
 from earmark.index.projection.tsne import Frame
-from earmark.index.projection.worker import LOWEST, LayoutError, LayoutProcess
+from earmark.index.projection.worker import LOWEST_PRIORITY, LayoutError, LayoutProcess
 from earmark.model.core.arrays import Array
 from tests.conftest import ROOT
 
@@ -36,10 +36,10 @@ def groups(count: int = 240, kinds: int = 12, seed: int = 0) -> Array:
     return np.asarray(vectors / np.linalg.norm(vectors, axis=1, keepdims=True), np.float32)
 
 
-def mapped(vectors: Array, generation: int = 3) -> Map:
-    places = tsne.rough(vectors)
+def mapped(vectors: Array, generation: int = 3) -> MapLayout:
+    places = tsne.pca_layout(vectors)
     rows = np.arange(len(vectors), dtype=np.int64) * 2
-    return Map(rows, tsne.marks(vectors), places, Frame.around(places), generation)
+    return MapLayout(rows, tsne.vector_hashes(vectors), places, Frame.around(places), generation)
 
 
 def test_alike_sounds_lie_together_the_same_way_each_time() -> None:
@@ -47,17 +47,17 @@ def test_alike_sounds_lie_together_the_same_way_each_time() -> None:
     places = tsne.lay_out(vectors)
     assert np.array_equal(places, tsne.lay_out(vectors))
     assert trustworthiness(vectors, places, metric="cosine") > 0.98
-    assert trustworthiness(vectors, tsne.rough(vectors), metric="cosine") < 0.92
+    assert trustworthiness(vectors, tsne.pca_layout(vectors), metric="cosine") < 0.92
     framed = Frame.around(places).framed(places)
     assert framed.min() >= 0
     assert framed.max() <= 1
-    assert np.ptp(framed, axis=0).max() == pytest.approx(1 - 2 * tsne.ROOM, abs=1e-4)
+    assert np.ptp(framed, axis=0).max() == pytest.approx(1 - 2 * tsne.MARGIN, abs=1e-4)
 
 
 def test_when_little_changes_little_moves() -> None:
     vectors = groups()
     old = tsne.lay_out(vectors[:-6])
-    start = np.concatenate([old, tsne.beside(vectors[-6:], vectors[:-6], old)])
+    start = np.concatenate([old, tsne.place_near_similar(vectors[-6:], vectors[:-6], old)])
     places = tsne.lay_out(vectors, start)
     frame = Frame.around(old)
     kept = frame.kept(places)
@@ -71,15 +71,18 @@ def test_new_sounds_are_put_beside_those_they_are_like() -> None:
     vectors = groups()
     places = tsne.lay_out(vectors)
     side = Frame.around(places).side
-    new = tsne.beside(groups(24, seed=1), vectors, places)
+    new = tsne.place_near_similar(groups(24, seed=1), vectors, places)
     nearest = np.array([np.linalg.norm(places - each, axis=1).argmin() for each in new])
     assert (nearest % 12 == np.arange(24) % 12).mean() > 0.9
-    twins = tsne.beside(vectors[:5], vectors, places)
+    twins = tsne.place_near_similar(vectors[:5], vectors, places)
     assert np.linalg.norm(twins - places[:5], axis=1).max() < 0.1 * side
-    assert tsne.beside(vectors[:2], vectors[:0], places[:0]).tolist() == [[0, 0], [0, 0]]
+    assert tsne.place_near_similar(vectors[:2], vectors[:0], places[:0]).tolist() == [
+        [0, 0],
+        [0, 0],
+    ]
 
 
-@pytest.mark.parametrize("count", [0, 1, 2, 3, tsne.FEW, tsne.FEW + 1, 40])
+@pytest.mark.parametrize("count", [0, 1, 2, 3, tsne.MAX_EXACT, tsne.MAX_EXACT + 1, 40])
 @pytest.mark.parametrize("same", [True, False])
 def test_few_or_equal_sounds(count: int, same: bool) -> None:
     vectors = np.repeat(groups(1), count, axis=0) if same else groups(count)
@@ -94,8 +97,8 @@ def test_few_or_equal_sounds(count: int, same: bool) -> None:
 
 def test_rough_places_do_not_turn_over() -> None:
     vectors = groups()
-    again = tsne.rough(np.concatenate([vectors, groups(3, seed=5)]))[:-3]
-    assert np.abs(again - tsne.rough(vectors)).max() < 0.2
+    again = tsne.pca_layout(np.concatenate([vectors, groups(3, seed=5)]))[:-3]
+    assert np.abs(again - tsne.pca_layout(vectors)).max() < 0.2
 
 
 @given(
@@ -117,12 +120,12 @@ def test_frames_hold_whatever_they_are_around(
 
 def test_marks_see_every_change() -> None:
     vectors = groups()
-    marks = tsne.marks(vectors)
+    marks = tsne.vector_hashes(vectors)
     assert len(set(marks.tolist())) == len(vectors)
     changed = vectors.copy()
     changed[7, 3] = np.nextafter(changed[7, 3], np.float32(2))
-    assert np.flatnonzero(tsne.marks(changed) != marks).tolist() == [7]
-    assert len(tsne.marks(vectors[:0])) == 0
+    assert np.flatnonzero(tsne.vector_hashes(changed) != marks).tolist() == [7]
+    assert len(tsne.vector_hashes(vectors[:0])) == 0
 
 
 # The file
@@ -204,7 +207,7 @@ def at_work(process: int) -> psutil.Process:
     until = time.monotonic() + 120
     while time.monotonic() < until:
         for each in workers(process):
-            if each.nice() == LOWEST and each.cpu_times().user > 3:
+            if each.nice() == LOWEST_PRIORITY and each.cpu_times().user > 3:
                 return each
         time.sleep(0.05)
     raise AssertionError("no process was at work in 120 s")

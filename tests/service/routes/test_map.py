@@ -16,7 +16,7 @@ import pytest
 
 from earmark.index.library import Library
 from earmark.index.projection import storage
-from earmark.index.projection.map import Maps
+from earmark.index.projection.map import LibraryMap
 from earmark.model.embedder import Embedder
 from earmark.service.client.client import AsyncClient, Client
 from tests.index import made
@@ -227,10 +227,10 @@ def test_in_a_folder_that_can_only_be_read_nothing_of_a_map_is_left(model_folder
         assert [path.name for path in (folder / "library").glob("*map*")] == []
 
 
-def mapped(library: Path, model: Path) -> storage.Map:
+def mapped(library: Path, model: Path) -> storage.MapLayout:
     """The map that is made of a library, as its file has it."""
     with Library.open(library, Embedder.load(model)) as own:
-        maps = Maps(own)
+        maps = LibraryMap(own)
         until = time.monotonic() + 60
         while json.loads(maps.get().body)["state"] != "ready":
             assert time.monotonic() < until
@@ -254,7 +254,7 @@ def test_of_a_large_library_an_even_sample_is_shown(
 ) -> None:
     monkeypatch.setattr("earmark.index.projection.map.MOST", 200)
     with Library.open(large, Embedder.load(model_folder)) as library:
-        maps = Maps(library)
+        maps = LibraryMap(library)
         answer = json.loads(maps.get().body)
         maps.close()
         assert (answer["total"], answer["shown"]) == (MANY, 200)
@@ -262,5 +262,5 @@ def test_of_a_large_library_an_even_sample_is_shown(
         gaps = [after - before for before, after in itertools.pairwise(numbers)]
         assert max(gaps) < 4 * MANY / 200
         library.remove([answer["points"]["id"][0]])
-        again = json.loads(Maps(library).get().body)["points"]["id"]
+        again = json.loads(LibraryMap(library).get().body)["points"]["id"]
         assert len(set(again) & set(answer["points"]["id"])) == 199

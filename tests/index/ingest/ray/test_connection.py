@@ -13,7 +13,7 @@ import psutil
 import pytest
 
 from earmark.index.errors import EngineError
-from earmark.index.ingest.ray.connection import ATTEMPTS, connected
+from earmark.index.ingest.ray.connection import MAX_ATTEMPTS, connected
 from earmark.model.core.errors import InputError
 from earmark.service.cli.main import main
 from tests.index import made
@@ -111,7 +111,7 @@ def test_a_ray_that_never_comes_up_leaves_nothing(monkeypatch: pytest.MonkeyPatc
     import ray
 
     monkeypatch.setenv("RAY_gcs_server_port_wait_time_s", "0")
-    problem = f"ray at local: Timed out .*, {ATTEMPTS} times"
+    problem = f"ray at local: Timed out .*, {MAX_ATTEMPTS} times"
     with pytest.raises(EngineError, match=problem), connected("local", 1):
         pass
     assert not ray.is_initialized()

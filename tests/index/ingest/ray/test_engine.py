@@ -19,15 +19,15 @@ import pytest
 import soundfile
 
 from earmark.index.catalogue.catalogue import Catalogue
-from earmark.index.catalogue.embedded_sound import Lot, Origin
+from earmark.index.catalogue.embedded_sound import EmbeddedBatch, SourceFile
 from earmark.index.errors import EngineError, LibraryError
 from earmark.index.ingest import bulk
 from earmark.index.ingest import local as pipeline
-from earmark.index.ingest.bulk import Report
+from earmark.index.ingest.bulk import AddReport
 from earmark.index.ingest.ray import engine as ray_engine
 from earmark.index.ingest.ray.connection import connected
 from earmark.index.ingest.ray.engine import RayEngine
-from earmark.index.ingest.ray.shards import Parts
+from earmark.index.ingest.ray.shards import ShardFolder
 from earmark.index.library import Library
 from earmark.model.embedder import Embedder
 from tests.index import made
@@ -52,8 +52,8 @@ def engine(_ray: None, model_folder: Path, library: Library) -> RayEngine:
 
 
 @pytest.fixture
-def parts(library: Library) -> Parts:
-    return Parts(
+def shards(library: Library) -> ShardFolder:
+    return ShardFolder(
         (library.folder / "parts").resolve(), library.embedder.fingerprint, library.embedder.dim
     )
 
@@ -100,7 +100,7 @@ def names(folder: Path) -> set[str]:
     return {path.name for path in folder.glob("[!.]*") if path.name != "lock"}
 
 
-def assert_whole(library: Library, folder: Path, report: Report | None = None) -> None:
+def assert_whole(library: Library, folder: Path, report: AddReport | None = None) -> None:
     """Each sound of the folder is there once, and no part is left."""
     clips = library.catalogue.clips()
     assert sorted(clip.path for clip in clips) == sorted(map(str, folder.iterdir()))
@@ -130,18 +130,18 @@ def test_the_library_is_that_of_the_local_engine(
     assert report.failed == local.failed
     assert len(report.failed) == 4
     assert library.catalogue.clip("own-id").title == "Räin"
-    assert names(engine.parts) == set()
+    assert names(engine.shards) == set()
     assert bulk.add(library, [folder], engine).unchanged == 71
 
 
 def test_what_an_interrupted_run_embedded_is_taken_in_by_the_next(
-    library: Library, engine: RayEngine, parts: Parts, many: Path
+    library: Library, engine: RayEngine, shards: ShardFolder, many: Path
 ) -> None:
-    origins = list(bulk.expand(many))
-    lots = engine(library.embedder, origins)
-    yielded = [sound.origin.path for sound in next(lots).sounds]
-    lots.close()
-    kept = {sound.origin.path for name in parts.names() for sound in parts.read(name).sounds}
+    files = list(bulk.find_sounds(many))
+    batches = engine(library.embedder, files)
+    yielded = [sound.file.path for sound in next(batches).sounds]
+    batches.close()
+    kept = {sound.file.path for name in shards.names() for sound in shards.read(name).sounds}
     assert kept >= set(yielded)
     assert len(kept) < COUNT
 
@@ -160,44 +160,44 @@ def test_what_an_interrupted_run_embedded_is_taken_in_by_the_next(
 
 
 def test_what_was_written_is_dropped_once_known(
-    library: Library, engine: RayEngine, parts: Parts, tmp_path: Path
+    library: Library, engine: RayEngine, shards: ShardFolder, tmp_path: Path
 ) -> None:
     """A run that ended between the transaction and the end of the part."""
-    origins = [Origin(path) for path in made.write_sounds(tmp_path / "sounds", 3)]
-    lots = engine(library.embedder, origins)
-    lot = next(lots)
-    library.add(lot.sounds)
-    lots.close()
-    assert len(parts.names()) == 1
+    files = [SourceFile(path) for path in made.write_sounds(tmp_path / "sounds", 3)]
+    batches = engine(library.embedder, files)
+    batch = next(batches)
+    library.add(batch.sounds)
+    batches.close()
+    assert len(shards.names()) == 1
     generation = library.generation
     report = bulk.add(library, [tmp_path / "sounds"], engine)
     assert (report.added, report.unchanged, library.generation) == ([], 3, generation)
     made.write_sounds(tmp_path / "sounds", 1, first=3)
     assert len(bulk.add(library, [tmp_path / "sounds"], engine).added) == 1
-    assert parts.names() == []
+    assert shards.names() == []
 
 
 def test_damaged_and_foreign_parts_are_embedded_again(
     library: Library,
     engine: RayEngine,
-    parts: Parts,
+    shards: ShardFolder,
     tmp_path: Path,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     files = made.write_sounds(tmp_path / "sounds", 6)
-    [lot] = pipeline.embed(library.embedder, map(Origin, files), 1)
-    parts.folder.mkdir()
-    halves = [Lot(lot.sounds[:2]), Lot(lot.sounds[2:4])]
-    damaged = parts.folder / parts.write(halves[0])
+    batch = made.embed_files(library.embedder, files)
+    shards.folder.mkdir()
+    halves = [EmbeddedBatch(batch.sounds[:2]), EmbeddedBatch(batch.sounds[2:4])]
+    damaged = shards.folder / shards.write(halves[0])
     damaged.write_bytes(damaged.read_bytes()[:-1])
-    foreign = replace(parts, fingerprint="0" * 16).write(halves[1])
-    nonsense = parts.folder / "nonsense.part"
+    foreign = replace(shards, fingerprint="0" * 16).write(halves[1])
+    nonsense = shards.folder / "nonsense.part"
     nonsense.write_bytes(b"nonsense")
-    (parts.folder / "notes.txt").touch()
+    (shards.folder / "notes.txt").touch()
     with caplog.at_level(logging.WARNING):
         report = bulk.add(library, [tmp_path / "sounds"], engine)
     assert len(report.added) == 6
-    assert names(parts.folder) == {"notes.txt"}
+    assert names(shards.folder) == {"notes.txt"}
     said = [
         each.getMessage()
         for each in caplog.records
@@ -211,15 +211,15 @@ def test_damaged_and_foreign_parts_are_embedded_again(
 
 
 def test_a_part_that_is_damaged_meanwhile_is_embedded_again(
-    library: Library, engine: RayEngine, parts: Parts, many: Path
+    library: Library, engine: RayEngine, shards: ShardFolder, many: Path
 ) -> None:
     spoilt: set[str] = set()
     taken = 0
-    for lot in engine(library.embedder, list(bulk.expand(many))):
-        library.add(lot.sounds)
-        taken += len(lot)
-        for name in parts.names()[: 2 * (not spoilt)]:
-            (parts.folder / name).write_bytes(b"")
+    for batch in engine(library.embedder, list(bulk.find_sounds(many))):
+        library.add(batch.sounds)
+        taken += len(batch)
+        for name in shards.names()[: 2 * (not spoilt)]:
+            (shards.folder / name).write_bytes(b"")
             spoilt.add(name)
     assert spoilt
     assert taken == COUNT
@@ -240,9 +240,9 @@ def test_an_actor_that_is_killed_loses_nothing(
     library: Library, engine: RayEngine, many: Path
 ) -> None:
     killed = 0
-    for lot in engine(library.embedder, list(bulk.expand(many))):
-        assert not lot.failed
-        library.add(lot.sounds)
+    for batch in engine(library.embedder, list(bulk.find_sounds(many))):
+        assert not batch.failed
+        library.add(batch.sounds)
         if not killed:
             for actor in actors():
                 actor.kill()
@@ -252,41 +252,41 @@ def test_an_actor_that_is_killed_loses_nothing(
 
 
 def test_what_an_actor_cannot_do_is_told(
-    library: Library, engine: RayEngine, parts: Parts, other_model: Path, tmp_path: Path
+    library: Library, engine: RayEngine, shards: ShardFolder, other_model: Path, tmp_path: Path
 ) -> None:
     [file] = made.write_sounds(tmp_path / "sounds", 1)
     with pytest.raises(EngineError, match="model: replaced since"):
         bulk.add(library, [file], replace(engine, model=other_model))
     model = (engine.model / "model.safetensors").read_bytes()
-    left = {str(file): Origin(file)}
-    for told, problem in (
-        (ray_engine._Told(model, parts, "another"), "a file system that all machines share"),
+    remaining = {str(file): SourceFile(file)}
+    for args, problem in (
+        (ray_engine.ActorArgs(model, shards, "another"), "a file system that all machines share"),
         (
-            ray_engine._Told(b"", parts, parts.folder.joinpath("lock").read_text()),
+            ray_engine.ActorArgs(b"", shards, shards.folder.joinpath("lock").read_text()),
             "not a model file",
         ),
     ):
         with pytest.raises(EngineError, match=problem):
-            list(engine._round(left, told))
+            list(engine._embed(remaining, args))
     assert library.catalogue.count() == 0
     assert library.catalogue.failures() == {}
 
 
 def test_a_sound_that_only_this_machine_has_is_no_failure(
-    library: Library, engine: RayEngine, parts: Parts, tmp_path: Path
+    library: Library, engine: RayEngine, shards: ShardFolder, tmp_path: Path
 ) -> None:
     [file] = made.write_sounds(tmp_path / "sounds", 1)
-    parts.folder.mkdir()
-    name = parts.write(Lot([], {str(file): f"{file.name}: No such file or directory"}))
+    shards.folder.mkdir()
+    name = shards.write(EmbeddedBatch([], {str(file): f"{file.name}: No such file or directory"}))
     with pytest.raises(EngineError, match=f"{file} is here, but not on a machine"):
-        list(ray_engine._taken(parts, name, {str(file): Origin(file)}))
+        list(ray_engine._read_shard(shards, name, {str(file): SourceFile(file)}))
 
 
 def test_one_run_at_a_time(
-    library: Library, engine: RayEngine, parts: Parts, tmp_path: Path
+    library: Library, engine: RayEngine, shards: ShardFolder, tmp_path: Path
 ) -> None:
     made.write_sounds(tmp_path / "sounds", 1)
-    with parts.held(), pytest.raises(LibraryError, match="in use by another earmark add"):
+    with shards.locked(), pytest.raises(LibraryError, match="in use by another earmark add"):
         bulk.add(library, [tmp_path / "sounds"], engine)
 
 
@@ -335,10 +335,10 @@ def test_processes_that_are_stopped_lose_nothing(
             now = set(held(library))
             assert now >= known
             known = now
-        parts = Parts(folder / "parts", embedder.fingerprint, embedder.dim)
-        left = sum(len(parts.read(name)) for name in parts.names())
+        shards = ShardFolder(folder / "parts", embedder.fingerprint, embedder.dim)
+        left = sum(len(shards.read(name)) for name in shards.names())
         enough = len(known) + left  # the next run must have embedded some itself
     with Library.open(folder, embedder) as library:
-        report = bulk.add(library, [many], RayEngine(model_folder, parts.folder))
+        report = bulk.add(library, [many], RayEngine(model_folder, shards.folder))
         assert len(report.added) == COUNT - len(known)
         assert_whole(library, many, report)

@@ -17,7 +17,7 @@ import pytest
 
 from earmark.index import maintenance
 from earmark.index.catalogue.catalogue import Catalogue
-from earmark.index.catalogue.records import Said
+from earmark.index.catalogue.metadata import Metadata
 from earmark.index.errors import StorageError
 from earmark.index.ingest import uploads
 from earmark.index.ingest.uploads import Upload
@@ -209,7 +209,7 @@ def test_a_write_stands_while_milvus_is_away(library: Library, tmp_path: Path) -
     with moved:
         own = moved.uploads.stage(io.BytesIO(sounds.noise(0.5, seed=9)))
         embedding = embedder.embed_audio(own.path)
-        [added] = uploads.add(moved, [Upload(own, Said(title="Rain"), embedding)])
+        [added] = uploads.add(moved, [Upload(own, Metadata(title="Rain"), embedding)])
         own.close()
         assert Path(added.clip.path).exists()
         with pytest.raises(StorageError, match="Milvus"):

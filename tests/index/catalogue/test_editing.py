@@ -186,7 +186,7 @@ def test_tags_as_they_are_kept(typed: list[str], kept: tuple[str, ...]) -> None:
 @given(st.lists(st.text()))
 def test_any_tags_come_back_from_where_they_are_kept(typed: list[str]) -> None:
     kept = metadata.clean_tags(typed)
-    assert Metadata.from_row(list(Metadata(tags=kept).row().values())).tags == kept
+    assert Metadata.from_row(list(Metadata(tags=kept).to_row().values())).tags == kept
     assert metadata.clean_tags(kept) == kept
 
 

@@ -1,0 +1,142 @@
+"""What an earlier version made opens as it did there: see tests/fixtures/before/README.md."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from earmark.index.library import Library
+from earmark.model.embedder import Embedder
+from earmark.service.auth.api_keys import KeyFile
+from earmark.service.cli.main import main
+from earmark.service.settings import read_settings
+from earmark.training.loop.trainer import Trainer
+from tests.conftest import ROOT
+from tests.service.server_process import Server, serving
+from tests.training.tiny import QUICK, tiny_corpus, tiny_model
+
+FOLDER = ROOT / "tests" / "fixtures" / "before"
+MODEL = FOLDER / "model"
+EXPECTED: dict[str, Any] = json.loads((FOLDER / "answers.json").read_text(encoding="utf-8"))
+ANSWERS: dict[str, dict[str, Any]] = EXPECTED["answers"]
+
+
+def close_to(expected: Any) -> Any:
+    """The same JSON with numbers that may differ by rounding."""
+    if isinstance(expected, dict):
+        return {key: close_to(value) for key, value in expected.items()}
+    if isinstance(expected, list):
+        return [close_to(value) for value in expected]
+    return pytest.approx(expected, rel=1e-4, abs=1e-5) if isinstance(expected, float) else expected
+
+
+def at_its_new_place(answer: dict[str, Any]) -> dict[str, Any]:
+    """An answer's `generation` is one more: a library that was moved notes where its uploads lie
+    when it is opened, which is a write."""
+    moved = {"generation": answer["generation"] + 1} if "generation" in answer else {}
+    return {**answer, **moved}
+
+
+@pytest.fixture(scope="module")
+def library(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy of the library, elsewhere than where it was made."""
+    return shutil.copytree(FOLDER / "library", tmp_path_factory.mktemp("before") / "library")
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory, library: Path) -> Iterator[Server]:
+    """A server of that copy."""
+    log = tmp_path_factory.mktemp("server") / "log"
+    with serving(log, "--library", library, "--model", MODEL) as server:
+        yield server
+        assert "Traceback" not in log.read_text()
+
+
+@pytest.mark.parametrize("name", [name for name in ANSWERS if name != "map"])
+def test_http_answers_as_before(server: Server, name: str) -> None:
+    call = ANSWERS[name]
+    if "get" in call:
+        response = server.client.get(call["get"], params=call["params"])
+    else:
+        sound = ("query.wav", (FOLDER / "query.wav").read_bytes())
+        response = server.client.post(call["post"], data=call["data"], files={"file": sound})
+    assert response.status_code == 200, response.text
+    assert response.json() == close_to(at_its_new_place(call["answer"]))
+
+
+def test_feedback_is_exported_as_before(server: Server) -> None:
+    assert server.client.get("/v1/feedback/manifest.csv").text == EXPECTED["manifest"]
+
+
+def test_info_tells_the_same(library: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["info", "--library", str(library), "--model", str(MODEL), "--json"]) == 0
+    expected = {**at_its_new_place(EXPECTED["info"]), "library": str(library)}
+    assert json.loads(capsys.readouterr().out) == close_to(expected)
+
+
+def test_sounds_are_found_where_they_lie_now(tmp_path: Path) -> None:
+    library = shutil.copytree(FOLDER / "library", tmp_path / "library")
+    sounds = FOLDER / "sounds"
+    assert main(["relocate", "/srv/earmark/sounds", str(sounds), "--library", str(library)]) == 0
+    with Library.open(library, Embedder.load(MODEL)) as opened:
+        clips = opened.catalogue.clips()
+    assert {clip.id for clip in clips} == {
+        clip["id"] for clip in ANSWERS["clips"]["answer"]["clips"]
+    }
+    assert all(Path(clip.path).is_file() for clip in clips)
+    assert {Path(clip.path).parent for clip in clips} == {sounds, library / "uploads"}
+
+
+def test_the_command_suggests_the_same_tags(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["tag", str(FOLDER / "query.wav"), "--model", str(MODEL), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out) == close_to(EXPECTED["tag"])
+
+
+def test_a_run_goes_on_where_it_was_stopped(tmp_path: Path) -> None:
+    """Its history is that of a run of the earlier version that nothing stopped."""
+    out = shutil.copytree(FOLDER / "run", tmp_path / "run")
+    config = tiny_model("w2v-128-1h")
+    recipe = replace(QUICK, epochs=4, schedule="cosine", warmup_epochs=1)
+    run = Trainer(config, recipe, tiny_corpus(config), out)
+    run.resume()
+    assert len(run.history) == 2
+    run.fit()
+    history = [{**epoch} for epoch in run.history]
+    for epoch in history:
+        epoch.pop("seconds")
+    for found, expected in zip(history, EXPECTED["history"], strict=True):
+        assert found == pytest.approx(expected, rel=1e-3, abs=1e-3)
+
+
+def test_keys_let_the_same_clients_in(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    keys = KeyFile(FOLDER / "keys")
+    found = {name: keys.find(secret) for name, secret in EXPECTED["keys"].items()}
+    assert {name: key and (key.name, key.scope) for name, key in found.items()} == {
+        "archive": ("archive", "write"),
+        "studio": ("studio", "read"),
+        "guest": None,
+    }
+    monkeypatch.setenv("EARMARK_KEYS", str(FOLDER / "keys"))
+    assert main(["keys", "list"]) == 0
+    assert capsys.readouterr().out == EXPECTED["keys list"]
+
+
+def test_settings_are_read_as_before(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in [name for name in os.environ if name.startswith("EARMARK_")]:
+        monkeypatch.delenv(name)
+    defaults = json.loads(read_settings().model_dump_json())
+    assert defaults.items() >= EXPECTED["default settings"].items()
+    for line in (FOLDER / "settings.env").read_text().splitlines():
+        monkeypatch.setenv(*line.split("=", 1))
+    settings = json.loads(read_settings().model_dump_json())
+    assert settings.items() >= EXPECTED["settings"].items()
+    assert set(EXPECTED["settings"]) == set(EXPECTED["default settings"])

@@ -16,13 +16,13 @@ from starlette.middleware.gzip import GZipMiddleware
 
 from earmark.index.library import Library
 from earmark.model.core.errors import ConfigError
-from earmark.service.auth.authorization import Access, Rules
+from earmark.service.auth.authorization import AccessRules, Authorization
 from earmark.service.http import problems
-from earmark.service.http.static_files import Pages
-from earmark.service.middleware.access_log import Observing
+from earmark.service.http.static_files import PageFiles
+from earmark.service.middleware.access_log import AccessLog
 from earmark.service.middleware.body_limit import MAX_FIELD_BYTES, MAX_FIELDS, BodyLimit
 from earmark.service.middleware.rate_limit import RateLimits
-from earmark.service.middleware.security_headers import CORS_ASKED, CORS_TOLD, SecurityHeaders
+from earmark.service.middleware.security_headers import CORS_ALLOWED, CORS_EXPOSED, SecurityHeaders
 from earmark.service.observability.metrics import Metrics
 from earmark.service.openapi import document
 from earmark.service.routes import about, clips, feedback, jobs, library, search, uploads
@@ -79,14 +79,14 @@ def create_app(
         openapi_tags=[{**module.TAG} for module in ROUTES],
         responses={"4XX": {"model": Problem}},  # which ones: earmark.service.openapi.document
     )
-    problems.install(app)
+    problems.add_handlers(app)
     document.install(app)
     add_middleware(app, settings, measured, traces)
     search.install(app)
     for module in ROUTES:
         app.include_router(module.router)
     # Not a mount: with one, a wrong method at an address of the API would be asked of the files.
-    app.router.default = GZipMiddleware(Pages(directory=UI, html=True))
+    app.router.default = GZipMiddleware(PageFiles(directory=UI, html=True))
     return app
 
 
@@ -95,21 +95,23 @@ def add_middleware(
 ) -> None:
     """Limits, access, logs; what is added last stands outermost. Raises ConfigError."""
     app.add_middleware(
-        BodyLimit, most=int(settings.max_upload_mb * 1e6), seconds=settings.body_seconds
+        BodyLimit, max_bytes=int(settings.max_upload_mb * 1e6), seconds=settings.body_seconds
     )
-    app.add_middleware(RateLimits, settings=settings, refused=lambda: measured.rejected("rate"))
-    app.add_middleware(Access, rules=Rules.of(settings))
+    app.add_middleware(
+        RateLimits, settings=settings, on_refusal=lambda: measured.count_rejection("rate")
+    )
+    app.add_middleware(Authorization, rules=AccessRules.of(settings))
     if settings.cors:
         app.add_middleware(
             CORSMiddleware,
             allow_origins=settings.cors,
             allow_methods=("GET", "HEAD", "POST", "PATCH", "DELETE"),
-            allow_headers=CORS_ASKED,
-            expose_headers=CORS_TOLD,
+            allow_headers=CORS_ALLOWED,
+            expose_headers=CORS_EXPOSED,
         )
     if traces is not None:
         app.add_middleware(traces.middleware)
-    app.add_middleware(Observing, metrics=measured)
+    app.add_middleware(AccessLog, metrics=measured)
     app.add_middleware(SecurityHeaders, shared=bool(settings.cors))
 
 

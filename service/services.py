@@ -80,7 +80,7 @@ async def open_services(
         stack.callback(library.close)
         _measure(library, metrics, settings)
         probe = library.probe = RecallProbe(
-            library.store, library.catalogue, metrics.recall, one_in=settings.recall_sample
+            library.store, library.catalogue, metrics.observe_recall, one_in=settings.recall_sample
         )
         stack.callback(probe.close)
         if nursery is not None:
@@ -154,6 +154,6 @@ def _searches(
 
 
 def _measure(library: Library, metrics: Metrics, settings: Settings) -> None:
-    metrics.build(version("earmark"), library.embedder.fingerprint, settings.device)
+    metrics.set_build(version("earmark"), library.embedder.fingerprint, settings.device)
     metrics.watch("clips", lambda: len(library.followed()))
     metrics.watch("generation", lambda: library.followed().generation)

@@ -1,9 +1,9 @@
-"""Who may do what: the client's address and key, cross-site writing, the names we answer to.
+"""Authorization: the caller's address and key, cross-site requests, host names.
 
-Reading is open, unless a key is wanted for it. Writing is for this machine itself, and from
-elsewhere for those with a key that may write. A call writes unless it is known only to read, so a
-new route is safe until it is named here. A key comes in a header, never in an address: addresses
-end up in logs.
+Reading is open unless the settings require a key. Writing is allowed from this machine, and from
+elsewhere with a key of scope write. A request counts as writing unless its path is listed as one
+that only reads, so a new route is protected by default. A key is sent in a header, never in an
+address: addresses end up in logs.
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ from earmark.service.settings import Settings
 
 log = logging.getLogger(__name__)
 
-PROBES = frozenset({"/healthz", "/readyz"})
-SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
-UPLOADS = frozenset({"/v1/tags", "/v1/classify", "/v1/search/audio"})  # that only read
-READING = UPLOADS | {"/v1/search"}
-# A proxy that nobody told us of shows by one of these.
+HEALTH_CHECKS = frozenset({"/healthz", "/readyz"})  # open to all
+SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
+UPLOAD_PATHS = frozenset({"/v1/tags", "/v1/classify", "/v1/search/audio"})  # only read
+READ_PATHS = UPLOAD_PATHS | {"/v1/search"}
+# Headers of a proxy: with one of these, a request is not from this machine itself.
 FORWARDED = (b"forwarded", b"x-forwarded-for", b"x-forwarded-host", b"x-real-ip", b"via")
 CHALLENGE = {"WWW-Authenticate": 'Bearer realm="earmark"'}
 
@@ -35,10 +35,10 @@ Headers = Mapping[bytes, bytes]
 
 
 @dataclass(frozen=True)
-class Client:
-    """Who asks: the address, as far as trusted proxies tell it, and the key's name.
+class Caller:
+    """Who sent a request: the address, as trusted proxies report it, and the key's name.
 
-    `local`: from this machine, with nothing in between.
+    `local`: from this machine, with no proxy in between.
     """
 
     address: str
@@ -47,24 +47,29 @@ class Client:
 
 
 @dataclass(frozen=True)
-class Rules:
-    """What the operator decided. Raises ConfigError from `of` where it does not fit together."""
+class AccessRules:
+    """Who may do what, by the operator's settings.
+
+    `key_always`: writing needs a key even on this machine; `key_to_read`: reading from elsewhere
+    needs one. `origins`: whose pages may write; `hosts`: names the service answers to.
+    """
 
     proxies: Proxies
     keys: KeyFile | None = None
-    always: bool = False
-    reading: bool = False
+    key_always: bool = False
+    key_to_read: bool = False
     origins: frozenset[str] = frozenset()
     hosts: frozenset[str] = frozenset()
 
     @classmethod
-    def of(cls, settings: Settings) -> Rules:
-        """The rules of these settings; the file of keys is read once, to see that it can be."""
-        for name, wanted in (
+    def of(cls, settings: Settings) -> AccessRules:
+        """The rules of these settings. Raises ConfigError for settings that contradict each other,
+        and KeysError for a file of keys that cannot be read."""
+        for name, required in (
             ("require_key", settings.require_key == "always"),
             ("require_read_key", settings.require_read_key),
         ):
-            if wanted and settings.keys is None:
+            if required and settings.keys is None:
                 raise ConfigError(f"{name}: expected a file of keys (EARMARK_KEYS), got none")
         keys = None if settings.keys is None else KeyFile(settings.keys)
         if keys is not None:
@@ -78,31 +83,31 @@ class Rules:
             frozenset(host.lower() for host in settings.hosts),
         )
 
-    def client(self, scope: Scope, headers: Headers) -> Client:
-        """Who asks, before any key.
+    def caller(self, scope: Scope, headers: Headers) -> Caller:
+        """The sender of a request, without its key.
 
-        Local is a peer on loopback that is no proxy, shows no sign of one, and asks for this
-        machine by its own name: a page elsewhere whose name was bent to 127.0.0.1 does not.
+        A caller is local if the peer is on loopback, is no trusted proxy, sends no header of a
+        proxy, and names a loopback host: a foreign page after DNS rebinding names another.
         """
         peer = client_address.parse(scope["client"][0]) if scope.get("client") else None
         if peer is None:
-            return Client(UNKNOWN, local=False)
-        if self.proxies.trust(peer):
+            return Caller(UNKNOWN, local=False)
+        if self.proxies.trusts(peer):
             forwarded = b",".join(
                 value for name, value in scope["headers"] if name == b"x-forwarded-for"
             )
             if (scheme := headers.get(b"x-forwarded-proto", b"")) in (b"http", b"https"):
-                scope["scheme"] = scheme.decode()  # as the client spoke it, for redirects
-            return Client(str(self.proxies.client(peer, forwarded.decode("latin-1"))), local=False)
+                scope["scheme"] = scheme.decode()  # the client's own, for redirects
+            return Caller(str(self.proxies.client(peer, forwarded.decode("latin-1"))), local=False)
         local = (
             peer.is_loopback
             and client_address.is_loopback(headers.get(b"host", b"").decode("latin-1"))
             and not any(name in headers for name in FORWARDED)
         )
-        return Client(str(peer), local)
+        return Caller(str(peer), local)
 
     def key(self, headers: Headers) -> Key | None:
-        """The key that came along. Raises ProblemError where it is none of ours, KeysError."""
+        """The key of a request; None without. Raises ProblemError for an unknown one, KeysError."""
         scheme, _, secret = headers.get(b"authorization", b"").partition(b" ")
         if scheme.lower() != b"bearer":
             secret = headers.get(b"x-api-key", b"")
@@ -113,24 +118,24 @@ class Rules:
             raise ProblemError("unauthorized", "key: expected one that is in use", CHALLENGE)
         return found
 
-    def check(self, scope: Scope, headers: Headers, client: Client, key: Key | None) -> None:
-        """Raise ProblemError where the client may not do this."""
+    def check(self, scope: Scope, headers: Headers, caller: Caller, key: Key | None) -> None:
+        """Raise ProblemError if the caller may not do this."""
         host = headers.get(b"host", b"").decode("latin-1").lower()
         if self.hosts and not client_address.is_loopback(host) and _bare(host) not in self.hosts:
-            raise ProblemError("forbidden", "Host: expected a name this service is known by")
+            raise ProblemError("forbidden", "Host: expected a name that this service answers to")
         if writes(scope):
             self._check_site(headers, host)
-            if key is None and (self.always or not client.local):
+            if key is None and (self.key_always or not caller.local):
                 raise ProblemError("unauthorized", "key: expected one to write with", CHALLENGE)
             if key is not None and key.scope != "write":
                 raise ProblemError("forbidden", "key: expected one of scope write, got read")
-        elif self.reading and key is None and not client.local and guarded(scope["path"]):
+        elif self.key_to_read and key is None and not caller.local and holds_data(scope["path"]):
             raise ProblemError("unauthorized", "key: expected one to read with", CHALLENGE)
 
     def _check_site(self, headers: Headers, host: str) -> None:
-        """Refuse what a page of another site makes its reader's browser do.
+        """Refuse cross-site requests: those that a foreign page makes a visitor's browser send.
 
-        The browser says so itself in Sec-Fetch-Site; older ones only name the page's Origin.
+        Browsers say so in Sec-Fetch-Site; older ones send only the page's Origin.
         """
         origin = headers.get(b"origin", b"").decode("latin-1").lower()
         site = headers.get(b"sec-fetch-site", b"").lower()
@@ -141,32 +146,34 @@ class Rules:
         else:
             allowed = not origin or origin.partition("://")[2] == host
         if not allowed:
-            raise ProblemError("forbidden", "Origin: expected our own page or one allowed to write")
+            raise ProblemError(
+                "forbidden", "Origin: expected this service's page or one allowed to write"
+            )
 
 
 def writes(scope: Scope) -> bool:
     """Whether a request may change something."""
-    return scope["method"] not in SAFE and not (
-        scope["method"] == "POST" and scope["path"] in READING
+    return scope["method"] not in SAFE_METHODS and not (
+        scope["method"] == "POST" and scope["path"] in READ_PATHS
     )
 
 
-def guarded(path: str) -> bool:
-    """Whether an address holds data: not the page's files, probes and descriptions."""
+def holds_data(path: str) -> bool:
+    """Whether a path serves data: not the page's files, health checks or documentation."""
     return path.startswith("/v1/") or path == "/metrics"
 
 
 def _bare(host: str) -> str:
-    """A host's name, or its address, without the port."""
+    """A host name or address without the port."""
     if host.startswith("["):
         return host.partition("]")[0] + "]"
     return host.partition(":")[0].rstrip(".")
 
 
-class Access:
-    """Middleware that keeps the rules; `client` in the request's state says who asks."""
+class Authorization:
+    """Middleware: enforces the rules, and puts the `Caller` into the request's state."""
 
-    def __init__(self, app: ASGIApp, rules: Rules) -> None:
+    def __init__(self, app: ASGIApp, rules: AccessRules) -> None:
         self.app, self.rules = app, rules
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -176,19 +183,19 @@ class Access:
             return
         headers = dict(scope["headers"])
         state = scope.setdefault("state", {})
-        client = state["client"] = self.rules.client(scope, headers)
-        if scope["path"] not in PROBES:
+        caller = state["caller"] = self.rules.caller(scope, headers)
+        if scope["path"] not in HEALTH_CHECKS:
             try:
                 key = self.rules.key(headers)
                 if key is not None:
-                    client = state["client"] = Client(client.address, client.local, key.name)
-                self.rules.check(scope, headers, client, key)
+                    caller = state["caller"] = Caller(caller.address, caller.local, key.name)
+                self.rules.check(scope, headers, caller, key)
             except ProblemError as error:
-                refused = problem(error.name, str(error.detail), dict(error.headers or {}))
-                await refused(scope, receive, send)
+                refusal = problem(error.name, str(error.detail), dict(error.headers or {}))
+                await refusal(scope, receive, send)
                 return
             except KeysError as error:
                 log.error("%s", error)
-                await problem("unavailable", "keys cannot be read now")(scope, receive, send)
+                await problem("unavailable", "the keys cannot be read now")(scope, receive, send)
                 return
         await self.app(scope, receive, send)

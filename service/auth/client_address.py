@@ -1,6 +1,6 @@
-"""Addresses of clients and proxies, as the socket and the headers tell them.
+"""Addresses of clients and proxies, from the socket and the headers.
 
-An IPv4 address that comes mapped into IPv6 (`::ffff:192.0.2.1`) is the IPv4 address.
+An IPv4 address mapped into IPv6 (`::ffff:192.0.2.1`) is the IPv4 address.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ UNKNOWN = "unknown"  # a peer without an address
 
 @functools.lru_cache(4_096)
 def parse(text: str) -> Address | None:
-    """The address that the text is, with a port or not; None where it is none."""
+    """The address in a text, with or without a port; None for anything else."""
     host = text.strip()
     if host.startswith("["):
         host = host[1:].partition("]")[0]
@@ -31,7 +31,7 @@ def parse(text: str) -> Address | None:
 
 
 def is_loopback(host: str) -> bool:
-    """Whether a host, with a port or not, names this machine itself."""
+    """Whether a host, with or without a port, names this machine itself."""
     name = host.strip().lower()
     if name.partition(":")[0].rstrip(".") == "localhost":
         return True
@@ -39,29 +39,29 @@ def is_loopback(host: str) -> bool:
     return address is not None and address.is_loopback
 
 
-def group(address: str) -> str:
-    """Whom a rate limit takes for one: an IPv4 address; of IPv6 a /64, as one client has it all."""
-    known = parse(address)
-    if isinstance(known, IPv6Address):
-        return str(ip_network((known, 64), strict=False))
+def rate_group(address: str) -> str:
+    """What shares a rate: an IPv4 address, or an IPv6 /64, all of which one client can use."""
+    parsed = parse(address)
+    if isinstance(parsed, IPv6Address):
+        return str(ip_network((parsed, 64), strict=False))
     return address
 
 
 class Proxies:
-    """The proxies that are believed: peers within these networks."""
+    """The trusted proxies: peers within these networks."""
 
     def __init__(self, networks: Sequence[Network]) -> None:
         self._networks = tuple(networks)
 
-    def trust(self, address: Address | None) -> bool:
-        """Whether that peer is one of them."""
+    def trusts(self, address: Address | None) -> bool:
+        """Whether a peer is a trusted proxy."""
         return address is not None and any(address in network for network in self._networks)
 
     def client(self, peer: Address, forwarded: str) -> Address:
-        """Who stands behind a trusted peer: the last hop of X-Forwarded-For that is no proxy.
+        """The client behind a trusted peer: the last hop of X-Forwarded-For that is no proxy.
 
-        What stands left of it was written by the client itself. A hop that is no address ends
-        the search: then it is the proxy that let it pass.
+        Anything left of it may be forged by the client. A hop that is no address ends the search
+        at the proxy that passed it on.
         """
         found = peer
         for hop in reversed(forwarded.split(",") if forwarded else []):
@@ -69,6 +69,6 @@ class Proxies:
             if address is None:
                 break
             found = address
-            if not self.trust(address):
+            if not self.trusts(address):
                 break
         return found

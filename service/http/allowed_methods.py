@@ -1,4 +1,4 @@
-"""Which methods an address takes: what a refusal of any other tells in `Allow`."""
+"""The methods that a path takes, for the `Allow` header of a refusal."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ CLIP = "{clip_id}"
 METHODS = ("get", "head", "post", "put", "patch", "delete", "options")
 
 
-def allowed(app: FastAPI, path: str) -> str:
-    """The methods of a path, as the OpenAPI has them; empty where there is none."""
+def allowed_methods(app: FastAPI, path: str) -> str:
+    """The methods of a path, from the OpenAPI document; empty for an unknown path."""
     for pattern, methods in _paths(app):
         if pattern.fullmatch(path):
             return methods
@@ -21,14 +21,14 @@ def allowed(app: FastAPI, path: str) -> str:
 
 @lru_cache(maxsize=1)
 def _paths(app: FastAPI) -> list[tuple[re.Pattern[str], str]]:
-    """Patterns of all paths, in the order of the routes, and their methods."""
-    found = []
-    for path, calls in app.openapi()["paths"].items():
-        # An id may hold slashes (`{clip_id:path}`): what stands after it comes first here too.
+    """The patterns of all paths, in the order of the routes, with their methods."""
+    patterns = []
+    for path, operations in app.openapi()["paths"].items():
+        # A clip's id may hold slashes (`{clip_id:path}`), so longer paths come first here too.
         pattern = "".join(
             (".+" if part == CLIP else "[^/]+") if part.startswith("{") else re.escape(part)
             for part in re.split(r"(\{[^}]*\})", path)
         )
-        methods = ", ".join(method.upper() for method in METHODS if method in calls)
-        found.append((re.compile(pattern, re.DOTALL), methods))
-    return found
+        methods = ", ".join(method.upper() for method in METHODS if method in operations)
+        patterns.append((re.compile(pattern, re.DOTALL), methods))
+    return patterns

@@ -1,4 +1,4 @@
-"""Entity tags: answers that a client has already, and writes to what it has read."""
+"""Entity tags, and the conditional requests that use them."""
 
 from __future__ import annotations
 
@@ -6,20 +6,20 @@ import hashlib
 
 
 def etag(*parts: object) -> str:
-    """A strong entity tag of what an answer is made of."""
+    """A strong entity tag of the parts that determine an answer."""
     return f'"{hashlib.sha256(repr(parts).encode()).hexdigest()[:32]}"'
 
 
-def has(if_none_match: str | None, own: str) -> bool:
-    """Whether a request's If-None-Match says that the client has this answer."""
-    return if_none_match is not None and _names(if_none_match, own)
+def matches(if_none_match: str | None, tag: str) -> bool:
+    """Whether If-None-Match names this tag: the client has the answer already."""
+    return if_none_match is not None and _names(if_none_match, tag)
 
 
-def refuses(if_match: str | None, own: str) -> bool:
-    """Whether a request's If-Match says that the client has read something else."""
-    return if_match is not None and not _names(if_match, own)
+def differs(if_match: str | None, tag: str) -> bool:
+    """Whether If-Match names other tags only: the client has read an earlier state."""
+    return if_match is not None and not _names(if_match, tag)
 
 
-def _names(tags: str, own: str) -> bool:
-    given = [each.strip() for each in tags.split(",")]
-    return "*" in given or own in [each.removeprefix("W/") for each in given]
+def _names(header: str, tag: str) -> bool:
+    tags = [value.strip() for value in header.split(",")]
+    return "*" in tags or tag in [value.removeprefix("W/") for value in tags]

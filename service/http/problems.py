@@ -1,7 +1,7 @@
-"""Errors → HTTP, in this one place: RFC 9457 problem details, each type described.
+"""Errors → HTTP, in one place: RFC 9457 problem details, with a description of each type.
 
-Routes let the project's errors pass; the handlers below map the kind to a status. Details
-name what was expected and what came, never a path of this machine or a stack trace.
+Routes do not catch the project's errors; the handlers below map them to a status. Details name
+what was expected and what came, never a path of this machine or a stack trace.
 """
 
 from __future__ import annotations
@@ -17,16 +17,16 @@ from starlette.requests import ClientDisconnect
 
 from earmark.index.errors import ChangedError, StorageError, UnknownClipError
 from earmark.model.core.errors import AudioError, EarmarkError, InputError
-from earmark.service.http.allowed_methods import allowed
+from earmark.service.http.allowed_methods import allowed_methods
 
 log = logging.getLogger(__name__)
 
-GONE = 499  # the status, in the log alone, of an answer that its client did not wait for
+CLIENT_CLOSED_REQUEST = 499  # status in the log where the client left before the answer
 
 
 @dataclass(frozen=True)
 class ProblemType:
-    """A kind of problem: its name in `type`, status, title, and what to do about it."""
+    """A type of problem: its name in `type`, status, title, and what a client can do."""
 
     name: str
     status: int
@@ -35,77 +35,80 @@ class ProblemType:
 
 
 PROBLEMS: dict[str, ProblemType] = {
-    each.name: each
-    for each in (
+    kind.name: kind
+    for kind in (
         ProblemType(
             "invalid-request", 422, "Invalid request",
             "A parameter is missing or out of range; the detail names it.",
         ),
         ProblemType(
             "not-a-sound", 422, "Not a usable sound",
-            "The upload could not be read as sound, is too short or too long, or is damaged.",
+            "The upload cannot be decoded, is damaged, or is too short or too long.",
         ),
         ProblemType(
             "unknown-clip", 404, "Unknown clip", "No clip of this library has that id.",
         ),
         ProblemType(
-            "sound-gone", 410, "Sound gone", "The clip is known, but its file is not there now.",
+            "sound-gone", 410, "Sound gone", "The clip is in the library, but its file is missing.",
         ),
         ProblemType(
             "precondition-failed", 412, "Precondition failed",
-            "The clip is no longer what If-Match says; read it again.",
+            "The clip has changed since the state that If-Match names; read it again.",
         ),
         ProblemType(
             "unsupported-media-type", 415, "Unsupported media type",
-            "The body is of a type that this call does not take; the detail names those it does.",
+            "This operation does not take that type of body; the detail names those it takes.",
         ),
         ProblemType("not-found", 404, "Not found", "There is nothing at this address."),
         ProblemType(
-            "method-not-allowed", 405, "Method not allowed", "See /docs for what is.",
+            "method-not-allowed", 405, "Method not allowed",
+            "The address does not take this method; Allow lists those it takes.",
         ),
         ProblemType(
             "too-large", 413, "Too large", "The body is over the limit; send a smaller file.",
         ),
         ProblemType(
             "range-not-satisfiable", 416, "Range not satisfiable",
-            "The sound ends before the range starts; Content-Range tells its size.",
+            "The range starts after the end of the sound; Content-Range has its size.",
         ),
         ProblemType(
-            "bad-request", 400, "Bad request", "The body could not be parsed as what it claims.",
+            "bad-request", 400, "Bad request",
+            "The body cannot be parsed as its Content-Type, or a header is malformed.",
         ),
         ProblemType(
-            "busy", 429, "Busy", "Too many uploads are waiting; try again after Retry-After.",
+            "busy", 429, "Busy",
+            "Too many requests are waiting; try again after Retry-After seconds.",
         ),
         ProblemType(
             "unauthorized", 401, "Unauthorized",
-            "This needs an API key; send one that is in use as Authorization: Bearer.",
+            "This needs a valid API key; send it as Authorization: Bearer.",
         ),
         ProblemType(
             "forbidden", 403, "Forbidden",
-            "The key, the page or the name asked for does not allow this.",
+            "The key's scope, the page's origin or the host name does not allow this.",
         ),
         ProblemType(
             "too-slow", 408, "Too slow",
-            "The request did not arrive in time; send it again, faster.",
+            "The request did not arrive in time; send it again over a faster connection.",
         ),
         ProblemType(
             "headers-too-large", 431, "Headers too large",
-            "The request line or its fields are over the limit.",
+            "The request line or the header fields are over the limit.",
         ),
         ProblemType(
             "too-many-requests", 429, "Too many requests",
-            "Over this client's rate; wait as long as Retry-After says.",
+            "The client is over its rate; try again after Retry-After seconds.",
         ),
         ProblemType(
             "deadline", 504, "Not done in time",
-            "The work did not fit into the time it may take; send less, or try again later.",
+            "The work took longer than its time limit; send less, or try again later.",
         ),
         ProblemType(
             "unavailable", 503, "Unavailable",
-            "The library cannot be read at the moment, or the service is starting or stopping.",
+            "The library cannot be read now, or the service is starting or stopping.",
         ),
         ProblemType(
-            "internal", 500, "Internal error", "A fault of the service; its log tells more.",
+            "internal", 500, "Internal error", "An error of the service; its log has the details.",
         ),
     )
 }  # fmt: skip
@@ -118,12 +121,12 @@ _BY_STATUS = {
 }
 
 
-class GoneError(Exception):
-    """The client left before its answer."""
+class ClientGoneError(Exception):
+    """The client disconnected before the answer."""
 
 
 class ProblemError(HTTPException):
-    """A problem that belongs to HTTP alone, by its type's name."""
+    """A problem of HTTP itself, named by its type."""
 
     def __init__(self, name: str, detail: str, headers: dict[str, str] | None = None) -> None:
         super().__init__(PROBLEMS[name].status, detail, headers)
@@ -131,7 +134,7 @@ class ProblemError(HTTPException):
 
 
 def problem(name: str, detail: str, headers: dict[str, str] | None = None) -> JSONResponse:
-    """The answer for a problem of that type."""
+    """The response for a problem of this type."""
     kind = PROBLEMS[name]
     body = {
         "type": f"/problems/{kind.name}",
@@ -143,17 +146,17 @@ def problem(name: str, detail: str, headers: dict[str, str] | None = None) -> JS
 
 
 def _validation_detail(error: RequestValidationError) -> str:
-    """Which parameter, what was expected, in one line; the value only when it is short."""
+    """One line: the parameters, what was expected, and values that are short."""
     parts = []
-    for each in error.errors()[:5]:
-        where = ".".join(str(part) for part in each["loc"] if part not in ("query", "body"))
-        value = repr(each.get("input"))
-        got = f", got {value}" if len(value) <= 60 and each["type"] != "missing" else ""
-        parts.append(f"{where or 'body'}: {each['msg']}{got}")
+    for found in error.errors()[:5]:
+        where = ".".join(str(part) for part in found["loc"] if part not in ("query", "body"))
+        value = repr(found.get("input"))
+        got = f", got {value}" if len(value) <= 60 and found["type"] != "missing" else ""
+        parts.append(f"{where or 'body'}: {found['msg']}{got}")
     return "; ".join(parts)
 
 
-_OURS: tuple[tuple[type[EarmarkError], str], ...] = (  # subclasses first
+_BY_ERROR: tuple[tuple[type[EarmarkError], str], ...] = (  # subclasses first
     (UnknownClipError, "unknown-clip"),
     (ChangedError, "precondition-failed"),
     (AudioError, "not-a-sound"),
@@ -161,38 +164,38 @@ _OURS: tuple[tuple[type[EarmarkError], str], ...] = (  # subclasses first
 )
 
 
-def answer(error: Exception) -> JSONResponse:
-    """The problem that an error is to the client; what it must not know goes to the log."""
-    for kind, name in _OURS:
+def problem_response(error: Exception) -> JSONResponse:
+    """The problem that the client sees for an error; details it must not see are logged."""
+    for kind, name in _BY_ERROR:
         if isinstance(error, kind):
             return problem(name, str(error))
     if isinstance(error, RequestValidationError):
         return problem("invalid-request", _validation_detail(error))
     if isinstance(error, HTTPException):
-        plain = _BY_STATUS.get(error.status_code, "bad-request")
-        name = error.name if isinstance(error, ProblemError) else plain
+        default = _BY_STATUS.get(error.status_code, "bad-request")
+        name = error.name if isinstance(error, ProblemError) else default
         return problem(name, str(error.detail), dict(error.headers or {}))
     if isinstance(error, StorageError):
         log.error("library: %s", error)
         return problem("unavailable", "the library cannot be read or written now")
     log.exception("unexpected error", exc_info=error)
-    return problem("internal", "an unexpected error; the service's log tells more")
+    return problem("internal", "an unexpected error; the service's log has the details")
 
 
-def install(app: FastAPI) -> None:
-    """Let the application answer every error as a problem."""
+def add_handlers(app: FastAPI) -> None:
+    """Make the application answer every error as a problem."""
 
-    async def gone(_: Request, error: Exception) -> Response:
+    async def closed(_: Request, error: Exception) -> Response:
         del error
-        return Response(status_code=GONE)  # which nobody reads
+        return Response(status_code=CLIENT_CLOSED_REQUEST)  # for the log: nobody receives it
 
     async def handler(request: Request, error: Exception) -> JSONResponse:
-        answered = answer(error)
-        if answered.status_code == 405 and (methods := allowed(app, request.scope["path"])):
-            answered.headers["Allow"] = methods
-        return answered
+        response = problem_response(error)
+        if response.status_code == 405 and (methods := allowed_methods(app, request.scope["path"])):
+            response.headers["Allow"] = methods
+        return response
 
-    for left in (GoneError, ClientDisconnect):  # the latter amid its body
-        app.add_exception_handler(left, gone)
+    for gone in (ClientGoneError, ClientDisconnect):  # the latter while sending its body
+        app.add_exception_handler(gone, closed)
     for kind in (RequestValidationError, HTTPException, EarmarkError, Exception):
         app.add_exception_handler(kind, handler)

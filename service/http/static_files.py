@@ -1,4 +1,4 @@
-"""The web page's files. Small ones: they are sent whole, whatever part is asked for."""
+"""The web page's files. They are small, and sent whole whatever range is requested."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ from starlette.staticfiles import StaticFiles
 from starlette.types import Receive, Scope, Send
 
 
-class Pages(StaticFiles):
-    """Static files without ranges, of which a broken one would be refused as plain text."""
+class PageFiles(StaticFiles):
+    """Static files without ranges: starlette refuses a malformed range with plain text."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle one request."""

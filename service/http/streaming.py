@@ -1,7 +1,7 @@
-"""Answers that take a while: given up when the client leaves, told of as they proceed.
+"""Answers to uploads: cancelled when the client disconnects, or streamed with their progress.
 
-A client that asks for `text/event-stream` gets events: `progress` with the seconds heard so far,
-then `result` or `problem` with the body that it would have got else.
+With `Accept: text/event-stream` a client gets events: `progress` with the seconds of the sound
+that have been decoded, then `result` or `problem` with the body of the plain answer.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ from pydantic import BaseModel
 from sse_starlette import EventSourceResponse, ServerSentEvent
 
 from earmark.model.inference.decode_pool import Block
-from earmark.service.http.problems import GoneError, answer
+from earmark.service.http.problems import ClientGoneError, problem_response
 from earmark.service.observability.metrics import Metrics
 
 Result = TypeVar("Result")
-Told = Callable[[Block], None]
+OnBlock = Callable[[Block], None]  # called with each block of a sound's windows
 
 EVENTS = "text/event-stream"
 
@@ -29,43 +29,46 @@ EVENTS = "text/event-stream"
 async def while_connected(
     request: Request, work: Coroutine[Any, Any, Result], metrics: Metrics
 ) -> Result:
-    """The result of work on a request whose body has been read. Raises GoneError."""
+    """The result of work on a request whose body has been read.
+
+    Raises ClientGoneError where the client disconnects before the end.
+    """
     task = asyncio.ensure_future(work)
-    gone = asyncio.ensure_future(_gone(request))
+    disconnect = asyncio.ensure_future(_disconnect(request))
     try:
-        await asyncio.wait({task, gone}, return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait({task, disconnect}, return_when=asyncio.FIRST_COMPLETED)
         if task.done():
             return task.result()
-        metrics.cancelled()
-        raise GoneError
+        metrics.count_cancellation()
+        raise ClientGoneError
     finally:
-        _give_up(task)
-        gone.cancel()
+        _abandon(task)
+        disconnect.cancel()
 
 
-def _give_up(task: asyncio.Future[Any]) -> None:
-    """Nobody waits for it now: what it still raises is not for asyncio to complain of."""
-    task.add_done_callback(_forgotten)
+def _abandon(task: asyncio.Future[Any]) -> None:
+    """Cancel a task; asyncio must not complain that nobody retrieved its exception."""
+    task.add_done_callback(_log_fault)
     task.cancel()
 
 
-def _forgotten(task: asyncio.Future[Any]) -> None:
+def _log_fault(task: asyncio.Future[Any]) -> None:
     if not task.cancelled() and isinstance(error := task.exception(), Exception):
-        answer(error)  # logs a fault of ours
+        problem_response(error)  # logs an unexpected error
 
 
-async def _gone(request: Request) -> None:
+async def _disconnect(request: Request) -> None:
     while (await request.receive())["type"] != "http.disconnect":
         pass
 
 
-async def answered(
+async def respond(
     request: Request,
-    run: Callable[[Told], Coroutine[Any, Any, BaseModel]],
+    run: Callable[[OnBlock], Coroutine[Any, Any, BaseModel]],
     seconds: Callable[[Block], float],
     metrics: Metrics,
 ) -> Response:
-    """What `run` gives, as a body or as events. `seconds`: where in its sound a block ends."""
+    """The result of `run`, as a body or as events. `seconds`: where a block ends in its sound."""
     if EVENTS in request.headers.get("accept", ""):
         return EventSourceResponse(_events(run, seconds))
     body = await while_connected(request, run(lambda _: None), metrics)
@@ -74,25 +77,25 @@ async def answered(
 
 
 async def _events(
-    run: Callable[[Told], Awaitable[BaseModel]], seconds: Callable[[Block], float]
+    run: Callable[[OnBlock], Awaitable[BaseModel]], seconds: Callable[[Block], float]
 ) -> AsyncIterator[ServerSentEvent]:
-    """Ended by the server when the client has gone, and `run` with it."""
+    """The server closes this when the client has gone; that cancels `run`."""
     loop = asyncio.get_running_loop()
-    heard: asyncio.Queue[float | None] = asyncio.Queue()
+    progress: asyncio.Queue[float | None] = asyncio.Queue()
 
-    def told(block: Block) -> None:
-        loop.call_soon_threadsafe(heard.put_nowait, seconds(block))
+    def on_block(block: Block) -> None:
+        loop.call_soon_threadsafe(progress.put_nowait, seconds(block))
 
-    task = asyncio.ensure_future(run(told))
-    task.add_done_callback(lambda _: heard.put_nowait(None))
+    task = asyncio.ensure_future(run(on_block))
+    task.add_done_callback(lambda _: progress.put_nowait(None))
     try:
-        while (so_far := await heard.get()) is not None:
-            yield ServerSentEvent(orjson.dumps({"seconds": so_far}).decode(), event="progress")
+        while (decoded := await progress.get()) is not None:
+            yield ServerSentEvent(orjson.dumps({"seconds": decoded}).decode(), event="progress")
         try:
             body = task.result().model_dump_json()
-        except Exception as error:  # noqa: BLE001 (as it would be answered)
-            yield ServerSentEvent(bytes(answer(error).body).decode(), event="problem")
+        except Exception as error:  # noqa: BLE001 (answered as the plain request would be)
+            yield ServerSentEvent(bytes(problem_response(error).body).decode(), event="problem")
         else:
             yield ServerSentEvent(body, event="result")
     finally:
-        _give_up(task)
+        _abandon(task)

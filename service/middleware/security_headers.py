@@ -1,4 +1,4 @@
-"""Security headers on every answer, and a strict content policy for our own page."""
+"""Security headers on every answer, and a strict content security policy for the page."""
 
 from __future__ import annotations
 
@@ -8,38 +8,38 @@ PAGE_POLICY = (
     "default-src 'self'; media-src 'self' blob:; object-src 'none'; base-uri 'none'; "
     "form-action 'self'; frame-ancestors 'none'"
 )
-# The pages of the OpenAPI documentation start themselves with an inline script.
+# The pages of the OpenAPI documentation start with an inline script.
 DOCUMENTATION = ("/docs", "/redoc", "/static-offline-docs")
 DOCUMENTATION_POLICY = (
     "default-src 'self'; script-src 'self' 'unsafe-inline'; style-src 'self' 'unsafe-inline'; "
     "img-src 'self' data:; font-src 'self' data:; worker-src 'self' blob:; object-src 'none'; "
     "base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
 )
-EVERYWHERE = {
+HEADERS = {
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "DENY",
     "Referrer-Policy": "same-origin",
     "Cross-Origin-Opener-Policy": "same-origin",
     "Permissions-Policy": "microphone=(self), camera=(), geolocation=(), payment=(), usb=()",
 }
-# What pages of other origins may send and see, where they are allowed at all.
-CORS_ASKED = ("Authorization", "X-API-Key", "If-None-Match", "If-Range", "Range", "X-Request-ID")
-CORS_TOLD = (
+# Request headers that pages of other origins may send, and response headers that they may read.
+CORS_ALLOWED = ("Authorization", "X-API-Key", "If-None-Match", "If-Range", "Range", "X-Request-ID")
+CORS_EXPOSED = (
     "Accept-Ranges", "Content-Range", "ETag", "Location", "RateLimit", "RateLimit-Policy",
     "Retry-After", "X-Request-ID",
 )  # fmt: skip
 
 
 class SecurityHeaders:
-    """Middleware that adds them. `shared`: pages of other origins may show what we send."""
+    """Middleware: adds the headers. `shared`: pages of other origins may embed the answers."""
 
     def __init__(self, app: ASGIApp, shared: bool = False) -> None:
         self.app = app
         everywhere = {
-            **EVERYWHERE,
+            **HEADERS,
             "Cross-Origin-Resource-Policy": "cross-origin" if shared else "same-origin",
         }
-        self._ours, self._documentation = (
+        self._default, self._documentation = (
             [
                 (name.lower().encode(), value.encode())
                 for name, value in {**everywhere, "Content-Security-Policy": policy}.items()
@@ -53,7 +53,7 @@ class SecurityHeaders:
             await self.app(scope, receive, send)
             return
         documentation = scope["path"].startswith(DOCUMENTATION)
-        more = self._documentation if documentation else self._ours
+        more = self._documentation if documentation else self._default
 
         async def with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":

@@ -1,8 +1,8 @@
-"""The service's log: JSON lines or text, with the id of the request that each line belongs to.
+"""The service's log: JSON lines or text, each with its request's id.
 
 Conventions: times in UTC. One record is one line of JSON; in text, only tracebacks take more lines.
-What clients send (ids, addresses, names) never brings a line break or control character into it.
-Keys are not logged at all, what was searched for only at debug.
+Line breaks and control characters that clients send (in ids, addresses, names) are escaped. Keys
+are never logged, search queries only at debug.
 """
 
 from __future__ import annotations
@@ -22,6 +22,9 @@ Level = Literal["debug", "info", "warning", "error"]
 
 request_id: ContextVar[str] = ContextVar("request_id", default="")
 
+# Logged at debug only, and never traced: what probes and Prometheus fetch every few seconds.
+QUIET_PATHS = frozenset({"/healthz", "/readyz", "/metrics"})
+
 _WELL_FORMED = re.compile(r"[A-Za-z0-9._-]{1,64}", re.ASCII)
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 _QUIET = ("uvicorn", "uvicorn.error", "uvicorn.access", "uvicorn.asgi")
@@ -29,13 +32,13 @@ _FIELDS = ("time", "levelname", "name", "message")
 _NAMES = {"levelname": "level", "name": "logger"}
 
 
-def id_of(sent: str) -> str:
-    """The id that a request was sent with where it is well-formed, else a new one."""
-    return sent if _WELL_FORMED.fullmatch(sent) else uuid.uuid4().hex
+def valid_or_new_id(value: str) -> str:
+    """The id that the client sent, if it is well-formed; else a new one."""
+    return value if _WELL_FORMED.fullmatch(value) else uuid.uuid4().hex
 
 
 def escaped(text: str) -> str:
-    """With control characters and line breaks written out, as in \\n."""
+    """The text with control characters and line breaks escaped, as in \\n."""
     return _CONTROL.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
 
 
@@ -44,7 +47,7 @@ class _Json(JsonFormatter):
 
     def __init__(self) -> None:
         super().__init__(_FIELDS, rename_fields=_NAMES)
-        self._skip_fields.add("color_message")  # of uvicorn, for terminals
+        self._skip_fields.add("color_message")  # uvicorn's, for terminals
 
     def format(self, record: logging.LogRecord) -> str:
         """The line."""
@@ -57,9 +60,9 @@ class _Text(logging.Formatter):
 
     def formatMessage(self, record: logging.LogRecord) -> str:
         """The line, without a traceback."""
-        own = getattr(record, "request_id", "")
+        record_id = getattr(record, "request_id", "")
         line = f"{_time(record)} {record.levelname} {record.name}: {escaped(record.message)}"
-        return f"{line} [{own}]" if own else line
+        return f"{line} [{record_id}]" if record_id else line
 
 
 def _time(record: logging.LogRecord) -> str:
@@ -67,15 +70,15 @@ def _time(record: logging.LogRecord) -> str:
     return f"{seconds}.{int(record.msecs):03d}Z"
 
 
-def _with_id(record: logging.LogRecord) -> bool:
-    """A filter that drops nothing: the record learns its request's id."""
-    if own := request_id.get():
-        record.request_id = own
+def _add_request_id(record: logging.LogRecord) -> bool:
+    """A filter that drops nothing: it gives the record its request's id."""
+    if current := request_id.get():
+        record.request_id = current
     return True
 
 
 class StandardError(logging.StreamHandler[TextIO]):
-    """Writes to what standard error is at that moment."""
+    """Writes to the current `sys.stderr`, which tests replace."""
 
     def __init__(self) -> None:
         logging.Handler.__init__(self)
@@ -87,14 +90,14 @@ class StandardError(logging.StreamHandler[TextIO]):
 
 
 def configure(form: Format = "auto", level: Level = "info") -> None:
-    """Let all loggers of this process write to standard error.
+    """Send all loggers of this process to standard error.
 
     `auto`: text on a terminal, JSON elsewhere.
     """
     handler = StandardError()
     as_text = form == "text" or (form == "auto" and sys.stderr.isatty())
     handler.setFormatter(_Text() if as_text else _Json())
-    handler.addFilter(_with_id)
+    handler.addFilter(_add_request_id)
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
     for name in _QUIET:
         logging.getLogger(name).setLevel(logging.NOTSET)

@@ -1,10 +1,9 @@
-"""What the service measures, for Prometheus: requests, stages of work, queues, the library.
+"""Prometheus metrics of the service: requests, stages of work, queues, the library.
 
-Conventions: one `Metrics` an app with a registry of its own; one process with several threads, all
-of which may call it. Times in seconds. Labels take few values: a request counts under its route's
-template, never under its address. Whoever works says so by `with metrics.stage("encode"): …`, which
-is also where spans of traces come from. It costs a microsecond or two; where nobody looks, make a
-`Metrics()` and leave it.
+Conventions: one `Metrics` for an application, with its own registry; any thread may call it. Times
+in seconds. Labels take few values: a request counts under its route's template, never under its
+address. `with metrics.stage("encode"): …` measures a stage of work and makes its span of the trace,
+at a cost of a microsecond or two. Where nobody reads the metrics, pass a `Metrics()`.
 """
 
 from __future__ import annotations
@@ -37,7 +36,7 @@ CONTENT_TYPE = CONTENT_TYPE_LATEST
 STAGES = ("decode", "features", "encode", "search", "render")
 REJECTIONS = ("busy", "deadline", "rate")
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
-UNMATCHED = "unmatched"  # the route of what no route takes, files of the page among them
+UNMATCHED = "unmatched"  # route label of requests to no route, such as the page's files
 GAUGES = {
     "uploads_waiting": "Uploads accepted that wait for their turn",
     "uploads_working": "Uploads being decoded or embedded",
@@ -52,32 +51,32 @@ BATCHES = (1, 2, 4, 8, 16, 32, 64, 128)
 RECALLS = (0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 1.0)
 
 
-_UNTRACED = nullcontext()
+_NO_SPAN = nullcontext()
 
 
 class Tracer(Protocol):
-    """Where spans go when requests are traced (`service.observability.traces`)."""
+    """Records spans of traced requests (`service.observability.traces`)."""
 
     def span(self, name: str) -> AbstractContextManager[object]:
-        """A span of this name while the context lasts."""
+        """A span that lasts as long as the context."""
 
-    def spent(self, name: str, seconds: float) -> None:
-        """A span of this name that ends now."""
+    def add_span(self, name: str, seconds: float) -> None:
+        """Record a span of this length that ends now."""
 
 
 class Stage:
-    """Measures the time within; a failure counts as well."""
+    """A context that measures its duration, whether or not it raises."""
 
-    __slots__ = ("_histogram", "_since", "_span")
+    __slots__ = ("_histogram", "_span", "_started")
 
     def __init__(self, histogram: Histogram, span: AbstractContextManager[object] | None) -> None:
         self._histogram, self._span = histogram, span
-        self._since = 0.0
+        self._started = 0.0
 
     def __enter__(self) -> None:
         if self._span is not None:
             self._span.__enter__()
-        self._since = perf_counter()
+        self._started = perf_counter()
 
     def __exit__(
         self,
@@ -85,123 +84,126 @@ class Stage:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._histogram.observe(perf_counter() - self._since)
+        self._histogram.observe(perf_counter() - self._started)
         if self._span is not None:
             self._span.__exit__(kind, error, trace)
 
 
 class Metrics:
-    """All that is measured. Safe to share between threads.
+    """All metrics of an application. Safe to share between threads.
 
-    `tracer`: told of each stage as well.
+    `tracer`: records a span for each stage.
     """
 
     def __init__(self, tracer: Tracer | None = None) -> None:
         self.tracer = tracer
-        self.registry = own = CollectorRegistry()
+        self.registry = registry = CollectorRegistry()
         self._requests = Counter(
             "earmark_http_requests", "Requests answered", ["route", "method", "status"],
-            registry=own,
+            registry=registry,
         )  # fmt: skip
         self._request_seconds = Histogram(
             "earmark_http_request_seconds", "From a request's head to the end of its answer",
-            ["route", "method"], buckets=SECONDS, registry=own,
+            ["route", "method"], buckets=SECONDS, registry=registry,
         )  # fmt: skip
         self._stage_seconds = Histogram(
             "earmark_stage_seconds", "Time within a stage of work", ["stage"],
-            buckets=STAGE_SECONDS, registry=own,
+            buckets=STAGE_SECONDS, registry=registry,
         )  # fmt: skip
         self._batches = Histogram(
-            "earmark_batch_size", "Sounds the encoder takes at once", buckets=BATCHES, registry=own
+            "earmark_batch_size",
+            "Sounds the encoder takes at once",
+            buckets=BATCHES,
+            registry=registry,
         )
         self._rejected = Counter(
             "earmark_rejected", "Requests refused for load: queue full, late, too frequent",
-            ["reason"], registry=own,
+            ["reason"], registry=registry,
         )  # fmt: skip
         self._cancelled = Counter(
-            "earmark_cancelled", "Requests whose client left before the answer", registry=own
+            "earmark_cancelled", "Requests whose client left before the answer", registry=registry
         )
         self._recalls = Histogram(
             "earmark_recall_at_10", "Of the 10 nearest clips, the share that the index found",
-            buckets=RECALLS, registry=own,
+            buckets=RECALLS, registry=registry,
         )  # fmt: skip
-        self._watched = _Watched()
-        own.register(self._watched)
-        ProcessCollector(registry=own)
-        PlatformCollector(registry=own)
-        GCCollector(registry=own)
-        # Children looked up once: a look-up takes a lock and makes strings.
+        self._gauges = _Gauges()
+        registry.register(self._gauges)
+        ProcessCollector(registry=registry)
+        PlatformCollector(registry=registry)
+        GCCollector(registry=registry)
+        # Labelled children are looked up once: a look-up takes a lock and builds strings.
         self._stages = {name: self._stage_seconds.labels(name) for name in STAGES}
         self._reasons = {name: self._rejected.labels(name) for name in REJECTIONS}
-        self._answers: dict[tuple[str, str, int], tuple[Counter, Histogram]] = {}
+        self._responses: dict[tuple[str, str, int], tuple[Counter, Histogram]] = {}
 
-    # Telling
+    # Recording
 
     def stage(self, name: str) -> Stage:
-        """A context that is this stage of a request's work: one of STAGES."""
+        """A context that measures a stage of work, one of STAGES, and traces it."""
         span = None if self.tracer is None else self.tracer.span(name)
         return Stage(self._stages[name], span)
 
     def span(self, name: str) -> AbstractContextManager[object]:
-        """A context that is a span of a request's trace, and not measured beside: for a request
-        that waits for a stage which it shares with others."""
-        return _UNTRACED if self.tracer is None else self.tracer.span(name)
+        """A context that is traced but not measured: for a request's wait for a batch, whose stages
+        are measured once for all requests in it."""
+        return _NO_SPAN if self.tracer is None else self.tracer.span(name)
 
-    def spent(self, name: str, seconds: float) -> None:
-        """A stage that was measured elsewhere, in another process for one, and ends now."""
+    def add_stage(self, name: str, seconds: float) -> None:
+        """Record a stage that was measured elsewhere, such as in another process, and ends now."""
         self._stages[name].observe(seconds)
         if self.tracer is not None:
-            self.tracer.spent(name, seconds)
+            self.tracer.add_span(name, seconds)
 
-    def batch(self, size: int) -> None:
-        """The encoder took so many sounds at once."""
+    def observe_batch(self, size: int) -> None:
+        """Record the size of a batch of the encoder."""
         self._batches.observe(size)
 
-    def rejected(self, reason: str) -> None:
-        """A request was refused: one of REJECTIONS."""
+    def count_rejection(self, reason: str) -> None:
+        """Count a refused request, by its reason: one of REJECTIONS."""
         self._reasons[reason].inc()
 
-    def cancelled(self) -> None:
-        """A client left before its answer."""
+    def count_cancellation(self) -> None:
+        """Count a request whose client disconnected before the answer."""
         self._cancelled.inc()
 
-    def recall(self, share: float) -> None:
-        """Of the nearest clips of a sampled query, the share that the index found."""
+    def observe_recall(self, share: float) -> None:
+        """Record the recall of a sampled query: the share of the nearest clips that was found."""
         self._recalls.observe(share)
 
-    def answered(self, route: str, method: str, status: int, seconds: float) -> None:
-        """A request was answered. `route`: the template of its address, UNMATCHED for none."""
+    def observe_request(self, route: str, method: str, status: int, seconds: float) -> None:
+        """Record a request. `route`: the template of its address, UNMATCHED for none."""
         method = method if method in METHODS else "other"
         try:
-            count, times = self._answers[route, method, status]
+            count, times = self._responses[route, method, status]
         except KeyError:
             count = self._requests.labels(route, method, status)
             times = self._request_seconds.labels(route, method)
-            self._answers[route, method, status] = count, times
+            self._responses[route, method, status] = count, times
         count.inc()
         times.observe(seconds)
 
     def watch(self, name: str, value: Callable[[], float]) -> None:
-        """Ask for a gauge's value, one of GAUGES, whenever somebody looks."""
-        self._watched.gauges[name] = value, GAUGES[name]
+        """Read a gauge, one of GAUGES, by this function at every scrape."""
+        self._gauges.functions[name] = value, GAUGES[name]
 
-    def build(self, version: str, model: str, device: str) -> None:
-        """What runs here: the package's version, the model's fingerprint, its device."""
-        self._watched.build = (version, model, device)
+    def set_build(self, version: str, model: str, device: str) -> None:
+        """Set the build info: the package's version, the model's fingerprint, its device."""
+        self._gauges.build = (version, model, device)
 
-    # Looking
+    # Scraping
 
     def render(self) -> bytes:
-        """All of it in Prometheus' text format."""
+        """All metrics in Prometheus' text format."""
         return generate_latest(self.registry)
 
 
-class _Watched(Collector):
-    """Values that are asked for when somebody looks. Unlike Gauge.set_function, one that cannot be
-    told now (a store that does not answer) is left out and spoils none of the others."""
+class _Gauges(Collector):
+    """Gauges read at every scrape. Unlike with Gauge.set_function, one that fails (a store that
+    does not answer) is left out and the others are still served."""
 
     def __init__(self) -> None:
-        self.gauges: dict[str, tuple[Callable[[], float], str]] = {}
+        self.functions: dict[str, tuple[Callable[[], float], str]] = {}
         self.build: Sequence[str] = ()
 
     def collect(self) -> Iterable[GaugeMetricFamily]:
@@ -210,10 +212,10 @@ class _Watched(Collector):
             info = GaugeMetricFamily("earmark_build_info", "What runs here", labels=labels)
             info.add_metric(self.build, 1)
             yield info
-        for name, (value, says) in list(self.gauges.items()):
+        for name, (value, description) in list(self.functions.items()):
             try:
-                now = float(value())
+                current = float(value())
             except EarmarkError as error:
-                log.warning("metrics: %s cannot be told: %s", name, error)
+                log.warning("metrics: %s cannot be read: %s", name, error)
             else:
-                yield GaugeMetricFamily(f"earmark_{name}", says, value=now)
+                yield GaugeMetricFamily(f"earmark_{name}", description, value=current)

@@ -1,8 +1,8 @@
-"""Traces by OpenTelemetry: a span a request, spans of the stages of its work within, sent to an
-OTLP/HTTP endpoint by a thread.
+"""OpenTelemetry traces: one span for a request, with spans for its stages of work inside, exported
+to an OTLP/HTTP endpoint by a background thread.
 
-For operators who ask for them: this needs the extra `earmark[traces]`. Neither what was searched
-for nor keys are told; probes leave no trace.
+Off by default; needs the extra `earmark[traces]`. Search queries and keys are not recorded, health
+checks and metrics not traced.
 """
 
 from __future__ import annotations
@@ -21,18 +21,18 @@ from opentelemetry.sdk.trace.export import BatchSpanProcessor
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from earmark.model.core.errors import ConfigError
-from earmark.service.middleware.access_log import PROBES
-from earmark.service.observability.logs import request_id
+from earmark.service.observability.logs import QUIET_PATHS, request_id
 
 log = logging.getLogger(__name__)
 
-SEND_SECONDS = 5.0  # that sending spans to the endpoint may take
-_WHOLE = "earmark.scope"  # in the scope that OpenTelemetry sees: the request's own
+EXPORT_SECONDS = 5.0  # time limit of one export to the endpoint
+_FULL_SCOPE = "earmark.scope"  # key in the scope that OpenTelemetry sees, which has no query
 
 
 class Traces:
-    """Where spans go. Implements `service.observability.metrics.Tracer`. Raises ConfigError for no
-    endpoint.
+    """Exports spans. Implements `service.observability.metrics.Tracer`.
+
+    Raises ConfigError for an endpoint that is no address.
     """
 
     def __init__(self, endpoint: str, version: str) -> None:
@@ -43,33 +43,33 @@ class Traces:
             )
         resource = Resource.create({"service.name": "earmark", "service.version": version})
         self._provider = TracerProvider(resource=resource, shutdown_on_exit=False)
-        exporter = OTLPSpanExporter(endpoint=endpoint, timeout=SEND_SECONDS)
+        exporter = OTLPSpanExporter(endpoint=endpoint, timeout=EXPORT_SECONDS)
         self._provider.add_span_processor(BatchSpanProcessor(exporter))
         self._tracer = self._provider.get_tracer("earmark", version)
 
     def span(self, name: str) -> AbstractContextManager[object]:
-        """A span of this name within the request's; none where no request is traced."""
+        """A span within the request's; a null context outside traced requests."""
         if not trace.get_current_span().is_recording():
             return nullcontext()
         return self._tracer.start_as_current_span(name)
 
-    def spent(self, name: str, seconds: float) -> None:
-        """A span of this name that ends now."""
+    def add_span(self, name: str, seconds: float) -> None:
+        """Record a span of this length that ends now."""
         if trace.get_current_span().is_recording():
             now = time.time_ns()
             self._tracer.start_span(name, start_time=now - int(seconds * 1e9)).end(now)
 
     def middleware(self, app: ASGIApp) -> ASGIApp:
-        """The application, each request to it a span."""
+        """The application with a span around each request."""
         return _Traced(app, self._provider)
 
     def close(self) -> None:
-        """Send what is left."""
+        """Export the remaining spans."""
         self._provider.shutdown()
 
 
 class _Traced:
-    """Lets OpenTelemetry's middleware see the request without what was searched for."""
+    """Hides the query string from OpenTelemetry's middleware: it holds the search query."""
 
     def __init__(self, app: ASGIApp, provider: TracerProvider) -> None:
         self._app = app
@@ -83,23 +83,23 @@ class _Traced:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle one request."""
-        if scope["type"] != "http" or scope["path"] in PROBES:
+        if scope["type"] != "http" or scope["path"] in QUIET_PATHS:
             await self._app(scope, receive, send)
         else:
-            seen = {**scope, "query_string": b"", _WHOLE: scope}
-            await self._traced(seen, receive, send)
+            visible = {**scope, "query_string": b"", _FULL_SCOPE: scope}
+            await self._traced(visible, receive, send)
 
     async def _inside(self, scope: Scope, receive: Receive, send: Send) -> None:
-        whole = scope[_WHOLE]
+        full = scope[_FULL_SCOPE]
         span = trace.get_current_span()
         span.set_attribute("earmark.request_id", request_id.get())
 
-        async def sending(message: Message) -> None:
-            # Now the route is known, and with the end of the answer the span ends.
-            route = getattr(whole.get("route"), "path_format", "")
+        async def send_traced(message: Message) -> None:
+            # Only now is the route known; the span ends with the end of the answer.
+            route = getattr(full.get("route"), "path_format", "")
             if route and message["type"] == "http.response.start":
-                span.update_name(f"{whole['method']} {route}")
+                span.update_name(f"{full['method']} {route}")
                 span.set_attribute("http.route", route)
             await send(message)
 
-        await self._app(whole, receive, sending)
+        await self._app(full, receive, send_traced)

@@ -79,7 +79,7 @@ HEADERS: Json = {
         "example": "a7c1b0d24e5f4b6f8f0f0f5d1f6b2c3d",
     },
 }
-OF_PROBLEM = {  # headers that a problem always has
+PROBLEM_HEADERS = {  # headers that a problem always has
     401: ("WWW-Authenticate",),
     405: ("Allow",),
     416: ("Content-Range",),
@@ -93,9 +93,9 @@ IF_NONE_MATCH: Json = {
     "description": "ETag of an answer that you have: unchanged, it is not sent again (304)",
     "schema": TEXT,
 }
-PROGRESS = 'event: progress\ndata: {"seconds": 4.2}\n\nevent: result\ndata: {…}\n\n'
+PROGRESS_EXAMPLE = 'event: progress\ndata: {"seconds": 4.2}\n\nevent: result\ndata: {…}\n\n'
 HEADER_NAMES = {"if-none-match": "If-None-Match", "if-match": "If-Match"}
-DETAILS = {
+DETAIL_EXAMPLES = {
     "invalid-request": "k: Input should be greater than or equal to 1, got '0'",
     "not-a-sound": "file: not a sound this can read (Format not recognised)",
     "unknown-clip": "id: no clip 'nothing'",

@@ -15,26 +15,26 @@ from typing import Any
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
-from earmark.service.auth.authorization import PROBES, writes
+from earmark.service.auth.authorization import HEALTH_CHECKS, writes
 from earmark.service.http.problems import PROBLEMS, ProblemType
 from earmark.service.openapi.components import (
-    DETAILS,
+    DETAIL_EXAMPLES,
     EVENT,
     HEADER_NAMES,
     HEADERS,
     IF_NONE_MATCH,
-    OF_PROBLEM,
-    PROGRESS,
+    PROBLEM_HEADERS,
+    PROGRESS_EXAMPLE,
     SCHEMES,
 )
 from earmark.service.openapi.operation import FACTS, Facts
 
 Json = dict[str, Any]
 
-PROBLEM = "application/problem+json"
-FORM = "multipart/form-data"
-EVENTS = "text/event-stream"
-BY_KEY: list[Json] = [{"bearer": []}, {"key": []}]
+PROBLEM_MEDIA = "application/problem+json"
+FORM_MEDIA = "multipart/form-data"
+EVENTS_MEDIA = "text/event-stream"
+NEEDS_KEY: list[Json] = [{"bearer": []}, {"key": []}]
 
 
 def install(app: FastAPI) -> None:
@@ -100,15 +100,15 @@ def _complete(method: str, path: str, operation: Json, components: Json) -> None
     operation["summary"] = _first_sentence(operation["description"])
     _parameters(facts, operation)
     for media, content in operation.get("requestBody", {}).get("content", {}).items():
-        if media == FORM:
+        if media == FORM_MEDIA:
             _sounds(content, schemas)
     if facts["selects_fields"]:
         either = [_ref("schemas", "SearchBody"), _ref("schemas", "PickedBody")]
         operation["responses"]["200"]["content"]["application/json"]["schema"] = {"anyOf": either}
     _answers(path, facts, operation, components)
-    if path not in PROBES:
+    if path not in HEALTH_CHECKS:
         wanted = writes({"method": method, "path": path})
-        operation["security"] = BY_KEY if wanted else [{}, *BY_KEY]
+        operation["security"] = NEEDS_KEY if wanted else [{}, *NEEDS_KEY]
 
 
 def _parameters(facts: Facts, operation: Json) -> None:
@@ -187,8 +187,8 @@ def _links(links: Mapping[str, Sequence[str]]) -> Json:
 
 def _describe(media: str, content: Json, response: Json, schemas: Json) -> None:
     """The schema of a body that FastAPI does not know; a description where it has none."""
-    if media == EVENTS:
-        content |= {"schema": EVENT, "example": content.get("example", PROGRESS)}
+    if media == EVENTS_MEDIA:
+        content |= {"schema": EVENT, "example": content.get("example", PROGRESS_EXAMPLE)}
     elif not media.endswith("json") and not content.get("schema"):
         content["schema"] = {"type": "string", "format": "binary"}
     named = content.get("schema", {}).get("$ref", "").rpartition("/")[2]
@@ -199,7 +199,7 @@ def _describe(media: str, content: Json, response: Json, schemas: Json) -> None:
 def _common(path: str, operation: Json) -> Iterator[str]:
     """Problems that many calls share, by what they are."""
     yield from ("too-slow", "headers-too-large", "internal")
-    if path in PROBES:
+    if path in HEALTH_CHECKS:
         return
     yield from ("unauthorized", "forbidden", "unavailable")
     if path.startswith("/v1/"):
@@ -213,9 +213,9 @@ def _problem(kinds: list[ProblemType]) -> Json:
     status = kinds[0].status
     return {
         "description": " · ".join(f"`{each.name}`: {each.description}" for each in kinds),
-        "headers": _headers(OF_PROBLEM.get(status, ()), ["X-Request-ID"]),
+        "headers": _headers(PROBLEM_HEADERS.get(status, ()), ["X-Request-ID"]),
         "content": {
-            PROBLEM: {
+            PROBLEM_MEDIA: {
                 "schema": _ref("schemas", "Problem"),
                 "examples": {each.name: _ref("examples", each.name) for each in kinds},
             }
@@ -228,7 +228,7 @@ def _example(kind: ProblemType) -> Json:
         "type": f"/problems/{kind.name}",
         "title": kind.title,
         "status": kind.status,
-        "detail": DETAILS.get(kind.name, kind.description),
+        "detail": DETAIL_EXAMPLES.get(kind.name, kind.description),
     }
     return {"summary": kind.title, "value": value}
 

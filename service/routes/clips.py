@@ -173,7 +173,7 @@ def audio(services: ServicesDep, clip_id: ClipId, if_none_match: IfNoneMatch = N
     clip = services.library.catalogue.clip(clip_id)
     state = _file_state(clip)
     tag = _sound_tag(clip, state)
-    if etags.has(if_none_match, tag):
+    if etags.matches(if_none_match, tag):
         return _unchanged(tag)
     path = Path(clip.path)
     kind = _AUDIO_TYPES.get(path.suffix.lower()) or mimetypes.guess_type(path.name)[0]
@@ -205,7 +205,7 @@ async def waveform(
     clip = await anyio.to_thread.run_sync(services.library.catalogue.clip, clip_id)
     state = await anyio.to_thread.run_sync(_file_state, clip)
     tag = _sound_tag(clip, state, points)
-    if etags.has(if_none_match, tag):
+    if etags.matches(if_none_match, tag):
         return _unchanged(tag)
     body = await services.waveforms.get(clip, state, points)
     return Response(body, headers={"ETag": tag, **REVALIDATE}, media_type="application/json")
@@ -223,7 +223,7 @@ def clip(
     """A clip of the library."""
     found = services.library.catalogue.clip(clip_id)
     tag = _tag(found)
-    if etags.has(if_none_match, tag):
+    if etags.matches(if_none_match, tag):
         return _unchanged(tag)
     response.headers.update({"ETag": tag, **REVALIDATE})
     return ClipBody(**ClipBody.fields_of(found))
@@ -298,6 +298,6 @@ def _expected(library: Library, clip_id: str, if_match: str | None) -> int | Non
     if if_match is None:
         return None
     clip = library.catalogue.clip(clip_id)
-    if etags.refuses(if_match, _tag(clip)):
+    if etags.differs(if_match, _tag(clip)):
         raise ProblemError("precondition-failed", f"If-Match: {clip_id!r} has changed since")
     return clip.generation

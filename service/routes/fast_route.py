@@ -18,7 +18,7 @@ from starlette.datastructures import QueryParams
 from starlette.types import Receive, Scope, Send
 
 
-class QuickRoute(APIRoute):
+class FastRoute(APIRoute):
     """A route of a coroutine of (request, asked), `asked` being a model of the query."""
 
     def __init__(self, path: str, endpoint: Callable[..., Any], **more: Any) -> None:  # noqa: ANN401

@@ -72,8 +72,8 @@ async def give(request: Request, services: ServicesDep) -> FeedbackBody:
     """Tell which suggested tags are right and which are not: on a clip of the library (JSON), or on
     a sound that is sent along (multipart), which is then kept. Sounds and tags are for training."""
     library_service = services.library_service
-    client = getattr(request.state, "client", None)
-    by = getattr(client, "key", None) or ""
+    caller = getattr(request.state, "caller", None)
+    by = getattr(caller, "key", None) or ""
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind == JSON:
         given = _valid(FeedbackGiven, await request.body())

@@ -38,7 +38,7 @@ def library(
     model = ModelName(name=embedder.config.name, fingerprint=embedder.fingerprint)
     tag = etags.etag(summary.id, summary.generation, kind, model.fingerprint, asked.tags)
     headers = {"ETag": tag, **REVALIDATE}
-    if etags.has(if_none_match, tag):
+    if etags.matches(if_none_match, tag):
         return Response(status_code=304, headers=headers)
     body = LibraryBody.of(summary, kind, model, asked.tags).model_dump_json()
     return Response(body, headers=headers, media_type="application/json")
@@ -54,6 +54,6 @@ def map_(services: ServicesDep, if_none_match: IfNoneMatch = None) -> Response:
     """The library as a picture in two dimensions: sounds that are alike lie near to each other."""
     answer = services.maps.get()
     headers = {"ETag": answer.tag, **REVALIDATE}
-    if etags.has(if_none_match, answer.tag):
+    if etags.matches(if_none_match, answer.tag):
         return Response(status_code=304, headers=headers)
     return Response(answer.body, headers=headers, media_type="application/json")

@@ -10,7 +10,7 @@ from fastapi.responses import Response
 from earmark.service.http import etags
 from earmark.service.openapi.operation import SEARCH_PROBLEMS, Tag, operation
 from earmark.service.routes.dependencies import ClipId, ServicesDep, services_of
-from earmark.service.routes.fast_route import QuickRoute
+from earmark.service.routes.fast_route import FastRoute
 from earmark.service.schemas.hits import PageBody, SearchBody
 from earmark.service.schemas.search import PageQuery, SearchQuery, SearchRequest
 from earmark.service.search.batch import Ask
@@ -30,7 +30,7 @@ async def search(request: Request, asked: Annotated[SearchQuery, Query()]) -> Re
         services.library.embedder.fingerprint, answer.generation, request.scope["query_string"]
     )
     headers = {"ETag": tag, "Cache-Control": "no-cache"}
-    if etags.has(request.headers.get("if-none-match"), tag):
+    if etags.matches(request.headers.get("if-none-match"), tag):
         return Response(status_code=304, headers=headers)
     return Response(answer.body, headers=headers, media_type="application/json")
 
@@ -42,7 +42,7 @@ def install(app: FastAPI) -> None:
         search,
         response_model=SearchBody,
         tags=[TAG["name"]],
-        route_class_override=QuickRoute,
+        route_class_override=FastRoute,
         **operation(
             "search",
             problems=SEARCH_PROBLEMS,

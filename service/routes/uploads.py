@@ -15,7 +15,7 @@ from earmark.model.inference.decode_pool import Block
 from earmark.model.tagging import suggest
 from earmark.model.zero_shot import Labels, different, exclusive, several
 from earmark.service.http.problems import ProblemError
-from earmark.service.http.streaming import Told, answered
+from earmark.service.http.streaming import OnBlock, respond
 from earmark.service.openapi.operation import UPLOAD_PROBLEMS, Tag, operation
 from earmark.service.routes.dependencies import (
     ServicesDep,
@@ -55,7 +55,7 @@ async def answer_sound(
 ) -> Response:
     """What `answer` makes of the uploaded sound's embedding, once it is this upload's turn."""
 
-    async def run(told: Told) -> BaseModel:
+    async def run(told: OnBlock) -> BaseModel:
         # The body waits on disk until then.
         return await services.uploads.run(
             file.file.read, answer, services.settings.max_seconds, told
@@ -66,7 +66,7 @@ async def answer_sound(
         frames = int(block.first[-1]) + features.frames
         return round(frames * features.hop / features.sample_rate, 3)
 
-    return await answered(request, run, seconds, services.metrics)
+    return await respond(request, run, seconds, services.metrics)
 
 
 @router.post(

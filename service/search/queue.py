@@ -55,7 +55,7 @@ class Searches:
     async def search(self, ask: Ask) -> Answer:
         """Raises CursorError, ProblemError (429, 503, 504), and what the library raises."""
         if len(self._waiting) >= self._most:
-            self._metrics.rejected("busy")
+            self._metrics.count_rejection("busy")
             raise ProblemError("busy", f"{self._most} searches are waiting", RETRY)
         item = _Item(ask, time.monotonic(), self._loop.create_future())
         self._waiting.append(item)
@@ -102,7 +102,7 @@ class Searches:
             if item.answer.done():
                 continue  # its client has gone
             if item.since < late:
-                self._metrics.rejected("deadline")
+                self._metrics.count_rejection("deadline")
                 problem = ProblemError("deadline", f"no search within {self._deadline:g} s")
                 item.answer.set_exception(problem)
             else:
@@ -126,10 +126,10 @@ class Searches:
 
     def _measure(self, answers: Answers) -> None:
         self._seconds += 0.1 * (answers.work / len(answers.each) - self._seconds)
-        self._metrics.spent("search", answers.searching)
-        self._metrics.spent("render", answers.rendering)
+        self._metrics.add_stage("search", answers.searching)
+        self._metrics.add_stage("render", answers.rendering)
         for share in answers.recalls:
-            self._metrics.recall(share)
+            self._metrics.observe_recall(share)
 
 
 def _give(batch: Sequence[_Item], answers: Sequence[Answer | Exception]) -> None:

@@ -36,7 +36,7 @@ NAME = "file"  # what messages call an upload: never a name that a client chose
 
 
 @dataclass
-class Job:
+class QueuedUpload:
     """A sound to be embedded. `source`: also a function that fetches it when its turn has come;
     `until`: of time.monotonic(); `told`: of each block of windows as it is read."""
 
@@ -76,7 +76,7 @@ class UploadQueue:
             BATCH_GPU if on_gpu else BATCH_CPU,
             # An encoder takes a third of the work; of fewer threads each has larger batches.
             threads=1 if on_gpu else min(readers, os.cpu_count() or 1),
-            told=metrics.batch,
+            told=metrics.observe_batch,
         )
         # Twice as many threads as processes: half of them wait for the encoder.
         self._count = 2 * readers
@@ -93,7 +93,7 @@ class UploadQueue:
     def admit(self) -> None:
         """Raise ProblemError (429) where too many uploads wait already: before a body is read."""
         if self._present >= self._most:
-            self._metrics.rejected("busy")
+            self._metrics.count_rejection("busy")
             wait = math.ceil(self._present * self._seconds / self._count)
             raise ProblemError(
                 "busy",
@@ -119,7 +119,7 @@ class UploadQueue:
         `told`: in that thread, of each block of windows.
         """
         self.admit()
-        job = Job(source, max_seconds, time.monotonic() + self._deadline, told)
+        job = QueuedUpload(source, max_seconds, time.monotonic() + self._deadline, told)
         self._present += 1
         try:
             loop = asyncio.get_running_loop()
@@ -128,7 +128,7 @@ class UploadQueue:
             work = loop.run_in_executor(self._threads, own)
             return await asyncio.wait_for(work, self._deadline)
         except TimeoutError as error:
-            self._metrics.rejected("deadline")
+            self._metrics.count_rejection("deadline")
             raise ProblemError(
                 "deadline", f"the upload was not done within {self._deadline:g} s"
             ) from error
@@ -136,7 +136,7 @@ class UploadQueue:
             job.given_up.set()
             self._present -= 1
 
-    def _work(self, job: Job, then: Callable[[AudioEmbedding], Result]) -> Result:
+    def _work(self, job: QueuedUpload, then: Callable[[AudioEmbedding], Result]) -> Result:
         job.go_on()
         begun = time.perf_counter()
         with self._lock:
@@ -146,8 +146,8 @@ class UploadQueue:
             heard = hear(
                 self._readers, self._batches, source, NAME, job.max_seconds, job.until, job.heard
             )
-            self._metrics.spent("decode", heard.decoding)
-            self._metrics.spent("features", heard.features)
+            self._metrics.add_stage("decode", heard.decoding)
+            self._metrics.add_stage("features", heard.features)
             with self._metrics.span("encode"):
                 embedding = heard.embedding(self._embedder, job.until)
             return then(embedding)

@@ -16,7 +16,7 @@ import pytest
 
 from earmark.model.core.errors import ConfigError
 from earmark.service.auth.api_keys import KeyFile
-from earmark.service.auth.authorization import Rules, guarded, writes
+from earmark.service.auth.authorization import AccessRules, holds_data, writes
 from earmark.service.http.problems import ProblemError
 from earmark.service.settings import Settings
 from tests.service import sounds
@@ -127,7 +127,7 @@ def test_pages_of_other_sites_may_not_write(
         if allowed:
             assert response.status_code in PASSED
         else:
-            server.problem(response, 403, "Origin: expected our own page")
+            server.problem(response, 403, "Origin: expected this service's page")
     upload = {"files": {"file": ("a.wav", sounds.noise())}, "headers": sent}
     assert server.client.post("/v1/tags", **upload).status_code == 200  # type: ignore[arg-type]
 
@@ -264,7 +264,7 @@ def test_a_call_writes_unless_it_is_known_only_to_read() -> None:
     for path in ("/v1/tags", "/v1/classify", "/v1/search", "/v1/search/audio"):
         assert not writes({"method": "POST", "path": path})
     assert not writes({"method": "GET", "path": "/v1/clips"})
-    assert guarded("/v1/new") and guarded("/metrics") and not guarded("/")
+    assert holds_data("/v1/new") and holds_data("/metrics") and not holds_data("/")
 
 
 def test_always_a_key_and_only_names_of_ours(
@@ -292,18 +292,18 @@ def test_always_a_key_and_only_names_of_ours(
 
 def test_settings_that_do_not_fit_together(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=re.escape("require_key: expected a file of keys")):
-        Rules.of(Settings(require_key="always"))
+        AccessRules.of(Settings(require_key="always"))
     with pytest.raises(ConfigError, match="require_read_key: expected a file of keys"):
-        Rules.of(Settings(require_read_key=True))
+        AccessRules.of(Settings(require_read_key=True))
     with pytest.raises(ConfigError, match="earmark keys add"):
-        Rules.of(Settings(keys=tmp_path / "nothing"))
+        AccessRules.of(Settings(keys=tmp_path / "nothing"))
 
 
 def test_any_origin_may_be_let_read_and_none_write() -> None:
-    assert Rules.of(Settings(cors=("*", LISTED))).origins == {LISTED}
-    rules = Rules.of(Settings(hosts=("sounds.example", "[2001:db8::1]")))
+    assert AccessRules.of(Settings(cors=("*", LISTED))).origins == {LISTED}
+    rules = AccessRules.of(Settings(hosts=("sounds.example", "[2001:db8::1]")))
     scope = {"method": "GET", "path": "/v1/model"}
-    client = rules.client({"client": ("192.0.2.1", 1), "headers": []}, {})
+    client = rules.caller({"client": ("192.0.2.1", 1), "headers": []}, {})
     for host in (b"sounds.example:80", b"[2001:db8::1]:80", b"[2001:db8::1]"):
         rules.check(scope, {b"host": host}, client, None)
     for host in (b"x.sounds.example", b"[2001:db8::2]", b""):

@@ -7,7 +7,7 @@ from ipaddress import ip_network
 import pytest
 
 from earmark.service.auth import client_address
-from earmark.service.auth.authorization import Rules
+from earmark.service.auth.authorization import AccessRules
 
 
 @pytest.mark.parametrize(
@@ -28,10 +28,10 @@ from earmark.service.auth.authorization import Rules
     ],
 )
 def test_who_stands_behind_a_proxy(peer: str, forwarded: str, who: str) -> None:
-    rules = Rules(client_address.Proxies([ip_network("10.0.0.0/8")]))
+    rules = AccessRules(client_address.Proxies([ip_network("10.0.0.0/8")]))
     headers = {b"x-forwarded-for": forwarded.encode(), b"host": b"localhost"}
     scope = {"client": (peer, 1), "headers": list(headers.items())}
-    client = rules.client(scope, headers)
+    client = rules.caller(scope, headers)
     assert (client.address, client.local) == (who, False)
 
 
@@ -49,7 +49,7 @@ def test_which_hosts_are_this_machine(host: str, loops: bool) -> None:
 
 
 def test_a_peer_without_an_address_is_not_local() -> None:
-    rules = Rules(client_address.Proxies(()))
+    rules = AccessRules(client_address.Proxies(()))
     headers = {b"host": b"localhost"}
-    assert not rules.client({"client": None, "headers": []}, headers).local
-    assert rules.client({"client": ("127.0.0.1", 1), "headers": []}, headers).local
+    assert not rules.caller({"client": None, "headers": []}, headers).local
+    assert rules.caller({"client": ("127.0.0.1", 1), "headers": []}, headers).local

@@ -14,7 +14,7 @@ from limits.strategies import SlidingWindowCounterRateLimiter
 
 from earmark.service.auth import client_address
 from earmark.service.auth.api_keys import KeyFile
-from earmark.service.middleware.rate_limit import RecentClients, kind_of
+from earmark.service.middleware.rate_limit import RecentClients, rate_of
 from tests.service import sounds
 from tests.service.server_process import Server, serving
 
@@ -168,7 +168,7 @@ def test_the_window_slides(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_many_clients_cost_bounded_memory_and_the_latest_are_kept() -> None:
-    storage = RecentClients(most=100)
+    storage = RecentClients(max_clients=100)
     limiter, rate = SlidingWindowCounterRateLimiter(storage), limits.parse("2/hour")
     for number in range(10_000):
         limiter.hit(rate, f"client {number}")
@@ -187,7 +187,7 @@ def test_groups_and_kinds() -> None:
         ("2001:db8::1", "2001:db8::/64"),
         ("unknown", "unknown"),
     ):
-        assert client_address.group(address) == group
+        assert client_address.rate_group(address) == group
     for method, path, kind in (
         ("POST", "/v1/tags", "uploads"), ("POST", "/v1/search/audio", "uploads"),
         ("POST", "/v1/search", "searches"), ("GET", "/v1/clips", "searches"),
@@ -195,4 +195,4 @@ def test_groups_and_kinds() -> None:
         ("GET", "/metrics", None), ("GET", "/styles/base.css", None),
         ("OPTIONS", "/v1/tags", "searches"),
     ):  # fmt: skip
-        assert kind_of({"method": method, "path": path}) == kind
+        assert rate_of({"method": method, "path": path}) == kind

@@ -140,7 +140,7 @@ def test_a_gauge_that_cannot_be_told_spoils_no_other(caplog: pytest.LogCaptureFi
     values = parsed(metrics.render().decode())
     assert value(values, "earmark_generation") == 3
     assert ("earmark_clips", frozenset()) not in values
-    assert "clips cannot be told: the store does not answer" in caplog.text
+    assert "clips cannot be read: the store does not answer" in caplog.text
 
 
 def test_a_stage_that_fails_is_timed_and_its_error_passes() -> None:

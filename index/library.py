@@ -35,7 +35,7 @@ from earmark.index.stores.base import VectorStore
 from earmark.index.stores.factory import catch_up, open_store
 from earmark.index.types import Filter
 from earmark.model.core.arrays import Array
-from earmark.model.embedder import Embedder, Understood
+from earmark.model.embedder import Embedder, ParsedTags
 
 log = logging.getLogger(__name__)
 
@@ -52,7 +52,7 @@ class Found:
 
     hits: list[Hit]
     next: str
-    understood: Understood
+    understood: ParsedTags
     without: tuple[str, ...]
     generation: int
 

@@ -1,15 +1,17 @@
-"""From cosines to how probable tags are: what a model's card says of its scores.
+"""Cosines → probabilities of tags, by the calibration that a model's card states.
 
-A probability is the share of validation clips scored like this that carry the tag, each tag for
-itself. Clips rarely carry all the tags that are true of them, so it is a lower bound of "is it
-true". Letters: V = tags of the vocabulary, in its order.
+A probability is the share of validation clips with such a score that carry the tag. Tags are
+independent of each other: several can be probable. Clips rarely carry every tag that is true of
+them, so a probability is a lower bound of how often the tag is true. Axes: V = tags of the
+vocabulary, in its order; n = labels.
 
-`card["calibration"]` comes in two forms. With `intercepts`:
+`card["calibration"]` has two forms. With `intercepts`, each tag has its own curve:
 
-    logit = slope · cosine + crowd · level + intercept of the tag
+    logit = slope · cosine + crowd · log_mean_exp + intercept of the tag
 
-where level = τ log mean exp(cosine / τ) over the V cosines of a sound: what stands out among the
-other tags counts for more. Without: `slope` and `intercept`, one curve for all tags.
+where log_mean_exp = τ log mean exp(cosine / τ) over the V cosines of a sound: `crowd` is negative,
+so a cosine counts for more if it stands out among the others. Without `intercepts`, `slope` and
+`intercept` are one curve for all tags.
 """
 
 from __future__ import annotations
@@ -26,27 +28,50 @@ from earmark.model.core.errors import CheckpointError, InputError
 
 Real = npt.NDArray[np.floating[Any]]
 
-UNKNOWN_THRESHOLD = 0.5  # where a card states none: rather true than not
+DEFAULT_THRESHOLD = 0.5  # if a card states none: more probable than not
+DEFAULT_TEMPERATURE = 0.1  # of the training softmax, if a card states none
 
 
 def sigmoid(logits: Floats) -> Floats:
-    """1 / (1 + exp(-logit)), of any size without overflow."""
+    """1 / (1 + exp(-logit)) without overflow."""
     return np.asarray(0.5 * (1 + np.tanh(0.5 * logits)), dtype=np.float64)
 
 
-def level(cosines: Floats, temperature: float) -> Floats:
-    """Cosines [..., V] → how near a sound is to tags at all [..., 1], in cosines."""
+def log_mean_exp(cosines: Floats, temperature: float) -> Floats:
+    """τ log mean exp(cosine / τ): cosines [..., V] → [..., 1], between their mean and maximum."""
     high = cosines.max(axis=-1, keepdims=True)
     powers = np.exp((cosines - high) / temperature).mean(axis=-1, keepdims=True)
     return np.asarray(high + temperature * np.log(powers), dtype=np.float64)
 
 
 @dataclass(frozen=True)
-class Calibration:
-    """A model's calibration. `intercepts`, `thresholds` and `rates` are [V].
+class Uncalibrated:
+    """Stands in for a calibration that the card does not state: (1 + cosine) / 2.
 
-    `rates`: how probable each tag is of a validation clip that nobody has heard; None where the
-    card states none. A card without `intercepts` has one intercept for all and no `crowd`.
+    `thresholds`: [V].
+    """
+
+    thresholds: Array
+    rates: None = None
+
+    def probabilities(self, cosines: Array) -> Array:
+        """Cosines [..., V] → [..., V]."""
+        return np.asarray((1 + cosines) / 2, dtype=np.float32)
+
+    def label_probabilities(
+        self, cosines: Array, _indices: Sequence[int | None], _tag_cosines: Array
+    ) -> Array:
+        """Cosines [n] → [n]."""
+        return self.probabilities(cosines)
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """The calibration of a model. `intercepts` and `thresholds` are [V].
+
+    `thresholds`: the probability from which a tag is suggested. `rates` [V]: the probability of
+    each tag before the sound is heard (the prior); None if the card states none. A card with one
+    curve for all tags has a scalar intercept and `crowd` 0.
     """
 
     slope: float
@@ -57,18 +82,18 @@ class Calibration:
     rates: Array | None
 
     @classmethod
-    def of_card(cls, card: Mapping[str, Any], tags: int) -> Calibration | None:
-        """What the card of a model with so many tags states, None where it states nothing.
+    def from_card(cls, card: Mapping[str, Any], tags: int) -> Calibration | Uncalibrated:
+        """The calibration that the card of a model with `tags` tags states.
 
-        Raises CheckpointError when it is not for so many tags.
+        Raises CheckpointError if it is for another number of tags.
         """
         stated = card.get("calibration")
+        default_thresholds = np.full(tags, DEFAULT_THRESHOLD, dtype=np.float32)
         if stated is None:
-            return None
+            return Uncalibrated(default_thresholds)
         if "intercepts" not in stated:
-            one = np.array(stated["intercept"], dtype=np.float64)
-            unknown = np.full(tags, UNKNOWN_THRESHOLD, dtype=np.float32)
-            return cls(float(stated["slope"]), one, 0.0, 1.0, unknown, None)
+            intercept = np.array(stated["intercept"], dtype=np.float64)
+            return cls(float(stated["slope"]), intercept, 0.0, 1.0, default_thresholds, None)
         for name in ("intercepts", "thresholds", "rates"):
             if len(stated[name]) != tags:
                 raise CheckpointError(
@@ -84,58 +109,74 @@ class Calibration:
         )
 
     def probabilities(self, cosines: npt.NDArray[Any]) -> Array:
-        """Cosines [..., V] of sounds and the vocabulary → probabilities [..., V].
+        """Cosines [..., V] of sounds with the vocabulary → probabilities [..., V].
 
-        Raises InputError for another number of cosines, where each tag has its own curve.
+        Raises InputError for another number of cosines, if each tag has its own curve.
         """
         exact = np.asarray(cosines, dtype=np.float64)
         if self.intercepts.ndim and exact.shape[-1:] != self.intercepts.shape:
             raise InputError(
-                f"cosines: expected those of {len(self.intercepts)} tags, "
+                f"cosines: expected one for each of {len(self.intercepts)} tags, "
                 f"got the shape {list(exact.shape)}"
             )
         logits = self.slope * exact + self.intercepts
         if self.crowd:
-            logits = logits + self.crowd * level(exact, self.temperature)
+            logits = logits + self.crowd * log_mean_exp(exact, self.temperature)
         return sigmoid(logits).astype(np.float32)
 
-    def of_others(self, cosines: Array, places: Sequence[int | None], vocabulary: Array) -> Array:
-        """Cosines [n] of a sound with words that need not be in the vocabulary → probabilities [n].
+    def label_probabilities(
+        self, cosines: Array, indices: Sequence[int | None], tag_cosines: Array
+    ) -> Array:
+        """Cosines [n] of a sound with any labels → probabilities [n].
 
-        `places`: in the vocabulary; None where a word is not there: it gets the middle intercept.
-        `vocabulary`: the sound's cosines [V] with it.
+        `indices` [n]: of the labels in the vocabulary; a label outside it (None) gets the median
+        intercept. `tag_cosines` [V]: of the same sound with the vocabulary.
         """
-        own = np.full(len(places), np.median(self.intercepts))
+        intercepts = np.full(len(indices), np.median(self.intercepts))
         if self.intercepts.ndim:
-            own[:] = [own[0] if at is None else self.intercepts[at] for at in places]
-        logits = self.slope * cosines.astype(np.float64) + own
+            intercepts[:] = [
+                intercepts[0] if index is None else self.intercepts[index] for index in indices
+            ]
+        logits = self.slope * cosines.astype(np.float64) + intercepts
         if self.crowd:
-            logits = logits + self.crowd * level(vocabulary.astype(np.float64), self.temperature)
+            crowd = log_mean_exp(tag_cosines.astype(np.float64), self.temperature)
+            logits = logits + self.crowd * crowd
         return sigmoid(logits).astype(np.float32)
 
 
-# Of a card that states none: fitted on the validation clips of an earlier starter model.
-COMPANY = {"own": 0.91, "near": 4.37, "intercept": -2.42}
+# For cards that state none: fitted on the validation clips of an earlier starter model.
+DEFAULT_CO_OCCURRENCE = {"own": 0.91, "near": 4.37, "intercept": -2.42}
 
 
-def in_company(card: Mapping[str, Any], probabilities: Real, near: Real) -> Array:
-    """Probabilities [..., V] of tags, and the cosines [V] of each tag with the set of those that
-    are known → probabilities [..., V] beside them:
+def rescore_given_tags(card: Mapping[str, Any], probabilities: Real, cosines: Real) -> Array:
+    """Probabilities [..., V] of tags → probabilities [..., V] given the known tags of the sound:
 
         logit = own · logit of the probability + near · cosine + intercept
+
+    `cosines` [V]: of each tag with the set of known tags. The coefficients are `card["company"]`.
     """
-    by = card.get("company", COMPANY)
+    fitted = card.get("company", DEFAULT_CO_OCCURRENCE)
     exact = np.clip(np.asarray(probabilities, np.float64), 1e-7, 1 - 1e-7)
-    logits = by["own"] * np.log(exact / (1 - exact)) + by["near"] * near + by["intercept"]
+    logits = (
+        fitted["own"] * np.log(exact / (1 - exact)) + fitted["near"] * cosines + fitted["intercept"]
+    )
     return sigmoid(logits).astype(np.float32)
 
 
-def summary(card: Mapping[str, Any], vocabulary: Sequence[str]) -> dict[str, Any] | None:
-    """What a model's answer says of its calibration: figures, and thresholds by tag.
+def class_temperature(card: Mapping[str, Any]) -> float:
+    """τ of the softmax over exclusive classes: fitted on validation clips, else as trained."""
+    temperature = card.get("temperature", DEFAULT_TEMPERATURE)
+    return float(card.get("class_temperature", temperature))
 
-    None without a calibration. Of each tag: `threshold`, from which it is suggested; `rate`; the
-    validation `clips` that carry it, and `precision` and `recall` at the threshold on sources
-    that took no part in the fit (None where too few clips carry it to say).
+
+def summary(card: Mapping[str, Any], vocabulary: Sequence[str]) -> dict[str, Any] | None:
+    """A calibration as the API shows it, None without one: its figures, and for each tag
+
+    - `threshold`: the probability from which it is suggested;
+    - `rate`: its probability before the sound is heard;
+    - `clips`: the validation clips that carry it;
+    - `precision` and `recall` at the threshold, on sources left out of the fit (None if too few
+      clips carry the tag).
     """
     stated = card.get("calibration")
     if stated is None:

@@ -28,7 +28,7 @@ from torch import Tensor, nn
 from earmark.model.config import ModelConfig
 from earmark.model.core.atomic_write import write_whole
 from earmark.model.core.errors import CheckpointError, ConfigError
-from earmark.model.networks.dual_encoder import AlignedModel
+from earmark.model.networks.dual_encoder import DualEncoder
 from earmark.model.text.word_vectors import Subwords, WordVectors
 
 FORMAT = 1
@@ -39,7 +39,7 @@ FILE_NAME = "model.safetensors"
 class Checkpoint:
     """A model with its words. `fingerprint` is set once it has been saved or loaded."""
 
-    model: AlignedModel
+    model: DualEncoder
     words: WordVectors
     vocabulary: list[str]
     card: dict[str, Any] = field(default_factory=dict)
@@ -193,7 +193,7 @@ def load(path: Path) -> Checkpoint:
             f"{header['fingerprint']}, got {found}"
         )
     words = _read_words(file, tensors)
-    model = AlignedModel(config)
+    model = DualEncoder(config)
     weights = {
         name.removeprefix("model."): tensor.float() if tensor.is_floating_point() else tensor
         for name, tensor in tensors.items()

@@ -1,6 +1,7 @@
-"""A sound's vectors → tags for it: how probable each is, where it was heard, whether to suggest it.
+"""A sound → suggested tags: how probable each tag is, and where in the sound it is heard.
 
-Probabilities are calibrated, each tag for itself (`model.calibration`). Times in seconds.
+Probabilities are calibrated (`model.calibration`) and tags independent of each other: several can
+be probable. Axes: V = tags of the vocabulary, W = windows. Times in seconds.
 """
 
 from __future__ import annotations
@@ -10,16 +11,17 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from earmark.model.calibration import rescore_given_tags
 from earmark.model.core.arrays import Array
 from earmark.model.embedder import AudioEmbedding, Embedder
 
-MOST_PLACES = 3  # of one tag
-APART = 0.5  # of a window: nearer ones are the same place
+MAX_WINDOWS = 3  # shown for a tag
+MIN_DISTANCE = 0.5  # of a window's length, between the starts of two windows of a tag
 
 
 @dataclass(frozen=True)
 class TagWindow:
-    """Where in a sound a tag was heard, and how probable it is there."""
+    """A window of the sound and the tag's probability in it."""
 
     start: float
     end: float
@@ -28,8 +30,10 @@ class TagWindow:
 
 @dataclass(frozen=True)
 class TagScore:
-    """A tag: how probable it is, whether that is enough to suggest it, how many times likelier the
-    sound makes it than any sound is (None where the model cannot tell), and its best places."""
+    """A tag with its probability `score`. `suggested`: whether that reaches the tag's threshold;
+    `lift`: the probability over that of any sound, None if the model states no rates; `windows`:
+    the best windows, best first.
+    """
 
     tag: str
     score: float
@@ -40,8 +44,9 @@ class TagScore:
 
 @dataclass(frozen=True)
 class Suggestion:
-    """Tags, best first; the length of the sound; of the known tags, those that counted and those
-    that the model does not know."""
+    """Tags, most probable first. `duration` of the sound; `known` tags that conditioned them, and
+    `ignored` ones that the model does not know.
+    """
 
     tags: list[TagScore]
     duration: float
@@ -52,40 +57,45 @@ class Suggestion:
 def suggest(
     embedder: Embedder, sound: AudioEmbedding, k: int, known: Sequence[str] = ()
 ) -> Suggestion:
-    """The k most probable tags of a sound. `known`: tags it has for certain: others are weighed
-    in their company, and they are not among the answer."""
+    """The k most probable tags of a sound.
+
+    `known`: tags that the sound certainly has; they condition the others and are not suggested.
+    """
     vocabulary = embedder.vocabulary_vectors
-    heard = embedder.understand(known)
-    whole = embedder.tag_probabilities(vocabulary @ sound.vector)
-    parts = embedder.tag_probabilities(sound.windows @ vocabulary.T)
-    if heard.tags:
-        whole = embedder.in_company(whole, heard.tags)
-        parts = embedder.in_company(parts, heard.tags)
-    rates, thresholds = embedder.tag_rates, embedder.tag_thresholds
-    order = np.argsort(-whole, kind="stable")
-    wanted = [number for number in order if embedder.vocabulary[number] not in heard.tags][:k]
-    length = embedder.config.features.window_seconds
+    conditions = embedder.parse_tags(known)
+    probabilities = embedder.calibration.probabilities(vocabulary @ sound.vector)
+    by_window = embedder.calibration.probabilities(sound.windows @ vocabulary.T)
+    if conditions.tags:
+        near_known = vocabulary @ embedder.embed_tags([conditions.tags])[0]
+        probabilities = rescore_given_tags(embedder.card, probabilities, near_known)
+        by_window = rescore_given_tags(embedder.card, by_window, near_known)
+    rates, thresholds = embedder.calibration.rates, embedder.calibration.thresholds
+    candidates = [
+        number
+        for number in np.argsort(-probabilities, kind="stable")
+        if embedder.vocabulary[number] not in conditions.tags
+    ]
     tags = [
         TagScore(
             embedder.vocabulary[number],
-            float(whole[number]),
-            bool(whole[number] >= thresholds[number]),
-            None if rates is None else float(whole[number] / rates[number]),
-            _places(sound, parts[:, number], length),
+            float(probabilities[number]),
+            bool(probabilities[number] >= thresholds[number]),
+            None if rates is None else float(probabilities[number] / rates[number]),
+            _best_windows(sound, by_window[:, number], embedder.config.features.window_seconds),
         )
-        for number in wanted
+        for number in candidates[:k]
     ]
-    return Suggestion(tags, sound.info.duration, heard.tags, heard.ignored)
+    return Suggestion(tags, sound.info.duration, conditions.tags, conditions.ignored)
 
 
-def _places(sound: AudioEmbedding, scores: Array, length: float) -> list[TagWindow]:
-    """The best windows that are apart, the best first."""
-    taken: list[TagWindow] = []
-    for window in np.argsort(-scores, kind="stable"):
-        start = float(sound.starts[window])
-        if all(abs(start - other.start) >= APART * length for other in taken):
+def _best_windows(sound: AudioEmbedding, scores: Array, length: float) -> list[TagWindow]:
+    """The windows of highest score that do not overlap too much, best first. scores: [W]."""
+    best: list[TagWindow] = []
+    for number in np.argsort(-scores, kind="stable"):
+        start = float(sound.starts[number])
+        if all(abs(start - other.start) >= MIN_DISTANCE * length for other in best):
             end = min(start + length, sound.info.duration)
-            taken.append(TagWindow(start, max(end, start), float(scores[window])))
-            if len(taken) == MOST_PLACES:
+            best.append(TagWindow(start, max(end, start), float(scores[number])))
+            if len(best) == MAX_WINDOWS:
                 break
-    return taken
+    return best

@@ -1,5 +1,9 @@
-"""A sound's vector → how probable labels of one's own are: classes that exclude each other, or
-labels of which several may be true."""
+"""A sound + labels of the caller's choice → probabilities.
+
+The labels are either exclusive classes or tags of which several can be true. Each has prompts,
+texts that describe it; the mean of their vectors stands for the label. Axes: n = labels, D = shared
+dimension.
+"""
 
 from __future__ import annotations
 
@@ -8,14 +12,17 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from earmark.model.core.arrays import Array
+from earmark.model.calibration import class_temperature
+from earmark.model.core.arrays import Array, Floats
 from earmark.model.core.errors import InputError
-from earmark.model.embedder import Embedder, Understood, unit
-from earmark.model.text.thesaurus import shipped
+from earmark.model.embedder import Embedder, unit
+from earmark.model.text.thesaurus import load_thesaurus
 
 MAX_LABELS = 200
 MAX_LABEL_LETTERS = 100
 MAX_PROMPTS = 20  # of one label
+
+Prompts = Mapping[str, Sequence[str]]  # of each label
 
 
 @dataclass(frozen=True)
@@ -28,7 +35,7 @@ class ClassScore:
 
 @dataclass(frozen=True)
 class Classification:
-    """Labels, the most probable first, and the words in them that were not understood."""
+    """Labels, the most probable first, and the words of their prompts that the model ignored."""
 
     classes: list[ClassScore]
     ignored: list[str]
@@ -36,69 +43,81 @@ class Classification:
 
 @dataclass(frozen=True)
 class Labels:
-    """Labels, their unit vectors [n, D], and words of their prompts that were not understood."""
+    """Labels, their unit vectors [n, D], and the words of their prompts that the model ignored."""
 
     names: list[str]
     vectors: Array
     ignored: list[str]
 
-    @classmethod
-    def of(cls, embedder: Embedder, prompts: Mapping[str, Sequence[str]], least: int) -> Labels:
-        """Labels with the prompts that describe each: the mean of their vectors counts, words that
-        the model was not trained on led by the thesaurus to those that it was.
 
-        Raises InputError for too few or too many, too long, or not understood.
-        """
-        if not least <= len(prompts) <= MAX_LABELS:
-            raise InputError(
-                f"labels: expected {least} to {MAX_LABELS} different ones, got {len(prompts)}"
-            )
-        understood: list[Understood] = []
-        vectors = []
-        for label, own in prompts.items():
-            if not 1 <= len(own) <= MAX_PROMPTS:
-                raise InputError(
-                    f"prompts: expected 1 to {MAX_PROMPTS} for {label[:60]!r}, got {len(own)}"
-                )
-            for text in (label, *own):
-                if len(text) > MAX_LABEL_LETTERS:
-                    raise InputError(
-                        f"labels: expected at most {MAX_LABEL_LETTERS} letters each, "
-                        f"got {len(text)}: {text[:60]!r}"
-                    )
-            words = [embedder.understand(text) for text in own]
-            used = [each.tags for each in words if each.tags]
-            if not used:
-                raise InputError(f"labels: not understood: {label[:60]!r}")
-            understood += words
-            vectors.append(embedder.embed_tags(used, shipped()).mean(axis=0))
-        ignored = [word for words in understood for word in words.ignored]
-        return cls(list(prompts), unit(np.stack(vectors)), ignored)
-
-
-def different(labels: Sequence[str]) -> dict[str, list[str]]:
-    """Plain labels, each once, as their own prompts; empty ones are left out."""
+def plain_prompts(labels: Sequence[str]) -> dict[str, list[str]]:
+    """Each distinct label as its own prompt, without empty ones."""
     return {label: [label] for label in dict.fromkeys(map(str.strip, labels)) if label}
 
 
-def exclusive(embedder: Embedder, labels: Labels, vector: Array) -> Classification:
-    """Classes of which one is true: a softmax of the cosines over the fitted temperature."""
-    logits = (labels.vectors @ vector).astype(np.float64)
-    weights = np.exp((logits - logits.max()) / embedder.class_temperature)
-    return _ranked(labels, weights / weights.sum())
+def check_prompts(prompts: Prompts, min_labels: int) -> None:
+    """Raise InputError for too few or too many labels or prompts, or texts that are too long."""
+    if not min_labels <= len(prompts) <= MAX_LABELS:
+        raise InputError(
+            f"labels: expected {min_labels} to {MAX_LABELS} different ones, got {len(prompts)}"
+        )
+    for label, texts in prompts.items():
+        if not 1 <= len(texts) <= MAX_PROMPTS:
+            raise InputError(
+                f"prompts: expected 1 to {MAX_PROMPTS} for {label[:60]!r}, got {len(texts)}"
+            )
+        for text in (label, *texts):
+            if len(text) > MAX_LABEL_LETTERS:
+                raise InputError(
+                    f"labels: expected at most {MAX_LABEL_LETTERS} letters each, "
+                    f"got {len(text)}: {text[:60]!r}"
+                )
 
 
-def several(embedder: Embedder, labels: Labels, vector: Array) -> Classification:
-    """Labels of which any number may be true, each with a probability of its own."""
-    cosines = labels.vectors @ vector
-    return _ranked(labels, embedder.label_probabilities(labels.names, cosines, vector))
+def embed_labels(embedder: Embedder, prompts: Prompts) -> Labels:
+    """Labels and the vectors of their prompts. The thesaurus relates words outside the model's
+    vocabulary to words in it.
+
+    Raises InputError for a label whose prompts have no word that the model knows.
+    """
+    vectors, ignored = [], []
+    for label, texts in prompts.items():
+        parsed = [embedder.parse_tags(text) for text in texts]
+        tag_sets = [text.tags for text in parsed if text.tags]
+        if not tag_sets:
+            raise InputError(f"labels: not understood: {label[:60]!r}")
+        vectors.append(embedder.embed_tags(tag_sets, load_thesaurus()).mean(axis=0))
+        ignored += [word for text in parsed for word in text.ignored]
+    return Labels(list(prompts), unit(np.stack(vectors)), ignored)
 
 
-def _ranked(labels: Labels, probabilities: np.ndarray) -> Classification:
+def classify(
+    embedder: Embedder, labels: Labels, vector: Array, *, multiple: bool = False
+) -> Classification:
+    """Score labels for a sound's vector [D]: as exclusive classes, or `multiple` at once."""
+    score = label_probabilities if multiple else class_probabilities
+    probabilities = score(embedder, labels, vector)
     return Classification(
         [
             ClassScore(labels.names[number], float(probabilities[number]))
             for number in np.argsort(-probabilities, kind="stable")
         ],
         labels.ignored,
+    )
+
+
+def class_probabilities(embedder: Embedder, labels: Labels, vector: Array) -> Floats:
+    """Exclusive classes [n], which sum to 1: the softmax of cosines over the fitted temperature."""
+    logits = (labels.vectors @ vector).astype(np.float64)
+    weights = np.exp((logits - logits.max()) / class_temperature(embedder.card))
+    return np.asarray(weights / weights.sum(), dtype=np.float64)
+
+
+def label_probabilities(embedder: Embedder, labels: Labels, vector: Array) -> Array:
+    """Labels of which several can be true [n]: the calibrated probability of each."""
+    numbers = {tag: number for number, tag in enumerate(embedder.vocabulary)}
+    return embedder.calibration.label_probabilities(
+        labels.vectors @ vector,
+        [numbers.get(label) for label in labels.names],
+        embedder.vocabulary_vectors @ vector,
     )

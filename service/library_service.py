@@ -26,7 +26,7 @@ from earmark.index.ingest.uploads import AddedClip, Upload
 from earmark.index.library import Library
 from earmark.model.audio.decode import Source
 from earmark.model.embedder import AudioEmbedding
-from earmark.model.inference.decode_pool import Readers
+from earmark.model.inference.decode_pool import DecodePool
 from earmark.service.workers.jobs import Failure, Job
 
 Embed = Callable[[Source], Awaitable[AudioEmbedding]]
@@ -63,7 +63,7 @@ class LibraryService:
     """
 
     def __init__(
-        self, library: Library, readers: Readers, max_seconds: float | None = None
+        self, library: Library, readers: DecodePool, max_seconds: float | None = None
     ) -> None:
         self.library, self._readers, self._max_seconds = library, readers, max_seconds
 

@@ -25,7 +25,7 @@ from earmark.index.statistics import StatisticsCache
 from earmark.index.stores.faiss.store import FaissStore
 from earmark.model.checkpoint import starter_model
 from earmark.model.embedder import Embedder
-from earmark.model.inference.decode_pool import Readers
+from earmark.model.inference.decode_pool import DecodePool
 from earmark.service import demo
 from earmark.service.library_service import LibraryService
 from earmark.service.observability.metrics import Metrics
@@ -96,7 +96,7 @@ async def open_services(
             deadline=settings.upload_seconds,
         )
         stack.callback(uploads.close)
-        readers = Readers(library.embedder.log_mel, READERS)
+        readers = DecodePool(library.embedder.log_mel, READERS)
         stack.callback(readers.close)
         jobs, maps = Jobs(), LibraryMap(library)
         stack.push_async_callback(in_thread, jobs.close)

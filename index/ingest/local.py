@@ -22,9 +22,9 @@ from earmark.index.catalogue.embedded_sound import (
 )
 from earmark.model.core.errors import AudioError
 from earmark.model.embedder import Embedder
-from earmark.model.inference.batcher import Batches
-from earmark.model.inference.decode_pool import Readers
-from earmark.model.inference.encode import Heard, hear
+from earmark.model.inference.batcher import Batcher
+from earmark.model.inference.decode_pool import DecodePool
+from earmark.model.inference.encode import PendingEmbedding, encode_sound
 
 BATCH_CLIPS = 32
 BATCH_SECONDS = 2.0  # then a batch is yielded before it is full
@@ -36,7 +36,7 @@ WINDOWS_CPU, WINDOWS_GPU = 16, 512  # windows that the encoder takes at a time
 class _ReadFile:
     """A file that was read, and its size and time then."""
 
-    heard: Heard
+    heard: PendingEmbedding
     size: int
     mtime_ns: int
 
@@ -45,7 +45,7 @@ def embed(
     embedder: Embedder,
     files: Iterable[SourceFile],
     processes: int | None = None,
-    readers: Readers | None = None,
+    readers: DecodePool | None = None,
     max_seconds: float | None = None,
 ) -> Generator[EmbeddedBatch]:
     """The embedded sounds in batches. On an interrupt, yields what is embedded, then raises it.
@@ -74,18 +74,18 @@ def _embed(
     embedder: Embedder,
     files: Iterable[SourceFile],
     processes: int | None,
-    shared_readers: Readers | None,
+    shared_readers: DecodePool | None,
     max_seconds: float | None,
 ) -> Generator[tuple[SourceFile, EmbeddedSound | AudioError]]:
     """Each file with its embedded sound, or with the reason why it could not be read."""
-    embedder.check_hears()
+    embedder.require_audio()
     count = processes or os.cpu_count() or 1
     on_gpu = embedder.device.type == "cuda"
     with (
         nullcontext(shared_readers)
         if shared_readers
-        else Readers(embedder.log_mel, count) as readers,
-        Batches(
+        else DecodePool(embedder.log_mel, count) as readers,
+        Batcher(
             embedder.encode, WINDOWS_GPU if on_gpu else WINDOWS_CPU, threads=1 if on_gpu else count
         ) as encoder,
         ThreadPoolExecutor(count) as pool,
@@ -105,7 +105,7 @@ def _embed(
 
 
 def _read(
-    readers: Readers, encoder: Batches, file: SourceFile, max_seconds: float | None
+    readers: DecodePool, encoder: Batcher, file: SourceFile, max_seconds: float | None
 ) -> _ReadFile:
     """Read a file and pass its windows to the encoder. Raises AudioError."""
     path, name = file.path, file.path.name
@@ -115,7 +115,7 @@ def _read(
         state = path.stat()
     except OSError as error:
         raise AudioError(f"{name}: {error.strerror}") from error
-    heard = hear(readers, encoder, path, name, max_seconds)
+    heard = encode_sound(readers, encoder, path, name, max_seconds)
     return _ReadFile(heard, state.st_size, state.st_mtime_ns)
 
 

@@ -18,9 +18,9 @@ from earmark.index.lexical.expansion import Others, Standing
 from earmark.index.lexical.stemming import stems
 from earmark.index.types import Filter
 from earmark.model.core.arrays import Array
-from earmark.model.embedder import Embedder, Understood, unit
+from earmark.model.embedder import Embedder, ParsedTags, unit
 from earmark.model.text.normalize import clean_tags
-from earmark.model.text.thesaurus import Thesaurus, shipped
+from earmark.model.text.thesaurus import Thesaurus, load_thesaurus
 
 MIN_WEIGHT, MAX_WEIGHT = 0.1, 10.0
 NEGATIVE_SHARE = 0.5  # of the unwanted direction that is taken away
@@ -87,7 +87,7 @@ class Text:
     uses none, the stems by which clips hold its words, and what may stand for words that none does.
     """
 
-    understood: Understood
+    understood: ParsedTags
     vector: Array | None
     words: dict[str, str]
     related: Others
@@ -98,7 +98,7 @@ class TextVectors:
 
     def __init__(self, embedder: Embedder, most: int = MOST_KEPT) -> None:
         self._embedder, self._most = embedder, most
-        self._thesaurus = shipped()  # read now: processes that are forked later share it
+        self._thesaurus = load_thesaurus()  # read now: processes that are forked later share it
         self._kept: OrderedDict[str, Text] = OrderedDict()
         self._lock = threading.Lock()
 
@@ -120,7 +120,7 @@ class TextVectors:
         return [known[key] for key in keys]
 
     def _made(self, queries: Sequence[Query]) -> list[Text]:
-        understood = [self._embedder.understand(query.text) for query in queries]
+        understood = [self._embedder.parse_tags(query.text) for query in queries]
         vectors = embed(self._embedder, queries, understood, self._thesaurus)
         texts = []
         for query, each, vector in zip(queries, understood, vectors, strict=True):
@@ -133,7 +133,7 @@ class TextVectors:
 def embed(
     embedder: Embedder,
     queries: Sequence[Query],
-    understood: Sequence[Understood],
+    understood: Sequence[ParsedTags],
     thesaurus: Thesaurus | None = None,
 ) -> list[Array | None]:
     """The queries' unit vectors [D]; None where no word of one is understood.
@@ -149,7 +149,7 @@ def embed(
         vector = wanted.get(number, np.zeros(embedder.dim, dtype=np.float32))
         if query.weights:
             vector = vector + _drawn(embedder, understood[number].tags, query.weights)
-        unwanted = embedder.understand(query.without).tags if query.without else []
+        unwanted = embedder.parse_tags(query.without).tags if query.without else []
         if unwanted:
             length = float(np.linalg.norm(vector)) or 1.0
             vector = vector - NEGATIVE_SHARE * length * embedder.embed_tags([unwanted])[0]
@@ -161,7 +161,7 @@ def _drawn(embedder: Embedder, tags: Sequence[str], weights: dict[str, float]) -
     """Where weights draw the vector: nowhere when all are 1."""
     own = dict.fromkeys(tags, 1.0)
     for word, weight in weights.items():
-        own |= {tag: weight for tag in embedder.understand(word).tags if tag in own}
+        own |= {tag: weight for tag in embedder.parse_tags(word).tags if tag in own}
     uneven = [(tag, weight - 1.0) for tag, weight in own.items() if weight != 1.0]
     if not uneven:
         return np.zeros(embedder.dim, dtype=np.float32)

@@ -132,13 +132,13 @@ def windows(
     yield whole, first
 
 
-def patches(
-    log_mel: LogMel, samples: Iterable[Array], most: int
+def window_blocks(
+    log_mel: LogMel, samples: Iterable[Array], size: int
 ) -> Iterator[tuple[Array, npt.NDArray[np.int64]]]:
-    """Blocks of samples → blocks of windows [n, T, F], n ≤ `most`, and their first frames [n]."""
-    for found, first in windows(log_mel.frames(samples), log_mel.config):
-        for start in range(0, len(found), most):
-            yield found[start : start + most], first[start : start + most]
+    """Blocks of samples → blocks of windows [n, T, F], n ≤ `size`, and their first frames [n]."""
+    for block, first_frames in windows(log_mel.frames(samples), log_mel.config):
+        for start in range(0, len(block), size):
+            yield block[start : start + size], first_frames[start : start + size]
 
 
 def loudest_patch(log_mel: Array, size: int) -> int:

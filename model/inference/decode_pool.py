@@ -1,7 +1,8 @@
-"""Processes that read sounds: files or bytes → log-mel windows, apart from whoever asked.
+"""A pool of processes that decode sounds: files or bytes → log-mel windows, or a waveform.
 
-A sound that crashes a decoder, eats memory or never ends costs its own reading and nothing
-else. The processes import no torch; each is used by one thread at a time.
+A sound that crashes a decoder, exhausts memory or never ends costs its own decoding and nothing
+else. The processes import no torch; each serves one thread at a time. Axes: n = windows,
+T = frames, F = mels. A deadline is of `time.monotonic()`, in seconds.
 """
 
 from __future__ import annotations
@@ -24,179 +25,179 @@ import numpy as np
 import numpy.typing as npt
 
 from earmark.model.audio.decode import SoundInfo, SoundReader, Source
-from earmark.model.audio.log_mel import LogMel, patches
+from earmark.model.audio.log_mel import LogMel, window_blocks
 from earmark.model.audio.waveform import Envelope, Peaks
 from earmark.model.core.arrays import Array
 from earmark.model.core.errors import AudioError
 
-BLOCK_WINDOWS = 64  # most windows in one message
+BLOCK_WINDOWS = 64  # at most in one message
 MEMORY_BYTES = 4 << 30  # address space of a process
-SILENT_SECONDS = 60.0  # without a block: it hangs
+SILENT_SECONDS = 60.0  # without a message: the process hangs
 
 
 @dataclass(frozen=True)
 class Block:
-    """Windows [n, T, F] of a sound, their first frames [n], and the seconds it took to decode
-    and to compute them."""
+    """Log-mel windows [n, T, F] of a sound, their first frames [n], and the seconds that decoding
+    and the features took."""
 
     windows: Array
-    first: npt.NDArray[np.int64]
-    decoding: float = 0.0
-    features: float = 0.0
+    first_frames: npt.NDArray[np.int64]
+    decode_seconds: float = 0.0
+    feature_seconds: float = 0.0
 
 
 @dataclass(frozen=True)
-class Drawn:
-    """A sound's waveform [points, 2] (`model.audio.waveform`), and what is known of the sound."""
+class Waveform:
+    """A sound's peaks [points, 2] (`model.audio.waveform`), and its format and length."""
 
     peaks: Peaks
     info: SoundInfo
 
 
 @dataclass(frozen=True)
-class _Going:
-    """A part of a sound was read that gives nothing to hand out yet."""
+class _Heartbeat:
+    """Part of a sound was decoded, and there is no result yet."""
 
 
 @dataclass(frozen=True)
 class _Job:
-    """A sound to be read: as windows, or as a waveform of so many points."""
+    """A sound to decode: into windows, or into a waveform if `points` is not 0."""
 
     source: Source
     name: str
     max_seconds: float | None
     points: int = 0
-    rate: int = 0  # Hz, of a waveform's samples
+    sample_rate: int = 0  # Hz, of a waveform's samples
 
 
-Message = Block | SoundInfo | Drawn | _Going
+Message = Block | SoundInfo | Waveform | _Heartbeat
 
 
 def serve(descriptor: int) -> None:
-    """What a process does until the other end of its connection is closed."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for whoever asked
+    """The main loop of a decoding process; ends when the other end closes the connection."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent handles Ctrl-C
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES, MEMORY_BYTES))
-    _hush()
+    _silence_decoders()
     connection = Connection(descriptor)
     with suppress(EOFError, BrokenPipeError, ConnectionResetError):
         log_mel: LogMel = connection.recv()
         while True:
             job: _Job = connection.recv()
-            rate = job.rate or log_mel.config.sample_rate
-            reader = SoundReader(job.source, rate, job.name, job.max_seconds)
-            messages = _drawn(reader, job.points) if job.points else _blocks(log_mel, reader)
+            sample_rate = job.sample_rate or log_mel.config.sample_rate
+            reader = SoundReader(job.source, sample_rate, job.name, job.max_seconds)
+            messages = _waveform(reader, job.points) if job.points else _blocks(log_mel, reader)
             try:
                 for message in messages:
                     connection.send(message)
             except AudioError as error:
                 connection.send(error)
             except MemoryError:
-                connection.send(AudioError(f"{job.name}: takes too much memory to read"))
+                connection.send(AudioError(f"{job.name}: decoding it takes too much memory"))
             else:
                 if not job.points:
                     connection.send(reader.info)
 
 
-def _hush() -> None:
-    """Keep out of the log what decoders write to standard error by themselves, as libmpg123 does;
-    what Python has to say still comes there."""
+def _silence_decoders() -> None:
+    """Keep what C decoders such as libmpg123 print to standard error out of the log; Python's own
+    messages still go there."""
     sys.stderr = os.fdopen(os.dup(2), "w", buffering=1)
-    with open(os.devnull, "wb") as nowhere:  # noqa: PTH123
-        os.dup2(nowhere.fileno(), 2)
+    with open(os.devnull, "wb") as devnull:  # noqa: PTH123
+        os.dup2(devnull.fileno(), 2)
 
 
 def _blocks(log_mel: LogMel, reader: SoundReader) -> Iterator[Block]:
     """A sound's windows. Raises AudioError."""
-    decoding = 0.0
+    decode_seconds = 0.0
 
-    def decoded() -> Iterator[Array]:
-        nonlocal decoding
-        begun = time.perf_counter()
-        for samples in reader.blocks():
-            decoding += time.perf_counter() - begun
-            yield samples
-            begun = time.perf_counter()
-        decoding += time.perf_counter() - begun
+    def samples() -> Iterator[Array]:
+        nonlocal decode_seconds
+        start = time.perf_counter()
+        for block in reader.blocks():
+            decode_seconds += time.perf_counter() - start
+            yield block
+            start = time.perf_counter()
+        decode_seconds += time.perf_counter() - start
 
-    begun = time.perf_counter()
-    for windows, first in patches(log_mel, decoded(), BLOCK_WINDOWS):
-        took = time.perf_counter() - begun
-        yield Block(windows, first, decoding, took - decoding)
-        begun, decoding = time.perf_counter(), 0.0
+    start = time.perf_counter()
+    for windows, first_frames in window_blocks(log_mel, samples(), BLOCK_WINDOWS):
+        elapsed = time.perf_counter() - start
+        yield Block(windows, first_frames, decode_seconds, elapsed - decode_seconds)
+        start, decode_seconds = time.perf_counter(), 0.0
 
 
-def _drawn(reader: SoundReader, points: int) -> Iterator[Drawn | _Going]:
-    """A sound's waveform at last, and a sign of life for each block. Raises AudioError."""
+def _waveform(reader: SoundReader, points: int) -> Iterator[Waveform | _Heartbeat]:
+    """A heartbeat for each block of samples, then the waveform. Raises AudioError."""
     envelope = Envelope(points)
-    for samples in reader.blocks():
-        envelope.add(samples)
-        yield _Going()
-    yield Drawn(envelope.peaks(), reader.info)
+    for block in reader.blocks():
+        envelope.add(block)
+        yield _Heartbeat()
+    yield Waveform(envelope.peaks(), reader.info)
 
 
 class _Process:
-    """One reading process and the connection to it.
+    """A decoding process and the connection to it.
 
-    Not of multiprocessing: that would import its caller's main module, which may not expect it.
+    Not multiprocessing's: that imports the main module of its caller, which may have effects.
     """
 
     def __init__(self, log_mel: LogMel) -> None:
-        ours, theirs = socket.socketpair()
-        with theirs:
-            command = f"from {__name__} import serve; serve({theirs.fileno()})"
-            self.process = subprocess.Popen(  # noqa: S603 (our own words)
+        parent, child = socket.socketpair()
+        with child:
+            command = f"from {__name__} import serve; serve({child.fileno()})"
+            self.process = subprocess.Popen(  # noqa: S603 (a constant command)
                 [sys.executable, "-P", "-c", command],
                 stdin=subprocess.DEVNULL,
-                pass_fds=[theirs.fileno()],
+                pass_fds=[child.fileno()],
                 env={**os.environ, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"},
             )
-        self._pipe = Connection(ours.detach())
-        self._pipe.send(log_mel)
-        self.busy = self.used = False
+        self._connection = Connection(parent.detach())
+        self._connection.send(log_mel)
+        self.is_busy = self.is_used = False
 
     def send(self, job: _Job) -> None:
-        """Begin a job. Raises OSError where the process has ended."""
-        self.busy = self.used = True
-        self._pipe.send(job)
+        """Start a job. Raises OSError if the process has ended."""
+        self.is_busy = self.is_used = True
+        self._connection.send(job)
 
-    def receive(self, name: str, until: float | None = None) -> Message:
-        """Its next message. Raises AudioError, TimeoutError, EOFError where it has ended."""
-        left = SILENT_SECONDS if until is None else until - time.monotonic()
-        # What came too late is late, even where it is there by now.
-        if left <= 0 or not self._pipe.poll(min(SILENT_SECONDS, left)):
+    def receive(self, name: str, deadline: float | None = None) -> Message:
+        """The next message. Raises AudioError, TimeoutError, EOFError if the process has ended."""
+        left = SILENT_SECONDS if deadline is None else deadline - time.monotonic()
+        # A message that is ready counts as late after the deadline.
+        if left <= 0 or not self._connection.poll(min(SILENT_SECONDS, left)):
             if left < SILENT_SECONDS:
-                raise TimeoutError(f"{name}: not read in time")
-            raise AudioError(f"{name}: reading it took over {SILENT_SECONDS:g} s")
-        message: Message | AudioError = self._pipe.recv()
-        self.busy = isinstance(message, Block | _Going)
+                raise TimeoutError(f"{name}: not decoded in time")
+            raise AudioError(f"{name}: decoding it took over {SILENT_SECONDS:g} s")
+        message: Message | AudioError = self._connection.recv()
+        self.is_busy = isinstance(message, Block | _Heartbeat)
         if isinstance(message, AudioError):
             raise message
         return message
 
     def close(self) -> None:
-        """End it, whatever it does."""
-        self._pipe.close()
+        """Kill the process, busy or not."""
+        self._connection.close()
         self.process.kill()
         self.process.wait()
 
 
-class Readers:
-    """A pool of at most `count` reading processes, started as they are needed."""
+class DecodePool:
+    """At most `size` decoding processes, started on demand."""
 
-    def __init__(self, log_mel: LogMel, count: int) -> None:
+    def __init__(self, log_mel: LogMel, size: int) -> None:
         self._log_mel = log_mel
-        self._free = threading.Semaphore(count)
+        self._slots = threading.Semaphore(size)
         self._idle: queue.SimpleQueue[_Process] = queue.SimpleQueue()
         self._closed = False
 
-    def __enter__(self) -> Readers:
+    def __enter__(self) -> DecodePool:
         return self
 
     def __exit__(self, *_: object) -> None:
         self.close()
 
     def close(self) -> None:
-        """End the idle processes now, those at work when they are given back."""
+        """End idle processes now, and busy ones when their job is over."""
         self._closed = True
         with suppress(queue.Empty):
             while True:
@@ -207,68 +208,70 @@ class Readers:
         source: Source,
         name: str,
         max_seconds: float | None = None,
-        until: float | None = None,
+        deadline: float | None = None,
     ) -> Iterator[Block | SoundInfo]:
-        """The sound's windows, block by block, and at last what is known of it.
+        """The sound's windows block by block, then its format and length.
 
-        `until`: of time.monotonic(), when it is no longer wanted. Waits for a free process.
-        Raises AudioError, TimeoutError.
+        Waits for a free process. Raises AudioError, and TimeoutError after the deadline.
         """
-        for message in self._messages(_Job(source, name, max_seconds), until):
-            assert isinstance(message, Block | SoundInfo), "what such a job gives"
+        for message in self._run(_Job(source, name, max_seconds), deadline):
+            assert isinstance(message, Block | SoundInfo), "the messages of such a job"
             yield message
 
-    def draw(
-        self, source: Source, name: str, points: int, rate: int, until: float | None = None
-    ) -> Drawn:
-        """The sound's waveform in so many points, of its samples at `rate` (its own, in Hz).
+    def waveform(
+        self,
+        source: Source,
+        name: str,
+        points: int,
+        sample_rate: int,
+        deadline: float | None = None,
+    ) -> Waveform:
+        """The sound's waveform in `points` peaks, from samples at `sample_rate` (the file's, Hz).
 
         Raises as `read` does.
         """
-        drawn: Message | None = None
-        for message in self._messages(_Job(source, name, None, points, rate), until):
-            drawn = message
-        assert isinstance(drawn, Drawn), "what such a job gives at last"
-        return drawn
+        last: Message | None = None
+        for message in self._run(_Job(source, name, None, points, sample_rate), deadline):
+            last = message
+        assert isinstance(last, Waveform), "the last message of such a job"
+        return last
 
-    def _messages(self, job: _Job, until: float | None) -> Iterator[Message]:
-        """All that a job gives. A kept process that ends before it has given anything may have been
-        ended by something else: then a new one has to try."""
-        new = False
+    def _run(self, job: _Job, deadline: float | None) -> Iterator[Message]:
+        """The messages of a job. If a process that has served before ends without a message, the
+        cause may lie elsewhere (an earlier sound, the kernel): a new process tries again."""
+        is_new = False
         while True:
-            with self._borrowed(new) as own:
+            with self._borrow(is_new) as process:
                 try:
-                    new = not own.used
-                    own.send(job)
-                    while own.busy:
-                        message = own.receive(job.name, until)
-                        new = True
+                    is_new = not process.is_used
+                    process.send(job)
+                    while process.is_busy:
+                        message = process.receive(job.name, deadline)
+                        is_new = True
                         yield message
                     return
                 except (EOFError, BrokenPipeError, ConnectionResetError) as error:
-                    if new:
-                        raise AudioError(
-                            f"{job.name}: reading it ended the process that read"
-                        ) from error
-                    new = True
+                    if is_new:
+                        raise AudioError(f"{job.name}: decoding it crashed the decoder") from error
+                    is_new = True
 
-    def _waiting(self) -> _Process | None:
-        """An idle process, if there is one; one that has ended meanwhile costs nobody's sound."""
+    def _take_idle(self) -> _Process | None:
+        """An idle process that is alive, if any."""
         with suppress(queue.Empty):
-            while (own := self._idle.get_nowait()).process.poll() is not None:
-                own.close()
-            return own
+            while (process := self._idle.get_nowait()).process.poll() is not None:
+                process.close()
+            return process
         return None
 
     @contextmanager
-    def _borrowed(self, new: bool = False) -> Iterator[_Process]:
-        """A process that is idle, or new; kept for the next where it has done its work."""
-        with self._free:
-            own = (None if new else self._waiting()) or _Process(self._log_mel)
+    def _borrow(self, new: bool = False) -> Iterator[_Process]:
+        """An idle process, or a new one; returned to the pool if its job is over."""
+        with self._slots:
+            process = (None if new else self._take_idle()) or _Process(self._log_mel)
             try:
-                yield own
+                yield process
             finally:
-                if own.busy or self._closed:
-                    own.close()
+                if process.is_busy or self._closed:
+                    process.close()
                 else:
-                    self._idle.put(own)
+                    self._idle.put(process)

@@ -1,4 +1,7 @@
-"""One sound → its windows' codes: read in a process, encoded together with others' windows."""
+"""One sound → the codes of its windows: decoded in a process, encoded in batches with others.
+
+Axes: n and W = windows, V = audio code. Times in seconds; a deadline is of `time.monotonic()`.
+"""
 
 from __future__ import annotations
 
@@ -13,67 +16,74 @@ import numpy.typing as npt
 from earmark.model.audio.decode import SoundInfo, Source
 from earmark.model.core.arrays import Array
 from earmark.model.embedder import AudioEmbedding, Embedder
-from earmark.model.inference.batcher import Batches
-from earmark.model.inference.decode_pool import Block, Readers
+from earmark.model.inference.batcher import Batcher
+from earmark.model.inference.decode_pool import Block, DecodePool
 
 
 @dataclass(frozen=True)
-class Heard:
-    """A sound that was read; its codes come from the encoder. Times in seconds."""
+class PendingEmbedding:
+    """A decoded sound whose codes are being computed.
+
+    `codes`: futures of blocks [n, V]; `first_frames` [W]: where each window starts;
+    `decode_seconds` and `feature_seconds`: what decoding and log-mel features took.
+    """
 
     codes: list[Future[Array]]
-    first: npt.NDArray[np.int64]
+    first_frames: npt.NDArray[np.int64]
     info: SoundInfo
-    decoding: float
-    features: float
+    decode_seconds: float
+    feature_seconds: float
 
-    def embedding(self, embedder: Embedder, until: float | None = None) -> AudioEmbedding:
-        """Wait for its codes, until then at the longest. Raises TimeoutError."""
+    def embedding(self, embedder: Embedder, deadline: float | None = None) -> AudioEmbedding:
+        """Wait for the codes and embed the sound. Raises TimeoutError after the deadline."""
         try:
             codes = [
-                each.result(None if until is None else max(0.0, until - time.monotonic()))
-                for each in self.codes
+                block.result(None if deadline is None else max(0.0, deadline - time.monotonic()))
+                for block in self.codes
             ]
         except BaseException:
-            _give_up(self.codes)
+            _cancel(self.codes)
             raise
-        return embedder.embed_codes(np.concatenate(codes), self.first, self.info)
+        return embedder.embed_codes(np.concatenate(codes), self.first_frames, self.info)
 
 
-def hear(
-    readers: Readers,
-    batches: Batches,
+def encode_sound(
+    decoders: DecodePool,
+    batcher: Batcher,
     source: Source,
     name: str,
     max_seconds: float | None = None,
-    until: float | None = None,
-    told: Callable[[Block], None] = lambda _: None,
-) -> Heard:
-    """Read a sound and hand its windows to the encoder; `told` of each block of them.
+    deadline: float | None = None,
+    on_block: Callable[[Block], None] = lambda _: None,
+) -> PendingEmbedding:
+    """Decode a sound and queue its windows for encoding, block by block.
 
-    `until`: of time.monotonic(). Raises AudioError, TimeoutError, and what `told` raises.
+    `on_block` is called with each block of windows as it is decoded. Raises AudioError,
+    TimeoutError after the deadline, and what `on_block` raises.
     """
-    codes, firsts = [], []
-    decoding = features = 0.0
+    codes, first_frames = [], []
+    decode_seconds = feature_seconds = 0.0
     info = None
     try:
-        for message in readers.read(source, name, max_seconds, until):
+        for message in decoders.read(source, name, max_seconds, deadline):
             if isinstance(message, Block):
-                told(message)
-                codes.append(batches.put(message.windows))
-                firsts.append(message.first)
-                decoding += message.decoding
-                features += message.features
+                on_block(message)
+                codes.append(batcher.put(message.windows))
+                first_frames.append(message.first_frames)
+                decode_seconds += message.decode_seconds
+                feature_seconds += message.feature_seconds
             else:
                 info = message
     except BaseException:
-        _give_up(codes)
+        _cancel(codes)
         raise
     assert info is not None, "the last message is the sound's info"
-    return Heard(codes, np.concatenate(firsts), info, decoding, features)
+    return PendingEmbedding(
+        codes, np.concatenate(first_frames), info, decode_seconds, feature_seconds
+    )
 
 
-def _give_up(codes: list[Future[Array]]) -> None:
-    """Those that still wait need not be encoded."""
-    for each in codes:
-        each.cancel()
+def _cancel(codes: list[Future[Array]]) -> None:
+    """Drop what is still queued."""
+    for block in codes:
+        block.cancel()

@@ -15,7 +15,7 @@ from earmark.model.networks.audio_encoder import AudioDecoder, AudioEncoder
 from earmark.model.networks.tag_encoder import TagDecoder, build_tag_encoder
 
 
-class AlignedModel(nn.Module):
+class DualEncoder(nn.Module):
     """Audio encoder and tag encoder that share a space of `config.dim` dimensions."""
 
     band_min: Tensor
@@ -41,12 +41,12 @@ class AlignedModel(nn.Module):
         """
         return ((log_mel - self.band_min) / (self.band_max - self.band_min)).clamp(min=0)
 
-    def encode_patches(self, log_mel: Tensor) -> Tensor:
+    def encode_windows(self, log_mel: Tensor) -> Tensor:
         """Log-mel windows [B, T, F], unscaled → codes z_a [B, V].
 
         Raises ConfigError where the model embeds tags only.
         """
         if self.audio is None:
-            raise ConfigError(f"model {self.config.name}: embeds tags only, it has no audio half")
+            raise ConfigError(f"model {self.config.name}: embeds only tags, has no audio encoder")
         patches = self.scale(log_mel)[:, None].contiguous(memory_format=torch.channels_last)
         return self.audio.encode(patches)

@@ -98,6 +98,6 @@ def _lines(related: Mapping[str, Mapping[str, float]]) -> Iterable[tuple[str, st
 
 
 @functools.lru_cache(maxsize=1)
-def shipped() -> Thesaurus:
+def load_thesaurus() -> Thesaurus:
     """The one that ships, read when it is first asked for."""
     return Thesaurus.load(Path(str(files("earmark.model.wordnet"))) / FILE_NAME)

@@ -132,13 +132,15 @@ def _tag(options: argparse.Namespace) -> int:
 
 
 def _class(options: argparse.Namespace) -> int:
-    from earmark.model.zero_shot import Labels, different, exclusive
+    from earmark.model import zero_shot
     from earmark.service.schemas.tagging import ClassesBody
 
     embedder = _model(options)
-    labels = Labels.of(embedder, different(options.labels.split(",")), 2)
+    prompts = zero_shot.plain_prompts(options.labels.split(","))
+    zero_shot.check_prompts(prompts, min_labels=2)
+    labels = zero_shot.embed_labels(embedder, prompts)
     sound = embedder.embed_audio(options.file, options.file.name)
-    classes = exclusive(embedder, labels, sound.vector)
+    classes = zero_shot.classify(embedder, labels, sound.vector)
     if options.json:
         print(ClassesBody.of(classes).model_dump_json())
         return 0

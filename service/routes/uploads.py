@@ -10,10 +10,10 @@ from fastapi import APIRouter, File, Form, Query, Request, UploadFile
 from fastapi.responses import Response
 from pydantic import BaseModel, Field, TypeAdapter, ValidationError
 
+from earmark.model import zero_shot
 from earmark.model.embedder import AudioEmbedding, Embedder
 from earmark.model.inference.decode_pool import Block
 from earmark.model.tagging import suggest
-from earmark.model.zero_shot import Labels, different, exclusive, several
 from earmark.service.http.problems import ProblemError
 from earmark.service.http.streaming import OnBlock, respond
 from earmark.service.openapi.operation import UPLOAD_PROBLEMS, Tag, operation
@@ -63,7 +63,7 @@ async def answer_sound(
 
     def seconds(block: Block) -> float:
         features = services.library.embedder.config.features
-        frames = int(block.first[-1]) + features.frames
+        frames = int(block.first_frames[-1]) + features.frames
         return round(frames * features.hop / features.sample_rate, 3)
 
     return await respond(request, run, seconds, services.metrics)
@@ -126,12 +126,13 @@ async def classify(
     classes = await anyio.to_thread.run_sync(
         _labels, embedder, labels, prompts, 1 if multiple else 2
     )
-    classified = several if multiple else exclusive
     return await answer_sound(
         request,
         services,
         file,
-        lambda sound: ClassesBody.of(classified(embedder, classes, sound.vector)),
+        lambda sound: ClassesBody.of(
+            zero_shot.classify(embedder, classes, sound.vector, multiple=multiple)
+        ),
     )
 
 
@@ -171,19 +172,21 @@ _PROMPTS = TypeAdapter(dict[str, Annotated[list[str], Field(min_length=1)]])
 
 def _labels(
     embedder: Embedder, labels: list[str] | None, prompts: str | None, least: int
-) -> Labels:
+) -> zero_shot.Labels:
     """The classes asked for. Raises InputError, ProblemError."""
     if (labels is None) == (prompts is None):
         raise ProblemError("invalid-request", "labels: expected either labels or prompts")
     if labels is not None:
-        return Labels.of(embedder, different(_listed("labels", labels)), least)
-    try:
-        read = _PROMPTS.validate_json(prompts or "")
-    except ValidationError as error:
-        raise ProblemError(
-            "invalid-request", "prompts: expected a JSON object of labels and lists of words"
-        ) from error
-    return Labels.of(embedder, read, least)
+        texts = zero_shot.plain_prompts(_listed("labels", labels))
+    else:
+        try:
+            texts = _PROMPTS.validate_json(prompts or "")
+        except ValidationError as error:
+            raise ProblemError(
+                "invalid-request", "prompts: expected a JSON object of labels and lists of words"
+            ) from error
+    zero_shot.check_prompts(texts, least)
+    return zero_shot.embed_labels(embedder, texts)
 
 
 def _listed(name: str, entries: list[str]) -> list[str]:

@@ -23,9 +23,9 @@ from typing import TypeVar
 from earmark.model.audio.decode import Source
 from earmark.model.core.arrays import Array
 from earmark.model.embedder import AudioEmbedding, Embedder
-from earmark.model.inference.batcher import Batches
-from earmark.model.inference.decode_pool import Block, Readers
-from earmark.model.inference.encode import hear
+from earmark.model.inference.batcher import Batcher
+from earmark.model.inference.decode_pool import Block, DecodePool
+from earmark.model.inference.encode import encode_sound
 from earmark.service.http.problems import ProblemError
 from earmark.service.observability.metrics import Metrics
 
@@ -70,13 +70,13 @@ class UploadQueue:
         self._seconds = 0.1  # that an upload takes a thread, lately
         self._lock = threading.Lock()  # of the two above, that threads change
         on_gpu = embedder.device.type == "cuda"
-        self._readers = Readers(embedder.log_mel, readers)
-        self._batches = Batches(
+        self._readers = DecodePool(embedder.log_mel, readers)
+        self._batches = Batcher(
             self._encode,
             BATCH_GPU if on_gpu else BATCH_CPU,
             # An encoder takes a third of the work; of fewer threads each has larger batches.
             threads=1 if on_gpu else min(readers, os.cpu_count() or 1),
-            told=metrics.observe_batch,
+            on_batch=metrics.observe_batch,
         )
         # Twice as many threads as processes: half of them wait for the encoder.
         self._count = 2 * readers
@@ -143,11 +143,11 @@ class UploadQueue:
             self._working += 1
         try:
             source = job.source() if callable(job.source) else job.source
-            heard = hear(
+            heard = encode_sound(
                 self._readers, self._batches, source, NAME, job.max_seconds, job.until, job.heard
             )
-            self._metrics.add_stage("decode", heard.decoding)
-            self._metrics.add_stage("features", heard.features)
+            self._metrics.add_stage("decode", heard.decode_seconds)
+            self._metrics.add_stage("features", heard.feature_seconds)
             with self._metrics.span("encode"):
                 embedding = heard.embedding(self._embedder, job.until)
             return then(embedding)

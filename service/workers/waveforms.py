@@ -13,7 +13,7 @@ import anyio.to_thread
 from cachetools import LRUCache
 
 from earmark.index.catalogue.records import Clip
-from earmark.model.inference.decode_pool import Readers
+from earmark.model.inference.decode_pool import DecodePool
 from earmark.service.http.problems import ProblemError
 
 MAX_CACHED = 128
@@ -27,7 +27,7 @@ Key = tuple[int, int, int, int]
 class Waveforms:
     """Computes clips' waveforms, as JSON. One for an application; `get` is for its event loop."""
 
-    def __init__(self, readers: Readers) -> None:
+    def __init__(self, readers: DecodePool) -> None:
         self._readers = readers
         self._cache: LRUCache[Key, bytes] = LRUCache(MAX_CACHED)
         self._lock = threading.Lock()
@@ -60,7 +60,7 @@ class Waveforms:
         if (waveform := self._cached(key)) is not None:  # computed while this request waited
             return waveform
         until = time.monotonic() + DEADLINE_SECONDS
-        drawn = self._readers.draw(Path(clip.path), NAME, points, clip.sample_rate, until)
+        drawn = self._readers.waveform(Path(clip.path), NAME, points, clip.sample_rate, until)
         body = {"peaks": drawn.peaks.tolist(), "duration": drawn.info.duration}
         encoded = json.dumps(body, separators=(",", ":")).encode()
         with self._lock:

@@ -77,7 +77,7 @@ def in_process(embedder: Embedder, folder: Path, sound: bytes) -> None:
     """Figures without the service around them."""
 
     def bare() -> None:
-        for patches, _ in embedder.patches(
+        for patches, _ in embedder.windows(
             SoundReader(sound, embedder.config.features.sample_rate)
         ):
             embedder.encode(patches)

@@ -22,7 +22,7 @@ from torch import nn
 
 from earmark.model.config import FeatureConfig, preset
 from earmark.model.core.manifest import ManifestRow
-from earmark.model.networks.dual_encoder import AlignedModel
+from earmark.model.networks.dual_encoder import DualEncoder
 from earmark.model.networks.layers import Dropout
 from earmark.model.text.word_vectors import WordVectors
 from earmark.training.data.corpus import Corpus
@@ -73,7 +73,7 @@ def plain(device: str) -> Callable[[int], None]:
     """Steps of the loop as it was run."""
     corpus = random_corpus(BATCH * 8)
     corpus.train.to(torch.device(device))
-    model = AlignedModel(preset(PRESET))
+    model = DualEncoder(preset(PRESET))
     with_torch_dropout(model)
     model.to(device).train()
     assert model.audio is not None

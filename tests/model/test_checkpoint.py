@@ -82,7 +82,7 @@ def test_every_preset_round_trips(tmp_path: Path, name: str) -> None:
 def test_full_size_preset_round_trips(tmp_path: Path) -> None:
     config = PRESETS["starter"]
     words = WordVectors(["rain"], np.ones((1, 100), np.float32))
-    save(tmp_path, Checkpoint(checkpoint.AlignedModel(config), words, ["rain"]))
+    save(tmp_path, Checkpoint(checkpoint.DualEncoder(config), words, ["rain"]))
     assert load(tmp_path).model.config == config
 
 

@@ -10,6 +10,7 @@ import pytest
 import soundfile
 import torch
 
+from earmark.model.audio.decode import SoundReader
 from earmark.model.core.errors import AudioError, ConfigError, WordsError
 from earmark.model.embedder import WINDOW_BATCH, Embedder, pad_words, select_device, unit
 from tests.model.tiny import RATE, checkpoint_of, noise, sine, tiny_config, write, write_av
@@ -82,8 +83,10 @@ def test_a_resampled_copy_is_a_neighbour(embedder: Embedder, tmp_path: Path) -> 
 
 
 def test_the_vector_is_of_the_mean_code(embedder: Embedder, tmp_path: Path) -> None:
-    codes, starts, info = embedder._encode(write(tmp_path / "a.wav", noise(9.0)), "a", None)
-    found = embedder.embed_codes(codes, starts, info)
+    path = write(tmp_path / "a.wav", noise(9.0))
+    found = embedder.embed_audio(path)
+    windows = embedder.windows(SoundReader(path, embedder.config.features.sample_rate))
+    codes = np.concatenate([embedder.encode(block) for block, _ in windows])
     by_hand = embedder.project(codes.mean(axis=0, keepdims=True))[0]
     np.testing.assert_allclose(found.vector, by_hand, atol=1e-6)
     np.testing.assert_allclose(found.windows, embedder.project(codes), atol=1e-6)
@@ -146,18 +149,18 @@ def test_unknown_tags_are_skipped_until_none_is_left(embedder: Embedder) -> None
 
 
 def test_understand_reports_what_it_ignores(embedder: Embedder) -> None:
-    found = embedder.understand("The sound of DOGS and xyzzyx in the rain, 🐶 doorbel")
+    found = embedder.parse_tags("The sound of DOGS and xyzzyx in the rain, 🐶 doorbel")
     assert found.tags[:2] == ["dog", "rain"]
     assert "xyzzyx" in found.ignored
-    assert embedder.understand(["dogs", "Rain"]).tags == ["dog", "rain"]
-    assert embedder.understand(tag for tag in ("dogs", "Rain")).tags == ["dog", "rain"]
-    empty = embedder.understand("")
+    assert embedder.parse_tags(["dogs", "Rain"]).tags == ["dog", "rain"]
+    assert embedder.parse_tags(tag for tag in ("dogs", "Rain")).tags == ["dog", "rain"]
+    empty = embedder.parse_tags("")
     assert (empty.tags, empty.ignored) == ([], [])
 
 
 def test_understand_takes_at_most_max_tags(embedder: Embedder) -> None:
     most = embedder.config.tags.max_tags
-    found = embedder.understand(embedder.words.words)
+    found = embedder.parse_tags(embedder.words.words)
     assert found.tags == embedder.words.words[:most]
     assert found.ignored == embedder.words.words[most:]
     vector = embedder.embed_tags([embedder.words.words])
@@ -165,7 +168,7 @@ def test_understand_takes_at_most_max_tags(embedder: Embedder) -> None:
 
 
 def test_understand_survives_long_words(embedder: Embedder) -> None:
-    found = embedder.understand("x" * 10_000 + " rain")
+    found = embedder.parse_tags("x" * 10_000 + " rain")
     assert found.tags == ["rain"]
     assert len(found.ignored) == 1
 
@@ -181,13 +184,12 @@ def test_vocabulary_vectors(embedder: Embedder) -> None:
 def test_tag_probabilities() -> None:
     made = checkpoint_of(tiny_config())
     cosines = np.array([-1.0, 0.0, 1.0], np.float32)
-    assert Embedder(made).tag_probabilities(cosines).tolist() == [0.0, 0.5, 1.0]
+    assert Embedder(made).calibration.probabilities(cosines).tolist() == [0.0, 0.5, 1.0]
     made.card["calibration"] = {"slope": 4.0, "intercept": -1.0}
     expected = 1 / (1 + np.exp(-(4 * cosines - 1)))
-    np.testing.assert_allclose(Embedder(made).tag_probabilities(cosines), expected, rtol=1e-6)
-    assert Embedder(made).temperature == 0.1
-    made.card["temperature"] = 0.05
-    assert Embedder(made).temperature == 0.05
+    np.testing.assert_allclose(
+        Embedder(made).calibration.probabilities(cosines), expected, rtol=1e-6
+    )
 
 
 def test_devices() -> None:
@@ -199,7 +201,7 @@ def test_devices() -> None:
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
 @pytest.mark.parametrize("name", ["cuda", "cuda:0"])
 def test_no_silent_fall_back_to_the_cpu(name: str) -> None:
-    with pytest.raises(ConfigError, match=f"'{name}' was asked for, but no GPU can be used"):
+    with pytest.raises(ConfigError, match=f"'{name}' is not available: no GPU can be used"):
         Embedder(checkpoint_of(tiny_config()), name)
 
 

@@ -14,7 +14,7 @@ from torch import nn
 from earmark.model.audio.log_mel import LogMel, mel_filters
 from earmark.model.checkpoint import Checkpoint
 from earmark.model.config import FeatureConfig, ModelConfig, preset
-from earmark.model.networks.dual_encoder import AlignedModel
+from earmark.model.networks.dual_encoder import DualEncoder
 from earmark.model.text.word_vectors import WordVectors
 
 RATE = 22_000
@@ -52,10 +52,10 @@ def random_words(dim: int = 16, seed: int = 0) -> WordVectors:
     return WordVectors(WORDS, generator.standard_normal((len(WORDS), dim)).astype(np.float32))
 
 
-def trained_like(config: ModelConfig, seed: int = 0) -> AlignedModel:
+def trained_like(config: ModelConfig, seed: int = 0) -> DualEncoder:
     """Random weights, but the scaler and the batch statistics of real (noisy) sounds."""
     torch.manual_seed(seed)
-    model = AlignedModel(config)
+    model = DualEncoder(config)
     filters = mel_filters(config.features)
     log_mel = LogMel(config.features, filters)
     seconds, rate = 1.05 * config.features.window_seconds, config.features.sample_rate
@@ -69,7 +69,7 @@ def trained_like(config: ModelConfig, seed: int = 0) -> AlignedModel:
         if isinstance(module, nn.BatchNorm2d | nn.BatchNorm1d):
             module.momentum = None  # the plain mean over what is shown
     with torch.no_grad():
-        model.train().audio.project(model.encode_patches(torch.from_numpy(np.stack(frames))))
+        model.train().audio.project(model.encode_windows(torch.from_numpy(np.stack(frames))))
     return model.eval()
 
 

@@ -78,7 +78,7 @@ def test_without_an_audio_half_it_says_so(tmp_path: Path) -> None:
     loaded = saved_and_loaded(source, tmp_path / "out")
     for embedder in (imported, loaded):
         assert not embedder.config.hears
-        said = "model w2v-128-1h: embeds tags only, it has no audio half"
+        said = "model w2v-128-1h: embeds only tags, has no audio encoder"
         with pytest.raises(ConfigError, match=said):
             embedder.embed_audio(sound)
     # The other half works, to unit length, and both are the same model.

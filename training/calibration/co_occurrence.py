@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from earmark.model.calibration import in_company
+from earmark.model.calibration import rescore_given_tags
 from earmark.model.core.arrays import Floats
 from earmark.training.calibration.validation_set import Evidence
 from earmark.training.metrics import ranking
@@ -53,7 +53,7 @@ def fit_company(
         rows, rest = np.isin(clips, train), np.isin(clips, out)
         if rows.any() and rest.any() and not true[rows].all():
             fitted = _fit(alone[rows], near[rows], true[rows], weights[rows])
-            beside[rest] = in_company({"company": fitted}, alone[rest], near[rest])
+            beside[rest] = rescore_given_tags({"company": fitted}, alone[rest], near[rest])
     scores = {"alone": ranking.map_at(alone, true), "beside": ranking.map_at(beside, true)}
     return {
         **_fit(alone, near, true, weights),

@@ -1,8 +1,8 @@
 """Calibration of tag scores: how probable a tag is, given its cosine with a sound.
 
 A logistic regression over all pairs of a validation clip and a vocabulary tag, true where the
-clip carries the tag; several can be true. It sees the cosine, how high the sound's cosines are in
-all (`model.calibration.level`), how often the tag stood in the training clips, and an offset for
+clip carries the tag; several can be true. It sees the cosine, how high all cosines of the sound are
+(`model.calibration.log_mean_exp`), how often the tag stood in the training clips, and an offset for
 each tag, shrunk as strongly as the validation sources call for: sources are left out in turn
 (grouped folds), and of the shrinkages whose loss, source by source, is within one standard error
 of the least, the strongest is taken. All figures are those of sources left out. A source of k
@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from earmark.model.calibration import level, sigmoid
+from earmark.model.calibration import log_mean_exp, sigmoid
 from earmark.model.core.arrays import Floats
 from earmark.model.core.progress import Progress, progress
 from earmark.training.calibration.class_temperature import fit_class_temperature
@@ -110,7 +110,7 @@ def _log_counts(evidence: Evidence) -> Floats:
 def _features(evidence: Evidence, temperature: float) -> Floats:
     """What the regression sees of each pair [n, V, 4]."""
     cosines = evidence.cosines
-    parts = (cosines, level(cosines, temperature), _log_counts(evidence), np.ones(()))
+    parts = (cosines, log_mean_exp(cosines, temperature), _log_counts(evidence), np.ones(()))
     return np.stack([np.broadcast_to(part, cosines.shape) for part in parts], axis=-1)
 
 

@@ -84,7 +84,7 @@ def of_rows(embedder: Embedder, rows: Sequence[ManifestRow], cache: Path | None)
 
     `cache`: where features are kept; else they live in a temporary folder.
     """
-    embedder.check_hears()
+    embedder.require_audio()
     kept, _ = held_out_rows(embedder.card, rows)
     if not kept:
         raise CorpusError("calibration: expected clips that validate, got none")

@@ -127,7 +127,7 @@ def evaluate(plan: Plan) -> dict[str, Any]:
     loaded = [Embedder.load(path, plan.device) for path in plan.models]
     models = list({each.fingerprint: each for each in loaded}.values())  # each once
     for embedder in models:
-        embedder.check_hears()
+        embedder.require_audio()
     with ExitStack() as stack:
         cache = plan.cache
         if cache is None:

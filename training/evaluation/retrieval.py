@@ -110,7 +110,7 @@ def score(
     sets = {
         key: list(own)
         for key, own in zip(keys, tag_sets, strict=True)
-        if embedder.understand(own).tags
+        if embedder.parse_tags(own).tags
     }
     numbers = {key: number for number, key in enumerate(sets)}
     own = np.array([numbers.get(key, -1) for key in keys])
@@ -144,7 +144,7 @@ def evaluate(
     by group of tags too (`training.evaluation.tag_groups`).
     Raises CorpusError.
     """
-    embedder.check_hears()
+    embedder.require_audio()
     held_out, chosen = [row for row in rows if row.split == TEST], f"the split {TEST}"
     if not held_out:
         held_out, chosen = held_out_rows(embedder.card, rows)
@@ -153,7 +153,7 @@ def evaluate(
     usable = [
         number
         for number, tags in enumerate(tag_sets)
-        if features.ok[number] and embedder.understand(tags).tags
+        if features.ok[number] and embedder.parse_tags(tags).tags
     ]
     if not usable:
         raise CorpusError(

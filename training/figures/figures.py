@@ -226,7 +226,7 @@ def calibration(embedder: Embedder, heard: HeldOut, name: str) -> Figure:
     from matplotlib.ticker import FuncFormatter
 
     evidence = heard.evidence
-    probable = embedder.tag_probabilities(evidence.cosines.astype(np.float32))
+    probable = embedder.calibration.probabilities(evidence.cosines.astype(np.float32))
     rows = reliability(probable.astype(np.float64), evidence.carried, evidence.weights)
     stated = embedder.card.get("calibration") or {}
     figure = _figure(7.5, f"Are percentages true? {evidence.carried.size:,d} pairs of a held-out "

@@ -30,12 +30,12 @@ def failures(embedder: Embedder, heard: HeldOut, most: int = MOST) -> list[Failu
     At most one of a group. A clip that carries no tag of the vocabulary cannot be right, and is
     left out. A tag below its threshold is not suggested.
     """
-    probable = embedder.tag_probabilities(heard.evidence.cosines.astype(np.float32))
+    probable = embedder.calibration.probabilities(heard.evidence.cosines.astype(np.float32))
     first = probable.argmax(axis=1)
     stated = probable[np.arange(len(first)), first]
     carried = heard.evidence.carried
     right = carried[np.arange(len(first)), first]
-    wrong = ~right & carried.any(axis=1) & (stated >= embedder.tag_thresholds[first])
+    wrong = ~right & carried.any(axis=1) & (stated >= embedder.calibration.thresholds[first])
     found: dict[str, Failure] = {}
     for number in np.argsort(-stated, kind="stable").tolist():
         group = heard.rows[number].group

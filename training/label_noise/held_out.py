@@ -45,7 +45,7 @@ def codes_of(
     `cache`: where features are kept; else they live in a temporary folder. Features of the
     model's own training run are found again where the rows are one side of it. Raises CorpusError.
     """
-    embedder.check_hears()
+    embedder.require_audio()
     features = prepare([row.path for row in rows], embedder.config.features, cache)
     numbers = np.flatnonzero(features.ok).tolist()
     if not numbers:

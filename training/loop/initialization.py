@@ -11,7 +11,7 @@ import torch
 from earmark.model.audio.log_mel import mel_filters
 from earmark.model.checkpoint import Checkpoint
 from earmark.model.core.errors import ConfigError
-from earmark.model.networks.dual_encoder import AlignedModel
+from earmark.model.networks.dual_encoder import DualEncoder
 from earmark.training.data.corpus import Corpus
 from earmark.training.distillation.channel_pruning import compress
 from earmark.training.distillation.teacher import FEATURES, LICENCE, NAME, read_teacher
@@ -22,7 +22,7 @@ FITTED = 384  # windows that a compressed teacher is fitted on
 NEARLY_FULL = 0.01  # nats under full level
 
 
-def fit_scaler(model: AlignedModel, corpus: Corpus) -> None:
+def fit_scaler(model: DualEncoder, corpus: Corpus) -> None:
     """Band minima and maxima of the training clips, and the mel filters (METHOD §1)."""
     if corpus.bands is None:
         frames = corpus.train.features.frames
@@ -50,7 +50,7 @@ def learn_from(teacher: Path, corpus: Corpus, recipe: Recipe, cache: Path, *, mi
 
 
 def begin(
-    model: AlignedModel, corpus: Corpus, recipe: Recipe, start: Checkpoint | None, seed: int
+    model: DualEncoder, corpus: Corpus, recipe: Recipe, start: Checkpoint | None, seed: int
 ) -> bool:
     """Give a model the weights of `start`, or of the corpus's teacher made narrow, where there is
     either. Whether its encoder knows something then.

@@ -9,7 +9,7 @@ import math
 import torch
 from torch import Tensor, nn
 
-from earmark.model.networks.dual_encoder import AlignedModel
+from earmark.model.networks.dual_encoder import DualEncoder
 from earmark.model.networks.tag_encoder import MultiHotTagEncoder
 from earmark.training.data.dataset import Batch
 from earmark.training.loop.distributed import Ranks, gathered
@@ -33,7 +33,7 @@ class Objective(nn.Module):
 
     def __init__(
         self,
-        model: AlignedModel,
+        model: DualEncoder,
         recipe: Recipe,
         *,
         mixed: bool = False,
@@ -138,7 +138,7 @@ def temperature_of(scale: Tensor) -> Tensor:
     return torch.exp(-scale).clamp(min=MIN_TEMPERATURE)
 
 
-def _first(model: AlignedModel, convolutions: int) -> list[nn.Module]:
+def _first(model: DualEncoder, convolutions: int) -> list[nn.Module]:
     """The layers of the first convolutions, their norms included."""
     assert model.audio is not None, "presets have both halves"
     layers: list[nn.Module] = []

@@ -34,7 +34,7 @@ from earmark.index.ingest.ray.shards import ShardError, ShardFolder
 from earmark.model import checkpoint
 from earmark.model.core.errors import EarmarkError, InputError
 from earmark.model.embedder import Embedder
-from earmark.model.inference.decode_pool import Readers
+from earmark.model.inference.decode_pool import DecodePool
 
 log = logging.getLogger(__name__)
 
@@ -69,7 +69,7 @@ class RayEngine:
         Raises ConfigError if the model cannot embed sounds, CheckpointError, LibraryError if
         another run uses the shards' folder, StorageError, EngineError.
         """
-        embedder.check_hears()
+        embedder.require_audio()
         shards = ShardFolder(self.shards.resolve(), embedder.fingerprint, embedder.dim)
         remaining: dict[str, SourceFile] = {}
         unprintable: list[SourceFile] = []
@@ -150,7 +150,7 @@ class _Actor:
             return
         if self._embedder.fingerprint != args.shards.fingerprint:
             self._problem = f"model: replaced since {args.shards.fingerprint} was loaded"
-        self._readers = Readers(self._embedder.log_mel, 1)
+        self._readers = DecodePool(self._embedder.log_mel, 1)
 
     def __call__(self, rows: Mapping[str, Sequence[Any]]) -> dict[str, list[str]]:
         """`paths`, each a JSON list → `part`, the names of shards, or `problem`, a message."""

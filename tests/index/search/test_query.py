@@ -66,7 +66,7 @@ def test_any_text_is_a_query(text: str) -> None:
 
 def vector(embedder: Embedder, text: str) -> np.ndarray | None:
     query = parse(text)
-    (vector,) = embed(embedder, [query], [embedder.understand(query.text)])
+    (vector,) = embed(embedder, [query], [embedder.parse_tags(query.text)])
     return vector
 
 

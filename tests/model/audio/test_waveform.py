@@ -14,7 +14,7 @@ from earmark.model.audio.decode import SoundReader
 from earmark.model.audio.log_mel import LogMel, mel_filters
 from earmark.model.audio.waveform import FINE, peaks
 from earmark.model.core.errors import AudioError
-from earmark.model.inference.decode_pool import Block, Readers
+from earmark.model.inference.decode_pool import Block, DecodePool
 from tests.model.tiny import ALL_KINDS, noise, sine, tiny_config, write, write_sine
 
 
@@ -91,9 +91,9 @@ def log_mel() -> LogMel:
 @pytest.mark.parametrize("name", ALL_KINDS)
 def test_every_format_is_drawn_in_a_process(log_mel: LogMel, tmp_path: Path, name: str) -> None:
     path = write_sine(tmp_path, name)
-    with Readers(log_mel, 1) as readers:
+    with DecodePool(log_mel, 1) as readers:
         *_, info = readers.read(path, "bark")
-        drawn = readers.draw(path, "bark", 50, info.sample_rate)
+        drawn = readers.waveform(path, "bark", 50, info.sample_rate)
     assert drawn.info == info
     reader = SoundReader(path, info.sample_rate)
     np.testing.assert_array_equal(drawn.peaks, peaks(reader.blocks(), 50))
@@ -103,18 +103,18 @@ def test_every_format_is_drawn_in_a_process(log_mel: LogMel, tmp_path: Path, nam
 
 def test_a_long_sound_and_then_windows_by_the_same_process(log_mel: LogMel, tmp_path: Path) -> None:
     path = write(tmp_path / "a.flac", np.tile(sine(10), 12))
-    with Readers(log_mel, 1) as readers:
-        assert readers.draw(path, "bark", 3, 22_000).info.duration == 120
+    with DecodePool(log_mel, 1) as readers:
+        assert readers.waveform(path, "bark", 3, 22_000).info.duration == 120
         block, *_ = readers.read(path, "bark")
         assert isinstance(block, Block)
 
 
 def test_what_is_no_sound_is_not_drawn(log_mel: LogMel, tmp_path: Path) -> None:
     good = write(tmp_path / "a.wav", sine(0.5))
-    with Readers(log_mel, 1) as readers:
+    with DecodePool(log_mel, 1) as readers:
         for bad in (tmp_path / "missing.wav", b"rubbish"):
             with pytest.raises(AudioError, match=r"^bark: "):
-                readers.draw(bad, "bark", 10, 22_000)
-        with pytest.raises(TimeoutError, match="bark: not read in time"):
-            readers.draw(good, "bark", 10, 22_000, until=0.0)
-        assert readers.draw(good, "bark", 10, 22_000).peaks.shape == (10, 2)
+                readers.waveform(bad, "bark", 10, 22_000)
+        with pytest.raises(TimeoutError, match="bark: not decoded in time"):
+            readers.waveform(good, "bark", 10, 22_000, deadline=0.0)
+        assert readers.waveform(good, "bark", 10, 22_000).peaks.shape == (10, 2)

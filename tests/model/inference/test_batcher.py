@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from earmark.model.embedder import Embedder
-from earmark.model.inference.batcher import Batches
+from earmark.model.inference.batcher import Batcher
 from tests.model.tiny import checkpoint_of, tiny_config
 
 
@@ -25,7 +25,7 @@ def doubled(values: np.ndarray) -> np.ndarray:
 def test_a_window_gives_the_same_code_in_any_batch(threads: int) -> None:
     embedder = Embedder(checkpoint_of(tiny_config("starter")))
     items = [windows(1 + number % 5, number) for number in range(40)]
-    with Batches(embedder.encode, 16, threads) as batches:
+    with Batcher(embedder.encode, 16, threads) as batches:
         codes = [batches.put(item) for item in items]
         for item, own in zip(items, codes, strict=True):
             np.testing.assert_allclose(own.result(30), embedder.encode(item), atol=1e-5)
@@ -40,7 +40,7 @@ def test_what_waits_is_the_next_batch_up_to_its_size() -> None:
         assert go.wait(10)
         return doubled(values)
 
-    with Batches(encode, 8) as batches:
+    with Batcher(encode, 8) as batches:
         first = batches.put(np.zeros((1, 3), np.float32))
         while not sizes:
             pass
@@ -61,7 +61,7 @@ def test_putting_waits_while_many_wait() -> None:
         return doubled(values)
 
     done: list[int] = []
-    with Batches(encode, 2) as batches:
+    with Batcher(encode, 2) as batches:
 
         def put() -> None:
             for number in range(40):
@@ -84,7 +84,7 @@ def test_an_error_reaches_those_of_its_batch_and_no_others() -> None:
             raise RuntimeError("negative")
         return doubled(values)
 
-    with Batches(encode, 1) as batches:
+    with Batcher(encode, 1) as batches:
         bad, good = (batches.put(np.full((1, 3), n, np.float32)) for n in (-1, 1))
         with pytest.raises(RuntimeError, match="negative"):
             bad.result(10)
@@ -102,7 +102,7 @@ def test_what_cannot_be_encoded_fails_alone_in_a_full_batch() -> None:
             raise RuntimeError("negative")
         return doubled(values)
 
-    with Batches(encode, 100, told=sizes.append) as batches:
+    with Batcher(encode, 100, on_batch=sizes.append) as batches:
         first = batches.put(np.zeros((1, 3), np.float32))
         assert begun.wait(10)
         bad = batches.put(np.full((1, 3), -1, np.float32))
@@ -125,7 +125,7 @@ def test_closing_cancels_what_waits() -> None:
         assert go.wait(10)
         return doubled(values)
 
-    batches = Batches(encode, 1)
+    batches = Batcher(encode, 1)
     first = batches.put(np.zeros((1, 3), np.float32))
     assert begun.wait(10)
     second = batches.put(np.zeros((1, 3), np.float32))

@@ -15,10 +15,10 @@ import psutil
 import pytest
 
 from earmark.model.audio.decode import SoundInfo, SoundReader
-from earmark.model.audio.log_mel import LogMel, mel_filters, patches
+from earmark.model.audio.log_mel import LogMel, mel_filters, window_blocks
 from earmark.model.core.errors import AudioError
 from earmark.model.inference import decode_pool as readers_file
-from earmark.model.inference.decode_pool import Block, Readers
+from earmark.model.inference.decode_pool import Block, DecodePool
 from tests.conftest import ROOT
 from tests.model.tiny import noise, tiny_config, write
 from tests.processes import children
@@ -30,7 +30,7 @@ def log_mel() -> LogMel:
     return LogMel(features, mel_filters(features))
 
 
-def read(readers: Readers, source: Path | bytes) -> tuple[list[Block], SoundInfo]:
+def read(readers: DecodePool, source: Path | bytes) -> tuple[list[Block], SoundInfo]:
     *blocks, info = readers.read(source, "bark")
     assert isinstance(info, SoundInfo)
     return blocks, info
@@ -44,20 +44,20 @@ def reading() -> list[psutil.Process]:
 def test_windows_are_those_read_here(log_mel: LogMel, tmp_path: Path) -> None:
     path = write(tmp_path / "a.wav", np.tile(noise(10), 30))
     reader = SoundReader(path, log_mel.config.sample_rate)
-    here = list(patches(log_mel, reader.blocks(), 64))
-    with Readers(log_mel, 1) as readers:
+    here = list(window_blocks(log_mel, reader.blocks(), 64))
+    with DecodePool(log_mel, 1) as readers:
         for source in (path, path.read_bytes()):
             blocks, info = read(readers, source)
             assert info == reader.info
             for block, (windows, first) in zip(blocks, here, strict=True):
                 # Another number of BLAS threads adds in another order.
                 np.testing.assert_allclose(block.windows, windows, atol=2e-6)
-                np.testing.assert_array_equal(block.first, first)
+                np.testing.assert_array_equal(block.first_frames, first)
 
 
 def test_a_process_goes_on_after_a_bad_sound(log_mel: LogMel, tmp_path: Path) -> None:
     good = write(tmp_path / "a.wav", noise(1.0))
-    with Readers(log_mel, 1) as readers:
+    with DecodePool(log_mel, 1) as readers:
         read(readers, good)
         (first,) = reading()
         for bad in (b"rubbish", b"", tmp_path / "missing.wav"):
@@ -72,12 +72,12 @@ def test_a_process_goes_on_after_a_bad_sound(log_mel: LogMel, tmp_path: Path) ->
 
 def test_a_process_that_is_killed_costs_one_sound(log_mel: LogMel, tmp_path: Path) -> None:
     long = write(tmp_path / "a.wav", np.tile(noise(10), 60))
-    with Readers(log_mel, 1) as readers:
+    with DecodePool(log_mel, 1) as readers:
         messages = readers.read(long, "bark")
         next(messages)
         (process,) = reading()
         process.send_signal(signal.SIGKILL)
-        with pytest.raises(AudioError, match="bark: reading it ended the process that read"):
+        with pytest.raises(AudioError, match="bark: decoding it crashed the decoder"):
             list(messages)
         assert read(readers, long)[1].duration == 600
         # One that dies while nobody reads costs nothing.
@@ -92,13 +92,13 @@ def test_a_sound_that_never_ends(
 ) -> None:
     os.mkfifo(tmp_path / "endless.wav")
     good = write(tmp_path / "a.wav", noise(1.0))
-    with Readers(log_mel, 1) as readers:
+    with DecodePool(log_mel, 1) as readers:
         read(readers, good)
         (process,) = reading()
         process.suspend()
         with monkeypatch.context() as brief:  # too brief for the start of another process
             brief.setattr(readers_file, "SILENT_SECONDS", 0.5)
-            with pytest.raises(AudioError, match=r"bark: reading it took over 0\.5 s"):
+            with pytest.raises(AudioError, match=r"bark: decoding it took over 0\.5 s"):
                 read(readers, good)
         read(readers, good)
         with pytest.raises(AudioError, match="no such file"):  # a pipe is not one
@@ -109,7 +109,7 @@ def test_reading_that_is_given_up_leaves_no_process_at_work(
     log_mel: LogMel, tmp_path: Path
 ) -> None:
     long = write(tmp_path / "a.wav", np.tile(noise(10), 60))
-    with Readers(log_mel, 1) as readers:
+    with DecodePool(log_mel, 1) as readers:
         messages = readers.read(long, "bark")
         next(messages)
         (process,) = reading()
@@ -121,7 +121,7 @@ def test_reading_that_is_given_up_leaves_no_process_at_work(
 def test_many_threads_share_few_processes(log_mel: LogMel, tmp_path: Path) -> None:
     paths = [write(tmp_path / f"{n}.wav", noise(0.5 + 0.1 * n, seed=n)) for n in range(8)]
     found: dict[int, float] = {}
-    with Readers(log_mel, 2) as readers:
+    with DecodePool(log_mel, 2) as readers:
 
         def work(number: int) -> None:
             found[number] = read(readers, paths[number])[1].duration

@@ -10,7 +10,7 @@ from torch import nn
 
 from earmark.model.config import preset
 from earmark.model.networks.audio_encoder import AudioDecoder, AudioEncoder
-from earmark.model.networks.dual_encoder import AlignedModel
+from earmark.model.networks.dual_encoder import DualEncoder
 from tests.model.tiny import tiny_config, trained_like
 
 
@@ -47,26 +47,26 @@ def test_layer_norm_normalises_codes_except_in_coala() -> None:
 
 def test_the_decoder_is_there_where_configured() -> None:
     config = tiny_config()
-    assert AlignedModel(config).audio_decoder is not None
+    assert DualEncoder(config).audio_decoder is not None
     without = replace(config, audio=replace(config.audio, decoder=False))
-    assert AlignedModel(without).audio_decoder is None
-    assert AlignedModel(tiny_config("coala")).tag_decoder is not None
+    assert DualEncoder(without).audio_decoder is None
+    assert DualEncoder(tiny_config("coala")).tag_decoder is not None
 
 
 def test_scaling_clips_below_and_not_above() -> None:
-    model = AlignedModel(tiny_config())
+    model = DualEncoder(tiny_config())
     model.band_min.fill_(-2.0)
     model.band_max.fill_(2.0)
     scaled = model.scale(torch.tensor([-3.0, -2.0, 0.0, 2.0, 4.0])[:, None].expand(5, 96))
     assert scaled[:, 0].tolist() == [0.0, 0.0, 0.5, 1.0, 1.5]
 
 
-def test_encode_patches_scales_first() -> None:
-    model = AlignedModel(tiny_config()).eval()
+def test_encode_windows_scales_first() -> None:
+    model = DualEncoder(tiny_config()).eval()
     model.band_min.fill_(-4.0)
     patches = torch.randn(2, 96, 96)
     direct = model.audio.encode((((patches + 4) / 5).clamp(min=0))[:, None])
-    torch.testing.assert_close(model.encode_patches(patches), direct, atol=1e-5, rtol=1e-4)
+    torch.testing.assert_close(model.encode_windows(patches), direct, atol=1e-5, rtol=1e-4)
 
 
 def test_a_pooled_encoder_hears_the_strongest_moment() -> None:

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from earmark.model.audio.log_mel import LogMel, loudest_patch, mel_filters
 from earmark.model.config import FeatureConfig, preset
-from earmark.model.networks.dual_encoder import AlignedModel
+from earmark.model.networks.dual_encoder import DualEncoder
 
 Golden = Mapping[str, np.ndarray]
 
@@ -68,7 +68,7 @@ def close(ours: Tensor, theirs: np.ndarray) -> None:
 @pytest.mark.parametrize("dim", [128, 1152])
 def test_audio_encoder(golden: Golden, dim: int) -> None:
     names = renamed({**AUDIO_NAMES, "projection": "fc_audio.0"})
-    encoder = fill(AlignedModel(preset(f"w2v-{dim}-1h")).audio, names)
+    encoder = fill(DualEncoder(preset(f"w2v-{dim}-1h")).audio, names)
     codes, phi = encoder(torch.from_numpy(golden["in_patch"]))
     close(codes, golden[f"audio_encoder_{dim}_z"])
     close(phi, golden[f"audio_encoder_{dim}_phi"])
@@ -79,7 +79,7 @@ def test_audio_decoder(golden: Golden) -> None:
         _, number, rest = name.split(".")
         return f"audio_decoder.{int(number) + 1}.{rest}"
 
-    decoder = AlignedModel(preset("w2v-128-1h")).audio_decoder
+    decoder = DualEncoder(preset("w2v-128-1h")).audio_decoder
     assert decoder is not None
     patches = fill(decoder, authors_name)(torch.from_numpy(golden["audio_encoder_128_z"]))
     close(patches, golden["audio_decoder_xhat"])
@@ -92,7 +92,7 @@ def tag_inputs(golden: Golden, embeddings: np.ndarray) -> tuple[Tensor, Tensor]:
 
 @pytest.mark.parametrize("heads", [1, 4])
 def test_attention(golden: Golden, heads: int) -> None:
-    encoder = fill(AlignedModel(preset(f"w2v-128-{heads}h")).tags, renamed(TAG_NAMES))
+    encoder = fill(DualEncoder(preset(f"w2v-128-{heads}h")).tags, renamed(TAG_NAMES))
     embeddings = formula((1001, 128), "embeddings.weight").numpy()
     phi, weights = encoder.attend(*tag_inputs(golden, embeddings))
     close(phi, golden[f"tag_attention_128_{heads}h_phi"])
@@ -101,7 +101,7 @@ def test_attention(golden: Golden, heads: int) -> None:
 
 
 def test_mean_of_a_full_set(golden: Golden) -> None:
-    encoder = fill(AlignedModel(preset("w2v-128-mean")).tags, renamed(TAG_NAMES))
+    encoder = fill(DualEncoder(preset("w2v-128-mean")).tags, renamed(TAG_NAMES))
     words, mask = tag_inputs(golden, formula((1001, 128), "embeddings.weight").numpy())
     full = [row for row in range(3) if mask[row].all()]
     assert full == [1]
@@ -115,7 +115,7 @@ def test_mean_of_short_sets_but_for_the_padding_vector(golden: Golden) -> None:
 
     With the trained encoders, whose padding is zero, both are the same (below).
     """
-    encoder = fill(AlignedModel(preset("w2v-128-mean")).tags, renamed(TAG_NAMES))
+    encoder = fill(DualEncoder(preset("w2v-128-mean")).tags, renamed(TAG_NAMES))
     words, mask = tag_inputs(golden, formula((1001, 128), "embeddings.weight").numpy())
     for row in (0, 2):
         padding = words[row][~mask[row]].sum(dim=0)
@@ -124,7 +124,7 @@ def test_mean_of_short_sets_but_for_the_padding_vector(golden: Golden) -> None:
 
 
 def test_coala_tag_encoder(golden: Golden) -> None:
-    encoder = fill(AlignedModel(preset("coala")).tags, renamed(TAG_NAMES))
+    encoder = fill(DualEncoder(preset("coala")).tags, renamed(TAG_NAMES))
     codes = encoder.encode(torch.from_numpy(golden["in_multihot"]))
     close(codes, golden["coala_tag_encoder_z"])
     close(encoder.project(codes), golden["coala_tag_encoder_phi"])
@@ -136,7 +136,7 @@ def test_coala_tag_encoder(golden: Golden) -> None:
 def test_trained_tag_encoders(golden: Golden, shared: Path, name: str, kind: str) -> None:
     with np.load(shared / "reference" / f"tag_encoder_128_{name}.npz") as file:
         trained = dict(file)
-    encoder = AlignedModel(preset(f"w2v-128-{kind}")).tags.eval()
+    encoder = DualEncoder(preset(f"w2v-128-{kind}")).tags.eval()
     authors_name = renamed(TAG_NAMES)
     encoder.load_state_dict(
         {key: torch.from_numpy(trained[authors_name(key)]) for key in encoder.state_dict()}
@@ -171,7 +171,7 @@ def test_scaled_log_mel(golden: Golden, signal: np.ndarray, shared: Path) -> Non
     with np.load(shared / "reference" / "minmax_scaler.npz") as file:
         scaler = dict(file)
     config = preset("w2v-128-1h")
-    model = AlignedModel(config)
+    model = DualEncoder(config)
     model.band_min.copy_(torch.from_numpy(scaler["data_min_"]))
     model.band_max.copy_(torch.from_numpy(scaler["data_max_"]))
     log_mel = LogMel(config.features, mel_filters(config.features))(signal)[:96]

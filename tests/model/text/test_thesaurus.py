@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from earmark.model.core.errors import WordsError
-from earmark.model.embedder import LED, Embedder
+from earmark.model.embedder import THESAURUS_WEIGHT, Embedder
 from earmark.model.text import thesaurus
 from earmark.model.text.thesaurus import INFLECTED, Thesaurus
 from tests.model.tiny import checkpoint_of, tiny_config
@@ -60,8 +60,15 @@ def test_an_inflected_word_keeps_its_own() -> None:
     assert list(related.values()) == sorted(related.values(), reverse=True)
 
 
-@pytest.mark.parametrize("content", [b"no gzip", gzip.compress(b"\xff\xfe"), b"\x1f\x8b\x08"])
-def test_a_file_that_is_none_is_said(tmp_path: Path, content: bytes) -> None:
+@pytest.mark.parametrize(
+    "content",
+    [
+        pytest.param(b"no gzip", id="not gzip"),
+        pytest.param(gzip.compress(b"\xff\xfe", mtime=0), id="not UTF-8"),
+        pytest.param(b"\x1f\x8b\x08", id="truncated"),
+    ],
+)
+def test_an_unreadable_file_is_refused(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "a.gz").write_bytes(content)
     with pytest.raises(WordsError, match="cannot be read"):
         Thesaurus.load(tmp_path / "a.gz")
@@ -80,7 +87,7 @@ def test_a_file_that_is_none_is_said(tmp_path: Path, content: bytes) -> None:
     ],
 )
 def test_what_ships_leads_from_a_word_to_what_is_meant(word: str, other: str) -> None:
-    assert thesaurus.shipped().related(word)[other] >= 0.3
+    assert thesaurus.load_thesaurus().related(word)[other] >= 0.3
 
 
 def test_what_ships_is_small_and_says_whose_it_is() -> None:
@@ -88,7 +95,7 @@ def test_what_ships_is_small_and_says_whose_it_is() -> None:
     assert (folder / thesaurus.FILE_NAME).stat().st_size < 1_000_000
     assert "Princeton University" in (folder / "LICENSE").read_text()
     lines = gzip.decompress((folder / thesaurus.FILE_NAME).read_bytes()).decode().splitlines()
-    assert len(lines) == len(thesaurus.shipped()) > 10_000
+    assert len(lines) == len(thesaurus.load_thesaurus()) > 10_000
     for line in lines:
         word, *fields = line.split("\t")
         weights = {field.rpartition(" ")[0]: int(field.rpartition(" ")[2]) for field in fields}
@@ -110,7 +117,9 @@ def test_tags_outside_the_vocabulary_are_led_to_it() -> None:
 
     (own,) = embedder.word_vectors([outside], known)
     mean = 0.75 * vector(inside) + 0.25 * vector(also)
-    np.testing.assert_allclose(own, (1 - LED) * vector(outside) + LED * mean, atol=1e-6)
+    np.testing.assert_allclose(
+        own, (1 - THESAURUS_WEIGHT) * vector(outside) + THESAURUS_WEIGHT * mean, atol=1e-6
+    )
     np.testing.assert_array_equal(embedder.word_vectors([outside]), [vector(outside)])
     np.testing.assert_array_equal(embedder.word_vectors([inside], known), [vector(inside)])
     np.testing.assert_allclose(

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from earmark.model.calibration import class_temperature
 from earmark.model.embedder import Embedder
 from tests.service import sounds
 from tests.service.server_process import Server
@@ -56,7 +57,7 @@ def test_tags_agree_with_the_model_itself(server: Server, model_folder: Path) ->
     embedder = Embedder.load(model_folder)
     sound = sounds.noise(1.0, seed=5)
     cosines = embedder.vocabulary_vectors @ embedder.embed_audio(sound).vector
-    scores = embedder.tag_probabilities(cosines)
+    scores = embedder.calibration.probabilities(cosines)
     best = sorted(zip(embedder.vocabulary, scores.tolist(), strict=True), key=lambda pair: -pair[1])
     answered = server.upload(sound).json()["tags"]
     assert [each["tag"] for each in answered] == [tag for tag, _ in best[:10]]
@@ -86,7 +87,7 @@ def test_classes_are_the_softmax_of_cosines_over_the_temperature(
     cosines = (
         embedder.embed_tags([[label] for label in labels]) @ embedder.embed_audio(sound).vector
     )
-    powers = [math.exp(float(cosine) / embedder.class_temperature) for cosine in cosines]
+    powers = [math.exp(float(cosine) / class_temperature(embedder.card)) for cosine in cosines]
     answered = server.upload(sound, "/v1/classify", labels=labels).json()["classes"]
     assert {each["label"]: each["probability"] for each in answered} == pytest.approx(
         {label: power / sum(powers) for label, power in zip(labels, powers, strict=True)}, abs=1e-5

@@ -18,7 +18,9 @@ import pytest
 import torch
 from threadpoolctl import threadpool_info, threadpool_limits
 
+from earmark.model.calibration import rescore_given_tags
 from earmark.model.embedder import Embedder
+from earmark.model.zero_shot import Labels, label_probabilities
 from earmark.service.services import open_library
 from earmark.service.settings import Settings
 from tests.model import tiny
@@ -109,8 +111,11 @@ def test_known_tags_draw_others_and_are_not_suggested(server: Server, model_fold
     assert known not in [each["tag"] for each in beside["tags"]]
     embedder = Embedder.load(model_folder)
     own = embedder.embed_audio(sound)
-    alone = embedder.tag_probabilities(embedder.vocabulary_vectors @ own.vector)
-    scores = dict(zip(embedder.vocabulary, embedder.in_company(alone, [known]), strict=True))
+    vocabulary = embedder.vocabulary_vectors
+    alone = embedder.calibration.probabilities(vocabulary @ own.vector)
+    cosines = vocabulary @ embedder.embed_tags([[known]])[0]
+    given = rescore_given_tags(embedder.card, alone, cosines)
+    scores = dict(zip(embedder.vocabulary, given, strict=True))
     for each in beside["tags"]:
         assert each["score"] == pytest.approx(float(scores[each["tag"]]), abs=1e-5)
     too_many = ",".join(f"tag{number}" for number in range(51))
@@ -129,8 +134,8 @@ def test_labels_may_have_prompts_and_be_true_at_once(server: Server, model_folde
     )
     embedder = Embedder.load(model_folder)
     vector = embedder.embed_audio(sound).vector
-    cosines = embedder.embed_tags([["rain"], ["bell"]]) @ vector
-    own = embedder.label_probabilities(["weather", "bell"], cosines, vector)
+    labels = Labels(["weather", "bell"], embedder.embed_tags([["rain"], ["bell"]]), [])
+    own = label_probabilities(embedder, labels, vector)
     got = {each["label"]: each["probability"] for each in many}
     assert [got["weather"], got["bell"]] == pytest.approx(own.tolist(), abs=1e-5)
     alone = server.upload(sound, "/v1/classify", labels="dog", multiple="true").json()

@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from earmark.model.calibration import in_company
+from earmark.model.calibration import rescore_given_tags
 from earmark.training.calibration.co_occurrence import fit_company
 from earmark.training.calibration.validation_set import Evidence
 from tests.training.calibration.test_fit import calibrated, generator
@@ -35,7 +35,7 @@ def test_a_known_tag_brings_the_one_that_goes_with_it() -> None:
     assert made["mAP@10"]["alone"] < 0.5
     assert made["mAP@10"]["beside"] > 0.6
     assert made["clips"] == int((evidence.carried.sum(axis=1) >= 2).sum())
-    beside = in_company({"company": made}, probable[0], evidence.alike[3])
+    beside = rescore_given_tags({"company": made}, probable[0], evidence.alike[3])
     assert beside[2] > 0.9
     assert beside[4:].max() < 0.3
     assert fit_company(evidence, probable, folds) == made
@@ -51,7 +51,7 @@ def test_tags_that_say_nothing_of_each_other_leave_probabilities_as_they_are() -
     made = fit_company(evidence, probable, [(np.arange(1500), np.arange(1500))])
     assert made is not None
     assert (made["own"], made["near"]) == pytest.approx((1, 0), abs=0.1)
-    found = in_company({"company": made}, probable[0], alike[0])
+    found = rescore_given_tags({"company": made}, probable[0], alike[0])
     np.testing.assert_allclose(found, probable[0], atol=0.05)
 
 

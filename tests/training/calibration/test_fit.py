@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from scipy.optimize import minimize
 
-from earmark.model.calibration import Calibration, level, sigmoid
+from earmark.model.calibration import Calibration, log_mean_exp, sigmoid
 from earmark.model.checkpoint import Checkpoint
 from earmark.model.embedder import Embedder
 from earmark.training.calibration import class_temperature, thresholds
@@ -36,7 +36,7 @@ def planted(offsets: np.ndarray, seed: int = 0) -> tuple[Evidence, np.ndarray]:
     """
     draws = generator(seed)
     cosines = draws.uniform(-0.5, 0.5, (CLIPS, VOCABULARY)) + draws.normal(0, 0.1, (CLIPS, 1))
-    logits = SLOPE * cosines + CROWD * level(cosines, TEMPERATURE) - 1.5 + offsets
+    logits = SLOPE * cosines + CROWD * log_mean_exp(cosines, TEMPERATURE) - 1.5 + offsets
     truth = sigmoid(logits)
     sources = np.arange(CLIPS) % SOURCES
     carried = draws.random(truth.shape) < truth
@@ -62,8 +62,8 @@ def test_a_known_truth_is_recovered(
     stated = card["calibration"]
     assert stated["slope"] == pytest.approx(SLOPE, rel=0.1)
     assert stated["crowd"] == pytest.approx(CROWD, rel=0.15)
-    found = Calibration.of_card(card, VOCABULARY)
-    assert found is not None
+    found = Calibration.from_card(card, VOCABULARY)
+    assert isinstance(found, Calibration)
     probable = found.probabilities(evidence.cosines)
     assert np.abs(probable - truth).mean() < 0.02
     assert np.mean(stated["rates"]) == pytest.approx(evidence.carried.mean(), abs=0.005)
@@ -263,7 +263,7 @@ def test_the_mean_probability_is_the_share_of_carried_tags(corpus: Corpus) -> No
     evidence = evidence_of(corpus, saved)
     for kind in (fit_one_curve, fit_calibration):
         kind(saved.card, evidence)
-        probable = Embedder(saved).tag_probabilities(evidence.cosines)
+        probable = Embedder(saved).calibration.probabilities(evidence.cosines)
         assert 0 < probable.min() <= probable.max() < 1
         assert probable.mean() == pytest.approx(evidence.carried.mean(), abs=0.01)
         guess = np.mean((evidence.carried - evidence.carried.mean()) ** 2)

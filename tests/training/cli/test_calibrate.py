@@ -59,7 +59,7 @@ def test_only_the_card_changes(
     assert f"in {model}: calibrated on 18 clips of 18 sources" in capsys.readouterr().out
     assert (model / FILE_NAME).read_bytes() == (tmp_path / "out" / FILE_NAME).read_bytes()
     made = Embedder.load(model)
-    assert made.tag_thresholds.shape == (len(TAGS),)
+    assert made.calibration.thresholds.shape == (len(TAGS),)
     np.testing.assert_array_equal(made.vocabulary_vectors, Embedder(before).vocabulary_vectors)
 
 

@@ -93,7 +93,7 @@ def test_refuses_devices_before_any_work(corpus: Path, tmp_path: Path) -> None:
         with pytest.raises(ConfigError, match="device: expected cpu, cuda or cuda:N, got"):
             run(*common, "--device", device)
     if not torch.cuda.is_available():
-        with pytest.raises(ConfigError, match="'cuda' was asked for, but no GPU can be used here"):
+        with pytest.raises(ConfigError, match="'cuda' is not available: no GPU can be used here"):
             run(*common, "--device", "cuda")
     with pytest.raises(ConfigError, match="precision: expected float32 or bfloat16, got 'half'"):
         run(*common, "--precision", "half")

@@ -16,7 +16,7 @@ from earmark.model.checkpoint import Checkpoint
 from earmark.model.core.errors import AudioError, ConfigError
 from earmark.model.core.manifest import ManifestRow
 from earmark.model.embedder import Embedder
-from earmark.model.networks.dual_encoder import AlignedModel
+from earmark.model.networks.dual_encoder import DualEncoder
 from earmark.training.corpora.detect import read_corpus
 from earmark.training.errors import CorpusError
 from earmark.training.evaluation import audio_tasks, downstream
@@ -187,8 +187,8 @@ def test_a_good_corpus_would_have_opened_them() -> None:
 
 def test_a_model_that_embeds_tags_only(folders: dict[str, Path]) -> None:
     config = replace(tiny_config(), hears=False)
-    model = Checkpoint(AlignedModel(config).eval(), random_words(), [])
-    with pytest.raises(ConfigError, match="embeds tags only, it has no audio half"):
+    model = Checkpoint(DualEncoder(config).eval(), random_words(), [])
+    with pytest.raises(ConfigError, match="embeds only tags, has no audio encoder"):
         audio_tasks.evaluate("us8k", Embedder(model), read_corpus(folders["us8k"]), **ONCE)
 
 

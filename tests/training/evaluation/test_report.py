@@ -214,7 +214,7 @@ def test_import_says_what_it_embeds(tmp_path: Path, capsys: Capture) -> None:
     # Such a model measures tags, and refuses sounds in one line.
     data = datasets.urbansound8k(tmp_path / "data", folds=2, clips=1)
     command = ["evaluate", "us8k", "--data", data, "--model", out, "--repeats", 1]
-    refused(capsys, command, "model w2v-128-4h: embeds tags only, it has no audio half")
+    refused(capsys, command, "model w2v-128-4h: embeds only tags, has no audio encoder")
 
 
 def test_import_of_both_halves(tmp_path: Path, capsys: Capture) -> None:

@@ -82,7 +82,7 @@ def test_refuses_an_unknown_device(device: str) -> None:
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
 @pytest.mark.parametrize("device", ["cuda", "cuda:1"])
 def test_refuses_a_gpu_that_is_not_there(device: str) -> None:
-    message = f"^device: {device!r} was asked for, but no GPU can be used here$"
+    message = f"^device: {device!r} is not available: no GPU can be used here$"
     with pytest.raises(ConfigError, match=message):
         Execution(device).check()
 

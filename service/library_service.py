@@ -41,19 +41,19 @@ class Part:
     staged: StagedFile
 
 
-def said_of(said: Metadata) -> Metadata:
-    """What a client says of a sound, made fit to be kept. Raises LibraryError for too much."""
-    fit = Metadata(
-        metadata.clean_line(said.title),
-        metadata.clean_tags(said.tags),
-        metadata.clean_line(said.author),
-        metadata.clean_line(said.source),
-        metadata.clean_line(said.licence),
-        metadata.clean_lines(said.description),
+def clean_metadata(sent: Metadata) -> Metadata:
+    """A client's metadata, cleaned for the catalogue. Raises LibraryError where it is too long."""
+    clean = Metadata(
+        metadata.clean_line(sent.title),
+        metadata.clean_tags(sent.tags),
+        metadata.clean_line(sent.author),
+        metadata.clean_line(sent.source),
+        metadata.clean_line(sent.licence),
+        metadata.clean_lines(sent.description),
     )
-    if problem := fit.problem():
+    if problem := clean.problem():
         raise LibraryError(problem)
-    return fit
+    return clean
 
 
 class LibraryService:
@@ -71,9 +71,9 @@ class LibraryService:
 
     def edit(self, clip_id: str, changes: Mapping[str, Any], generation: int | None) -> Clip:
         """Set metadata fields of a clip. Raises UnknownClipError, ChangedError, LibraryError."""
-        fit = said_of(Metadata(**changes))
+        clean = clean_metadata(Metadata(**changes))
         clip = self.library.edit(
-            clip_id, {name: getattr(fit, name) for name in changes}, generation
+            clip_id, {name: getattr(clean, name) for name in changes}, generation
         )
         self.library.refresh(wait=True)
         return clip
@@ -83,16 +83,16 @@ class LibraryService:
         self.library.remove([clip_id], generation)
         self.library.refresh(wait=True)
 
-    async def add(self, file: IO[bytes], name: str, said: Metadata, embed: Embed) -> AddedClip:
-        """Add an upload; without a title, its client's name of it becomes one.
+    async def add(self, file: IO[bytes], name: str, sent: Metadata, embed: Embed) -> AddedClip:
+        """Add an upload. Without a title it gets one from the file's name.
 
         Raises what `embed` does, LibraryError, StorageError.
         """
-        said = said_of(said)
-        said = replace(said, title=said.title or metadata.title_from_file_name(name))
+        clean = clean_metadata(sent)
+        clean = replace(clean, title=clean.title or metadata.title_from_file_name(name))
         staged = await anyio.to_thread.run_sync(self.library.uploads.stage, file)
         try:
-            upload = Upload(staged, said, await embed(staged.path))
+            upload = Upload(staged, clean, await embed(staged.path))
             [added] = await anyio.to_thread.run_sync(uploads.add, self.library, [upload])
             return added
         finally:
@@ -110,7 +110,7 @@ class LibraryService:
         ]
 
     def job(self, parts: Sequence[Part], said: Metadata) -> Job:
-        """A job that adds the sounds, of each of which this is said (`said_of`)."""
+        """A job that adds the sounds, of each of which this is said (`clean_metadata`)."""
 
         def discard() -> None:
             for part in parts:

@@ -24,6 +24,7 @@ from earmark.index.listing import list_clips
 from earmark.service.http import etags
 from earmark.service.http.problems import ProblemError, problem
 from earmark.service.openapi.operation import UPLOAD_PROBLEMS, Tag, operation
+from earmark.service.routes.conversions import changes_of, metadata_of
 from earmark.service.routes.dependencies import ClipId, ServicesDep, UploadRoute
 from earmark.service.routes.uploads import Upload
 from earmark.service.schemas.clip_edits import (
@@ -147,7 +148,9 @@ async def add(
 ) -> AddedBody:
     """Add a sound to the library; a search finds it at once."""
     embed = partial(services.uploads.embed, max_seconds=services.settings.max_seconds)
-    added = await services.library_service.add(file.file, file.filename or "", form.said(), embed)
+    added = await services.library_service.add(
+        file.file, file.filename or "", metadata_of(form), embed
+    )
     response.headers["Location"] = f"/v1/clips/{quote(added.clip.id, safe='')}"
     response.headers["ETag"] = _tag(added.clip)
     return AddedBody.of(added)
@@ -255,7 +258,7 @@ def edit(
 ) -> ClipBody:
     """Change what is said of a clip; a search finds it by that at once."""
     expected = _expected(services.library, clip_id, if_match)
-    edited = services.library_service.edit(clip_id, changes.changes(), expected)
+    edited = services.library_service.edit(clip_id, changes_of(changes), expected)
     response.headers["ETag"] = _tag(edited)
     return ClipBody(**ClipBody.fields_of(edited))
 

@@ -10,8 +10,9 @@ import anyio.to_thread
 from fastapi import APIRouter, File, Form, Header, Response, UploadFile
 from sse_starlette import EventSourceResponse, ServerSentEvent
 
-from earmark.service.library_service import said_of
+from earmark.service.library_service import clean_metadata
 from earmark.service.openapi.operation import Tag, operation
+from earmark.service.routes.conversions import metadata_of
 from earmark.service.routes.dependencies import ServicesDep
 from earmark.service.schemas.clip_edits import OriginForm
 from earmark.service.schemas.jobs import JobBody
@@ -54,7 +55,7 @@ async def begin(
     """Add many sounds in the background. What is said beside them holds for each; titles come from
     their files' names."""
     services.jobs.admit()
-    said = said_of(form.said())
+    said = clean_metadata(metadata_of(form))
     sent = [(each.file, each.filename or "") for each in file]
     parts = await anyio.to_thread.run_sync(services.library_service.stage, sent)
     job = services.library_service.job(parts, said)

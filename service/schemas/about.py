@@ -1,4 +1,4 @@
-"""The service about itself, and its errors."""
+"""The model, health checks and problems."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 class ModelBody(BaseModel):
-    """What is known of the model."""
+    """The model card."""
 
     name: str
     fingerprint: str
@@ -44,13 +44,13 @@ class ModelBody(BaseModel):
 
 
 class Health(BaseModel):
-    """A probe's answer."""
+    """The answer to a health check."""
 
     status: str
 
 
 class KindBody(BaseModel):
-    """What a type of problem means."""
+    """The description of a type of problem."""
 
     title: str
     status: int
@@ -58,7 +58,7 @@ class KindBody(BaseModel):
 
 
 class Problem(BaseModel):
-    """An error as RFC 9457 wants it; `type` leads to its description."""
+    """Problem details (RFC 9457); `type` is the address of the type's description."""
 
     type: str
     title: str

@@ -26,11 +26,13 @@ class ClipBody(BaseModel):
     channels: int = Field(examples=[1])
     added_at: str = Field(description="ISO 8601", examples=["2026-11-23T08:25:57+00:00"])
     changed_at: str = Field(description="ISO 8601", examples=["2026-11-23T08:25:57+00:00"])
-    audio: str = Field(description="Where its sound is", examples=["/v1/clips/71f23d79680d/audio"])
+    audio: str = Field(
+        description="Address of its sound", examples=["/v1/clips/71f23d79680d/audio"]
+    )
 
     @staticmethod
     def fields_of(clip: Clip) -> dict[str, Any]:
-        """The clip's own fields, as the body names them."""
+        """The body's fields, from the library's record."""
         return {
             "id": clip.id,
             "title": clip.title,

@@ -1,22 +1,18 @@
-"""What people say of suggested tags."""
+"""Feedback on suggested tags."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import BaseModel, ConfigDict, Field
 
-from earmark.index.catalogue.metadata import MAX_CHARACTERS
-from earmark.index.catalogue.records import MAX_ID_CHARACTERS
+from earmark.service.schemas.limits import MAX_ID_CHARACTERS, MAX_TAGS, Tag
 
 if TYPE_CHECKING:
     from earmark.index.feedback import Feedback
 
-MAX_TAGS = 1_000
 MAX_FORM_TAGS = 100
-
-Tag = Annotated[str, StringConstraints(max_length=MAX_CHARACTERS["tags"])]
 
 
 class FeedbackGiven(BaseModel):
@@ -36,25 +32,27 @@ class FeedbackGiven(BaseModel):
 
 
 class FeedbackForm(BaseModel):
-    """Tags accepted and rejected for the sound in `file`, beside it."""
+    """Tags accepted and rejected for the sound in `file`."""
 
     model_config = ConfigDict(extra="forbid")
 
-    accepted: list[Tag] = Field([], max_length=MAX_FORM_TAGS, description="Repeated, a tag each")
+    accepted: list[Tag] = Field(
+        [], max_length=MAX_FORM_TAGS, description="Repeated fields, one tag in each"
+    )
     rejected: list[Tag] = Field([], max_length=MAX_FORM_TAGS)
 
 
 class FeedbackBody(BaseModel):
-    """Feedback that was kept."""
+    """Stored feedback."""
 
     number: int
-    clip: str | None = Field(description="Id of the clip it is on; none for a sound that was sent")
+    clip: str | None = Field(description="Id of the clip; null for a sound that was sent along")
     title: str
     accepted: list[str]
     rejected: list[str]
-    by: str | None = Field(description="Name of the key that gave it")
+    by: str | None = Field(description="Name of the API key that sent it")
     at: str
-    model: str = Field(description="Fingerprint of the model that answered then")
+    model: str = Field(description="Fingerprint of the model in use then")
 
     @classmethod
     def of(cls, feedback: Feedback) -> FeedbackBody:
@@ -72,10 +70,10 @@ class FeedbackBody(BaseModel):
 
 
 class FeedbackListBody(BaseModel):
-    """Feedback, the newest first."""
+    """A page of feedback, the newest first."""
 
     feedback: list[FeedbackBody]
-    next: int | None = Field(description="`before` of the next page; none after the last")
+    next: int | None = Field(description="`before` of the next page; null on the last")
     total: int
 
     @classmethod

@@ -17,7 +17,7 @@ Word = Annotated[str, StringConstraints(min_length=1, max_length=200)]
 class FilterQuery(BaseModel):
     """Which clips may be found: all conditions given must hold."""
 
-    tag: list[Word] = Field([], max_length=MAX_CHOICES, description="Tags that a clip must have")
+    tag: list[Word] = Field([], max_length=MAX_CHOICES, description="All of these tags")
     any_tag: list[Word] = Field([], max_length=MAX_CHOICES, description="One of these tags")
     no_tag: list[Word] = Field([], max_length=MAX_CHOICES, description="None of these tags")
     min_duration: float | None = Field(None, ge=0, description="Seconds", allow_inf_nan=False)

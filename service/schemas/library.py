@@ -1,4 +1,4 @@
-"""What a library holds, in figures."""
+"""Statistics of the library."""
 
 from __future__ import annotations
 
@@ -9,46 +9,46 @@ from pydantic import BaseModel, Field
 if TYPE_CHECKING:
     from earmark.index.statistics import LibraryStatistics, NameCounts
 
-MOST_TAGS = 10_000
-MOST_NAMES = 200  # of licences and of sources
+MAX_TAGS = 10_000
+MAX_NAMES = 200  # licences, and sources, that are listed
 
 
 class LibraryQuery(BaseModel):
     """What `GET /v1/library` takes."""
 
-    tags: int = Field(200, ge=0, le=MOST_TAGS, description="Most tags wanted")
+    tags: int = Field(200, ge=0, le=MAX_TAGS, description="Tags to list, at most")
 
 
 class ModelName(BaseModel):
-    """Which model made a library; `GET /v1/model` tells more."""
+    """The model that the library was made with; `GET /v1/model` describes it."""
 
     name: str
     fingerprint: str = Field(examples=["55626deeab6891b4"])
 
 
 class TagCount(BaseModel):
-    """A tag, and how many clips have it."""
+    """A tag and the number of clips with it."""
 
     tag: str = Field(examples=["rain"])
     count: int
 
 
 class LicenceCount(BaseModel):
-    """A licence, and how many clips have it."""
+    """A licence and the number of clips under it."""
 
     licence: str = Field(examples=["CC0-1.0"])
     count: int
 
 
 class SourceCount(BaseModel):
-    """A source, and how many clips are from it."""
+    """A source and the number of clips from it."""
 
     source: str = Field(examples=["openclonk-data"])
     count: int
 
 
 class Different(BaseModel):
-    """How many different ones there are, listed or not."""
+    """The numbers of different tags, licences and sources, listed or not."""
 
     tags: int
     licences: int
@@ -56,26 +56,28 @@ class Different(BaseModel):
 
 
 class FailedFile(BaseModel):
-    """A file that could not be added: its name, and why."""
+    """A file that could not be added, and why."""
 
     name: str = Field(examples=["notes.txt"])
     reason: str = Field(examples=["not a sound this can read (Format not recognised)"])
 
 
 class FailedFiles(BaseModel):
-    """How many files could not be added, and the last of them, the latest first."""
+    """The number of files that could not be added, and the last of them, the latest first."""
 
     total: int
     latest: list[FailedFile]
 
 
 class LibraryBody(BaseModel):
-    """What the library holds, in figures; what is counted stands with the most frequent first."""
+    """Statistics of the library; counts are listed with the most frequent first."""
 
     clips: int
-    seconds: float = Field(description="Of sound in all")
-    generation: int = Field(description="Writes that the library has seen")
-    index: str = Field(description="Its kind, for people", examples=["flat, exact, float32"])
+    seconds: float = Field(description="Total length of the sounds")
+    generation: int = Field(description="Number of writes to the library so far")
+    index: str = Field(
+        description="Kind of the index, for display", examples=["flat, exact, float32"]
+    )
     model: ModelName
     tags: list[TagCount]
     licences: list[LicenceCount]
@@ -114,4 +116,4 @@ class LibraryBody(BaseModel):
 
 
 def _few(counts: NameCounts) -> NameCounts:
-    return counts[:MOST_NAMES]
+    return counts[:MAX_NAMES]

@@ -1,4 +1,4 @@
-"""The library as a picture in two dimensions."""
+"""The map of the library in two dimensions."""
 
 from __future__ import annotations
 
@@ -11,25 +11,31 @@ Number = Annotated[int, Field(ge=0)]
 
 
 class PointsBody(BaseModel):
-    """The clips that are shown, in columns of the same length."""
+    """The clips of the map, as columns of the same length."""
 
     id: list[str]
     title: list[str]
-    tag: list[str] = Field(description="The most frequent of its tags; empty where it has none")
-    tags: list[list[Number]] = Field(description="Places in `names`, the most frequent first")
+    tag: list[str] = Field(
+        description="The clip's most frequent tag in the library; empty without tags"
+    )
+    tags: list[list[Number]] = Field(
+        description="Positions in `names`, the most frequent tag first"
+    )
     x: list[Share]
     y: list[Share]
 
 
 class MapBody(BaseModel):
-    """The library as a picture: sounds that are alike lie near to each other."""
+    """The map of the library: similar sounds lie close together."""
 
     state: Literal["empty", "making", "ready"] = Field(
-        description="making: a better map is being made; ask again"
+        description="making: a new layout is being computed; request it again"
     )
-    rough: bool = Field(description="A first picture, until there is a map")
-    generation: int = Field(description="Of the library, that the map was made of")
+    rough: bool = Field(description="Whether this is a quick projection, until there is a layout")
+    generation: int = Field(description="Generation of the library that the map shows")
     total: int = Field(description="Clips in the library")
-    shown: int = Field(description="Clips in the map: of very large libraries a sample")
-    names: list[str] = Field(description="All tags of these, the most frequent first")
+    shown: int = Field(description="Clips in the map: a sample of very large libraries")
+    names: list[str] = Field(
+        description="All tags of the clips in the map, the most frequent first"
+    )
     points: PointsBody

@@ -1,4 +1,4 @@
-"""A sound → tags, or classes of one's own."""
+"""Tag suggestions and zero-shot classification."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 class TagWindowBody(BaseModel):
-    """Where a tag was heard, in seconds, and how probable it is there."""
+    """A window of the sound, in seconds, and the tag's probability in it."""
 
     start: float = Field(examples=[4.5])
     end: float = Field(examples=[6.7])
@@ -20,12 +20,14 @@ class TagWindowBody(BaseModel):
 
 
 class TagBody(BaseModel):
-    """A suggested tag; scores are probabilities of each tag for itself and need not sum to 1."""
+    """A tag with its probability; tags are independent, so the scores need not sum to 1."""
 
     tag: str = Field(examples=["rain"])
     score: float = Field(examples=[0.24])
     suggested: bool = Field(description="Whether the score reaches the tag's threshold")
-    lift: float | None = Field(description="How many times likelier than of any sound")
+    lift: float | None = Field(
+        description="The score divided by the tag's overall rate; null where the model has no rates"
+    )
     windows: list[TagWindowBody]
 
 
@@ -34,12 +36,12 @@ class TagsBody(BaseModel):
 
     tags: list[TagBody]
     duration: float
-    known: list[str] = Field(description="Known tags that the others were weighed beside")
-    ignored: list[str] = Field(description="Known tags that the model does not know")
+    known: list[str] = Field(description="Accepted tags that condition the remaining suggestions")
+    ignored: list[str] = Field(description="Accepted tags that are not in the model's vocabulary")
 
     @classmethod
     def of(cls, suggestion: Suggestion) -> TagsBody:
-        """From the engine's suggestion."""
+        """From the model's suggestion."""
         return cls.model_validate(suggestion, from_attributes=True)
 
 
@@ -54,9 +56,9 @@ class ClassesBody(BaseModel):
     """Labels, the most probable first; exclusive ones sum to 1."""
 
     classes: list[ClassBody]
-    ignored: list[str] = Field(description="Words of labels that the model did not use")
+    ignored: list[str] = Field(description="Words of the labels that the model does not know")
 
     @classmethod
     def of(cls, classification: Classification) -> ClassesBody:
-        """From the engine's classification."""
+        """From the model's classification."""
         return cls.model_validate(classification, from_attributes=True)

@@ -1,0 +1,53 @@
+"""The limits of schemas are the library's, and schemas import neither it nor the model."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+from pydantic import TypeAdapter, ValidationError
+
+from earmark.index.catalogue import metadata, records
+from earmark.model.audio.waveform import FULL_SCALE
+from earmark.service.schemas import limits
+from tests.index.made import ROOT, environment
+
+SCHEMAS = ROOT / "service" / "schemas"
+STILL_HEAVY = ("filters", "search", "clip_edits")
+HEAVY = ("torch", "numpy", "faiss", "earmark.model", "earmark.index")
+
+
+@pytest.mark.parametrize(
+    ("field", "kind"),
+    [
+        ("title", limits.Title),
+        ("author", limits.Name),
+        ("source", limits.Name),
+        ("licence", limits.Name),
+        ("description", limits.Description),
+        ("tags", limits.Tag),
+    ],
+)
+def test_texts_are_limited_as_in_the_catalogue(field: str, kind: type[str]) -> None:
+    adapter, limit = TypeAdapter(kind), metadata.MAX_CHARACTERS[field]
+    assert adapter.validate_python("x" * limit)
+    with pytest.raises(ValidationError, match=f"at most {limit} characters"):
+        adapter.validate_python("x" * (limit + 1))
+
+
+def test_numbers_are_those_of_the_library() -> None:
+    assert limits.MAX_TAGS == metadata.MAX_TAGS
+    assert limits.MAX_ID_CHARACTERS == records.MAX_ID_CHARACTERS
+    assert limits.MAX_PEAK == FULL_SCALE
+
+
+def test_schemas_import_neither_model_nor_index() -> None:
+    modules = sorted(path.stem for path in SCHEMAS.glob("*.py") if path.stem not in STILL_HEAVY)
+    assert len(modules) > 8
+    check = (
+        f"import sys, {', '.join(f'earmark.service.schemas.{name}' for name in modules)}\n"
+        f"heavy = [name for name in sys.modules if name.startswith({HEAVY!r})]\n"
+        "assert not heavy, heavy"
+    )
+    subprocess.run([sys.executable, "-c", check], env=environment(), check=True)

@@ -195,7 +195,7 @@ def workers(process: int) -> list[psutil.Process]:
     found = []
     for each in psutil.Process(process).children(recursive=True):
         try:
-            if "layout_worker" in " ".join(each.cmdline()):
+            if "projection.worker" in " ".join(each.cmdline()):
                 found.append(each)
         except psutil.NoSuchProcess:
             continue

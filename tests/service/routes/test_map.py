@@ -252,7 +252,7 @@ def test_a_damaged_map_is_made_anew(some: Path, model_folder: Path, tmp_path: Pa
 def test_of_a_large_library_an_even_sample_is_shown(
     large: Path, model_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("earmark.index.projection.map.MOST", 200)
+    monkeypatch.setattr("earmark.index.projection.map.MAX_CLIPS", 200)
     with Library.open(large, Embedder.load(model_folder)) as library:
         maps = LibraryMap(library)
         answer = json.loads(maps.get().body)

@@ -9,12 +9,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import safetensors.numpy
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from earmark.index.catalogue.records import Changes
+from earmark.index.stores import snapshot
 from earmark.index.stores.faiss.store import FaissStore
-from earmark.index.stores.snapshot import MAGIC
 from tests.index import made
 from tests.index.made import small_disk, vector
 
@@ -186,9 +187,10 @@ def test_every_bit_of_the_header_counts(tmp_path: Path) -> None:
     file = tmp_path / "snapshot"
     filled(2).save(file)
     data = file.read_bytes()
-    size = int.from_bytes(data[8:12], "little")
-    assert json.loads(data[12 : 12 + size])["says"]["generation"] == 7
-    for position in range(12 + size):
+    size = int.from_bytes(data[:8], "little")
+    metadata = json.loads(data[8 : 8 + size])["__metadata__"]
+    assert json.loads(metadata["header"])["generation"] == 7
+    for position in range(8 + size):
         for bit in range(8):
             flipped = bytearray(data)
             flipped[position] ^= 1 << bit
@@ -196,15 +198,27 @@ def test_every_bit_of_the_header_counts(tmp_path: Path) -> None:
             assert not FaissStore("mine", DIM).load(file), (position, bit)
 
 
+def test_a_snapshot_is_a_plain_safetensors_file(tmp_path: Path) -> None:
+    file = tmp_path / "snapshot"
+    filled(2).save(file)
+    tensors = safetensors.numpy.load_file(file)
+    assert tensors["recent.durations"].shape == (2,)
+
+
 def test_snapshots_of_another_library_size_or_format_are_refused(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     file = tmp_path / "snapshot"
     filled().save(file)
     refused(file, caplog, library="another")
     assert not FaissStore("mine", DIM + 1).load(file)
-    data = file.read_bytes()
-    file.write_bytes(MAGIC[:-1] + bytes([MAGIC[-1] + 1]) + data[8:])
+    with monkeypatch.context() as later:
+        later.setattr(snapshot, "VERSION", "4")
+        filled().save(file)
+    refused(file, caplog)
+    safetensors.numpy.save_file({"gone": np.zeros(3, np.bool_)}, file)
+    refused(file, caplog)
+    safetensors.numpy.save_file({"gone": np.zeros(3, np.bool_)}, file, {"sha256": "0" * 64})
     refused(file, caplog)
 
 

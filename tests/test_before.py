@@ -13,6 +13,8 @@ from typing import Any
 import pytest
 
 from earmark.index.library import Library
+from earmark.index.stores import snapshot
+from earmark.index.stores.snapshot import SnapshotError
 from earmark.model.embedder import Embedder
 from earmark.service.auth.api_keys import KeyFile
 from earmark.service.cli.main import main
@@ -92,6 +94,26 @@ def test_sounds_are_found_where_they_lie_now(tmp_path: Path) -> None:
     }
     assert all(Path(clip.path).is_file() for clip in clips)
     assert {Path(clip.path).parent for clip in clips} == {sounds, library / "uploads"}
+
+
+def test_an_old_snapshot_is_rebuilt(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    library = shutil.copytree(FOLDER / "library", tmp_path / "library")
+    file, embedder = library / "vectors.snapshot", Embedder.load(MODEL)
+    with pytest.raises(SnapshotError, match="of another version"):
+        snapshot.read(file)
+    hits = []
+    for _ in range(2):
+        with Library.open(library, embedder) as opened:
+            hits.append([(hit.clip.id, hit.score) for hit in opened.search("dog bark").hits])
+    assert hits[0]
+    assert hits[0] == hits[1]
+    assert [record.name for record in caplog.records if "building anew" in record.message] == [
+        "earmark.index.stores.faiss.store"  # the first time only
+    ]
+    header, arrays = snapshot.read(file)
+    expected = at_its_new_place(ANSWERS["library"]["answer"])
+    assert header["generation"] == expected["generation"]
+    assert len(arrays["recent.rows"]) == expected["clips"]
 
 
 def test_the_command_suggests_the_same_tags(capsys: pytest.CaptureFixture[str]) -> None:

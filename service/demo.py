@@ -1,4 +1,4 @@
-"""The library that is used when none is named: one of the demo sounds that ship."""
+"""The default library: the demo sounds that ship with Earmark."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from earmark.model.embedder import Embedder
 
 
 def demo_sounds() -> Path:
-    """The folder of the sounds that ship, with their manifest."""
+    """The folder of the demo sounds and their manifest."""
     return Path(str(files("earmark.index.demo")))
 
 
 def open_library(folder: Path | None, embedder: Embedder, *, create: bool = False) -> Library:
-    """The library in `folder`, or that of the demo sounds, embedded on first use.
+    """The library in `folder`, or the demo library, whose sounds are embedded on first use.
 
-    The demo library lives in the user's data folder, under a name of its own for each model
-    and each copy of the sounds, so it never has to be mended.
+    The demo library lies in the user's data folder, under a separate name for each model and each
+    copy of the sounds, so it never needs migration.
     """
     if folder is not None:
         return Library.open(folder, embedder, create=create)

@@ -91,9 +91,9 @@ async def open_services(
         uploads = UploadQueue(
             library.embedder,
             metrics,
-            readers=settings.threads,
-            most=settings.max_waiting,
-            deadline=settings.upload_seconds,
+            decoders=settings.threads,
+            max_uploads=settings.max_waiting,
+            seconds=settings.upload_seconds,
         )
         stack.callback(uploads.close)
         readers = DecodePool(library.embedder.log_mel, READERS)

@@ -16,17 +16,17 @@ from earmark.model.core.errors import ConfigError
 from earmark.service.observability.logs import Format, Level
 
 
-def _split(given: object) -> object:
-    """A list from the environment: separated by commas."""
-    if isinstance(given, str):
-        return tuple(each.strip() for each in given.split(",") if each.strip())
-    return given
+def _split(value: object) -> object:
+    """A list from the environment, separated by commas."""
+    if isinstance(value, str):
+        return tuple(item.strip() for item in value.split(",") if item.strip())
+    return value
 
 
-def _rate(given: str) -> str:
-    if given and len(limits.parse_many(given)) != 1:
+def _rate(value: str) -> str:
+    if value and len(limits.parse_many(value)) != 1:
         raise ValueError("expected one rate, such as 600/minute")
-    return given
+    return value
 
 
 ORIGIN = r"^(\*|https?://[^/?#\s]+)$"
@@ -38,7 +38,7 @@ Names = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split)]
 
 
 class Settings(BaseSettings):
-    """What an operator may choose. `None` for library or model: those that ship."""
+    """The operator's settings. Without a library or model, those that ship are used."""
 
     model_config = SettingsConfigDict(env_prefix="EARMARK_", frozen=True)
 
@@ -49,61 +49,86 @@ class Settings(BaseSettings):
     device: str = Field("cpu", description="Where the model runs: cpu, cuda or cuda:N")
     max_upload_mb: float = Field(50.0, gt=0, description="Largest request body, in 10^6 bytes")
     max_seconds: float = Field(600.0, gt=0, description="Longest uploaded sound, in seconds")
-    max_waiting: int = Field(32, ge=1, description="Uploads in work or waiting before 429")
-    threads: int = Field(2, ge=1, description="Uploads decoded at once, each by its own process")
+    max_waiting: int = Field(
+        32, ge=1, description="Uploads in work or waiting; further ones get 429"
+    )
+    threads: int = Field(2, ge=1, description="Uploads decoded at once, each in its own process")
     upload_seconds: float = Field(
-        30.0, gt=0, description="Time that an upload may wait and be worked on"
+        30.0, gt=0, description="Time limit of an upload in seconds, waiting included"
     )
-    max_searches: int = Field(1024, ge=1, description="Searches waiting before 429")
+    max_searches: int = Field(1024, ge=1, description="Searches waiting; further ones get 429")
     searchers: int = Field(
-        0, ge=0, description="Processes that search by words, at most; 0: as many as cores"
+        0, ge=0, description="Processes that search by words; 0: one for each core"
     )
-    search_seconds: float = Field(5.0, gt=0, description="Time that a search may wait")
+    search_seconds: float = Field(5.0, gt=0, description="Time in seconds that a search may wait")
     log_format: Format = Field(
-        "auto", description="Log as json or text; auto: text on a terminal, else json"
+        "auto", description="Format of the log: json, text, or auto (text on a terminal, else json)"
     )
-    log_level: Level = Field("info", description="Log from debug, info, warning or error on")
+    log_level: Level = Field(
+        "info", description="Lowest level that is logged: debug, info, warning or error"
+    )
     traces: str = Field(
-        "", description="Where OpenTelemetry spans go: an OTLP/HTTP address; empty: nowhere"
+        "", description="OTLP/HTTP address that OpenTelemetry traces are sent to; empty: no traces"
     )
     recall_sample: int = Field(
-        1000, ge=0, description="One search in so many measures the index's recall; 0: none"
+        1000, ge=0, description="One search in this many measures the index's recall; 0: none"
     )
     ready_seconds: float = Field(
-        1.0, gt=0, description="A search may take so long while the service counts as ready"
+        1.0,
+        gt=0,
+        description="Time limit in seconds of the search by which /readyz checks the service",
     )
     shutdown_seconds: int = Field(
-        10, ge=1, description="Seconds that accepted requests get when the service is stopped"
+        10,
+        ge=1,
+        description="Seconds that accepted requests get to finish when the service is stopped",
     )
     drain_seconds: float = Field(
-        0.0, ge=0, description="Seconds to go on listening, not ready, when stopped"
+        0.0,
+        ge=0,
+        description="Seconds to keep listening while not ready, when the service is stopped",
     )
-    max_files: int = Field(100, ge=1, description="Most files in one request")
-    max_connections: int = Field(4096, ge=16, description="Open connections; idle ones make room")
-    head_seconds: float = Field(10.0, gt=0, description="Time that a request's head may take")
-    body_seconds: float = Field(60.0, gt=0, description="Time that a request's body may take")
+    max_files: int = Field(100, ge=1, description="Files in one request, at most")
+    max_connections: int = Field(
+        4096, ge=16, description="Open connections, at most; idle ones are closed for new ones"
+    )
+    head_seconds: float = Field(10.0, gt=0, description="Time limit in seconds of a request's head")
+    body_seconds: float = Field(60.0, gt=0, description="Time limit in seconds of a request's body")
     write_seconds: float = Field(
-        30.0, gt=0, description="Time in which a client must take some of its answer"
+        30.0, gt=0, description="Seconds in which a client must receive some of its answer"
     )
-    keep_alive_seconds: int = Field(30, ge=1, description="Time between requests of a connection")
+    keep_alive_seconds: int = Field(
+        30, ge=1, description="Seconds that a connection may be idle between requests"
+    )
     keys: Path | None = Field(None, description="File of API keys, made by `earmark keys add`")
     require_key: Literal["elsewhere", "always"] = Field(
-        "elsewhere", description="Whether writing from this machine needs a key as well: always"
+        "elsewhere",
+        description="Where writing needs a key: from elsewhere, or always (on this machine too)",
     )
     require_read_key: bool = Field(False, description="Whether reading from elsewhere needs a key")
-    proxies: Networks = Field((), description="Addresses of proxies whose X-Forwarded-For counts")
-    hosts: Names = Field((), description="Names it answers to beside localhost; none: to any")
-    cors: Origins = Field((), description="Origins whose pages may call it; `*` only to read")
-    rate_uploads: Rate = Field("600/minute", description="Uploads that only read, by client")
-    rate_searches: Rate = Field("6000/minute", description="Other calls that read, by client")
-    rate_writes: Rate = Field("600/minute", description="Calls that write, by client")
-    rate_loopback: bool = Field(False, description="Whether rates hold for this machine as well")
+    proxies: Networks = Field(
+        (), description="Addresses of proxies whose X-Forwarded-For is trusted"
+    )
+    hosts: Names = Field(
+        (), description="Host names that it answers to, beside localhost; none: any name"
+    )
+    cors: Origins = Field(
+        (), description="Origins whose pages may use the API; `*`: any page may read"
+    )
+    rate_uploads: Rate = Field(
+        "600/minute", description="Rate of uploads that only read, by client"
+    )
+    rate_searches: Rate = Field(
+        "6000/minute", description="Rate of other requests that read, by client"
+    )
+    rate_writes: Rate = Field("600/minute", description="Rate of requests that write, by client")
+    rate_loopback: bool = Field(False, description="Whether rates apply to this machine as well")
 
 
-def read_settings(**given: object) -> Settings:
-    """The settings given, and the others from the environment. Raises ConfigError."""
+def read_settings(**arguments: object) -> Settings:
+    """Settings from arguments, and the others from the environment. Raises ConfigError."""
     try:
-        return Settings(**given)  # type: ignore[arg-type]
+        return Settings(**arguments)  # type: ignore[arg-type]
     except ValidationError as error:
         first = error.errors()[0]
         name = ".".join(map(str, first["loc"]))

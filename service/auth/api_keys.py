@@ -1,7 +1,7 @@
-"""API keys: a file of JSON lines with each key's name, scope, SHA-256 and time of making.
+"""API keys: a file of JSON lines with each key's name, scope, SHA-256 and creation time.
 
-A key is `em_` and 32 random bytes in URL-safe base64. Only its SHA-256 is kept: of 256 random bits
-there is nothing to guess, so no slow hash is needed. A key is shown once, when it is made.
+A key is `em_` and 32 random bytes in URL-safe base64. Only its SHA-256 is stored: 256 random bits
+cannot be guessed, so no slow hash is needed. A key is shown once, when it is created.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ class KeysError(ConfigError):
 
 
 class Key(BaseModel):
-    """What is known of a key. `scope` write includes reading."""
+    """A key's record. Scope `write` includes reading."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -46,7 +46,7 @@ class Key(BaseModel):
 
 
 class KeyFile:
-    """The keys of a file, read again when it has changed: a revoked key ends at once."""
+    """The keys of a file, read again when it changes: a revoked key is refused at once."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -70,7 +70,7 @@ class KeyFile:
         return self._keys
 
     def find(self, secret: str) -> Key | None:
-        """The key whose secret this is; the time it takes does not tell how near a guess was."""
+        """The key with this secret; comparison takes the same time however close a guess is."""
         digest = _digest(secret)
         found = None
         for key in self.read():
@@ -79,44 +79,44 @@ class KeyFile:
         return found
 
     def add(self, name: str, scope: str) -> str:
-        """Make a key; returns its secret, which is kept nowhere. Raises KeysError."""
+        """Create a key and return its secret, which is not stored. Raises KeysError."""
         secret = f"em_{secrets.token_urlsafe(32)}"
-        made = {
+        fields = {
             "name": name,
             "scope": scope,
             "hash": _digest(secret),
             "created_at": datetime.now(UTC).replace(microsecond=0),
         }
         try:
-            key = Key.model_validate(made)
+            key = Key.model_validate(fields)
         except ValidationError as error:
-            what = str(error.errors()[0]["loc"][0])
-            wanted = {"name": "1 to 40 of A-Z a-z 0-9 . _ -", "scope": "read or write"}[what]
-            raise KeysError(f"{what}: expected {wanted}, got {made[what]!r}") from error
+            field = str(error.errors()[0]["loc"][0])
+            expected = {"name": "1 to 40 of A-Z a-z 0-9 . _ -", "scope": "read or write"}[field]
+            raise KeysError(f"{field}: expected {expected}, got {fields[field]!r}") from error
         with self._writing():
             keys = self.read() if self.path.exists() else ()
-            if any(each.name == name for each in keys):
+            if any(other.name == name for other in keys):
                 raise KeysError(f"name: expected a new one, got {name!r}: revoke that key first")
             self._write((*keys, key))
         return secret
 
     def revoke(self, name: str) -> None:
-        """Take a key away. Raises KeysError where there is none of that name."""
+        """Remove a key. Raises KeysError if there is none of that name."""
         with self._writing():
             keys = self.read()
-            kept = [key for key in keys if key.name != name]
-            if len(kept) == len(keys):
+            others = [key for key in keys if key.name != name]
+            if len(others) == len(keys):
                 names = ", ".join(key.name for key in keys) or "no key"
                 raise KeysError(f"name: expected one of {names}, got {name!r}")
-            self._write(kept)
+            self._write(others)
 
     @contextmanager
     def _writing(self) -> Iterator[None]:
-        """Hold off other writers: the folder is locked, as the file itself is replaced."""
+        """Lock out other writers: the folder is locked, as the file itself is replaced."""
         try:
             folder = os.open(self.path.parent, os.O_RDONLY)
         except OSError as error:
-            raise self._refused(error) from error
+            raise self._unwritable(error) from error
         try:
             fcntl.flock(folder, fcntl.LOCK_EX)
             yield
@@ -128,9 +128,9 @@ class KeyFile:
         try:
             write_whole(self.path, lines, mode=0o600)
         except OSError as error:
-            raise self._refused(error) from error
+            raise self._unwritable(error) from error
 
-    def _refused(self, error: OSError) -> KeysError:
+    def _unwritable(self, error: OSError) -> KeysError:
         return KeysError(f"keys: {str(self.path)!r} cannot be written: {error.strerror}")
 
 
@@ -151,8 +151,10 @@ def _parse(path: Path) -> tuple[Key, ...]:
             key = Key.model_validate_json(line)
         except ValidationError as error:
             first = error.errors()[0]
-            what = ".".join(map(str, first["loc"])) or "the line"
-            raise KeysError(f"keys: {str(path)!r} line {number}: {what}: {first['msg']}") from error
+            field = ".".join(map(str, first["loc"])) or "the line"
+            raise KeysError(
+                f"keys: {str(path)!r} line {number}: {field}: {first['msg']}"
+            ) from error
         if key.name in keys:
             raise KeysError(f"keys: {str(path)!r} line {number}: {key.name!r} is there twice")
         keys[key.name] = key

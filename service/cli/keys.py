@@ -1,4 +1,4 @@
-"""`earmark keys`: who may write to the service, or read it."""
+"""`earmark keys`: the API keys of the service."""
 
 from __future__ import annotations
 
@@ -13,21 +13,21 @@ if TYPE_CHECKING:
 
 def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add `keys` to the parser."""
-    keys = commands.add_parser("keys", help="make, list and revoke the service's API keys")
+    keys = commands.add_parser("keys", help="create, list and revoke the service's API keys")
     actions = keys.add_subparsers(dest="action", required=True, metavar="ACTION")
-    add = actions.add_parser("add", help="make a key and print it, this once")
-    add.add_argument("--name", required=True, metavar="N", help="whose it is, as logs call it")
-    add.add_argument("--scope", required=True, metavar="read|write", help="what it allows")
+    add = actions.add_parser("add", help="create a key and print it, once")
+    add.add_argument("--name", required=True, metavar="N", help="name of the key, as logs show it")
+    add.add_argument("--scope", required=True, metavar="read|write", help="what the key allows")
     add.set_defaults(run=_add)
-    listed = actions.add_parser("list", help="names, scopes and times of making")
-    listed.add_argument("--json", action="store_true", help="print one JSON object")
-    listed.set_defaults(run=_list)
-    revoke = actions.add_parser("revoke", help="take a key away; it ends at once")
+    list_ = actions.add_parser("list", help="list names, scopes and creation times")
+    list_.add_argument("--json", action="store_true", help="print one JSON object")
+    list_.set_defaults(run=_list)
+    revoke = actions.add_parser("revoke", help="remove a key; it is refused at once")
     revoke.add_argument("name", metavar="NAME")
     revoke.set_defaults(run=_revoke)
-    for action in (add, listed, revoke):
+    for action in (add, list_, revoke):
         action.add_argument(
-            "--keys", type=Path, metavar="FILE", help="the file of keys; default: EARMARK_KEYS"
+            "--keys", type=Path, metavar="FILE", help="file of keys (default: EARMARK_KEYS)"
         )
 
 
@@ -50,8 +50,8 @@ def _add(options: argparse.Namespace) -> int:
 def _list(options: argparse.Namespace) -> int:
     keys = _file(options).read()
     if options.json:
-        shown = [key.model_dump(mode="json", exclude={"hash"}) for key in keys]
-        print(json.dumps({"keys": shown}))
+        records = [key.model_dump(mode="json", exclude={"hash"}) for key in keys]
+        print(json.dumps({"keys": records}))
     else:
         for key in keys:
             print(f"{key.name}\t{key.scope}\t{key.created_at.isoformat()}")

@@ -1,7 +1,7 @@
-"""The `earmark` command: one parser over the commands of the packages.
+"""The `earmark` command: one parser for the commands of all packages.
 
-Results go to standard output; messages and bars to standard error. Exit status: 0 done, 2 bad
-input (one line), 1 failed work, 130 interrupted. Heavy imports wait until a command runs.
+Results go to standard output, messages and progress bars to standard error. Exit status: 0 done,
+1 failed work, 2 bad input (one line), 130 interrupted. Heavy imports wait until a command runs.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from earmark.service.cli import keys, query, serve
 
 class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
-        """Say what is wrong in one line."""
+        """Print the error in one line."""
         self.exit(2, f"{self.prog}: {message}\n")
 
 
@@ -50,7 +50,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command; returns its exit status."""
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
     if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(errors="backslashreplace")  # a terminal without such letters
+        sys.stdout.reconfigure(errors="backslashreplace")  # for terminals that lack a character
     options = build_parser().parse_args(arguments)
     try:
         status: int = options.run(options)
@@ -65,7 +65,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"earmark {options.command}: interrupted", file=sys.stderr)
         return 128 + signal.SIGINT
     except BrokenPipeError:
-        # The reader of our output has gone (`earmark search … | head`): nothing to say.
+        # The reader of the output has closed it (`earmark search … | head`).
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 128 + signal.SIGPIPE
     return status

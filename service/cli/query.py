@@ -1,4 +1,4 @@
-"""`earmark search`, `tag`, `similar`, `classify`: what the service answers, on the command line."""
+"""`earmark search`, `similar`, `tag`, `classify`: the service's queries on the command line."""
 
 from __future__ import annotations
 
@@ -21,23 +21,27 @@ def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
     search.add_argument("text", help='for example "dog bark"')
     for name in ("tag", "licence", "source"):
         search.add_argument(
-            f"--{name}", action="append", default=[], metavar="X", help=f"only of that {name}"
+            f"--{name}",
+            action="append",
+            default=[],
+            metavar="X",
+            help=f"only clips with this {name}",
         )
     search.add_argument("--min-duration", type=float, metavar="S", help="seconds")
     search.add_argument("--max-duration", type=float, metavar="S", help="seconds")
     search.add_argument(
-        "--distinct", action="store_true", help="near-duplicates stand with the best of them"
+        "--distinct", action="store_true", help="list near-duplicates under the best of them"
     )
-    similar = commands.add_parser("similar", help="find sounds like a sound")
-    tag = commands.add_parser("tag", help="suggest tags for a sound")
-    classify = commands.add_parser("classify", help="sort a sound into classes of one's own")
+    similar = commands.add_parser("similar", help="find sounds similar to a file")
+    tag = commands.add_parser("tag", help="suggest tags for a file")
+    classify = commands.add_parser("classify", help="classify a file by labels of your own")
     for command in (similar, tag, classify):
         command.add_argument("file", type=Path, metavar="FILE")
     classify.add_argument("--labels", required=True, help='for example "dog,rain,siren"')
     for command in (search, similar):
         command.add_argument("--library", type=Path, metavar="DIR", help="default: demo sounds")
     for command in (search, similar, tag):
-        command.add_argument("-k", type=int, default=10, help="most results (default 10)")
+        command.add_argument("-k", type=int, default=10, help="number of results (default 10)")
     for command, run in ((search, _search), (similar, _similar), (tag, _tag), (classify, _class)):
         command.add_argument("--model", type=Path, metavar="PATH", help="default: starter model")
         command.add_argument("--json", action="store_true", help="print one JSON object")
@@ -58,7 +62,7 @@ def _library(options: argparse.Namespace) -> Library:
     from earmark.service.demo import open_library
 
     if options.library is None:
-        print("answering from the demo library; --library names another", file=sys.stderr)
+        print("searching the demo library; --library names another", file=sys.stderr)
     return open_library(options.library, _model(options))
 
 
@@ -126,8 +130,8 @@ def _tag(options: argparse.Namespace) -> int:
     if options.json:
         print(TagsBody.of(suggestion).model_dump_json())
         return 0
-    for each in suggestion.tags:
-        print(f"{each.score:6.1%}  {each.tag}")
+    for tag in suggestion.tags:
+        print(f"{tag.score:6.1%}  {tag.tag}")
     return 0
 
 
@@ -144,6 +148,6 @@ def _class(options: argparse.Namespace) -> int:
     if options.json:
         print(ClassesBody.of(classes).model_dump_json())
         return 0
-    for each in classes.classes:
-        print(f"{each.probability:6.1%}  {each.label}")
+    for label in classes.classes:
+        print(f"{label.probability:6.1%}  {label.label}")
     return 0

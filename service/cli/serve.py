@@ -10,7 +10,7 @@ from pathlib import Path
 
 log = logging.getLogger(__name__)
 
-OTHER_FILES = 256  # open beside connections: the library's, uploads', pipes of reading processes
+OTHER_FILES = 256  # open files beside connections: the library, uploads, pipes of processes
 
 
 def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -36,34 +36,34 @@ def _serve(options: argparse.Namespace) -> int:
     from earmark.service.services import open_library, open_nursery
     from earmark.service.settings import read_settings
 
-    given = {
+    arguments = {
         name: value
         for name in ("library", "model", "host", "port", "device")
         if (value := getattr(options, name)) is not None
     }
-    settings = read_settings(**given)
+    settings = read_settings(**arguments)
     configure(settings.log_format, settings.log_level)
     if settings.keys is None and not is_loopback(settings.host):
         log.warning(
-            "listening on %s: writing from elsewhere is refused, as there are no keys "
+            "listening on %s: writing from elsewhere is refused, because there are no keys "
             "(EARMARK_KEYS)", settings.host,
         )  # fmt: skip
-    # Until the server is there, which stops in good order: asked to stop, we end well.
+    # Until the server handles signals itself: a stop during the start is no error.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     library = open_library(settings)
     readiness = Readiness(settings.ready_seconds)
     app = create_app(settings, library, open_nursery(settings, library), readiness)
-    _allow_files(settings.max_connections + OTHER_FILES)
+    _raise_file_limit(settings.max_connections + OTHER_FILES)
     config = uvicorn.Config(
         app,
         host=settings.host,
         port=settings.port,
-        log_config=None,  # ours, see earmark.service.observability.logs
-        access_log=False,  # ours, see earmark.service.middleware.access_log
+        log_config=None,  # see earmark.service.observability.logs
+        access_log=False,  # see earmark.service.middleware.access_log
         timeout_graceful_shutdown=settings.shutdown_seconds,
         http=limited(settings),
         ws="none",
-        proxy_headers=False,  # ours, see earmark.service.auth.authorization
+        proxy_headers=False,  # see earmark.service.auth.authorization
         server_header=False,
         timeout_keep_alive=settings.keep_alive_seconds,
         backlog=settings.max_connections,
@@ -72,14 +72,14 @@ def _serve(options: argparse.Namespace) -> int:
     return 0
 
 
-def _allow_files(wanted: int) -> None:
-    """Let this process have so many files open, as far as it may: 1,024 are usual by default."""
+def _raise_file_limit(required: int) -> None:
+    """Raise the limit of open files as far as the system allows; 1,024 is a common default."""
     import resource
 
-    now, most = resource.getrlimit(resource.RLIMIT_NOFILE)
-    bounded = most != resource.RLIM_INFINITY
-    if bounded and most < wanted:
-        log.warning("open files: %d wanted for EARMARK_MAX_CONNECTIONS, got %d", wanted, most)
-        wanted = most
-    if now != resource.RLIM_INFINITY and now < wanted:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, most))
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    bounded = hard != resource.RLIM_INFINITY
+    if bounded and hard < required:
+        log.warning("open files: EARMARK_MAX_CONNECTIONS needs %d, got %d", required, hard)
+        required = hard
+    if soft != resource.RLIM_INFINITY and soft < required:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (required, hard))

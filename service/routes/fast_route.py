@@ -1,8 +1,8 @@
-"""Routes that are called very often, taken the short way.
+"""A route without FastAPI's overhead, for the one that is called most.
 
-FastAPI's way from the server to such a route, by its stack of contexts, dependencies and
-validators, costs more than a search. Here its query is read by the same model, and what it
-answers is sent; the rest, OpenAPI among it, is FastAPI's.
+FastAPI's path from the server to a route, through contexts, dependencies and validators, costs more
+than a search. This route validates its query by the same pydantic model and sends what its endpoint
+returns. Everything else, OpenAPI included, is FastAPI's.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ from starlette.types import Receive, Scope, Send
 
 
 class FastRoute(APIRoute):
-    """A route of a coroutine of (request, asked), `asked` being a model of the query."""
+    """A route of a coroutine `endpoint(request, asked)`; `asked` is annotated with its model."""
 
-    def __init__(self, path: str, endpoint: Callable[..., Any], **more: Any) -> None:  # noqa: ANN401
-        super().__init__(path, endpoint, **more)
+    def __init__(self, path: str, endpoint: Callable[..., Any], **options: Any) -> None:  # noqa: ANN401
+        super().__init__(path, endpoint, **options)
         self._model: type[BaseModel] = get_type_hints(endpoint)["asked"]
         self._lists = {
             name
@@ -31,7 +31,7 @@ class FastRoute(APIRoute):
         }
 
     async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer one request. Raises what the application has handlers for."""
+        """Answer one request. Raises errors that the application's handlers answer."""
         if scope["method"] not in (self.methods or ()):
             await super().handle(scope, receive, send)
             return
@@ -39,13 +39,13 @@ class FastRoute(APIRoute):
         response = await self.endpoint(request, self._read(request.query_params))
         await response(scope, receive, send)
 
-    def _read(self, given: QueryParams) -> BaseModel:
-        """Raises RequestValidationError, as FastAPI would."""
-        values: dict[str, Any] = dict(given)
+    def _read(self, parameters: QueryParams) -> BaseModel:
+        """Raises RequestValidationError, as FastAPI does."""
+        values: dict[str, Any] = dict(parameters)
         for name in self._lists & values.keys():
-            values[name] = given.getlist(name)
+            values[name] = parameters.getlist(name)
         try:
             return self._model.model_validate(values)
         except ValidationError as error:
-            found = [{**each, "loc": ("query", *each["loc"])} for each in error.errors()]
-            raise RequestValidationError(found) from error
+            errors = [{**found, "loc": ("query", *found["loc"])} for found in error.errors()]
+            raise RequestValidationError(errors) from error

@@ -1,8 +1,8 @@
-"""The server process: how it stops.
+"""How the server process stops.
 
-The first SIGTERM or SIGINT: readiness is refused at once, listening stops (after `drain` seconds,
-for proxies that need to notice), what was accepted is answered, and the process ends with status 0.
-A second one ends it there and then; the library loses nothing by that, see
+At the first SIGTERM or SIGINT the service is not ready any more, stops listening (after `drain`
+seconds, in which proxies notice), answers the requests that it has accepted, and exits with status
+0. A second signal ends the process at once; the library loses nothing by that, see
 `index.catalogue.catalogue`.
 """
 
@@ -19,26 +19,26 @@ import uvicorn
 
 log = logging.getLogger(__name__)
 
-LINGER = 3.0  # seconds that threads get for work that nobody waits for any more
+LINGER_SECONDS = 3.0  # for threads whose work nobody waits for any more
 
 
 class Server(uvicorn.Server):
-    """uvicorn's server with that way of stopping. `stopping`: called at the first signal."""
+    """uvicorn's server with this way of stopping. `on_stop`: called at the first signal."""
 
     def __init__(
-        self, config: uvicorn.Config, stopping: Callable[[], None], drain: float = 0.0
+        self, config: uvicorn.Config, on_stop: Callable[[], None], drain: float = 0.0
     ) -> None:
         super().__init__(config)
-        self._stopping, self._drain = stopping, drain
+        self._on_stop, self._drain = on_stop, drain
         self._stop_at = 0.0
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        """A signal has come; uvicorn would raise it once more after a stop in good order."""
+        """Handle a signal; uvicorn's own method would raise it again after an orderly stop."""
         del frame
         if self.should_exit:
             log.warning("a second signal: ending without finishing")
             os._exit(128 + sig)
-        self._stopping()
+        self._on_stop()
         self._stop_at = time.monotonic() + self._drain
         self.should_exit = True
 
@@ -47,9 +47,9 @@ class Server(uvicorn.Server):
         return await super().on_tick(counter) and time.monotonic() >= self._stop_at
 
 
-def serve(config: uvicorn.Config, stopping: Callable[[], None], drain: float = 0.0) -> None:
-    """Run until stopped. All of the application is closed then."""
-    Server(config, stopping, drain).run()
-    linger = threading.Timer(LINGER, os._exit, (0,))
+def serve(config: uvicorn.Config, on_stop: Callable[[], None], drain: float = 0.0) -> None:
+    """Run until stopped. The application is closed when this returns."""
+    Server(config, on_stop, drain).run()
+    linger = threading.Timer(LINGER_SECONDS, os._exit, (0,))
     linger.daemon = True
     linger.start()

@@ -1,9 +1,9 @@
-"""Uploads → embeddings: a bounded queue, processes that read, an encoder that takes batches.
+"""Uploads → embeddings: a bounded queue, processes that decode, an encoder that takes batches.
 
-The event loop never works here: a job waits for one of a few threads, its sound is decoded and
-turned into log-mel windows by a process of its own (a crash or a bomb there costs one request), and
-its windows are encoded with those of the others. A job has until its deadline, waiting included.
-What nobody waits for any more is dropped where it stands.
+The event loop never does this work. An upload waits for one of a few threads; a process decodes it
+and computes its log-mel windows (a crash or a decompression bomb there fails one request); its
+windows are encoded in batches with those of other uploads. An upload has until its deadline,
+waiting included. An upload whose client has gone is dropped at the next block.
 """
 
 from __future__ import annotations
@@ -30,81 +30,91 @@ from earmark.service.http.problems import ProblemError
 from earmark.service.observability.metrics import Metrics
 
 Result = TypeVar("Result")
+OnBlock = Callable[[Block], None]
 
 BATCH_CPU, BATCH_GPU = 16, 512  # windows
-NAME = "file"  # what messages call an upload: never a name that a client chose
+NAME = "file"  # stands in messages for an upload's name, which the client chose
 
 
 @dataclass
 class QueuedUpload:
-    """A sound to be embedded. `source`: also a function that fetches it when its turn has come;
-    `until`: of time.monotonic(); `told`: of each block of windows as it is read."""
+    """An upload to embed.
+
+    `source`: the sound, or a function that reads it when its turn has come; `deadline`: of
+    time.monotonic(); `on_block`: called with each block of windows.
+    """
 
     source: Source | Callable[[], bytes]
     max_seconds: float | None
-    until: float
-    told: Callable[[Block], None] = lambda _: None
-    given_up: threading.Event = field(default_factory=threading.Event)
+    deadline: float
+    on_block: OnBlock = lambda _: None
+    abandoned: threading.Event = field(default_factory=threading.Event)
 
-    def go_on(self) -> None:
-        """Raise TimeoutError where nobody waits for it any more."""
-        if self.given_up.is_set() or time.monotonic() > self.until:
-            raise TimeoutError("nobody waits for it any more")
+    def check(self) -> None:
+        """Raise TimeoutError after the deadline, or where nobody waits for the result."""
+        if self.abandoned.is_set() or time.monotonic() > self.deadline:
+            raise TimeoutError("nobody waits for this upload")
 
-    def heard(self, block: Block) -> None:
-        """A block of it was read. Raises TimeoutError."""
-        self.go_on()
-        self.told(block)
+    def handle_block(self, block: Block) -> None:
+        """Pass on a decoded block. Raises TimeoutError."""
+        self.check()
+        self.on_block(block)
 
 
 class UploadQueue:
-    """Embeds uploads. `readers`: processes that decode; `most`: uploads in work or waiting;
-    `deadline`: seconds for each."""
+    """Embeds uploads. `decoders`: processes that decode; `max_uploads`: waiting or in work;
+    `seconds`: the time limit of each."""
 
     def __init__(
-        self, embedder: Embedder, metrics: Metrics, *, readers: int, most: int, deadline: float
+        self,
+        embedder: Embedder,
+        metrics: Metrics,
+        *,
+        decoders: int,
+        max_uploads: int,
+        seconds: float,
     ) -> None:
         self._embedder, self._metrics = embedder, metrics
-        self._most, self._deadline = most, deadline
+        self._max_uploads, self._seconds = max_uploads, seconds
         self._present = self._working = 0
-        self._seconds = 0.1  # that an upload takes a thread, lately
-        self._lock = threading.Lock()  # of the two above, that threads change
+        self._mean_seconds = 0.1  # moving average of an upload's time in a thread
+        self._lock = threading.Lock()  # for the two above, which threads change
         on_gpu = embedder.device.type == "cuda"
-        self._readers = DecodePool(embedder.log_mel, readers)
-        self._batches = Batcher(
+        self._decoders = DecodePool(embedder.log_mel, decoders)
+        self._batcher = Batcher(
             self._encode,
             BATCH_GPU if on_gpu else BATCH_CPU,
-            # An encoder takes a third of the work; of fewer threads each has larger batches.
-            threads=1 if on_gpu else min(readers, os.cpu_count() or 1),
+            # Encoding is a third of the work, and fewer threads get larger batches.
+            threads=1 if on_gpu else min(decoders, os.cpu_count() or 1),
             on_batch=metrics.observe_batch,
         )
         # Twice as many threads as processes: half of them wait for the encoder.
-        self._count = 2 * readers
-        self._threads = ThreadPoolExecutor(self._count, thread_name_prefix="upload")
+        self._thread_count = 2 * decoders
+        self._threads = ThreadPoolExecutor(self._thread_count, thread_name_prefix="upload")
         metrics.watch("uploads_waiting", lambda: self._present - self._working)
         metrics.watch("uploads_working", lambda: self._working)
 
     def close(self) -> None:
-        """End threads and processes; what still waits is dropped."""
+        """End threads and processes, and drop waiting uploads."""
         self._threads.shutdown(wait=False, cancel_futures=True)
-        self._readers.close()
-        self._batches.close()
+        self._decoders.close()
+        self._batcher.close()
 
     def admit(self) -> None:
-        """Raise ProblemError (429) where too many uploads wait already: before a body is read."""
-        if self._present >= self._most:
+        """Raise ProblemError (429) if the queue is full. To be called before a body is read."""
+        if self._present >= self._max_uploads:
             self._metrics.count_rejection("busy")
-            wait = math.ceil(self._present * self._seconds / self._count)
+            wait = math.ceil(self._present * self._mean_seconds / self._thread_count)
             raise ProblemError(
                 "busy",
-                f"{self._most} uploads are in work or waiting",
+                f"{self._max_uploads} uploads are in work or waiting",
                 {"Retry-After": str(min(max(wait, 1), 60))},
             )
 
     async def embed(
         self, source: Source | Callable[[], bytes], max_seconds: float | None = None
     ) -> AudioEmbedding:
-        """A sound's vectors. Raises AudioError, ProblemError (429, 504)."""
+        """A sound's embedding. Raises AudioError, ProblemError (429, 504)."""
         return await self.run(source, lambda embedding: embedding, max_seconds)
 
     async def run(
@@ -112,49 +122,55 @@ class UploadQueue:
         source: Source | Callable[[], bytes],
         then: Callable[[AudioEmbedding], Result],
         max_seconds: float | None = None,
-        told: Callable[[Block], None] = lambda _: None,
+        on_block: OnBlock = lambda _: None,
     ) -> Result:
-        """What `then` makes of a sound's vectors, in a thread. Raises as `embed` does.
+        """The result of `then` on a sound's embedding, computed in a thread. Raises as `embed`.
 
-        `told`: in that thread, of each block of windows.
+        `on_block` is called in that thread.
         """
         self.admit()
-        job = QueuedUpload(source, max_seconds, time.monotonic() + self._deadline, told)
+        upload = QueuedUpload(source, max_seconds, time.monotonic() + self._seconds, on_block)
         self._present += 1
         try:
             loop = asyncio.get_running_loop()
-            # What threads log and trace belongs to the request.
-            own = functools.partial(contextvars.copy_context().run, self._work, job, then)
-            work = loop.run_in_executor(self._threads, own)
-            return await asyncio.wait_for(work, self._deadline)
+            # The context goes along: the thread's logs and spans belong to the request.
+            work = functools.partial(contextvars.copy_context().run, self._work, upload, then)
+            return await asyncio.wait_for(loop.run_in_executor(self._threads, work), self._seconds)
         except TimeoutError as error:
             self._metrics.count_rejection("deadline")
             raise ProblemError(
-                "deadline", f"the upload was not done within {self._deadline:g} s"
+                "deadline", f"the upload was not done within {self._seconds:g} s"
             ) from error
         finally:
-            job.given_up.set()
+            upload.abandoned.set()
             self._present -= 1
 
-    def _work(self, job: QueuedUpload, then: Callable[[AudioEmbedding], Result]) -> Result:
-        job.go_on()
-        begun = time.perf_counter()
+    def _work(self, upload: QueuedUpload, then: Callable[[AudioEmbedding], Result]) -> Result:
+        upload.check()
+        started = time.perf_counter()
         with self._lock:
             self._working += 1
         try:
-            source = job.source() if callable(job.source) else job.source
-            heard = encode_sound(
-                self._readers, self._batches, source, NAME, job.max_seconds, job.until, job.heard
+            source = upload.source() if callable(upload.source) else upload.source
+            pending = encode_sound(
+                self._decoders,
+                self._batcher,
+                source,
+                NAME,
+                upload.max_seconds,
+                upload.deadline,
+                upload.handle_block,
             )
-            self._metrics.add_stage("decode", heard.decode_seconds)
-            self._metrics.add_stage("features", heard.feature_seconds)
+            self._metrics.add_stage("decode", pending.decode_seconds)
+            self._metrics.add_stage("features", pending.feature_seconds)
             with self._metrics.span("encode"):
-                embedding = heard.embedding(self._embedder, job.until)
+                embedding = pending.embedding(self._embedder, upload.deadline)
             return then(embedding)
         finally:
             with self._lock:
                 self._working -= 1
-                self._seconds += 0.1 * (time.perf_counter() - begun - self._seconds)
+                seconds = time.perf_counter() - started
+                self._mean_seconds += 0.1 * (seconds - self._mean_seconds)
 
     def _encode(self, windows: Array) -> Array:
         with self._metrics.stage("encode"):

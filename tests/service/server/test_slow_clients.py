@@ -66,7 +66,7 @@ def hasty(
         assert server.stop() == 0
         said = (folder / "log").read_text()
         assert "Traceback" not in said
-        assert "writing from elsewhere is refused, as there are no keys" in said
+        assert "writing from elsewhere is refused, because there are no keys" in said
 
 
 def test_a_head_that_comes_a_byte_at_a_time(hasty: Server) -> None:

@@ -1,4 +1,4 @@
-"""Writes to the library while it is searched: clips, jobs and feedback. No web framework.
+"""Writes to the library while it is searched: clips and feedback. No web framework.
 
 The next search finds what was written. Uploaded sounds are copied to the library's folder under
 generated names, and decoded only in processes of their own.
@@ -7,38 +7,29 @@ generated names, and decoded only in processes of their own.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from contextlib import closing
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import IO, Any
 
 import anyio.to_thread
 
 from earmark.index import feedback
 from earmark.index.catalogue import metadata
-from earmark.index.catalogue.embedded_sound import EmbeddedBatch, SourceFile
 from earmark.index.catalogue.metadata import Metadata
 from earmark.index.catalogue.records import Clip
 from earmark.index.errors import LibraryError
 from earmark.index.feedback import Feedback, Opinion
-from earmark.index.files.managed_files import ManagedFiles, StagedFile
-from earmark.index.ingest import local, uploads
+from earmark.index.ingest import uploads
 from earmark.index.ingest.uploads import AddedClip, Upload
 from earmark.index.library import Library
 from earmark.model.audio.decode import Source
 from earmark.model.embedder import AudioEmbedding
-from earmark.model.inference.decode_pool import DecodePool
-from earmark.service.workers.jobs import Failure, Job
 
 Embed = Callable[[Source], Awaitable[AudioEmbedding]]
 
 
-@dataclass(frozen=True)
-class Part:
-    """A sound of a job: its place from 0, the name the client gave it, and where it waits."""
-
-    number: int
-    name: str
-    staged: StagedFile
+def part_name(name: str) -> str:
+    """A file's name as a client sent it, fit to be stored."""
+    return metadata.clean_line(name)[: metadata.MAX_TITLE_CHARACTERS]
 
 
 def clean_metadata(sent: Metadata) -> Metadata:
@@ -57,15 +48,10 @@ def clean_metadata(sent: Metadata) -> Metadata:
 
 
 class LibraryService:
-    """Writes to a library while it is searched. Safe to share between threads.
+    """Writes to a library while it is searched. Safe to share between threads."""
 
-    `readers`: processes that decode the sounds of jobs; `max_seconds`: longest such sound.
-    """
-
-    def __init__(
-        self, library: Library, readers: DecodePool, max_seconds: float | None = None
-    ) -> None:
-        self.library, self._readers, self._max_seconds = library, readers, max_seconds
+    def __init__(self, library: Library) -> None:
+        self.library = library
 
     # Clips
 
@@ -97,56 +83,6 @@ class LibraryService:
             return added
         finally:
             staged.close()
-
-    # Jobs
-
-    def stage(self, files: Sequence[tuple[IO[bytes], str]]) -> list[Part]:
-        """Copy a job's sounds (each with its name) to disk, all or none. Raises StorageError."""
-        return [
-            Part(number, metadata.clean_line(name)[: metadata.MAX_TITLE_CHARACTERS], staged)
-            for number, ((_, name), staged) in enumerate(
-                zip(files, _staged(self.library.uploads, [file for file, _ in files]), strict=True)
-            )
-        ]
-
-    def job(self, parts: Sequence[Part], said: Metadata) -> Job:
-        """A job that adds the sounds, of each of which this is said (`clean_metadata`)."""
-
-        def discard() -> None:
-            for part in parts:
-                part.staged.close()
-
-        return Job(len(parts), lambda job: self._add_all(parts, said, job), discard)
-
-    def _add_all(self, parts: Sequence[Part], said: Metadata, job: Job) -> None:
-        waiting = {str(part.staged.path): part for part in parts}
-        origins = [
-            SourceFile(
-                part.staged.path, replace(said, title=metadata.title_from_file_name(part.name))
-            )
-            for part in parts
-        ]
-        with closing(
-            local.embed(self.library.embedder, origins, 1, self._readers, self._max_seconds)
-        ) as lots:
-            for lot in lots:
-                if job.cancelled:
-                    return
-                self._take(lot, waiting, job)
-
-    def _take(self, lot: EmbeddedBatch, waiting: Mapping[str, Part], job: Job) -> None:
-        """Add what a lot holds, in one transaction, and tell the job."""
-        ready = [
-            Upload(waiting[str(each.file.path)].staged, each.file.metadata, each.embedding)
-            for each in lot.sounds
-        ]
-        added = uploads.add(self.library, ready) if ready else []
-        failed = []
-        for path, reason in lot.failed.items():
-            part = waiting[path]
-            # Messages begin with the name of the file, which is ours.
-            failed.append(Failure(part.number, part.name, reason.partition(": ")[2] or reason))
-        job.take([(each.clip.id, each.duplicate_of) for each in added], failed)
 
     # Feedback
 
@@ -184,15 +120,3 @@ class LibraryService:
 
 def _opinion(accepted: Sequence[str], rejected: Sequence[str], by: str) -> Opinion:
     return Opinion(metadata.clean_tags(accepted), metadata.clean_tags(rejected), by)
-
-
-def _staged(files: ManagedFiles, sounds: Sequence[IO[bytes]]) -> list[StagedFile]:
-    staged: list[StagedFile] = []
-    try:
-        for sound in sounds:
-            staged.append(files.stage(sound))
-    except BaseException:
-        for each in staged:
-            each.close()
-        raise
-    return staged

@@ -11,6 +11,7 @@ import sys
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from importlib.metadata import version
 
 import anyio.to_thread
@@ -34,6 +35,7 @@ from earmark.service.search.processes import InProcess, InThread, Nursery
 from earmark.service.search.queue import Searches
 from earmark.service.server.readiness import QUERY, Readiness
 from earmark.service.settings import Settings
+from earmark.service.workers.add_parts import add_parts
 from earmark.service.workers.jobs import Jobs
 from earmark.service.workers.upload_queue import UploadQueue
 from earmark.service.workers.waveforms import Waveforms
@@ -98,7 +100,10 @@ async def open_services(
         stack.callback(uploads.close)
         readers = DecodePool(library.embedder.log_mel, READERS)
         stack.callback(readers.close)
-        jobs, maps = Jobs(), LibraryMap(library)
+        adding = partial(
+            add_parts, library=library, readers=readers, max_seconds=settings.max_seconds
+        )
+        jobs, maps = Jobs(library.folder, adding), LibraryMap(library)
         stack.push_async_callback(in_thread, jobs.close)
         stack.push_async_callback(in_thread, maps.close)
         yield Services(
@@ -106,7 +111,7 @@ async def open_services(
             metrics=metrics,
             readiness=readiness,
             library=library,
-            library_service=LibraryService(library, readers, settings.max_seconds),
+            library_service=LibraryService(library),
             searches=searches,
             uploads=uploads,
             jobs=jobs,

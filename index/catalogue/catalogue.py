@@ -208,6 +208,15 @@ class Catalogue:
             for path, size, mtime, *texts in rows
         }
 
+    def ids_by_path(self, paths: Sequence[str]) -> dict[str, str]:
+        """Path → id of the clips among these files."""
+        return dict(
+            self._database.query(
+                "SELECT path, id FROM clips WHERE path IN (SELECT value FROM json_each(?))",
+                (json.dumps(paths),),
+            )
+        )
+
     def has_path_ending(self, name: str) -> bool:
         """Whether a clip's path ends in `/name`, in whichever folder: libraries move."""
         statement = "SELECT 1 FROM clips WHERE substr(path, -length(:name)) = :name LIMIT 1"

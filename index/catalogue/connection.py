@@ -19,10 +19,10 @@ BUSY_SECONDS = 30.0
 
 
 class Database:
-    """An open database. Each call borrows an idle connection."""
+    """An open database. Each call borrows an idle connection. `name`: in messages."""
 
-    def __init__(self, file: Path) -> None:
-        self.file = file
+    def __init__(self, file: Path, name: str = "the catalogue") -> None:
+        self.file, self._name = file, name
         self._idle: list[sqlite3.Connection] = []
         self._closed = False
         self._writing = threading.Lock()
@@ -122,7 +122,7 @@ class Database:
             }.get(str(error), str(error))
             raise StorageError(f"library {folder}: {advice}") from error
         except sqlite3.DatabaseError as error:
-            raise StorageError(f"library {folder}: the catalogue is damaged ({error})") from error
+            raise StorageError(f"library {folder}: {self._name} is damaged ({error})") from error
 
 
 def _enable_write_ahead_log(db: sqlite3.Connection) -> None:

@@ -42,8 +42,7 @@ class StagedFile:
     def place(self) -> Path:
         """Move it to its final path; the catalogue entry follows. Raises StorageError."""
         with self._files.translate_errors():
-            with self.path.open("rb") as file:
-                name = self.path.stem + suffix_of(file.read(HEAD))
+            name = file_name(self.path.stem, self.path)
             self._marker = self._files.add_marker(name)
             self.path = self.path.replace(self._files.folder / name)
             _sync_folder(self._files.folder)
@@ -92,6 +91,26 @@ class ManagedFiles:
                 self._release()
                 raise
         return StagedFile(self, path, self._release)
+
+    def adopt(self, path: Path, stem: str) -> StagedFile:
+        """Stage a file that is on disk already, to be placed under a name with this stem.
+
+        It stays at its path as well: a hard link, or a copy where the disk has no links.
+        Raises StorageError, which leaves nothing behind.
+        """
+        staged = self._pending / f"{stem}{PART}"
+        with self.translate_errors():
+            self._acquire()
+            try:
+                staged.unlink(missing_ok=True)  # of a process that has ended
+                try:
+                    staged.hardlink_to(path)
+                except OSError:
+                    shutil.copyfile(path, staged)
+            except BaseException:
+                self._release()
+                raise
+        return StagedFile(self, staged, self._release)
 
     @contextmanager
     def removing(self, names: list[str]) -> Iterator[None]:
@@ -174,6 +193,15 @@ class ManagedFiles:
             self._users -= 1
             if not self._users:
                 os.close(self._lock)
+
+
+def file_name(stem: str, path: Path) -> str:
+    """The name with this stem that the file at `path` gets: its suffix tells its format.
+
+    Raises OSError.
+    """
+    with path.open("rb") as file:
+        return stem + suffix_of(file.read(HEAD))
 
 
 def _sync_folder(folder: Path) -> None:

@@ -6,17 +6,17 @@ import json
 from collections.abc import AsyncIterator
 from typing import Annotated
 
-import anyio.to_thread
+from anyio.to_thread import run_sync
 from fastapi import APIRouter, File, Form, Header, Response, UploadFile
 from sse_starlette import EventSourceResponse, ServerSentEvent
 
-from earmark.service.library_service import clean_metadata
+from earmark.service.library_service import clean_metadata, part_name
 from earmark.service.openapi.operation import Tag, operation
 from earmark.service.routes.conversions import metadata_of
 from earmark.service.routes.dependencies import ServicesDep
 from earmark.service.schemas.clip_edits import OriginForm
 from earmark.service.schemas.jobs import JobBody
-from earmark.service.workers.jobs import Job
+from earmark.service.workers.job_store import JobEvent
 
 TAG: Tag = {
     "name": "jobs",
@@ -54,20 +54,19 @@ async def begin(
 ) -> JobBody:
     """Add many sounds in the background. What is said beside them holds for each; titles come from
     their files' names."""
-    services.jobs.admit()
-    said = clean_metadata(metadata_of(form))
-    sent = [(each.file, each.filename or "") for each in file]
-    parts = await anyio.to_thread.run_sync(services.library_service.stage, sent)
-    job = services.library_service.job(parts, said)
-    services.jobs.submit(job)
-    response.headers["Location"] = f"/v1/jobs/{job.id}"
-    return JobBody.of(job.seen())
+    jobs = services.jobs
+    await run_sync(jobs.admit)
+    metadata = vars(clean_metadata(metadata_of(form)))
+    sounds = [(upload.file, part_name(upload.filename or "")) for upload in file]
+    status = await run_sync(jobs.submit, sounds, metadata)
+    response.headers["Location"] = f"/v1/jobs/{status.id}"
+    return JobBody.of(status)
 
 
 @router.get("/v1/jobs/{job_id}", **operation("get_job", problems=("not-found",)))
 async def job(services: ServicesDep, job_id: str) -> JobBody:
-    """How a job stands. Jobs are forgotten when the service stops, and long after they are over."""
-    return JobBody.of(services.jobs.job(job_id).seen())
+    """A job's state. The latest 100 jobs that are over are kept, also when the service restarts."""
+    return JobBody.of(await run_sync(services.jobs.status, job_id))
 
 
 @router.get(
@@ -79,7 +78,7 @@ async def job(services: ServicesDep, job_id: str) -> JobBody:
 async def events(services: ServicesDep, job_id: str, last: Last = 0) -> EventSourceResponse:
     """A job's events from the first on, as they happen: `progress` and `failed`, at last `done`."""
     return EventSourceResponse(
-        _sent(services.jobs.job(job_id), last),
+        _sent(await services.jobs.follow(job_id, last)),
         ping=PING_SECONDS,
         send_timeout=services.settings.write_seconds,
     )
@@ -91,6 +90,6 @@ async def cancel(services: ServicesDep, job_id: str) -> JobBody:
     return JobBody.of(await services.jobs.stop(job_id))
 
 
-async def _sent(told: Job, last: int) -> AsyncIterator[ServerSentEvent]:
-    async for event in told.events(last):
+async def _sent(events: AsyncIterator[JobEvent]) -> AsyncIterator[ServerSentEvent]:
+    async for event in events:
         yield ServerSentEvent(json.dumps(event.data), event=event.kind, id=str(event.number))

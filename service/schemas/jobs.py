@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 from pydantic import BaseModel, Field
 
 if TYPE_CHECKING:
-    from earmark.service.workers.jobs import Seen
+    from earmark.service.workers.job_store import JobStatus
 
 State = Literal["waiting", "running", "done", "cancelled", "failed"]
 
@@ -36,14 +36,18 @@ class JobBody(BaseModel):
     events: str = Field(description="Where its events are")
 
     @classmethod
-    def of(cls, seen: Seen) -> JobBody:
-        """From the job as of one instant."""
-        own: dict[str, Any] = {
-            **vars(seen),
-            "added": list(seen.added),
-            "failed": [FailureBody(**vars(each)) for each in seen.failed],
-            "problem": seen.problem or None,
-            "ended_at": seen.ended_at or None,
-        }
-        done = len(seen.added) + len(seen.failed)
-        return cls(**own, done=done, events=f"/v1/jobs/{seen.id}/events")
+    def of(cls, status: JobStatus) -> JobBody:
+        """From a job's status."""
+        return cls(
+            id=status.id,
+            state=status.state,
+            total=status.total,
+            done=len(status.added) + len(status.failed),
+            added=list(status.added),
+            twins=status.duplicates,
+            failed=[FailureBody(**vars(part)) for part in status.failed],
+            problem=status.problem or None,
+            created_at=status.created_at,
+            ended_at=status.ended_at or None,
+            events=f"/v1/jobs/{status.id}/events",
+        )

@@ -1,161 +1,138 @@
-"""Work that outlasts its request: one job after another in a thread, told of as it goes on.
+"""Runs jobs, work that outlasts its request, and lets clients follow them.
 
-A job's events are kept with the job, so that readers may be slow, come late or come back: none of
-them holds up the work, and none costs memory of its own. Jobs live as long as the process: what one
-has done is in the library, what it has not is gone.
+Each service runs one job after another, in a thread. The jobs are on disk (`JobStore`), so that
+every service on the library knows all of them, and they go on where they stood when the service
+that ran them has stopped or was killed. Events are on disk as well: readers may be slow, come late
+or come back, and cost no memory.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import datetime
 import logging
-import secrets
 import threading
-from collections import OrderedDict, deque
-from collections.abc import AsyncIterator, Callable
-from dataclasses import dataclass, field
-from typing import Any, Literal
+import time
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from pathlib import Path
+from typing import IO, Any
 
+import anyio.to_thread
+
+from earmark.index.errors import StorageError
 from earmark.model.core.errors import InputError
 from earmark.service.http.problems import ProblemError
-from earmark.service.schemas.jobs import State
+from earmark.service.workers.job_store import JobEvent, JobStatus, JobStore, RunningJob, too_many
 
 log = logging.getLogger(__name__)
 
-WAITING = 8  # jobs, before more are refused
-KEPT = 100  # jobs that are over
-STOP_SECONDS = 20.0  # that whoever cancels a job waits for it
-
-OVER = frozenset(("done", "cancelled", "failed"))
-
-
-@dataclass(frozen=True)
-class Event:
-    """Something that happened: numbers from 1; the last is of the kind "done"."""
-
-    number: int
-    kind: Literal["progress", "failed", "done"]
-    data: dict[str, Any]
+MAX_WAITING = 8  # jobs, on one library
+MAX_OVER = 100  # jobs that are over and still listed
+STOP_SECONDS = 20.0  # for which a client that cancels a job waits until it has stopped
+SWEEP_SECONDS = 300.0  # between looks for sounds that a dead process left
+POLL_SECONDS = 1.0  # between looks at what other services on the library have done
 
 
-@dataclass(frozen=True)
-class Failure:
-    """A part that could not be done: its place from 0, its name as the client gave it, why."""
+class Jobs:
+    """The jobs of the library in `folder`. Safe to share between threads.
 
-    part: int
-    name: str
-    reason: str
-
-
-@dataclass(frozen=True)
-class Seen:
-    """A job as of one instant. `added`: ids of clips; `twins`: those whose very sound an earlier
-    clip has; `problem`: why the whole of it failed. Times are ISO 8601 in UTC."""
-
-    id: str
-    state: State
-    total: int
-    added: tuple[str, ...]
-    twins: dict[str, str]
-    failed: tuple[Failure, ...]
-    problem: str
-    created_at: str
-    ended_at: str
-
-
-@dataclass
-class _Progress:
-    state: State = "waiting"
-    added: list[str] = field(default_factory=list)
-    twins: dict[str, str] = field(default_factory=dict)
-    failed: list[Failure] = field(default_factory=list)
-    problem: str = ""
-    ended_at: str = ""
-
-
-class Job:
-    """`total` parts to be done by `work`, which tells the job of each; `discard` is called when it
-    is over, whatever came of it. Safe to share between threads."""
+    `work`: adds the parts of a job and records them with it, until none is left or the job is
+    stopping.
+    """
 
     def __init__(
-        self, total: int, work: Callable[[Job], None], discard: Callable[[], None]
+        self,
+        folder: Path,
+        work: Callable[[RunningJob], None],
+        *,
+        max_waiting: int = MAX_WAITING,
+        max_over: int = MAX_OVER,
     ) -> None:
-        self.id = secrets.token_urlsafe(16)
-        self.total, self.work, self.discard = total, work, discard
-        self._created_at = _now()
-        self._own = _Progress()
-        self._events: list[Event] = []
-        self._watching: set[Callable[[], None]] = set()
-        self._lock = threading.Lock()
-        self._cancelled = threading.Event()
+        self._store = JobStore(folder, self._changed)
+        self._work, self._max_waiting, self._max_over = work, max_waiting, max_over
+        self._lock = threading.Condition()
+        self._closed = self._submitted = False
+        self._running: RunningJob | None = None
+        self._readers: dict[int, set[Callable[[], None]]] = {}
+        self._thread = threading.Thread(target=self._run, name="jobs", daemon=True)
+        self._thread.start()
 
-    # For the work
-
-    @property
-    def cancelled(self) -> bool:
-        """Whether it is to stop at the next good place."""
-        return self._cancelled.is_set()
-
-    def take(self, added: list[tuple[str, str]], failed: list[Failure]) -> None:
-        """Parts were done: (the id of a clip, its twin's or nothing), and those that were not."""
+    def close(self) -> None:
+        """Pause the job at work, once its parts under way are added, and end the readers."""
         with self._lock:
-            own = self._own
-            own.added += [clip_id for clip_id, _ in added]
-            own.twins |= {clip_id: twin for clip_id, twin in added if twin}
-            own.failed += failed
-            for each in failed:
-                self._tell("failed", vars(each))
-            self._tell("progress", {**self._counts(), "ids": [clip_id for clip_id, _ in added]})
+            self._closed = True
+            if self._running is not None:
+                self._running.pausing = True
+            readers = [wake for wakes in self._readers.values() for wake in wakes]
+            self._lock.notify_all()
+        for wake in readers:
+            wake()
+        self._thread.join()
+        self._store.close()
 
-    # For the thread that runs it
+    # For clients
 
-    def begin(self) -> bool:
-        """Whether it is to be run."""
+    def admit(self) -> None:
+        """Raise ProblemError (429) where too many jobs wait already, or StorageError."""
+        if self._closed:
+            raise ProblemError("unavailable", "the service is shutting down")
+        waiting = self._store.waiting()
+        if waiting >= self._max_waiting:
+            raise too_many(waiting)
+
+    def submit(
+        self, sounds: Sequence[tuple[IO[bytes], str]], metadata: Mapping[str, Any]
+    ) -> JobStatus:
+        """Make a job of sounds (each with its name), on disk when this returns.
+
+        Raises ProblemError (429, 503), StorageError.
+        """
+        self.admit()
+        number = self._store.create(
+            sounds, metadata, max_waiting=self._max_waiting, max_over=self._max_over
+        )
         with self._lock:
-            if self._own.state != "waiting":
-                return False
-            self._own.state = "running"
-            self._tell("progress", {**self._counts(), "ids": []})
-            return True
+            self._submitted = True
+            self._lock.notify_all()
+        return self._status(number)
 
-    def end(self, problem: str = "") -> None:
-        """It is over."""
-        self.discard()
-        with self._lock:
-            self._finish(problem)
+    def status(self, job_id: str) -> JobStatus:
+        """The job with that id. Raises ProblemError (404), StorageError."""
+        return self._status(self._find(job_id))
 
-    # For those who asked
+    async def follow(self, job_id: str, after: int = 0) -> AsyncIterator[JobEvent]:
+        """A job's events after number `after`, as they happen, until it is over.
 
-    def cancel(self) -> None:
-        """Stop it: at once where it waits, else at the next good place. What is added stays."""
-        self._cancelled.set()
-        with self._lock:
-            waiting = self._own.state == "waiting"
-            if waiting:
-                self._finish("")
-        if waiting:
-            self.discard()
+        They end early when this service stops. Raises ProblemError (404) at once, StorageError.
+        """
+        return self._events(await anyio.to_thread.run_sync(self._find, job_id), after)
 
-    def seen(self) -> Seen:
-        """How it stands."""
-        with self._lock:
-            own = self._own
-            return Seen(
-                self.id,
-                own.state,
-                self.total,
-                tuple(own.added),
-                dict(own.twins),
-                tuple(own.failed),
-                own.problem,
-                self._created_at,
-                own.ended_at,
-            )
+    async def stop(self, job_id: str) -> JobStatus:
+        """Cancel a job and hide it; its status once it has stopped, or after a while.
 
-    async def events(self, after: int = 0) -> AsyncIterator[Event]:
-        """What has happened after event number `after`, and what happens, until it is over."""
+        Raises ProblemError (404), StorageError.
+        """
+        number = await anyio.to_thread.run_sync(self._find, job_id)
+        await anyio.to_thread.run_sync(self._store.cancel, number)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(STOP_SECONDS):
+                async for _ in self._events(number, 0):
+                    pass
+        return await anyio.to_thread.run_sync(self._status, number)
+
+    def _find(self, job_id: str) -> int:
+        number = self._store.find(job_id)
+        if number is None:
+            raise _unknown(job_id)
+        return number
+
+    def _status(self, number: int) -> JobStatus:
+        status = self._store.status(number)
+        if status is None:
+            raise _unknown(str(number))
+        return status
+
+    async def _events(self, number: int, after: int) -> AsyncIterator[JobEvent]:
         loop, news = asyncio.get_running_loop(), asyncio.Event()
 
         def wake() -> None:
@@ -163,139 +140,84 @@ class Job:
                 loop.call_soon_threadsafe(news.set)
 
         with self._lock:
-            self._watching.add(wake)
+            self._readers.setdefault(number, set()).add(wake)
         try:
             while True:
                 news.clear()
-                with self._lock:
-                    fresh, over = self._events[max(0, after) :], self._own.state in OVER
-                for event in fresh:
+                closed = self._closed
+                events, over = await anyio.to_thread.run_sync(self._store.events, number, after)
+                for event in events:
                     yield event
                     after = event.number
-                if over:
+                if over or closed:
                     return
-                await news.wait()
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(POLL_SECONDS):
+                        await news.wait()
         finally:
             with self._lock:
-                self._watching.discard(wake)
+                self._readers[number].discard(wake)
+                if not self._readers[number]:
+                    del self._readers[number]
 
-    def _finish(self, problem: str) -> None:
-        own, counts = self._own, self._counts()
-        stopped = self.cancelled and counts["done"] < self.total
-        own.state = "failed" if problem else "cancelled" if stopped else "done"
-        own.problem, own.ended_at = problem, _now()
-        self._tell("done", {**counts, "state": own.state, "problem": problem})
-
-    def _counts(self) -> dict[str, int]:
-        added, failed = len(self._own.added), len(self._own.failed)
-        return {"total": self.total, "done": added + failed, "added": added, "failed": failed}
-
-    def _tell(self, kind: Literal["progress", "failed", "done"], data: dict[str, Any]) -> None:
-        self._events.append(Event(len(self._events) + 1, kind, data))
-        for wake in self._watching:
+    def _changed(self, number: int) -> None:
+        """Wake the readers of a job: something has happened."""
+        with self._lock:
+            readers = list(self._readers.get(number, ()))
+        for wake in readers:
             wake()
 
-
-class Jobs:
-    """Runs jobs in one thread, in the order in which they came. Safe to share between threads."""
-
-    def __init__(self, waiting: int = WAITING, kept: int = KEPT) -> None:
-        self._most_waiting, self._most_kept = waiting, kept
-        self._jobs: OrderedDict[str, Job] = OrderedDict()
-        self._queue: deque[Job] = deque()
-        self._changed = threading.Condition()
-        self._closed = False
-        self._thread: threading.Thread | None = None
-
-    def admit(self) -> None:
-        """Raise ProblemError (429) where too many jobs wait already."""
-        with self._changed:
-            self._admit()
-
-    def submit(self, job: Job) -> None:
-        """Let a job be done. Raises ProblemError (429), the job being discarded."""
-        with self._changed:
-            try:
-                self._admit()
-            except ProblemError:
-                job.discard()
-                raise
-            self._jobs[job.id] = job
-            self._queue.append(job)
-            over = [each.id for each in self._jobs.values() if each.seen().state in OVER]
-            for old in over[: max(0, len(over) - self._most_kept)]:
-                del self._jobs[old]
-            if self._thread is None:
-                self._thread = threading.Thread(target=self._run, name="jobs", daemon=True)
-                self._thread.start()
-            self._changed.notify_all()
-
-    def job(self, job_id: str) -> Job:
-        """The job of that id. Raises ProblemError (404)."""
-        with self._changed:
-            job = self._jobs.get(job_id)
-        if job is None:
-            raise ProblemError("not-found", f"id: no job {job_id[:60]!r}, or one long over")
-        return job
-
-    async def stop(self, job_id: str) -> Seen:
-        """Cancel a job, forget it, and tell how it stands once it has stopped, or after a while.
-
-        Raises ProblemError (404).
-        """
-        job = self.job(job_id)
-        with self._changed:
-            self._jobs.pop(job_id, None)
-        job.cancel()
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(STOP_SECONDS):
-                async for _ in job.events():
-                    pass
-        return job.seen()
-
-    def close(self) -> None:
-        """Cancel all jobs and wait until the one at work has stopped in good order."""
-        with self._changed:
-            self._closed = True
-            jobs = list(self._jobs.values())
-            self._queue.clear()
-            self._changed.notify_all()
-        for job in jobs:
-            job.cancel()
-        if self._thread is not None:
-            self._thread.join()
-
-    def _admit(self) -> None:
-        self._queue = deque(each for each in self._queue if not each.cancelled)
-        if len(self._queue) >= self._most_waiting:
-            raise ProblemError(
-                "busy", f"{len(self._queue)} jobs are waiting", {"Retry-After": "10"}
-            )
-        if self._closed:
-            raise ProblemError("unavailable", "the service is shutting down")
+    # In the thread
 
     def _run(self) -> None:
-        while True:
-            with self._changed:
-                self._changed.wait_for(lambda: self._queue or self._closed)
-                if self._closed:
-                    return
-                job = self._queue.popleft()
-            if job.begin():
-                job.end(_done(job))
+        fault, sweep_at = "", 0.0
+        while not self._closed:
+            try:
+                if time.monotonic() >= sweep_at:
+                    sweep_at = time.monotonic() + SWEEP_SECONDS
+                    self._store.sweep()
+                if not self._run_next():
+                    self._wait()
+                fault = ""
+            except StorageError as error:  # a folder that may only be read, a full disk
+                if str(error) != fault:
+                    log.warning("jobs: %s", error)
+                fault = str(error)
+                self._wait()
+
+    def _wait(self) -> None:
+        """Wait for a job of this service, and a while for those that others leave."""
+        with self._lock:
+            self._lock.wait_for(lambda: self._submitted or self._closed, POLL_SECONDS)
+            self._submitted = False
+
+    def _run_next(self) -> bool:
+        """Run the next job, if there is one. Raises StorageError."""
+        job = self._store.claim()
+        if job is None:
+            return False
+        with self._lock:
+            self._running = job
+            job.pausing = self._closed
+        try:
+            problem = self._outcome(job)
+        finally:
+            with self._lock:
+                self._running = None
+        job.release(problem)
+        return True
+
+    def _outcome(self, job: RunningJob) -> str:
+        """Do a job's work; what was wrong with it, in words for the client, or ""."""
+        try:
+            self._work(job)
+        except InputError as error:
+            return str(error)
+        except Exception:
+            log.exception("job %d", job.number)
+            return "an error of the service: its log tells more"
+        return ""
 
 
-def _done(job: Job) -> str:
-    """Do its work; what was wrong with it, in words for the client."""
-    try:
-        job.work(job)
-    except InputError as error:
-        return str(error)
-    except Exception:
-        log.exception("job %s", job.id)
-        return "an error of the service: its log tells more"
-    return ""
-
-
-def _now() -> str:
-    return datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
+def _unknown(job_id: str) -> ProblemError:
+    return ProblemError("not-found", f"id: no job {job_id[:60]!r}, or one long over")

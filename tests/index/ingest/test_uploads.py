@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 import signal
 import subprocess
 import sys
@@ -110,6 +111,35 @@ def test_what_fails_leaves_nothing(library: Library) -> None:
         add(library, sounds.noise(0.3), Metadata(title="x" * 1_001))
     assert tree(library.folder) == set()
     assert library.catalogue.count() == 0
+
+
+@pytest.mark.parametrize("links", [True, False])
+def test_a_file_that_is_on_disk_already_is_adopted(
+    library: Library, tmp_path: Path, links: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if not links:  # as on a file system without them
+
+        def refused(*_: object) -> None:
+            raise PermissionError(1, "Operation not permitted")
+
+        monkeypatch.setattr(os, "link", refused)
+    sound = sounds.noise(0.3)
+    (tmp_path / "here").write_bytes(sound)
+    for given_up in (True, False):
+        own = library.uploads.adopt(tmp_path / "here", "stem")
+        assert tree(library.folder) == {".pending/stem.part"}
+        embedding = library.embedder.embed_audio(own.path)
+        if not given_up:
+            uploads.add(library, [Upload(own, Metadata(title="Rain"), embedding)])
+        own.close()
+    assert tree(library.folder) == {"stem.wav"}
+    clip = library.folder.resolve() / "uploads/stem.wav"
+    assert clip.read_bytes() == (tmp_path / "here").read_bytes() == sound
+    assert clip.samefile(tmp_path / "here") == links
+    [clip_id] = library.catalogue.ids_by_path([str(clip), "elsewhere.wav"]).values()
+    assert library.catalogue.clip(clip_id).title == "Rain"
+    with pytest.raises(StorageError, match="uploads: No such file"):
+        library.uploads.adopt(tmp_path / "gone", "stem")
 
 
 def test_without_a_title_it_is_untitled_not_a_random_name(library: Library) -> None:

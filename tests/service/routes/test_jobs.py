@@ -1,12 +1,12 @@
-"""Background jobs over HTTP: events, late and idle readers, cancelling, stopping, being killed."""
+"""Jobs over HTTP: events, late and idle readers, cancelling, and jobs that outlive a service."""
 
 from __future__ import annotations
 
 import json
-import signal
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any, cast
 
 import httpx
 import pytest
@@ -30,7 +30,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory, model_folder: Path) -> Path
 def served(
     tmp_path_factory: pytest.TempPathFactory, model_folder: Path, folder: Path
 ) -> Iterator[Server]:
-    """A server of it; stopped while a job is at work."""
+    """A server of it; stopped while a job is at work, which waits then."""
     log = tmp_path_factory.mktemp("jobs-server") / "log"
     limit = {"EARMARK_MAX_SECONDS": "200"}
     with serving(log, "--library", folder, "--model", model_folder, **limit) as server:
@@ -42,6 +42,7 @@ def served(
             assert server.stop() == 0
             assert time.monotonic() - begun < 10
         assert "Traceback" not in log.read_text()
+    assert [path.name for path in (folder / "jobs").iterdir()] == [place.rpartition("/")[2]]
     uploads = folder / "uploads"
     with Library.open(folder, Embedder.load(model_folder)) as library:
         known = {Path(clip.path).name for clip in library.catalogue.clips()}
@@ -63,7 +64,10 @@ def begin(server: Server, *files: tuple[str, bytes], **data: object) -> str:
     return place
 
 
-def events_of(stream: httpx.Response) -> Iterator[tuple[int, str, dict[str, object]]]:
+Event = tuple[int, str, dict[str, Any]]
+
+
+def events_of(stream: httpx.Response) -> Iterator[Event]:
     """(number, kind, data) of each event of a stream."""
     event: dict[str, str] = {}
     for line in stream.iter_lines():
@@ -163,21 +167,136 @@ def test_jobs_that_are_none(served: Server) -> None:
     served.problem(odd, 422, "Last-Event-ID")
 
 
-def test_killed_in_the_middle_of_a_job_leaves_no_half_clip(
+def names_of(job: dict[str, object], server: Server) -> list[str]:
+    """The titles of the clips that a job has added, in the order of their names."""
+    added = cast(list[str], job["added"])
+    clips = [server.client.get(f"/v1/clips/{clip}").json()["title"] for clip in added]
+    return sorted(clips, key=int)
+
+
+def follow(server: Server, place: str, after: int = 0) -> list[Event]:
+    """A job's events after that number, to its end."""
+    headers = {"Last-Event-ID": str(after)}
+    with server.client.stream("GET", f"{place}/events", headers=headers) as stream:
+        return list(events_of(stream))
+
+
+@pytest.mark.slow
+def test_killed_again_and_again_a_job_adds_each_sound_once(
     tmp_path: Path, model_folder: Path
 ) -> None:
     folder = tmp_path / "library"
-    embedder = Embedder.load(model_folder)
-    Library.open(folder, embedder, create=True).close()
-    with serving(tmp_path / "log", "--library", folder, "--model", model_folder) as server:
+    Library.open(folder, Embedder.load(model_folder), create=True).close()
+    arguments = ("--library", folder, "--model", model_folder)
+    seen: list[Event] = []
+    with serving(tmp_path / "log", *arguments) as server:
         place = begin(server, *MANY)
+        server.process.kill()  # as soon as it is acknowledged
+    for wait in (0.0, 0.3, 0.05):
+        with serving(tmp_path / "log", *arguments) as server:
+            headers = {"Last-Event-ID": str(seen[-1][0] if seen else 0)}
+            with server.client.stream("GET", f"{place}/events", headers=headers) as stream:
+                for event in events_of(stream):
+                    seen.append(event)
+                    if event[2].get("ids"):  # amid the work, at another place each time
+                        break
+                time.sleep(wait)
+                server.process.kill()
+                server.process.wait(10)
+    with serving(tmp_path / "log", *arguments) as server:
+        seen += follow(server, place, seen[-1][0])
+        assert [number for number, _, _ in seen] == list(range(1, len(seen) + 1))
+        assert seen == follow(server, place)
+        assert seen[-1][1:] == (
+            "done",
+            {"total": 100, "done": 100, "added": 100, "failed": 0, "state": "done", "problem": ""},
+        )
+        job = server.client.get(place).json()
+        assert names_of(job, server) == [str(number) for number in range(100)]
+        assert server.client.get("/v1/clips?k=1").json()["total"] == 100
+        assert server.stop() == 0
+    assert "Traceback" not in (tmp_path / "log").read_text()
+    uploads = folder / "uploads"
+    assert len([path for path in uploads.iterdir() if path.is_file()]) == 100
+    assert [path.name for path in (uploads / ".pending").iterdir()] == ["lock"]
+    assert list((folder / "jobs").iterdir()) == []
+
+
+def test_stopped_in_good_order_a_job_goes_on_with_the_next_service(
+    tmp_path: Path, model_folder: Path
+) -> None:
+    folder = tmp_path / "library"
+    Library.open(folder, Embedder.load(model_folder), create=True).close()
+    arguments = ("--library", folder, "--model", model_folder)
+    with serving(tmp_path / "log", *arguments) as server:
+        over = begin(server, ("a.wav", sounds.noise(0.3)), tags="first")
+        before = follow(server, over)
+        place = begin(server, *MANY, tags="second")
         with server.client.stream("GET", f"{place}/events") as stream:
-            next(event for event in events_of(stream) if event[2]["added"])
-            server.process.send_signal(signal.SIGKILL)
-            server.process.wait(10)
-    assert list((folder / "uploads" / ".pending").glob("*.part"))
-    with Library.open(folder, embedder) as library:
-        known = {Path(clip.path).name for clip in library.catalogue.clips()}
-        assert known
-        assert known == {path.name for path in (folder / "uploads").iterdir() if path.is_file()}
-        assert [path.name for path in (folder / "uploads" / ".pending").iterdir()] == ["lock"]
+            last = next(number for number, _, data in events_of(stream) if data["added"])
+            assert server.stop() == 0
+    with serving(tmp_path / "log", *arguments) as server:
+        assert follow(server, over) == before
+        later = follow(server, place, last)
+        assert later[0][0] == last + 1
+        assert later[-1][2]["added"] == 100
+        clip = server.client.get(place).json()["added"][-1]
+        assert server.client.get(f"/v1/clips/{clip}").json()["tags"] == ["second"]
+
+
+def test_a_job_is_known_to_all_services_and_taken_over_from_one_that_is_killed(
+    tmp_path: Path, model_folder: Path
+) -> None:
+    folder = tmp_path / "library"
+    Library.open(folder, Embedder.load(model_folder), create=True).close()
+    arguments = ("--library", folder, "--model", model_folder)
+    with (
+        serving(tmp_path / "log-one", *arguments) as one,
+        serving(tmp_path / "log-other", *arguments) as other,
+    ):
+        place = begin(one, *MANY)
+        with other.client.stream("GET", f"{place}/events") as stream:
+            events = events_of(stream)
+            first = next(event for event in events if event[2]["added"])
+            runs = {"running": one, "waiting": one}[one.client.get(place).json()["state"]]
+            runs.process.kill()
+            rest = list(events)  # the reader does not notice
+        assert rest[-1][2]["state"] == "done"
+        assert rest[-1][2]["added"] == 100
+        assert rest[0][0] == first[0] + 1
+        job = other.client.get(place).json()
+        assert names_of(job, other) == [str(number) for number in range(100)]
+
+
+def test_a_job_is_cancelled_through_another_service(tmp_path: Path, model_folder: Path) -> None:
+    folder = tmp_path / "library"
+    Library.open(folder, Embedder.load(model_folder), create=True).close()
+    arguments = ("--library", folder, "--model", model_folder)
+    with (
+        serving(tmp_path / "log-one", *arguments) as one,
+        serving(tmp_path / "log-other", *arguments) as other,
+    ):
+        place = begin(one, *MANY)
+        with one.client.stream("GET", f"{place}/events") as stream:
+            events = events_of(stream)
+            next(event for event in events if event[2]["added"])
+            body = other.client.delete(place).json()
+            last = list(events)[-1]
+        assert (body["state"], last[2]["state"]) == ("cancelled", "cancelled")
+        for service in (one, other):
+            service.problem(service.client.get(place), 404, "no job")
+            total = service.client.get("/v1/clips?k=1").json()["total"]
+            assert total == len(body["added"]) == last[2]["added"]
+
+
+def test_a_library_that_may_only_be_read_takes_no_jobs(tmp_path: Path, model_folder: Path) -> None:
+    folder = tmp_path / "library"
+    Library.open(folder, Embedder.load(model_folder), create=True).close()
+    (folder / "jobs").write_bytes(b"")  # no folder can be made there, root or not
+    with serving(tmp_path / "log", "--library", folder, "--model", model_folder) as server:
+        refused = server.client.post("/v1/jobs", files=[("file", ("a.wav", sounds.noise(0.3)))])
+        server.problem(refused, 503, "cannot be read or written")
+        server.problem(server.client.get("/v1/jobs/x"), 404, "no job")
+        assert server.client.get("/v1/search?q=dog").status_code == 200
+        assert server.stop() == 0
+    assert "Traceback" not in (tmp_path / "log").read_text()

@@ -1,6 +1,6 @@
-"""The library: sounds that were added, found again by words or by sound.
+"""The library: sounds, searched by words or by sound.
 
-The catalogue is the truth; the vector store follows it and answers.
+The catalogue is the truth; the vector store is derived from it, follows it, and answers searches.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import copy
 import logging
 import threading
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -28,52 +28,23 @@ from earmark.index.errors import (
 from earmark.index.files.managed_files import ManagedFiles
 from earmark.index.files.relocation import update_upload_paths
 from earmark.index.search.clip_cache import ClipCache
-from earmark.index.search.query import Query, TextVectors, narrowed, parse
-from earmark.index.search.ranking import Asked, Hit, Page, Sort, Wish, pages
-from earmark.index.search.recall_monitor import RecallProbe
+from earmark.index.search.query import QueryEncoder, parse
+from earmark.index.search.ranking import Ranker
+from earmark.index.search.recall_monitor import RecallMonitor
 from earmark.index.stores.base import VectorStore
 from earmark.index.stores.factory import catch_up, open_store
-from earmark.index.types import Filter
+from earmark.index.types import Filter, Page, SearchRequest
 from earmark.model.core.arrays import Array
-from earmark.model.embedder import Embedder, ParsedTags
+from earmark.model.embedder import Embedder
 
 log = logging.getLogger(__name__)
 
 SNAPSHOT = "vectors.snapshot"
-UPLOADS, FEEDBACK = "uploads", "feedback"  # folders of the library's own sounds
-
-
-@dataclass(frozen=True)
-class Found:
-    """The answer to a search: hits, best first, and how the words were taken.
-
-    `next`: the cursor of the page after; `without`: words that no hit may be tagged with.
-    """
-
-    hits: list[Hit]
-    next: str
-    understood: ParsedTags
-    without: tuple[str, ...]
-    generation: int
-
-
-_ALL = Filter()
-
-
-@dataclass(frozen=True)
-class Search:
-    """A search by words: what for, how many, among which, and after which page."""
-
-    query: Query
-    k: int = 10
-    where: Filter = _ALL
-    cursor: str = ""
-    distinct: bool = False
-    sort: Sort = "relevance"
+UPLOADS, FEEDBACK = "uploads", "feedback"  # folders of sounds in the library's folder
 
 
 class Library:
-    """An open library and the model that made it. Safe to share between threads."""
+    """An open library and the model that embedded its sounds. Thread-safe."""
 
     def __init__(self, folder: Path, catalogue: Catalogue, embedder: Embedder) -> None:
         self.folder, self.catalogue, self.embedder = folder, catalogue, embedder
@@ -86,15 +57,15 @@ class Library:
         )
         self.store: VectorStore = open_store(catalogue)
         self.clips = ClipCache(catalogue)
-        self._texts = TextVectors(embedder)
-        self.probe: RecallProbe | None = None  # told of the searches, where there is one
-        self._seen = -1  # the catalogue's generation
+        self._encoder = QueryEncoder(embedder)
+        self.recall_monitor: RecallMonitor | None = None  # samples searches
+        self._cached_generation = -1  # of the clips in the cache
         self._refreshing = threading.Lock()
         self.store.load(folder / SNAPSHOT)
         if self.store.generation > self.generation:
-            # The snapshot is of a catalogue that was since replaced by an older copy: it must
-            # not be trusted later either, when that copy has grown past it.
-            with contextlib.suppress(OSError):  # a folder that may only be read
+            # An older copy has replaced the catalogue since the snapshot: the snapshot must not be
+            # trusted later either, when that copy has grown past it.
+            with contextlib.suppress(OSError):  # a read-only folder
                 (folder / SNAPSHOT).unlink(missing_ok=True)
             self.store.close()
             self.store = open_store(catalogue)
@@ -103,7 +74,7 @@ class Library:
 
     @classmethod
     def open(cls, folder: Path, embedder: Embedder, *, create: bool = False) -> Library:
-        """The library in `folder`, made when `create` and there is none.
+        """Open the library in `folder`; with `create`, create it where there is none.
 
         Raises LibraryError for no library, a newer version's, or one made by another model.
         """
@@ -127,31 +98,32 @@ class Library:
             raise
 
     def close(self) -> None:
-        """Save a snapshot where it is due, and close the catalogue."""
-        self.store.settle()
+        """Save a snapshot where the store has changed, and close store and catalogue."""
+        self.store.wait_until_idle()
         if self.store.generation != self._saved:
             with contextlib.suppress(OSError):  # derived: a read-only or full disk costs time
                 self.store.save(self.folder / SNAPSHOT)
         self.store.close()
         self.catalogue.close()
 
-    def rest(self) -> None:
-        """Have no thread, no open connection, as a process must that is about to fork."""
-        self.store.settle()
+    def prepare_fork(self) -> None:
+        """End threads and close connections, which a forked process cannot use."""
+        self.store.wait_until_idle()
         self.catalogue.close_idle()
 
-    def reopened(self) -> Library:
-        """This library for a forked process: the same model and vectors, the rest of its own.
+    def after_fork(self) -> Library:
+        """This library for a forked process: the same model and vectors, and its own catalogue,
+        caches and locks.
 
-        Not to be closed, which would write the snapshot.
+        Do not close it: that would write the snapshot.
         """
-        own = copy.copy(self)
-        own.catalogue = Catalogue.open(self.folder)
-        own.clips = ClipCache(own.catalogue)
-        own._texts = TextVectors(self.embedder)
-        own.probe = None
-        own._refreshing = threading.Lock()
-        return own
+        library = copy.copy(self)
+        library.catalogue = Catalogue.open(self.folder)
+        library.clips = ClipCache(library.catalogue)
+        library._encoder = QueryEncoder(self.embedder)
+        library.recall_monitor = None
+        library._refreshing = threading.Lock()
+        return library
 
     def __enter__(self) -> Library:
         return self
@@ -215,15 +187,16 @@ class Library:
         return int(self.catalogue.meta("generation"))
 
     def refresh(self, *, wait: bool = False) -> None:
-        """Let the vector store catch up with what anyone, any process, has written.
+        """Let the vector store catch up with the catalogue, to which any process may write.
 
-        `wait`: also where another thread is at it; else searches see the generation before. It is
-        for who has written: that stands where the store is away, and is found when it is back.
+        Where another thread is refreshing, return at once, and searches see the generation before;
+        with `wait`, wait for it. `wait` is for writers: their writes stand where the store cannot
+        be reached, and are found once it can. Raises StorageError without `wait`.
         """
         now = self.generation
-        if now != self._seen:
+        if now != self._cached_generation:
             self.clips.clear()
-            self._seen = now
+            self._cached_generation = now
         if self.store.generation == now:
             return
         if not self._refreshing.acquire(blocking=wait):
@@ -237,8 +210,8 @@ class Library:
         finally:
             self._refreshing.release()
 
-    def followed(self) -> VectorStore:
-        """The vector store, when it has caught up."""
+    def current_store(self) -> VectorStore:
+        """The vector store, caught up with the catalogue. Raises StorageError."""
         self.refresh()
         return self.store
 
@@ -250,78 +223,48 @@ class Library:
         *,
         cursor: str = "",
         distinct: bool = False,
-    ) -> Found:
+    ) -> Page:
         """Sounds for words (`index.search.query`) that pass a filter: vectors and words, fused.
 
-        `cursor`: of the page before; `distinct`: near-duplicates stand with the best of them.
+        `cursor`: of the page before; `distinct`: list near-duplicates with the best of them.
         Raises CursorError.
         """
-        (found,) = self.search_many([Search(parse(text), k, where or Filter(), cursor, distinct)])
-        if isinstance(found, CursorError):
-            raise found
-        return found
+        request = SearchRequest(parse(text), k, where or Filter(), cursor, distinct)
+        return _page(self.search_batch([request]))
 
-    def search_many(self, searches: Sequence[Search]) -> list[Found | CursorError]:
-        """Several searches by words, which cost less together; a bad cursor fails its own."""
-        texts = self._texts.get([each.query for each in searches])
+    def search_batch(self, requests: Sequence[SearchRequest]) -> list[Page | CursorError]:
+        """The page of each request by words, or the error of its cursor. A batch costs less than
+        each request alone."""
+        encoded = self._encoder.encode(requests)
         self.refresh()
-        wishes = [
-            Wish(
-                Asked(
-                    text.vector,
-                    text.words,
-                    narrowed(each.where, each.query),
-                    each.distinct,
-                    each.sort,
-                    repr(each.query),
-                    text.related,
-                ),
-                each.k,
-                each.cursor,
-            )
-            for each, text in zip(searches, texts, strict=True)
-        ]
-        self._tell([each.asked for each in wishes])
-        generation = self.store.generation
-        return [
-            own
-            if isinstance(own, CursorError)
-            else Found(own.hits, own.next, text.understood, each.query.without, generation)
-            for each, text, own in zip(
-                searches, texts, pages(self.clips, self.catalogue, self.store, wishes), strict=True
-            )
-        ]
+        return self._pages(encoded)
 
-    def like(
+    def search_by_vector(
         self,
         vector: Array,
-        query: str,
         k: int = 10,
         where: Filter | None = None,
         *,
+        sound: str = "",
         cursor: str = "",
         distinct: bool = False,
     ) -> Page:
-        """Sounds like a vector [D]. `query`: what it is of, for cursors. Raises CursorError."""
+        """Sounds like a vector [D]. `sound`: a name of the sound that it is of, for cursors.
+
+        Raises CursorError.
+        """
         self.refresh()
-        asked = Asked(vector, {}, where or Filter(), distinct, query=query)
-        self._tell([asked])
-        (found,) = pages(self.clips, self.catalogue, self.store, [Wish(asked, k, cursor)])
-        if isinstance(found, CursorError):
-            raise found
-        return found
+        request = SearchRequest(
+            k=k,
+            where=where or Filter(),
+            cursor=cursor,
+            distinct=distinct,
+            vector=vector,
+            sound=sound,
+        )
+        return _page(self._pages([request]))
 
-    def _tell(self, asked: Sequence[Asked]) -> None:
-        if self.probe is not None:
-            for each in asked:
-                if each.vector is not None:
-                    self.probe.offer(each.vector, each.where)
-
-    def similar(self, vector: Array, k: int = 10, where: Filter | None = None) -> list[Hit]:
-        """The sounds nearest to a vector [D]."""
-        return self.like(vector, "", k, where).hits
-
-    def like_clip(
+    def search_by_clip(
         self,
         clip_id: str,
         k: int = 10,
@@ -330,26 +273,35 @@ class Library:
         cursor: str = "",
         distinct: bool = False,
     ) -> Page:
-        """Sounds like one of the library's, without that one.
+        """Sounds like a clip of the library, without that clip.
 
         Raises UnknownClipError, CursorError.
         """
-        own = self.catalogue.clip(clip_id)
-        vector = self.catalogue.vector(own.row)
+        row = self.catalogue.clip(clip_id).row
+        vector = self.catalogue.vector(row)
         if vector is None:
             raise UnknownClipError(f"id: no clip {clip_id!r} in this library")
-        where = replace(where or Filter(), but=own.row)
-        return self.like(vector, f"clip {own.row}", k, where, cursor=cursor, distinct=distinct)
+        where = replace(where or Filter(), but=row)
+        return self.search_by_vector(
+            vector, k, where, sound=f"clip {row}", cursor=cursor, distinct=distinct
+        )
+
+    def _pages(self, requests: Sequence[SearchRequest]) -> list[Page | CursorError]:
+        if self.recall_monitor is not None:
+            for request in requests:
+                if request.vector is not None:
+                    self.recall_monitor.offer(request.vector, request.where)
+        return Ranker(self.clips, self.catalogue, self.store).pages(requests)
 
     def info(self) -> dict[str, Any]:
-        """What `earmark info` tells."""
+        """What `earmark info` prints."""
         self.refresh()
         return {
             "library": str(self.folder),
             "clips": self.catalogue.count(),
             **self.catalogue.totals(),
             "generation": self.generation,
-            "index": self.store.kind(),
+            "index": self.store.description(),
             "indexed": len(self.store),
             "index_megabytes": self.store.nbytes() / 1e6,
             "model": self.embedder.config.name,
@@ -357,3 +309,11 @@ class Library:
             "dim": self.embedder.dim,
             "failures": self.catalogue.failures(),
         }
+
+
+def _page(pages: Sequence[Page | CursorError]) -> Page:
+    """The only page. Raises CursorError."""
+    (page,) = pages
+    if isinstance(page, CursorError):
+        raise page
+    return page

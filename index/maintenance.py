@@ -88,10 +88,12 @@ def migrate(folder: Path, to: str) -> int:
                     break
             else:
                 raise StorageError(f"library {folder}: others write faster than {to} takes in")
-            store.settle()
+            store.wait_until_idle()
             places = np.linspace(1, catalogue.last_row(), SAMPLE_CLIPS).astype(int).tolist()
             sample = catalogue.vectors(places).values()
-            lost = sum(not len(store.search(vector, 1, least=MIN_SCORE)[0]) for vector in sample)
+            lost = sum(
+                not len(store.search(vector, 1, min_score=MIN_SCORE)[0]) for vector in sample
+            )
             if len(store) != count or lost > len(sample) // 10:
                 raise StorageError(
                     f"library {folder}: {to} holds {len(store)} of {count} clips and does not "

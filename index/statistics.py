@@ -18,8 +18,7 @@ import numpy as np
 
 from earmark.index.catalogue.catalogue import Catalogue
 from earmark.index.library import Library
-from earmark.index.stores.columns import Columns, Mask, Names
-from earmark.index.stores.faiss.store import FaissStore
+from earmark.index.stores.columns import Columns, Mask, NameColumn
 
 MAX_FAILURES = 50  # failures that are told
 READ_ROWS = 5_000  # rows at a time
@@ -69,24 +68,19 @@ class StatisticsCache:
         """The summary as of now. Raises StorageError."""
         self._library.refresh()
         with self._counting:  # whoever comes meanwhile takes what the first has counted
-            if self._kept is None or self._kept.generation != self._generation():
-                self._kept = self._counted()
+            columns = self._library.store.columns()
+            # What is counted in the catalogue is of its generation, not of a store that lags.
+            generation = self._library.generation if columns is None else columns[0]
+            if self._kept is None or self._kept.generation != generation:
+                self._kept = self._counted(generation, columns)
             return self._kept
 
-    def _generation(self) -> int:
-        store = self._library.store
-        # What is counted in the catalogue is of its generation, not of a store that lags.
-        return store.generation if isinstance(store, FaissStore) else self._library.generation
-
-    def _counted(self) -> LibraryStatistics:
-        store, catalogue = self._library.store, self._library.catalogue
+    def _counted(
+        self, generation: int, columns: tuple[int, list[tuple[Columns, Mask | None]]] | None
+    ) -> LibraryStatistics:
+        catalogue = self._library.catalogue
         failures = catalogue.latest_failures(MAX_FAILURES)
-        if isinstance(store, FaissStore):
-            generation, parts = store.columns()
-            counted = _of_columns(parts)
-        else:
-            generation = self._library.generation
-            counted = _of_catalogue(catalogue)
+        counted = _of_catalogue(catalogue) if columns is None else _of_columns(columns[1])
         return LibraryStatistics(
             self._id,
             generation,
@@ -101,12 +95,6 @@ class StatisticsCache:
                 for path, reason in failures
             ),
         )
-
-
-def index_kind(library: Library) -> str:
-    """The kind of index, for people; not where it is."""
-    kind = library.store.kind()
-    return kind if isinstance(library.store, FaissStore) else kind.partition(" at ")[0]
 
 
 def redact_path(path: str, reason: str) -> str:
@@ -147,7 +135,7 @@ def _of_columns(parts: Iterable[tuple[Columns, Mask | None]]) -> _Counted:
     return counted
 
 
-def _count(into: Counter[str], column: Names, keep: Mask) -> None:
+def _count(into: Counter[str], column: NameColumn, keep: Mask) -> None:
     counts = np.bincount(column.codes[keep], minlength=len(column.names))
     for code in np.flatnonzero(counts).tolist():
         into[column.names[code]] += int(counts[code])

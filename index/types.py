@@ -1,20 +1,35 @@
-"""Which clips may be found: by tags, duration, licence, source, or by their numbers."""
+"""The types of a search: filter and query, the request, a store's candidates, hits and pages.
+
+A request goes from the HTTP route to the vector store: `SearchRequest` → `Candidates` (of a
+`VectorStore`) → `FusedHit` (`index.search.fusion`) → `Hit` → `Page`. This module imports nothing
+of ours at run time but the errors, so that the HTTP client, which runs without torch, can use it.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Literal
 
 from earmark.index.errors import FilterError
+
+if TYPE_CHECKING:
+    from earmark.index.catalogue.records import Clip
+    from earmark.index.lexical.expansion import RelatedByStem
+    from earmark.model.core.arrays import Array, Rows
+    from earmark.model.embedder import ParsedTags
+
+Sort = Literal["relevance", "newest", "oldest", "shortest", "longest", "title"]
 
 
 @dataclass(frozen=True)
 class Filter:
-    """Conditions that all must hold; an empty one lets all pass.
+    """Conditions on clips; all must hold, and an empty filter lets all clips pass.
 
-    `all_tags`, `any_tags`, `no_tags`: tags that a clip must have all of, one of, none of, in any
-    case of letters. `min_duration`, `max_duration`: seconds, both inclusive. `licences`,
-    `sources`: one of these. `rows`: one of these clip numbers; `up_to`: none above this one; `but`:
-    not this one.
+    `all_tags`, `any_tags`, `no_tags`: a clip has all of these tags, one of them, none of them;
+    letter case is ignored. `min_duration`, `max_duration`: seconds, both inclusive. `licences`,
+    `sources`: one of these. `rows`: one of these clip numbers; `up_to`: the highest clip number;
+    `but`: a clip number to leave out.
     Raises FilterError for durations that are no range.
     """
 
@@ -41,7 +56,110 @@ class Filter:
     @property
     def empty(self) -> bool:
         """Whether all clips pass."""
-        return self == _ALL
+        return self == _EMPTY_FILTER
 
 
-_ALL = Filter()
+_EMPTY_FILTER = Filter()
+
+
+@dataclass(frozen=True)
+class Query:
+    """The words of a search, as `index.search.query.parse` reads them from a text.
+
+    `text`: the wanted words; `without`: words that no hit may be tagged with; `weights`: of words
+    of `text` that have one, 0.1 to 10.
+    """
+
+    text: str = ""
+    without: tuple[str, ...] = ()
+    weights: dict[str, float] = field(default_factory=dict)
+
+
+_NO_WORDS = Query()
+
+
+@dataclass(frozen=True)
+class SearchRequest:
+    """One page of a search, from the route through the queue to the vector store.
+
+    `query`: words; empty for a search by sound. `k`: hits on the page. `cursor`: of the page
+    before. `distinct`: list near-duplicates with the best of them, not as hits of their own.
+    `sort`: order of the candidates. `fields`: fields of a hit in the response; none named: all.
+
+    `index.search.query.QueryEncoder` fills in the rest for words: `vector` [D], the query's unit
+    vector, None where the model knows none of the words; `stems`: the words by stem; `related`:
+    words that may stand for a stem that no clip holds; `understood`: the words that the model uses.
+    A search by sound has a `vector` from the start, and in `sound` a name that tells this sound
+    from others: its cursors are bound to it.
+    """
+
+    query: Query = _NO_WORDS
+    k: int = 10
+    where: Filter = _EMPTY_FILTER
+    cursor: str = ""
+    distinct: bool = False
+    sort: Sort = "relevance"
+    fields: tuple[str, ...] = ()
+    vector: Array | None = None
+    sound: str = ""
+    stems: Mapping[str, str] = field(default_factory=dict)
+    related: RelatedByStem = field(default_factory=dict)
+    understood: ParsedTags | None = None
+
+    def search_key(self) -> str:
+        """Text that is equal for pages of one search and differs between searches."""
+        return f"{self.sound or repr(self.query)!r} {self.where} {self.distinct} {self.sort}"
+
+
+@dataclass(frozen=True)
+class Candidates:
+    """The two rankings of a request: by vector and by words, best first.
+
+    `nearest` [n]: rows of the clips nearest to the vector, and their `cosines` [n]. `matching` [m]:
+    rows of the clips that hold words of the query, and their `shares` [m] of these words;
+    `matching_cosines` [m], None where the store does not compute them. `weights`: of the stems that
+    were matched.
+    """
+
+    nearest: Rows
+    cosines: Array
+    matching: Rows
+    shares: Array
+    matching_cosines: Array | None = None
+    weights: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Hit:
+    """A clip that a search found. `start`: where in a long sound it matches best, in seconds.
+
+    `score`: 0 to 1; 1 is first in both rankings and holds all words. `cosine`: of clip and query,
+    in [-1, 1]. `vector_rank`, `word_rank`: from 1, None where that ranking lacks the clip. `share`:
+    of the query's words that the clip holds, rare words weighing more; `matched`: these words.
+    `alike`: ids of the near-duplicates that are listed with it.
+    """
+
+    clip: Clip
+    score: float
+    cosine: float | None
+    vector_rank: int | None
+    word_rank: int | None
+    share: float
+    matched: tuple[str, ...]
+    start: float
+    alike: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Page:
+    """Hits, best first. `next`: the next page's cursor; empty on the last page.
+
+    `generation`: the library's, of the hits. For a search by words: `understood`, which words the
+    model used, and `without`, which words no hit is tagged with.
+    """
+
+    hits: list[Hit]
+    next: str
+    generation: int
+    understood: ParsedTags | None = None
+    without: tuple[str, ...] = ()

@@ -27,7 +27,7 @@ from earmark.service.observability.metrics import Metrics
 from earmark.service.openapi import document
 from earmark.service.routes import about, clips, feedback, jobs, library, search, uploads
 from earmark.service.schemas.about import Problem
-from earmark.service.search.processes import Nursery
+from earmark.service.search.processes import ForkServer
 from earmark.service.server.readiness import Readiness
 from earmark.service.services import open_services
 from earmark.service.settings import Settings
@@ -46,13 +46,13 @@ Errors are `application/problem+json` (RFC 9457); each `type` describes itself a
 def create_app(
     settings: Settings,
     opened: Library | None = None,
-    nursery: Nursery | None = None,
+    fork_server: ForkServer | None = None,
     readiness: Readiness | None = None,
 ) -> FastAPI:
     """The service with these settings. Raises ConfigError.
 
-    `opened`, `nursery`: as `open_services` takes them; the command line opens both by itself, to
-    report errors and to fork early. `readiness`: for a server that stops it.
+    `opened`, `fork_server`: as `open_services` takes them; the command line opens both by itself,
+    to report errors and to fork early. `readiness`: for a server that stops it.
     """
     traces = open_traces(settings)
     measured = Metrics(traces)
@@ -60,7 +60,7 @@ def create_app(
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        async with open_services(settings, measured, ready, opened, nursery) as services:
+        async with open_services(settings, measured, ready, opened, fork_server) as services:
             app.state.services = services
             yield
         if traces is not None:

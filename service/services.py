@@ -18,21 +18,20 @@ import anyio.to_thread
 import torch
 from threadpoolctl import threadpool_limits
 
-from earmark.index.library import Library, Search
+from earmark.index.library import Library
 from earmark.index.projection.map import LibraryMap
 from earmark.index.search.query import parse
-from earmark.index.search.recall_monitor import RecallProbe
+from earmark.index.search.recall_monitor import RecallMonitor
 from earmark.index.statistics import StatisticsCache
-from earmark.index.stores.faiss.store import FaissStore
+from earmark.index.types import SearchRequest
 from earmark.model.checkpoint import starter_model
 from earmark.model.embedder import Embedder
 from earmark.model.inference.decode_pool import DecodePool
 from earmark.service import demo
 from earmark.service.library_service import LibraryService
 from earmark.service.observability.metrics import Metrics
-from earmark.service.search.batch import Ask
-from earmark.service.search.processes import InProcess, InThread, Nursery
-from earmark.service.search.queue import Searches
+from earmark.service.search.processes import ForkServer, ProcessWorker, ThreadWorker
+from earmark.service.search.queue import SearchQueue
 from earmark.service.server.readiness import QUERY, Readiness
 from earmark.service.settings import Settings
 from earmark.service.workers.add_parts import add_parts
@@ -52,7 +51,7 @@ class Services:
     readiness: Readiness
     library: Library
     library_service: LibraryService
-    searches: Searches
+    searches: SearchQueue
     uploads: UploadQueue
     jobs: Jobs
     waveforms: Waveforms
@@ -66,12 +65,12 @@ async def open_services(
     metrics: Metrics,
     readiness: Readiness,
     opened: Library | None = None,
-    nursery: Nursery | None = None,
+    fork_server: ForkServer | None = None,
 ) -> AsyncIterator[Services]:
     """The services of one application, for as long as the context lasts.
 
     `opened`: a library that is open already; else the one that the settings name is opened.
-    `nursery`: forks the processes that search; without one, threads of this process search.
+    `fork_server`: forks the processes that search; without one, threads of this process search.
     Both are closed as well.
     """
     in_thread = anyio.to_thread.run_sync
@@ -81,15 +80,15 @@ async def open_services(
             library = await in_thread(open_library, settings)
         stack.callback(library.close)
         _measure(library, metrics, settings)
-        probe = library.probe = RecallProbe(
+        monitor = library.recall_monitor = RecallMonitor(
             library.store, library.catalogue, metrics.observe_recall, one_in=settings.recall_sample
         )
-        stack.callback(probe.close)
-        if nursery is not None:
-            stack.callback(nursery.close)
-        searches = _searches(library, nursery, metrics, settings)
+        stack.callback(monitor.close)
+        if fork_server is not None:
+            stack.callback(fork_server.close)
+        searches = _searches(library, fork_server, metrics, settings)
         stack.push_async_callback(searches.close)
-        readiness.search = lambda: searches.search(Ask(Search(parse(QUERY), 1)))
+        readiness.search = lambda: searches.search(SearchRequest(parse(QUERY), 1))
         uploads = UploadQueue(
             library.embedder,
             metrics,
@@ -132,33 +131,32 @@ def open_library(settings: Settings) -> Library:
     return library
 
 
-def open_nursery(settings: Settings, library: Library) -> Nursery | None:
-    """The process that forks searching processes, to be made while this one has one thread.
+def open_fork_server(settings: Settings, library: Library) -> ForkServer | None:
+    """The process that forks workers for searches, to be started while this one has one thread.
 
-    None where they cannot be forked: on systems other than Linux, beside a GPU, or with a
-    connection to Milvus.
+    None where no process can be forked: on systems other than Linux, beside a GPU, or with a
+    store that holds a connection.
     """
-    forks = sys.platform == "linux" and settings.device == "cpu"
-    if not forks or not isinstance(library.store, FaissStore):
+    if sys.platform != "linux" or settings.device != "cpu" or not library.store.forkable:
         return None
-    return Nursery(library, settings.recall_sample)
+    return ForkServer(library, settings.recall_sample)
 
 
 def _searches(
-    library: Library, nursery: Nursery | None, metrics: Metrics, settings: Settings
-) -> Searches:
-    return Searches(
+    library: Library, fork_server: ForkServer | None, metrics: Metrics, settings: Settings
+) -> SearchQueue:
+    return SearchQueue(
         [
-            InThread(library) if nursery is None else InProcess(nursery, library)
+            ThreadWorker(library) if fork_server is None else ProcessWorker(fork_server, library)
             for _ in range(settings.searchers or os.cpu_count() or 1)
         ],
         metrics,
-        most=settings.max_searches,
+        max_waiting=settings.max_searches,
         deadline=settings.search_seconds,
     )
 
 
 def _measure(library: Library, metrics: Metrics, settings: Settings) -> None:
     metrics.set_build(version("earmark"), library.embedder.fingerprint, settings.device)
-    metrics.watch("clips", lambda: len(library.followed()))
-    metrics.watch("generation", lambda: library.followed().generation)
+    metrics.watch("clips", lambda: len(library.current_store()))
+    metrics.watch("generation", lambda: library.current_store().generation)

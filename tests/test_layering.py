@@ -41,7 +41,7 @@ ORDER = {
         *("checkpoint", "embedder", "tagging", "zero_shot", "inference"),
     ),
     "index": (
-        *("errors", "types", "lexical", "catalogue", "files", "stores", "search", "library"),
+        *("errors", "lexical", "catalogue", "types", "files", "stores", "search", "library"),
         *("listing", "statistics", "feedback", "maintenance", "ingest", "projection", "cli"),
     ),
     "service": (

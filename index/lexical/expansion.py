@@ -1,7 +1,6 @@
-"""What stands for a query's words where no clip holds them: the thesaurus, right spellings, and
-words that are written of alike.
+"""Query expansion: synonyms, corrections and similar words for terms that no clip holds.
 
-A related word counts less than the word itself (`index.stores.base.word_weights`).
+A related word counts less than the word itself (`index.lexical.term_weights`).
 """
 
 from __future__ import annotations
@@ -15,54 +14,59 @@ from earmark.model.text.normalize import STOP_WORDS, singular, tokens
 from earmark.model.text.thesaurus import Thesaurus
 from earmark.model.text.word_vectors import WordVectors
 
-MEANT = 0.95  # what a word counts that a misspelt one is taken for
-SPELT = 0.6  # and each of several that it may be
-# What the thesaurus says counts in part by how alike the words are written of: of the meanings of
-# a word that sets the one apart that people mean.
-UNLIKE = 0.2  # of a weight, for words that have nothing in common but the thesaurus
-NEAR, NEAR_MOST, NEAR_LEAST = 0.3, 30, 0.4  # of their cosine; how many words; from which cosine
+CORRECTION_WEIGHT = 0.95  # of the word that a misspelt one is resolved to, and of compounds
+SPELLING_WEIGHT = 0.6  # of each of several possible spellings
+# A thesaurus entry counts in part by its cosine with the word: of a word's senses that picks the
+# one that people mean.
+MIN_ENTRY_SHARE = 0.2  # of the weight of an entry of cosine 0
+# Neighbours among the word vectors: weight of their cosine, how many, least cosine.
+NEIGHBOUR_WEIGHT, MAX_NEIGHBOURS, MIN_NEIGHBOUR_COSINE = 0.3, 30, 0.4
 
 
-class Related(NamedTuple):
-    """A word that may stand for another: its stem, itself, its weight in (0, 1)."""
+class RelatedWord(NamedTuple):
+    """A word that may stand for another: its stem, the word, its weight in (0, 1)."""
 
     stem: str
     word: str
     weight: float
 
 
-Others = Mapping[str, tuple[Related, ...]]  # by the stem of the word that they may stand for
+RelatedByStem = Mapping[str, tuple[RelatedWord, ...]]  # by the stem of the word they stand for
 
 
-def joined(text: str, known: WordVectors) -> dict[str, str]:
-    """Of words side by side, and parts of compounds, what they are as one word ("door bell"), where
-    that is known: by its stem."""
+def compounds(text: str, known: WordVectors) -> dict[str, str]:
+    """Known words made of two words of a text that stand side by side ("door bell" → doorbell), by
+    stem. A hyphen separates words."""
     words = tokens(text.replace("-", " "))
-    both = (one + other for one, other in pairwise(words) if not {one, other} & STOP_WORDS)
-    return {stem(word): word for word in both if singular(word, known) in known}
+    pairs = (one + other for one, other in pairwise(words) if not {one, other} & STOP_WORDS)
+    return {stem(word): word for word in pairs if singular(word, known) in known}
 
 
-class Standing(Mapping[str, tuple[Related, ...]]):
-    """By the stem of each of a query's words those that may stand for it, the heaviest first.
+class RelatedWords(Mapping[str, tuple[RelatedWord, ...]]):
+    """Related words of a query's words and compounds, by stem, the heaviest first.
 
-    And by the stem of what two of them are as one word, that and what may stand for it. Looked up
-    when it is asked for, once: most words are held by some clip, and need nothing.
+    For a compound the first related word is the compound itself. Each stem is looked up on first
+    use: clips hold most words, which then need no related ones.
     """
 
     def __init__(
         self, text: str, words: Mapping[str, str], known: WordVectors, thesaurus: Thesaurus
     ) -> None:
         self._known, self._thesaurus = known, thesaurus
-        self._joined = {own: word for own, word in joined(text, known).items() if own not in words}
-        self._words = {**words, **self._joined}
-        self._found: dict[str, tuple[Related, ...]] = {}
+        self._compounds = {
+            stem: word for stem, word in compounds(text, known).items() if stem not in words
+        }
+        self._words = {**words, **self._compounds}
+        self._cache: dict[str, tuple[RelatedWord, ...]] = {}
 
-    def __getitem__(self, own: str) -> tuple[Related, ...]:
-        if own not in self._found:
-            word = self._words[own]
-            itself = (Related(own, word, MEANT),) if own in self._joined else ()
-            self._found[own] = (*itself, *self._related(own, word))
-        return self._found[own]
+    def __getitem__(self, stem: str) -> tuple[RelatedWord, ...]:
+        if stem not in self._cache:
+            word = self._words[stem]
+            related = self._related(stem, word)
+            if stem in self._compounds:
+                related = (RelatedWord(stem, word, CORRECTION_WEIGHT), *related)
+            self._cache[stem] = related
+        return self._cache[stem]
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._words)
@@ -70,26 +74,28 @@ class Standing(Mapping[str, tuple[Related, ...]]):
     def __len__(self) -> int:
         return len(self._words)
 
-    def _related(self, own: str, word: str) -> tuple[Related, ...]:
-        best: dict[str, Related] = {}
-        for other, weight in self._weighed(word):
+    def _related(self, stem: str, word: str) -> tuple[RelatedWord, ...]:
+        best: dict[str, RelatedWord] = {}
+        for other, weight in self._weighted(word):
             parts = list(stems(other))
-            # Parts of a compound say something else than the whole.
-            if len(parts) == 1 and parts[0] != own:
-                each = Related(parts[0], other, weight)
-                best[each.stem] = max(best.get(each.stem, each), each, key=lambda one: one.weight)
-        return tuple(sorted(best.values(), key=lambda each: (-each.weight, each.stem)))
+            # The parts of a compound mean something else than the compound.
+            if len(parts) == 1 and parts[0] != stem:
+                found = RelatedWord(parts[0], other, weight)
+                former = best.get(found.stem, found)
+                best[found.stem] = max(former, found, key=lambda related: related.weight)
+        return tuple(sorted(best.values(), key=lambda related: (-related.weight, related.stem)))
 
-    def _weighed(self, word: str) -> Iterator[tuple[str, float]]:
-        """Related words, each perhaps several times."""
+    def _weighted(self, word: str) -> Iterator[tuple[str, float]]:
+        """Related words and weights; a word may come several times."""
         known = self._known
-        for meant in dict.fromkeys((word, *known.resolve(word))):
-            if meant != word:
-                yield meant, MEANT
-            for other, weight in self._thesaurus.related(meant).items():
-                alike = max(0.0, known.cosine(meant, other))
-                yield other, weight * (UNLIKE + (1 - UNLIKE) * alike)
+        for resolved in dict.fromkeys((word, *known.resolve(word))):
+            if resolved != word:
+                yield resolved, CORRECTION_WEIGHT
+            for other, weight in self._thesaurus.related(resolved).items():
+                cosine = max(0.0, known.cosine(resolved, other))
+                yield other, weight * (MIN_ENTRY_SHARE + (1 - MIN_ENTRY_SHARE) * cosine)
         for spelling in known.spellings(word):
-            yield spelling, SPELT
-        for other, cosine in known.near(word, NEAR_MOST, NEAR_LEAST).items():
-            yield other, NEAR * cosine
+            yield spelling, SPELLING_WEIGHT
+        neighbours = known.near(word, MAX_NEIGHBOURS, MIN_NEIGHBOUR_COSINE)
+        for other, cosine in neighbours.items():
+            yield other, NEIGHBOUR_WEIGHT * cosine

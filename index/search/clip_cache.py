@@ -1,27 +1,29 @@
-"""Clips by their numbers, those asked for lately kept in memory.
+"""A cache of clips by row: the least recently used are dropped.
 
-Whoever sees that the catalogue was written to clears it; what was read meanwhile is not kept.
+Clear it after each write to the catalogue. Clips that a thread read before the clearing are not
+cached after it.
 """
 
 from __future__ import annotations
 
 import threading
-from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+
+from cachetools import LRUCache
 
 from earmark.index.catalogue.catalogue import Catalogue
 from earmark.index.catalogue.records import Clip
 from earmark.index.lexical.stemming import stems
 
-MOST = 16_384  # clips
-MOST_LETTERS = 2_000  # of a description; clips with a longer one are read each time
+MAX_CLIPS = 16_384
+MAX_DESCRIPTION = 2_000  # letters; clips with a longer description are read each time
 
 
 @dataclass(frozen=True)
-class Shown:
-    """A clip, and the stems of its words."""
+class CachedClip:
+    """A clip and the stems of its words."""
 
     clip: Clip
 
@@ -33,40 +35,37 @@ class Shown:
 
 
 class ClipCache:
-    """A catalogue's clips. Safe to share between threads."""
+    """Reads clips of a catalogue through a cache. Thread-safe."""
 
-    def __init__(self, catalogue: Catalogue, most: int = MOST) -> None:
-        self._catalogue, self._most = catalogue, most
-        self._kept: OrderedDict[int, Shown] = OrderedDict()
+    def __init__(self, catalogue: Catalogue, max_clips: int = MAX_CLIPS) -> None:
+        self._catalogue = catalogue
+        self._cache: LRUCache[int, CachedClip] = LRUCache(max_clips)
         self._clearings = 0
         self._lock = threading.Lock()
 
-    def get(self, rows: Sequence[int]) -> dict[int, Shown]:
-        """Clips by their numbers; those gone meanwhile are absent."""
+    def get(self, rows: Sequence[int]) -> dict[int, CachedClip]:
+        """Clips by row, without those that have been removed."""
         with self._lock:
-            clearings, kept = self._clearings, self._kept
-            found = {row: kept[row] for row in rows if row in kept}
-            for row in found:
-                kept.move_to_end(row)
+            clearings, cache = self._clearings, self._cache
+            found = {row: cache[row] for row in rows if row in cache}
         missing = [row for row in rows if row not in found]
         if missing:
-            read = {row: Shown(clip) for row, clip in self._catalogue.clips_by_row(missing).items()}
-            self._keep(read, clearings)
+            clips = self._catalogue.clips_by_row(missing)
+            read = {row: CachedClip(clip) for row, clip in clips.items()}
+            self._add(read, clearings)
             found |= read
         return found
 
-    def _keep(self, read: dict[int, Shown], clearings: int) -> None:
+    def _add(self, read: dict[int, CachedClip], clearings: int) -> None:
         with self._lock:
             if clearings != self._clearings:
                 return
-            for row, each in read.items():
-                if len(each.clip.description) <= MOST_LETTERS:
-                    self._kept[row] = each
-            while len(self._kept) > self._most:
-                self._kept.popitem(last=False)
+            for row, cached in read.items():
+                if len(cached.clip.description) <= MAX_DESCRIPTION:
+                    self._cache[row] = cached
 
     def clear(self) -> None:
-        """Any clip may have changed."""
+        """Drop all clips: any may have changed."""
         with self._lock:
             self._clearings += 1
-            self._kept.clear()
+            self._cache = LRUCache(self._cache.maxsize)  # its own `clear` drops them one by one

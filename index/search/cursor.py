@@ -1,8 +1,8 @@
-"""Where a page of hits ended: what a client sends back to get the next.
+"""Cursors of search pages: where a page ended. A client sends one back to get the next page.
 
-Pages stay stable while others write: clips that came after the first page are left out (their
-numbers are higher), and the place is told by the last hits of the page, not by their count, so that
-what is removed shifts nothing. A cursor belongs to one query.
+Pages stay stable while others write. Clips that were added after the first page have higher row
+numbers and are left out. The place is that of the page's last hits, not a count, so removing clips
+shifts nothing. A cursor belongs to one search.
 """
 
 from __future__ import annotations
@@ -16,52 +16,52 @@ from dataclasses import dataclass
 
 from earmark.index.errors import CursorError
 
-LAST = 5  # hits that tell the place: any of them may be removed
-MOST_LETTERS = 500
+LAST_HITS = 5  # that mark the place: any of them may be removed
+MAX_LETTERS = 500
 
 
 @dataclass(frozen=True)
 class Cursor:
-    """`up_to`: the highest clip number of the first page's library; `last`: the numbers of the
-    page's last hits; `seen`: how many hits came before."""
+    """`up_to`: the highest row number when the first page was made; `last`: rows of the page's last
+    hits; `seen`: hits on this page and those before."""
 
     up_to: int
     last: tuple[int, ...] = ()
     seen: int = 0
 
-    def text(self, query: str) -> str:
-        """For the client."""
-        values = [digest(query), self.up_to, self.seen, *self.last]
+    def encode(self, search_key: str) -> str:
+        """The text for the client."""
+        values = [digest(search_key), self.up_to, self.seen, *self.last]
         return base64.urlsafe_b64encode(json.dumps(values).encode()).decode().rstrip("=")
 
     @classmethod
-    def of(cls, text: str, query: str) -> Cursor:
-        """The inverse. Raises CursorError for what is none, or another query's."""
+    def decode(cls, text: str, search_key: str) -> Cursor:
+        """The inverse. Raises CursorError for a text that is no cursor, or another search's."""
         problem = CursorError(f"cursor: expected one that a search gave, got {text[:40]!r}")
-        if len(text) > MOST_LETTERS:
+        if len(text) > MAX_LETTERS:
             raise problem
         try:
             values = json.loads(base64.b64decode(text + "=" * (-len(text) % 4), b"-_", True))
-            own, *numbers = values
+            key_digest, *numbers = values
             up_to, seen, *last = numbers
         except (binascii.Error, ValueError, TypeError, RecursionError) as error:
             raise problem from error
-        whole = all(type(each) is int and 0 <= each < 2**63 for each in numbers)
-        if not isinstance(own, str) or not whole or len(last) > LAST:
+        whole = all(type(number) is int and 0 <= number < 2**63 for number in numbers)
+        if not isinstance(key_digest, str) or not whole or len(last) > LAST_HITS:
             raise problem
-        if own != digest(query):
+        if key_digest != digest(search_key):
             raise CursorError("cursor: expected one of this very query, got another query's")
         return cls(up_to, tuple(last), seen)
 
-    def place(self, rows: Sequence[int]) -> int:
-        """How many of a ranking's rows came before the next page."""
+    def offset(self, rows: Sequence[int]) -> int:
+        """How many rows of a ranking come before the next page."""
         if not self.last and not self.seen:
             return 0
-        where = {row: place for place, row in enumerate(rows, start=1)}
-        places = [where[row] for row in self.last if row in where]
-        return max(places) if places else min(self.seen, len(rows))
+        ends = {row: end for end, row in enumerate(rows, start=1)}
+        found = [ends[row] for row in self.last if row in ends]
+        return max(found) if found else min(self.seen, len(rows))
 
 
-def digest(query: str) -> str:
-    """A short sum of a query, in text."""
-    return hashlib.blake2b(query.encode(errors="surrogatepass"), digest_size=6).hexdigest()
+def digest(search_key: str) -> str:
+    """A short hash of a search's key, as text."""
+    return hashlib.blake2b(search_key.encode(errors="surrogatepass"), digest_size=6).hexdigest()

@@ -1,4 +1,4 @@
-"""What a person types: words, words that must not be there, words that weigh more.
+"""Query syntax, and queries as the model encodes them.
 
 `rain thunder` asks for both; `-wind` for sounds without wind; `thunder^2` weighs twice as much.
 A hyphen inside a word is part of it.
@@ -8,39 +8,30 @@ from __future__ import annotations
 
 import re
 import threading
-from collections import OrderedDict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 
 import numpy as np
+from cachetools import LRUCache
 
-from earmark.index.lexical.expansion import Others, Standing
+from earmark.index.lexical.expansion import RelatedWords
 from earmark.index.lexical.stemming import stems
-from earmark.index.types import Filter
+from earmark.index.types import Filter, Query, SearchRequest
 from earmark.model.core.arrays import Array
 from earmark.model.embedder import Embedder, ParsedTags, unit
 from earmark.model.text.normalize import clean_tags
 from earmark.model.text.thesaurus import Thesaurus, load_thesaurus
 
 MIN_WEIGHT, MAX_WEIGHT = 0.1, 10.0
-NEGATIVE_SHARE = 0.5  # of the unwanted direction that is taken away
-MOST_KEPT = 8_192  # queries
+NEGATIVE_SHARE = 0.5  # of the unwanted direction that is subtracted
+CACHED_QUERIES = 8_192
 
 _WEIGHTED = re.compile(r"(.+)\^(\d+(?:\.\d+)?)$")
 _NEGATIVE = re.compile(r"-(\w.*)$")
 
 
-@dataclass(frozen=True)
-class Query:
-    """A text taken apart. `weights`: of words of `text` that have one, within 0.1 to 10."""
-
-    text: str
-    without: tuple[str, ...] = ()
-    weights: dict[str, float] = field(default_factory=dict)
-
-
 def parse(text: str) -> Query:
-    """Any text is a query; what is not written as above is taken as words."""
+    """Any text is a query; pieces that do not follow the syntax are words."""
     words, without, weights = [], [], {}
     for piece in text.split():
         negative = _NEGATIVE.match(piece)
@@ -49,85 +40,97 @@ def parse(text: str) -> Query:
             without.append(negative[1])
         elif weighted:
             words.append(weighted[1])
-            weights[weighted[1]] = min(max(float(weighted[2]), MIN_WEIGHT), MAX_WEIGHT)
+            weights[weighted[1]] = _clamp(float(weighted[2]))
         else:
             words.append(piece)
     return Query(" ".join(words), tuple(without), weights)
 
 
-def weighted(query: Query, tags: Mapping[str, float]) -> Query:
-    """The query, and tags with their weights; those below 0 are not wanted."""
+def add_tags(query: Query, tags: Mapping[str, float]) -> Query:
+    """The query and weighted tags; a tag whose weight is below 0 is unwanted."""
     wanted = {tag: weight for tag, weight in tags.items() if weight >= 0}
-    without = [tag for tag, weight in tags.items() if weight < 0]
+    unwanted = [tag for tag, weight in tags.items() if weight < 0]
     words = [word for tag in wanted for word in tag.split()]
     weights = {
-        word: min(max(weight, MIN_WEIGHT), MAX_WEIGHT)
+        word: _clamp(weight)
         for tag, weight in wanted.items()
         for word in tag.split()
         if weight != 1
     }
     return Query(
         " ".join([*query.text.split(), *words]),
-        (*query.without, *(word for tag in without for word in tag.split())),
+        (*query.without, *(word for tag in unwanted for word in tag.split())),
         query.weights | weights,
     )
 
 
-def narrowed(where: Filter, query: Query) -> Filter:
-    """The filter, and no clip tagged with what the query does not want."""
+def _clamp(weight: float) -> float:
+    return min(max(weight, MIN_WEIGHT), MAX_WEIGHT)
+
+
+def exclude_unwanted(where: Filter, query: Query) -> Filter:
+    """The filter, and no clip tagged with a word that the query does not want."""
     if not query.without:
         return where
     unwanted = [*(word.lower() for word in query.without), *clean_tags(query.without)]
     return replace(where, no_tags=(*where.no_tags, *dict.fromkeys(unwanted)))
 
 
-@dataclass(frozen=True)
-class Text:
-    """A query as the model takes it: the words it uses, the query's unit vector [D], None where it
-    uses none, the stems by which clips hold its words, and what may stand for words that none does.
+class QueryEncoder:
+    """Fills in requests what the model makes of their words, a batch at a time. Thread-safe.
+
+    The last 8,192 queries are cached.
     """
 
-    understood: ParsedTags
-    vector: Array | None
-    words: dict[str, str]
-    related: Others
-
-
-class TextVectors:
-    """Queries → vectors, several at a time; the last ones are kept. Safe between threads."""
-
-    def __init__(self, embedder: Embedder, most: int = MOST_KEPT) -> None:
-        self._embedder, self._most = embedder, most
+    def __init__(self, embedder: Embedder, max_queries: int = CACHED_QUERIES) -> None:
+        self._embedder = embedder
         self._thesaurus = load_thesaurus()  # read now: processes that are forked later share it
-        self._kept: OrderedDict[str, Text] = OrderedDict()
+        self._cache: LRUCache[str, SearchRequest] = LRUCache(max_queries)
         self._lock = threading.Lock()
 
-    def get(self, queries: Sequence[Query]) -> list[Text]:
-        """What each query is to the model."""
-        keys = [repr(query) for query in queries]
+    def encode(self, requests: Sequence[SearchRequest]) -> list[SearchRequest]:
+        """The requests with vectors, stems, related and understood words of their queries, and
+        filters that exclude unwanted words."""
+        keys = [repr(request.query) for request in requests]
+        cache = self._cache
         with self._lock:
-            known = {key: self._kept[key] for key in keys if key in self._kept}
-            for key in known:
-                self._kept.move_to_end(key)
-        new = {key: query for key, query in zip(keys, queries, strict=True) if key not in known}
+            encoded = {key: cache[key] for key in keys if key in cache}
+        new = {
+            key: request.query
+            for key, request in zip(keys, requests, strict=True)
+            if key not in encoded
+        }
         if new:
-            made = dict(zip(new, self._made(list(new.values())), strict=True))
-            known |= made
+            added = dict(zip(new, self._encode(list(new.values())), strict=True))
+            encoded |= added
             with self._lock:
-                self._kept |= made
-                while len(self._kept) > self._most:
-                    self._kept.popitem(last=False)
-        return [known[key] for key in keys]
+                cache.update(added)
+        return [
+            replace(
+                request,
+                where=exclude_unwanted(request.where, request.query),
+                vector=encoded[key].vector,
+                stems=encoded[key].stems,
+                related=encoded[key].related,
+                understood=encoded[key].understood,
+            )
+            for key, request in zip(keys, requests, strict=True)
+        ]
 
-    def _made(self, queries: Sequence[Query]) -> list[Text]:
+    def _encode(self, queries: Sequence[Query]) -> list[SearchRequest]:
+        """An encoded request of each query."""
         understood = [self._embedder.parse_tags(query.text) for query in queries]
         vectors = embed(self._embedder, queries, understood, self._thesaurus)
-        texts = []
-        for query, each, vector in zip(queries, understood, vectors, strict=True):
-            words = stems(query.text)
-            related = Standing(query.text, words, self._embedder.words, self._thesaurus)
-            texts.append(Text(each, vector, words, related))
-        return texts
+        requests = []
+        for query, words, vector in zip(queries, understood, vectors, strict=True):
+            by_stem = stems(query.text)
+            related = RelatedWords(query.text, by_stem, self._embedder.words, self._thesaurus)
+            requests.append(
+                SearchRequest(
+                    query, vector=vector, stems=by_stem, related=related, understood=words
+                )
+            )
+        return requests
 
 
 def embed(
@@ -136,19 +139,20 @@ def embed(
     understood: Sequence[ParsedTags],
     thesaurus: Thesaurus | None = None,
 ) -> list[Array | None]:
-    """The queries' unit vectors [D]; None where no word of one is understood.
+    """The queries' unit vectors [D]; None for a query of which the model knows no word.
 
-    The wanted tags as one set, drawn towards those that weigh more, away from those unwanted;
-    what the wanted ones lead to in a thesaurus counts too (`Embedder.embed_tags`).
+    The wanted tags are embedded as one set, with related words of a thesaurus
+    (`Embedder.embed_tags`). Weights pull the vector towards heavier tags; unwanted words push it
+    away from theirs.
     """
-    plain = [number for number, each in enumerate(understood) if each.tags]
-    sets = embedder.embed_tags([understood[number].tags for number in plain], thesaurus)
-    wanted = dict(zip(plain, sets, strict=True))
+    known = [number for number, words in enumerate(understood) if words.tags]
+    sets = embedder.embed_tags([understood[number].tags for number in known], thesaurus)
+    wanted = dict(zip(known, sets, strict=True))
     vectors: list[Array | None] = []
     for number, query in enumerate(queries):
         vector = wanted.get(number, np.zeros(embedder.dim, dtype=np.float32))
         if query.weights:
-            vector = vector + _drawn(embedder, understood[number].tags, query.weights)
+            vector = vector + _weight_shift(embedder, understood[number].tags, query.weights)
         unwanted = embedder.parse_tags(query.without).tags if query.without else []
         if unwanted:
             length = float(np.linalg.norm(vector)) or 1.0
@@ -157,14 +161,14 @@ def embed(
     return vectors
 
 
-def _drawn(embedder: Embedder, tags: Sequence[str], weights: dict[str, float]) -> Array:
-    """Where weights draw the vector: nowhere when all are 1."""
-    own = dict.fromkeys(tags, 1.0)
+def _weight_shift(embedder: Embedder, tags: Sequence[str], weights: dict[str, float]) -> Array:
+    """What the weights add to the vector [D]: zero when all are 1."""
+    by_tag = dict.fromkeys(tags, 1.0)
     for word, weight in weights.items():
-        own |= {tag: weight for tag in embedder.parse_tags(word).tags if tag in own}
-    uneven = [(tag, weight - 1.0) for tag, weight in own.items() if weight != 1.0]
+        by_tag |= {tag: weight for tag in embedder.parse_tags(word).tags if tag in by_tag}
+    uneven = [(tag, weight - 1.0) for tag, weight in by_tag.items() if weight != 1.0]
     if not uneven:
         return np.zeros(embedder.dim, dtype=np.float32)
     vectors = embedder.embed_tags([[tag] for tag, _ in uneven])
-    more = np.array([weight for _, weight in uneven], dtype=np.float32)
-    return np.asarray(more @ vectors / len(tags), dtype=np.float32)
+    shifts = np.array([weight for _, weight in uneven], dtype=np.float32)
+    return np.asarray(shifts @ vectors / len(tags), dtype=np.float32)

@@ -1,9 +1,9 @@
-"""What clips are filtered by and their words, as columns in memory.
+"""Columns in memory of what clips are filtered and matched by.
 
 A filter becomes a mask over positions, words a score for each.
 
 Conventions: n clips at positions 0 to n − 1, in the order of a segment's vectors. Licences,
-sources, tags and words are numbers into lists of names; tags are in lower case.
+sources, tags and words are codes into lists of names; tags are in lower case.
 """
 
 from __future__ import annotations
@@ -23,86 +23,88 @@ from earmark.model.core.arrays import Array
 Mask = npt.NDArray[np.bool_]
 Codes = npt.NDArray[np.int32]
 
-DESCRIBED = 0.5  # of a word's weight, where only the description holds it
+DESCRIPTION_WEIGHT = 0.5  # of a word's weight, where only the description holds it
 
 
 @dataclass(frozen=True)
-class Names:
-    """A column of names: `codes` [m] into `names`, each name once."""
+class NameColumn:
+    """A column of names: `codes` [m] into `names`, which are distinct."""
 
     codes: Codes
     names: tuple[str, ...]
 
     @staticmethod
-    def of(values: Iterable[str]) -> Names:
+    def of(values: Iterable[str]) -> NameColumn:
         """The column of these values."""
-        numbers: dict[str, int] = {}
-        codes = [numbers.setdefault(value, len(numbers)) for value in values]
-        return Names(np.array(codes, dtype=np.int32), tuple(numbers))
+        code_of: dict[str, int] = {}
+        codes = [code_of.setdefault(value, len(code_of)) for value in values]
+        return NameColumn(np.array(codes, dtype=np.int32), tuple(code_of))
 
     @cached_property
-    def numbers(self) -> dict[str, int]:
-        """Each name's code."""
+    def code_of(self) -> dict[str, int]:
+        """The code of each name."""
         return {name: code for code, name in enumerate(self.names)}
 
-    def joined(self, other: Names) -> Names:
+    def concatenate(self, other: NameColumn) -> NameColumn:
         """This column and another below it."""
-        numbers = dict(self.numbers)
-        moved = [numbers.setdefault(name, len(numbers)) for name in other.names]
-        codes = np.array(moved, dtype=np.int32)[other.codes] if len(other.codes) else other.codes
-        return Names(np.concatenate([self.codes, codes]), tuple(numbers))
+        code_of = dict(self.code_of)
+        recoded = [code_of.setdefault(name, len(code_of)) for name in other.names]
+        codes = np.array(recoded, dtype=np.int32)[other.codes] if len(other.codes) else other.codes
+        return NameColumn(np.concatenate([self.codes, codes]), tuple(code_of))
 
-    def among(self, values: Sequence[str]) -> Mask:
-        """[m], True where the value is one of these."""
-        wanted = [self.numbers[value] for value in values if value in self.numbers]
-        return np.isin(self.codes, wanted)
+    def isin(self, values: Sequence[str]) -> Mask:
+        """[m], True where the name is one of these."""
+        codes = [self.code_of[value] for value in values if value in self.code_of]
+        return np.isin(self.codes, codes)
 
 
 @dataclass(frozen=True)
-class Lists:
-    """A column of lists of names: those of all clips, clip by clip, and where each clip's end."""
+class ListColumn:
+    """A column of lists of names: `values` of all clips, clip by clip, and the `ends` [n] of the
+    clips' lists in it."""
 
-    values: Names
+    values: NameColumn
     ends: npt.NDArray[np.int64]
 
     @staticmethod
-    def of(lists: Iterable[Sequence[str]]) -> Lists:
+    def of(lists: Iterable[Sequence[str]]) -> ListColumn:
         """The column of these lists."""
         ends: list[int] = []
 
         def flat() -> Iterator[str]:
             total = 0
-            for each in lists:
-                total += len(each)
+            for names in lists:
+                total += len(names)
                 ends.append(total)
-                yield from each
+                yield from names
 
-        values = Names.of(flat())
-        return Lists(values, np.array(ends, dtype=np.int64))
+        values = NameColumn.of(flat())
+        return ListColumn(values, np.array(ends, dtype=np.int64))
 
-    def joined(self, other: Lists) -> Lists:
+    def concatenate(self, other: ListColumn) -> ListColumn:
         """This column and another below it."""
         ends = np.concatenate([self.ends, len(self.values.codes) + other.ends])
-        return Lists(self.values.joined(other.values), ends)
+        return ListColumn(self.values.concatenate(other.values), ends)
 
-    def kept(self, keep: Mask) -> Lists:
-        """Those clips only."""
+    def select(self, mask: Mask) -> ListColumn:
+        """The lists of the clips in a mask [n]."""
         counts = np.diff(self.ends, prepend=0)
-        codes = self.values.codes[np.repeat(keep, counts)]
-        return Lists(Names(codes, self.values.names), np.cumsum(counts[keep], dtype=np.int64))
+        codes = self.values.codes[np.repeat(mask, counts)]
+        ends = np.cumsum(counts[mask], dtype=np.int64)
+        return ListColumn(NameColumn(codes, self.values.names), ends)
 
     @cached_property
     def _by_name(self) -> tuple[Codes, npt.NDArray[np.int64]]:
-        """Positions of clips ordered by name, and where each name's end."""
+        """(positions of clips ordered by name, the ends of the names' positions in it)."""
         order = np.argsort(self.values.codes, kind="stable")
-        counts = np.diff(self.ends, prepend=0)
-        clips = np.repeat(np.arange(len(self.ends), dtype=np.int32), counts)
-        each = np.bincount(self.values.codes, minlength=len(self.values.names))
-        return clips[order], np.cumsum(each)
+        lengths = np.diff(self.ends, prepend=0)
+        clips = np.repeat(np.arange(len(self.ends), dtype=np.int32), lengths)
+        counts = np.bincount(self.values.codes, minlength=len(self.values.names))
+        return clips[order], np.cumsum(counts)
 
-    def having(self, name: str) -> Codes:
+    def positions(self, name: str) -> Codes:
         """Positions of the clips whose list holds a name, ascending."""
-        code = self.values.numbers.get(name)
+        code = self.values.code_of.get(name)
         clips, ends = self._by_name
         if code is None:
             return clips[:0]
@@ -111,17 +113,17 @@ class Lists:
 
 @dataclass(frozen=True)
 class Columns:
-    """Of n clips: `durations` [n] in seconds, tags, and the stems of their words.
+    """Of n clips: `durations` [n] in seconds, licences, sources, tags, and stems of words.
 
     `words`: of titles and tags; `described`: those that only descriptions hold.
     """
 
     durations: Array
-    licences: Names
-    sources: Names
-    tags: Lists
-    words: Lists
-    described: Lists
+    licences: NameColumn
+    sources: NameColumn
+    tags: ListColumn
+    words: ListColumn
+    described: ListColumn
 
     @staticmethod
     def of(changes: Changes) -> Columns:
@@ -131,86 +133,87 @@ class Columns:
             for title, tags in zip(changes.titles, changes.tags, strict=True)
         ]
         described = [
-            [each for each in stems(text) if each not in own]
-            for text, own in zip(changes.descriptions, words, strict=True)
+            [stem for stem in stems(text) if stem not in others]
+            for text, others in zip(changes.descriptions, words, strict=True)
         ]
         return Columns(
             changes.durations.astype(np.float32),
-            Names.of(changes.licences),
-            Names.of(changes.sources),
-            Lists.of([list(dict.fromkeys(text.lower().split())) for text in changes.tags]),
-            Lists.of([list(each) for each in words]),
-            Lists.of(described),
+            NameColumn.of(changes.licences),
+            NameColumn.of(changes.sources),
+            ListColumn.of([list(dict.fromkeys(text.lower().split())) for text in changes.tags]),
+            ListColumn.of([list(by_stem) for by_stem in words]),
+            ListColumn.of(described),
         )
 
     def __len__(self) -> int:
         return len(self.durations)
 
-    def joined(self, other: Columns) -> Columns:
+    def concatenate(self, other: Columns) -> Columns:
         """These clips and others after them."""
         return Columns(
             np.concatenate([self.durations, other.durations]),
-            self.licences.joined(other.licences),
-            self.sources.joined(other.sources),
-            self.tags.joined(other.tags),
-            self.words.joined(other.words),
-            self.described.joined(other.described),
+            self.licences.concatenate(other.licences),
+            self.sources.concatenate(other.sources),
+            self.tags.concatenate(other.tags),
+            self.words.concatenate(other.words),
+            self.described.concatenate(other.described),
         )
 
-    def kept(self, keep: Mask) -> Columns:
-        """Those clips only."""
+    def select(self, mask: Mask) -> Columns:
+        """The clips in a mask [n]."""
         return Columns(
-            self.durations[keep],
-            Names(self.licences.codes[keep], self.licences.names),
-            Names(self.sources.codes[keep], self.sources.names),
-            self.tags.kept(keep),
-            self.words.kept(keep),
-            self.described.kept(keep),
+            self.durations[mask],
+            NameColumn(self.licences.codes[mask], self.licences.names),
+            NameColumn(self.sources.codes[mask], self.sources.names),
+            self.tags.select(mask),
+            self.words.select(mask),
+            self.described.select(mask),
         )
 
-    def holders(self, stem: str) -> int:
-        """Clips that hold a word."""
-        return len(self.words.having(stem)) + len(self.described.having(stem))
+    def document_frequency(self, stem: str) -> int:
+        """How many clips hold a word."""
+        return len(self.words.positions(stem)) + len(self.described.positions(stem))
 
-    def matching(self, weights: Mapping[str, float]) -> Array:
-        """[n], the sum of the weights of the stems that a clip holds; half of those that only its
-        description does."""
-        found = np.zeros(len(self), dtype=np.float32)
+    def word_shares(self, weights: Mapping[str, float]) -> Array:
+        """[n], the sum of the weights of the stems that a clip holds; stems that only its
+        description holds count half."""
+        shares = np.zeros(len(self), dtype=np.float32)
         for stem, weight in weights.items():
-            found[self.words.having(stem)] += weight
-            found[self.described.having(stem)] += DESCRIBED * weight
-        return found
+            shares[self.words.positions(stem)] += weight
+            shares[self.described.positions(stem)] += DESCRIPTION_WEIGHT * weight
+        return shares
 
     def nbytes(self) -> int:
         """About the memory that it takes, in bytes."""
         lists = (self.tags, self.words, self.described)
-        # A code and a place in the order by name for each.
-        return 12 * len(self) + sum(each.ends.nbytes + 8 * len(each.values.codes) for each in lists)
+        # For each name of a list: its code, and a position in the order by name.
+        return 12 * len(self) + sum(
+            column.ends.nbytes + 8 * len(column.values.codes) for column in lists
+        )
 
     def mask(self, where: Filter) -> Mask:
-        """[n], True where a clip passes; `where.rows`, `up_to` and `but` are not
-        looked at."""
+        """[n], True where a clip passes a filter's conditions but `rows`, `up_to` and `but`."""
         passing = np.ones(len(self), dtype=np.bool_)
-        with np.errstate(over="ignore"):  # too large for float32 is infinite
+        with np.errstate(over="ignore"):  # a duration too large for float32 is infinite
             if where.min_duration is not None:
                 passing &= self.durations >= np.float32(where.min_duration)
             if where.max_duration is not None:
                 passing &= self.durations <= np.float32(where.max_duration)
         for tag in where.all_tags:
-            passing &= self._having([tag])
+            passing &= self._have_any([tag])
         if where.any_tags:
-            passing &= self._having(where.any_tags)
+            passing &= self._have_any(where.any_tags)
         if where.no_tags:
-            passing &= ~self._having(where.no_tags)
+            passing &= ~self._have_any(where.no_tags)
         if where.licences:
-            passing &= self.licences.among(where.licences)
+            passing &= self.licences.isin(where.licences)
         if where.sources:
-            passing &= self.sources.among(where.sources)
+            passing &= self.sources.isin(where.sources)
         return passing
 
-    def _having(self, tags: Iterable[str]) -> Mask:
+    def _have_any(self, tags: Iterable[str]) -> Mask:
         """[n], True where a clip has one of the tags."""
-        found = np.zeros(len(self), dtype=np.bool_)
+        mask = np.zeros(len(self), dtype=np.bool_)
         for tag in tags:
-            found[self.tags.having(tag.lower())] = True
-        return found
+            mask[self.tags.positions(tag.lower())] = True
+        return mask

@@ -1,6 +1,6 @@
-"""Which vector store follows a catalogue: FAISS in this process, or Milvus past one machine.
+"""Opens the vector store of a catalogue, and lets it catch up: FAISS in this process, or Milvus.
 
-The catalogue remembers it (`meta("store")`): "faiss", or the address of a Milvus.
+The catalogue names its store in `meta("store")`: "faiss", or the address of a Milvus.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ from earmark.index.stores.milvus.store import MilvusStore
 from earmark.model.core.errors import ConfigError
 
 FAISS = "faiss"
-LOCK = ".milvus.lock"  # in the library's folder: whoever holds it writes to Milvus
-WAIT_SECONDS = 2.0  # for others who write there
+LOCK = ".milvus.lock"  # in the library's folder: the process that holds it writes to Milvus
+WAIT_SECONDS = 2.0  # for other processes that write there
 TOKEN = "EARMARK_MILVUS_TOKEN"  # noqa: S105 (the variable's name); "user:password" or a key
 TOKEN_FILE = "EARMARK_MILVUS_TOKEN_FILE"  # noqa: S105 (the same, of a file that holds it)
 
@@ -38,70 +38,70 @@ def open_store(catalogue: Catalogue, where: str = "") -> VectorStore:
 
 
 def token(environment: Mapping[str, str]) -> str:
-    """What to show a Milvus: "user:password" or a key, from the environment, or from the file
-    that it names, without one newline at its end; empty where neither is set.
+    """The token for a Milvus, "user:password" or a key: from the environment, or from the file that
+    it names, without one newline at its end; empty where neither is set.
 
     Raises ConfigError for both, and for a file that cannot be read or holds no token.
     """
-    given, name = environment.get(TOKEN, ""), environment.get(TOKEN_FILE, "")
+    value, name = environment.get(TOKEN, ""), environment.get(TOKEN_FILE, "")
     if not name:
-        return given
-    if given:
+        return value
+    if value:
         raise ConfigError(f"{TOKEN} and {TOKEN_FILE}: expected one of them, got both")
     try:
-        held = Path(name).read_text(encoding="utf-8").removesuffix("\n")
+        value = Path(name).read_text(encoding="utf-8").removesuffix("\n")
     except OSError as error:
         raise ConfigError(f"{TOKEN_FILE}: {name}: {error.strerror}") from error
     except UnicodeDecodeError as error:
         raise ConfigError(f"{TOKEN_FILE}: {name}: expected text in UTF-8") from error
-    if not held:
+    if not value:
         raise ConfigError(f"{TOKEN_FILE}: {name}: expected a token, got an empty file")
-    if "\n" in held:
-        lines = held.count("\n") + 1
+    if "\n" in value:
+        lines = value.count("\n") + 1
         raise ConfigError(f"{TOKEN_FILE}: {name}: expected one line, got {lines}")
-    return held
+    return value
 
 
 def catch_up(store: VectorStore, catalogue: Catalogue) -> None:
-    """Let a store take in what was written since its generation, as much at once as it takes.
+    """Apply what was written since the store's generation, as much at once as it takes.
 
-    Processes that share a Milvus take turns. While another one is writing there for a while, this
-    one does without: what is written is found through it all the same.
+    Processes that share a store take turns. Where another one writes for longer than a while, this
+    one returns: its searches find what the other has written.
     """
     now = int(catalogue.meta("generation"))
     while store.generation < now:
-        if not isinstance(store, MilvusStore):
-            store.apply(catalogue.changes(store.generation, store.most_at_once))
+        if not store.shared:
+            store.apply(catalogue.changes(store.generation, store.max_changes))
             continue
-        with _turn(catalogue.file.with_name(LOCK)) as ours:
-            if not ours:
+        with _lock(catalogue.file.with_name(LOCK)) as locked:
+            if not locked:
                 return
-            _take_over(store, catalogue)
-            store.apply(catalogue.changes(store.generation, store.most_at_once))
+            _load_shared(store, catalogue)
+            store.apply(catalogue.changes(store.generation, store.max_changes))
 
 
-def _take_over(store: MilvusStore, catalogue: Catalogue) -> None:
-    """What another process has built meanwhile need not be built again."""
-    ahead = store.generation == 0 and store.load(catalogue.file)
-    if ahead and store.generation > int(catalogue.meta("generation")):
-        store.drop()  # it is of a catalogue that was since replaced by an older copy
+def _load_shared(store: VectorStore, catalogue: Catalogue) -> None:
+    """Load what another process has built meanwhile, instead of building it again."""
+    loaded = store.generation == 0 and store.load(catalogue.file)
+    if loaded and store.generation > int(catalogue.meta("generation")):
+        store.drop()  # an older copy has replaced the catalogue since
 
 
 @contextmanager
-def _turn(lock: Path) -> Iterator[bool]:
-    """Whether it is this process's turn to write, within a while."""
+def _lock(file: Path) -> Iterator[bool]:
+    """Hold a lock file; False where another process holds it for longer than a while."""
     try:
-        descriptor = os.open(lock, os.O_RDWR | os.O_CREAT, 0o600)
+        descriptor = os.open(file, os.O_RDWR | os.O_CREAT, 0o600)
     except OSError:
-        yield True  # a library that may only be read: nobody writes to it
+        yield True  # a read-only library: nobody writes to it
         return
     try:
-        yield _locked(descriptor)
+        yield _acquire(descriptor)
     finally:
         os.close(descriptor)
 
 
-def _locked(descriptor: int) -> bool:
+def _acquire(descriptor: int) -> bool:
     until = time.monotonic() + WAIT_SECONDS
     while True:
         try:

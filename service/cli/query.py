@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from earmark.index.library import Library
-    from earmark.index.search.ranking import Hit
+    from earmark.index.types import Hit
     from earmark.model.embedder import Embedder
 
 
@@ -101,10 +101,11 @@ def _search(options: argparse.Namespace) -> int:
         print("nothing found")
     if found.without:
         print(f"without: {' '.join(found.without)}")
-    if found.understood.ignored:
-        print(f"not used: {' '.join(found.understood.ignored)}")
-    for word, known in found.understood.guessed.items():
-        print(f"{word}: taken for {known}")
+    if found.understood is not None:
+        if found.understood.ignored:
+            print(f"not used: {' '.join(found.understood.ignored)}")
+        for word, known in found.understood.guessed.items():
+            print(f"{word}: taken for {known}")
     return 0
 
 
@@ -113,7 +114,7 @@ def _similar(options: argparse.Namespace) -> int:
 
     with _library(options) as library:
         sound = library.embedder.embed_audio(options.file, options.file.name)
-        hits = library.similar(sound.vector, options.k)
+        hits = library.search_by_vector(sound.vector, options.k).hits
     if options.json:
         print(json.dumps({"hits": [HitBody.of(hit).model_dump() for hit in hits]}))
     else:

@@ -33,7 +33,7 @@ def _serve(options: argparse.Namespace) -> int:
     from earmark.service.server.connection_limits import limited
     from earmark.service.server.readiness import Readiness
     from earmark.service.server.shutdown import serve
-    from earmark.service.services import open_library, open_nursery
+    from earmark.service.services import open_fork_server, open_library
     from earmark.service.settings import read_settings
 
     arguments = {
@@ -52,7 +52,7 @@ def _serve(options: argparse.Namespace) -> int:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     library = open_library(settings)
     readiness = Readiness(settings.ready_seconds)
-    app = create_app(settings, library, open_nursery(settings, library), readiness)
+    app = create_app(settings, library, open_fork_server(settings, library), readiness)
     _raise_file_limit(settings.max_connections + OTHER_FILES)
     config = uvicorn.Config(
         app,

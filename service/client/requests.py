@@ -27,7 +27,7 @@ from earmark.service.schemas.map import MapBody
 from earmark.service.schemas.tagging import ClassesBody, TagsBody
 
 if TYPE_CHECKING:
-    from earmark.index.search.ranking import Sort
+    from earmark.index.types import Sort
 
 Body = TypeVar("Body")
 Sound = bytes | Path

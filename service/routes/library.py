@@ -6,7 +6,6 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query, Response
 
-from earmark.index.statistics import index_kind
 from earmark.service.http import etags
 from earmark.service.openapi.operation import Tag, operation
 from earmark.service.routes.clips import CACHED, REVALIDATE, UNCHANGED, IfNoneMatch
@@ -33,7 +32,7 @@ def library(
     if_none_match: IfNoneMatch = None,
 ) -> Response:
     """What the library holds: sounds and hours, tags, licences, sources, and what failed."""
-    summary, kind = services.summaries.get(), index_kind(services.library)
+    summary, kind = services.summaries.get(), services.library.store.label()
     embedder = services.library.embedder
     model = ModelName(name=embedder.config.name, fingerprint=embedder.fingerprint)
     tag = etags.etag(summary.id, summary.generation, kind, model.fingerprint, asked.tags)

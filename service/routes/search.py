@@ -12,8 +12,7 @@ from earmark.service.openapi.operation import SEARCH_PROBLEMS, Tag, operation
 from earmark.service.routes.dependencies import ClipId, ServicesDep, services_of
 from earmark.service.routes.fast_route import FastRoute
 from earmark.service.schemas.hits import PageBody, SearchBody
-from earmark.service.schemas.search import PageQuery, SearchQuery, SearchRequest
-from earmark.service.search.batch import Ask
+from earmark.service.schemas.search import PageQuery, SearchQuery, WeightedSearchQuery
 
 TAG: Tag = {
     "name": "search",
@@ -25,14 +24,14 @@ router = APIRouter(tags=[TAG["name"]])
 async def search(request: Request, asked: Annotated[SearchQuery, Query()]) -> Response:
     """Find sounds by words: by how they sound, and by titles and tags."""
     services = services_of(request)
-    answer = await services.searches.search(Ask(asked.search(), tuple(asked.fields)))
+    page = await services.searches.search(asked.request())
     tag = etags.etag(
-        services.library.embedder.fingerprint, answer.generation, request.scope["query_string"]
+        services.library.embedder.fingerprint, page.generation, request.scope["query_string"]
     )
     headers = {"ETag": tag, "Cache-Control": "no-cache"}
     if etags.matches(request.headers.get("if-none-match"), tag):
         return Response(status_code=304, headers=headers)
-    return Response(answer.body, headers=headers, media_type="application/json")
+    return Response(page.body, headers=headers, media_type="application/json")
 
 
 def install(app: FastAPI) -> None:
@@ -58,10 +57,10 @@ def install(app: FastAPI) -> None:
     response_model=SearchBody,
     **operation("search_with", problems=SEARCH_PROBLEMS, selects_fields=True),
 )
-async def search_with(services: ServicesDep, asked: SearchRequest) -> Response:
+async def search_with(services: ServicesDep, asked: WeightedSearchQuery) -> Response:
     """Find sounds by words and by tags with weights, some of them unwanted."""
-    answer = await services.searches.search(Ask(asked.search(), tuple(asked.fields)))
-    return Response(answer.body, media_type="application/json")
+    page = await services.searches.search(asked.request())
+    return Response(page.body, media_type="application/json")
 
 
 @router.get(
@@ -73,7 +72,7 @@ def similar(
 ) -> PageBody:
     """Find sounds like one of the library."""
     return PageBody.of(
-        services.library.like_clip(
+        services.library.search_by_clip(
             clip_id, asked.k, asked.filter(), cursor=asked.cursor, distinct=asked.distinct
         )
     )

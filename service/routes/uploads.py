@@ -155,11 +155,11 @@ async def search(
         services,
         file,
         lambda sound: PageBody.of(
-            services.library.like(
+            services.library.search_by_vector(
                 sound.vector,
-                f"sound {sound.info.sha256}",
                 asked.k,
                 where,
+                sound=f"sound {sound.info.sha256}",
                 cursor=asked.cursor,
                 distinct=asked.distinct,
             )

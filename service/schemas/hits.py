@@ -1,4 +1,4 @@
-"""Sounds that were found."""
+"""Hits of a search, pages of them, and why each was found."""
 
 from __future__ import annotations
 
@@ -9,34 +9,37 @@ from pydantic import BaseModel, Field
 from earmark.service.schemas.clips import ClipBody
 
 if TYPE_CHECKING:
-    from earmark.index.library import Found
-    from earmark.index.search.ranking import Hit, Page
+    from earmark.index.types import Hit, Page
 
 
 class Why(BaseModel):
-    """Which ranking found a clip, and on what grounds."""
+    """Why a search found a clip: its rank among sounds, and among words."""
 
     sound_rank: int | None = Field(description="Rank among the nearest sounds, from 1")
     word_rank: int | None = Field(description="Rank among clips that hold its words, from 1")
-    share: float = Field(description="Of the query's words that it holds; rarer ones weigh more")
+    share: float = Field(
+        description="Share of the query's words that it holds; rare words weigh more"
+    )
     matched: list[str] = Field(
-        description="Words of the query in its title, tags, description, or others there that "
-        "stand for them"
+        description="Words of the query in its title, tags or description; or related words there, "
+        "where no clip holds a word"
     )
 
 
 class HitBody(ClipBody):
-    """A clip that was found."""
+    """A clip that a search found."""
 
-    score: float = Field(description="Fused score; 1 is first in every ranking", examples=[1.0])
+    score: float = Field(
+        description="Fused score, 0 to 1; 1 is first in both rankings", examples=[1.0]
+    )
     cosine: float | None = Field(description="Similarity of sound and words", examples=[0.87])
-    start: float = Field(description="Where in a long sound the match is best, in seconds")
+    start: float = Field(description="Where a long sound matches best, in seconds")
     why: Why
-    alike: list[str] = Field(description="Ids of near-duplicates, where hits are to be distinct")
+    alike: list[str] = Field(description="Ids of near-duplicates, with `distinct`")
 
     @staticmethod
     def fields_of_hit(hit: Hit) -> dict[str, Any]:
-        """From the library's hit."""
+        """The fields, from the library's hit."""
         return {
             **ClipBody.fields_of(hit.clip),
             "score": hit.score,
@@ -58,10 +61,10 @@ class HitBody(ClipBody):
 
 
 class PageBody(BaseModel):
-    """Hits, best first, and where the next page begins."""
+    """A page of hits, best first, and the cursor of the next page."""
 
     hits: list[HitBody]
-    next: str | None = Field(description="Cursor of the next page; none after the last")
+    next: str | None = Field(description="Cursor of the next page; null on the last page")
 
     @classmethod
     def of(cls, page: Page) -> PageBody:
@@ -70,23 +73,27 @@ class PageBody(BaseModel):
 
 
 class SearchBody(PageBody):
-    """Hits, best first, and how the query was taken."""
+    """A page of hits, best first, and how the query was understood."""
 
     understood: list[str] = Field(
-        description="Words that the model used", examples=[["thunder", "storm"]]
+        description="Words that the model uses", examples=[["thunder", "storm"]]
     )
-    guessed: dict[str, str] = Field(description="Of these, the misspelt, and what they stand for")
-    ignored: list[str] = Field(description="Words not used: unknown, or more than the model takes")
+    guessed: dict[str, str] = Field(
+        description="Misspelt words of these, and the words they are taken for"
+    )
+    ignored: list[str] = Field(description="Words not used: unknown, or beyond the model's limit")
     without: list[str] = Field(description="Words that no hit is tagged with")
 
     @staticmethod
-    def fields_of(found: Found) -> dict[str, Any]:
-        """From the library's answer."""
+    def fields_of(page: Page) -> dict[str, Any]:
+        """The fields, from the library's page of a search by words."""
+        understood = page.understood
+        assert understood is not None, "a search by words"
         return {
-            "hits": [HitBody.fields_of_hit(hit) for hit in found.hits],
-            "next": found.next or None,
-            "understood": found.understood.tags,
-            "guessed": found.understood.guessed,
-            "ignored": found.understood.ignored,
-            "without": list(found.without),
+            "hits": [HitBody.fields_of_hit(hit) for hit in page.hits],
+            "next": page.next or None,
+            "understood": understood.tags,
+            "guessed": understood.guessed,
+            "ignored": understood.ignored,
+            "without": list(page.without),
         }

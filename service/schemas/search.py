@@ -1,4 +1,4 @@
-"""What is asked of a search."""
+"""Query strings and bodies of searches, and the requests that they become."""
 
 from __future__ import annotations
 
@@ -6,79 +6,98 @@ from typing import Annotated
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator
 
-from earmark.index.library import Search
-from earmark.index.search.cursor import MOST_LETTERS as MAX_CURSOR
-from earmark.index.search.query import Query, parse, weighted
-from earmark.index.search.ranking import Sort
+from earmark.index.search.cursor import MAX_LETTERS as MAX_CURSOR
+from earmark.index.search.query import add_tags, parse
+from earmark.index.types import Query, SearchRequest, Sort
 from earmark.model.core.errors import InputError
 from earmark.service.schemas.filters import MAX_HITS, FilterQuery, Word
 from earmark.service.schemas.hits import HitBody
 
 
-def _known(name: str) -> str:
+def _check_field(name: str) -> str:
     if name not in HitBody.model_fields:
         raise ValueError(f"expected some of {', '.join(HitBody.model_fields)}")
     return name
 
 
 FieldName = Annotated[
-    str, AfterValidator(_known), Field(json_schema_extra={"enum": list(HitBody.model_fields)})
+    str, AfterValidator(_check_field), Field(json_schema_extra={"enum": list(HitBody.model_fields)})
 ]
 
 
 class PageQuery(FilterQuery):
-    """Which page of hits is wanted."""
+    """Which clips to find, and which page of the hits."""
 
-    k: int = Field(10, ge=1, le=MAX_HITS, description="Most hits wanted")
-    cursor: str = Field("", max_length=MAX_CURSOR, description="Of the page before: its `next`")
-    distinct: bool = Field(False, description="Near-duplicates stand with the best of them")
+    k: int = Field(10, ge=1, le=MAX_HITS, description="Hits on a page")
+    cursor: str = Field(
+        "", max_length=MAX_CURSOR, description="`next` of the page before; empty: the first page"
+    )
+    distinct: bool = Field(
+        False, description="List near-duplicates with the best of them, not as hits of their own"
+    )
 
 
-class _Presentation(PageQuery):
-    """How hits are to be put."""
+class _SortedPageQuery(PageQuery):
+    """Which page of the hits, in which order, with which fields."""
 
-    sort: Sort = Field("relevance", description="Order of what was found")
-    fields: list[FieldName] = Field([], max_length=40, description="Of hits; none given: all")
+    sort: Sort = Field("relevance", description="Order of the hits")
+    fields: list[FieldName] = Field(
+        [], max_length=40, description="Fields of each hit; none named: all"
+    )
 
     @field_validator("fields", mode="before")
     @classmethod
-    def _listed(cls, given: object) -> object:
+    def _split(cls, given: object) -> object:
         """Repeated, or separated by commas."""
-        if isinstance(given, list) and all(isinstance(each, str) for each in given):
-            return [name for each in given for name in each.split(",")]
+        if isinstance(given, list) and all(isinstance(names, str) for names in given):
+            return [name for names in given for name in names.split(",")]
         return given
 
+    def _request(self, query: Query) -> SearchRequest:
+        return SearchRequest(
+            query,
+            self.k,
+            self.filter(),
+            self.cursor,
+            self.distinct,
+            self.sort,
+            tuple(self.fields),
+        )
 
-class SearchQuery(_Presentation):
+
+class SearchQuery(_SortedPageQuery):
     """What `GET /v1/search` takes."""
 
     q: str = Field(
         min_length=1,
         max_length=500,
-        description="Words, in any order; `-wind` for none of it, `rain^2` to weigh more",
+        description="Words, in any order; `-wind` excludes a word, `rain^2` gives it more weight",
         examples=["thunder storm -rain"],
     )
 
-    def search(self) -> Search:
-        """As the library takes it. Raises InputError."""
+    def request(self) -> SearchRequest:
+        """The request to the library. Raises InputError, FilterError."""
         if not self.q.strip():
             raise InputError("q: expected words, got only spaces")
-        return _search(self, parse(self.q))
+        return self._request(parse(self.q))
 
 
 class WeightedTag(BaseModel):
-    """A word that is asked for, or with a weight below 0 one that is not wanted."""
+    """A word to search for, or one to exclude where its weight is below 0."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
     tag: Word
-    weight: float = Field(1.0, ge=-10, le=10, description="0.1 to 10; below 0: none of it")
+    weight: float = Field(1.0, ge=-10, le=10, description="0.1 to 10; below 0 excludes the word")
 
 
-class SearchRequest(_Presentation):
+class WeightedSearchQuery(_SortedPageQuery):
     """What `POST /v1/search` takes: words, or tags with weights, or both."""
 
+    __qualname__ = "SearchRequest"  # its name in the OpenAPI document, which clients build on
+
     model_config = ConfigDict(
+        title="SearchRequest",
         extra="forbid",
         strict=True,
         json_schema_extra={
@@ -102,13 +121,9 @@ class SearchRequest(_Presentation):
         """JSON has one kind of number: 10.0 is an integer."""
         return int(given) if isinstance(given, float) and given.is_integer() else given
 
-    def search(self) -> Search:
-        """As the library takes it. Raises InputError."""
-        query = weighted(parse(self.q), {each.tag: each.weight for each in self.tags})
+    def request(self) -> SearchRequest:
+        """The request to the library. Raises InputError, FilterError."""
+        query = add_tags(parse(self.q), {tag.tag: tag.weight for tag in self.tags})
         if not query.text and not query.without:
             raise InputError("q, tags: expected words, got none")
-        return _search(self, query)
-
-
-def _search(asked: _Presentation, query: Query) -> Search:
-    return Search(query, asked.k, asked.filter(), asked.cursor, asked.distinct, asked.sort)
+        return self._request(query)

@@ -1,4 +1,4 @@
-"""Searches by words → the bodies of their answers: a batch together, wherever it is done."""
+"""A batch of searches by words, from requests to response bodies, wherever it runs."""
 
 from __future__ import annotations
 
@@ -8,69 +8,66 @@ from dataclasses import dataclass, field
 
 import orjson
 
-from earmark.index.library import Found, Library, Search
+from earmark.index.library import Library
+from earmark.index.types import Page, SearchRequest
 from earmark.model.core.errors import EarmarkError
 from earmark.service.schemas.hits import SearchBody
 
 
 @dataclass(frozen=True, slots=True)
-class Ask:
-    """A search, and which fields of its hits are wanted; none named: all."""
-
-    search: Search
-    fields: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """A body, JSON, and the library's generation that it is of."""
+class RenderedPage:
+    """A page of hits as JSON (`SearchBody`), and the library's generation of the hits."""
 
     body: bytes
     generation: int
 
 
 @dataclass(frozen=True, slots=True)
-class Answers:
-    """One for each ask of a batch, or what is wrong with it.
+class BatchResult:
+    """The rendered page of each request of a batch, or its error.
 
-    Seconds of the batch: in all, by stage, and of work, which waits for nobody. `recalls`: measured
-    since the last batch.
+    Seconds that the batch took: `search_seconds`, `render_seconds`, and `cpu_seconds` of the thread
+    in both. `recalls`: recalls measured since the last batch.
     """
 
-    each: Sequence[Answer | Exception]
-    searching: float
-    rendering: float
-    work: float
+    pages: Sequence[RenderedPage | Exception]
+    search_seconds: float
+    render_seconds: float
+    cpu_seconds: float
     recalls: list[float] = field(default_factory=list)
 
 
-def answer(library: Library, asks: Sequence[Ask]) -> Answers:
-    """Answers to a batch. Raises what the library raises; a fault of ours costs those alone that
-    cause it."""
-    worked, begun = time.thread_time(), time.perf_counter()
-    found = _found(library, [ask.search for ask in asks])
+def run_batch(library: Library, requests: Sequence[SearchRequest]) -> BatchResult:
+    """Search and render. Raises what the library raises; a bug fails only the requests that cause
+    it."""
+    cpu_started, started = time.thread_time(), time.perf_counter()
+    found = _search(library, requests)
     searched = time.perf_counter()
-    each = [
-        Answer(_body(own, ask.fields), own.generation) if isinstance(own, Found) else own
-        for own, ask in zip(found, asks, strict=True)
+    pages = [
+        RenderedPage(_render(page, request.fields), page.generation)
+        if isinstance(page, Page)
+        else page
+        for page, request in zip(found, requests, strict=True)
     ]
-    ended = time.perf_counter()
-    return Answers(each, searched - begun, ended - searched, time.thread_time() - worked)
+    rendered = time.perf_counter()
+    return BatchResult(
+        pages, searched - started, rendered - searched, time.thread_time() - cpu_started
+    )
 
 
-def _found(library: Library, searches: Sequence[Search]) -> Sequence[Found | Exception]:
+def _search(library: Library, requests: Sequence[SearchRequest]) -> Sequence[Page | Exception]:
     try:
-        return library.search_many(searches)
+        return library.search_batch(requests)
     except EarmarkError:
         raise
-    except Exception as error:  # noqa: BLE001 (whoever asked gets it)
-        if len(searches) == 1:
+    except Exception as error:  # noqa: BLE001 (the request that causes it gets it)
+        if len(requests) == 1:
             return [error]
-        return [own for each in searches for own in _found(library, [each])]
+        return [page for request in requests for page in _search(library, [request])]
 
 
-def _body(found: Found, fields: Sequence[str]) -> bytes:
-    body = SearchBody.fields_of(found)
+def _render(page: Page, fields: Sequence[str]) -> bytes:
+    body = SearchBody.fields_of(page)
     if fields:
         body["hits"] = [{name: hit[name] for name in fields} for hit in body["hits"]]
     return orjson.dumps(body)

@@ -1,9 +1,9 @@
-"""Processes that search, beside the one that speaks HTTP: each has an interpreter to itself.
+"""Worker processes that search, beside the process that speaks HTTP.
 
-They share one model and one index in memory, whatever their number: the nursery, a process forked
-when model and library are open and nothing else runs yet, forks each when it is wanted, and what
-none of them writes is there once. Each opens the catalogue anew, and follows it. They end with the
-connection to whoever asks.
+They share one model and one index in memory, whatever their number. A fork server, forked when
+model and library are open and nothing else runs yet, forks the workers; memory that no process
+writes to exists once. Each worker opens the catalogue anew and follows it. The fork server and the
+workers end when the connection to the HTTP process closes.
 """
 
 from __future__ import annotations
@@ -26,43 +26,44 @@ import faiss
 import torch
 
 from earmark.index.library import Library
-from earmark.index.search.recall_monitor import RecallProbe
+from earmark.index.search.recall_monitor import RecallMonitor
+from earmark.index.types import SearchRequest
 from earmark.model.core.errors import EarmarkError
-from earmark.service.search.batch import Answer, Answers, Ask, answer
+from earmark.service.search.batch import BatchResult, RenderedPage, run_batch
 
 log = logging.getLogger(__name__)
 
 _SIZE = struct.Struct("<I")  # bytes of the message that follows
 
 
-class EndedError(EarmarkError):
-    """A process ended in the middle of its work."""
+class WorkerEndedError(EarmarkError):
+    """A worker process ended in the middle of a batch."""
 
 
-class FaultError(Exception):
-    """A fault of ours in a process that searches; its log tells more."""
+class WorkerFaultError(Exception):
+    """A bug in a worker process; its log has the traceback."""
 
 
-class Nursery:
-    """Forks searching processes. To be made before any thread of ours, or event loop, is there.
+class ForkServer:
+    """Forks worker processes. Create it before any thread of ours and any event loop.
 
-    `recall_sample`: one search in so many measures the index's recall, in each.
+    `recall_sample`: each worker measures the index's recall for one search in so many.
     """
 
     def __init__(self, library: Library, recall_sample: int = 0) -> None:
         ours, theirs = socket.socketpair()
-        library.rest()
+        library.prepare_fork()
         gc.collect()
-        gc.freeze()  # the collector would write to, and so copy, all that is shared
-        self._id = os.fork()
-        if self._id == 0:
+        gc.freeze()  # the collector would write to all shared memory, and so copy it
+        self._pid = os.fork()
+        if self._pid == 0:
             ours.close()
-            _end_after(lambda: _nurse(theirs, library, recall_sample))
+            _run_and_exit(lambda: _fork_workers(theirs, library, recall_sample))
         theirs.close()
         self._control = ours
 
-    def searcher(self) -> socket.socket:
-        """The connection to a new process. Raises OSError where the nursery has gone."""
+    def start_worker(self) -> socket.socket:
+        """The connection to a new worker. Raises OSError where the fork server has ended."""
         ours, theirs = socket.socketpair()
         with theirs:
             try:
@@ -73,17 +74,17 @@ class Nursery:
         return ours
 
     def close(self) -> None:
-        """End it; its processes end with their connections."""
+        """End the fork server; the workers end with their connections."""
         self._control.close()
         with contextlib.suppress(ChildProcessError):
-            os.waitpid(self._id, 0)
+            os.waitpid(self._pid, 0)
 
 
-def _end_after(work: Callable[[], None]) -> None:
-    """Do the work of a forked process, and nothing of what was forked along."""
-    for each in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(each, signal.SIG_IGN)  # that is for whoever asks
-    torch.set_num_threads(1)  # teams of threads are not forked along
+def _run_and_exit(work: Callable[[], None]) -> None:
+    """Run a forked process, then exit without the cleanup of its parent."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)  # the HTTP process handles them
+    torch.set_num_threads(1)  # a fork has no thread pools
     faiss.omp_set_num_threads(1)
     status = 1
     try:
@@ -97,69 +98,74 @@ def _end_after(work: Callable[[], None]) -> None:
         os._exit(status)
 
 
-def _nurse(control: socket.socket, library: Library, recall_sample: int) -> None:
+def _fork_workers(control: socket.socket, library: Library, recall_sample: int) -> None:
+    """Fork a worker for each connection that arrives, until the other end closes."""
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # no zombies
     while True:
-        told, descriptors, _, _ = socket.recv_fds(control, 1, 1)
-        if not told:
+        message, descriptors, _, _ = socket.recv_fds(control, 1, 1)
+        if not message:
             return
         with socket.socket(fileno=descriptors[0]) as connection:
             if os.fork() == 0:
                 control.close()
-                _end_after(lambda: _serve(connection, library, recall_sample))
+                _run_and_exit(lambda: _run_worker(connection, library, recall_sample))
 
 
-def _serve(connection: socket.socket, library: Library, recall_sample: int) -> None:
-    """Answer batches until the other end closes."""
-    own = library.reopened()  # never closed: the snapshot is the first process's to write
+def _run_worker(connection: socket.socket, shared: Library, recall_sample: int) -> None:
+    """Run batches until the other end closes."""
+    library = shared.after_fork()
     recalls: list[float] = []
-    own.probe = RecallProbe(own.store, own.catalogue, recalls.append, one_in=recall_sample)
+    library.recall_monitor = RecallMonitor(
+        library.store, library.catalogue, recalls.append, one_in=recall_sample
+    )
     with connection.makefile("rwb") as stream:
         while True:
-            (size,) = _SIZE.unpack(_exactly(stream.read(_SIZE.size), _SIZE.size))
-            asks: list[Ask] = pickle.loads(_exactly(stream.read(size), size))  # noqa: S301 (ours)
-            message = pickle.dumps(_done(own, asks, recalls), pickle.HIGHEST_PROTOCOL)
+            (size,) = _SIZE.unpack(_read_all(stream.read(_SIZE.size), _SIZE.size))
+            requests: list[SearchRequest] = pickle.loads(_read_all(stream.read(size), size))  # noqa: S301 (ours)
+            message = pickle.dumps(_result(library, requests, recalls), pickle.HIGHEST_PROTOCOL)
             stream.write(_SIZE.pack(len(message)) + message)
             stream.flush()
 
 
-def _done(library: Library, asks: Sequence[Ask], recalls: list[float]) -> Answers | EarmarkError:
+def _result(
+    library: Library, requests: Sequence[SearchRequest], recalls: list[float]
+) -> BatchResult | EarmarkError:
     try:
-        answers = answer(library, asks)
+        result = run_batch(library, requests)
     except EarmarkError as error:
         return error
     while recalls:
-        answers.recalls.append(recalls.pop())
-    return replace(answers, each=[_portable(each) for each in answers.each])
+        result.recalls.append(recalls.pop())
+    return replace(result, pages=[_picklable(page) for page in result.pages])
 
 
-def _portable(own: Answer | Exception) -> Answer | Exception:
-    """An answer for another process, to which not every exception can go."""
-    if isinstance(own, Answer | EarmarkError):
-        return own
-    log.error("a search failed", exc_info=own)
-    return FaultError(f"{type(own).__name__} in a process that searches")
+def _picklable(page: RenderedPage | Exception) -> RenderedPage | Exception:
+    """The page or an error that another process can read: not every exception can be pickled."""
+    if isinstance(page, RenderedPage | EarmarkError):
+        return page
+    log.error("a search failed", exc_info=page)
+    return WorkerFaultError(f"{type(page).__name__} in a process that searches")
 
 
-def _exactly(read: bytes, size: int) -> bytes:
-    if len(read) < size:
+def _read_all(data: bytes, size: int) -> bytes:
+    if len(data) < size:
         raise EOFError
-    return read
+    return data
 
 
-class Hand(Protocol):
-    """Who searches for an event loop. `depth`: how many batches it takes at a time."""
+class SearchWorker(Protocol):
+    """Runs batches for an event loop. `depth`: how many it takes at a time."""
 
     depth: int
 
-    async def __call__(self, asks: Sequence[Ask]) -> Answers:
-        """Answers to a batch. Raises EndedError, and what the library raises."""
+    async def __call__(self, requests: Sequence[SearchRequest]) -> BatchResult:
+        """The result of a batch. Raises WorkerEndedError, and what the library raises."""
 
     def close(self) -> None:
-        """End it."""
+        """End the worker."""
 
 
-class InThread:
+class ThreadWorker:
     """A thread of this process."""
 
     depth = 1
@@ -168,84 +174,85 @@ class InThread:
         self._library = library
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="search")
 
-    async def __call__(self, asks: Sequence[Ask]) -> Answers:
+    async def __call__(self, requests: Sequence[SearchRequest]) -> BatchResult:
         """Raises what the library raises."""
         loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._thread, answer, self._library, asks)
+        return await loop.run_in_executor(self._thread, run_batch, self._library, requests)
 
     def close(self) -> None:
-        """End it when it has no work any more."""
+        """End the thread after its last batch."""
         self._thread.shutdown()
 
 
-class InProcess:
-    """A searching process, a new one where it has ended; a thread once the nursery has gone.
+class ProcessWorker:
+    """A worker process, replaced when it ends; a thread once the fork server has ended.
 
-    It takes two batches at a time: one lies ready when the other is done.
+    It takes two batches at a time: the second is ready when the first is done.
     """
 
     depth = 2
 
-    def __init__(self, nursery: Nursery, library: Library) -> None:
-        self._nursery, self._library = nursery, library
-        self._process: _Process | None = None
-        self._thread: InThread | None = None
+    def __init__(self, fork_server: ForkServer, library: Library) -> None:
+        self._fork_server, self._library = fork_server, library
+        self._connection: _Connection | None = None
+        self._thread: ThreadWorker | None = None
         self._starting = asyncio.Lock()
 
-    async def __call__(self, asks: Sequence[Ask]) -> Answers:
-        """Raises EndedError where the process ends over it, and what the library raises."""
-        if self._process is None or self._process.gone:
+    async def __call__(self, requests: Sequence[SearchRequest]) -> BatchResult:
+        """Raises WorkerEndedError where the process ends meanwhile, and what the library raises."""
+        if self._connection is None or self._connection.closed:
             async with self._starting:
                 await self._start()
         if self._thread is not None:
-            return await self._thread(asks)
-        assert self._process is not None
-        done = await self._process.ask(asks)
-        if isinstance(done, EarmarkError):
-            raise done
-        return done
+            return await self._thread(requests)
+        assert self._connection is not None
+        result = await self._connection.run(requests)
+        if isinstance(result, EarmarkError):
+            raise result
+        return result
 
     async def _start(self) -> None:
-        if self._thread is not None or (self._process is not None and not self._process.gone):
-            return  # whoever waited for the same has done it
+        is_open = self._connection is not None and not self._connection.closed
+        if self._thread is not None or is_open:
+            return  # another task that waited for the lock has started it
         try:
-            connection = self._nursery.searcher()
+            connection = self._fork_server.start_worker()
         except OSError as error:
             log.error("no more processes that search (%s): a thread does", error)
-            self._thread = InThread(self._library)
+            self._thread = ThreadWorker(self._library)
         else:
-            self._process = _Process(*await asyncio.open_connection(sock=connection))
+            self._connection = _Connection(*await asyncio.open_connection(sock=connection))
 
     def close(self) -> None:
-        """End it."""
-        for each in (self._process, self._thread):
-            if each is not None:
-                each.close()
+        """End the process, or the thread."""
+        for closable in (self._connection, self._thread):
+            if closable is not None:
+                closable.close()
 
 
-class _Process:
-    """A connection to one process, which answers in the order in which it is asked."""
+class _Connection:
+    """A connection to one worker process, which answers in the order of the batches."""
 
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._reader, self._writer = reader, writer
-        self._turn = asyncio.Lock()  # the first who asked reads first
+        self._reading = asyncio.Lock()  # fair: the first who wrote reads first
 
     @property
-    def gone(self) -> bool:
+    def closed(self) -> bool:
         return self._writer.is_closing() or self._reader.at_eof()
 
-    async def ask(self, asks: Sequence[Ask]) -> Answers | EarmarkError:
-        message = pickle.dumps(asks, pickle.HIGHEST_PROTOCOL)
+    async def run(self, requests: Sequence[SearchRequest]) -> BatchResult | EarmarkError:
+        message = pickle.dumps(requests, pickle.HIGHEST_PROTOCOL)
         self._writer.write(_SIZE.pack(len(message)) + message)
-        async with self._turn:
+        async with self._reading:
             try:
                 (size,) = _SIZE.unpack(await self._reader.readexactly(_SIZE.size))
                 message = await self._reader.readexactly(size)
             except (asyncio.IncompleteReadError, OSError) as error:
                 self.close()
-                raise EndedError("the process that searches ended") from error
-        done: Answers | EarmarkError = pickle.loads(message)  # noqa: S301 (ours)
-        return done
+                raise WorkerEndedError("the process that searches ended") from error
+        result: BatchResult | EarmarkError = pickle.loads(message)  # noqa: S301 (ours)
+        return result
 
     def close(self) -> None:
         self._writer.close()

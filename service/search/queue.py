@@ -1,6 +1,7 @@
-"""Searches by words of many requests: what waits when somebody is free to search is the next batch,
-since searches cost less together. The event loop itself never searches: a query of misspelt words
-alone takes 75 ms.
+"""The queue of searches by words: what waits when a worker is free becomes the next batch.
+
+Searches cost less together. The event loop itself never searches: one query of misspelt words takes
+75 ms.
 """
 
 from __future__ import annotations
@@ -13,130 +14,139 @@ from contextvars import Context
 from dataclasses import dataclass
 from itertools import islice
 
+from earmark.index.types import SearchRequest
 from earmark.service.http.problems import ProblemError
 from earmark.service.observability.metrics import Metrics
-from earmark.service.search.batch import Answer, Answers, Ask
-from earmark.service.search.processes import EndedError, Hand
+from earmark.service.search.batch import BatchResult, RenderedPage
+from earmark.service.search.processes import SearchWorker, WorkerEndedError
 
-BATCH = 32  # searches
-BATCH_SECONDS = 0.02  # of work in a batch, by what searches took lately
-LONG_SECONDS = 0.003  # of work in a search, from which several search side by side
+MAX_BATCH = 32  # searches
+BATCH_SECONDS = 0.02  # of CPU time of a batch, estimated from recent searches
+LONG_SECONDS = 0.003  # of CPU time of a search, from which workers run side by side
 RETRY = {"Retry-After": "1"}
 
 
 @dataclass(frozen=True, eq=False, slots=True)
-class _Item:
-    ask: Ask
+class _Waiting:
+    request: SearchRequest
     since: float
-    answer: asyncio.Future[Answer]
+    page: asyncio.Future[RenderedPage]
 
 
-class Searches:
+class SearchQueue:
     """Runs searches for one event loop.
 
-    `hands`: who searches, in processes or threads. Where searches are short, as in a library of
-    some ten thousand sounds, the first does all: batches are larger then, and the cores are left
-    to HTTP. Where they are long, all work side by side. `most`: searches that wait; `deadline`:
-    seconds that each may wait.
+    `workers`: processes or threads. Where searches are short, as in a library of some ten thousand
+    sounds, the first worker runs all batches: they are larger then, and the cores are left to HTTP.
+    Where searches are long, all workers run side by side. `max_waiting`: searches in the queue;
+    `deadline`: seconds that a search may wait.
     """
 
     def __init__(
-        self, hands: Sequence[Hand], metrics: Metrics, *, most: int, deadline: float
+        self,
+        workers: Sequence[SearchWorker],
+        metrics: Metrics,
+        *,
+        max_waiting: int,
+        deadline: float,
     ) -> None:
-        self._hands = dict.fromkeys(hands, 0)  # and the batches that each has
-        self._metrics, self._most, self._deadline = metrics, most, deadline
+        self._batches = dict.fromkeys(workers, 0)  # that each worker is running
+        self._metrics, self._max_waiting, self._deadline = metrics, max_waiting, deadline
         self._loop = asyncio.get_running_loop()
-        self._waiting: deque[_Item] = deque()
-        self._seconds = 0.0  # of work in a search, lately
-        self._batches: set[asyncio.Task[None]] = set()
-        self._beginning = False
+        self._waiting: deque[_Waiting] = deque()
+        self._seconds = 0.0  # of CPU time of a search, a moving average
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._scheduled = False
         metrics.watch("searches_waiting", lambda: len(self._waiting))
 
-    async def search(self, ask: Ask) -> Answer:
-        """Raises CursorError, ProblemError (429, 503, 504), and what the library raises."""
-        if len(self._waiting) >= self._most:
+    async def search(self, request: SearchRequest) -> RenderedPage:
+        """The page of a request.
+
+        Raises CursorError, ProblemError (429, 503, 504), and what the library raises.
+        """
+        if len(self._waiting) >= self._max_waiting:
             self._metrics.count_rejection("busy")
-            raise ProblemError("busy", f"{self._most} searches are waiting", RETRY)
-        item = _Item(ask, time.monotonic(), self._loop.create_future())
-        self._waiting.append(item)
-        if not self._beginning:
-            # At the loop's next turn: what arrives in this one comes along.
-            self._beginning = True
-            self._loop.call_soon(self._begin)
+            raise ProblemError("busy", f"{self._max_waiting} searches are waiting", RETRY)
+        waiting = _Waiting(request, time.monotonic(), self._loop.create_future())
+        self._waiting.append(waiting)
+        if not self._scheduled:
+            # At the loop's next turn, so that requests of this turn share a batch.
+            self._scheduled = True
+            self._loop.call_soon(self._dispatch)
         with self._metrics.span("search"):
-            return await item.answer
+            return await waiting.page
 
     async def close(self) -> None:
-        """Answer what waits, then end those who search."""
-        while self._batches:
-            await asyncio.wait(self._batches)
-        for hand in self._hands:
-            hand.close()
+        """Finish what waits, then end the workers."""
+        while self._tasks:
+            await asyncio.wait(self._tasks)
+        for worker in self._batches:
+            worker.close()
 
-    def _begin(self) -> None:
-        """Give what waits to those who are free."""
-        self._beginning = False
-        while self._waiting and (hand := self._free()) is not None:
-            if batch := self._taken():
-                self._hands[hand] += 1
-                # In no request's trace: it is of several.
-                task = self._loop.create_task(self._run(hand, batch), context=Context())
-                self._batches.add(task)
-                task.add_done_callback(self._batches.discard)
+    def _dispatch(self) -> None:
+        """Give waiting searches to free workers."""
+        self._scheduled = False
+        while self._waiting and (worker := self._free_worker()) is not None:
+            if batch := self._next_batch():
+                self._batches[worker] += 1
+                # Outside any request's trace: the batch belongs to several requests.
+                task = self._loop.create_task(self._run(worker, batch), context=Context())
+                self._tasks.add(task)
+                task.add_done_callback(self._tasks.discard)
 
-    def _free(self) -> Hand | None:
+    def _free_worker(self) -> SearchWorker | None:
         if self._seconds < LONG_SECONDS:
-            # One more for each full batch that waits behind those in work.
-            some = 1 + len(self._waiting) // BATCH
-            hands = islice(self._hands.items(), some)
-            return next((hand for hand, batches in hands if batches < hand.depth), None)
-        return next((hand for hand, batches in self._hands.items() if not batches), None)
+            # One more worker for each full batch that waits.
+            count = 1 + len(self._waiting) // MAX_BATCH
+            workers = islice(self._batches.items(), count)
+            return next((worker for worker, batches in workers if batches < worker.depth), None)
+        return next((worker for worker, batches in self._batches.items() if not batches), None)
 
-    def _taken(self) -> list[_Item]:
-        """A batch of what waits; what is late is refused."""
-        most = min(BATCH, max(1, int(BATCH_SECONDS / max(self._seconds, 1e-6))))
-        late = time.monotonic() - self._deadline
-        batch: list[_Item] = []
-        while self._waiting and len(batch) < most:
-            item = self._waiting.popleft()
-            if item.answer.done():
-                continue  # its client has gone
-            if item.since < late:
+    def _next_batch(self) -> list[_Waiting]:
+        """A batch of waiting searches; those past the deadline are refused."""
+        limit = min(MAX_BATCH, max(1, int(BATCH_SECONDS / max(self._seconds, 1e-6))))
+        oldest = time.monotonic() - self._deadline
+        batch: list[_Waiting] = []
+        while self._waiting and len(batch) < limit:
+            waiting = self._waiting.popleft()
+            if waiting.page.done():
+                continue  # its client has disconnected
+            if waiting.since < oldest:
                 self._metrics.count_rejection("deadline")
                 problem = ProblemError("deadline", f"no search within {self._deadline:g} s")
-                item.answer.set_exception(problem)
+                waiting.page.set_exception(problem)
             else:
-                batch.append(item)
+                batch.append(waiting)
         return batch
 
-    async def _run(self, hand: Hand, batch: Sequence[_Item]) -> None:
+    async def _run(self, worker: SearchWorker, batch: Sequence[_Waiting]) -> None:
         try:
-            answers = await hand([item.ask for item in batch])
-        except EndedError as error:
+            result = await worker([waiting.request for waiting in batch])
+        except WorkerEndedError as error:
             problem = ProblemError("unavailable", f"{error}; another takes its place", RETRY)
-            _give(batch, [problem] * len(batch))
-        except Exception as error:  # noqa: BLE001 (whoever waits gets it)
-            _give(batch, [error] * len(batch))
+            _resolve(batch, [problem] * len(batch))
+        except Exception as error:  # noqa: BLE001 (the requests of the batch get it)
+            _resolve(batch, [error] * len(batch))
         else:
-            _give(batch, answers.each)
-            self._measure(answers)
+            _resolve(batch, result.pages)
+            self._measure(result)
         finally:
-            self._hands[hand] -= 1
-            self._begin()
+            self._batches[worker] -= 1
+            self._dispatch()
 
-    def _measure(self, answers: Answers) -> None:
-        self._seconds += 0.1 * (answers.work / len(answers.each) - self._seconds)
-        self._metrics.add_stage("search", answers.searching)
-        self._metrics.add_stage("render", answers.rendering)
-        for share in answers.recalls:
-            self._metrics.observe_recall(share)
+    def _measure(self, result: BatchResult) -> None:
+        self._seconds += 0.1 * (result.cpu_seconds / len(result.pages) - self._seconds)
+        self._metrics.add_stage("search", result.search_seconds)
+        self._metrics.add_stage("render", result.render_seconds)
+        for recall in result.recalls:
+            self._metrics.observe_recall(recall)
 
 
-def _give(batch: Sequence[_Item], answers: Sequence[Answer | Exception]) -> None:
-    for item, own in zip(batch, answers, strict=True):
-        if item.answer.done():
-            continue  # its client has gone
-        if isinstance(own, Exception):
-            item.answer.set_exception(own)
+def _resolve(batch: Sequence[_Waiting], pages: Sequence[RenderedPage | Exception]) -> None:
+    for waiting, page in zip(batch, pages, strict=True):
+        if waiting.page.done():
+            continue  # its client has disconnected
+        if isinstance(page, Exception):
+            waiting.page.set_exception(page)
         else:
-            item.answer.set_result(own)
+            waiting.page.set_result(page)

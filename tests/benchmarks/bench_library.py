@@ -23,9 +23,10 @@ import psutil
 from earmark.index.catalogue.catalogue import Catalogue
 from earmark.index.lexical.stemming import stems
 from earmark.index.library import SNAPSHOT
-from earmark.index.search.ranking import Asked, page
+from earmark.index.search.clip_cache import ClipCache
+from earmark.index.search.ranking import Ranker
 from earmark.index.stores.faiss.store import FaissStore
-from earmark.index.types import Filter
+from earmark.index.types import Filter, SearchRequest
 from tests.index.made import new_clip
 
 DIM, CLUSTERS, WORDS, QUERIES, NEAREST = 128, 2_000, 2_000, 300, 10
@@ -135,7 +136,7 @@ def main() -> None:
             changes = catalogue.changes(0)
         with timed("building the index"):
             store.apply(changes)
-            store.settle()
+            store.wait_until_idle()
         del changes
         with timed("saving the snapshot"):
             store.save(snapshot)
@@ -147,7 +148,8 @@ def main() -> None:
         store.search(clips.vectors[0], NEAREST)
     grown = (process.memory_info().rss - before) / 1e6
     print(
-        f"{store.kind()}\n{store.nbytes() / 1e6:.0f} MB by its own count, {grown:.0f} MB resident"
+        f"{store.description()}\n{store.nbytes() / 1e6:.0f} MB by its own count, "
+        f"{grown:.0f} MB resident"
     )
     if not options.words:
         compare(store, clips)
@@ -209,8 +211,8 @@ def compare_words(catalogue: Catalogue, store: FaissStore, clips: MadeUp) -> Non
         print()
         measured(
             "  a page of hits, vectors and words",
-            lambda query, own=own: page(
-                catalogue, store, Asked(query, own, Filter(), query=repr(own)), NEAREST
+            lambda query, own=own: Ranker(ClipCache(catalogue), catalogue, store).pages(
+                [SearchRequest(k=NEAREST, vector=query, stems=own)]
             ),
             queries,
         )

@@ -96,7 +96,7 @@ def main() -> None:
             beside = search(library, options.seconds)
             stop.set()
             writer.join()
-            print(library.store.kind())
+            print(library.store.description())
     for what, taken in (("alone", alone), ("beside writes", beside)):
         p50, p95, p99 = np.percentile(taken, [50, 95, 99])
         print(f"{what:16} {len(taken):6} searches  p50 {p50:.1f}  p95 {p95:.1f}  p99 {p99:.1f} ms")

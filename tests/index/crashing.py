@@ -88,7 +88,7 @@ def main() -> None:
     chance = random.Random(seed)
     state, _ = replayed(journal)
     catalogue = Catalogue.open_or_create(folder, "f", DIM)
-    store = FaissStore(catalogue.meta("library"), DIM, recent_most=8)
+    store = FaissStore(catalogue.meta("library"), DIM, max_recent=8)
     store.load(folder / SNAPSHOT)
     store.apply(catalogue.changes(store.generation))
     threading.excepthook = fail

@@ -80,7 +80,9 @@ def checked(folder: Path, embedder: Embedder) -> tuple[dict[str, str], int]:
         np.testing.assert_allclose(np.linalg.norm(changes.vectors, axis=1), 1, atol=1e-5)
         assert len(library.store) == library.catalogue.count() == len(clips)
         query = library.embedder.embed_tags([["dog"]])[0]
-        assert {hit.clip.path for hit in library.similar(query, FILES)} == listed.keys()
+        assert {
+            hit.clip.path for hit in library.search_by_vector(query, FILES).hits
+        } == listed.keys()
         assert library.search("dog", 5).hits or not clips
         names = list(stems(" ".join(Path(path).stem for path in listed)))
         found, _ = library.store.match(names, FILES)

@@ -46,7 +46,7 @@ def check(folder: Path, journal: Path) -> int:
     acknowledged, with_last = replayed(journal)
     begun = time.monotonic()
     with closing(Catalogue.open_or_create(folder, "f", DIM)) as catalogue:
-        store = FaissStore(catalogue.meta("library"), DIM, recent_most=8)
+        store = FaissStore(catalogue.meta("library"), DIM, max_recent=8)
         store.load(folder / SNAPSHOT)
         store.apply(catalogue.changes(store.generation))
         rows = store.search(vector(5), 1_000)[0]
@@ -67,7 +67,7 @@ def check(folder: Path, journal: Path) -> int:
             tagged = {row for row, clip in clips.items() if tag in clip.tags}
             assert set(store.passing(Filter(all_tags=(tag,))).tolist()) == tagged
             assert set(store.match(list(stems(tag)), 1_000)[0].tolist()) == tagged
-        store.settle()
+        store.wait_until_idle()
         return int(catalogue.meta("generation"))
 
 

@@ -44,14 +44,14 @@ def stocked(library: Library, tmp_path: Path) -> Library:
 def test_a_sound_is_found_by_its_own_sound_first(stocked: Library, tmp_path: Path) -> None:
     for number in range(8):
         embedding = stocked.embedder.embed_audio(tmp_path / f"file{number}.wav")
-        hits = stocked.similar(embedding.vector, 3)
+        hits = stocked.search_by_vector(embedding.vector, 3).hits
         assert hits[0].clip.path == str((tmp_path / f"file{number}.wav").resolve())
         assert hits[0].cosine == pytest.approx(1, abs=1e-5)
         assert (hits[0].vector_rank, hits[0].word_rank, hits[0].matched) == (1, None, ())
         assert [hit.vector_rank for hit in hits] == [1, 2, 3]
-        others = stocked.like_clip(hits[0].clip.id, 3)
+        others = stocked.search_by_clip(hits[0].clip.id, 3)
         assert [hit.clip.id for hit in others.hits[:2]] == [hit.clip.id for hit in hits[1:]]
-        more = stocked.like_clip(hits[0].clip.id, 3, cursor=others.next).hits
+        more = stocked.search_by_clip(hits[0].clip.id, 3, cursor=others.next).hits
         assert len({hit.clip.id for hit in others.hits + more} - {hits[0].clip.id}) == 6
 
 
@@ -91,7 +91,7 @@ def test_more_hits_than_clips_and_no_hits(stocked: Library) -> None:
 
 def test_an_empty_library_finds_nothing(library: Library) -> None:
     assert library.search("dog").hits == []
-    assert library.similar(library.embedder.embed_tags([["dog"]])[0]) == []
+    assert library.search_by_vector(library.embedder.embed_tags([["dog"]])[0]).hits == []
     assert library.info()["clips"] == 0
 
 
@@ -133,7 +133,7 @@ def test_long_sounds_say_where_the_match_is(library: Library, tmp_path: Path) ->
     assert library.catalogue.windows(library.catalogue.clip(short).row) is None
 
     query = library.embedder.embed_audio(_wav(tone)).vector
-    hits = {hit.clip.id: hit for hit in library.similar(query)}
+    hits = {hit.clip.id: hit for hit in library.search_by_vector(query).hits}
     assert hits[long].start == pytest.approx(3 * WINDOW)
     assert hits[short].start == 0.0
     assert library.info()["clips_with_windows"] == 1
@@ -196,7 +196,7 @@ def brute_force(library: Library) -> list[str]:
     query = library.embedder.embed_tags([["dog"]])[0]
     clips = library.catalogue.clips()
     exact = sorted(clips, key=lambda clip: -float(library.catalogue.vector(clip.row) @ query))
-    found = [hit.clip.id for hit in library.similar(query, 1000)]
+    found = [hit.clip.id for hit in library.search_by_vector(query, 1000).hits]
     assert found == [clip.id for clip in exact]
     return found
 
@@ -245,12 +245,12 @@ def test_what_another_process_adds_and_removes_is_seen(
     hits = library.search("noise").hits
     assert {hit.clip.path for hit in hits} == {str(file.resolve()) for file in files}
     vector = library.embedder.embed_audio(files[1]).vector
-    assert library.similar(vector, 1)[0].clip.path == str(files[1].resolve())
+    assert library.search_by_vector(vector, 1).hits[0].clip.path == str(files[1].resolve())
     removed = hits[0].clip.id
     done = made.earmark("remove", removed, "--library", library.folder, "--model", model_folder)
     assert done.returncode == 0, done.stderr
     assert removed not in [hit.clip.id for hit in library.search("noise").hits]
-    assert len(library.similar(vector, 10)) == 2
+    assert len(library.search_by_vector(vector, 10).hits) == 2
 
 
 def test_searching_while_others_add_and_remove_never_fails(
@@ -268,7 +268,7 @@ def test_searching_while_others_add_and_remove_never_fails(
                 found = stocked.search("dog noise loud", 30)
                 ids = [hit.clip.id for hit in found.hits]
                 answers.append(len(ids) == len(set(ids)) and len(ids) >= 8)
-                stocked.similar(vector, 30)
+                stocked.search_by_vector(vector, 30)
                 stocked.info()
             except Exception as error:  # noqa: BLE001 (any at all is what this looks for)
                 problems.append(error)

@@ -136,7 +136,7 @@ def test_a_library_moves_to_milvus_and_back(tmp_path: Path, embedder: Embedder) 
         with Library.open(folder, embedder) as library:
             own = library.catalogue.vector(2)
             assert own is not None
-            found = library.search("noise", 10).hits + library.similar(own, 10)
+            found = library.search("noise", 10).hits + library.search_by_vector(own, 10).hits
             return [(hit.clip.id, round(hit.cosine or 0, 4)) for hit in found]
 
     before = hits()
@@ -152,7 +152,7 @@ def test_a_library_moves_to_milvus_and_back(tmp_path: Path, embedder: Embedder) 
         added = bulk.add(library, [tmp_path / "more"]).added
         own = library.catalogue.vector(library.catalogue.clip(added[0]).row)
         assert own is not None
-        assert library.similar(own, 1)[0].clip.id == added[0]
+        assert library.search_by_vector(own, 1).hits[0].clip.id == added[0]
     after = hits()
     assert maintenance.migrate(folder, "faiss") == 7
     assert hits() == after

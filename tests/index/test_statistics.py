@@ -14,7 +14,6 @@ from earmark.index.statistics import (
     MAX_FAILURES,
     LibraryStatistics,
     StatisticsCache,
-    index_kind,
     redact_path,
 )
 from earmark.index.stores import factory
@@ -102,9 +101,9 @@ def test_a_library_in_milvus_tells_the_same_but_not_where_it_is(
     summary = StatisticsCache(library).get()
     check(summary, library)
     assert summary == beside
-    assert milvus_file in library.store.kind()
-    assert index_kind(library).startswith("Milvus ")
-    assert "/" not in index_kind(library)
+    assert milvus_file in library.store.description()
+    assert library.store.label().startswith("Milvus ")
+    assert "/" not in library.store.label()
 
 
 def test_the_last_failures_are_told_first(library: Library) -> None:

@@ -1,7 +1,7 @@
-"""Both rankings of many searches at once, where all vectors are compared one by one.
+"""Candidates of a batch of requests, where all vectors are compared one by one.
 
-One product of matrices gives the cosines of all searches with all clips, and both rankings are cut
-from it: searches that come together cost less than half of what each would alone.
+One matrix product gives the cosines of all requests with all clips, and both rankings are cut from
+it: a batch costs less than half of what its requests would alone.
 """
 
 from __future__ import annotations
@@ -12,66 +12,66 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from earmark.index.lexical.expansion import Others
-from earmark.index.stores.base import Candidates, Wanted
+from earmark.index.lexical.expansion import RelatedByStem
 from earmark.index.stores.columns import Mask
 from earmark.index.stores.faiss.segment import Segment
-from earmark.index.types import Filter
+from earmark.index.types import Candidates, Filter, SearchRequest
 from earmark.model.core.arrays import Array, Rows
 
-Places = npt.NDArray[np.int64]
+Positions = npt.NDArray[np.int64]
 
 
 def candidates(
     segments: Sequence[Segment],
     masks: Callable[[Filter], Sequence[Mask | None]],
-    weights: Callable[[Sequence[str], Others], Mapping[str, float]],
-    wanted: Sequence[Wanted],
-    most: int,
+    weights: Callable[[Sequence[str], RelatedByStem], Mapping[str, float]],
+    requests: Sequence[SearchRequest],
+    limit: int,
 ) -> list[Candidates]:
-    """See `VectorStore.candidates`. `masks`: of each segment, which clips may be found;
-    `weights`: of words and of those that may stand for them."""
-    rows = np.concatenate([each.rows for each in segments])
-    cosines = _cosines(segments, wanted)
+    """See `VectorStore.candidates`. `masks`: of each segment, which clips pass a filter (None:
+    all); `weights`: of words and of their related words."""
+    rows = np.concatenate([segment.rows for segment in segments])
     found = []
-    known: dict[Filter, Mask | None] = {}
-    for each, own in zip(wanted, cosines, strict=True):
-        if each.where not in known:
-            known[each.where] = _joined(segments, masks(each.where))
-        mask = known[each.where]
-        near = np.zeros(0, np.int64) if own is None else _nearest(own, rows, mask, most)
-        weighed = weights(each.words, each.related)
-        share = _shares(segments, weighed, mask)
-        holding = np.zeros(0, np.int64)
-        if share is not None:
-            holding = _holding(share, own, rows, most)
+    mask_of: dict[Filter, Mask | None] = {}
+    for request, cosines in zip(requests, _cosines(segments, requests), strict=True):
+        if request.where not in mask_of:
+            mask_of[request.where] = _concatenated(segments, masks(request.where))
+        mask = mask_of[request.where]
+        nearest = np.zeros(0, np.int64)
+        if cosines is not None:
+            nearest = _nearest(cosines, rows, mask, limit)
+        weighted = weights(tuple(request.stems), request.related)
+        shares = _shares(segments, weighted, mask)
+        matching = np.zeros(0, np.int64)
+        if shares is not None:
+            matching = _matching(shares, cosines, rows, limit)
         found.append(
             Candidates(
-                rows[near],
-                np.zeros(0, np.float32) if own is None else own[near],
-                rows[holding],
-                np.zeros(0, np.float32) if share is None else np.minimum(share[holding], 1),
-                None if own is None else own[holding],
-                weighed,
+                rows[nearest],
+                np.zeros(0, np.float32) if cosines is None else cosines[nearest],
+                rows[matching],
+                np.zeros(0, np.float32) if shares is None else np.minimum(shares[matching], 1),
+                None if cosines is None else cosines[matching],
+                weighted,
             )
         )
     return found
 
 
-def _cosines(segments: Sequence[Segment], wanted: Sequence[Wanted]) -> list[Array | None]:
-    """For each search its cosines with all clips [n]; None where it has no vector."""
-    vectors = [each.vector for each in wanted if each.vector is not None]
+def _cosines(segments: Sequence[Segment], requests: Sequence[SearchRequest]) -> list[Array | None]:
+    """Of each request its cosines with all clips [n]; None where it has no vector."""
+    vectors = [request.vector for request in requests if request.vector is not None]
     if not vectors:
-        return [None] * len(wanted)
+        return [None] * len(requests)
     queries = torch.from_numpy(np.stack(vectors))
-    parts = [torch.mm(queries, torch.from_numpy(each.matrix).T) for each in segments]
-    whole = iter(torch.cat(parts, dim=1).numpy())
-    return [None if each.vector is None else next(whole) for each in wanted]
+    parts = [torch.mm(queries, torch.from_numpy(segment.matrix).T) for segment in segments]
+    cosines = iter(torch.cat(parts, dim=1).numpy())
+    return [None if request.vector is None else next(cosines) for request in requests]
 
 
-def _joined(segments: Sequence[Segment], masks: Sequence[Mask | None]) -> Mask | None:
-    """The masks as one; None where all pass."""
-    if all(each is None for each in masks):
+def _concatenated(segments: Sequence[Segment], masks: Sequence[Mask | None]) -> Mask | None:
+    """The segments' masks as one; None where all clips pass."""
+    if all(mask is None for mask in masks):
         return None
     return np.concatenate(
         [
@@ -81,45 +81,50 @@ def _joined(segments: Sequence[Segment], masks: Sequence[Mask | None]) -> Mask |
     )
 
 
-def _nearest(cosines: Array, rows: Rows, mask: Mask | None, most: int) -> Places:
-    """Places of the nearest, best first; equal ones in the order of their rows."""
-    own = cosines if mask is None else np.where(mask, cosines, -np.inf)
-    count = len(own) if mask is None else int(np.count_nonzero(mask))
-    if count > most:
-        least = np.partition(own, len(own) - most)[len(own) - most]
-        places = np.flatnonzero(own >= least)
+def _nearest(cosines: Array, rows: Rows, mask: Mask | None, limit: int) -> Positions:
+    """Positions of the nearest clips, best first; equal cosines ordered by row."""
+    passing = cosines if mask is None else np.where(mask, cosines, -np.inf)
+    count = len(passing) if mask is None else int(np.count_nonzero(mask))
+    if count > limit:
+        threshold = np.partition(passing, len(passing) - limit)[len(passing) - limit]
+        positions = np.flatnonzero(passing >= threshold)
     else:
-        places = np.flatnonzero(own > -np.inf)
-    return places[np.lexsort((rows[places], -own[places]))][:most]
+        positions = np.flatnonzero(passing > -np.inf)
+    return positions[np.lexsort((rows[positions], -passing[positions]))][:limit]
 
 
 def _shares(
     segments: Sequence[Segment], weights: Mapping[str, float], mask: Mask | None
 ) -> Array | None:
-    """[n], how much of the words each clip holds; None where nobody holds any."""
+    """[n], the share of the words' weight that each clip holds; None where no clip holds any."""
     if not weights:
         return None
-    shares = np.concatenate([each.columns.matching(weights) for each in segments])
+    shares = np.concatenate([segment.columns.word_shares(weights) for segment in segments])
     if mask is not None:
         shares[~mask] = 0
     return shares
 
 
-def _holding(shares: Array, cosines: Array | None, rows: Rows, most: int) -> Places:
-    """Places of those that hold most, best first; equal ones by nearness, then by row."""
-    last = np.partition(shares, len(shares) - most)[len(shares) - most] if len(shares) > most else 0
+def _matching(shares: Array, cosines: Array | None, rows: Rows, limit: int) -> Positions:
+    """Positions of the clips of the largest shares, best first; equal ones by nearness, then row.
+
+    Of the clips that tie for the last places only the nearest are sorted.
+    """
+    last = np.float32(0)
+    if len(shares) > limit:
+        last = np.partition(shares, len(shares) - limit)[len(shares) - limit]
     if not last:
-        places = np.flatnonzero(shares > 0)
+        positions = np.flatnonzero(shares > 0)
     else:
-        above, equal = np.flatnonzero(shares > last), np.flatnonzero(shares == last)
-        some = most - len(above)
-        if len(equal) > some:
+        above, tied = np.flatnonzero(shares > last), np.flatnonzero(shares == last)
+        places = limit - len(above)
+        if len(tied) > places:
             if cosines is None:
-                equal = equal[np.argsort(rows[equal], kind="stable")[:some]]
+                tied = tied[np.argsort(rows[tied], kind="stable")[:places]]
             else:
-                near = cosines[equal]
-                least = np.partition(near, len(near) - some)[len(near) - some]
-                equal = equal[near >= least]
-        places = np.concatenate([above, equal])
-    far = np.zeros(len(places), np.float32) if cosines is None else -cosines[places]
-    return places[np.lexsort((rows[places], far, -shares[places]))][:most]
+                near = cosines[tied]
+                threshold = np.partition(near, len(near) - places)[len(near) - places]
+                tied = tied[near >= threshold]
+        positions = np.concatenate([above, tied])
+    distance = np.zeros(len(positions), np.float32) if cosines is None else -cosines[positions]
+    return positions[np.lexsort((rows[positions], distance, -shares[positions]))][:limit]

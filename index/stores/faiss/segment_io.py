@@ -1,4 +1,4 @@
-"""A segment as parts of a snapshot, and back."""
+"""Segments as arrays of a snapshot, and back."""
 
 from __future__ import annotations
 
@@ -9,58 +9,58 @@ import faiss
 import numpy as np
 
 from earmark.index.stores import snapshot
-from earmark.index.stores.columns import Columns, Lists, Names
+from earmark.index.stores.columns import Columns, ListColumn, NameColumn
 from earmark.index.stores.faiss.segment import Segment
 
 NAMES = ("licences", "sources")
 LISTS = ("tags", "words", "described")
 
 
-def says(each: Segment) -> dict[str, Any]:
-    """What a snapshot's header holds of a segment."""
-    return {"probes": each.probes, "recall": each.recall, "trained_on": each.trained_on}
+def header(segment: Segment) -> dict[str, Any]:
+    """A segment's entry in the header of a snapshot."""
+    return {"probes": segment.probes, "recall": segment.recall, "trained_on": segment.trained_on}
 
 
-def parts(name: str, each: Segment) -> snapshot.Arrays:
-    """Its arrays, under names that begin with `name`."""
-    own: snapshot.Arrays = {
-        "rows": each.rows,
-        "index": faiss.serialize_index(each.index),
-        "durations": each.columns.durations,
+def parts(prefix: str, segment: Segment) -> snapshot.Arrays:
+    """A segment's arrays, by names that begin with `prefix`."""
+    arrays: snapshot.Arrays = {
+        "rows": segment.rows,
+        "index": faiss.serialize_index(segment.index),
+        "durations": segment.columns.durations,
     }
-    for column in NAMES:
-        own |= _names(column, getattr(each.columns, column))
-    for column in LISTS:
-        lists: Lists = getattr(each.columns, column)
-        own |= _names(column, lists.values) | {f"{column}.ends": lists.ends}
-    return {f"{name}.{part}": array for part, array in own.items()}
+    for name in NAMES:
+        arrays |= _arrays(name, getattr(segment.columns, name))
+    for name in LISTS:
+        lists: ListColumn = getattr(segment.columns, name)
+        arrays |= _arrays(name, lists.values) | {f"{name}.ends": lists.ends}
+    return {f"{prefix}.{name}": array for name, array in arrays.items()}
 
 
-def _names(column: str, names: Names) -> snapshot.Arrays:
-    text = json.dumps(names.names).encode()
+def _arrays(name: str, column: NameColumn) -> snapshot.Arrays:
+    text = json.dumps(column.names).encode()
     return {
-        f"{column}.codes": names.codes,
-        f"{column}.names": np.frombuffer(text, dtype=np.uint8),
+        f"{name}.codes": column.codes,
+        f"{name}.names": np.frombuffer(text, dtype=np.uint8),
     }
 
 
-def segment(name: str, header: dict[str, Any], all_parts: snapshot.Arrays) -> Segment:
-    """The inverse of `says` and `parts`. Raises KeyError, RuntimeError."""
-    own = {part.removeprefix(f"{name}."): array for part, array in all_parts.items()}
+def read(prefix: str, header: dict[str, Any], all_parts: snapshot.Arrays) -> Segment:
+    """The inverse of `header` and `parts`. Raises KeyError, RuntimeError."""
+    arrays = {name.removeprefix(f"{prefix}."): array for name, array in all_parts.items()}
 
-    def names(column: str) -> Names:
-        text = own[f"{column}.names"].tobytes()
-        return Names(own[f"{column}.codes"], tuple(json.loads(text)))
+    def names(name: str) -> NameColumn:
+        text = arrays[f"{name}.names"].tobytes()
+        return NameColumn(arrays[f"{name}.codes"], tuple(json.loads(text)))
 
-    def lists(column: str) -> Lists:
-        return Lists(names(column), own[f"{column}.ends"])
+    def lists(name: str) -> ListColumn:
+        return ListColumn(names(name), arrays[f"{name}.ends"])
 
     columns = Columns(
-        own["durations"],
+        arrays["durations"],
         names("licences"),
         names("sources"),
         lists("tags"),
         lists("words"),
         lists("described"),
     )
-    return Segment(own["rows"], columns, faiss.deserialize_index(own["index"]), **header)
+    return Segment(arrays["rows"], columns, faiss.deserialize_index(arrays["index"]), **header)

@@ -1,10 +1,10 @@
-"""Filters in Milvus' own language, and the numbers that stand for names in them.
+"""Filters as Milvus expressions, and the numbers that stand for names in them.
 
-Conventions: licences, sources, tags and stems of words are kept in Milvus as numbers made from
-their text, 63 bits of BLAKE2b, tags in lower case. So a filter holds numbers only: no text needs
-escaping, none is too long, and two names share a number about once in 10⁷ libraries of a million
-names. Places in sparse vectors have 32 bits: a word shares its own once in 40,000 libraries of
-100,000 words.
+Conventions: licences, sources, tags and stems of words are stored in Milvus as hashes of their
+text, 63 bits of BLAKE2b, tags in lower case. So an expression contains numbers only: no text needs
+escaping, none is too long, and two names collide about once in 10⁷ libraries of a million names.
+Dimensions of sparse vectors have 32 bits: two words collide once in 40,000 libraries of 100,000
+words.
 """
 
 from __future__ import annotations
@@ -16,32 +16,32 @@ from hashlib import blake2b
 
 import numpy as np
 
-from earmark.index.stores.columns import DESCRIBED
+from earmark.index.stores.columns import DESCRIPTION_WEIGHT
 from earmark.index.types import Filter
 
-PLACES = 2**32 - 2  # in a sparse vector of Milvus
-SHARES = 20_000  # shares are whole numbers of 20,000ths: weights of four digits, and halves of them
+DIMENSIONS = 2**32 - 2  # of a sparse vector of Milvus
+SHARE_UNITS = 20_000  # shares are whole numbers of 20,000ths: weights of four digits, and halves
 
 
 def number(name: str) -> int:
-    """The number that stands for a name, 0 to 2⁶³ − 1."""
-    # A filter's text may hold lone surrogates, which no clip's does: then it finds none.
+    """The hash of a name, 0 to 2⁶³ − 1."""
+    # A filter's text may contain lone surrogates, which no clip's does: then it finds none.
     digest = blake2b(name.encode(errors="surrogatepass"), digest_size=8).digest()
     return int.from_bytes(digest, "big") >> 1
 
 
-def place(stem: str) -> int:
-    """The place of a word in sparse vectors, from 1."""
-    return 1 + number(stem) % PLACES
+def dimension(stem: str) -> int:
+    """The dimension of a word in sparse vectors, from 1."""
+    return 1 + number(stem) % DIMENSIONS
 
 
 def tag_numbers(tags: str) -> list[int]:
-    """The numbers of a clip's tags, each once; `tags` as the catalogue holds them."""
+    """The hashes of a clip's tags, without repeats; `tags`: separated by spaces."""
     return [number(tag) for tag in dict.fromkeys(tags.lower().split())]
 
 
 def expression(where: Filter | None) -> str | None:
-    """A filter for Milvus; empty where all clips pass, None where none can."""
+    """A filter as an expression; empty where all clips pass, None where none can."""
     if where is None or where.empty:
         return ""
     low, high = _seconds(where.min_duration), _seconds(where.max_duration)
@@ -59,35 +59,35 @@ def expression(where: Filter | None) -> str | None:
         f"row <= {where.up_to}": where.up_to is not None,
         f"row != {where.but}": where.but is not None,
     }
-    return " and ".join(condition for condition, asked in conditions.items() if asked)
+    return " and ".join(condition for condition, is_set in conditions.items() if is_set)
 
 
 def _seconds(bound: float | None) -> float | None:
-    """A bound as float32 has it; too large ones are infinite."""
+    """A bound rounded to float32; infinite where it is too large."""
     if bound is None:
         return None
     with np.errstate(over="ignore"):
         return float(np.float32(bound))
 
 
-def holding(weights: Mapping[str, float], share: int) -> str:
-    """For Milvus: the clips whose words weigh `share` 20,000ths in all, of five words at most."""
+def has_share(weights: Mapping[str, float], share: int) -> str:
+    """An expression: clips whose words weigh `share` 20,000ths in all, of five words at most."""
     alternatives = []
-    for parts in itertools.product((1.0, DESCRIBED, 0.0), repeat=len(weights)):
+    for parts in itertools.product((1.0, DESCRIPTION_WEIGHT, 0.0), repeat=len(weights)):
         pairs = list(zip(weights.items(), parts, strict=True))
-        if round(SHARES * sum(weight * part for (_, weight), part in pairs)) == share:
-            conditions = [_holding(number(stem), part) for (stem, _), part in pairs]
+        if round(SHARE_UNITS * sum(weight * part for (_, weight), part in pairs)) == share:
+            conditions = [_holds(number(stem), part) for (stem, _), part in pairs]
             alternatives.append(f"({' and '.join(conditions)})")
     return f"({' or '.join(alternatives)})"
 
 
-def holders(word: str) -> str:
-    """For Milvus: the clips that hold a word."""
+def holds(word: str) -> str:
+    """An expression: clips that hold a word."""
     stem = number(word)
     return f"array_contains(words, {stem}) or array_contains(described, {stem})"
 
 
-def _holding(stem: int, part: float) -> str:
+def _holds(stem: int, part: float) -> str:
     if part:
         return f"array_contains({'words' if part == 1 else 'described'}, {stem})"
     return f"(not array_contains(words, {stem}) and not array_contains(described, {stem}))"

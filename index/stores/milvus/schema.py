@@ -1,9 +1,9 @@
-"""What a library's collection in Milvus looks like: its fields, its indexes, its rows.
+"""The schema of a library's collection in Milvus: fields, indexes, rows.
 
-Conventions: licences, sources, tags and words are numbers (`index.stores.milvus.filters`); `words`
+Conventions: licences, sources, tags and words are hashes (`index.stores.milvus.filters`); `words`
 are the stems of title and tags, `described` those that only the description holds, `said` both as a
-sparse vector of what they weigh. The partition `clips` holds a row a clip, `state` one row in all:
-its `generation` is the catalogue's generation that the clips are of.
+sparse vector of their weights. The partition `clips` holds one row for each clip, `state` a single
+row: its `generation` is the catalogue's generation that the clips are of.
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ import numpy as np
 
 from earmark.index.catalogue.records import Changes
 from earmark.index.lexical.stemming import stems
-from earmark.index.stores.columns import DESCRIBED
-from earmark.index.stores.milvus.client import TIMEOUT, package
-from earmark.index.stores.milvus.filters import number, place, tag_numbers
+from earmark.index.stores.columns import DESCRIPTION_WEIGHT
+from earmark.index.stores.milvus.client import TIMEOUT, import_pymilvus
+from earmark.index.stores.milvus.filters import dimension, number, tag_numbers
 
 if TYPE_CHECKING:
     from pymilvus import MilvusClient
@@ -25,34 +25,34 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 WRITE_TIMEOUT = 60  # seconds
-LOAD_TIMEOUT = 600  # until a cluster has a large collection in memory
+LOAD_TIMEOUT = 600  # seconds until a cluster has loaded a large collection
 CLIPS, STATE = "clips", "state"
 STATE_ROW = -1
-# Of searches: they see what this process wrote, and what was there when it last asked for the
-# generation, which alone waits until Milvus has come to that moment: some 200 ms.
-SEEN = "Session"
-ARRAY_MOST = 4_096  # numbers that Milvus takes in an array
+# Consistency of searches: they see what this process wrote, and all that was written when it last
+# read the generation. Only that read waits until Milvus has reached the moment: some 200 ms.
+CONSISTENCY = "Session"
+MAX_ARRAY = 4_096  # numbers in an array of Milvus
 NUMBERS = ("licence", "source")
 LISTS = ("tags", "words", "described")
 FIELDS = {"row", "vector", "said", "duration", "generation", *NUMBERS, *LISTS}
-NOTHING = {0: 1.0}  # a sparse vector of no words: Milvus wants one place at least
+NO_WORDS = {0: 1.0}  # the sparse vector of no words: Milvus needs one dimension at least
 
 
 def create(client: MilvusClient, uri: str, name: str, dim: int, lite: bool) -> None:
-    """An empty collection in place of any of that name, ready to be searched."""
-    kinds = package(uri).DataType
+    """Create an empty collection, replace any of that name, and load it for searches."""
+    kinds = import_pymilvus(uri).DataType
     client.drop_collection(name, timeout=WRITE_TIMEOUT)
     schema = client.create_schema(auto_id=False, enable_dynamic_field=False)
     schema.add_field("row", kinds.INT64, is_primary=True)
     schema.add_field("vector", kinds.FLOAT_VECTOR, dim=dim)
     schema.add_field("said", kinds.SPARSE_FLOAT_VECTOR)
     schema.add_field("duration", kinds.FLOAT)
-    schema.add_field("generation", kinds.INT64)  # of the write that a row came with
+    schema.add_field("generation", kinds.INT64)  # of the write that added the row
     for field in NUMBERS:
         schema.add_field(field, kinds.INT64)
     for field in LISTS:
-        schema.add_field(field, kinds.ARRAY, element_type=kinds.INT64, max_capacity=ARRAY_MOST)
-    # Strong: who asks for the generation sees all that was written before; see SEEN.
+        schema.add_field(field, kinds.ARRAY, element_type=kinds.INT64, max_capacity=MAX_ARRAY)
+    # Strong: who reads the generation sees all earlier writes; see CONSISTENCY.
     client.create_collection(name, schema=schema, consistency_level="Strong", timeout=WRITE_TIMEOUT)
     for partition in (CLIPS, STATE):
         client.create_partition(name, partition, timeout=WRITE_TIMEOUT)
@@ -62,25 +62,25 @@ def create(client: MilvusClient, uri: str, name: str, dim: int, lite: bool) -> N
     indexes.add_index("said", index_type="SPARSE_INVERTED_INDEX", metric_type="IP")
     for field in ("duration", *NUMBERS, *(() if lite else LISTS)):  # lite indexes no arrays
         indexes.add_index(field, index_type="INVERTED")
-    client.create_index(name, indexes, timeout=WRITE_TIMEOUT, sync=False)  # it is empty yet
+    client.create_index(name, indexes, timeout=WRITE_TIMEOUT, sync=False)  # still empty
     client.load_collection(name, timeout=LOAD_TIMEOUT)
 
 
 def fits(client: MilvusClient, name: str, dim: int) -> bool:
-    """Whether a collection that is there is one as `create` makes it."""
-    told = client.describe_collection(name, timeout=TIMEOUT)["fields"]
-    fields = {each["name"]: each for each in told}
+    """Whether an existing collection has the schema that `create` gives it."""
+    described = client.describe_collection(name, timeout=TIMEOUT)["fields"]
+    fields = {field["name"]: field for field in described}
     if fields.keys() != FIELDS or fields["vector"]["params"]["dim"] != dim:
         return False
     return {"vector", "said"} <= set(client.list_indexes(name, timeout=TIMEOUT))
 
 
 def state(generation: int, dim: int) -> dict[str, Any]:
-    """The row that tells the generation."""
+    """The row of the generation."""
     return {
         "row": STATE_ROW,
         "vector": np.eye(1, dim, dtype=np.float32)[0],
-        "said": NOTHING,
+        "said": NO_WORDS,
         "duration": 0.0,
         "generation": generation,
         **dict.fromkeys(NUMBERS, 0),
@@ -118,15 +118,16 @@ def rows(changes: Changes, part: slice) -> list[dict[str, Any]]:
 def _words(row: int, title: str, description: str) -> dict[str, Any]:
     words = stems(title)
     described = [stem for stem in stems(description) if stem not in words]
-    said = {place(stem): DESCRIBED for stem in described} | {place(stem): 1.0 for stem in words}
+    said = dict.fromkeys(map(dimension, described), DESCRIPTION_WEIGHT)
+    said |= dict.fromkeys(map(dimension, words), 1.0)
     return {
         "words": _list(row, "words", [number(stem) for stem in words]),
         "described": _list(row, "described words", [number(stem) for stem in described]),
-        "said": said or NOTHING,
+        "said": said or NO_WORDS,
     }
 
 
 def _list(row: int, name: str, numbers: list[int]) -> list[int]:
-    if len(numbers) > ARRAY_MOST:
-        log.warning("clip %d has %d %s: found by %d only", row, len(numbers), name, ARRAY_MOST)
-    return numbers[:ARRAY_MOST]
+    if len(numbers) > MAX_ARRAY:
+        log.warning("clip %d has %d %s: found by %d only", row, len(numbers), name, MAX_ARRAY)
+    return numbers[:MAX_ARRAY]

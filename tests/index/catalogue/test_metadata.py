@@ -95,7 +95,7 @@ def test_a_restored_backup_never_meets_the_snapshot_of_its_future(
         for clip in library.catalogue.clips():
             vector = library.catalogue.vector(clip.row)
             assert vector is not None
-            assert library.similar(vector, 1)[0].clip == clip
+            assert library.search_by_vector(vector, 1).hits[0].clip == clip
 
 
 def test_a_search_does_not_wait_for_a_refresh(library: Library, tmp_path: Path) -> None:
@@ -106,8 +106,10 @@ def test_a_search_does_not_wait_for_a_refresh(library: Library, tmp_path: Path) 
     answers: list[int] = []
     vector = library.embedder.embed_audio(files[0]).vector
     with library._refreshing:  # as while another thread takes in the change
-        asking = threading.Thread(target=lambda: answers.append(len(library.similar(vector, 5))))
+        asking = threading.Thread(
+            target=lambda: answers.append(len(library.search_by_vector(vector, 5).hits))
+        )
         asking.start()
         asking.join(timeout=20)
         assert answers == [1]  # the generation before
-    assert len(library.similar(vector, 5)) == 2
+    assert len(library.search_by_vector(vector, 5).hits) == 2

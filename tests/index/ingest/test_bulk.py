@@ -77,7 +77,10 @@ def test_unchanged_files_are_skipped_and_changed_ones_keep_their_id(
     after = library.catalogue.clip(ids[1])
     assert (after.row, after.duration) == (before.row, pytest.approx(0.8))
     assert not np.allclose(library.catalogue.vector(after.row), old)
-    assert library.similar(library.embedder.embed_audio(files[1]).vector, 1)[0].clip.id == ids[1]
+    assert (
+        library.search_by_vector(library.embedder.embed_audio(files[1]).vector, 1).hits[0].clip.id
+        == ids[1]
+    )
 
 
 def test_bad_files_are_listed_with_reasons_and_the_rest_is_added(

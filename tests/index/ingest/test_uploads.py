@@ -69,7 +69,7 @@ def test_an_upload_is_a_clip_with_a_file_of_its_own(library: Library) -> None:
     assert tree(library.folder) == {file_of(clip).name}
     # Live at once, with the vector that it has anywhere.
     vector = library.embedder.embed_audio(sound).vector
-    assert library.similar(vector, 1)[0].clip == clip
+    assert library.search_by_vector(vector, 1).hits[0].clip == clip
     np.testing.assert_array_equal(library.catalogue.vector(clip.row), vector)
     assert library.catalogue.known_files([clip.path])[clip.path].size == len(sound)
 
@@ -181,7 +181,12 @@ def test_uploads_move_with_their_library(embedder: Embedder, tmp_path: Path) -> 
     with Library.open(tmp_path / "two", embedder) as library:
         moved = library.catalogue.clip(old.id)
         assert file_of(moved).parent == tmp_path / "two" / "uploads"
-        assert library.similar(library.embedder.embed_audio(file_of(moved)).vector)[0].clip == moved
+        assert (
+            library.search_by_vector(library.embedder.embed_audio(file_of(moved)).vector)
+            .hits[0]
+            .clip
+            == moved
+        )
         generation = library.generation
     with Library.open(tmp_path / "two", embedder) as library:
         assert library.generation == generation  # once

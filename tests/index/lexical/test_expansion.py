@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from earmark.index.lexical.expansion import MEANT, Standing
+from earmark.index.lexical.expansion import CORRECTION_WEIGHT, RelatedWords
 from earmark.index.lexical.stemming import stems
 from earmark.index.library import Library
 from earmark.model.checkpoint import starter_model
@@ -82,7 +82,9 @@ def test_words_that_are_held_count_as_they_did(demo: Library) -> None:
         assert hit.share == pytest.approx(1, abs=1e-3)
         assert hit.matched == tuple(asked.split())
     whole = demo.store.weights(tuple(stems("rain thunder")))
-    text = Standing("rain thunder", stems("rain thunder"), demo.embedder.words, Thesaurus.of({}))
+    text = RelatedWords(
+        "rain thunder", stems("rain thunder"), demo.embedder.words, Thesaurus.of({})
+    )
     assert demo.store.weights(tuple(stems("rain thunder")), text) == whole
 
 
@@ -129,8 +131,8 @@ def known() -> WordVectors:
     return WordVectors(WORDS, vectors)
 
 
-def standing(text: str, known: WordVectors, related: dict[str, dict[str, float]]) -> Standing:
-    return Standing(text, stems(text), known, Thesaurus.of(related))
+def standing(text: str, known: WordVectors, related: dict[str, dict[str, float]]) -> RelatedWords:
+    return RelatedWords(text, stems(text), known, Thesaurus.of(related))
 
 
 def test_words_written_of_alike_count_for_more(known: WordVectors) -> None:
@@ -144,7 +146,7 @@ def test_words_written_of_alike_count_for_more(known: WordVectors) -> None:
 
 def test_misspelt_words_are_what_they_are_taken_for(known: WordVectors) -> None:
     found = standing("rainstrom", known, {"rainstorm": {"rain": 0.9}})["rainstrom"]
-    assert (found[0].word, found[0].weight) == ("rainstorm", MEANT)
+    assert (found[0].word, found[0].weight) == ("rainstorm", CORRECTION_WEIGHT)
     assert "rain" in [each.word for each in found]
     assert [each.word for each in standing("barkng", known, {})["barkng"]] == ["barking"]
     assert standing("brkng", known, {})["brkng"] == ()

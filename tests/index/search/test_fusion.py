@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from earmark.index.search.fusion import Fused, fuse
+from earmark.index.search.fusion import FusedHit, fuse
 
 _RANKING = st.lists(st.integers(0, 30), unique=True, max_size=20)
 
@@ -38,14 +38,14 @@ def slow_scores(vectors: list[int], words: list[int]) -> dict[int, float]:
 def test_scores_are_the_formula(vectors: list[int], words: list[int]) -> None:
     fused = fuse(vectors, words, shares(words))
     slow = slow_scores(vectors, words)
-    assert {each.item: pytest.approx(each.score) for each in fused} == slow
+    assert {hit.row: pytest.approx(hit.score) for hit in fused} == slow
     assert len(fused) == len(slow)
-    assert all(0 < each.score <= 1 + 1e-12 for each in fused)
-    scores = [each.score for each in fused]
+    assert all(0 < hit.score <= 1 + 1e-12 for hit in fused)
+    scores = [hit.score for hit in fused]
     assert scores == sorted(scores, reverse=True)
-    for each in fused:
-        assert each.vector_rank == (vectors.index(each.item) + 1 if each.item in vectors else None)
-        assert each.word_rank == (words.index(each.item) + 1 if each.item in words else None)
+    for hit in fused:
+        assert hit.vector_rank == (vectors.index(hit.row) + 1 if hit.row in vectors else None)
+        assert hit.word_rank == (words.index(hit.row) + 1 if hit.row in words else None)
 
 
 @given(_RANKING, _RANKING, st.data())
@@ -58,25 +58,25 @@ def test_rising_in_one_ranking_never_lowers_a_score(
     higher = data.draw(st.integers(0, place))
     moved = words.copy()
     moved.insert(higher, moved.pop(place))
-    before = {each.item: each.score for each in fuse(vectors, words, shares(words))}
-    after = {each.item: each.score for each in fuse(vectors, moved, shares(words))}
+    before = {hit.row: hit.score for hit in fuse(vectors, words, shares(words))}
+    after = {hit.row: hit.score for hit in fuse(vectors, moved, shares(words))}
     assert after[words[place]] >= before[words[place]]
 
 
 @given(_RANKING)
 def test_one_ranking_alone_keeps_its_order(ranking: list[int]) -> None:
-    assert [each.item for each in fuse(ranking, [], [])] == ranking
-    assert [each.item for each in fuse([], ranking, shares(ranking))] == ranking
+    assert [hit.row for hit in fuse(ranking, [], [])] == ranking
+    assert [hit.row for hit in fuse([], ranking, shares(ranking))] == ranking
 
 
 def test_what_words_found_comes_first_by_how_much_of_them_it_holds() -> None:
     assert fuse([5, 1], [5, 2], [1.0, 1.0]) == [
-        Fused(5, pytest.approx(1.0), 1, 1, 1.0),
-        Fused(2, pytest.approx(8 / 9 * 61 / 62), None, 2, 1.0),
-        Fused(1, pytest.approx(1 / 9 * 61 / 62), 2, None, 0.0),
+        FusedHit(5, pytest.approx(1.0), 1, 1, 1.0),
+        FusedHit(2, pytest.approx(8 / 9 * 61 / 62), None, 2, 1.0),
+        FusedHit(1, pytest.approx(1 / 9 * 61 / 62), 2, None, 0.0),
     ]
     # One of eight words is worth as much as a sound that is as near.
-    assert [each.item for each in fuse([7], [8], [1 / 8])] == [8, 7]
-    assert [each.item for each in fuse([7], [8], [1 / 9])] == [7, 8]
+    assert [hit.row for hit in fuse([7], [8], [1 / 8])] == [8, 7]
+    assert [hit.row for hit in fuse([7], [8], [1 / 9])] == [7, 8]
     assert fuse([], [], []) == []
     assert fuse([3], [], [])[0].score == pytest.approx(1.0)

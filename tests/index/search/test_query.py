@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from earmark.index.library import Library
-from earmark.index.search.query import MAX_WEIGHT, MIN_WEIGHT, Query, embed, parse
-from earmark.index.types import Filter
+from earmark.index.search.query import MAX_WEIGHT, MIN_WEIGHT, embed, parse
+from earmark.index.types import Filter, Query
 from earmark.model.embedder import Embedder
 from tests.index.test_library import add, write
 from tests.model.tiny import checkpoint_of, tiny_config
@@ -127,4 +127,4 @@ def test_filters_hold_for_vectors_and_words(stocked: Library) -> None:
         if first is not None:
             own = stocked.catalogue.vector(first.row)
             assert own is not None
-            assert len(stocked.similar(own, 16, where)) == count
+            assert len(stocked.search_by_vector(own, 16, where).hits) == count

@@ -9,7 +9,13 @@ import numpy as np
 import pytest
 
 from earmark.index.catalogue.catalogue import Catalogue
-from earmark.index.search.recall_monitor import NEIGHBOURS, GivenUp, RecallProbe, exact, recall
+from earmark.index.search.recall_monitor import (
+    NEIGHBOURS,
+    Cancelled,
+    RecallMonitor,
+    exact_neighbours,
+    recall,
+)
 from earmark.index.stores.factory import catch_up
 from earmark.index.stores.faiss.store import FaissStore
 from earmark.index.stores.milvus.store import MilvusStore
@@ -23,10 +29,10 @@ MANY = 3_000
 
 def lists(probes: int) -> FaissStore:
     """A store of MANY clips in inverted lists, of which a search looks into `probes`."""
-    store = FaissStore("mine", DIM, flat_most=100)
+    store = FaissStore("mine", DIM, max_flat=100)
     vectors = np.stack([vector(row) for row in range(1, MANY + 1)])
     store.apply(made.changes(1, np.arange(1, MANY + 1), vectors))
-    store.settle()
+    store.wait_until_idle()
     assert store._state.base.probes
     store._state = replace(store._state, base=replace(store._state.base, probes=probes))
     return store
@@ -40,10 +46,10 @@ def brute_force(query: np.ndarray, rows: range | list[int]) -> list[int]:
 
 def test_exact_looks_at_every_vector_whatever_the_index_does(catalogue: Catalogue) -> None:
     store, query = lists(probes=1), vector(99_999)
-    found = exact(store, catalogue, query, NEIGHBOURS)
+    found = exact_neighbours(store, catalogue, query, NEIGHBOURS)
     assert found.tolist() == brute_force(query, range(1, MANY + 1))
     odd = Filter(licences=("CC0-1.0",))
-    found = exact(store, catalogue, query, NEIGHBOURS, odd)
+    found = exact_neighbours(store, catalogue, query, NEIGHBOURS, odd)
     assert found.tolist() == brute_force(query, range(1, MANY + 1, 2))
 
 
@@ -76,55 +82,55 @@ def test_milvus_is_compared_with_the_catalogue(
     store = MilvusStore("mine", DIM, milvus_file)
     catch_up(store, catalogue)
     query = vector(77)
-    found = exact(store, catalogue, query, NEIGHBOURS)
+    found = exact_neighbours(store, catalogue, query, NEIGHBOURS)
     clips = {clip.row: vector(int(clip.title)) @ query for clip in catalogue.clips()}
     assert found.tolist() == sorted(clips, key=lambda row: -clips[row])[:NEIGHBOURS]
     assert recall(store, catalogue, query) == 1.0
     assert recall(store, catalogue, query, Filter(max_duration=1.0)) == 1.0
-    given_up = threading.Event()
-    given_up.set()
-    with pytest.raises(GivenUp):
-        exact(store, catalogue, query, NEIGHBOURS, given_up=given_up)
+    cancelled = threading.Event()
+    cancelled.set()
+    with pytest.raises(Cancelled):
+        exact_neighbours(store, catalogue, query, NEIGHBOURS, cancelled=cancelled)
     store.close()
 
 
-def told_after(probe: RecallProbe, offers: int) -> None:
+def offer_searches(monitor: RecallMonitor, offers: int) -> None:
     for seed in range(offers):
-        probe.offer(vector(seed))
-        if probe._thread is not None:
-            probe._thread.join()
+        monitor.offer(vector(seed))
+        if monitor._thread is not None:
+            monitor._thread.join()
 
 
 def test_one_search_in_so_many_is_measured(catalogue: Catalogue) -> None:
-    told: list[float] = []
-    probe = RecallProbe(lists(10_000), catalogue, told.append, one_in=3, pause=0)
-    told_after(probe, 10)
-    assert told == [1.0] * 3
-    probe.close()
-    told_after(probe, 10)
-    assert len(told) == 3
+    recalls: list[float] = []
+    monitor = RecallMonitor(lists(10_000), catalogue, recalls.append, one_in=3, pause=0)
+    offer_searches(monitor, 10)
+    assert recalls == [1.0] * 3
+    monitor.close()
+    offer_searches(monitor, 10)
+    assert len(recalls) == 3
 
 
 def test_none_is_measured_when_off_or_too_soon(catalogue: Catalogue) -> None:
-    told: list[float] = []
-    off = RecallProbe(lists(1), catalogue, told.append, one_in=0, pause=0)
-    told_after(off, 10)
-    assert told == []
-    seldom = RecallProbe(lists(1), catalogue, told.append, one_in=1, pause=3600)
-    told_after(seldom, 10)
-    assert len(told) == 1
+    recalls: list[float] = []
+    off = RecallMonitor(lists(1), catalogue, recalls.append, one_in=0, pause=0)
+    offer_searches(off, 10)
+    assert recalls == []
+    seldom = RecallMonitor(lists(1), catalogue, recalls.append, one_in=1, pause=3600)
+    offer_searches(seldom, 10)
+    assert len(recalls) == 1
 
 
 def test_an_offer_does_not_wait_for_the_measurement(catalogue: Catalogue) -> None:
-    goes_on, told = threading.Event(), []
+    goes_on, recalls = threading.Event(), []
 
     def slowly(share: float) -> None:
         assert goes_on.wait(30)
-        told.append(share)
+        recalls.append(share)
 
-    probe = RecallProbe(lists(10_000), catalogue, slowly, one_in=1, pause=0)
+    monitor = RecallMonitor(lists(10_000), catalogue, slowly, one_in=1, pause=0)
     for seed in range(1_000):
-        probe.offer(vector(seed % 7))
+        monitor.offer(vector(seed % 7))
     goes_on.set()  # an offer that waited would never have come to this
-    probe.close()
-    assert told == [1.0]  # one at a time
+    monitor.close()
+    assert recalls == [1.0]  # one at a time

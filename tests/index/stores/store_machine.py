@@ -11,9 +11,8 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from earmark.index.lexical.stemming import stems
-from earmark.index.stores.base import VectorStore, Wanted
-from earmark.index.stores.milvus.store import MilvusStore
-from earmark.index.types import Filter
+from earmark.index.stores.base import VectorStore
+from earmark.index.types import Filter, SearchRequest
 from earmark.model.core.arrays import Array, Rows
 from tests.index.made import vector
 from tests.index.stores.clip_model import (
@@ -72,7 +71,7 @@ class Machine(RuleBasedStateMachine):
 
     @rule()
     def reopen(self) -> None:
-        self.store.settle()
+        self.store.wait_until_idle()
         self.store.save(self.snapshot)
         self.store.close()
         self.store = self.opened(self.library)
@@ -94,8 +93,10 @@ class Machine(RuleBasedStateMachine):
         offset=st.integers(0, 20),
     )
     def search(self, seed: int, k: int, where: Filter | None, least: float, offset: int) -> None:
-        found = self.store.search(vector(seed), k, where, least=least, offset=offset)
+        found = self.store.search(vector(seed), k, where, min_score=least, offset=offset)
         self.nearest(found, seed, k, where, least, offset)
+        if (exact := self.store.search_exact(vector(seed), k, where)) is not None:
+            self.nearest(exact, seed, k, where)
 
     def nearest(
         self,
@@ -171,26 +172,27 @@ class Machine(RuleBasedStateMachine):
             st.tuples(st.lists(SPOKEN_WORDS, max_size=3), FILTERS, st.none() | st.integers(0, 30)),
             max_size=4,
         ),
-        most=st.integers(1, 30) | st.just(1_000),
+        limit=st.integers(1, 30) | st.just(1_000),
     )
     def candidates(
-        self, asked: list[tuple[list[str], Filter | None, int | None]], most: int
+        self, asked: list[tuple[list[str], Filter | None, int | None]], limit: int
     ) -> None:
-        wanted = [
-            Wanted(
-                None if seed is None else vector(seed),
-                tuple(stems(" ".join(words))),
-                where or Filter(),
+        requests = [
+            SearchRequest(
+                where=where or Filter(),
+                vector=None if seed is None else vector(seed),
+                stems=stems(" ".join(words)),
             )
             for words, where, seed in asked
         ]
-        found = self.store.candidates(wanted, most)
-        for own, each, (_, where, seed) in zip(found, wanted, asked, strict=True):
+        found = self.store.candidates(requests, limit)
+        for both, request, (_, where, seed) in zip(found, requests, asked, strict=True):
             if seed is None:
-                assert len(own.near) == len(own.cosines) == 0
+                assert len(both.nearest) == len(both.cosines) == 0
             else:
-                self.nearest((own.near, own.cosines), seed, most, where)
-            self.matching((own.holding, own.shares), list(each.words), most, where, seed)
+                self.nearest((both.nearest, both.cosines), seed, limit, where)
+            matching = (both.matching, both.shares)
+            self.matching(matching, list(request.stems), limit, where, seed)
 
     @rule(where=FILTERS)
     def passing(self, where: Filter | None) -> None:
@@ -204,11 +206,20 @@ class Machine(RuleBasedStateMachine):
     @invariant()
     def counts(self) -> None:
         assert (len(self.store), self.store.generation) == (len(self.model), self.generation)
-        assert self.store.kind()
+        assert self.store.description().startswith(self.store.label())
         assert self.store.nbytes() >= 0
-        assert self.store.most_at_once is None or self.store.most_at_once > 0
+        assert self.store.max_changes is None or self.store.max_changes > 0
+
+    @invariant()
+    def capabilities(self) -> None:
+        assert self.store.forkable != self.store.shared
+        if (columns := self.store.columns()) is not None:
+            generation, parts = columns
+            clips = sum(len(part) if mask is None else mask.sum() for part, mask in parts)
+            assert (generation, clips) == (self.generation, len(self.model))
 
     def teardown(self) -> None:
-        if isinstance(self.store, MilvusStore):
-            self.store.drop()
+        self.store.drop()
+        assert (len(self.store), self.store.generation) == (0, 0)
+        assert not len(self.store.search(vector(1), 10)[0])
         self.store.close()

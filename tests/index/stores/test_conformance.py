@@ -18,11 +18,11 @@ from hypothesis.stateful import (
 )
 
 from earmark.index.errors import FilterError
-from earmark.index.lexical.expansion import Related
-from earmark.index.stores.base import TOGETHER, Wanted
+from earmark.index.lexical.expansion import RelatedWord
+from earmark.index.lexical.term_weights import RELATED_SHARE
 from earmark.index.stores.faiss.store import FaissStore
 from earmark.index.stores.milvus.store import MilvusStore
-from earmark.index.types import Filter
+from earmark.index.types import Filter, SearchRequest
 from tests.index.made import vector
 from tests.index.stores.clip_model import (
     DIM,
@@ -63,7 +63,7 @@ def opened(request: pytest.FixtureRequest) -> Opened:
         uri = request.getfixturevalue("milvus_uri")
         return lambda library: MilvusStore(library, DIM, uri)
     recent = 8 if request.param == "merging" else 20_000
-    return lambda library: FaissStore(library, DIM, recent_most=recent)
+    return lambda library: FaissStore(library, DIM, max_recent=recent)
 
 
 def test_any_store_is_like_a_dictionary(opened: Opened, tmp_path: Path) -> None:
@@ -98,7 +98,7 @@ def test_pages_of_equal_scores_hold_each_row_once(opened: Opened) -> None:
         pages = [store.search(vector(5), size, offset=start)[0] for start in range(0, 40, size)]
         assert np.concatenate(pages).tolist() == list(range(1, 41)), size
     least = float(store.search(vector(5), 1)[1][0])
-    assert len(store.search(vector(5), 40, least=least)[0]) == 40  # as good counts as at least
+    assert len(store.search(vector(5), 40, min_score=least)[0]) == 40  # as good counts as at least
     store.close()
 
 
@@ -203,25 +203,25 @@ def test_related_words_stand_for_those_that_nobody_holds(opened: Opened) -> None
     titles = ["dog", "dog hound", "cat", "cat", "rain dog", "rain", "hound", "wolf"]
     clips = {row: Held(row, 1.0, "", "", (), title) for row, title in enumerate(titles, 1)}
     store.apply(changes(1, clips))
-    near = tuple(Related(word, word, 0.5) for word in ("fox", "dog", "cat"))
-    related = {"puppi": near, "rain": (Related("cat", "cat", 0.9),), "none": ()}
+    near = tuple(RelatedWord(word, word, 0.5) for word in ("fox", "dog", "cat"))
+    related = {"puppi": near, "rain": (RelatedWord("cat", "cat", 0.9),), "none": ()}
     # "rain" is held, and nothing stands for it; what stands for "puppi" counts half as much.
     rain, dog, cat = (math.log(1 + 8 / count) for count in (2, 3, 2))
     weights = store.weights(("rain", "puppi", "none"), related)
     expected = {"rain": rain, "dog": dog / 2, "cat": cat / 2}
-    scale = min(1.0, TOGETHER * cat / (dog / 2 + cat / 2))
+    scale = min(1.0, RELATED_SHARE * cat / (dog / 2 + cat / 2))
     assert weights == {
         word: pytest.approx(own * (1 if word == "rain" else scale) / (rain + cat), abs=1e-4)
         for word, own in expected.items()
     }
     assert store.weights(("rain",), {"rain": related["rain"]}) == {"rain": 1.0}
     assert store.weights(("fox",), {"fox": ()}) == {}
-    query = vector(3)
-    (found,) = store.candidates([Wanted(query, ("rain", "puppi"), Filter(), related)], 10)
+    query, words = vector(3), {"rain": "rain", "puppi": "puppy"}
+    (found,) = store.candidates([SearchRequest(vector=query, stems=words, related=related)], 10)
     assert found.weights == weights
     rows, shares = store.match(weights, 10, None, query)
-    assert found.holding.tolist() == rows.tolist()
-    assert found.holding.tolist()[0] == 5  # rain and dog
+    assert found.matching.tolist() == rows.tolist()
+    assert found.matching.tolist()[0] == 5  # rain and dog
     assert dict(zip(rows.tolist(), shares.tolist(), strict=True)) == {
         row: pytest.approx(sum(weights.get(word, 0) for word in title.split()), abs=1e-4)
         for row, title in enumerate(titles, 1)
@@ -229,7 +229,7 @@ def test_related_words_stand_for_those_that_nobody_holds(opened: Opened) -> None
     }
     # Beside the words: it adds to them, and nothing is the less for it.
     both = {"rain": 1.0, "dog": pytest.approx(0.5 * dog / rain, abs=1e-4)}
-    assert store.weights(("rain",), {"raindog": (Related("dog", "dog", 0.5),)}) == both
+    assert store.weights(("rain",), {"raindog": (RelatedWord("dog", "dog", 0.5),)}) == both
     store.apply(changes(2, {9: Held(9, 1.0, "", "", (), "puppies")}))
     assert "dog" not in store.weights(("rain", "puppi"), related)
     store.close()

@@ -114,7 +114,7 @@ def test_by_a_sound(server: Server, sounds: Path, library_folder: Path, model_fo
     assert body["hits"][0]["cosine"] == pytest.approx(1, abs=1e-4)
     embedder = Embedder.load(model_folder)
     with Library.open(library_folder, embedder) as library:
-        own = library.similar(embedder.embed_audio(sound).vector, 6)
+        own = library.search_by_vector(embedder.embed_audio(sound).vector, 6).hits
     ids = [hit.clip.id for hit in own]
     assert [hit["id"] for hit in body["hits"]] == ids[:3]
     path = f"/v1/search/audio?k=3&cursor={body['next']}"

@@ -56,7 +56,7 @@ def passes(row: int, where: Filter) -> bool:
 def test_filters_equal_brute_force_whatever_is_merged(
     steps: list[tuple[dict[int, int], set[int]]], k: int, where: Filter, recent: int
 ) -> None:
-    store = FaissStore("mine", DIM, recent_most=recent)
+    store = FaissStore("mine", DIM, max_recent=recent)
     model = followed(store, steps)
     query = vector(12_345)
     exact = {row: float(own @ query) for row, own in model.items() if passes(row, where)}
@@ -66,8 +66,8 @@ def test_filters_equal_brute_force_whatever_is_merged(
         assert [exact[row] for row in rows.tolist()] == pytest.approx(scores.tolist(), abs=1e-6)
         assert sorted(store.passing(where).tolist()) == sorted(exact)
         assert len(store) == len(model)
-        store.settle()
-    high = store.search(query, k, where, least=0.25)[1]
+        store.wait_until_idle()
+    high = store.search(query, k, where, min_score=0.25)[1]
     assert len(high) == sum(score >= 0.25 for score in scores)
 
 
@@ -103,9 +103,9 @@ def test_lists_hold_their_recall_with_and_without_filters(tmp_path: Path) -> Non
     """Also once clips have come, changed and gone, and through a snapshot."""
     generator = np.random.default_rng(0)
     vectors, rows = large(generator), np.arange(1, 6_001)
-    store = FaissStore("mine", 16, flat_most=2_000, recent_most=300)
+    store = FaissStore("mine", 16, max_flat=2_000, max_recent=300)
     store.apply(made.changes(1, rows, vectors))
-    assert "inverted lists" in store.kind()
+    assert "inverted lists" in store.description()
     for where in some_filters(rows):
         assert recall(store, vectors, rows, where) >= 0.97, where
     for generation in range(2, 12):  # each adds, changes and removes; some merge
@@ -120,11 +120,11 @@ def test_lists_hold_their_recall_with_and_without_filters(tmp_path: Path) -> Non
         assert sorted(store.passing(Filter()).tolist()) == sorted(rows.tolist())
         for where in some_filters(rows):
             assert recall(store, vectors, rows, where) >= 0.97, where
-        store.settle()
+        store.wait_until_idle()
     store.save(tmp_path / "snapshot")
-    again = FaissStore("mine", 16, flat_most=2_000, recent_most=300)
+    again = FaissStore("mine", 16, max_flat=2_000, max_recent=300)
     assert again.load(tmp_path / "snapshot")
-    assert (len(again), again.kind()) == (len(store), store.kind())
+    assert (len(again), again.description()) == (len(store), store.description())
     query = vectors[7]
     np.testing.assert_array_equal(again.search(query, 50)[0], store.search(query, 50)[0])
     assert again.search(query, 1)[1][0] == pytest.approx(1, abs=2e-3)
@@ -132,13 +132,13 @@ def test_lists_hold_their_recall_with_and_without_filters(tmp_path: Path) -> Non
 
 def test_a_base_that_grows_fourfold_gets_new_lists() -> None:
     generator = np.random.default_rng(1)
-    store = FaissStore("mine", 16, flat_most=1_000, recent_most=500)
+    store = FaissStore("mine", 16, max_flat=1_000, max_recent=500)
     first, then = large(generator, 1_500), large(generator, 6_000)
     store.apply(made.changes(1, np.arange(1, 1_501), first))
-    before = store.kind()
+    before = store.description()
     store.apply(made.changes(2, np.arange(1_501, 7_501), then))
-    store.settle()
-    assert store.kind().split(" inverted")[0] != before.split(" inverted")[0]
+    store.wait_until_idle()
+    assert store.description().split(" inverted")[0] != before.split(" inverted")[0]
     everything = np.concatenate([first, then])
     assert recall(store, everything, np.arange(1, 7_501), Filter()) >= 0.97
 
@@ -153,12 +153,12 @@ def test_a_merge_that_fails_costs_nothing_and_is_tried_again(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Memory runs out in the thread that merges; what was written is still found."""
-    store = FaissStore("mine", DIM, recent_most=4)
+    store = FaissStore("mine", DIM, max_recent=4)
     for generation in range(1, 4):
         rows = np.arange(4 * generation, 4 * generation + 4)
         vectors = np.stack([vector(row) for row in rows.tolist()])
         store.apply(made.changes(generation, rows, vectors))
-        store.settle()
+        store.wait_until_idle()
     before = len(store)
 
     def full(*_: object) -> None:
@@ -169,11 +169,11 @@ def test_a_merge_that_fails_costs_nothing_and_is_tried_again(
     with monkeypatch.context() as patch:
         patch.setattr(FaissStore, "_merged", full)
         store.apply(made.changes(4, rows, vectors))
-        store.settle()
+        store.wait_until_idle()
     assert "merging failed" in caplog.text
     assert len(store) == before + 20
     assert store.search(vector(110), 1)[0].tolist() == [110]
     store.apply(made.changes(5, np.array([200]), vector(200)[None]))
-    store.settle()
-    assert store.kind().endswith("; 0 recent clips beside it")
+    store.wait_until_idle()
+    assert store.description().endswith("; 0 recent clips beside it")
     assert len(store) == before + 21

@@ -71,7 +71,7 @@ def test_all_of_the_few_that_pass_are_found_and_in_order(store: MilvusStore) -> 
         assert rows.tolist() == order[offset : offset + k]
         np.testing.assert_allclose(found, [scores[row] for row in rows.tolist()], atol=1e-6)
     least = scores[order[4]] - 1e-6
-    assert store.search(vector(7), 50, where, least=least)[0].tolist() == order[:5]
+    assert store.search(vector(7), 50, where, min_score=least)[0].tolist() == order[:5]
 
 
 def test_all_of_the_few_that_hold_a_word_are_found_and_in_order(store: MilvusStore) -> None:

@@ -113,7 +113,7 @@ def test_a_version_that_is_too_old(version: str, enough: bool) -> None:
     server.start()
     if enough:
         store = MilvusStore("mine", DIM, uri)
-        assert version in store.kind()
+        assert version in store.description()
         store.close()
     else:
         with pytest.raises(

@@ -213,10 +213,10 @@ def test_a_write_stands_while_milvus_is_away(library: Library, tmp_path: Path) -
         own.close()
         assert Path(added.clip.path).exists()
         with pytest.raises(StorageError, match="Milvus"):
-            moved.similar(embedding.vector, 1)
+            moved.search_by_vector(embedding.vector, 1)
         with server.process(tmp_path, int(uri.rpartition(":")[2])):
             hits, until = [], time.monotonic() + 60
             while not hits and time.monotonic() < until:  # a connection tries again after a while
                 with suppress(StorageError):
-                    hits = moved.similar(embedding.vector, 1)
+                    hits = moved.search_by_vector(embedding.vector, 1).hits
         assert [hit.clip.id for hit in hits] == [added.clip.id]

@@ -209,7 +209,9 @@ def test_no_more_than_milvus_finds_at_once(milvus_server: str) -> None:
         with pytest.raises(LibraryError, match=r"at most 16,384 together.*16,390 clips pass"):
             store.search(query, k, offset=offset)
     least = float(np.cos(angles[count - 1_000]))
-    assert len(store.search(query, 20_000, least=least)[0]) == pytest.approx(count - 1_000, abs=9)
+    assert len(store.search(query, 20_000, min_score=least)[0]) == pytest.approx(
+        count - 1_000, abs=9
+    )
     few = Filter(max_duration=count / 10)
     assert len(store.search(query, 20_000, few)[0]) == count
     assert len(store.search(query, 5, few, offset=20_000)[0]) == 0
@@ -248,8 +250,8 @@ def test_it_says_what_it_is(milvus_server: str, milvus_file: str) -> None:
     for uri in (milvus_server, milvus_file):
         store = MilvusStore("mine", DIM, uri)
         lite = uri != server.named()
-        assert store.kind().startswith("Milvus milvus_lite-" if lite else "Milvus v")
+        assert store.description().startswith("Milvus milvus_lite-" if lite else "Milvus v")
         index = "flat, exact, float32" if lite else "its automatic index"
-        assert store.kind().endswith(f" at {uri}: {index}")
+        assert store.description().endswith(f" at {uri}: {index}")
         assert store.nbytes() == 0
         store.close()

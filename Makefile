@@ -4,31 +4,48 @@ PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-.PHONY: run test check bench clean
+PYTEST := $(BIN)/python -m pytest -n 2 --dist worksteal
+# Everything without a tier; tests/tiers.py tells what has one.
+QUICK := -m "not browser and not container and not slow"
+
+.PHONY: help run test test-all coverage check figures bench clean
 
 run: $(VENV)/.run  ## install, then serve the starter model and the demo library
 	$(BIN)/earmark serve $(ARGS)
 
-test: $(VENV)/.test  ## install, then run the tests
-	$(BIN)/python -m pytest -n 2 --dist worksteal $(ARGS)
+help:  ## list these commands
+	@sed -n 's/^\([a-z-]*\):.*  ## \(.*\)/make \1|\2/p' Makefile | column -t -s '|'
 
-check: $(VENV)/.test build/typing  ## lint, formatting, types, Dockerfiles, scripts
+test: $(VENV)/.test  ## install, then run the quick tests: minutes, no browser, no container
+	$(PYTEST) $(QUICK) $(ARGS)
+
+test-all: $(VENV)/.test  ## install, then run all tests; what lacks its tool is skipped
+	$(PYTEST) $(ARGS)
+
+coverage: $(VENV)/.test  ## run the quick tests and fail under the floor of coverage
+	$(PYTEST) $(QUICK) --cov --cov-report=term:skip-covered $(ARGS)
+
+check: $(VENV)/.test build/typing  ## lint, formatting, types, Dockerfiles, scripts, workflows
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/hadolint docker/*.Dockerfile
-	$(BIN)/shellcheck docker/earmark-train docker/make-secrets docker/slurm/*
+	$(BIN)/shellcheck .ci/run docker/earmark-train docker/make-secrets docker/slurm/*
+	$(BIN)/check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/*.yml
 
-bench: $(VENV)/.test  ## measure; never fails on time
+figures: $(VENV)/.run  ## print figures of the code's shape: sizes, cycles, names
+	$(BIN)/python -m tests.figures $(ARGS)
+
+bench: $(VENV)/.test  ## measure speed; never fails on time
 	$(BIN)/python -m tests.benchmarks.bench_service
 
 # The folders under the name that they are imported by, for mypy.
 build/typing:
 	mkdir -p $@/earmark
-	for each in index model service training; do ln -sfn ../../../$$each $@/earmark/$$each; done
+	for folder in index model service training; do ln -sfn ../../../$$folder $@/earmark/$$folder; done
 
-clean:
-	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
+clean:  ## remove what these commands made
+	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage*
 
 $(VENV)/.run: pyproject.toml constraints.txt
 	@test -n "$(PYTHON)" || { echo "make: Python 3.11 or newer is needed"; exit 1; }

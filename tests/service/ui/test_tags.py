@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import json
 import shutil
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page, Route, expect
+from playwright.sync_api import Browser, Page, expect
 
 from earmark.service.auth.api_keys import KeyFile
 from tests.service.ui.browser import (
@@ -25,6 +24,7 @@ from tests.service.ui.browser import (
 from tests.service.ui.uploads import (
     DOG,
     RAIN,
+    answers_seem_to_take,
     asked,
     choose,
     choose_and_tag,
@@ -103,12 +103,7 @@ class TestDeciding:
 
     def test_slow_sounds_are_weighed_anew_when_asked(self, own_page: Page) -> None:
         page = own_page
-
-        def slowly(route: Route) -> None:
-            time.sleep(2.6)
-            route.continue_()
-
-        page.route("**/v1/tags?*", slowly)
+        answers_seem_to_take(page, 2.6)
         drop(page, DOG, "#tag")
         expect(row(page, "animal")).to_be_visible()
         page.get_by_role("button", name="Accept animal").click()

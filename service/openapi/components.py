@@ -1,4 +1,4 @@
-"""What the OpenAPI document says of headers, keys, events and examples, as it says it."""
+"""Parts of the OpenAPI document that hold for all operations: headers, keys, events, examples."""
 
 from __future__ import annotations
 
@@ -10,23 +10,23 @@ SCHEMES: Json = {
     "bearer": {
         "type": "http",
         "scheme": "bearer",
-        "description": "An API key, made by `earmark keys add`. Writing needs one of scope write, "
-        "unless it is asked for on the service's own machine; reading, only where the operator "
-        "wants it.",
+        "description": "An API key, made by `earmark keys add`. Writing needs scope write, "
+        "except from the service's own machine; reading needs one only where the operator "
+        "requires it.",
     },
     "key": {
         "type": "apiKey",
         "in": "header",
         "name": "X-API-Key",
-        "description": "The same key, for clients that cannot send it as a bearer.",
+        "description": "The same key, for clients that cannot send a bearer token.",
     },
 }
 
 TEXT: Json = {"type": "string"}
-EVENT: Json = {  # one of a stream
+EVENT: Json = {  # of a stream
     "type": "object",
     "properties": {
-        "id": {"type": "string", "description": "Its number, of a job's"},
+        "id": {"type": "string", "description": "Number of a job's event"},
         "event": {"enum": ["progress", "failed", "done", "result", "problem"]},
         "data": {"type": "string", "contentMediaType": "application/json"},
     },
@@ -35,24 +35,30 @@ EVENT: Json = {  # one of a stream
 SECONDS: Json = {"type": "integer", "minimum": 1}
 HEADERS: Json = {
     "ETag": {
-        "description": "Of this answer: for If-None-Match, and If-Match where it is a clip's",
+        "description": "Entity tag of the answer, for If-None-Match; a clip's also for If-Match",
         "schema": {"type": "string", "pattern": '^(W/)?"[^"]*"$'},
         "example": '"5a5b407f41fc5ba1f827b8fa472de0f5"',
     },
-    "Cache-Control": {"description": "Keep it, but ask again", "schema": {"const": "no-cache"}},
+    "Cache-Control": {
+        "description": "The answer may be cached, but must be revalidated",
+        "schema": {"const": "no-cache"},
+    },
     "Location": {
-        "description": "Where what was made is",
+        "description": "Address of the new resource",
         "schema": {"type": "string", "format": "uri-reference"},
         "example": "/v1/clips/71f23d79680d",
     },
-    "Accept-Ranges": {"description": "Parts can be asked for", "schema": {"const": "bytes"}},
+    "Accept-Ranges": {
+        "description": "Ranges of bytes can be requested",
+        "schema": {"const": "bytes"},
+    },
     "Content-Range": {
-        "description": "Which part of how many bytes",
+        "description": "The range sent, and the size in bytes",
         "schema": {"type": "string", "pattern": r"^bytes (\d+-\d+|\*)/\d+$"},
         "example": "bytes 0-99/67644",
     },
     "Content-Disposition": {
-        "description": "The name to save it by",
+        "description": "File name to save it under",
         "schema": TEXT,
         "example": 'attachment; filename="manifest.csv"',
     },
@@ -64,33 +70,33 @@ HEADERS: Json = {
     },
     "Allow": {"description": "Methods that this address takes", "schema": TEXT, "example": "GET"},
     "RateLimit-Policy": {
-        "description": "The rate: `q` requests in `w` seconds; where one holds for the client",
+        "description": "The client's rate: `q` requests in `w` seconds; absent without one",
         "schema": TEXT,
         "example": '"searches";q=6000;w=60',
     },
     "RateLimit": {
-        "description": "Of these `r` are left; more are after `t` seconds",
+        "description": "`r` requests are left; there are more after `t` seconds",
         "schema": TEXT,
         "example": '"searches";r=5999;t=60',
     },
     "X-Request-ID": {
-        "description": "The one sent along, or one made up: the log knows it",
+        "description": "The request's id, as sent or else generated; the log contains it",
         "schema": TEXT,
         "example": "a7c1b0d24e5f4b6f8f0f0f5d1f6b2c3d",
     },
 }
-PROBLEM_HEADERS = {  # headers that a problem always has
+PROBLEM_HEADERS = {  # by status
     401: ("WWW-Authenticate",),
     405: ("Allow",),
     416: ("Content-Range",),
     429: ("Retry-After",),
 }
-# What a header of a request may be; FastAPI knows those that a route declares.
+# For routes that answer conditional requests without declaring the header.
 IF_NONE_MATCH: Json = {
     "name": "If-None-Match",
     "in": "header",
     "required": False,
-    "description": "ETag of an answer that you have: unchanged, it is not sent again (304)",
+    "description": "ETag of a cached answer: if unchanged, it is not sent again (304)",
     "schema": TEXT,
 }
 PROGRESS_EXAMPLE = 'event: progress\ndata: {"seconds": 4.2}\n\nevent: result\ndata: {…}\n\n'

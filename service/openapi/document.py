@@ -73,8 +73,8 @@ def _components(components: Json) -> None:
     schemas: Json = components["schemas"]
     for name in ("HTTPValidationError", "ValidationError"):
         schemas.pop(name, None)
-    schemas["Problem"]["properties"]["type"]["enum"] = [f"/problems/{each}" for each in PROBLEMS]
-    _picked(schemas)
+    schemas["Problem"]["properties"]["type"]["enum"] = [f"/problems/{name}" for name in PROBLEMS]
+    _add_selected_fields(schemas)
     components["securitySchemes"] = SCHEMES
     components["headers"] = HEADERS
     components["responses"] = {}
@@ -84,13 +84,13 @@ def _components(components: Json) -> None:
             _form(schema)
 
 
-def _picked(schemas: Json) -> None:
-    """Hits of which only some fields are asked for have only those."""
+def _add_selected_fields(schemas: Json) -> None:
+    """Add schemas of hits that have only the fields which the request names."""
     hit, body = deepcopy(schemas["HitBody"]), deepcopy(schemas["SearchBody"])
     del hit["required"]
-    hit |= {"title": "PickedHit", "description": "Those fields of a hit that were asked for."}
+    hit |= {"title": "PickedHit", "description": "A hit with the requested fields only."}
     body["properties"]["hits"]["items"] = _ref("schemas", "PickedHit")
-    body |= {"title": "PickedBody", "description": "Hits with the fields asked for."}
+    body |= {"title": "PickedBody", "description": "Hits with the requested fields only."}
     schemas |= {"PickedHit": hit, "PickedBody": body}
 
 
@@ -107,18 +107,18 @@ def _complete(method: str, path: str, operation: Json, components: Json) -> None
         operation["responses"]["200"]["content"]["application/json"]["schema"] = {"anyOf": either}
     _answers(path, facts, operation, components)
     if path not in HEALTH_CHECKS:
-        wanted = writes({"method": method, "path": path})
-        operation["security"] = NEEDS_KEY if wanted else [{}, *NEEDS_KEY]
+        needs_key = writes({"method": method, "path": path})
+        operation["security"] = NEEDS_KEY if needs_key else [{}, *NEEDS_KEY]
 
 
 def _parameters(facts: Facts, operation: Json) -> None:
     parameters: list[Json] = operation.setdefault("parameters", [])
-    for each in parameters:
-        each["schema"] = _never_null(each["schema"])
-        if each["in"] == "path":
-            each["schema"]["minLength"] = 1
-        each["name"] = HEADER_NAMES.get(each["name"], each["name"])
-    names = {each["name"] for each in parameters}
+    for parameter in parameters:
+        parameter["schema"] = _without_null(parameter["schema"])
+        if parameter["in"] == "path":
+            parameter["schema"]["minLength"] = 1
+        parameter["name"] = HEADER_NAMES.get(parameter["name"], parameter["name"])
+    names = {parameter["name"] for parameter in parameters}
     if facts["cached"] and "If-None-Match" not in names:
         parameters.append(IF_NONE_MATCH)
     if not parameters:
@@ -126,7 +126,7 @@ def _parameters(facts: Facts, operation: Json) -> None:
 
 
 def _sounds(content: Json, schemas: Json) -> None:
-    """Say that files of a form are sounds."""
+    """Give the files of a form the media types of sounds."""
     content["encoding"] = {"file": {"contentType": "audio/*, video/*, application/octet-stream"}}
     named = content["schema"].get("$ref", "").rpartition("/")[2]
     _form(schemas[named] if named else content["schema"])
@@ -134,13 +134,13 @@ def _sounds(content: Json, schemas: Json) -> None:
 
 def _form(schema: Json) -> None:
     properties: Json = schema["properties"]
-    for name, each in properties.items():
-        properties[name] = _never_null(each)
+    for name, schema_of_field in properties.items():
+        properties[name] = _without_null(schema_of_field)
 
 
-def _never_null(schema: Json) -> Json:
-    """Without the null that no address, header or form can hold."""
-    kinds = [each for each in schema.get("anyOf", ()) if each != {"type": "null"}]
+def _without_null(schema: Json) -> Json:
+    """The schema without null, which no address, header or form can hold."""
+    kinds = [kind for kind in schema.get("anyOf", ()) if kind != {"type": "null"}]
     if len(kinds) != 1:
         return schema
     rest = {name: value for name, value in schema.items() if name not in ("anyOf", "default")}
@@ -149,8 +149,8 @@ def _never_null(schema: Json) -> Json:
 
 def _answers(path: str, facts: Facts, operation: Json, components: Json) -> None:
     responses: Json = operation["responses"]
-    for each in ("4XX", "422"):
-        responses.pop(each, None)
+    for status in ("4XX", "422"):
+        responses.pop(status, None)
     everywhere = ["X-Request-ID"]
     if path.startswith("/v1/"):
         everywhere += ["RateLimit-Policy", "RateLimit"]
@@ -164,7 +164,7 @@ def _answers(path: str, facts: Facts, operation: Json, components: Json) -> None
             response["links"] = _links(facts["links"])
     if facts["cached"] and "304" not in responses:
         responses["304"] = {
-            "description": "You have it already",
+            "description": "The cached answer is current",
             "headers": _headers(("ETag", "Cache-Control"), everywhere),
         }
     names = dict.fromkeys((*facts["problems"], *_common(path, operation)))
@@ -186,7 +186,7 @@ def _links(links: Mapping[str, Sequence[str]]) -> Json:
 
 
 def _describe(media: str, content: Json, response: Json, schemas: Json) -> None:
-    """The schema of a body that FastAPI does not know; a description where it has none."""
+    """Complete the schema and the description of a body that FastAPI does not know."""
     if media == EVENTS_MEDIA:
         content |= {"schema": EVENT, "example": content.get("example", PROGRESS_EXAMPLE)}
     elif not media.endswith("json") and not content.get("schema"):
@@ -197,7 +197,7 @@ def _describe(media: str, content: Json, response: Json, schemas: Json) -> None:
 
 
 def _common(path: str, operation: Json) -> Iterator[str]:
-    """Problems that many calls share, by what they are."""
+    """Problems that many operations share."""
     yield from ("too-slow", "headers-too-large", "internal")
     if path in HEALTH_CHECKS:
         return
@@ -209,15 +209,15 @@ def _common(path: str, operation: Json) -> Iterator[str]:
 
 
 def _problem(kinds: list[ProblemType]) -> Json:
-    """The answer of one status, for problems of these types."""
+    """The response of one status, for problems of these types."""
     status = kinds[0].status
     return {
-        "description": " · ".join(f"`{each.name}`: {each.description}" for each in kinds),
+        "description": " · ".join(f"`{kind.name}`: {kind.description}" for kind in kinds),
         "headers": _headers(PROBLEM_HEADERS.get(status, ()), ["X-Request-ID"]),
         "content": {
             PROBLEM_MEDIA: {
                 "schema": _ref("schemas", "Problem"),
-                "examples": {each.name: _ref("examples", each.name) for each in kinds},
+                "examples": {kind.name: _ref("examples", kind.name) for kind in kinds},
             }
         },
     }

@@ -1,1 +1,1 @@
-"""HTTP routes, one file a resource. Routes hold no logic: they call `service.engine`."""
+"""HTTP routes, one file for each resource. They hold no logic: they call the `Services`."""

@@ -1,4 +1,4 @@
-"""The service about itself: the model, probes, kinds of problems."""
+"""The service itself: the model card, health checks, metrics, types of problems."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from earmark.service.schemas.about import Health, KindBody, ModelBody
 
 TAG: Tag = {
     "name": "about",
-    "description": "The service about itself: the model, probes, figures, kinds of problems.",
+    "description": "The service itself: the model card, health checks, metrics, types of problems.",
 }
 router = APIRouter(tags=[TAG["name"]])
 
@@ -23,19 +23,19 @@ ProblemName = Annotated[str, Path(json_schema_extra={"enum": [*PROBLEMS]})]
 
 @router.get("/v1/model", **operation("model"))
 def model(services: ServicesDep) -> ModelBody:
-    """The model card: what it is, how it was trained, its figures and limits."""
+    """Get the model card: what the model is, how it was trained, its metrics and limits."""
     return ModelBody.of(services.library.embedder)
 
 
 @router.get("/healthz", **operation("alive"))
 async def healthz() -> Health:
-    """Alive: the event loop answers."""
+    """Check liveness: the event loop answers."""
     return Health(status="alive")
 
 
 @router.get("/readyz", **operation("ready", problems=("unavailable",)))
 async def readyz(services: ServicesDep) -> Health:
-    """Ready: a search is answered in time, and the service is not shutting down."""
+    """Check readiness: a search is answered in time, and the service is not shutting down."""
     await services.readiness.check()
     return Health(status="ready")
 
@@ -47,13 +47,13 @@ async def readyz(services: ServicesDep) -> Health:
     **operation("metrics"),
 )
 def metrics(services: ServicesDep) -> Response:
-    """Requests, stages of work, queues and the library, in Prometheus' text format."""
+    """Get metrics of requests, stages of work, queues and the library, for Prometheus."""
     return Response(services.metrics.render(), headers={"Content-Type": CONTENT_TYPE})
 
 
 @router.get("/problems/{name}", **operation("problem_type", problems=("not-found",)))
 async def problem_type(name: ProblemName) -> KindBody:
-    """What a problem's `type` means."""
+    """Get the description of a problem's `type`."""
     if name not in PROBLEMS:
         raise ProblemError("not-found", f"no such type of problem: {name[:60]!r}")
     kind = PROBLEMS[name]

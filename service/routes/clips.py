@@ -1,4 +1,4 @@
-"""The library's clips and their sound."""
+"""The library's clips: listing, adding, editing, their sound and waveform."""
 
 from __future__ import annotations
 
@@ -37,11 +37,11 @@ from earmark.service.schemas.clip_edits import (
 )
 from earmark.service.schemas.clips import ClipBody
 
-# An id may hold slashes: it is a path here, and what stands after it comes first.
+# An id may hold slashes, so it is a path here; routes with a part after it come first.
 TAG: Tag = {
     "name": "clips",
-    "description": "The library's clips, their sound and its outline; each change is searched at "
-    "once.",
+    "description": "The library's clips, their sound and waveform; the next search sees every "
+    "change.",
 }
 router = APIRouter(tags=[TAG["name"]])
 uploads = APIRouter(route_class=UploadRoute)
@@ -52,20 +52,20 @@ RANGE = {
     "name": "Range",
     "in": "header",
     "required": False,
-    "description": "The part wanted",
+    "description": "The requested range",
     "schema": {"type": "string", "pattern": r"^bytes=(\d{1,15}-\d{0,15}|-\d{1,15})$"},
     "example": "bytes=0-99999",
 }
-REVALIDATE = {"Cache-Control": "no-cache"}  # kept by clients, but asked for again
+REVALIDATE = {"Cache-Control": "no-cache"}  # clients may cache it, but must ask again
 
-IfNoneMatch = Annotated[str | None, Header(description="ETag of an answer that you have")]
+IfNoneMatch = Annotated[str | None, Header(description="ETag of a cached answer")]
 IfMatch = Annotated[str | None, Header(description="ETag of the clip as it was read")]
-Points = Annotated[int, Query(ge=1, le=MAX_POINTS, description="Stretches wanted")]
+Points = Annotated[int, Query(ge=1, le=MAX_POINTS, description="Points of the waveform")]
 
-UNCHANGED: dict[int | str, dict[str, Any]] = {304: {"description": "You have it already"}}
+UNCHANGED: dict[int | str, dict[str, Any]] = {304: {"description": "The cached answer is current"}}
 SOUND: dict[int | str, dict[str, Any]] = {
     200: {"content": {"audio/*": {}}, "description": "The whole sound"},
-    206: {"content": {"audio/*": {}}, "description": "The part asked for"},
+    206: {"content": {"audio/*": {}}, "description": "The requested range"},
     **UNCHANGED,
 }
 
@@ -80,30 +80,30 @@ _AUDIO_TYPES = {
 }
 
 
-async def _only_read(clip_id: str) -> None:
-    raise HTTPException(405, f"{clip_id[:60]!r}: this part of a clip can only be read")
+async def _read_only(clip_id: str) -> None:
+    raise HTTPException(405, f"{clip_id[:60]!r}: this part of a clip is read-only")
 
 
 class SoundResponse(FileResponse):
-    """A file whose refusals of a Range header are problems like any other."""
+    """A file; a refused Range header is answered as a problem."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Send the file, or the part asked for."""
-        refused: Message | None = None
+        """Send the file, or the requested range."""
+        refusal: Message | None = None
 
-        async def sending(message: Message) -> None:
-            nonlocal refused
+        async def send_unless_refused(message: Message) -> None:
+            nonlocal refusal
             if message["type"] == "http.response.start" and message["status"] >= 400:
-                refused = message
-            elif refused is None:
+                refusal = message
+            elif refusal is None:
                 await send(message)
 
-        await super().__call__(scope, receive, sending)
-        if refused is not None:
-            await _refusal(refused)(scope, receive, send)
+        await super().__call__(scope, receive, send_unless_refused)
+        if refusal is not None:
+            await _range_problem(refusal)(scope, receive, send)
 
 
-def _refusal(message: Message) -> JSONResponse:
+def _range_problem(message: Message) -> JSONResponse:
     """The problem for a refused range."""
     if message["status"] != 416:
         return problem("bad-request", "Range: expected bytes=FIRST-LAST")
@@ -115,7 +115,7 @@ def _refusal(message: Message) -> JSONResponse:
 
 @router.get("/v1/clips", **operation("list_clips", problems=("invalid-request",)))
 def clips(services: ServicesDep, query: Annotated[ClipsQuery, Query()]) -> ClipsBody:
-    """All clips that pass the filters, page by page; pages stay stable while others write."""
+    """List the clips that pass the filters, page by page. Pages stay stable while others write."""
     return ClipsBody.of(
         list_clips(services.library, query.k, query.filter(), query.sort, query.cursor)
     )
@@ -146,7 +146,7 @@ async def add(
     file: Upload,
     form: Annotated[ClipForm, Form()],
 ) -> AddedBody:
-    """Add a sound to the library; a search finds it at once."""
+    """Add a sound to the library. The next search finds it."""
     embed = partial(services.uploads.embed, max_seconds=services.settings.max_seconds)
     added = await services.library_service.add(
         file.file, file.filename or "", metadata_of(form), embed
@@ -172,7 +172,7 @@ router.include_router(uploads)
     ),
 )
 def audio(services: ServicesDep, clip_id: ClipId, if_none_match: IfNoneMatch = None) -> Response:
-    """A clip's sound, in parts where the request has a Range header."""
+    """Get a clip's sound, or the range of it that a Range header names."""
     clip = services.library.catalogue.clip(clip_id)
     state = _file_state(clip)
     tag = _sound_tag(clip, state)
@@ -204,7 +204,7 @@ async def waveform(
     points: Points = 400,
     if_none_match: IfNoneMatch = None,
 ) -> Response:
-    """A clip's outline: the least and the greatest sample of each stretch."""
+    """Get a clip's waveform: the minimum and maximum of the samples at each point."""
     clip = await anyio.to_thread.run_sync(services.library.catalogue.clip, clip_id)
     state = await anyio.to_thread.run_sync(_file_state, clip)
     tag = _sound_tag(clip, state, points)
@@ -223,7 +223,7 @@ async def waveform(
 def clip(
     services: ServicesDep, clip_id: ClipId, response: Response, if_none_match: IfNoneMatch = None
 ) -> ClipBody | Response:
-    """A clip of the library."""
+    """Get a clip of the library."""
     found = services.library.catalogue.clip(clip_id)
     tag = _tag(found)
     if etags.matches(if_none_match, tag):
@@ -233,9 +233,9 @@ def clip(
 
 
 for _part in ("audio", "waveform", "similar"):
-    router.add_api_route(  # else it would be taken for the end of an id
+    router.add_api_route(  # else it would be taken for part of an id
         f"/v1/clips/{{clip_id:path}}/{_part}",
-        _only_read,
+        _read_only,
         methods=["PATCH", "DELETE"],
         include_in_schema=False,
     )
@@ -256,7 +256,7 @@ def edit(
     response: Response,
     if_match: IfMatch = None,
 ) -> ClipBody:
-    """Change what is said of a clip; a search finds it by that at once."""
+    """Change a clip's metadata. The next search uses it."""
     expected = _expected(services.library, clip_id, if_match)
     edited = services.library_service.edit(clip_id, changes_of(changes), expected)
     response.headers["ETag"] = _tag(edited)
@@ -271,7 +271,7 @@ def edit(
     ),
 )
 def remove(services: ServicesDep, clip_id: ClipId, if_match: IfMatch = None) -> None:
-    """Remove a clip. The file of an uploaded one goes with it, any other file stays."""
+    """Remove a clip. The file of an uploaded clip is deleted, any other file stays."""
     services.library_service.remove(clip_id, _expected(services.library, clip_id, if_match))
 
 
@@ -297,7 +297,7 @@ def _file_state(clip: Clip) -> os.stat_result:
 
 
 def _expected(library: Library, clip_id: str, if_match: str | None) -> int | None:
-    """The generation that a clip must have still; None for any. Raises ProblemError (412)."""
+    """The generation that a clip must still have; None for any. Raises ProblemError (412)."""
     if if_match is None:
         return None
     clip = library.catalogue.clip(clip_id)

@@ -1,4 +1,4 @@
-"""What people say of suggested tags: kept, listed, and as a manifest to train on."""
+"""Feedback on suggested tags: stored, listed, and exported as a training manifest."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from earmark.service.schemas.feedback import (
 
 TAG: Tag = {
     "name": "feedback",
-    "description": "Which suggested tags are right; kept, listed, and as a manifest to train on.",
+    "description": "Which suggested tags are right: stored, listed, exported as a manifest.",
 }
 router = APIRouter(tags=[TAG["name"]])
 Body = TypeVar("Body", bound=BaseModel)
@@ -34,10 +34,10 @@ MAX_LISTED = 1_000
 JSON, FORM = "application/json", "multipart/form-data"
 
 
-_SOME = {"minItems": 1}
-# At least one tag: each kind of body says so.
+_NOT_EMPTY = {"minItems": 1}
+# Both kinds of body need at least one tag.
 AT_LEAST_ONE = [
-    {"required": [name], "properties": {name: _SOME}} for name in ("accepted", "rejected")
+    {"required": [name], "properties": {name: _NOT_EMPTY}} for name in ("accepted", "rejected")
 ]
 
 
@@ -69,16 +69,16 @@ BODY = {
     ),
 )
 async def give(request: Request, services: ServicesDep) -> FeedbackBody:
-    """Tell which suggested tags are right and which are not: on a clip of the library (JSON), or on
-    a sound that is sent along (multipart), which is then kept. Sounds and tags are for training."""
+    """Accept or reject suggested tags. The sound is a clip of the library (JSON) or is sent along
+    (multipart) and stored. Feedback can be exported as training data."""
     library_service = services.library_service
     caller = getattr(request.state, "caller", None)
     by = getattr(caller, "key", None) or ""
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind == JSON:
-        given = _valid(FeedbackGiven, await request.body())
+        body = _valid(FeedbackGiven, await request.body())
         stored = await anyio.to_thread.run_sync(
-            library_service.feedback_on_clip, given.clip, given.accepted, given.rejected, by
+            library_service.feedback_on_clip, body.clip, body.accepted, body.rejected, by
         )
         return FeedbackBody.of(stored)
     if kind != FORM:
@@ -96,10 +96,10 @@ async def give(request: Request, services: ServicesDep) -> FeedbackBody:
         for name, value in form.multi_items():
             if value is not file:
                 fields.setdefault(name, []).append(value)
-        given_form = _valid(FeedbackForm, fields)
+        sound_form = _valid(FeedbackForm, fields)
         embed = partial(services.uploads.embed, max_seconds=services.settings.max_seconds)
         stored = await library_service.feedback_on_sound(
-            file.file, file.filename or "", given_form.accepted, given_form.rejected, by, embed
+            file.file, file.filename or "", sound_form.accepted, sound_form.rejected, by, embed
         )
     return FeedbackBody.of(stored)
 
@@ -107,14 +107,14 @@ async def give(request: Request, services: ServicesDep) -> FeedbackBody:
 @router.get("/v1/feedback", **operation("list_feedback", problems=("invalid-request",)))
 def listed(
     services: ServicesDep,
-    k: Annotated[int, Query(ge=1, le=MAX_LISTED, description="Most wanted")] = 100,
+    k: Annotated[int, Query(ge=1, le=MAX_LISTED, description="Entries on a page")] = 100,
     before: Annotated[
         int | None, Query(ge=1, lt=2**62, description="`next` of the page before")
     ] = None,
 ) -> FeedbackListBody:
-    """All feedback, the newest first."""
+    """List all feedback, the newest first."""
     catalogue = services.library.catalogue
-    records = feedback.newest(catalogue, k + 1, before)  # one more, to see whether there is one
+    records = feedback.newest(catalogue, k + 1, before)  # one more: is there a next page?
     return FeedbackListBody.of(records, k, feedback.count(catalogue))
 
 
@@ -125,23 +125,23 @@ def listed(
     **operation("feedback_manifest", headers=("Content-Disposition",)),
 )
 def manifest(services: ServicesDep) -> Response:
-    """All sounds with feedback and their tags after it, as a manifest for `earmark train`.
+    """Export all sounds with feedback and their corrected tags as a manifest for `earmark train`.
 
-    Paths are relative to the library's folder; a sound that lies elsewhere stands as
-    `clips/ID.suffix`, and `/v1/clips/ID/audio` has it.
+    Paths are relative to the library's folder; a sound outside it is listed as `clips/ID.suffix`,
+    to be downloaded from `/v1/clips/ID/audio`.
     """
-    attached = {"Content-Disposition": 'attachment; filename="manifest.csv"'}
+    headers = {"Content-Disposition": 'attachment; filename="manifest.csv"'}
     library = services.library
     text = feedback.manifest(library.folder, library.catalogue, absolute=False)
-    return Response(text, headers=attached, media_type="text/csv")
+    return Response(text, headers=headers, media_type="text/csv")
 
 
-def _valid(kind: type[Body], given: object) -> Body:
-    """What was sent, checked. Raises RequestValidationError."""
+def _valid(kind: type[Body], sent: object) -> Body:
+    """What the client sent, validated. Raises RequestValidationError."""
     try:
-        if isinstance(given, bytes):
-            return kind.model_validate_json(given)
-        return kind.model_validate(given)
+        if isinstance(sent, bytes):
+            return kind.model_validate_json(sent)
+        return kind.model_validate(sent)
     except ValidationError as error:
         problems = error.errors(include_url=False, include_context=False)
         raise RequestValidationError(problems) from error

@@ -1,4 +1,4 @@
-"""The library as a whole: what it holds, in figures and as a picture."""
+"""The library as a whole: statistics and the map."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from earmark.service.schemas.map import MapBody
 
 TAG: Tag = {
     "name": "library",
-    "description": "The library as a whole: what it holds, in figures and as a picture.",
+    "description": "The library as a whole: statistics, and a map of its sounds.",
 }
 router = APIRouter(tags=[TAG["name"]])
 
@@ -31,7 +31,7 @@ def library(
     asked: Annotated[LibraryQuery, Query()],
     if_none_match: IfNoneMatch = None,
 ) -> Response:
-    """What the library holds: sounds and hours, tags, licences, sources, and what failed."""
+    """Get the library's statistics: clips and seconds, tags, licences, sources, failed files."""
     summary, kind = services.summaries.get(), services.library.store.label()
     embedder = services.library.embedder
     model = ModelName(name=embedder.config.name, fingerprint=embedder.fingerprint)
@@ -50,7 +50,7 @@ def library(
     **operation("map", headers=CACHED, cached=True),
 )
 def map_(services: ServicesDep, if_none_match: IfNoneMatch = None) -> Response:
-    """The library as a picture in two dimensions: sounds that are alike lie near to each other."""
+    """Get the map of the library in two dimensions: similar sounds lie close together."""
     answer = services.maps.get()
     headers = {"ETag": answer.tag, **REVALIDATE}
     if etags.matches(if_none_match, answer.tag):

@@ -1,4 +1,4 @@
-"""An uploaded sound → tags, the probabilities of one's own labels, or sounds like it."""
+"""An uploaded sound → suggested tags, probabilities of given labels, or similar sounds."""
 
 from __future__ import annotations
 
@@ -17,32 +17,28 @@ from earmark.model.tagging import suggest
 from earmark.service.http.problems import ProblemError
 from earmark.service.http.streaming import OnBlock, respond
 from earmark.service.openapi.operation import UPLOAD_PROBLEMS, Tag, operation
-from earmark.service.routes.dependencies import (
-    ServicesDep,
-    UploadRoute,
-)
+from earmark.service.routes.dependencies import ServicesDep, UploadRoute
 from earmark.service.schemas.hits import PageBody
 from earmark.service.schemas.search import PageQuery
 from earmark.service.schemas.tagging import ClassesBody, TagsBody
 from earmark.service.services import Services
 
-MAX_LABELS_LETTERS = 20_000
-MAX_KNOWN = 50
-
+MAX_LABEL_CHARACTERS = 20_000  # in all
+MAX_KNOWN_TAGS = 50
 
 TAG: Tag = {
     "name": "sounds",
-    "description": "An uploaded sound → tags, the probabilities of one's own labels, or sounds "
-    "like it.",
+    "description": "An uploaded sound → suggested tags, probabilities of given labels, or similar "
+    "sounds.",
 }
 router = APIRouter(tags=[TAG["name"]], route_class=UploadRoute)
 
-Upload = Annotated[UploadFile, File(description="A sound: wav, flac, ogg, mp3, m4a, webm, …")]
+Upload = Annotated[UploadFile, File(description="A sound file: wav, flac, ogg, mp3, m4a, webm, …")]
 EVENTS: dict[int | str, dict[str, Any]] = {
     200: {
         "content": {"text/event-stream": {}},
         "description": "With `Accept: text/event-stream`: events `progress`, then `result` or "
-        "`problem`; closing the connection cancels.",
+        "`problem`. Closing the connection cancels the work.",
     }
 }
 
@@ -53,12 +49,12 @@ async def answer_sound(
     file: UploadFile,
     answer: Callable[[AudioEmbedding], BaseModel],
 ) -> Response:
-    """What `answer` makes of the uploaded sound's embedding, once it is this upload's turn."""
+    """Embed the uploaded sound in its turn, and answer with the result of `answer`."""
 
-    async def run(told: OnBlock) -> BaseModel:
-        # The body waits on disk until then.
+    async def run(on_block: OnBlock) -> BaseModel:
+        # The body stays on disk until its turn: `read` is called then.
         return await services.uploads.run(
-            file.file.read, answer, services.settings.max_seconds, told
+            file.file.read, answer, services.settings.max_seconds, on_block
         )
 
     def seconds(block: Block) -> float:
@@ -81,15 +77,18 @@ async def tags(
     file: Upload,
     tags: Annotated[
         list[str] | None,
-        Form(description="Tags known already, comma-separated or repeated: others follow them"),
+        Form(
+            description="Accepted tags, comma-separated or repeated. They condition the remaining "
+            "suggestions."
+        ),
     ] = None,
-    k: Annotated[int, Query(ge=1, le=100, description="Most tags wanted")] = 10,
+    k: Annotated[int, Query(ge=1, le=100, description="Tags to suggest")] = 10,
 ) -> Response:
-    """Suggest tags for a sound, with where they were heard."""
-    known = _listed("tags", tags or [])
-    if len(known) > MAX_KNOWN:
+    """Suggest tags for a sound, with the windows that they are most probable in."""
+    known = _split("tags", tags or [])
+    if len(known) > MAX_KNOWN_TAGS:
         raise ProblemError(
-            "invalid-request", f"tags: expected at most {MAX_KNOWN}, got {len(known)}"
+            "invalid-request", f"tags: expected at most {MAX_KNOWN_TAGS}, got {len(known)}"
         )
     embedder = services.library.embedder
     return await answer_sound(
@@ -111,16 +110,16 @@ async def classify(
     prompts: Annotated[
         str | None,
         Form(
-            description="In place of labels: a JSON object of labels and words for each, "
+            description="In place of labels: a JSON object of labels with words for each, "
             '`{"dog": ["dog bark", "puppy"], "rain": ["rain", "drizzle"]}`',
-            max_length=MAX_LABELS_LETTERS,
+            max_length=MAX_LABEL_CHARACTERS,
         ),
     ] = None,
     multiple: Annotated[
         bool, Form(description="Whether several labels can be true at once")
     ] = False,
 ) -> Response:
-    """Sort a sound into classes of one's own, without training."""
+    """Classify a sound by labels of your own, without training."""
     # In a thread: looking up many unknown words takes seconds.
     embedder = services.library.embedder
     classes = await anyio.to_thread.run_sync(
@@ -148,7 +147,7 @@ async def search(
     file: Upload,
     asked: Annotated[PageQuery, Query()],
 ) -> Response:
-    """Find sounds like an uploaded one."""
+    """Find sounds similar to an uploaded one."""
     where = asked.filter()
     return await answer_sound(
         request,
@@ -173,11 +172,11 @@ _PROMPTS = TypeAdapter(dict[str, Annotated[list[str], Field(min_length=1)]])
 def _labels(
     embedder: Embedder, labels: list[str] | None, prompts: str | None, least: int
 ) -> zero_shot.Labels:
-    """The classes asked for. Raises InputError, ProblemError."""
+    """The labels of a request. Raises InputError, ProblemError."""
     if (labels is None) == (prompts is None):
         raise ProblemError("invalid-request", "labels: expected either labels or prompts")
     if labels is not None:
-        texts = zero_shot.plain_prompts(_listed("labels", labels))
+        texts = zero_shot.plain_prompts(_split("labels", labels))
     else:
         try:
             texts = _PROMPTS.validate_json(prompts or "")
@@ -189,11 +188,11 @@ def _labels(
     return zero_shot.embed_labels(embedder, texts)
 
 
-def _listed(name: str, entries: list[str]) -> list[str]:
-    """What a form gives as repeated fields or separated by commas. Raises ProblemError."""
-    if (letters := sum(map(len, entries))) > MAX_LABELS_LETTERS:
+def _split(name: str, entries: list[str]) -> list[str]:
+    """The values of a form's field, repeated or separated by commas. Raises ProblemError."""
+    if (length := sum(map(len, entries))) > MAX_LABEL_CHARACTERS:
         raise ProblemError(
             "invalid-request",
-            f"{name}: expected at most {MAX_LABELS_LETTERS} letters in all, got {letters}",
+            f"{name}: expected at most {MAX_LABEL_CHARACTERS} characters in all, got {length}",
         )
-    return [each.strip() for entry in entries for each in entry.split(",") if each.strip()]
+    return [value.strip() for entry in entries for value in entry.split(",") if value.strip()]

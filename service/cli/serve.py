@@ -30,7 +30,7 @@ def _serve(options: argparse.Namespace) -> int:
     from earmark.service.app import create_app
     from earmark.service.auth.client_address import is_loopback
     from earmark.service.observability.logs import configure
-    from earmark.service.server.connection_limits import limited
+    from earmark.service.server.connection_limits import limited_protocol
     from earmark.service.server.readiness import Readiness
     from earmark.service.server.shutdown import serve
     from earmark.service.services import open_fork_server, open_library
@@ -61,7 +61,7 @@ def _serve(options: argparse.Namespace) -> int:
         log_config=None,  # see earmark.service.observability.logs
         access_log=False,  # see earmark.service.middleware.access_log
         timeout_graceful_shutdown=settings.shutdown_seconds,
-        http=limited(settings),
+        http=limited_protocol(settings),
         ws="none",
         proxy_headers=False,  # see earmark.service.auth.authorization
         server_header=False,

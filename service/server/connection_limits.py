@@ -1,8 +1,10 @@
-"""HTTP/1.1 on a socket, as uvicorn speaks it, with limits on what comes before any application.
+"""Limits on connections, in a subclass of uvicorn's HTTP/1.1 protocol.
 
-uvicorn by itself waits for a request's head for ever and keeps all of it, and waits for ever for a
-client that does not read. Here a head (request line and fields) has a size and a time, what is
-sent needs a reader, and of too many connections those without a request make room.
+uvicorn sets no limit on the size of a request's head (request line and header fields), on the time
+that it takes to arrive, or on the time that a client takes to read an answer. This protocol limits
+all three, and the number of connections: above it, one without a request is closed.
+
+It uses parts of uvicorn that are not documented: `earmark.service.server.uvicorn_interface`.
 """
 
 from __future__ import annotations
@@ -13,25 +15,28 @@ import logging
 import sys
 import termios
 from collections.abc import Iterable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from uvicorn._types import ASGI3Application
 from uvicorn.config import Config
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 from uvicorn.server import ServerState
 
 from earmark.service.http.problems import problem
+from earmark.service.server.uvicorn_interface import check_uvicorn
 from earmark.service.settings import Settings
+
+if TYPE_CHECKING:
+    from uvicorn._types import ASGI3Application
 
 log = logging.getLogger(__name__)
 
-MAX_HEAD = 32_768  # bytes of request line and fields
+MAX_HEAD = 32_768  # bytes of request line and header fields
 MAX_FIELDS = 100
-SLOWEST = 1_000.0  # bytes a second that a client must take while we wait for it
+MIN_READ_RATE = 1_000.0  # bytes a second that a client must read while an answer waits for it
 
 
 class LimitedProtocol(HttpToolsProtocol):
-    """One connection. The class attributes are the limits: see `limited`."""
+    """One connection. The class attributes are the limits, which `limited_protocol` sets."""
 
     head_seconds = 10.0
     write_seconds = 30.0
@@ -46,14 +51,14 @@ class LimitedProtocol(HttpToolsProtocol):
     ) -> None:
         super().__init__(config, server_state, app_state, _loop)
         self._refusal = ("bad-request", "the request is not HTTP/1.1")
-        self._unread = 0  # bytes that came since the parser could last pass something on
-        self._head = 0  # bytes of the head that is being read
-        self._fields = 0
+        self._unparsed = 0  # bytes received since the parser last passed something on
+        self._head_size = 0  # bytes of the head that is being read
+        self._field_count = 0
         self._in_head = True
         self._head_timer: asyncio.TimerHandle | None = None
         self._write_timer: asyncio.TimerHandle | None = None
         self._unsent = 0
-        self._working: RequestResponseCycle | None = None
+        self._current: RequestResponseCycle | None = None  # the request in work
 
     @property
     def idle(self) -> bool:
@@ -63,117 +68,118 @@ class LimitedProtocol(HttpToolsProtocol):
     # The connection
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """Make room for this one where there are too many."""
+        """Close an idle connection, or else this one, where there are too many."""
         super().connection_made(transport)
         if len(self.connections) > self.max_connections:
-            every: Iterable[Any] = self.connections
-            idle = (each for each in every if each is not self and getattr(each, "idle", False))
+            connections: Iterable[Any] = self.connections
+            others = (other for other in connections if other is not self)
+            idle = (other for other in others if getattr(other, "idle", False))
             next(idle, self)._abort()
-        self._await_head()
+        self._start_head_timer()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Leave no timer behind."""
-        _stop(self._head_timer)
+        """Cancel the timers."""
+        _cancel(self._head_timer)
         self._head_timer = None
-        _stop(self._write_timer)
+        _cancel(self._write_timer)
         self._write_timer = None
-        self._give_up()
+        self._drop_requests()
         super().connection_lost(exc)
-        self._unset_keepalive_if_required()  # uvicorn keeps that of a connection that was reset
+        self._unset_keepalive_if_required()  # uvicorn leaves it running when a client resets
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
-        """Remember the request in work: uvicorn knows the latest, which may wait behind it."""
-        self._working = cycle
+        """Note the request in work: uvicorn's `cycle` is the latest, which may wait behind it."""
+        self._current = cycle
         super()._start_asgi_task(cycle, app)
 
-    def _give_up(self) -> None:
-        """Nobody is there to answer: no more is written, which on a closed socket would fail."""
-        if self._working is not None:
-            self._working.disconnected = True
-            self._working.message_event.set()
+    def _drop_requests(self) -> None:
+        """Drop the requests: nobody reads the answers, and writing to a closed socket fails."""
+        if self._current is not None:
+            self._current.disconnected = True
+            self._current.message_event.set()
         self.pipeline.clear()
 
     def _abort(self) -> None:
-        self._give_up()
+        self._drop_requests()
         self.transport.abort()
 
     # Reading
 
     def data_received(self, data: bytes) -> None:
-        """Count what comes, and time what comes before a request has its head."""
+        """Count the bytes of a head, and time it."""
         if self.idle:
-            self._await_head()
-        self._unread += len(data)
+            self._start_head_timer()
+        self._unparsed += len(data)
         super().data_received(data)
-        if self._unread > MAX_HEAD and not self.transport.is_closing():
+        if self._unparsed > MAX_HEAD and not self.transport.is_closing():
             self._refuse("headers-too-large", f"head: expected at most {MAX_HEAD} bytes, got more")
 
     def on_message_begin(self) -> None:
-        """Count anew."""
+        """Start counting a head."""
         super().on_message_begin()
-        self._head = self._fields = 0
+        self._head_size = self._field_count = 0
         self._in_head = True
 
     def on_url(self, url: bytes) -> None:
         """Count the request line."""
         super().on_url(url)
-        self._head += len(url)
+        self._head_size += len(url)
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        """Count a field; those after a chunked body are dropped."""
+        """Count a header field; drop the trailers of a chunked body."""
         if self._in_head:
             super().on_header(name, value)
-            self._head += len(name) + len(value) + 4
-            self._fields += 1
+            self._head_size += len(name) + len(value) + 4
+            self._field_count += 1
 
     def on_headers_complete(self) -> None:
         """Start the request, unless its head is too large."""
         self._in_head = False
-        if self._head > MAX_HEAD or self._fields > MAX_FIELDS:
+        if self._head_size > MAX_HEAD or self._field_count > MAX_FIELDS:
             limits = f"{MAX_HEAD} bytes and {MAX_FIELDS} fields"
             self._refusal = ("headers-too-large", f"head: expected at most {limits}, got more")
-            raise ValueError(self._refusal[1])  # makes the parser fail, which is answered below
-        self._unread = 0
-        _stop(self._head_timer)
+            raise ValueError(self._refusal[1])  # the parser fails: `send_400_response`
+        self._unparsed = 0
+        _cancel(self._head_timer)
         self._head_timer = None
         super().on_headers_complete()
 
     def on_body(self, body: bytes) -> None:
-        """Pass it on."""
-        self._unread = 0
+        """Pass a part of the body on."""
+        self._unparsed = 0
         super().on_body(body)
 
     def on_message_complete(self) -> None:
-        """The request is all there."""
-        self._unread = 0
-        _stop(self._head_timer)
+        """The request is complete."""
+        self._unparsed = 0
+        _cancel(self._head_timer)
         self._head_timer = None
         super().on_message_complete()
 
     def send_400_response(self, msg: str) -> None:
-        """Answer what the parser could not read, as a problem."""
-        del msg  # uvicorn's
+        """Answer a request that the parser refused with a problem, not uvicorn's message."""
+        del msg
         self._refuse(*self._refusal)
 
-    def _await_head(self) -> None:
+    def _start_head_timer(self) -> None:
         if self._head_timer is None:
             self._head_timer = self.loop.call_later(self.head_seconds, self._head_is_late)
 
     def _head_is_late(self) -> None:
-        """Nothing came, or not all of a head, or still the body of an answered request."""
+        """The time is over: for a head, for another request, or for an unneeded body to end."""
         self._head_timer = None
         if self.transport.is_closing() or not self.idle:
             return
-        if self._unread and self._in_head:
+        if self._unparsed and self._in_head:
             self._refuse("too-slow", f"head: expected within {self.head_seconds:g} s")
         else:
             self._close()
 
     def _refuse(self, name: str, detail: str) -> None:
-        """Answer with a problem, without the application, and close."""
-        working = self._working
-        if working is not None and working.response_started and not working.response_complete:
-            self._abort()  # amid another answer
+        """Answer with a problem, past the application, and close."""
+        current = self._current
+        if current is not None and current.response_started and not current.response_complete:
+            self._abort()  # an answer is half sent
             return
         answer = problem(name, detail, {"Connection": "close", "X-Content-Type-Options": "nosniff"})
         fields = (*self.server_state.default_headers, *answer.raw_headers)
@@ -185,68 +191,72 @@ class LimitedProtocol(HttpToolsProtocol):
     # Writing
 
     def pause_writing(self) -> None:
-        """The client reads slower than we write: see that it does read."""
+        """The buffer is full: check that the client reads."""
         super().pause_writing()
-        self._watch_reader()
+        self._watch_client()
 
     def resume_writing(self) -> None:
-        """It does."""
-        _stop(self._write_timer)
+        """The client has read."""
+        _cancel(self._write_timer)
         self._write_timer = None
         super().resume_writing()
 
     def on_response_complete(self) -> None:
-        """See that the end of an answer is taken as well, and wait for no body it did not need."""
+        """Check that the client reads the rest, and that an unneeded body ends in time."""
         super().on_response_complete()
         if self.transport.is_closing():
-            self._watch_reader()
+            self._watch_client()
         elif self.cycle.more_body:
-            self._await_head()
+            self._start_head_timer()
 
     def timeout_keep_alive_handler(self) -> None:
-        """No further request came."""
+        """Close: no further request came."""
         super().timeout_keep_alive_handler()
-        self._watch_reader()
+        self._watch_client()
 
     def _close(self) -> None:
         self.transport.close()
-        self._watch_reader()
+        self._watch_client()
 
-    def _watch_reader(self) -> None:
-        self._unsent = self._waiting()
+    def _watch_client(self) -> None:
+        self._unsent = self._unsent_bytes()
         if self._unsent and self._write_timer is None:
-            self._write_timer = self.loop.call_later(self.write_seconds, self._reader_is_late)
+            self._write_timer = self.loop.call_later(self.write_seconds, self._check_client)
 
-    def _reader_is_late(self) -> None:
-        """Cut the client off, unless it has taken something worth the wait."""
+    def _check_client(self) -> None:
+        """Abort unless the client has read fast enough since the last look."""
         self._write_timer = None
         before = self._unsent
-        if before - self._waiting() >= min(before, SLOWEST * self.write_seconds):
-            self._watch_reader()
+        if before - self._unsent_bytes() >= min(before, MIN_READ_RATE * self.write_seconds):
+            self._watch_client()
         else:
-            log.info("a client took too little in %g s: cut off", self.write_seconds)
+            log.info("a client read too little in %g s: cut off", self.write_seconds)
             self._abort()
 
-    def _waiting(self) -> int:
-        """Bytes that the client has not taken: here, and in the system, which takes megabytes."""
+    def _unsent_bytes(self) -> int:
+        """Bytes that the client has not acknowledged: in our buffer and in the system's."""
         here = self.transport.get_write_buffer_size()
         file = self.transport.get_extra_info("socket").fileno()
-        if file < 0:  # closed by now
+        if file < 0:  # closed
             return here
         try:
-            held = fcntl.ioctl(file, termios.TIOCOUTQ, bytes(4))
-        except OSError:  # a system that does not tell
+            in_system = fcntl.ioctl(file, termios.TIOCOUTQ, bytes(4))
+        except OSError:  # not offered by this system
             return here
-        return here + int.from_bytes(held, sys.byteorder)
+        return here + int.from_bytes(in_system, sys.byteorder)
 
 
-def _stop(timer: asyncio.TimerHandle | None) -> None:
+def _cancel(timer: asyncio.TimerHandle | None) -> None:
     if timer is not None:
         timer.cancel()
 
 
-def limited(settings: Settings) -> type[LimitedProtocol]:
-    """The protocol with the limits of these settings, for uvicorn's `http`."""
+def limited_protocol(settings: Settings) -> type[LimitedProtocol]:
+    """The protocol class with the limits of these settings, for uvicorn's `http`.
+
+    Raises ConfigError for a uvicorn that it does not fit.
+    """
+    check_uvicorn()
 
     class Protocol(LimitedProtocol):
         head_seconds = settings.head_seconds

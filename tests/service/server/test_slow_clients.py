@@ -292,7 +292,7 @@ def test_idle_connections_make_room_and_busy_ones_stay(hasty: Server) -> None:
 
 
 def test_a_body_must_keep_a_least_speed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(body_limit, "PATIENCE", 0.2)
+    monkeypatch.setattr(body_limit, "GRACE_SECONDS", 0.2)
     got: list[bytes] = []
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:

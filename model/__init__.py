@@ -1,1 +1,1 @@
-"""The encoders and all that turns sound or words into vectors. Imports nothing of ours."""
+"""The encoders, and the way from sounds and words to vectors, tags and classes."""

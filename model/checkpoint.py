@@ -1,12 +1,11 @@
-"""A model in one file: `model.safetensors`, holding everything between bytes and vectors.
+"""A model in one file, `model.safetensors`: everything between bytes and vectors.
 
-Format 1: a safetensors file. Its header's `earmark` entry is JSON with the format version, the
-configuration, the vocabulary (tags the model may suggest), a card (how it was trained, figures,
-calibration) and the fingerprint. Tensors: `model.*` (weights, scaler, mel filters),
-`words.vectors`, `words.text` (UTF-8, one word a line), and for FastText `words.subwords` with
-`words.subword_lengths`.
-No pickle anywhere. The fingerprint is over configuration and tensors, so that two models with
-one fingerprint give the same vectors; it is checked on load.
+Format 1: a safetensors file, no pickle. Its header's `earmark` entry is JSON with the format
+version, the configuration, the vocabulary (tags that the model may suggest), a card (how it was
+trained, figures, calibration) and the fingerprint. Tensors: `model.*` (weights, scaler, mel
+filters), `words.vectors`, `words.text` (UTF-8, one word a line), and for FastText `words.subwords`
+with `words.subword_lengths`. The fingerprint is a hash of configuration and tensors: models with
+the same fingerprint give the same vectors. It is checked on load.
 """
 
 from __future__ import annotations
@@ -37,7 +36,7 @@ FILE_NAME = "model.safetensors"
 
 @dataclass
 class Checkpoint:
-    """A model with its words. `fingerprint` is set once it has been saved or loaded."""
+    """A model with its word vectors. `fingerprint`: set when it is saved or loaded."""
 
     model: DualEncoder
     words: WordVectors
@@ -47,15 +46,15 @@ class Checkpoint:
 
 
 def starter_model() -> Path:
-    """The folder of the model that ships."""
+    """The folder of the model that ships with Earmark."""
     return Path(str(files("earmark.model.starter")))
 
 
 def model_file(path: Path) -> Path:
-    """The file of a model named by its file or its directory. Raises CheckpointError."""
+    """The model file that `path` is or that lies in it. Raises CheckpointError if there is none."""
     file = path / FILE_NAME if path.is_dir() else path
     if not file.is_file():
-        raise CheckpointError(f"model: expected a model file or its directory, got {path}")
+        raise CheckpointError(f"model: expected a model file or its folder, got {path}")
     return file
 
 
@@ -73,7 +72,7 @@ def write_tensors(path: Path, tensors: Mapping[str, Tensor], header: Mapping[str
 
 
 def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """The tensors and header that `write_tensors` wrote. Raises CheckpointError."""
+    """The tensors and header of a file by `write_tensors`. Raises CheckpointError."""
     try:
         with safetensors.safe_open(path, framework="pt", device="cpu") as file:
             header = (file.metadata() or {}).get("earmark")
@@ -81,21 +80,21 @@ def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     except (safetensors.SafetensorError, OSError) as error:
         raise CheckpointError(f"{path}: truncated or not a model file ({error})") from error
     if header is None:
-        raise CheckpointError(f"{path}: a safetensors file, but not one of Earmark's")
+        raise CheckpointError(f"{path}: a safetensors file that Earmark did not write")
     try:
         data = json.loads(header)
     except ValueError as error:
         raise CheckpointError(f"{path}: altered since it was written ({error})") from error
     if not isinstance(data, dict):
-        raise CheckpointError(f"{path}: altered since it was written: its header is no object")
+        raise CheckpointError(f"{path}: altered since it was written: its header is not an object")
     return tensors, data
 
 
 def _fingerprint(config: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> str:
     """First 16 hexadecimal digits of SHA-256 over configuration and tensors.
 
-    The configuration is taken as the file has it: a later version that knows more settings
-    finds the same sum.
+    The configuration is hashed as the file states it: later versions, which have more settings,
+    compute the same fingerprint.
     """
     digest = hashlib.sha256(json.dumps(config, sort_keys=True).encode())
     for name in sorted(tensors):
@@ -118,30 +117,33 @@ def _word_tensors(words: WordVectors) -> dict[str, Tensor]:
     return tensors
 
 
-def _stored(tensors: Mapping[str, Tensor], config: ModelConfig) -> dict[str, Tensor]:
-    """The tensors as the file holds them: weights in half precision where configured.
+def _storage_tensors(tensors: Mapping[str, Tensor], config: ModelConfig) -> dict[str, Tensor]:
+    """The tensors as stored: weights in half precision if configured.
 
-    The scaler and the mel filters stay in float32: they stand before a logarithm.
+    The scaler and the mel filters stay in float32: rounding them changes quiet sounds.
     """
     exact = ("model.band_", "model.mel_filters")
-    half = config.storage == "float16"
+    is_half = config.storage == "float16"
     return {
         name: tensor.half()
-        if half and tensor.is_floating_point() and not name.startswith(exact)
+        if is_half and tensor.is_floating_point() and not name.startswith(exact)
         else tensor
         for name, tensor in tensors.items()
     }
 
 
 def save(path: Path, checkpoint: Checkpoint) -> str:
-    """Write the model to `path` (a directory gets FILE_NAME) and return its fingerprint."""
+    """Write the model to `path`, a file or a folder, and return its fingerprint.
+
+    Raises CheckpointError.
+    """
     file = path if path.suffix == ".safetensors" else path / FILE_NAME
     config, words = checkpoint.model.config, checkpoint.words
     tensors = {
         f"model.{name}": tensor.detach().cpu()
         for name, tensor in checkpoint.model.state_dict().items()
     }
-    tensors = _stored(tensors | _word_tensors(words), config)
+    tensors = _storage_tensors(tensors | _word_tensors(words), config)
     header: dict[str, Any] = {
         "kind": "model",
         "format": FORMAT,
@@ -156,9 +158,9 @@ def save(path: Path, checkpoint: Checkpoint) -> str:
 
 
 def replace_card(path: Path, card: Mapping[str, Any], out: Path | None = None) -> None:
-    """Write the model at `path` with another card, to `out` or in its place.
+    """Write the model at `path` with another card, to `out` or in place.
 
-    All else is written as it was read, so the fingerprint stays. Raises CheckpointError.
+    All else stays as it is, with the fingerprint. Raises CheckpointError.
     """
     source, target = model_file(path), out or path
     tensors, header = read_tensors(source)
@@ -167,10 +169,10 @@ def replace_card(path: Path, card: Mapping[str, Any], out: Path | None = None) -
 
 
 def load(path: Path) -> Checkpoint:
-    """Read a model, on the CPU, in evaluation mode.
+    """Load a model on the CPU, in evaluation mode.
 
-    Raises CheckpointError when it is missing, truncated, altered, of another format, or when
-    a parameter does not fit its configuration (named).
+    Raises CheckpointError if the file is missing, truncated, altered or of another format, or if
+    a parameter does not fit the configuration (the message names it).
     """
     file = model_file(path)
     tensors, header = read_tensors(file)
@@ -181,16 +183,16 @@ def load(path: Path) -> Checkpoint:
         )
     missing = {"config", "vocabulary", "card", "fingerprint"} - header.keys()
     if missing:
-        raise CheckpointError(f"{file}: its header holds no {', '.join(sorted(missing))}")
+        raise CheckpointError(f"{file}: its header lacks {', '.join(sorted(missing))}")
     try:
         config = ModelConfig.from_dict(header["config"])
     except ConfigError as error:
         raise CheckpointError(f"{file}: {error}") from error
-    found = _fingerprint(header["config"], tensors)
-    if found != header["fingerprint"]:
+    fingerprint = _fingerprint(header["config"], tensors)
+    if fingerprint != header["fingerprint"]:
         raise CheckpointError(
             f"{file}: altered since it was written: expected fingerprint "
-            f"{header['fingerprint']}, got {found}"
+            f"{header['fingerprint']}, got {fingerprint}"
         )
     words = _read_words(file, tensors)
     model = DualEncoder(config)
@@ -201,11 +203,14 @@ def load(path: Path) -> Checkpoint:
     }
     load_strictly(model, weights, str(file))
     model.eval()
-    return Checkpoint(model, words, header["vocabulary"], header["card"], found)
+    return Checkpoint(model, words, header["vocabulary"], header["card"], fingerprint)
 
 
 def load_strictly(model: nn.Module, weights: Mapping[str, Tensor], where: str) -> None:
-    """Load every parameter, or raise CheckpointError naming the first that does not fit."""
+    """Load every parameter, or raise CheckpointError for the first that does not fit.
+
+    `where`: the file, for the message.
+    """
     expected = model.state_dict()
     for name in sorted(expected.keys() | weights.keys()):
         if name not in weights or name not in expected:

@@ -1,8 +1,8 @@
-"""What a model is: frozen dataclasses, and the presets by name.
+"""The configuration of a model, as frozen dataclasses, and the presets.
 
-Conventions: sample rates in Hz, lengths in seconds, windows in STFT frames.
-Letters: T = frames of a window, F = mel bands, V = audio code, D = shared dimension,
-F_w = word dimension, H = attention heads, N = most tags of one set.
+Sample rates in Hz, lengths in seconds, windows in STFT frames. Axes: T = frames of a window,
+F = mels, V = audio code, D = shared dimension, F_w = word dimension, H = attention heads,
+N = tags of a set.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ class FeatureConfig:
     """Sound → log-mel windows (paper §3.1).
 
     `min_seconds`: shorter clips are padded with zeros to this length.
-    `tail`: what becomes of the frames after the last whole window; "drop" them as the paper's
-    authors did, or "align" one more window to the end of the clip so that nothing goes unheard.
-    `mel_scale`: Slaney's bands of equal area over their width, or HTK's of unit sum.
-    `power`: of the magnitudes that the bands sum up, 1 or 2.
-    `log_offset`: added to the bands before the logarithm; a larger one deafens the model to
-    what differs between codecs and bit depths.
+    `tail`: the frames after the last whole window; "drop" them like the paper's authors, or
+    "align" one more window to the end of the clip.
+    `mel_scale`: Slaney's bands, normalised by their width, or HTK's, normalised to unit sum.
+    `power`: exponent of the magnitudes, 1 or 2.
+    `log_offset`: added before the logarithm; a larger one hides the noise floor, which differs
+    between codecs and bit depths.
     """
 
     sample_rate: int = 22_000
@@ -51,13 +51,13 @@ class FeatureConfig:
 class AudioConfig:
     """The convolutional encoder e_a and its mirror d_a (paper §2.1).
 
-    `kind`: "strided" as in the paper, five stride-2 convolutions; or "pooled", pairs of 3×3
-    convolutions with a max pool after each pair but the last, whose maps are averaged over the
-    mels and whose maximum over time is the code z_a.
+    `kind`: "strided", the paper's stride-2 convolutions; or "pooled", pairs of 3×3 convolutions
+    with a max pool after each pair but the last; the code z_a is the mean over mels, then the
+    maximum over time.
     `channels`: output channels of the convolutions.
     `layer_norm`: LayerNorm on the code z_a (the COALA baseline has none).
-    `hidden`: width of the projection's hidden layers; 0 for the paper's one linear layer.
-    `decoder`: whether the autoencoder's d_a is part of the model; of "strided" only.
+    `hidden`: width of the projection's hidden layers; 0 for the paper's linear layer.
+    `decoder`: whether the model has the autoencoder's d_a; only for "strided".
     """
 
     kind: Literal["strided", "pooled"] = "strided"
@@ -69,7 +69,7 @@ class AudioConfig:
 
     @property
     def halvings(self) -> int:
-        """How often frames and mels are halved on the way to the code."""
+        """How many times frames and mels are halved before the code."""
         return len(self.channels) if self.kind == "strided" else len(self.channels) // 2 - 1
 
 
@@ -77,10 +77,10 @@ class AudioConfig:
 class TagConfig:
     """The tag encoder (paper §2.2).
 
-    `hidden`: width of a perceptron of two hidden layers after eq. (4); 0 for none, as in the
+    `hidden`: width of a perceptron with two hidden layers after eq. (4); 0 for none, as in the
     paper.
-    `sum_padding`: as the authors ran it, the sum of eq. (4) also takes in padded positions.
-    `decoder`: the COALA baseline also decodes its tags.
+    `sum_padding`: whether the sum of eq. (4) includes padded positions, as in the authors' code.
+    `decoder`: whether the model decodes its tags, like the COALA baseline.
     """
 
     kind: TagKind = "attention"
@@ -95,11 +95,11 @@ class TagConfig:
 
 @dataclass(frozen=True)
 class ModelConfig:
-    """A whole model: features, both encoders, and the shared dimension D.
+    """A model: features, both encoders, and the shared dimension D.
 
-    `storage`: precision of the weights on disk. `hears`: False where the audio half is absent
-    and the model embeds tags only. `scaler_known`: False where it was trained on scaled patches
-    and nobody knows what scaled them, so that it cannot hear sounds.
+    `storage`: precision of the weights on disk. `hears`: False if the model has no audio encoder
+    and embeds only tags. `scaler_known`: False if it was trained on scaled patches whose scaler is
+    unknown, so that it cannot embed sounds.
     """
 
     name: str
@@ -114,25 +114,28 @@ class ModelConfig:
     def __post_init__(self) -> None:
         if self.audio.kind == "pooled" and (len(self.audio.channels) % 2 or self.audio.decoder):
             raise ConfigError(
-                "audio: a pooled encoder has pairs of convolutions and no decoder, got "
+                "audio: expected pairs of convolutions and no decoder for a pooled encoder, got "
                 f"{len(self.audio.channels)} convolutions"
                 + (" and a decoder" if self.audio.decoder else "")
             )
         factor = 2**self.audio.halvings
         if self.features.frames % factor or self.features.n_mels % factor:
             raise ConfigError(
-                f"features: frames and n_mels must be multiples of {factor} for "
+                f"features: expected frames and n_mels to be multiples of {factor} for "
                 f"{self.audio.halvings} halvings, got "
                 f"{self.features.frames} and {self.features.n_mels}"
             )
         if self.features.power not in (1, 2):
-            raise ConfigError(f"features: power must be 1 or 2, got {self.features.power}")
-        if min(self.dim, self.tags.word_dim, self.tags.heads, self.tags.max_tags) < 1:
-            raise ConfigError("dim, word_dim, heads and max_tags must be at least 1")
+            raise ConfigError(f"features: expected power 1 or 2, got {self.features.power}")
+        sizes = (self.dim, self.tags.word_dim, self.tags.heads, self.tags.max_tags)
+        if min(sizes) < 1:
+            raise ConfigError(
+                f"dim, word_dim, heads, max_tags: expected at least 1 each, got {list(sizes)}"
+            )
 
     @property
     def code_shape(self) -> tuple[int, int, int]:
-        """Shape [channels, frames, mels] of what is flattened to z_a."""
+        """Shape [channels, frames, mels] of the maps that are flattened to z_a."""
         if self.audio.kind == "pooled":
             return (self.audio.channels[-1], 1, 1)
         factor = 2**self.audio.halvings
@@ -149,7 +152,7 @@ class ModelConfig:
         return channels * frames * mels
 
     def to_dict(self) -> dict[str, Any]:
-        """A plain dictionary that JSON can hold."""
+        """As a dictionary for JSON."""
         return dataclasses.asdict(self)
 
     @staticmethod
@@ -169,11 +172,13 @@ class ModelConfig:
                 scaler_known=data.get("scaler_known", True),
             )
         except (KeyError, TypeError) as error:
-            raise ConfigError(f"model configuration: does not fit this version: {error}") from error
+            raise ConfigError(
+                f"model configuration: does not match this version: {error}"
+            ) from error
 
 
 def _word2vec(word_dim: int, heads: int) -> ModelConfig:
-    """Presets w2v-F_w-Hh and, with heads = 0, w2v-F_w-mean, as the authors ran them."""
+    """The authors' presets: w2v-{F_w}-{H}h, or w2v-{F_w}-mean with 0 heads."""
     kind: TagKind = "attention" if heads else "mean"
     suffix = f"{heads}h" if heads else "mean"
     tags = TagConfig(kind=kind, word_dim=word_dim, heads=max(heads, 1), sum_padding=bool(heads))
@@ -191,7 +196,7 @@ def _coala() -> ModelConfig:
 
 
 def _starter() -> ModelConfig:
-    """The shipped model: the features of its teacher, a pooled encoder, nothing left unheard."""
+    """The model that ships: its teacher's features, a pooled encoder, aligned last windows."""
     return ModelConfig(
         name="starter",
         dim=256,
@@ -230,7 +235,7 @@ PRESETS: dict[str, ModelConfig] = {
 
 
 def preset(name: str) -> ModelConfig:
-    """The preset of that name. Raises ConfigError, listing the known ones."""
+    """The preset of that name. Raises ConfigError, which lists the names."""
     if name not in PRESETS:
         raise ConfigError(f"preset: expected one of {', '.join(PRESETS)}, got {name!r}")
     return PRESETS[name]

@@ -1,9 +1,9 @@
-"""Any audio file or bytes → mono float32 samples at a wanted rate, in bounded memory.
+"""Audio files or bytes → mono float32 samples at a given rate, in bounded memory.
 
-Conventions: samples are float32 in about [-1, 1]; rates in Hz; mono is the mean of the channels.
-soundfile reads wav, flac, ogg, opus, mp3 and more; what it does not know (webm, m4a, aac and
-other browser recordings) is read with PyAV. Nothing is trusted: declared lengths are not
-believed, and limits act while decoding.
+Samples are float32 in about [-1, 1]; rates in Hz; mono is the mean of the channels. soundfile reads
+wav, flac, ogg, opus, mp3 and more; PyAV reads the formats that it does not know (webm, m4a, aac and
+other browser recordings). Input is untrusted: lengths in headers are ignored, and limits act while
+decoding. Axes: n = samples.
 """
 
 from __future__ import annotations
@@ -31,22 +31,22 @@ Samples = npt.NDArray[np.float32]
 Source = Path | bytes
 
 BLOCK_SECONDS = 20.0
-BLOCK_VALUES = 8_000_000  # most samples of all channels in a block: bounds memory
+BLOCK_VALUES = 8_000_000  # at most, samples times channels in a block: bounds memory
 MIN_SECONDS = 0.005
 AV_FORMATS = (
     "matroska,webm,mov,mp4,m4a,3gp,3g2,mj2,aac,loas,ac3,eac3,dts,mp3,ogg,flac,wav,w64,aiff,caf,au,"
     "asf,amr,amrnb,amrwb,ape,tta,wv,mpc,mpc8,flv,live_flv,avi,mpeg,mpegts"
 )
 MAX_CHANNELS = 64
-MIN_RATE, MAX_RATE = 1_000, 768_000  # Hz; where length is bounded, also of all channels together
+MIN_RATE, MAX_RATE = 1_000, 768_000  # Hz; with max_seconds, MAX_RATE bounds all channels together
 
 
 @dataclass
 class SoundInfo:
-    """What is known of a sound once it has been read to its end.
+    """A sound's format; complete once the sound is read to its end.
 
-    `sha256` is over the decoded mono samples at the file's own rate: the same sound in
-    another lossless container has the same sum.
+    `frames`: samples per channel; `sha256`: of the mono samples at the file's rate, equal for the
+    same sound in another lossless container.
     """
 
     sample_rate: int
@@ -61,7 +61,7 @@ class SoundInfo:
 
 
 def _mono(block: npt.NDArray[np.float32]) -> Samples:
-    """[n, channels] → [n], their mean."""
+    """Mean of the channels: [n, channels] → [n]."""
     return np.ascontiguousarray(block[:, 0] if block.shape[1] == 1 else block.mean(axis=1))
 
 
@@ -89,13 +89,13 @@ def _av_blocks(
 
 
 class _Bytes(io.BytesIO):
-    """Bytes as a file that stays where it is when it is sent to no possible place.
+    """Bytes as a file whose position stays where it is after an impossible seek.
 
-    libsndfile and FFmpeg follow offsets of broken files, and take no exception for an answer.
+    libsndfile and FFmpeg follow the offsets of broken files and cannot handle an exception.
     """
 
     def seek(self, offset: int, whence: int = io.SEEK_SET, /) -> int:
-        """Where it stands then."""
+        """The new position."""
         try:
             return super().seek(offset, whence)
         except (ValueError, OverflowError):
@@ -103,10 +103,10 @@ class _Bytes(io.BytesIO):
 
 
 class _File(io.FileIO):
-    """The same of a file on disk."""
+    """A file on disk, with the same seek."""
 
     def seek(self, offset: int, whence: int = io.SEEK_SET, /) -> int:
-        """Where it stands then."""
+        """The new position."""
         try:
             return super().seek(offset, whence)
         except (ValueError, OverflowError, OSError):
@@ -115,12 +115,12 @@ class _File(io.FileIO):
 
 @contextmanager
 def _open(source: Source, name: str) -> Iterator[tuple[SoundInfo, Iterator[Samples]]]:
-    """The sound's format and its mono blocks at its own rate, whichever library reads it."""
+    """The sound's format and its mono blocks at the file's rate, from soundfile or PyAV."""
     try:
         file = soundfile.SoundFile(_Bytes(source) if isinstance(source, bytes) else source)
     except soundfile.LibsndfileError as error:
         reason = str(error.error_string).rstrip(".")
-    except TypeError:  # what soundfile says of a file named .raw
+    except TypeError:  # soundfile raises it for a file named .raw
         reason = "samples without a header"
     else:
         with file:
@@ -130,20 +130,19 @@ def _open(source: Source, name: str) -> Iterator[tuple[SoundInfo, Iterator[Sampl
     import av
     import av.error
 
-    # Containers only, and from an open file: a playlist names other files, and must read none.
+    # Only containers, read from an open file: a playlist must not open the files that it names.
     options = {"format_whitelist": AV_FORMATS, "protocol_whitelist": "none"}
     with ExitStack() as stack:
-        bytes_of = _Bytes(source) if isinstance(source, bytes) else _File(source)
-        stack.enter_context(bytes_of)
+        file = stack.enter_context(_Bytes(source) if isinstance(source, bytes) else _File(source))
         try:
-            container = stack.enter_context(av.open(bytes_of, mode="r", options=options))
+            container = stack.enter_context(av.open(file, mode="r", options=options))
         except (av.error.FFmpegError, ValueError) as error:
-            raise AudioError(f"{name}: not a sound this can read ({reason})") from error
+            raise AudioError(f"{name}: not a readable sound ({reason})") from error
         if not container.streams.audio:
             raise AudioError(f"{name}: holds no audio stream")
         stream = container.streams.audio[0]
         if stream.codec_context is None:
-            raise AudioError(f"{name}: its audio is coded in a way this cannot decode")
+            raise AudioError(f"{name}: its audio codec is not supported")
         info = SoundInfo(stream.sample_rate or 0, stream.channels or 0)
         try:
             yield info, _av_blocks(container, stream, info.sample_rate)
@@ -152,9 +151,9 @@ def _open(source: Source, name: str) -> Iterator[tuple[SoundInfo, Iterator[Sampl
 
 
 class SoundReader:
-    """One sound, read once from start to end in blocks of mono samples at `sample_rate`.
+    """Reads one sound once, in blocks of mono samples at `sample_rate`.
 
-    `info` is complete (length, sum) when `blocks` has been read to its end.
+    `info` is complete when `blocks` has been read to its end.
     """
 
     def __init__(
@@ -173,8 +172,8 @@ class SoundReader:
     def blocks(self) -> Iterator[Samples]:
         """Mono float32 blocks at `sample_rate`.
 
-        Raises AudioError for what is not sound, has no samples, is shorter than 5 ms, longer
-        than `max_seconds`, or holds NaN or infinite samples.
+        Raises AudioError for input that is not sound, or has no samples, is shorter than 5 ms,
+        longer than `max_seconds`, or holds NaN or infinite samples.
         """
         if isinstance(self.source, Path):
             _check_file(self.source, self.name)
@@ -205,7 +204,7 @@ class SoundReader:
             )
 
     def _checked(self, native: Iterator[Samples]) -> Iterator[Samples]:
-        """Count, sum and bound the file's own samples as they pass."""
+        """Count, hash and check the samples at the file's rate as they pass."""
         digest = hashlib.sha256()
         for block in native:
             if not np.isfinite(block).all():
@@ -219,7 +218,7 @@ class SoundReader:
                 self.info.frames * self.info.channels > self.max_seconds * MAX_RATE
             ):
                 raise AudioError(
-                    f"{self.name}: expected at most {self.max_seconds * MAX_RATE:.0f} samples of "
+                    f"{self.name}: expected at most {self.max_seconds * MAX_RATE:.0f} samples in "
                     f"all channels, got more"
                 )
             digest.update(block.tobytes())
@@ -249,7 +248,7 @@ def _check_file(path: Path, name: str) -> None:
         with path.open("rb"):
             pass
     except PermissionError as error:
-        raise AudioError(f"{name}: not allowed to read it") from error
+        raise AudioError(f"{name}: no permission to read it") from error
     except OSError as error:
         raise AudioError(f"{name[:60]}: {error.strerror}") from error
 

@@ -1,12 +1,12 @@
-"""Which container a sound's bytes are in, told by their beginning, never by a name."""
+"""The container format of a sound, from its first bytes and never from its name."""
 
 from __future__ import annotations
 
-HEAD = 64  # bytes that are enough to tell
+HEAD = 64  # bytes that identify a format
 UNKNOWN = ".bin"
 
-# (where it stands, the bytes, the suffix), the more particular first.
-_MARKS = (
+# (offset, signature, suffix); specific ones first.
+_SIGNATURES = (
     (8, b"WAVE", ".wav"),
     (0, b"fLaC", ".flac"),
     (0, b"OggS", ".ogg"),
@@ -23,10 +23,10 @@ _MARKS = (
 
 
 def suffix_of(head: bytes) -> str:
-    """The suffix of a file that begins with these bytes; `.bin` where they tell nothing."""
-    for place, mark, suffix in _MARKS:
-        if head[place : place + len(mark)] == mark:
+    """The suffix of a file that begins with these bytes; `.bin` if they match no format."""
+    for offset, signature, suffix in _SIGNATURES:
+        if head[offset : offset + len(signature)] == signature:
             return suffix
-    if len(head) > 1 and head[0] == 0xFF and head[1] & 0xE0 == 0xE0:  # MPEG's synchronisation
+    if len(head) > 1 and head[0] == 0xFF and head[1] & 0xE0 == 0xE0:  # MPEG's sync word
         return ".aac" if head[1] & 0x06 == 0 else ".mp3"
     return UNKNOWN

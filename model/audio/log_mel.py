@@ -1,9 +1,9 @@
 """Samples → log-mel frames → windows (paper §3.1, METHOD §1).
 
-Conventions: T = frames, F = mel bands; frame i is centred on sample i · hop; n samples give
-1 + n // hop frames; magnitudes (power 1), Slaney-normalised mel bands, natural log of
-(x + 2^-23), unless configured otherwise. Nothing here is random: the same samples always give
-the same numbers, and feeding them in blocks of any size gives the same as feeding them at once.
+Frame i is centred on sample i · hop; n samples give 1 + n // hop frames. Unless configured
+otherwise: magnitudes (power 1), Slaney-normalised mel bands, natural log of (x + 2^-23). Nothing is
+random, and blocks of any size give the same frames as the whole sound. Axes: T = frames of a
+window, F = mels, n = samples, frames or windows.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ from earmark.model.config import FeatureConfig
 from earmark.model.core.arrays import Array
 from earmark.model.core.errors import InputError
 
-SEARCH_STEP = 12  # frames between the candidates of the paper's loudest patch
-CHUNK_FRAMES = 4_096  # most STFT frames computed at once: bounds memory
+SEARCH_STEP = 12  # frames between candidates for the loudest patch
+CHUNK_FRAMES = 4_096  # STFT frames computed at once: bounds memory
 
 
 def mel_filters(config: FeatureConfig) -> Array:
@@ -40,8 +40,8 @@ def mel_filters(config: FeatureConfig) -> Array:
 def _stft_window(config: FeatureConfig) -> npt.NDArray[np.float64]:
     """Periodic Hann or Hamming window of n_fft samples.
 
-    In float64, and so is the transform: a Hann window's side lobes fall below the rounding
-    noise of float32, and the log makes that noise visible (0.3 in quiet bands).
+    In float64, like the transform: the side lobes of a Hann window lie below the rounding noise
+    of float32, which the log would amplify (0.3 in quiet bands).
     """
     phase = 2 * np.pi * np.arange(config.n_fft) / config.n_fft
     low = {"hann": 0.5, "hamming": 0.54}[config.stft_window]
@@ -67,29 +67,30 @@ class LogMel:
         """
         config = self.config
         edge = np.zeros(config.n_fft // 2, dtype=np.float32)
-        rest, heard = edge, 0
+        rest, count = edge, 0
         for block in blocks:
-            heard += len(block)
+            count += len(block)
             rest = np.concatenate([rest, block])
-            done, rest = self._transform(rest)
-            yield from done
-        missing = max(0, round(config.min_seconds * config.sample_rate) - heard)
-        done, _ = self._transform(np.concatenate([rest, np.zeros(missing, dtype=np.float32), edge]))
-        yield from done
+            chunks, rest = self._transform(rest)
+            yield from chunks
+        missing = max(0, round(config.min_seconds * config.sample_rate) - count)
+        padding = np.zeros(missing, dtype=np.float32)
+        chunks, _ = self._transform(np.concatenate([rest, padding, edge]))
+        yield from chunks
 
     def _transform(self, samples: Array) -> tuple[list[Array], Array]:
-        """All whole frames in `samples`, and the samples still needed by the next one."""
+        """(Chunks of the whole frames in `samples`, the samples that the next frame needs)."""
         size, hop = self.config.n_fft, self.config.hop
         if len(samples) < size:
             return [], samples
         framed = np.lib.stride_tricks.sliding_window_view(samples, size)[::hop]
-        done = []
+        chunks = []
         for start in range(0, len(framed), CHUNK_FRAMES):
             spectrum = scipy.fft.rfft(framed[start : start + CHUNK_FRAMES] * self._window)
-            squared = self.config.power == 2
-            strength = spectrum.real**2 + spectrum.imag**2 if squared else np.abs(spectrum)
-            done.append(np.log(strength.astype(np.float32) @ self._filters + self._offset))
-        return done, samples[len(framed) * hop :].copy()
+            is_power = self.config.power == 2
+            energy = spectrum.real**2 + spectrum.imag**2 if is_power else np.abs(spectrum)
+            chunks.append(np.log(energy.astype(np.float32) @ self._filters + self._offset))
+        return chunks, samples[len(framed) * hop :].copy()
 
     def __call__(self, samples: Array) -> Array:
         """Samples [n] → log-mel frames [1 + n // hop, F] (after padding to `min_seconds`)."""
@@ -103,33 +104,33 @@ def windows(
 ) -> Iterator[tuple[Array, npt.NDArray[np.int64]]]:
     """Blocks of frames → blocks of non-overlapping windows for the encoder.
 
-    Yields (windows [n, T, F], first frame of each [n]). With `tail` "align", frames left
-    over after the last whole window are covered by one more window aligned to the end; with
-    "drop" they are ignored. A sound of less than one window is padded with silence. The last
-    window comes with those before it, which the encoder takes sooner than one by one.
+    Yields (windows [n, T, F], their first frames [n]). With `tail` "align", one more window aligned
+    to the end covers the frames after the last whole window; with "drop" they are ignored. A sound
+    shorter than one window is padded with silence. The aligned window comes in the last block: a
+    batch is faster than single windows.
     """
     size = config.frames
-    held, start = np.zeros((0, config.n_mels), dtype=np.float32), 0
+    rest, start = np.zeros((0, config.n_mels), dtype=np.float32), 0
     latest: tuple[Array, npt.NDArray[np.int64]] | None = None
     for block in frames:
-        held = np.concatenate([held, block])
-        count = len(held) // size
+        rest = np.concatenate([rest, block])
+        count = len(rest) // size
         if count:
             if latest is not None:
                 yield latest
-            whole = held[: count * size].reshape(count, size, -1)
+            whole = rest[: count * size].reshape(count, size, -1)
             latest = whole, start + size * np.arange(count, dtype=np.int64)
-            held, start = held[count * size :], start + count * size
+            rest, start = rest[count * size :], start + count * size
     if latest is None:
-        silence = np.full((size - len(held), config.n_mels), np.log(config.log_offset), np.float32)
-        yield np.concatenate([held, silence])[None], np.zeros(1, dtype=np.int64)
+        silence = np.full((size - len(rest), config.n_mels), np.log(config.log_offset), np.float32)
+        yield np.concatenate([rest, silence])[None], np.zeros(1, dtype=np.int64)
         return
-    whole, first = latest
-    if len(held) and config.tail == "align":
-        aligned = np.concatenate([whole[-1], held])[-size:]
+    whole, first_frames = latest
+    if len(rest) and config.tail == "align":
+        aligned = np.concatenate([whole[-1], rest])[-size:]
         whole = np.concatenate([whole, aligned[None]])
-        first = np.append(first, start + len(held) - size)
-    yield whole, first
+        first_frames = np.append(first_frames, start + len(rest) - size)
+    yield whole, first_frames
 
 
 def window_blocks(
@@ -142,9 +143,8 @@ def window_blocks(
 
 
 def loudest_patch(log_mel: Array, size: int) -> int:
-    """First frame of the `size`-frame patch with the largest sum of log energies.
-
-    Candidates start every 12 frames (METHOD §1: the paper's training patch). log_mel: [n, F].
+    """First frame of the `size`-frame patch with the largest sum of log energies: the paper's
+    training patch (METHOD §1). Candidates start every 12 frames. log_mel: [n, F].
     """
     sums = np.concatenate([[0.0], np.cumsum(log_mel.sum(axis=1, dtype=np.float64))])
     starts = np.arange(0, max(1, len(log_mel) - size + 1), SEARCH_STEP)

@@ -1,1 +1,1 @@
-"""What all packages share: errors, array types, atomic writes, progress, manifests."""
+"""Shared by all packages: errors, array types, atomic writes, progress, manifests."""

@@ -1,4 +1,4 @@
-"""Array types that all packages share: Array float32 [..., D], Rows int64 [n], Floats float64."""
+"""Array types of all packages: Array is float32, Rows are int64 row numbers, Floats are float64."""
 
 from __future__ import annotations
 

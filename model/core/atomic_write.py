@@ -1,4 +1,4 @@
-"""Writing a file whole or not at all."""
+"""Atomic file writes: all of a file or nothing."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 
-ABANDONED_SECONDS = 3_600  # since its last byte: whoever wrote a temporary file was killed
+ABANDONED_SECONDS = 3_600  # age of a temporary file whose writer must have been killed
 
 
 def write_whole(path: Path, parts: Iterable[bytes | memoryview], mode: int = 0o666) -> None:
-    """Write the parts to `path`: to a temporary name beside it, to disk, then renamed.
+    """Write the parts to a temporary file beside `path`, sync it to disk, then rename it.
 
-    Whatever happens, `path` holds all of the new bytes or all of the old. `mode`: of the file,
-    less the process's mask. Raises OSError.
+    `path` always holds all of the new bytes or all of the old ones. `mode`: permissions, reduced by
+    the process's umask. Raises OSError.
     """
-    _clear(path)
-    # Random, not the process's number: two containers on one volume may share that.
+    _remove_abandoned(path)
+    # Random, not the process id: containers on a shared volume can have the same one.
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
     try:
         opened = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode)
@@ -33,9 +33,9 @@ def write_whole(path: Path, parts: Iterable[bytes | memoryview], mode: int = 0o6
         temporary.unlink(missing_ok=True)
 
 
-def _clear(path: Path) -> None:
-    """Remove what writers of `path` left behind that were killed: it may be large."""
-    for left in path.parent.glob(f".{glob.escape(path.name)}.*.tmp"):
-        with suppress(OSError):  # another one has removed it, or may only read here
-            if time.time() - left.stat().st_mtime > ABANDONED_SECONDS:
-                left.unlink()
+def _remove_abandoned(path: Path) -> None:
+    """Remove temporary files of killed writers of `path`: they may be large."""
+    for file in path.parent.glob(f".{glob.escape(path.name)}.*.tmp"):
+        with suppress(OSError):  # removed by another process, or a read-only folder
+            if time.time() - file.stat().st_mtime > ABANDONED_SECONDS:
+                file.unlink()

@@ -1,34 +1,34 @@
-"""Every error a caller can cause or must handle, under one root.
+"""The errors that callers cause or must handle, under one root.
 
-Messages are one line and name the argument, what was expected and what came.
-The command line prints them and exits 2 (bad input) or 1 (failed work); the service maps
-each kind to one HTTP status (`service.http.problems`).
+A message is one line and names the argument, the expectation and the value received. The command
+line prints it and exits with 2 (bad input) or 1 (failed work); the service maps each class to an
+HTTP status (`service.http.problems`).
 """
 
 
 class EarmarkError(Exception):
-    """Root of all errors raised on purpose by this project."""
+    """Root of all errors that Earmark raises on purpose."""
 
 
 class InputError(EarmarkError, ValueError):
-    """An argument is not acceptable: the caller can mend it."""
+    """An argument is invalid: the caller can correct it."""
 
 
 class ConfigError(InputError):
-    """A configuration or preset is unknown or does not fit together."""
+    """A configuration or preset is unknown or inconsistent."""
 
 
 class AudioError(InputError):
-    """Bytes or a file could not be read as sound, or hold no usable sound."""
+    """A file or bytes cannot be decoded as sound, or hold no usable sound."""
 
 
 class ManifestError(InputError):
-    """A manifest of sounds cannot be read or lacks something."""
+    """A manifest cannot be read, or lacks a column or its sounds."""
 
 
 class WordsError(InputError):
-    """Word vectors or a vocabulary could not be read or do not fit."""
+    """Word vectors, words or a thesaurus are invalid, or cannot be read."""
 
 
 class CheckpointError(InputError):
-    """A model file is missing, truncated, altered, of another format, or does not fit."""
+    """A model file is missing, truncated, altered, of another format, or inconsistent."""

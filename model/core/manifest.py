@@ -1,10 +1,9 @@
-"""The manifest of a set of sounds: the one CSV format that training and the library read.
+"""The manifest of a set of sounds: the CSV format that training and the library read.
 
-A header `path,tags`, and optionally
-`id,title,description,group,source,split,licence,author,class,fold` (and `fsID`, the source's
-number where sounds were cut from Freesound's);
-tags are separated by spaces or `;`; without the column `tags`, the words of `class` are the tags;
-relative paths start at the manifest's folder.
+The header is `path,tags`, and optionally
+`id,title,description,group,source,split,licence,author,class,fold`, and `fsID`, the Freesound id of
+the source. Tags are separated by spaces or `;`; without the column `tags`, the words of `class` are
+the tags. Relative paths start at the manifest's folder.
 """
 
 from __future__ import annotations
@@ -21,7 +20,7 @@ FILE_NAME = "manifest.csv"
 
 @dataclass(frozen=True)
 class ManifestRow:
-    """One sound. Text columns that the manifest lacks are empty; `label` is `class`."""
+    """One sound. Missing text columns are empty; `label` is the column `class`."""
 
     path: Path
     tags: tuple[str, ...] = ()
@@ -38,9 +37,9 @@ class ManifestRow:
 
 
 def read_manifest(path: Path) -> list[ManifestRow]:
-    """The rows of a manifest, or of the `manifest.csv` in a folder.
+    """The rows of a manifest, or of `manifest.csv` in a folder.
 
-    Raises ManifestError when it cannot be read, lacks a column or names no sound.
+    Raises ManifestError if it cannot be read, lacks a column or names no sound.
     """
     file = path / FILE_NAME if path.is_dir() else path
     try:

@@ -1,7 +1,6 @@
-"""Progress of long work: a bar on a terminal, plain lines in a log.
+"""Progress of long work: a bar on a terminal, lines in a log.
 
-Stands here because both training and the library's bulk adding stand on this package.
-Everything goes to standard error; standard output is for results.
+All of it goes to standard error; standard output is for results.
 """
 
 from __future__ import annotations
@@ -17,7 +16,7 @@ LINE_SECONDS = 10.0
 
 
 class Progress:
-    """Counts steps of known total; `note` is shown beside the count."""
+    """Counts `total` steps and shows a note beside the count."""
 
     def __init__(self, title: str, total: int, unit: str, *, quiet: bool = False) -> None:
         self._title, self._total, self._unit, self._quiet = title, total, unit, quiet
@@ -30,7 +29,7 @@ class Progress:
         )
 
     def step(self, count: int = 1, note: str | None = None) -> None:
-        """`count` more are done."""
+        """Count more finished steps; `note` replaces the last note."""
         self._done += count
         self._note = self._note if note is None else note
         if self._bar is not None:
@@ -40,15 +39,15 @@ class Progress:
         elif time.monotonic() - self._last_line >= LINE_SECONDS:
             self._line()
 
-    def say(self, text: str) -> None:
-        """A line of its own, above the bar."""
+    def write(self, text: str) -> None:
+        """Print a line, above the bar."""
         if self._bar is not None:
             self._bar.write(text, file=sys.stderr)
         elif not self._quiet:
             print(text, file=sys.stderr, flush=True)
 
     def close(self) -> None:
-        """The work is over, finished or not."""
+        """End the bar, or print the last line."""
         if self._bar is not None:
             self._bar.close()
         elif self._done:
@@ -59,7 +58,7 @@ class Progress:
         rate = self._done / max(self._last_line - self._started, 1e-9)
         left = (self._total - self._done) / rate if rate else 0.0
         note = f", {self._note}" if self._note else ""
-        self.say(
+        self.write(
             f"{self._title}: {self._done}/{self._total} {self._unit}, "
             f"{rate:.1f} {self._unit}/s, {left:.0f} s left{note}"
         )
@@ -69,9 +68,9 @@ class Progress:
 def progress(
     title: str, total: int, unit: str = "clips", *, quiet: bool = False
 ) -> Iterator[Progress]:
-    """A `Progress` that is closed whatever happens; a `quiet` one shows nothing."""
-    shown = Progress(title, total, unit, quiet=quiet)
+    """A `Progress` that is closed at the end; if `quiet`, it shows nothing."""
+    steps = Progress(title, total, unit, quiet=quiet)
     try:
-        yield shown
+        yield steps
     finally:
-        shown.close()
+        steps.close()

@@ -1,7 +1,7 @@
 """The audio encoders e_a with their projection FNN_c-a, and the decoder d_a (paper §2.1, eq. (5)).
 
-Letters: B = batch, T = frames, F = mels, V = audio code, D = shared dimension.
-A patch is [B, 1, T, F], scaled to about [0, 1].
+Axes: B = batch, T = frames, F = mels, V = audio code, D = shared dimension. Patches are log-mel
+windows [B, 1, T, F], scaled to about [0, 1].
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from earmark.model.networks.layers import Dropout, perceptron
 
 
 class AudioEncoder(nn.Module):
-    """e_a: convolutions to the code z_a, then FNN_c-a to the shared space. `width`: V."""
+    """e_a: convolutions give the code z_a, FNN_c-a projects it to the shared space. `width`: V."""
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
@@ -27,12 +27,14 @@ class AudioEncoder(nn.Module):
         self.convolutions = _pooled(config) if self.pooled else _strided(config)
         self.norm = nn.LayerNorm(config.code_dim, eps=1e-6) if audio.layer_norm else nn.Identity()
         self.projection = _projection(config)
-        self.dropout = Dropout(0.0 if audio.hidden else audio.dropout)  # a perceptron has its own
+        self.dropout = Dropout(
+            0.0 if audio.hidden else audio.dropout
+        )  # a perceptron has dropout inside
 
     def encode(self, patches: Tensor) -> Tensor:
         """Patches [B, 1, T, F] → codes z_a [B, V]."""
         maps = self.convolutions(patches)
-        if self.pooled:  # the mean over mels, then what was strongest at any time
+        if self.pooled:  # mean over mels, then max pooling over time
             maps = maps.mean(dim=3).amax(dim=2)
         code: Tensor = self.norm(torch.flatten(maps, start_dim=1))
         return code
@@ -48,17 +50,16 @@ class AudioEncoder(nn.Module):
         return codes, self.project(codes)
 
     def fuse(self) -> None:
-        """Fold each BatchNorm into its convolution: the same outputs, sooner. To infer only."""
+        """Fold each BatchNorm into its convolution: the same outputs, faster. For inference."""
         layers = list(self.convolutions)
-        for place, layer in enumerate(layers[:-1]):
-            following = layers[place + 1]
+        for index, (layer, following) in enumerate(pairwise(layers)):
             if isinstance(layer, nn.Conv2d) and isinstance(following, nn.BatchNorm2d):
-                self.convolutions[place] = fuse_conv_bn_eval(layer, following)
-                self.convolutions[place + 1] = nn.Identity()
+                self.convolutions[index] = fuse_conv_bn_eval(layer, following)
+                self.convolutions[index + 1] = nn.Identity()
 
 
 def _strided(config: ModelConfig) -> nn.Sequential:
-    """The paper's: each convolution halves frames and mels."""
+    """The paper's convolutions: each halves frames and mels."""
     layers: list[nn.Module] = []
     for inputs, outputs in pairwise((1, *config.audio.channels)):
         layers += [
@@ -71,7 +72,7 @@ def _strided(config: ModelConfig) -> nn.Sequential:
 
 
 def _pooled(config: ModelConfig) -> nn.Sequential:
-    """Pairs of convolutions, a max pool after each pair but the last."""
+    """Pairs of convolutions with a max pool after each pair but the last."""
     layers: list[nn.Module] = []
     channels = (1, *config.audio.channels)
     for number, (inputs, outputs) in enumerate(pairwise(channels), start=1):
@@ -95,7 +96,7 @@ def _projection(config: ModelConfig) -> nn.Module:
 
 
 class AudioDecoder(nn.Module):
-    """d_a: the code z_a back to a patch; the last stage goes BatchNorm → sigmoid."""
+    """d_a: reconstructs a patch from the code z_a; its last stage ends in BatchNorm and sigmoid."""
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
@@ -103,13 +104,13 @@ class AudioDecoder(nn.Module):
         layers: list[nn.Module] = []
         stages = list(pairwise((*reversed(config.audio.channels), 1)))
         for number, (inputs, outputs) in enumerate(stages):
-            last = number == len(stages) - 1
-            if not last:
+            is_last = number == len(stages) - 1
+            if not is_last:
                 layers.append(Dropout(config.audio.dropout))
             layers += [
                 nn.ConvTranspose2d(inputs, outputs, kernel_size=4, stride=2, padding=1),
                 nn.BatchNorm2d(outputs),
-                nn.Sigmoid() if last else nn.ReLU(),
+                nn.Sigmoid() if is_last else nn.ReLU(),
             ]
         self.deconvolutions = nn.Sequential(*layers)
 

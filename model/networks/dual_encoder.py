@@ -1,7 +1,7 @@
-"""The whole network of a preset: both encoders, their decoders where there are any, the scaler.
+"""The network of a model: the audio encoder, the tag encoder, their decoders and the scaler.
 
-The scaler and the mel filters are buffers, so a checkpoint holds everything between samples
-and vectors and cannot be paired with the wrong half.
+The scaler and the mel filters are buffers, so a checkpoint holds all between samples and vectors.
+Axes: B = batch, T = frames, F = mels, V = audio code.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from earmark.model.networks.tag_encoder import TagDecoder, build_tag_encoder
 
 
 class DualEncoder(nn.Module):
-    """Audio encoder and tag encoder that share a space of `config.dim` dimensions."""
+    """An audio encoder and a tag encoder into one space of `config.dim` dimensions."""
 
     band_min: Tensor
     band_max: Tensor
@@ -35,16 +35,17 @@ class DualEncoder(nn.Module):
         self.register_buffer("mel_filters", torch.zeros(bands, bins))
 
     def scale(self, log_mel: Tensor) -> Tensor:
-        """Log-mel windows [..., T, F] → [0, 1] by the training set's band minima and maxima.
+        """Log-mel windows [..., T, F] → patches in [0, 1], by the training set's band minima and
+        maxima.
 
-        Values under the minima become 0; values over the maxima stay above 1 (METHOD §1).
+        Values below the minimum become 0; values above the maximum stay above 1 (METHOD §1).
         """
         return ((log_mel - self.band_min) / (self.band_max - self.band_min)).clamp(min=0)
 
     def encode_windows(self, log_mel: Tensor) -> Tensor:
         """Log-mel windows [B, T, F], unscaled → codes z_a [B, V].
 
-        Raises ConfigError where the model embeds tags only.
+        Raises ConfigError if the model has no audio encoder.
         """
         if self.audio is None:
             raise ConfigError(f"model {self.config.name}: embeds only tags, has no audio encoder")

@@ -1,8 +1,8 @@
 """The tag encoders: an unordered set of word vectors → φ_w (paper §2.2, eqs. (1)–(4)).
 
-Letters: B = batch, N = tags of a set (padded), F_w = word dimension, H = heads, D = shared
-dimension. `words` is [B, N, F_w], zero where padded; `mask` is [B, N], True for real tags.
-All encoders take the same two tensors, so that the rest of the code need not know the kind.
+Axes: B = batch, N = tags of a set (padded), F_w = word dimension, H = heads, D = shared dimension,
+C = words of the COALA baseline, V = code. All encoders take the same tensors: `words` [B, N, F_w],
+zero where padded, and `mask` [B, N], True for real tags.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from earmark.model.networks.layers import Dropout, perceptron
 
 
 class TagEncoder(Protocol):
-    """What every tag encoder does: words [B, N, F_w] and mask [B, N] → φ_w [B, D]."""
+    """A tag encoder: words [B, N, F_w] and mask [B, N] → φ_w [B, D]."""
 
     def __call__(self, words: Tensor, mask: Tensor) -> Tensor: ...
 
@@ -27,8 +27,8 @@ def attention(query: Tensor, key: Tensor, value: Tensor, mask: Tensor) -> tuple[
     """Scaled dot-product attention softmax(QKᵀ/√F_w)V (eq. (2)).
 
     query, key, value: [B, H, N, F_w]; mask: [B, N], keys where False get no weight.
-    Returns the context [B, H, N, F_w] and the weights [B, H, N, N]. A set without a single
-    real tag attends to nothing (weights 0) instead of becoming NaN.
+    Returns the context [B, H, N, F_w] and the weights [B, H, N, N]. The weights of a set without
+    real tags are 0, not NaN.
     """
     scores = query @ key.transpose(-2, -1) / math.sqrt(query.shape[-1])
     scores = scores.masked_fill(~mask[:, None, None, :], -1e9)
@@ -37,7 +37,7 @@ def attention(query: Tensor, key: Tensor, value: Tensor, mask: Tensor) -> tuple[
 
 
 class AttentionTagEncoder(nn.Module):
-    """Multi-head self-attention over the tags, summed and normalised (eqs. (1)–(4))."""
+    """Multi-head self-attention over the tags, their sum, LayerNorm (eqs. (1)–(4))."""
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
@@ -52,7 +52,7 @@ class AttentionTagEncoder(nn.Module):
         self.weights_dropout = Dropout(tags.dropout)
         self.dropout = Dropout(tags.dropout)
         self.norm = nn.LayerNorm(config.dim, eps=1e-6)
-        self.last = _last(config)
+        self.last = _perceptron(config)
 
     def attend(self, words: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
         """(φ_w [B, D], attention weights [B, H, N, N] before dropout)."""
@@ -77,14 +77,14 @@ class AttentionTagEncoder(nn.Module):
 
 
 class MeanTagEncoder(nn.Module):
-    """The paper's "mean": one linear layer, averaged over the real tags, normalised."""
+    """The paper's "mean": one linear layer, the mean over real tags, LayerNorm."""
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
         self.output = nn.Linear(config.tags.word_dim, config.dim, bias=False)
         self.dropout = Dropout(config.tags.dropout)
         self.norm = nn.LayerNorm(config.dim, eps=1e-6)
-        self.last = _last(config)
+        self.last = _perceptron(config)
 
     def forward(self, words: Tensor, mask: Tensor) -> Tensor:
         """Words [B, N, F_w], mask [B, N] → φ_w [B, D]."""
@@ -94,8 +94,8 @@ class MeanTagEncoder(nn.Module):
         return phi
 
 
-def _last(config: ModelConfig) -> nn.Module:
-    """What follows eq. (4): nothing, as in the paper, or a perceptron."""
+def _perceptron(config: ModelConfig) -> nn.Module:
+    """The perceptron after eq. (4), or the identity, as in the paper."""
     if not config.tags.hidden:
         return nn.Identity()
     return perceptron(config.dim, config.tags.hidden, config.dim, config.tags.dropout)
@@ -111,7 +111,7 @@ def _dense(inputs: int, outputs: int, dropout: float) -> list[nn.Module]:
 
 
 class MultiHotTagEncoder(nn.Module):
-    """The COALA baseline: its word vectors are one-hot, so their union is the multi-hot vector."""
+    """The COALA baseline's encoder. Its word vectors are one-hot; their union is multi-hot."""
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
@@ -167,7 +167,7 @@ class TagDecoder(nn.Module):
 def build_tag_encoder(
     config: ModelConfig,
 ) -> AttentionTagEncoder | MeanTagEncoder | MultiHotTagEncoder:
-    """The tag encoder that `config.tags.kind` names."""
+    """The tag encoder of the kind `config.tags.kind`."""
     match config.tags.kind:
         case "attention":
             return AttentionTagEncoder(config)

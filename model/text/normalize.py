@@ -1,8 +1,7 @@
 """Text → tags: lower case, stop-words out, plural nouns to singular (METHOD §3).
 
-A tag is a lower-case word of letters and digits, perhaps with inner hyphens ("bass-drum").
-Order is kept and repeats are dropped: a set of tags is unordered to the encoders, but people
-read it.
+A tag is a lower-case word of letters and digits, with inner hyphens ("bass-drum"). Tags keep their
+order, for people; to the encoders a set is unordered. Repeats are dropped.
 """
 
 from __future__ import annotations
@@ -26,7 +25,7 @@ STOP_WORDS = frozenset(
     """.split()
 )
 
-# Words whose last "s" is no plural, beyond the endings that `_NEVER_PLURAL` covers.
+# Words whose final "s" is not a plural, besides those with an ending of `_NEVER_PLURAL`.
 _SINGULAR_S = frozenset(
     """
     alias always angeles asbestos atlas atmos barracks bias biceps billiards canvas chaos christmas
@@ -56,11 +55,11 @@ _IRREGULAR = {
 }  # fmt: skip
 
 
-def singular(word: str, known: Container[str] | None = None) -> str:
-    """The singular of a plural noun; any other word as it is.
+def singular(word: str, vocabulary: Container[str] | None = None) -> str:
+    """The singular of a plural noun; other words stay as they are.
 
-    With `known` words, a change by rule is made only when its result is one of them, so that
-    a name or a word of another language is left alone. A singular stays as it is.
+    With a `vocabulary`, a rule applies only if its result is one of those words, so that names and
+    words of other languages stay.
     """
     if word in _IRREGULAR:
         return _IRREGULAR[word]
@@ -71,13 +70,13 @@ def singular(word: str, known: Container[str] | None = None) -> str:
     if word.endswith(_NEVER_PLURAL):
         return word
     for candidate in _singular_forms(word):
-        if known is None or candidate in known:
+        if vocabulary is None or candidate in vocabulary:
             return candidate
     return word
 
 
 def _singular_forms(word: str) -> list[str]:
-    """Candidates, the most likely first."""
+    """Candidates, most likely first."""
     if word.endswith("ies") and len(word) > 4:
         return [word[:-3] + "y", word[:-1]]
     if word.endswith(("ches", "shes", "sses", "xes", "zzes")):
@@ -86,7 +85,7 @@ def _singular_forms(word: str) -> list[str]:
 
 
 def tokens(text: str) -> list[str]:
-    """Words of a text in lower case, hyphens kept inside, without accents or signs."""
+    """Words of a text in lower case, with inner hyphens, without accents or punctuation."""
     plain = text.lower()
     if not plain.isascii():
         plain = unicodedata.normalize("NFKD", unicodedata.normalize("NFKC", text).lower())
@@ -94,14 +93,14 @@ def tokens(text: str) -> list[str]:
     return [token.translate(_APOSTROPHES) for token in _TOKEN.findall(plain)]
 
 
-def clean_tag(word: str, known: Container[str] | None = None) -> str:
-    """One token's clean form: every part of a compound in the singular only at its end."""
+def clean_tag(word: str, vocabulary: Container[str] | None = None) -> str:
+    """A token in the singular; of a compound, only its last part changes."""
     head, hyphen, last = word.rpartition("-")
-    return head + hyphen + singular(last, known)
+    return head + hyphen + singular(last, vocabulary)
 
 
-def clean_tags(words: str | Iterable[str], known: Container[str] | None = None) -> list[str]:
-    """Tags of a text or of a list of words: cleaned, without stop-words and repeats."""
+def clean_tags(words: str | Iterable[str], vocabulary: Container[str] | None = None) -> list[str]:
+    """The tags in a text or in a list of words, without stop-words and repeats."""
     text = words if isinstance(words, str) else " ".join(words)
-    cleaned = (clean_tag(token, known) for token in tokens(text) if token not in STOP_WORDS)
+    cleaned = (clean_tag(token, vocabulary) for token in tokens(text) if token not in STOP_WORDS)
     return list(dict.fromkeys(tag for tag in cleaned if tag and tag not in STOP_WORDS))

@@ -1,9 +1,8 @@
-"""Words → related words: what a sound may be called that nobody calls as it was asked for.
+"""Words → related words: synonyms, and more general or more specific words.
 
-Conventions: a weight, in (0, 1), says how much a related word counts where the word itself would
-count 1. Format of the file: gzip of UTF-8 lines, a word and its related words, tabs between them;
-a related word is followed by a space and its weight in hundredths, the heaviest come first. Words
-are in lower case; compounds have hyphens.
+A related word has a weight in (0, 1); the word itself would have 1. File format: gzip of UTF-8
+lines; a line is a word and its related words, separated by tabs; a related word is followed by a
+space and its weight in hundredths, heaviest first. Words are in lower case; compounds have hyphens.
 """
 
 from __future__ import annotations
@@ -20,9 +19,9 @@ from earmark.model.core.errors import WordsError
 from earmark.model.text.normalize import singular
 
 FILE_NAME = "related.tsv.gz"
-INFLECTED = 0.9  # what the base of an inflected word counts: "barking", bark
+INFLECTION_WEIGHT = 0.9  # of the base form: "barking" → "bark"
 
-# What an inflected verb, or adjective, may end in, and its base.
+# Endings of inflected verbs and adjectives, and what replaces them in the base form.
 _ENDINGS = {"ing": ("", "e"), "ed": ("", "e"), "er": ("", "e"), "est": ("", "e"), "s": ("",)}
 _MIN_BASE = 3  # letters
 
@@ -31,11 +30,11 @@ class Thesaurus:
     """Words and their related words. Safe to share between threads."""
 
     def __init__(self, lines: Mapping[str, str]) -> None:
-        self._lines = lines  # by word; taken apart when they are asked for, which few are
+        self._lines = lines  # by word; parsed on demand
         self.related = functools.lru_cache(maxsize=8_192)(self._related)
 
     @classmethod
-    def of(cls, related: Mapping[str, Mapping[str, float]]) -> Thesaurus:
+    def from_weights(cls, related: Mapping[str, Mapping[str, float]]) -> Thesaurus:
         """From words and the weights of their related words."""
         return cls(dict(_lines(related)))
 
@@ -57,35 +56,35 @@ class Thesaurus:
         return word in self._lines
 
     def _related(self, word: str) -> Mapping[str, float]:
-        """The weights of a word's related words, the heaviest first; memoised as `related`."""
-        found = dict(self._own(word))
+        """A word's related words with their weights, heaviest first. Cached as `related`."""
+        weights = dict(self._entries(word))
         for base in self._bases(word):
-            found[base] = max(found.get(base, 0.0), INFLECTED)
-            for other, weight in self._own(base):
-                found[other] = max(found.get(other, 0.0), INFLECTED * weight)
-        found.pop(word, None)
-        return dict(sorted(found.items(), key=lambda pair: (-pair[1], pair[0])))
+            weights[base] = max(weights.get(base, 0.0), INFLECTION_WEIGHT)
+            for other, weight in self._entries(base):
+                weights[other] = max(weights.get(other, 0.0), INFLECTION_WEIGHT * weight)
+        weights.pop(word, None)
+        return dict(sorted(weights.items(), key=lambda pair: (-pair[1], pair[0])))
 
-    def _own(self, word: str) -> Iterator[tuple[str, float]]:
+    def _entries(self, word: str) -> Iterator[tuple[str, float]]:
         for field in filter(None, self._lines.get(word, "").split("\t")):
             other, _, hundredths = field.rpartition(" ")
             yield other, int(hundredths) / 100
 
     def _bases(self, word: str) -> list[str]:
-        """Words of the thesaurus that this may be a form of, but for itself."""
-        found = [singular(word, self._lines)]
+        """Words of the thesaurus that this word may be an inflection of."""
+        bases = [singular(word, self._lines)]
         for ending, others in _ENDINGS.items():
             base = word.removesuffix(ending)
             if base == word or len(base) < _MIN_BASE:
                 continue
-            found += [base + other for other in others]
+            bases += [base + other for other in others]
             if len(base) > _MIN_BASE and base[-1] == base[-2]:  # "drumming"
-                found.append(base[:-1])
-        return [base for base in dict.fromkeys(found) if base != word and base in self._lines]
+                bases.append(base[:-1])
+        return [base for base in dict.fromkeys(bases) if base != word and base in self._lines]
 
 
 def save(file: Path, related: Mapping[str, Mapping[str, float]]) -> None:
-    """Write a file whole or not at all, the same bytes for the same words. Raises OSError."""
+    """Write a thesaurus atomically; the same words give the same bytes. Raises OSError."""
     lines = (f"{word}\t{rest}" for word, rest in sorted(_lines(related)))
     write_whole(file, [gzip.compress("\n".join(lines).encode(), mtime=0)])
 
@@ -99,5 +98,5 @@ def _lines(related: Mapping[str, Mapping[str, float]]) -> Iterable[tuple[str, st
 
 @functools.lru_cache(maxsize=1)
 def load_thesaurus() -> Thesaurus:
-    """The one that ships, read when it is first asked for."""
+    """The thesaurus that ships with Earmark; read once."""
     return Thesaurus.load(Path(str(files("earmark.model.wordnet"))) / FILE_NAME)

@@ -1,9 +1,9 @@
-"""Word vectors e_w, and how a word that has none still gets one.
+"""Word vectors e_w, and substitutes for words that have none.
 
-Conventions: vectors are float32 [F_w]; a word is a clean tag (`model.text.normalize`). The search
-for an unknown word goes from the closest to the farthest and never fails: the word itself,
-its singular, its parts at hyphens, the parts joined, a spelling one or two letters away, two
-known words written as one, FastText sub-words; else it is skipped and the caller says so.
+Vectors are float32 [F_w]; a word is a clean tag (`model.text.normalize`). A word outside the
+vocabulary is resolved by the first that succeeds: its singular; its parts at hyphens; the parts
+joined; a spelling one or two edits away; two words written as one; FastText sub-words. Axes:
+V = words, F_w = word dimension.
 """
 
 from __future__ import annotations
@@ -23,11 +23,12 @@ if TYPE_CHECKING:
     from gensim.models import KeyedVectors
 
 
-MIN_SPELLING = 7  # letters; shorter words have other words one letter away (quack, quick)
-MIN_GUESS = 5  # letters, where all words one letter away are taken together
-MIN_PART = 3
-COMMON_WORDS = 25_000  # only frequent words are offered as spellings or parts
-NEAR_WORDS = 50_000  # as words that are near: all would take long, of FastText's two million
+MIN_CORRECTED = 7  # letters; shorter words are one edit from other words (quack, quick)
+MIN_SUGGESTED = 5  # letters, for `spellings`, which gives all candidates
+MAX_CORRECTED = 30  # letters
+MIN_PART = 3  # letters
+COMMON_WORDS = 25_000  # most frequent words: candidates for spellings and parts
+NEAR_WORDS = 50_000  # candidates for `near`: all two million of FastText would take long
 
 
 @dataclass(frozen=True)
@@ -56,7 +57,8 @@ class WordVectors:
     ) -> None:
         if vectors.ndim != 2 or len(words) != len(vectors):
             raise WordsError(
-                f"vectors: expected one row for each of {len(words)} words, got {vectors.shape}"
+                f"vectors: expected one row for each of {len(words)} words, "
+                f"got the shape {list(vectors.shape)}"
             )
         self.words = list(words)
         self.vectors = vectors
@@ -69,7 +71,7 @@ class WordVectors:
 
     @classmethod
     def from_gensim(cls, keyed: KeyedVectors) -> WordVectors:
-        """From gensim's KeyedVectors; those of FastText keep their sub-words."""
+        """From gensim's KeyedVectors, with the sub-words of FastText."""
         subwords = None
         if hasattr(keyed, "vectors_ngrams"):
             subwords = Subwords(
@@ -79,12 +81,12 @@ class WordVectors:
 
     @classmethod
     def one_hot(cls, words: Sequence[str]) -> WordVectors:
-        """The COALA baseline's "word vectors": the identity."""
+        """One-hot vectors, for the COALA baseline."""
         return cls(words, np.eye(len(words), dtype=np.float32))
 
     @property
     def dim(self) -> int:
-        """F_w."""
+        """F_w, the size of a vector."""
         return int(self.vectors.shape[1])
 
     def __len__(self) -> int:
@@ -94,51 +96,51 @@ class WordVectors:
         return word in self._row
 
     def _resolve(self, word: str) -> tuple[str, ...]:
-        """Known words that stand for `word`, or none. Memoised as `resolve`."""
+        """The vocabulary words that stand for `word`, if any. Cached as `resolve`."""
         if word in self._row:
             return (word,)
-        if (one := singular(word, self._row)) in self._row:
-            return (one,)
+        if (base := singular(word, self._row)) in self._row:
+            return (base,)
         if "-" in word:
             parts = [self.resolve(part) for part in word.split("-") if part]
             if any(parts):
-                return tuple(dict.fromkeys(known for part in parts for known in part))
+                return tuple(dict.fromkeys(found for part in parts for found in part))
             if (joined := word.replace("-", "")) in self._row:
                 return (joined,)
         if self.subwords is not None or not word.isalpha():
             return ()
-        near = self._nearest_spelling(word)
-        return (near,) if near else self._two_words(word)
+        correction = self._correct(word)
+        return (correction,) if correction else self._split(word)
 
-    def _nearest_spelling(self, word: str) -> str | None:
-        """A common word one edit away, or two for eight letters and more; frequent first."""
-        if len(word) < MIN_SPELLING or len(word) > 30:
+    def _correct(self, word: str) -> str | None:
+        """The nearest common word, one edit away, or two from eight letters on."""
+        if not MIN_CORRECTED <= len(word) <= MAX_CORRECTED:
             return None
-        found = self._within(word, 1 if len(word) < 8 else 2)
-        return found[0] if found else None
+        candidates = self._within(word, 1 if len(word) < 8 else 2)
+        return candidates[0] if candidates else None
 
     def _within(self, word: str, edits: int) -> list[str]:
-        """Common words of its first letter, so few edits away; nearest, then frequent first."""
+        """Common words with the same first letter within `edits`; nearest, then frequent first."""
         from rapidfuzz.distance import OSA
 
         found = [
-            (distance, self._row[known], known)
+            (distance, self._row[other], other)
             for length in range(len(word) - edits, len(word) + edits + 1)
-            for known in self._alike.get((word[0], length), ())
-            if (distance := OSA.distance(word, known, score_cutoff=edits)) <= edits
+            for other in self._common_by_shape.get((word[0], length), ())
+            if (distance := OSA.distance(word, other, score_cutoff=edits)) <= edits
         ]
-        return [known for _, _, known in sorted(found)]
+        return [other for _, _, other in sorted(found)]
 
     @functools.cached_property
-    def _alike(self) -> dict[tuple[str, int], list[str]]:
+    def _common_by_shape(self) -> dict[tuple[str, int], list[str]]:
         """Common words by first letter and length."""
-        alike: dict[tuple[str, int], list[str]] = {}
-        for known in self.words[:COMMON_WORDS]:
-            alike.setdefault((known[0], len(known)), []).append(known)
-        return alike
+        by_shape: dict[tuple[str, int], list[str]] = {}
+        for word in self.words[:COMMON_WORDS]:
+            by_shape.setdefault((word[0], len(word)), []).append(word)
+        return by_shape
 
-    def _two_words(self, word: str) -> tuple[str, ...]:
-        """The split into two common words whose shorter half is the longest."""
+    def _split(self, word: str) -> tuple[str, ...]:
+        """Split into two common words, the shorter one as long as possible; empty if impossible."""
         splits = [
             (word[:cut], word[cut:])
             for cut in range(MIN_PART, len(word) - MIN_PART + 1)
@@ -151,68 +153,68 @@ class WordVectors:
         return (first, singular(second, self._row))
 
     def guess(self, word: str) -> str:
-        """The known words that a misspelt or run-together word is taken for, else nothing."""
-        known = self.resolve(word)
-        plain = word.replace("-", " ").split()
-        own = {form for part in (word, *plain) for form in (part, singular(part, self._row))}
-        return "" if own & set(known) or word.replace("-", "") in known else " ".join(known)
+        """The words that stand for a misspelt or run-together word; empty for other words."""
+        resolved = self.resolve(word)
+        parts = word.replace("-", " ").split()
+        forms = {form for part in (word, *parts) for form in (part, singular(part, self._row))}
+        is_certain = forms & set(resolved) or word.replace("-", "") in resolved
+        return "" if is_certain else " ".join(resolved)
 
     def certain_vector(self, word: str) -> Array | None:
-        """The word's vector, or None where it would be a guess: for tags to train on."""
+        """The word's vector, or None if it would be a guess: for tags to train on."""
         return None if self.guess(word) else self.vector(word)
 
     def vector(self, word: str) -> Array | None:
-        """The word's vector, the mean of those that stand for it, or None: not understood."""
-        known = self.resolve(word)
-        if len(known) == 1:
-            return np.asarray(self.vectors[self._row[known[0]]], dtype=np.float32)
-        if known:
-            rows = self.vectors[[self._row[each] for each in known]]
+        """The word's vector [F_w], or the mean of those that stand for it; None if none does."""
+        resolved = self.resolve(word)
+        if len(resolved) == 1:
+            return np.asarray(self.vectors[self._row[resolved[0]]], dtype=np.float32)
+        if resolved:
+            rows = self.vectors[[self._row[other] for other in resolved]]
             return np.asarray(rows.mean(axis=0), dtype=np.float32)
         return self.subwords.vector(word) if self.subwords is not None else None
 
     def cosine(self, word: str, other: str) -> float:
-        """How alike two words are written of, in [-1, 1]; 0 where one has no vector."""
-        one, two = self.vector(word), self.vector(other)
-        if one is None or two is None:
+        """Cosine of two words' vectors, in [-1, 1]; 0 if one has none."""
+        first, second = self.vector(word), self.vector(other)
+        if first is None or second is None:
             return 0.0
-        lengths = float(np.linalg.norm(one)) * float(np.linalg.norm(two))
-        return float(one @ two) / max(lengths, 1e-12)
+        lengths = float(np.linalg.norm(first)) * float(np.linalg.norm(second))
+        return float(first @ second) / max(lengths, 1e-12)
 
-    def near(self, word: str, most: int, least: float) -> dict[str, float]:
-        """The up to `most` frequent words nearest to a word, and their cosines from `least`."""
+    def near(self, word: str, k: int, min_cosine: float) -> dict[str, float]:
+        """The k frequent words nearest to a word, with their cosines, of at least `min_cosine`."""
         vector = self.vector(word)
         if vector is None:
             return {}
         length = max(float(np.linalg.norm(vector)), 1e-12)
         cosines = self.vectors[:NEAR_WORDS] @ vector / (self._norms * length)
-        own = [self._row[known] for known in self.resolve(word)]
-        cosines[[row for row in own if row < len(cosines)]] = -1  # itself
-        rows = np.flatnonzero(cosines >= least)
-        best = rows[np.argsort(-cosines[rows], kind="stable")[:most]].tolist()
+        same = [self._row[other] for other in self.resolve(word)]
+        cosines[[row for row in same if row < len(cosines)]] = -1
+        rows = np.flatnonzero(cosines >= min_cosine)
+        best = rows[np.argsort(-cosines[rows], kind="stable")[:k]].tolist()
         return {self.words[row]: float(cosines[row]) for row in best}
 
     def spellings(self, word: str) -> list[str]:
-        """Common words one edit away from a word that nothing is known of; frequent first."""
-        if len(word) < MIN_GUESS or len(word) > 30 or self.resolve(word):
+        """Common words one edit away from a word that cannot be resolved; frequent first."""
+        if not MIN_SUGGESTED <= len(word) <= MAX_CORRECTED or self.resolve(word):
             return []
         return self._within(word, 1)
 
     @functools.cached_property
     def _norms(self) -> Array:
-        """Lengths of the vectors of the words that `near` offers."""
+        """Lengths of the vectors of `near`'s candidates."""
         lengths: Array = np.linalg.norm(self.vectors[:NEAR_WORDS], axis=1)
         return np.asarray(np.maximum(lengths, 1e-12), dtype=np.float32)
 
     def unit(self) -> WordVectors:
-        """The same words, their vectors scaled to length 1."""
+        """The same words with vectors of length 1."""
         norms = np.linalg.norm(self.vectors, axis=1, keepdims=True)
         scaled = (self.vectors / np.maximum(norms, 1e-12)).astype(np.float32)
         return WordVectors(self.words, scaled, self.subwords)
 
     def keep(self, count: int, also: Iterable[str] = ()) -> WordVectors:
-        """The `count` most frequent words, and `also` those of these that are known."""
-        wanted = dict.fromkeys(self.words[:count])
-        wanted.update(dict.fromkeys(word for word in also if word in self._row))
-        rows = sorted(self._row[word] for word in wanted)
+        """Only the `count` most frequent words, and words of `also`."""
+        words = {*self.words[:count], *(word for word in also if word in self._row)}
+        rows = sorted(self._row[word] for word in words)
         return WordVectors([self.words[row] for row in rows], self.vectors[rows], self.subwords)

@@ -146,7 +146,7 @@ def test_a_card_is_replaced_and_all_else_stays(tmp_path: Path) -> None:
     checkpoint.replace_card(tmp_path / "a" / checkpoint.FILE_NAME, copy.card)
     files = [tmp_path / name / checkpoint.FILE_NAME for name in "ab"]
     assert files[0].read_bytes() == files[1].read_bytes()
-    with pytest.raises(CheckpointError, match="expected a model file or its directory"):
+    with pytest.raises(CheckpointError, match="expected a model file or its folder"):
         checkpoint.replace_card(tmp_path / "c", {})
 
 

@@ -152,7 +152,7 @@ def test_a_file_or_its_directory(saved: Path, tmp_path: Path) -> None:
 
 def test_missing(tmp_path: Path) -> None:
     for path in (tmp_path, tmp_path / "none", tmp_path / "none.safetensors"):
-        with pytest.raises(CheckpointError, match="expected a model file or its directory, got"):
+        with pytest.raises(CheckpointError, match="expected a model file or its folder, got"):
             load(path)
 
 
@@ -228,7 +228,7 @@ def test_parameters_that_do_not_fit_are_named(
         ({"format": None}, "got 'model' of format None"),
         ({"kind": "training"}, "got 'training' of format 1"),
         ({"fingerprint": "0" * 16}, "expected fingerprint 0000000000000000, got [0-9a-f]{16}"),
-        ({"config": {"name": "x"}}, "model configuration: does not fit this version"),
+        ({"config": {"name": "x"}}, "model configuration: does not match this version"),
     ],
 )
 def test_wrong_headers(
@@ -242,7 +242,7 @@ def test_wrong_headers(
 @pytest.mark.parametrize("entry", ["config", "vocabulary", "card", "fingerprint"])
 def test_missing_header_entries_are_named(saved: Path, tmp_path: Path, entry: str) -> None:
     path = changed(saved, tmp_path / FILE_NAME, lambda tensors, header: header.pop(entry))
-    with pytest.raises(CheckpointError, match=f"its header holds no {entry}"):
+    with pytest.raises(CheckpointError, match=f"its header lacks {entry}"):
         load(path)
 
 
@@ -255,7 +255,7 @@ def test_other_files_are_refused(tmp_path: Path) -> None:
     with pytest.raises(CheckpointError, match="truncated or not a model file"):
         load(path)
     path.write_bytes(checkpoint.safetensors.torch.save({"a": torch.zeros(2)}))
-    with pytest.raises(CheckpointError, match="a safetensors file, but not one of Earmark's"):
+    with pytest.raises(CheckpointError, match="a safetensors file that Earmark did not write"):
         load(path)
     for header in ("not json", json.dumps([1])):
         data = checkpoint.safetensors.torch.save({}, metadata={"earmark": header})

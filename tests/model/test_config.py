@@ -59,7 +59,7 @@ def test_bad_dictionaries(change: str) -> None:
         data["features"] = None
     else:
         data["audio"]["channels"] = None
-    with pytest.raises(ConfigError, match="model configuration: does not fit this version"):
+    with pytest.raises(ConfigError, match="model configuration: does not match this version"):
         ModelConfig.from_dict(data)
 
 
@@ -73,7 +73,7 @@ def test_windows_must_survive_the_strides() -> None:
 
 def test_a_pooled_encoder_has_pairs_and_no_decoder() -> None:
     config = preset("starter")
-    with pytest.raises(ConfigError, match="pairs of convolutions and no decoder, got 3 convol"):
+    with pytest.raises(ConfigError, match="for a pooled encoder, got 3 convol"):
         replace(config, audio=replace(config.audio, channels=(4, 4, 8)))
     with pytest.raises(ConfigError, match="got 8 convolutions and a decoder"):
         replace(config, audio=replace(config.audio, decoder=True))
@@ -81,14 +81,14 @@ def test_a_pooled_encoder_has_pairs_and_no_decoder() -> None:
 
 def test_bands_sum_up_magnitudes_or_powers() -> None:
     config = preset("starter")
-    with pytest.raises(ConfigError, match="power must be 1 or 2, got 3"):
+    with pytest.raises(ConfigError, match="expected power 1 or 2, got 3"):
         replace(config, features=replace(config.features, power=3))
 
 
 @pytest.mark.parametrize("field", ["word_dim", "heads", "max_tags"])
 def test_sizes_are_at_least_one(field: str) -> None:
     config = preset("starter")
-    with pytest.raises(InputError, match="must be at least 1"):
+    with pytest.raises(InputError, match="expected at least 1 each"):
         replace(config, tags=replace(config.tags, **{field: 0}))
 
 

@@ -190,7 +190,7 @@ class Trainer:
                     )
                     self._save(figures)
                 self.ranks.wait()
-                shown.say(
+                shown.write(
                     f"epoch {self.epoch}/{epochs}  "
                     + "  ".join(f"{name} {value:.4g}" for name, value in figures.items())
                 )

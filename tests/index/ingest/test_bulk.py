@@ -167,7 +167,7 @@ def test_folders_and_files_without_permission(library: Library) -> None:
         assert library.catalogue.count() == 0
         with made.nobody():
             sound_files = [origin for path in files for origin in bulk.find_sounds(path)]
-            with pytest.raises(InputError, match=r"noise_001.wav: not allowed to read it"):
+            with pytest.raises(InputError, match=r"noise_001.wav: no permission to read it"):
                 library.embedder.embed_audio(sound_files[1].path, sound_files[1].path.name)
             assert library.embedder.embed_audio(sound_files[0].path).info.frames > 0
         (folder / "closed").chmod(0o755)

@@ -83,7 +83,7 @@ def test_words_that_are_held_count_as_they_did(demo: Library) -> None:
         assert hit.matched == tuple(asked.split())
     whole = demo.store.weights(tuple(stems("rain thunder")))
     text = RelatedWords(
-        "rain thunder", stems("rain thunder"), demo.embedder.words, Thesaurus.of({})
+        "rain thunder", stems("rain thunder"), demo.embedder.words, Thesaurus.from_weights({})
     )
     assert demo.store.weights(tuple(stems("rain thunder")), text) == whole
 
@@ -132,7 +132,7 @@ def known() -> WordVectors:
 
 
 def standing(text: str, known: WordVectors, related: dict[str, dict[str, float]]) -> RelatedWords:
-    return RelatedWords(text, stems(text), known, Thesaurus.of(related))
+    return RelatedWords(text, stems(text), known, Thesaurus.from_weights(related))
 
 
 def test_words_written_of_alike_count_for_more(known: WordVectors) -> None:

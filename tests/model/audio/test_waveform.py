@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from earmark.model.audio.decode import SoundReader
 from earmark.model.audio.log_mel import LogMel, mel_filters
-from earmark.model.audio.waveform import FINE, peaks
+from earmark.model.audio.waveform import BUCKETS_PER_POINT, peaks
 from earmark.model.core.errors import AudioError
 from earmark.model.inference.decode_pool import Block, DecodePool
 from tests.model.tiny import ALL_KINDS, noise, sine, tiny_config, write, write_sine
@@ -38,7 +38,7 @@ def slow(samples: np.ndarray, points: int, slack: float = 0.0) -> tuple[np.ndarr
 
 @pytest.mark.parametrize("points", [1, 7, 100])
 def test_stretches_of_whole_buckets_are_exact(points: int) -> None:
-    samples = noise(1.0)[: FINE * points * 2]
+    samples = noise(1.0)[: BUCKETS_PER_POINT * points * 2]
     samples[3], samples[5] = 2.0, -3.0  # louder than full scale is cut
     found = peaks(blocks(samples, 10, 1, 0, 500), points)
     low, high = slow(samples, points)
@@ -58,11 +58,15 @@ def test_any_length_in_any_blocks(count: int, points: int, sizes: list[int]) -> 
     assert found.shape == (points, 2)
     np.testing.assert_array_equal(found, peaks([samples], points))  # blocks change nothing
     # Within stretches that are a little longer, and around those that are a little shorter.
-    low, high = slow(samples, points, 1.01 if count < FINE * points else 2.1 / FINE + 0.01)
+    low, high = slow(
+        samples,
+        points,
+        1.01 if count < BUCKETS_PER_POINT * points else 2.1 / BUCKETS_PER_POINT + 0.01,
+    )
     assert (found[:, 0] >= low).all()
     assert (found[:, 1] <= high).all()
-    if count >= FINE * points:
-        low, high = slow(samples, points, -2.1 / FINE - 0.01)
+    if count >= BUCKETS_PER_POINT * points:
+        low, high = slow(samples, points, -2.1 / BUCKETS_PER_POINT - 0.01)
         assert (found[:, 0] <= low).all()
         assert (found[:, 1] >= high).all()
     assert found[:, 0].min() == round(float(samples.min()) * 127)

@@ -15,7 +15,7 @@ def test_lines_without_a_terminal(
     with progress("adding", 4) as shown:
         shown.step(note="a.wav")
         shown.step(2)
-        shown.say("b.wav: not a sound")
+        shown.write("b.wav: not a sound")
     out, err = capsys.readouterr()
     lines = err.splitlines()
     assert out == ""

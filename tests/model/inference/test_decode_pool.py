@@ -19,7 +19,6 @@ from earmark.model.audio.log_mel import LogMel, mel_filters, window_blocks
 from earmark.model.core.errors import AudioError
 from earmark.model.inference import decode_pool as readers_file
 from earmark.model.inference.decode_pool import Block, DecodePool
-from tests.conftest import ROOT
 from tests.model.tiny import noise, tiny_config, write
 from tests.processes import children
 
@@ -140,10 +139,10 @@ import sys, time
 from pathlib import Path
 from earmark.model.config import FeatureConfig
 from earmark.model.audio.log_mel import LogMel, mel_filters
-from earmark.model.inference.decode_pool import Readers
+from earmark.model.inference.decode_pool import DecodePool
 
 config = FeatureConfig()
-readers = Readers(LogMel(config, mel_filters(config)), 1)
+readers = DecodePool(LogMel(config, mel_filters(config)), 1)
 list(readers.read(Path(sys.argv[1]), "bark"))
 print("ready", flush=True)
 time.sleep(60)
@@ -156,8 +155,7 @@ def test_processes_end_with_whoever_asked(tmp_path: Path) -> None:
     file = tmp_path / "asks.py"
     file.write_text(ASKING)
     command = [sys.executable, file, sound]
-    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True) as asking:
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as asking:
         assert asking.stdout is not None
         assert asking.stdout.readline() == "ready\n"
         own = psutil.Process(asking.pid).children(recursive=True)

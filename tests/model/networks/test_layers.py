@@ -146,8 +146,8 @@ def test_any_shape_and_share(shape: list[int], p: float, data: st.DataObject) ->
 
 
 @pytest.mark.parametrize("p", [-0.1, -1e-9, 1, 1.0, 2.0, math.nan, math.inf, -math.inf])
-def test_refuses_what_is_no_share(p: float) -> None:
-    with pytest.raises(ConfigError, match=f"dropout: expected a share from 0 to under 1, got {p}"):
+def test_a_probability_out_of_range_is_refused(p: float) -> None:
+    with pytest.raises(ConfigError, match=rf"expected a probability in \[0, 1\), got {p}"):
         Dropout(p)
 
 

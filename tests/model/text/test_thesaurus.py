@@ -12,7 +12,7 @@ import pytest
 from earmark.model.core.errors import WordsError
 from earmark.model.embedder import THESAURUS_WEIGHT, Embedder
 from earmark.model.text import thesaurus
-from earmark.model.text.thesaurus import INFLECTED, Thesaurus
+from earmark.model.text.thesaurus import INFLECTION_WEIGHT, Thesaurus
 from tests.model.tiny import checkpoint_of, tiny_config
 
 RELATED = {
@@ -48,15 +48,15 @@ def test_a_file_holds_what_was_saved(tmp_path: Path) -> None:
     ],
 )
 def test_inflected_words_have_those_of_their_base(word: str, base: str, other: str) -> None:
-    related = Thesaurus.of(RELATED).related(word)
-    assert related[base] == INFLECTED
-    assert related[other] == pytest.approx(INFLECTED * RELATED[base][other])
+    related = Thesaurus.from_weights(RELATED).related(word)
+    assert related[base] == INFLECTION_WEIGHT
+    assert related[other] == pytest.approx(INFLECTION_WEIGHT * RELATED[base][other])
 
 
 def test_an_inflected_word_keeps_its_own() -> None:
-    related = Thesaurus.of(RELATED).related("drumming")
+    related = Thesaurus.from_weights(RELATED).related("drumming")
     assert related["noise"] == 0.3
-    assert related["percussion"] == pytest.approx(INFLECTED * 0.5)  # the larger of two
+    assert related["percussion"] == pytest.approx(INFLECTION_WEIGHT * 0.5)  # the larger of two
     assert list(related.values()) == sorted(related.values(), reverse=True)
 
 
@@ -108,7 +108,9 @@ def test_tags_outside_the_vocabulary_are_led_to_it() -> None:
     embedder = Embedder(checkpoint_of(tiny_config(), vocabulary=6))
     inside, also = embedder.vocabulary[:2]
     outside = next(word for word in embedder.words.words if word not in embedder.vocabulary)
-    known = Thesaurus.of({outside: {inside: 0.6, also: 0.2, "xyzzy": 0.9}, inside: {also: 0.9}})
+    known = Thesaurus.from_weights(
+        {outside: {inside: 0.6, also: 0.2, "xyzzy": 0.9}, inside: {also: 0.9}}
+    )
 
     def vector(word: str) -> np.ndarray:
         found = embedder.words.vector(word)
@@ -123,7 +125,8 @@ def test_tags_outside_the_vocabulary_are_led_to_it() -> None:
     np.testing.assert_array_equal(embedder.word_vectors([outside]), [vector(outside)])
     np.testing.assert_array_equal(embedder.word_vectors([inside], known), [vector(inside)])
     np.testing.assert_allclose(
-        embedder.embed_tags([[outside]], Thesaurus.of({})), embedder.embed_tags([[outside]])
+        embedder.embed_tags([[outside]], Thesaurus.from_weights({})),
+        embedder.embed_tags([[outside]]),
     )
     assert not np.allclose(
         embedder.embed_tags([[outside]], known), embedder.embed_tags([[outside]]), atol=1e-3

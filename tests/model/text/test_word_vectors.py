@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from earmark.model.core.errors import WordsError
-from earmark.model.text.word_vectors import MIN_SPELLING, Subwords, WordVectors
+from earmark.model.text.word_vectors import MIN_CORRECTED, Subwords, WordVectors
 
 KNOWN = (
     "rain dog wind thunder footstep bird song bass drum helicopter door bell wave box glass "
@@ -65,7 +65,7 @@ def test_unknown_words_are_none(words: WordVectors, word: str) -> None:
 
 
 def test_short_words_have_no_misspellings(words: WordVectors) -> None:
-    assert all(len(each) < MIN_SPELLING for each in ("rein", "rxin"))
+    assert all(len(each) < MIN_CORRECTED for each in ("rein", "rxin"))
     assert words.vector("rein") is None
 
 
@@ -135,7 +135,7 @@ def test_keep_the_most_frequent_and_some_more(words: WordVectors) -> None:
 
 
 def test_refuses_what_does_not_fit() -> None:
-    with pytest.raises(WordsError, match=r"one row for each of 2 words, got \(3, 4\)"):
+    with pytest.raises(WordsError, match=r"one row for each of 2 words, got the shape \[3, 4\]"):
         WordVectors(["a", "b"], np.zeros((3, 4), np.float32))
     with pytest.raises(WordsError, match=r"one row for each of 2 words, got \(2,\)"):
         WordVectors(["a", "b"], np.zeros(2, np.float32))

@@ -188,7 +188,7 @@ def test_bad_arguments(data: Path, model: Path, tmp_path: Path, capsys: Capture)
     for wrong in (lost, tmp_path / "a.svg", tmp_path):
         said = f"--confusion: expected a .png file in a folder, got {wrong}"
         refused(capsys, [*common, "--confusion", wrong], said)
-    refused(capsys, [*common[:-1], tmp_path], "expected a model file or its directory")
+    refused(capsys, [*common[:-1], tmp_path], "expected a model file or its folder")
 
 
 def test_bad_data(data: Path, model: Path, tmp_path: Path, capsys: Capture) -> None:

@@ -180,7 +180,7 @@ def _clips(
                     round(made.seconds, 3), made.sha256,
                 )  # fmt: skip
         said = ", ".join(f"{count} {reason}" for reason, count in sorted(skipped.items()))
-        shown.say(f"{title}: {len(kept)} clips; not taken: {said or 'none'}")
+        shown.write(f"{title}: {len(kept)} clips; not taken: {said or 'none'}")
     upstream = re.search(r"^Homepage: *(\S+)", unpacked.control, re.MULTILINE)
     return Record(
         package.name,

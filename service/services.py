@@ -28,6 +28,7 @@ from earmark.model.checkpoint import starter_model
 from earmark.model.embedder import Embedder
 from earmark.model.inference.decode_pool import DecodePool
 from earmark.service import demo
+from earmark.service.http.body_cache import BodyCache
 from earmark.service.library_service import LibraryService
 from earmark.service.observability.metrics import Metrics
 from earmark.service.search.processes import ForkServer, ProcessWorker, ThreadWorker
@@ -55,8 +56,9 @@ class Services:
     uploads: UploadQueue
     jobs: Jobs
     waveforms: Waveforms
-    summaries: StatisticsCache
-    maps: LibraryMap
+    statistics: StatisticsCache
+    library_map: LibraryMap
+    map_body: BodyCache
 
 
 @asynccontextmanager
@@ -102,9 +104,9 @@ async def open_services(
         adding = partial(
             add_parts, library=library, readers=readers, max_seconds=settings.max_seconds
         )
-        jobs, maps = Jobs(library.folder, adding), LibraryMap(library)
+        jobs, library_map = Jobs(library.folder, adding), LibraryMap(library)
         stack.push_async_callback(in_thread, jobs.close)
-        stack.push_async_callback(in_thread, maps.close)
+        stack.push_async_callback(in_thread, library_map.close)
         yield Services(
             settings=settings,
             metrics=metrics,
@@ -115,8 +117,9 @@ async def open_services(
             uploads=uploads,
             jobs=jobs,
             waveforms=Waveforms(readers),
-            summaries=StatisticsCache(library),
-            maps=maps,
+            statistics=StatisticsCache(library),
+            library_map=library_map,
+            map_body=BodyCache(),
         )
 
 

@@ -1,23 +1,20 @@
-"""The library's map, for those who look at it: laid out anew when they do and it has changed.
+"""The library's map: a two-dimensional layout of its clips, renewed when it is viewed.
 
-A process of its own lays it out, one at a time (`index.projection.worker`). Meanwhile the old map
-is shown, new clips beside those that they are like; where there is none, or most of it has gone, a
-rough picture, which takes no time.
+A separate process computes the layout, one at a time (`index.projection.worker`). Until it is done,
+the view shows the earlier layout, with new clips near similar ones; or, if there is none or most
+of its clips are gone, a PCA layout, which takes no time.
 """
 
 from __future__ import annotations
 
-import hashlib
 import logging
 import threading
-from collections import Counter
 from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-import orjson
 
 from earmark.index.library import Library
 from earmark.index.projection import storage, tsne
@@ -30,25 +27,35 @@ log = logging.getLogger(__name__)
 
 State = Literal["empty", "making", "ready"]
 
-MAX_CLIPS = 10_000  # clips that are shown
-MAX_CLIP_TAGS = 20  # of a clip that are told, the most frequent ones
-MIN_KNOWN_SHARE = 0.5  # of the clips that an old map must show to be gone on from
+MAX_CLIPS = 10_000  # in the map: of larger libraries a sample
+MIN_KNOWN_SHARE = 0.5  # of the clips, that an earlier layout must have to be used
+
+
+@dataclass(frozen=True, eq=False)
+class MapView:
+    """The map as of now: n clips and their positions [n, 2] in 0..1.
+
+    `state`: "making" while a better layout is computed. `generation`: the library's that the layout
+    is of. `total`: clips in the library. `rough`: the layout is only PCA. `tags`: of each clip, in
+    lower case.
+    """
+
+    state: State
+    generation: int
+    total: int
+    rough: bool
+    ids: Sequence[str]
+    titles: Sequence[str]
+    tags: Sequence[Sequence[str]]
+    positions: Array
 
 
 @dataclass(frozen=True)
-class Answer:
-    """A map as JSON, and its entity tag."""
-
-    body: bytes
-    tag: str
-
-
-@dataclass(frozen=True)
-class _Shown:
-    """The clips that a map is to show: [n] each, and their vectors [n, D]."""
+class _Sample:
+    """The n clips of the map, with their vectors [n, D]."""
 
     rows: Rows
-    marks: VectorHashes
+    hashes: VectorHashes
     vectors: Array
     ids: Sequence[str]
     titles: Sequence[str]
@@ -56,13 +63,10 @@ class _Shown:
 
 
 @dataclass(frozen=True)
-class _Placed:
-    """Places of the clips [n, 2] as a layout has them, and the frame to see them in.
+class _Placement:
+    """Positions of a sample [n, 2] in a layout's units, and its frame. `rough`: by PCA only."""
 
-    `rough`: by nothing but main directions.
-    """
-
-    places: Array
+    positions: Array
     frame: Frame
     rough: bool
 
@@ -74,145 +78,137 @@ class LibraryMap:
         self._library = library
         self._id = library.catalogue.meta("library")
         self._lock = threading.Lock()
-        self._map: MapLayout | None = None
-        self._read = False  # the file
+        self._layout: MapLayout | None = None
+        self._loaded = False  # the saved layout
         self._process: LayoutProcess | None = None
         self._thread: threading.Thread | None = None
-        self._failed: tuple[Rows, VectorHashes] | None = None  # of what no map could be made
+        self._failed: tuple[Rows, VectorHashes] | None = None  # of the sample without a layout
         self._closed = False
-        self._answer: Answer | None = None
-        self._answered = -1  # the generation that the answer is of
+        self._view: MapView | None = None
+        self._view_generation = -1
 
-    def get(self) -> Answer:
-        """The map as it is now; a better one is begun where it is due. Raises StorageError."""
+    def view(self) -> MapView:
+        """The map as of now, the same object until it changes. Starts a better layout if needed.
+
+        Raises StorageError.
+        """
         with self._lock:
             generation = self._library.generation
-            if self._answer is None or self._answered != generation:
-                self._answer = self._made(generation)
-                self._answered = generation
-            return self._answer
+            if self._view is None or self._view_generation != generation:
+                self._view = self._new_view(generation)
+                self._view_generation = generation
+            return self._view
 
     def close(self) -> None:
-        """End the process that lays out."""
+        """End the layout process."""
         with self._lock:
             self._closed = True
             if self._process is not None:
                 self._process.end()
-            making = self._thread
-        if making is not None:
-            making.join()
+            thread = self._thread
+        if thread is not None:
+            thread.join()
 
-    def _made(self, generation: int) -> Answer:
-        if not self._read:
-            self._map, self._read = storage.load(self._library.folder, self._id), True
-        shown, total = self._sample(), self._library.catalogue.count()
-        if not len(shown.rows):
-            return _answer("empty", generation, total, shown, np.zeros((0, 2), np.float32), False)
-        placed = _placed(self._map, shown)
-        laid_out = self._map is not None and self._map.shows(shown.rows, shown.marks)
-        due = not laid_out and len(shown.rows) > tsne.MAX_EXACT and not self._is_failed(shown)
+    def _new_view(self, generation: int) -> MapView:
+        if not self._loaded:
+            self._layout, self._loaded = storage.load(self._library.folder, self._id), True
+        sample, total = self._sample(), self._library.catalogue.count()
+        if not len(sample.rows):
+            return MapView("empty", generation, total, False, (), (), (), np.zeros((0, 2), "f4"))
+        placement = _place(self._layout, sample)
+        is_current = self._layout is not None and self._layout.matches(sample.rows, sample.hashes)
+        large = len(sample.rows) > tsne.MAX_EXACT
+        due = not is_current and large and not self._has_failed(sample)
         if due and self._thread is None and not self._closed:
-            self._begin(shown, placed, generation)
-        of = self._map.generation if due and self._map and not placed.rough else generation
-        places = placed.frame.framed(placed.places)
-        rough = placed.rough and len(shown.rows) > tsne.MAX_EXACT
-        return _answer("making" if due else "ready", of, total, shown, places, rough)
+            self._start_layout(sample, placement, generation)
+        if due and self._layout and not placement.rough:
+            generation = self._layout.generation
+        return MapView(
+            state="making" if due else "ready",
+            generation=generation,
+            total=total,
+            rough=placement.rough and large,
+            ids=sample.ids,
+            titles=sample.titles,
+            tags=sample.tags,
+            positions=placement.frame.normalise(placement.positions),
+        )
 
-    def _sample(self) -> _Shown:
-        found = self._library.catalogue.sample(MAX_CLIPS)
+    def _sample(self) -> _Sample:
+        clips = self._library.catalogue.sample(MAX_CLIPS)
         dim = self._library.embedder.dim
-        rows, ids, titles, tags, vectors = zip(*found, strict=True) if found else [()] * 5
-        held = np.frombuffer(b"".join(vectors), np.float32).reshape(len(found), dim)
-        said = [tuple(dict.fromkeys(each.lower().split())) for each in tags]
-        return _Shown(np.array(rows, np.int64), tsne.vector_hashes(held), held, ids, titles, said)
+        rows, ids, titles, tags, blobs = zip(*clips, strict=True) if clips else [()] * 5
+        vectors = np.frombuffer(b"".join(blobs), np.float32).reshape(len(clips), dim)
+        return _Sample(
+            rows=np.array(rows, np.int64),
+            hashes=tsne.vector_hashes(vectors),
+            vectors=vectors,
+            ids=ids,
+            titles=titles,
+            tags=[tuple(dict.fromkeys(text.lower().split())) for text in tags],
+        )
 
-    def _is_failed(self, shown: _Shown) -> bool:
+    def _has_failed(self, sample: _Sample) -> bool:
         if self._failed is None:
             return False
-        rows, marks = self._failed
-        return np.array_equal(rows, shown.rows) and np.array_equal(marks, shown.marks)
+        rows, hashes = self._failed
+        return np.array_equal(rows, sample.rows) and np.array_equal(hashes, sample.hashes)
 
-    # Making
+    # The layout, in a thread that waits for the process
 
-    def _begin(self, shown: _Shown, placed: _Placed, generation: int) -> None:
+    def _start_layout(self, sample: _Sample, placement: _Placement, generation: int) -> None:
         self._thread = threading.Thread(
-            target=self._make, args=(shown, placed, generation), name="map", daemon=True
+            target=self._lay_out, args=(sample, placement, generation), name="map", daemon=True
         )
         self._thread.start()
 
-    def _make(self, shown: _Shown, placed: _Placed, generation: int) -> None:
-        made = None
+    def _lay_out(self, sample: _Sample, placement: _Placement, generation: int) -> None:
+        layout = None
         try:
-            made = self._laid_out(shown, placed, generation)
-            self._keep(made)
+            layout = self._compute(sample, placement, generation)
+            self._save(layout)
         except (LayoutError, OSError) as error:
             if not self._closed:
                 log.error("no map could be made of the library (%s); it is tried again when its "
                           "sounds change", error)  # fmt: skip
         finally:
             with self._lock:
-                self._map = made or self._map
-                self._failed = None if made else (shown.rows, shown.marks)
-                self._process = self._thread = self._answer = None
+                self._layout = layout or self._layout
+                self._failed = None if layout else (sample.rows, sample.hashes)
+                self._process = self._thread = self._view = None
 
-    def _keep(self, made: MapLayout) -> None:
+    def _save(self, layout: MapLayout) -> None:
         try:
-            storage.save(made, self._library.folder, self._id)
-        except OSError as error:  # derived: without it a restart makes the map anew
+            storage.save(layout, self._library.folder, self._id)
+        except OSError as error:  # derived: after a restart it is computed again
             log.warning("the map is not kept: %s", error.strerror)
 
-    def _laid_out(self, shown: _Shown, placed: _Placed, generation: int) -> MapLayout:
+    def _compute(self, sample: _Sample, placement: _Placement, generation: int) -> MapLayout:
         """Raises LayoutError, OSError."""
         with closing(LayoutProcess()) as process:
             with self._lock:
                 if self._closed:
                     raise LayoutError("the service stops")
                 self._process = process
-            places = process.lay_out(shown.vectors, None if placed.rough else placed.places)
+            start = None if placement.rough else placement.positions
+            positions = process.lay_out(sample.vectors, start)
             with self._lock:
                 self._process = None
-        frame = Frame.around(places) if placed.rough else placed.frame.kept(places)
-        return MapLayout(shown.rows, shown.marks, places, frame, generation)
+        frame = (
+            Frame.around(positions) if placement.rough else placement.frame.updated_for(positions)
+        )
+        return MapLayout(sample.rows, sample.hashes, positions, frame, generation)
 
 
-def _placed(known: MapLayout | None, shown: _Shown) -> _Placed:
-    if known is not None:
-        found, same = known.known(shown.rows, shown.marks)
-        if np.count_nonzero(same) >= MIN_KNOWN_SHARE * len(shown.rows):
-            places = np.array(known.places[found])
-            places[~same] = tsne.place_near_similar(
-                shown.vectors[~same], shown.vectors[same], places[same]
+def _place(layout: MapLayout | None, sample: _Sample) -> _Placement:
+    """Positions from an earlier layout that has enough of the clips; else by PCA."""
+    if layout is not None:
+        indices, known = layout.find(sample.rows, sample.hashes)
+        if np.count_nonzero(known) >= MIN_KNOWN_SHARE * len(sample.rows):
+            positions = np.array(layout.positions[indices])
+            positions[~known] = tsne.place_near_similar(
+                sample.vectors[~known], sample.vectors[known], positions[known]
             )
-            return _Placed(places, known.frame, rough=False)
-    places = tsne.pca_layout(shown.vectors)
-    return _Placed(places, Frame.around(places), rough=True)
-
-
-def _answer(
-    state: State, generation: int, total: int, shown: _Shown, places: Array, rough: bool
-) -> Answer:
-    counts = Counter(tag for tags in shown.tags for tag in tags)
-    names = sorted(counts, key=lambda name: (-counts[name], name))
-    numbers = {name: number for number, name in enumerate(names)}
-    tags = [sorted(numbers[tag] for tag in tags)[:MAX_CLIP_TAGS] for tags in shown.tags]
-    x, y = (np.round(places[:, axis].astype(np.float64), 4).tolist() for axis in (0, 1))
-    points = {
-        "id": shown.ids,
-        "title": shown.titles,
-        "tag": [names[own[0]] if own else "" for own in tags],
-        "tags": tags,
-        "x": x,
-        "y": y,
-    }
-    body = orjson.dumps(
-        {
-            "state": state,
-            "rough": rough,
-            "generation": generation,
-            "total": total,
-            "shown": len(shown.rows),
-            "names": names,
-            "points": points,
-        }
-    )
-    return Answer(body, f'"{hashlib.sha256(body).hexdigest()[:32]}"')
+            return _Placement(positions, layout.frame, rough=False)
+    positions = tsne.pca_layout(sample.vectors)
+    return _Placement(positions, Frame.around(positions), rough=True)

@@ -1,6 +1,7 @@
-"""A map of a library: which clips it shows and where, kept in a file of the library's folder.
+"""The saved map layout of a library: which clips it shows, and where.
 
-The file is derived: whatever is wrong with it, the map is made anew.
+It is a snapshot file in the library's folder (`index.stores.snapshot`). It is derived: if it cannot
+be trusted, the map is laid out again.
 """
 
 from __future__ import annotations
@@ -20,62 +21,66 @@ from earmark.model.core.arrays import Array, Rows
 log = logging.getLogger(__name__)
 
 FILE = "map.snapshot"
-VERSION = 1
+VERSION = 2
 
 VectorHashes = npt.NDArray[np.uint64]
 
 
 @dataclass(frozen=True)
 class MapLayout:
-    """Clips' numbers [n], ascending, the marks of their vectors [n], their places [n, 2], and the
-    frame around these; laid out when the library was of `generation`."""
+    """A map: the clips' rows [n], ascending, hashes of their vectors [n], their positions [n, 2],
+    and the frame around these. `generation`: the library's when the map was laid out."""
 
     rows: Rows
-    marks: VectorHashes
-    places: Array
+    hashes: VectorHashes
+    positions: Array
     frame: Frame
     generation: int
 
-    def known(
-        self, rows: Rows, marks: VectorHashes
+    def find(
+        self, rows: Rows, hashes: VectorHashes
     ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.bool_]]:
-        """(where clips stand in this map, which of them do so with the same vector), both [m]."""
+        """(the clips' indices in this map, whether each is in it with the same vector), [m]."""
         if not len(self.rows):
             return np.zeros(len(rows), np.int64), np.zeros(len(rows), np.bool_)
-        found = np.minimum(np.searchsorted(self.rows, rows), len(self.rows) - 1)
-        return found, (self.rows[found] == rows) & (self.marks[found] == marks)
+        indices = np.minimum(np.searchsorted(self.rows, rows), len(self.rows) - 1)
+        return indices, (self.rows[indices] == rows) & (self.hashes[indices] == hashes)
 
-    def shows(self, rows: Sequence[int] | Rows, marks: VectorHashes) -> bool:
+    def matches(self, rows: Sequence[int] | Rows, hashes: VectorHashes) -> bool:
         """Whether it is of exactly these clips with these vectors."""
-        return np.array_equal(self.rows, rows) and np.array_equal(self.marks, marks)
+        return np.array_equal(self.rows, rows) and np.array_equal(self.hashes, hashes)
 
 
-def save(made: MapLayout, folder: Path, library: str) -> None:
-    """Write a map of the library of that id, whole or not at all. Raises OSError."""
-    says: dict[str, object] = {
+def save(layout: MapLayout, folder: Path, library: str) -> None:
+    """Save the map of the library with an id, whole or not at all. Raises OSError."""
+    header: dict[str, object] = {
         "map": VERSION,
         "library": library,
-        "generation": made.generation,
-        "frame": asdict(made.frame),
+        "generation": layout.generation,
+        "frame": asdict(layout.frame),
     }
-    parts: snapshot.Arrays = {"rows": made.rows, "marks": made.marks, "places": made.places}
-    snapshot.write(folder / FILE, says, parts)
+    arrays: snapshot.Arrays = {
+        "rows": layout.rows,
+        "hashes": layout.hashes,
+        "positions": layout.positions,
+    }
+    snapshot.write(folder / FILE, header, arrays)
 
 
 def load(folder: Path, library: str) -> MapLayout | None:
-    """The map of this very library; None where there is none to trust."""
+    """The saved map of the library with an id; None if there is none to trust."""
     file = folder / FILE
     try:
-        says, parts = snapshot.read(file)
-        if (says["map"], says["library"]) != (VERSION, library):
+        header, arrays = snapshot.read(file)
+        if (header["map"], header["library"]) != (VERSION, library):
             return None
-        rows, marks, places = (parts[name] for name in ("rows", "marks", "places"))
-        if len(rows) != len(marks) or places.shape != (len(rows), 2):
+        rows, hashes, positions = (arrays[name] for name in ("rows", "hashes", "positions"))
+        if len(rows) != len(hashes) or positions.shape != (len(rows), 2):
             return None
-        frame = Frame(**says["frame"])
-        return MapLayout(rows, marks, places, frame, int(says["generation"]))
+        frame = Frame(**header["frame"])
+        return MapLayout(rows, hashes, positions, frame, int(header["generation"]))
     except FileNotFoundError:
         return None
     except (OSError, KeyError, TypeError, ValueError, snapshot.SnapshotError) as error:
-        log.warning("map %s cannot be used (%s): making it anew", file, error)
+        log.warning("map %s cannot be used (%s): laying it out again", file, error)
         return None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
+import orjson
 from fastapi import APIRouter, Query, Response
 
 from earmark.service.http import etags
@@ -32,7 +33,7 @@ def library(
     if_none_match: IfNoneMatch = None,
 ) -> Response:
     """Get the library's statistics: clips and seconds, tags, licences, sources, failed files."""
-    summary, kind = services.summaries.get(), services.library.store.label()
+    summary, kind = services.statistics.get(), services.library.store.label()
     embedder = services.library.embedder
     model = ModelName(name=embedder.config.name, fingerprint=embedder.fingerprint)
     tag = etags.etag(summary.id, summary.generation, kind, model.fingerprint, asked.tags)
@@ -51,8 +52,9 @@ def library(
 )
 def map_(services: ServicesDep, if_none_match: IfNoneMatch = None) -> Response:
     """Get the map of the library in two dimensions: similar sounds lie close together."""
-    answer = services.maps.get()
-    headers = {"ETag": answer.tag, **REVALIDATE}
-    if etags.matches(if_none_match, answer.tag):
+    view = services.library_map.view()
+    body = services.map_body.get(view, lambda: orjson.dumps(MapBody.fields_of(view)))
+    headers = {"ETag": body.etag, **REVALIDATE}
+    if etags.matches(if_none_match, body.etag):
         return Response(status_code=304, headers=headers)
-    return Response(answer.body, headers=headers, media_type="application/json")
+    return Response(body.content, headers=headers, media_type="application/json")

@@ -36,47 +36,49 @@ def groups(count: int = 240, kinds: int = 12, seed: int = 0) -> Array:
     return np.asarray(vectors / np.linalg.norm(vectors, axis=1, keepdims=True), np.float32)
 
 
-def mapped(vectors: Array, generation: int = 3) -> MapLayout:
-    places = tsne.pca_layout(vectors)
+def layout_of(vectors: Array, generation: int = 3) -> MapLayout:
+    positions = tsne.pca_layout(vectors)
     rows = np.arange(len(vectors), dtype=np.int64) * 2
-    return MapLayout(rows, tsne.vector_hashes(vectors), places, Frame.around(places), generation)
+    return MapLayout(
+        rows, tsne.vector_hashes(vectors), positions, Frame.around(positions), generation
+    )
 
 
 def test_alike_sounds_lie_together_the_same_way_each_time() -> None:
     vectors = groups(kinds=24)
-    places = tsne.lay_out(vectors)
-    assert np.array_equal(places, tsne.lay_out(vectors))
-    assert trustworthiness(vectors, places, metric="cosine") > 0.98
+    positions = tsne.lay_out(vectors)
+    assert np.array_equal(positions, tsne.lay_out(vectors))
+    assert trustworthiness(vectors, positions, metric="cosine") > 0.98
     assert trustworthiness(vectors, tsne.pca_layout(vectors), metric="cosine") < 0.92
-    framed = Frame.around(places).framed(places)
-    assert framed.min() >= 0
-    assert framed.max() <= 1
-    assert np.ptp(framed, axis=0).max() == pytest.approx(1 - 2 * tsne.MARGIN, abs=1e-4)
+    normalised = Frame.around(positions).normalise(positions)
+    assert normalised.min() >= 0
+    assert normalised.max() <= 1
+    assert np.ptp(normalised, axis=0).max() == pytest.approx(1 - 2 * tsne.MARGIN, abs=1e-4)
 
 
 def test_when_little_changes_little_moves() -> None:
     vectors = groups()
     old = tsne.lay_out(vectors[:-6])
     start = np.concatenate([old, tsne.place_near_similar(vectors[-6:], vectors[:-6], old)])
-    places = tsne.lay_out(vectors, start)
+    positions = tsne.lay_out(vectors, start)
     frame = Frame.around(old)
-    kept = frame.kept(places)
-    moved = np.linalg.norm(kept.framed(places)[:-6] - frame.framed(old), axis=1)
+    kept = frame.updated_for(positions)
+    moved = np.linalg.norm(kept.normalise(positions)[:-6] - frame.normalise(old), axis=1)
     assert np.median(moved) < 0.03
     fresh = tsne.lay_out(vectors)
-    assert trustworthiness(vectors, places) > trustworthiness(vectors, fresh) - 0.02
+    assert trustworthiness(vectors, positions) > trustworthiness(vectors, fresh) - 0.02
 
 
 def test_new_sounds_are_put_beside_those_they_are_like() -> None:
     vectors = groups()
-    places = tsne.lay_out(vectors)
-    side = Frame.around(places).side
-    new = tsne.place_near_similar(groups(24, seed=1), vectors, places)
-    nearest = np.array([np.linalg.norm(places - each, axis=1).argmin() for each in new])
+    positions = tsne.lay_out(vectors)
+    side = Frame.around(positions).side
+    new = tsne.place_near_similar(groups(24, seed=1), vectors, positions)
+    nearest = np.array([np.linalg.norm(positions - each, axis=1).argmin() for each in new])
     assert (nearest % 12 == np.arange(24) % 12).mean() > 0.9
-    twins = tsne.place_near_similar(vectors[:5], vectors, places)
-    assert np.linalg.norm(twins - places[:5], axis=1).max() < 0.1 * side
-    assert tsne.place_near_similar(vectors[:2], vectors[:0], places[:0]).tolist() == [
+    twins = tsne.place_near_similar(vectors[:5], vectors, positions)
+    assert np.linalg.norm(twins - positions[:5], axis=1).max() < 0.1 * side
+    assert tsne.place_near_similar(vectors[:2], vectors[:0], positions[:0]).tolist() == [
         [0, 0],
         [0, 0],
     ]
@@ -86,13 +88,13 @@ def test_new_sounds_are_put_beside_those_they_are_like() -> None:
 @pytest.mark.parametrize("same", [True, False])
 def test_few_or_equal_sounds(count: int, same: bool) -> None:
     vectors = np.repeat(groups(1), count, axis=0) if same else groups(count)
-    places = tsne.lay_out(vectors)
-    assert places.shape == (count, 2)
-    assert np.isfinite(places).all()
-    framed = Frame.around(places).framed(places)
-    assert np.isfinite(framed).all()
+    positions = tsne.lay_out(vectors)
+    assert positions.shape == (count, 2)
+    assert np.isfinite(positions).all()
+    normalised = Frame.around(positions).normalise(positions)
+    assert np.isfinite(normalised).all()
     if same:
-        assert (framed == 0.5).all()
+        assert (normalised == 0.5).all()
 
 
 def test_rough_places_do_not_turn_over() -> None:
@@ -110,21 +112,21 @@ def test_frames_hold_whatever_they_are_around(
 ) -> None:
     first, second = (np.array(each, np.float32) for each in (one, other))
     frame = Frame.around(first)
-    kept = frame.kept(second)
-    for own, places in ((frame, first), (kept, second)):
-        framed = own.framed(places)
-        assert ((framed >= 0) & (framed <= 1)).all()
+    kept = frame.updated_for(second)
+    for own, positions in ((frame, first), (kept, second)):
+        normalised = own.normalise(positions)
+        assert ((normalised >= 0) & (normalised <= 1)).all()
     if kept is frame:  # nobody stands at the edge who would be outside
         assert np.abs(second - [frame.x, frame.y]).max() <= frame.side / 2 * 1.001
 
 
-def test_marks_see_every_change() -> None:
+def test_hashes_see_every_change() -> None:
     vectors = groups()
-    marks = tsne.vector_hashes(vectors)
-    assert len(set(marks.tolist())) == len(vectors)
+    hashes = tsne.vector_hashes(vectors)
+    assert len(set(hashes.tolist())) == len(vectors)
     changed = vectors.copy()
     changed[7, 3] = np.nextafter(changed[7, 3], np.float32(2))
-    assert np.flatnonzero(tsne.vector_hashes(changed) != marks).tolist() == [7]
+    assert np.flatnonzero(tsne.vector_hashes(changed) != hashes).tolist() == [7]
     assert len(tsne.vector_hashes(vectors[:0])) == 0
 
 
@@ -132,22 +134,15 @@ def test_marks_see_every_change() -> None:
 
 
 def test_a_map_comes_back_to_its_own_library(tmp_path: Path) -> None:
-    made = mapped(groups())
-    storage.save(made, tmp_path, "mine")
+    layout = layout_of(groups())
+    storage.save(layout, tmp_path, "mine")
     loaded = storage.load(tmp_path, "mine")
     assert loaded is not None
-    assert loaded.shows(made.rows, made.marks)
-    assert np.array_equal(loaded.places, made.places)
-    assert (loaded.frame, loaded.generation) == (made.frame, 3)
+    assert loaded.matches(layout.rows, layout.hashes)
+    assert np.array_equal(loaded.positions, layout.positions)
+    assert (loaded.frame, loaded.generation) == (layout.frame, 3)
     assert storage.load(tmp_path, "another's") is None
     assert storage.load(tmp_path / "nowhere", "mine") is None
-
-
-def test_a_map_with_another_space_in_its_header_is_none(tmp_path: Path) -> None:
-    storage.save(mapped(groups(20)), tmp_path, "mine")
-    file = tmp_path / storage.FILE
-    file.write_bytes(file.read_bytes().replace(b'": ', b'":\t', 1))
-    assert storage.load(tmp_path, "mine") is None
 
 
 @settings(deadline=None, max_examples=60)
@@ -156,7 +151,7 @@ def test_a_damaged_map_is_none(
     tmp_path_factory: pytest.TempPathFactory, data: st.DataObject
 ) -> None:
     folder = tmp_path_factory.mktemp("damaged")
-    storage.save(mapped(groups(20)), folder, "mine")
+    storage.save(layout_of(groups(20)), folder, "mine")
     whole = (folder / storage.FILE).read_bytes()
     place = data.draw(st.integers(0, len(whole) - 1))
     if data.draw(st.booleans()):
@@ -169,11 +164,11 @@ def test_a_damaged_map_is_none(
 
 def test_what_a_map_knows() -> None:
     vectors = groups(10)
-    made = mapped(vectors)
-    marks = made.marks.copy()
-    marks[4] += np.uint64(1)
+    layout = layout_of(vectors)
+    hashes = layout.hashes.copy()
+    hashes[4] += np.uint64(1)
     rows = np.array([0, 3, 8, 10, 99], np.int64)
-    found, same = made.known(rows, marks[[0, 1, 4, 5, 9]])
+    found, same = layout.find(rows, hashes[[0, 1, 4, 5, 9]])
     assert same.tolist() == [True, False, False, True, False]
     assert found[same].tolist() == [0, 5]
 
@@ -184,9 +179,9 @@ def test_what_a_map_knows() -> None:
 def test_the_process_gives_the_same_places_and_is_gone() -> None:
     vectors = groups(60)
     process = LayoutProcess()
-    places = process.lay_out(vectors, None)
+    positions = process.lay_out(vectors, None)
     process.close()
-    assert np.array_equal(places, tsne.lay_out(vectors))
+    assert np.array_equal(positions, tsne.lay_out(vectors))
     assert not workers(os.getpid())
 
 
@@ -230,7 +225,7 @@ def test_a_process_that_ends_amid_its_work_is_an_error(how: str) -> None:
         worker.kill()
     else:
         process.end()
-    thread.join(10)
+    thread.join(60)
     process.close()
     assert problems == ["the process that lays out the map ended"]
     assert not workers(os.getpid())

@@ -312,7 +312,7 @@ def test_a_body_must_keep_a_least_speed(monkeypatch: pytest.MonkeyPatch) -> None
 
         got.clear()
         scope = {"type": "http", "headers": []}
-        await BodyLimit(app, most=10_000, seconds=60)(scope, receive, send)
+        await BodyLimit(app, max_bytes=10_000, seconds=60)(scope, receive, send)
 
     asyncio.run(ask(200))  # 4 kB/s
     assert len(got) == 12

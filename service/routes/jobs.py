@@ -1,4 +1,4 @@
-"""Many sounds at once: added in the background, with their progress as it happens."""
+"""Jobs: many sounds added in the background, with progress as server-sent events."""
 
 from __future__ import annotations
 
@@ -20,8 +20,7 @@ from earmark.service.workers.job_store import JobEvent
 
 TAG: Tag = {
     "name": "jobs",
-    "description": "Many sounds at once: added in the background, with their progress as it "
-    "happens.",
+    "description": "Many sounds added in the background, with progress as server-sent events.",
 }
 router = APIRouter(tags=[TAG["name"]])
 
@@ -30,10 +29,8 @@ EVENT_EXAMPLE = (
     'id: 1\nevent: progress\ndata: {"total": 2, "done": 0, "added": 0, "failed": 0, "ids": []}\n\n'
 )
 
-Uploads = Annotated[
-    list[UploadFile], File(min_length=1, description="Sounds, each in a `file` of its own")
-]
-Last = Annotated[int, Header(ge=0, alias="Last-Event-ID", description="The last event you have")]
+Uploads = Annotated[list[UploadFile], File(min_length=1, description="Sounds, one in each `file`")]
+Last = Annotated[int, Header(ge=0, alias="Last-Event-ID", description="Last event received")]
 
 
 @router.post(
@@ -52,8 +49,8 @@ async def begin(
     file: Uploads,
     form: Annotated[OriginForm, Form()],
 ) -> JobBody:
-    """Add many sounds in the background. What is said beside them holds for each; titles come from
-    their files' names."""
+    """Add many sounds in the background. The metadata applies to all of them; titles come from the
+    files' names."""
     jobs = services.jobs
     await run_sync(jobs.admit)
     metadata = vars(clean_metadata(metadata_of(form)))
@@ -65,7 +62,7 @@ async def begin(
 
 @router.get("/v1/jobs/{job_id}", **operation("get_job", problems=("not-found",)))
 async def job(services: ServicesDep, job_id: str) -> JobBody:
-    """A job's state. The latest 100 jobs that are over are kept, also when the service restarts."""
+    """A job's state and results. The latest 100 finished jobs are kept, over restarts too."""
     return JobBody.of(await run_sync(services.jobs.status, job_id))
 
 
@@ -76,9 +73,10 @@ async def job(services: ServicesDep, job_id: str) -> JobBody:
     **operation("job_events", problems=("not-found", "invalid-request")),
 )
 async def events(services: ServicesDep, job_id: str, last: Last = 0) -> EventSourceResponse:
-    """A job's events from the first on, as they happen: `progress` and `failed`, at last `done`."""
+    """A job's events from the first on, as they happen: `progress`, `failed`, at the end `done`.
+    When the service stops, the stream ends before: reconnect with `Last-Event-ID`."""
     return EventSourceResponse(
-        _sent(await services.jobs.follow(job_id, last)),
+        _event_stream(await services.jobs.follow(job_id, last)),
         ping=PING_SECONDS,
         send_timeout=services.settings.write_seconds,
     )
@@ -86,10 +84,10 @@ async def events(services: ServicesDep, job_id: str, last: Last = 0) -> EventSou
 
 @router.delete("/v1/jobs/{job_id}", **operation("cancel_job", problems=("not-found",)))
 async def cancel(services: ServicesDep, job_id: str) -> JobBody:
-    """Stop a job and forget it. What it has added stays and is told; the rest is not added."""
+    """Stop a job and hide it. Clips that it has added stay, and are listed in the answer."""
     return JobBody.of(await services.jobs.stop(job_id))
 
 
-async def _sent(events: AsyncIterator[JobEvent]) -> AsyncIterator[ServerSentEvent]:
+async def _event_stream(events: AsyncIterator[JobEvent]) -> AsyncIterator[ServerSentEvent]:
     async for event in events:
         yield ServerSentEvent(json.dumps(event.data), event=event.kind, id=str(event.number))

@@ -1,4 +1,4 @@
-"""Work that outlasts its request."""
+"""Jobs: work that outlasts its request."""
 
 from __future__ import annotations
 
@@ -15,25 +15,30 @@ State = Literal["waiting", "running", "done", "cancelled", "failed"]
 class FailureBody(BaseModel):
     """A file that could not be added."""
 
-    part: int = Field(description="Which of the files sent, from 0")
-    name: str = Field(description="Its name, as it was sent")
+    part: int = Field(description="Number of the file in the request, from 0")
+    name: str = Field(description="Name of the file, as it was sent")
     reason: str
 
 
 class JobBody(BaseModel):
-    """How a job stands."""
+    """A job's state and results."""
 
     id: str = Field(examples=["1Tk6Pu7FqqC-TfbjddUtpQ"])
-    state: State = Field(description="waiting → running → done, cancelled or failed")
+    state: State = Field(
+        description="waiting → running → done, cancelled or failed; waiting again when the "
+        "service stops before the end"
+    )
     total: int = Field(description="Files in all")
-    done: int = Field(description="Files added or failed")
+    done: int = Field(description="Files added or failed so far")
     added: list[str] = Field(description="Ids of the clips added so far; they stay")
-    twins: dict[str, str] = Field(description="Of these, the very sound of an earlier clip: its id")
+    twins: dict[str, str] = Field(
+        description="Of these, duplicates: id → id of the earlier clip with the same sound"
+    )
     failed: list[FailureBody]
-    problem: str | None = Field(description="Why the whole job failed")
+    problem: str | None = Field(description="Why the job failed")
     created_at: str
     ended_at: str | None
-    events: str = Field(description="Where its events are")
+    events: str = Field(description="Address of its events")
 
     @classmethod
     def of(cls, status: JobStatus) -> JobBody:

@@ -137,7 +137,7 @@ def _open(source: Source, name: str) -> Iterator[tuple[SoundInfo, Iterator[Sampl
         try:
             container = stack.enter_context(av.open(file, mode="r", options=options))
         except (av.error.FFmpegError, ValueError) as error:
-            raise AudioError(f"{name}: not a readable sound ({reason})") from error
+            raise AudioError(f"{name}: not a sound this can read ({reason})") from error
         if not container.streams.audio:
             raise AudioError(f"{name}: holds no audio stream")
         stream = container.streams.audio[0]

@@ -1,4 +1,4 @@
-"""Batches: every item gets its own codes, in any mixture; errors and the end reach who waits."""
+"""Batcher: each item gets its codes in any mixture; errors and `close` reach the waiting caller."""
 
 from __future__ import annotations
 

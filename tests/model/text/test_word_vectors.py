@@ -137,7 +137,7 @@ def test_keep_the_most_frequent_and_some_more(words: WordVectors) -> None:
 def test_refuses_what_does_not_fit() -> None:
     with pytest.raises(WordsError, match=r"one row for each of 2 words, got the shape \[3, 4\]"):
         WordVectors(["a", "b"], np.zeros((3, 4), np.float32))
-    with pytest.raises(WordsError, match=r"one row for each of 2 words, got \(2,\)"):
+    with pytest.raises(WordsError, match=r"got the shape \[2\]"):
         WordVectors(["a", "b"], np.zeros(2, np.float32))
     with pytest.raises(WordsError, match="each word once, got repeats"):
         WordVectors(["a", "a"], np.zeros((2, 4), np.float32))

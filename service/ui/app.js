@@ -1,22 +1,28 @@
-/**
- * The page: views, chosen by the address. `?q=…` finds sounds, `#tag` tags one, and so on.
- *
- * A view is a section of its name and a module: `start(go)` is called once, `show()` whenever the
- * address leads to it, `hide()` when it leads elsewhere; `title` names it, `focus` is the id of what
- * gets the focus when a link leads there.
- */
+/** The page: views, chosen by the address. `?q=…` finds sounds, `#tag` tags one, and so on. */
 
-import * as api from "./lib/api.js";
-import * as classify from "./views/classify.js";
+import { pause } from "./components/player.js";
+import { getModel } from "./lib/api.js";
 import { find } from "./lib/dom.js";
+import * as classify from "./views/classify.js";
+import * as searching from "./views/find.js";
 import * as library from "./views/library.js";
 import * as map from "./views/map.js";
-import { pause } from "./components/player.js";
-import * as searching from "./views/find.js";
 import * as tag from "./views/tag.js";
 
+/**
+ * A view is a section with its name as id, and a module.
+ *
+ * @typedef {object} View
+ * @property {(go: (address: string) => void) => void} start called once
+ * @property {() => void} show called whenever the address leads to it
+ * @property {() => void} [hide] called when the address leads elsewhere
+ * @property {string} [title] of the page
+ * @property {string | (() => string)} focus id of what gets the focus when a link leads there
+ */
+
+/** @type {Record<string, View>} */
 const VIEWS = { find: searching, tag, classify, map, library };
-let shown = "";
+let current = "";
 
 const viewOfAddress = () => {
   const name = location.hash.slice(1);
@@ -25,40 +31,41 @@ const viewOfAddress = () => {
 
 function showView() {
   const name = viewOfAddress();
-  if (shown !== name) {
+  if (current !== name) {
     pause();
-    VIEWS[shown]?.hide?.();
-    for (const each of Object.keys(VIEWS)) {
-      find(each).hidden = each !== name;
-      if (each === name) find(`to-${each}`).setAttribute("aria-current", "page");
-      else find(`to-${each}`).removeAttribute("aria-current");
+    VIEWS[current]?.hide?.();
+    for (const other of Object.keys(VIEWS)) {
+      find(other).hidden = other !== name;
+      if (other === name) find(`to-${other}`).setAttribute("aria-current", "page");
+      else find(`to-${other}`).removeAttribute("aria-current");
     }
     document.body.dataset.view = name;
-    shown = name;
+    current = name;
   }
   if (VIEWS[name].title) document.title = `${VIEWS[name].title} – Earmark`;
   VIEWS[name].show();
 }
 
-/** Lead to an address of this page. */
+/** Lead to an address of this page. @param {string} address */
 function go(address) {
-  if (new URL(address, location).href !== location.href) history.pushState(null, "", address);
+  if (new URL(address, location.href).href !== location.href) history.pushState(null, "", address);
   showView();
 }
 
-/** Follow links between views and to searches here; others, and new tabs, are the browser's. */
+/** Follow links within the page; other links, and new tabs, are left to the browser.
+ * @param {MouseEvent} event */
 function followLink(event) {
-  const link = event.target.closest("a[data-go]");
+  const link = event.target instanceof Element ? event.target.closest("a[data-go]") : null;
   if (!link || event.button || event.metaKey || event.ctrlKey || event.shiftKey) return;
   event.preventDefault();
-  go(link.getAttribute("href"));
+  go(link.getAttribute("href") ?? "");
   scrollTo(0, 0);
-  const { focus } = VIEWS[shown];
-  find(typeof focus === "function" ? focus() : focus)?.focus({ preventScroll: true });
+  const { focus } = VIEWS[current];
+  find(typeof focus === "function" ? focus() : focus).focus({ preventScroll: true });
 }
 
 async function showModel() {
-  const { name, vocabulary } = await api.model();
+  const { name, vocabulary } = await getModel();
   find("model").textContent = `Model: ${name}, ${vocabulary} tags`;
 }
 
@@ -66,4 +73,4 @@ document.addEventListener("click", followLink);
 addEventListener("popstate", showView);
 for (const view of Object.values(VIEWS)) view.start(go);
 showView();
-showModel().catch(() => {}); // the searches will say what is wrong
+showModel().catch(() => {}); // the view shows what is wrong

@@ -1,40 +1,42 @@
-/** Text for the clipboard. */
+/** Buttons that copy text to the clipboard. */
 
 import { make } from "../lib/dom.js";
 
-const TOLD_MS = 2000;
+const CONFIRMATION_MS = 2000;
 
-/** A button that copies what `text` gives, and says so for a while. */
-export function copyButton(name, text) {
+/** A button that copies what `getText` returns, and confirms it for a while.
+ * @param {string} name @param {() => string} getText */
+export function copyButton(name, getText) {
+  const status = make("span", { class: "unseen", role: "status" });
   const button = make("button", {
     type: "button", class: "plain",
     onclick: async () => {
-      const wanted = text();
-      const done = wanted && await write(wanted, button) ? "Copied" : "Could not copy";
-      said.textContent = button.textContent = wanted ? done : "Nothing to copy yet";
+      const text = getText();
+      const outcome = text && await writeToClipboard(text, button) ? "Copied" : "Could not copy";
+      status.textContent = button.textContent = text ? outcome : "Nothing to copy yet";
       setTimeout(() => {
         button.textContent = name;
-        said.textContent = "";
-      }, TOLD_MS);
+        status.textContent = "";
+      }, CONFIRMATION_MS);
     },
   }, name);
-  const said = make("span", { class: "unseen", role: "status" });
-  return make("span", { class: "copying" }, button, said);
+  return make("span", { class: "copying" }, button, status);
 }
 
-/** The old way where the page is not served securely. */
-async function write(text, beside) {
+/** Pages that are not served securely have no clipboard: they copy a selection.
+ * @param {string} text @param {HTMLElement} button */
+async function writeToClipboard(text, button) {
   try {
     await navigator.clipboard.writeText(text);
     return true;
   } catch {
     const field = make("textarea", { class: "unseen", "aria-label": "To be copied" });
     field.value = text;
-    beside.after(field);
+    button.after(field);
     field.select();
-    const done = document.execCommand("copy");
+    const copied = document.execCommand("copy");
     field.remove();
-    beside.focus();
-    return done;
+    button.focus();
+    return copied;
   }
 }

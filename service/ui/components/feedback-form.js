@@ -1,145 +1,152 @@
-/** What people say of a sound, kept: as feedback on its tags, and as a clip of the library. */
+/** Saves the user's tags of a sound: as feedback, and as a clip of the library. */
 
-import * as api from "../lib/api.js";
-import { complain, find, make, searchAddress } from "../lib/dom.js";
-import { authorization, withKey } from "./api-key.js";
-import { form } from "../lib/upload.js";
-import * as sound from "./sound-picker.js";
+import { deleteClip, isAbort, postClip, postFeedback } from "../lib/api.js";
+import { find, findInput, make, showError } from "../lib/dom.js";
+import { hyphenated, splitList, titleOfFile } from "../lib/format.js";
+import { formData } from "../lib/upload.js";
+import { withKey } from "./api-key-form.js";
+import { currentSound } from "./sound-picker.js";
 
+/** @import { Clip } from "../lib/api.js" */
+/** @import { TagList } from "./tag-list.js" */
+
+/** @type {TagList} */
 let tags;
-let clip = null; // the clip that this sound has become
-let kept = ""; // the opinion that was kept last
-let edited = false; // whether the tags of the clip were typed
+/** @type {Clip | null} */
+let clip = null; // that the sound was added as
+let saved = ""; // the choices of the last feedback
+let tagsEdited = false; // by hand, in the form of the clip
 
-export function start(board) {
-  tags = board;
-  find("keep").addEventListener("click", keepFeedback);
-  find("to-add").addEventListener("click", toggleForm);
+/** @param {TagList} tagList */
+export function start(tagList) {
+  tags = tagList;
+  find("save-feedback").addEventListener("click", saveFeedback);
+  find("open-add").addEventListener("click", toggleForm);
   find("add").addEventListener("submit", (event) => {
     event.preventDefault();
-    add();
+    addClip();
   });
-  find("add-tags").addEventListener("input", () => { edited = true; });
+  find("add-tags").addEventListener("input", () => { tagsEdited = true; });
 }
 
-/** Another sound. */
+/** Forget the last sound. */
 export function clear() {
   clip = null;
-  kept = "";
-  edited = false;
-  open(false);
-  for (const id of ["keep-problem", "add-problem", "added"]) find(id).replaceChildren();
-  find("to-add").hidden = false;
-  find("add-title").value = "";
-  changed();
+  saved = "";
+  tagsEdited = false;
+  openForm(false);
+  for (const id of ["feedback-problem", "add-problem", "added"]) find(id).replaceChildren();
+  find("open-add").hidden = false;
+  findInput("add-title").value = "";
+  update();
 }
 
-const opinion = () => JSON.stringify([tags.accepted, tags.rejected]);
-const decided = () => tags.accepted.length + tags.rejected.length > 0;
+const choices = () => JSON.stringify([tags.accepted, tags.rejected]);
+const hasChoices = () => tags.accepted.length + tags.rejected.length > 0;
 
-/** Something was accepted, rejected or taken back. */
-export function changed() {
-  const fresh = decided() && opinion() !== kept;
-  find("keep").classList.toggle("idle", !fresh);
-  find("keep").textContent = decided() && !fresh ? "Feedback kept" : "Keep this feedback";
-  if (!edited) find("add-tags").value = tags.accepted.map(compound).join(", ");
-  if (fresh) find("kept").textContent = "";
+/** The choices have changed. */
+export function update() {
+  const isNew = hasChoices() && choices() !== saved;
+  find("save-feedback").classList.toggle("idle", !isNew);
+  find("save-feedback").textContent = hasChoices() && !isNew ? "Feedback saved" : "Save feedback";
+  if (!tagsEdited) findInput("add-tags").value = tags.accepted.map(hyphenated).join(", ");
+  if (isNew) find("feedback-status").textContent = "";
 }
 
-// As the library writes tags of several words.
-const compound = (tag) => tag.replace(/\s+/g, "-");
-
-async function keepFeedback() {
-  find("keep-problem").replaceChildren();
-  if (!decided()) {
-    find("kept").textContent = "Accept or reject a tag first.";
+async function saveFeedback() {
+  const problems = find("feedback-problem");
+  problems.replaceChildren();
+  if (!hasChoices()) {
+    find("feedback-status").textContent = "Accept or reject a tag first.";
     return;
   }
-  if (opinion() === kept) return;
-  const of = sound.current();
-  await busy(find("keep"), async () => {
-    const saying = opinion();
-    await withKey(find("keep-problem"), () => (clip ? onClip() : onSound(of.file)));
-    if (of !== sound.current()) return;
-    kept = saying;
-    changed();
-    find("kept").textContent = clip ? "Kept. Thank you." : "Kept, with the sound. Thank you.";
-  }, find("keep-problem"), keepFeedback);
+  if (choices() === saved) return;
+  const sound = currentSound();
+  await runOnce(find("save-feedback"), async () => {
+    const sent = choices();
+    const feedback = { accepted: tags.accepted.map(hyphenated), rejected: tags.rejected };
+    await withKey(problems, () => postFeedback(clip
+      ? JSON.stringify({ clip: clip.id, ...feedback }) : formData({ ...feedback, file: sound?.file })));
+    if (sound !== currentSound()) return;
+    saved = sent;
+    update();
+    find("feedback-status").textContent = clip ? "Feedback saved. Thank you."
+      : "Feedback and sound saved. Thank you.";
+  }, problems, saveFeedback);
 }
-
-const said = () => ({ accepted: tags.accepted.map(compound), rejected: tags.rejected });
-
-const onSound = (file) => api.opine(form({ ...said(), file }), authorization());
-
-const onClip = () => api.opine(JSON.stringify({ clip: clip.id, ...said() }),
-  { ...authorization(), "Content-Type": "application/json" });
 
 function toggleForm() {
-  open(find("add").hidden);
+  openForm(Boolean(find("add").hidden));
   if (find("add").hidden) return;
-  if (!find("add-title").value) find("add-title").value = titleOf(sound.current().file.name);
-  find("add-title").focus();
+  const title = findInput("add-title");
+  title.value ||= titleOfFile(currentSound()?.file.name ?? "");
+  title.focus();
 }
 
-function open(shown) {
-  find("add").hidden = !shown;
-  find("to-add").setAttribute("aria-expanded", shown);
+/** @param {boolean} visible */
+function openForm(visible) {
+  find("add").hidden = !visible;
+  find("open-add").setAttribute("aria-expanded", String(visible));
 }
 
-/** "rain_on-roof.wav" → "rain on roof". */
-const titleOf = (name) => name.replace(/\.[^.]*$/, "").replace(/(?<=\p{L})[_-]+|[_-]+(?=\p{L})/gu, " ").trim();
-
-async function add() {
-  const { file } = sound.current();
-  const of = sound.current();
-  find("add-problem").replaceChildren();
-  await busy(find("add-now"), async () => {
-    const body = form({
-      title: find("add-title").value, author: find("add-author").value,
-      source: find("add-source").value, licence: find("add-licence").value,
-      tags: find("add-tags").value.split(",").map((tag) => compound(tag.trim())).filter(Boolean),
-      file,
+async function addClip() {
+  const sound = currentSound();
+  const problems = find("add-problem");
+  problems.replaceChildren();
+  await runOnce(find("add-submit"), async () => {
+    const body = formData({
+      title: findInput("add-title").value, author: findInput("add-author").value,
+      source: findInput("add-source").value, licence: findInput("add-licence").value,
+      tags: splitList(findInput("add-tags").value).map(hyphenated),
+      file: sound?.file,
     });
-    const added = await withKey(find("add-problem"), () => api.addClip(body, authorization()));
-    if (of !== sound.current()) return;
+    const added = await withKey(problems, () => postClip(body));
+    if (sound !== currentSound()) return;
     clip = added;
-    showAdded();
-    if (decided() && opinion() !== kept) keepFeedback();
-  }, find("add-problem"), add);
+    showAdded(added);
+    if (hasChoices() && choices() !== saved) saveFeedback();
+  }, problems, addClip);
 }
 
-function showAdded() {
-  const link = make("a", { href: searchAddress(clip.title), "data-go": true }, "Find it");
-  open(false);
-  find("to-add").hidden = true;
+/** @param {Clip} added */
+function showAdded(added) {
+  const link = make("a", { href: `?${new URLSearchParams({ q: added.title })}`, "data-go": true }, "Find it");
+  const button = make("button", {
+    type: "button", class: "plain", onclick: () => removeClip(button),
+  }, "Remove from the library");
+  openForm(false);
+  find("open-add").hidden = true;
   find("added").replaceChildren(make("div", { class: "notice good" },
-    make("p", {}, `“${clip.title}” is in the library.`),
-    clip.twin && make("p", { class: "quiet" }, "It held the very same sound already."),
-    make("div", { class: "row" }, link,
-      make("button", { type: "button", class: "plain", onclick: remove }, "Remove again"))));
+    make("p", {}, `“${added.title}” is in the library.`),
+    added.twin && make("p", { class: "quiet" }, "The library already had an identical sound."),
+    make("div", { class: "row" }, link, button)));
   link.focus();
 }
 
-async function remove(event) {
-  const of = sound.current();
-  await busy(event.currentTarget, async () => {
-    await withKey(find("add-problem"), () => api.removeClip(clip.id, authorization()));
-    if (of !== sound.current()) return;
+/** @param {HTMLElement} button */
+async function removeClip(button) {
+  const sound = currentSound();
+  await runOnce(button, async () => {
+    const id = clip?.id ?? "";
+    await withKey(find("add-problem"), () => deleteClip(id));
+    if (sound !== currentSound()) return;
     clip = null;
-    find("added").replaceChildren(make("p", { class: "quiet", role: "status" }, "Removed again."));
-    find("to-add").hidden = false;
-    find("to-add").focus();
-  }, find("add-problem"), () => find("added").querySelector("button")?.click());
+    find("added").replaceChildren(make("p", { class: "quiet", role: "status" }, "Removed from the library."));
+    find("open-add").hidden = false;
+    find("open-add").focus();
+  }, find("add-problem"), () => removeClip(button));
 }
 
-/** Do something that a button stands for, once at a time; trouble is said in `place`. */
-async function busy(button, work, place, again) {
+/** Do a button's work, once at a time; errors are shown in `place`.
+ * @param {HTMLElement} button @param {() => Promise<void>} work
+ * @param {HTMLElement} place @param {() => void} retry */
+async function runOnce(button, work, place, retry) {
   if (button.getAttribute("aria-busy")) return;
   button.setAttribute("aria-busy", "true");
   try {
     await work();
   } catch (error) {
-    if (error.name !== "AbortError") complain(place, error, again);
+    if (!isAbort(error)) showError(place, error, retry);
   } finally {
     button.removeAttribute("aria-busy");
   }

@@ -1,148 +1,169 @@
-/** What narrows a search: the form of filters, and the chips of all that is chosen. */
+/** The filters of a search: their form, and the chips of those that are active. */
 
-import * as api from "../lib/api.js";
-import { find, make } from "../lib/dom.js";
-import { SORTS, asCall, cleared, isRange, withTag } from "../lib/query.js";
+import { getSummary } from "../lib/api.js";
+import { find, findInput, focused, make } from "../lib/dom.js";
+import { SORTS, hasValidDurations, toCall, withTag, withoutFilters } from "../lib/query.js";
+
+/** @import { LibrarySummary } from "../lib/api.js" */
+/** @import { Query } from "../lib/query.js" */
 
 const PAUSE_MS = 300; // after a digit of a duration
 const LENGTHS = [["Under 2 s", "", "2"], ["2 to 10 s", "2", "10"], ["10 s to 1 min", "10", "60"],
   ["Over 1 min", "60", ""]];
-const CHOICES = [["only-licence", "licences", "Any licence"], ["only-source", "sources", "Any source"]];
+const SELECTS = /** @type {const} */ ([
+  ["only-licence", "licences", "Any licence"], ["only-source", "sources", "Any source"]]);
+const BOUNDS = /** @type {const} */ ([["min-duration", "minDuration"], ["max-duration", "maxDuration"]]);
 
-let query = null; // that is shown
+/** @type {Query} */
+let query;
+/** @type {(query: Query) => void} */
 let apply = () => {};
-let summary = null; // of the library, once asked for
+/** @type {Promise<Partial<LibrarySummary>> | null} */
+let summary = null;
 let timer = 0;
 
-/** Listen to the form and the chips; `use(query)` is told what they ask for. */
-export function start(use) {
-  apply = use;
-  find("filters-open").addEventListener("click", () => open(find("filters").hidden));
+/** @param {(query: Query) => void} onChange called with the query that the user has asked for */
+export function start(onChange) {
+  apply = onChange;
+  find("filters-open").addEventListener("click", () => open(Boolean(find("filters").hidden)));
   find("filters").addEventListener("submit", (event) => event.preventDefault());
-  find("lengths").append(...LENGTHS.map(([name, least, most]) => make("button", {
-    type: "button", class: "chip", onclick: (event) => {
-      const on = event.target.getAttribute("aria-pressed") === "true";
-      apply({ ...query, least: on ? "" : least, most: on ? "" : most });
-    },
-  }, name)));
-  for (const id of ["least", "most"]) {
+  find("lengths").append(...LENGTHS.map(lengthButton));
+  for (const [id] of BOUNDS) {
     find(id).addEventListener("input", () => {
       clearTimeout(timer);
-      timer = setTimeout(takeDurations, PAUSE_MS);
+      timer = setTimeout(readDurations, PAUSE_MS);
     });
   }
-  find("sort").append(...Object.entries(SORTS).map(([value, name]) => make("option", { value }, name)));
-  find("sort").addEventListener("change", () => apply({ ...query, sort: find("sort").value }));
-  find("distinct").addEventListener("change", () =>
-    apply({ ...query, distinct: find("distinct").checked }));
-  for (const [id, name] of CHOICES) {
-    find(id).addEventListener("change", () =>
-      apply({ ...query, [name]: [find(id).value].filter(Boolean) }));
+  const sort = find("sort", HTMLSelectElement);
+  sort.append(...Object.entries(SORTS).map(([value, name]) => make("option", { value }, name)));
+  sort.addEventListener("change", () => apply({ ...query, sort: sort.value }));
+  const distinct = findInput("distinct");
+  distinct.addEventListener("change", () => apply({ ...query, distinct: distinct.checked }));
+  for (const [id, field] of SELECTS) {
+    const select = find(id, HTMLSelectElement);
+    select.addEventListener("change", () => apply({ ...query, [field]: [select.value].filter(Boolean) }));
   }
 }
 
-function open(wanted) {
-  find("filters").hidden = !wanted;
-  find("filters-open").setAttribute("aria-expanded", wanted);
-  if (wanted) fill();
+/** A button for a usual range, which a second click takes back. @param {string[]} length */
+function lengthButton([name, minDuration, maxDuration]) {
+  return make("button", {
+    type: "button", class: "chip",
+    onclick: () => {
+      const pressed = isLength([name, minDuration, maxDuration]);
+      apply({ ...query, minDuration: pressed ? "" : minDuration, maxDuration: pressed ? "" : maxDuration });
+    },
+  }, name);
 }
 
-/** Put the library's licences and sources into the form; they are left out where it tells none. */
-async function fill() {
-  summary ??= api.library(0).catch(() => ({}));
+/** @param {string[]} length */
+const isLength = ([, low, high]) => query.minDuration === low && query.maxDuration === high;
+
+/** @param {boolean} visible */
+function open(visible) {
+  find("filters").hidden = !visible;
+  find("filters-open").setAttribute("aria-expanded", String(visible));
+  if (visible) fillSelects();
+}
+
+/** Offer the library's licences and sources; a select without any is hidden. */
+async function fillSelects() {
+  summary ??= getSummary(0).catch(() => ({}));
   const { licences = [], sources = [] } = await summary;
-  options("only-licence", licences.map(({ licence, count }) => [licence, count]));
-  options("only-source", sources.map(({ source, count }) => [source, count]));
+  fillSelect(SELECTS[0], licences.map(({ licence, count }) => [licence, count]));
+  fillSelect(SELECTS[1], sources.map(({ source, count }) => [source, count]));
 }
 
-function options(id, values) {
-  const [, name, any] = CHOICES.find(([each]) => each === id);
-  const listed = values.filter(([value]) => value);
-  for (const value of query[name]) {
-    if (!listed.some(([each]) => each === value)) listed.push([value, 0]);
+/** @param {typeof SELECTS[number]} select @param {[string, number][]} counts */
+function fillSelect([id, field, any], counts) {
+  const listed = counts.filter(([value]) => value);
+  for (const value of query[field]) {
+    if (!listed.some(([other]) => other === value)) listed.push([value, 0]);
   }
-  find(id).replaceChildren(make("option", { value: "" }, any),
-    ...listed.map(([value, count]) =>
-      make("option", { value }, count ? `${value} (${count})` : value)));
-  find(id).value = query[name][0] ?? "";
+  const select = find(id, HTMLSelectElement);
+  select.replaceChildren(make("option", { value: "" }, any),
+    ...listed.map(([value, count]) => make("option", { value }, count ? `${value} (${count})` : value)));
+  select.value = query[field][0] ?? "";
   find(`${id}s`).hidden = !listed.length;
 }
 
-function takeDurations() {
-  const wanted = { ...query, least: find("least").value, most: find("most").value };
-  const right = isRange(wanted) && find("least").validity.valid && find("most").validity.valid;
-  find("length-note").textContent = right ? "" : "From the shorter to the longer, please.";
-  if (right) apply(wanted);
+function readDurations() {
+  const [low, high] = BOUNDS.map(([id]) => findInput(id));
+  const changed = { ...query, minDuration: low.value, maxDuration: high.value };
+  const valid = hasValidDurations(changed) && low.validity.valid && high.validity.valid;
+  find("length-note").textContent = valid ? "" : "The minimum must not exceed the maximum.";
+  if (valid) apply(changed);
 }
 
-/** Show what is chosen; `likeTitle` is the title of the sound that others are to be like. */
-export function show(shown, likeTitle) {
-  query = shown;
-  const { kind } = asCall(query);
-  for (const [place, [, least, most]] of LENGTHS.entries()) {
-    const on = query.least === least && query.most === most;
-    find("lengths").children[place].setAttribute("aria-pressed", on);
+/** Show the filters of a query. @param {Query} newQuery @param {string} [likeTitle] of the clip `like` */
+export function show(newQuery, likeTitle) {
+  query = newQuery;
+  const { kind } = toCall(query);
+  for (const [place, length] of LENGTHS.entries()) {
+    find("lengths").children[place].setAttribute("aria-pressed", String(isLength(length)));
   }
-  for (const id of ["least", "most"]) {
-    if (find(id) !== document.activeElement) find(id).value = query[id];
+  for (const [id, field] of BOUNDS) {
+    if (find(id) !== focused()) findInput(id).value = query[field];
   }
-  find("sort").value = query.sort;
-  find("distinct").checked = query.distinct;
+  find("sort", HTMLSelectElement).value = query.sort;
+  findInput("distinct").checked = query.distinct;
   find("sorts").hidden = kind === "similar" || kind === "clips"; // they have an order of their own
   find("distincts").hidden = kind === "clips";
-  if (!find("filters").hidden) fill();
+  if (!find("filters").hidden) fillSelects();
   showChips(likeTitle);
 }
 
+/** @param {string} [likeTitle] */
 function showChips(likeTitle) {
-  const list = find("chosen");
-  const place = [...list.querySelectorAll("button")].indexOf(document.activeElement);
-  const items = [
-    query.like && chip(`like: ${likeTitle || "…"}`, { like: "" }),
-    ...query.tags.map((tag) => tagChip(tag, "+")),
-    ...query.without.map((tag) => tagChip(tag, "-")),
-    (query.least || query.most) && chip(lengthName(query), { least: "", most: "" }),
-    ...query.licences.map((each) =>
-      chip(each, { licences: query.licences.filter((other) => other !== each) })),
-    ...query.sources.map((each) =>
-      chip(each, { sources: query.sources.filter((other) => other !== each) })),
-    query.sort && asCall(query).kind === "search" && chip(SORTS[query.sort].toLowerCase(), { sort: "" }),
-    query.distinct && chip("folded", { distinct: false }),
-  ].filter(Boolean);
-  const all = items.length > 1 + Boolean(query.like);
-  list.replaceChildren(...items, ...(all ? [make("li", {}, make("button", {
-    type: "button", class: "link", onclick: () => apply(cleared(query)),
-  }, "Clear all"))] : []));
+  const list = find("active-filters");
+  const place = [...list.querySelectorAll("button")].findIndex((button) => button === focused());
+  const { like, tags, excluded, minDuration, maxDuration, licences, sources, sort, distinct } = query;
+  const chips = [
+    like && chip(`like: ${likeTitle || "…"}`, { like: "" }),
+    ...tags.map((tag) => tagChip(tag, "+")),
+    ...excluded.map((tag) => tagChip(tag, "-")),
+    (minDuration || maxDuration) && chip(lengthName(), { minDuration: "", maxDuration: "" }),
+    ...licences.map((name) => chip(name, { licences: licences.filter((other) => other !== name) })),
+    ...sources.map((name) => chip(name, { sources: sources.filter((other) => other !== name) })),
+    sort && toCall(query).kind === "search" && chip(SORTS[sort].toLowerCase(), { sort: "" }),
+    distinct && chip("near-duplicates hidden", { distinct: false }),
+  ].filter((item) => typeof item === "object");
+  if (chips.length > (like ? 2 : 1)) {
+    chips.push(make("li", {}, make("button", {
+      type: "button", class: "link", onclick: () => apply(withoutFilters(query)),
+    }, "Clear all")));
+  }
+  list.replaceChildren(...chips);
   if (place < 0) return;
-  const left = list.querySelectorAll("button"); // the focus stays about where it was
-  (left[Math.min(place, left.length - 1)] ?? find("query")).focus();
+  const buttons = list.querySelectorAll("button"); // the focus stays about where it was
+  (buttons[Math.min(place, buttons.length - 1)] ?? find("query")).focus();
 }
 
-/** A tag with its sign: one button turns it round, the other takes it away. */
+/** A tag with its sign: one button changes the sign, the other removes the tag.
+ * @param {string} tag @param {"+" | "-"} sign */
 function tagChip(tag, sign) {
-  const [now, other] = sign === "+" ? ["With", "without"] : ["Without", "with"];
-  return make("li", { class: "chip chosen", "data-sign": sign },
+  const [name, other] = sign === "+" ? ["With", "without"] : ["Without", "with"];
+  return make("li", { class: "chip active-filter", "data-sign": sign },
     make("button", {
-      type: "button", class: "turn", "aria-label": `${now} ${tag}; change to ${other}`,
+      type: "button", class: "change-sign", "aria-label": `${name} ${tag}; change to ${other}`,
       title: `Change to ${other}`,
       onclick: () => apply(withTag(query, tag, sign === "+" ? "-" : "+")),
     }, tag),
-    make("button", {
-      type: "button", class: "away", "aria-label": `Remove ${tag}`,
-      onclick: () => apply(withTag(query, tag, "")),
-    }));
+    removeButton(tag, () => apply(withTag(query, tag, ""))));
 }
 
-function chip(name, change) {
-  return make("li", { class: "chip chosen" }, make("span", {}, name), make("button", {
-    type: "button", class: "away", "aria-label": `Remove ${name}`,
-    onclick: () => apply({ ...query, ...change }),
-  }));
-}
+/** @param {string} name @param {Partial<Query>} change that removes the filter */
+const chip = (name, change) => make("li", { class: "chip active-filter" },
+  make("span", {}, name), removeButton(name, () => apply({ ...query, ...change })));
 
-function lengthName({ least, most }) {
-  const named = LENGTHS.find(([, low, high]) => low === least && high === most);
-  if (named) return named[0].toLowerCase();
-  if (!most) return `from ${least} s`;
-  return least ? `${least} to ${most} s` : `up to ${most} s`;
+/** @param {string} name @param {() => void} onclick */
+const removeButton = (name, onclick) =>
+  make("button", { type: "button", class: "remove", "aria-label": `Remove ${name}`, onclick });
+
+function lengthName() {
+  const { minDuration, maxDuration } = query;
+  const usual = LENGTHS.find(isLength);
+  if (usual) return usual[0].toLowerCase();
+  if (!maxDuration) return `from ${minDuration} s`;
+  return minDuration ? `${minDuration} to ${maxDuration} s` : `up to ${maxDuration} s`;
 }

@@ -1,89 +1,98 @@
-/** What was found, as list items. What their buttons do is up to the list's listener. */
+/** A hit of a search, or a clip, as a list item. Its sign buttons are handled by the list. */
 
-import * as api from "../lib/api.js";
-import { bar, clock, make } from "../lib/dom.js";
-import { Control } from "./player.js";
-import { forWords, likeSound, toAddress } from "../lib/query.js";
+import { getModel, relative } from "../lib/api.js";
+import { make, meter } from "../lib/dom.js";
+import { clock } from "../lib/format.js";
+import { forSimilar, forWords, toAddress } from "../lib/query.js";
+import { Player } from "./player.js";
 
-const WINDOW_SECONDS = 2; // until the model has told how long its windows are
+/** @import { Clip, Hit } from "../lib/api.js" */
+/** @import { Query } from "../lib/query.js" */
+
+const WINDOW_SECONDS = 2; // where the model cannot be read
+/** @type {Promise<number> | null} */
 let windowSeconds = null;
 
-/** A hit of a search, or a clip. `known`: words to mark among its tags. */
-export function result(hit, query, known) {
-  const control = new Control({
-    ...hit, address: hit.audio, waveform: hit.audio.replace(/audio$/, "waveform"),
-  });
-  if (hit.start > 0) markMatch(control, hit);
+/** @param {Hit} hit @param {Query} query @param {Set<string>} matched tags to highlight */
+export function hitItem(hit, query, matched) {
+  const player = Player.ofClip(hit);
+  const start = hit.start ?? 0;
+  if (start > 0) markMatch(player, hit);
   return make("li", { class: "result" },
-    control.button,
+    player.button,
     make("div", { class: "head" },
-      make("h2", {}, hit.title), "score" in hit && grade(hit, query.like)),
-    make("div", { class: "player" }, control.track, control.time,
-      hit.start > 0 && make("button", {
-        type: "button", class: "moment", onclick: () => control.play(hit.start),
-      }, `match at ${clock(hit.start)}`)),
+      make("h2", {}, hit.title), scoreMeter(hit, query.like !== "")),
+    make("div", { class: "player" }, player.track, player.time,
+      start > 0 && make("button", {
+        type: "button", class: "moment", onclick: () => player.play(start),
+      }, `match at ${clock(start)}`)),
     make("div", { class: "about" },
       make("ul", { class: "chips", "aria-label": "Tags" },
-        ...hit.tags.map((tag) => tagItem(tag, query, known))),
+        ...hit.tags.map((tag) => tagItem(tag, query, matched))),
       make("p", { class: "actions" }, ...actions(hit, query))),
     make("p", { class: "small" },
-      "why" in hit && make("span", {}, reasons(hit)),
-      make("span", {}, ...origin(hit))));
+      hit.why && make("span", {}, reasons(hit)),
+      make("span", {}, ...credits(hit))));
 }
 
+/** @param {Clip} clip @param {Query} query */
 function actions({ id, title, audio }, query) {
   return [
     make("a", {
-      "data-go": true, href: toAddress(likeSound(query, id)), "aria-label": `More like this: ${title}`,
+      "data-go": true, href: toAddress(forSimilar(query, id)), "aria-label": `More like this: ${title}`,
     }, "More like this"),
-    make("a", { href: audio, download: title, "aria-label": `Download ${title}` }, "Download"),
+    make("a", { href: relative(audio), download: title, "aria-label": `Download ${title}` }, "Download"),
   ];
 }
 
-async function markMatch(control, { start, duration }) {
-  windowSeconds ??= api.model().then((model) => model.window_seconds).catch(() => WINDOW_SECONDS);
-  control.mark([{ start, end: Math.min(duration, start + await windowSeconds) }]);
+/** Highlight the window that matched. @param {Player} player @param {Hit} hit */
+async function markMatch(player, { start = 0, duration }) {
+  windowSeconds ??= getModel().then((model) => model.window_seconds).catch(() => WINDOW_SECONDS);
+  player.mark([{ start, end: Math.min(duration, start + await windowSeconds) }]);
 }
 
-/** A tag: a link to search for it, and buttons to ask for it as well, or to leave it out. */
-function tagItem(tag, query, known) {
-  const chosen = query.tags.includes(tag);
-  const look = chosen || known.has(tag) ? "result-tag said" : "result-tag";
-  const sign = (which, name) => make("button", {
-    type: "button", class: "sign", "data-sign": which, "data-tag": tag, "aria-label": name,
+/** A tag: a link that searches for it, and buttons to require or to exclude it.
+ * @param {string} tag @param {Query} query @param {Set<string>} matched */
+function tagItem(tag, query, matched) {
+  const required = query.tags.includes(tag);
+  /** @param {string} sign @param {string} name */
+  const signButton = (sign, name) => make("button", {
+    type: "button", class: "sign", "data-sign": sign, "data-tag": tag, "aria-label": name,
   });
-  return make("li", { class: look },
-    sign("-", `Without ${tag}`),
+  return make("li", { class: required || matched.has(tag) ? "result-tag matched" : "result-tag" },
+    signButton("-", `Without ${tag}`),
     make("a", { "data-go": true, href: toAddress(forWords(query, tag)) }, tag),
-    !chosen && sign("+", `Add ${tag}`));
+    !required && signButton("+", `Add ${tag}`));
 }
 
-/** A bar: how alike two sounds are, or how well one matches by sound and words together. */
-function grade({ score, cosine }, like) {
-  const [name, value, means] = like
-    ? ["Similarity", cosine, "Similarity of the sounds (cosine)"]
-    : ["Score", score, "Score; 1 is the best by sound and by words"];
+/** The similarity of two sounds, or the score by sound and words together.
+ * @param {Hit} hit @param {boolean} similar */
+function scoreMeter({ score, cosine }, similar) {
+  if (score === undefined) return null;
+  const [name, value, meaning] = similar
+    ? ["Similarity", cosine ?? 0, "Similarity of the sounds (cosine)"]
+    : ["Score", score, "Score: 1 is the best both by sound and by words"];
   const text = value.toFixed(2);
-  return make("span", { class: "similarity", title: means },
-    bar(value, text, name), make("span", { class: "number" }, text));
+  return make("span", { class: "similarity", title: meaning },
+    meter(value, text, name), make("span", { class: "number" }, text));
 }
 
-function reasons({ why: { sound_rank: rank, matched }, cosine, alike }) {
-  const near = cosine === null ? "" : ` (${cosine.toFixed(2)})`;
+/** What found it. @param {Hit} hit */
+function reasons({ why, cosine, alike = [] }) {
   const parts = [];
-  if (matched.length) parts.push(`by words: ${matched.join(", ")}`);
-  if (rank) parts.push(`by sound #${rank}${near}`);
-  if (alike.length) parts.push(`${alike.length} nearly the same`);
+  if (why?.matched.length) parts.push(`words: ${why.matched.join(", ")}`);
+  if (why?.sound_rank) parts.push(`sound: #${why.sound_rank}${cosine == null ? "" : ` (${cosine.toFixed(2)})`}`);
+  if (alike.length) parts.push(`${alike.length} near-duplicate${alike.length === 1 ? "" : "s"}`);
   return parts.join(" · ");
 }
 
-/** Author, source and licence; addresses become links. */
-function origin({ author, source, licence }) {
-  return [author, source, licence].filter(Boolean).flatMap((part, number) => {
-    const isAddress = /^https?:\/\//.test(part);
+/** Author, source and licence; web addresses become links. @param {Clip} clip */
+function credits({ author, source, licence }) {
+  return [author, source, licence].filter(Boolean).flatMap((text, place) => {
+    const isAddress = /^https?:\/\//.test(text);
     const shown = isAddress
-      ? make("a", { href: part, rel: "noreferrer" }, part.replace(/^https?:\/\/(www\.)?/, ""))
-      : part;
-    return number ? [" · ", shown] : [shown];
+      ? make("a", { href: text, rel: "noreferrer" }, text.replace(/^https?:\/\/(www\.)?/, ""))
+      : text;
+    return place ? [" · ", shown] : [shown];
   });
 }

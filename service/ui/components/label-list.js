@@ -1,69 +1,73 @@
-/** Labels of one's own: chips, and for each, if wanted, the words that describe it. */
+/** The user's labels: chips, and optionally the words that describe each of them. */
 
-import { find, make } from "../lib/dom.js";
+import { find, findInput, make } from "../lib/dom.js";
+import { splitList } from "../lib/format.js";
 
-const MOST = 200; // that the service takes
-const MOST_LETTERS = 100;
+const MAX_LABELS = 200; // that the service takes
+const MAX_LENGTH = 100; // characters of a label
 
-/** A list of labels that is typed. `changed` is called when it is another one. */
-export class Labels {
-  #changed;
-  #words = new Map(); // by label: the words that stand for it; empty: the label itself
+export class LabelList {
+  #onChange;
+  /** @type {Map<string, string>} */
+  #descriptions = new Map(); // by label; empty: the label describes itself
 
-  constructor(changed) {
-    this.#changed = changed;
-    const box = find("label");
+  /** @param {() => void} onChange called when labels or their descriptions change */
+  constructor(onChange) {
+    this.#onChange = onChange;
+    const box = findInput("label");
     box.addEventListener("keydown", (event) => {
       if (event.isComposing || (event.key !== "Enter" && event.key !== ",")) return;
       if (event.key === "," || box.value.trim()) event.preventDefault();
-      this.typed();
+      this.readBox();
     });
-    box.addEventListener("paste", () => setTimeout(() => box.value.includes(",") && this.typed()));
+    box.addEventListener("paste", () => setTimeout(() => box.value.includes(",") && this.readBox()));
   }
 
   get names() {
-    return [...this.#words.keys()];
+    return [...this.#descriptions.keys()];
   }
 
-  /** Words by label, as they are saved. */
+  /** Descriptions by label, as they are saved. */
   get all() {
-    return Object.fromEntries(this.#words);
+    return Object.fromEntries(this.#descriptions);
   }
 
-  set all(words) {
-    this.#words = new Map(Object.entries(words));
+  set all(descriptions) {
+    this.#descriptions = new Map(Object.entries(descriptions));
     this.#draw();
-    this.#changed();
+    this.#onChange();
   }
 
-  /** Take what stands in the box. */
-  typed() {
-    const box = find("label");
-    const fresh = box.value.split(",").map((each) => each.trim().slice(0, MOST_LETTERS))
-      .filter((each) => each && !this.#words.has(each));
+  /** Add the labels that were typed. */
+  readBox() {
+    const box = findInput("label");
+    const added = splitList(box.value).map((label) => label.slice(0, MAX_LENGTH))
+      .filter((label) => !this.#descriptions.has(label));
     box.value = "";
-    for (const label of fresh.slice(0, MOST - this.#words.size)) this.#words.set(label, "");
-    if (!fresh.length) return;
+    for (const label of added.slice(0, MAX_LABELS - this.#descriptions.size)) this.#descriptions.set(label, "");
+    if (!added.length) return;
     this.#draw();
-    this.#changed();
+    this.#onChange();
   }
 
-  /** What the service takes: plain labels, or for each the words that describe it. */
-  get fields() {
-    if (![...this.#words.values()].some(Boolean)) return { labels: this.names };
+  /** The service's parameters: plain labels, or for each the words that describe it.
+   * @returns {{labels: string[]} | {prompts: string}} */
+  get parameters() {
+    if (![...this.#descriptions.values()].some(Boolean)) return { labels: this.names };
     return {
-      prompts: JSON.stringify(Object.fromEntries([...this.#words].map(([label, words]) => [
-        label, words ? words.split(",").map((each) => each.trim()).filter(Boolean) : [label]]))),
+      prompts: JSON.stringify(Object.fromEntries([...this.#descriptions].map(([label, words]) =>
+        [label, words ? splitList(words) : [label]]))),
     };
   }
 
+  /** @param {string} label */
   #remove(label) {
     const place = this.names.indexOf(label);
-    this.#words.delete(label);
+    this.#descriptions.delete(label);
     this.#draw();
-    const next = find("label-chips").children[place] ?? find("label-chips").lastChild;
+    const next = find("label-chips").children[place] ?? find("label-chips").lastElementChild;
     (next?.querySelector("button") ?? find("label")).focus();
-    this.#changed();
+    this.#onChange();
   }
 
   #draw() {
@@ -71,19 +75,20 @@ export class Labels {
       label, make("button", {
         type: "button", "aria-label": `Remove ${label}`, onclick: () => this.#remove(label),
       }, "×"))));
-    find("describe").hidden = this.#words.size === 0;
-    find("words").replaceChildren(...this.names.map((label, number) => this.#wordsField(label, number)));
+    find("describe").hidden = this.#descriptions.size === 0;
+    find("label-words").replaceChildren(...this.names.map((label, place) => this.#descriptionField(label, place)));
   }
 
-  #wordsField(label, number) {
+  /** @param {string} label @param {number} place */
+  #descriptionField(label, place) {
     const field = make("input", {
-      id: `words-${number}`, class: "field", type: "text", value: this.#words.get(label),
+      id: `label-words-${place}`, class: "field", type: "text", value: this.#descriptions.get(label),
       placeholder: label, spellcheck: "false", autocapitalize: "none", maxlength: 1000,
       onchange: () => {
-        this.#words.set(label, field.value.split(",").map((each) => each.trim()).filter(Boolean).join(", "));
-        this.#changed();
+        this.#descriptions.set(label, splitList(field.value).join(", "));
+        this.#onChange();
       },
     });
-    return make("li", {}, make("label", { for: `words-${number}` }, label), field);
+    return make("li", {}, make("label", { for: `label-words-${place}` }, label), field);
   }
 }

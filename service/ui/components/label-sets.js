@@ -1,21 +1,27 @@
-/** Sets of labels, saved in the browser under names. */
+/** Label sets that the browser stores under names. */
 
-import { find, make } from "../lib/dom.js";
+import { find, findInput, make } from "../lib/dom.js";
+import { readText, writeText } from "../lib/storage.js";
 
-const NAME = "earmark-label-sets";
+/** @typedef {{labels: Record<string, string>, multiple: boolean}} LabelSet descriptions by label */
 
-/** The list of saved sets. `current()` gives what is to be saved, `use(set)` takes it back. */
-export class Sets {
+const STORED_AS = "earmark-label-sets";
+
+export class LabelSets {
   #sets = read() ?? {};
-  #current;
-  #use;
+  #getCurrent;
+  #onUse;
 
-  constructor(current, use) {
-    this.#current = current;
-    this.#use = use;
-    find("save").addEventListener("submit", (event) => {
+  /**
+   * @param {() => LabelSet | null} getCurrent what is to be saved; null: there are no labels
+   * @param {(set: LabelSet) => void} onUse called with the set that the user chooses
+   */
+  constructor(getCurrent, onUse) {
+    this.#getCurrent = getCurrent;
+    this.#onUse = onUse;
+    find("save-set").addEventListener("submit", (event) => {
       event.preventDefault();
-      this.#save(find("set-name").value.trim());
+      this.#save(findInput("set-name").value.trim());
     });
     addEventListener("storage", () => { // another tab has saved
       this.#sets = read() ?? this.#sets;
@@ -24,25 +30,27 @@ export class Sets {
     this.#draw();
   }
 
+  /** @param {string} name */
   #save(name) {
-    const set = this.#current();
-    if (!set || !name) return tell(name ? "Type a label first." : "Give the set a name first.");
-    const there = name in this.#sets;
+    const set = this.#getCurrent();
+    if (!set || !name) return showNote(name ? "Enter a label first." : "Enter a name for the set first.");
+    const replaced = name in this.#sets;
     this.#sets = { ...(read() ?? this.#sets), [name]: set };
-    const lasting = write(this.#sets);
-    find("set-name").value = "";
+    const stored = write(this.#sets);
+    findInput("set-name").value = "";
     this.#draw();
-    tell(`${there ? "Replaced" : "Saved"} “${name}”.`
-      + (lasting ? "" : " It lasts until the page is closed: this browser keeps nothing."));
+    const warning = " It lasts only until the page is closed, since the browser refuses to store it.";
+    showNote(`${replaced ? "Replaced" : "Saved"} “${name}”.${stored ? "" : warning}`);
   }
 
+  /** @param {string} name */
   #remove(name) {
     const place = Object.keys(this.#sets).indexOf(name);
     delete this.#sets[name];
     write(this.#sets);
     this.#draw();
-    tell(`Deleted “${name}”.`);
-    const next = find("sets").children[place] ?? find("sets").lastChild;
+    showNote(`Deleted “${name}”.`);
+    const next = find("sets").children[place] ?? find("sets").lastElementChild;
     (next?.querySelector("button") ?? find("set-name")).focus();
   }
 
@@ -54,8 +62,8 @@ export class Sets {
         type: "button", class: "link", "aria-label": `Use ${name}`,
         title: Object.keys(this.#sets[name].labels).join(", "),
         onclick: () => {
-          this.#use(this.#sets[name]);
-          tell(`These are the labels of “${name}”.`);
+          this.#onUse(this.#sets[name]);
+          showNote(`Using the labels of “${name}”.`);
         },
       }, name),
       make("button", {
@@ -64,13 +72,16 @@ export class Sets {
   }
 }
 
-const tell = (text) => { find("sets-note").textContent = text; };
+/** @param {string} text */
+const showNote = (text) => { find("sets-note").textContent = text; };
 
-/** The sets that the browser keeps; null where it keeps none, or something else. */
+/** The stored sets; null where there is no storage, or something else in it.
+ * @returns {Record<string, LabelSet> | null} */
 function read() {
   try {
-    const sets = JSON.parse(localStorage.getItem(NAME)) ?? {};
-    return Object.fromEntries(Object.entries(sets).filter(([, set]) =>
+    /** @type {Record<string, LabelSet>} */
+    const sets = JSON.parse(readText("localStorage", STORED_AS) ?? "null");
+    return sets && Object.fromEntries(Object.entries(sets).filter(([, set]) =>
       typeof set?.labels === "object" && set.labels && Object.values(set.labels).every(
         (words) => typeof words === "string")));
   } catch {
@@ -78,11 +89,5 @@ function read() {
   }
 }
 
-function write(sets) {
-  try {
-    localStorage.setItem(NAME, JSON.stringify(sets));
-    return true;
-  } catch {
-    return false;
-  }
-}
+/** @param {Record<string, LabelSet>} sets */
+const write = (sets) => writeText("localStorage", STORED_AS, JSON.stringify(sets));

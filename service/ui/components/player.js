@@ -1,80 +1,112 @@
-/** One audio element for the whole page, so that only one sound plays at a time. */
+/** Players of sounds. They share one audio element, so that only one sound plays at a time. */
 
-import * as api from "../lib/api.js";
-import { clock, find, make, shape } from "../lib/dom.js";
+import { getWaveform, relative } from "../lib/api.js";
+import { make, makeSvg } from "../lib/dom.js";
+import { clock } from "../lib/format.js";
+import { outlinePath } from "../lib/waveform.js";
 
-const POINTS = 240; // stretches of an outline
-const READERS = 3; // outlines read at a time, so that searches need not wait for them
-const PASSING_MS = 250; // lists that are shown for less, as one types, read no outlines
-const KEPT = 500; // outlines
+/** @import { Hit } from "../lib/api.js" */
+/** @import { Peak } from "../lib/waveform.js" */
 
-const audio = find("player");
-const controls = new WeakMap(); // by play button
-const outlines = new Map(); // peaks, by address; those used last are the last
-let reading = 0;
-const waiting = []; // to read an outline
-let current = null; // the control that has the audio element
+const POINTS = 240; // of a waveform
+const MAX_READS = 3; // waveforms read at a time, so that searches need not wait for them
+const DELAY_MS = 250; // lists that are shown for less, while the user types, read no waveforms
+const MAX_CACHED = 500; // waveforms
 
-/**
- * A sound's play button, its outline with the place in it (`track`), and its time. Times in
- * seconds; play starts at `start`. `waveform`: where the outline is read from when it is seen.
- */
-export class Control {
+const audio = /** @type {HTMLAudioElement} */ (document.getElementById("player"));
+/** @type {WeakMap<Element, Player>} */
+const players = new WeakMap(); // by play button
+/** @type {Map<string, Peak[]>} */
+const cache = new Map(); // by address, the least recently used first
+/** @type {((value?: any) => void)[]} */
+const queue = []; // reads that wait
+let reads = 0; // in progress
+/** @type {Player | null} */
+let current = null; // has the audio element
+
+/** A sound's play button, its waveform with the position (`track`), and its time, in seconds. */
+export class Player {
+  /**
+   * @param {object} sound
+   * @param {string} sound.address
+   * @param {string} sound.title
+   * @param {number} [sound.duration] 0: not known yet
+   * @param {number} [sound.start] where it starts to play
+   * @param {string} [sound.waveform] address of the waveform, which is read once it is in view
+   */
   constructor({ address, title, duration = 0, start = 0, waveform = "" }) {
-    Object.assign(this, { address, title, duration, start, position: start });
+    this.address = address;
+    this.title = title;
+    this.duration = duration;
+    this.start = this.position = start;
+    this.message = "";
     this.button = make("button", { type: "button", class: "play", onclick: () => this.toggle() });
-    controls.set(this.button, this);
+    players.set(this.button, this);
     this.seek = make("input", {
       type: "range", class: "seek", min: 0, step: "any", "aria-label": `Position in ${title}`,
       oninput: () => this.moveTo(Number(this.seek.value)),
       onclick: () => this.playing || this.play(), // by pointer: keys only seek
     });
-    this.shape = shape("svg", { class: "outline", preserveAspectRatio: "none", "aria-hidden": true });
+    this.outline = makeSvg("svg", { class: "outline", preserveAspectRatio: "none", "aria-hidden": true });
     this.marks = make("div", { class: "marks" });
-    this.track = make("div", { class: "track" }, this.shape, this.marks, this.seek);
+    this.track = make("div", { class: "track" }, this.outline, this.marks, this.seek);
     this.time = make("span", { class: "time" });
-    if (current?.address === address && !audio.paused) this.takeOver();
-    this.note = "";
+    if (current?.address === address && !audio.paused) this.#takeOver();
     this.draw();
-    if (waveform) whenSeen(this.track, () => this.read(waveform));
+    if (waveform) whenVisible(this.track, () => this.#readWaveform(waveform));
   }
 
-  /** The control that a play button belongs to. */
-  static of(button) {
-    return controls.get(button);
+  /** The player of a clip of the library. @param {Hit} clip */
+  static ofClip({ audio: address, title, duration, start }) {
+    const sound = relative(address);
+    return new Player({ address: sound, title, duration, start, waveform: sound.replace(/audio$/, "waveform") });
   }
 
-  async read(address) {
+  /** The player that a play button belongs to. @param {Element} button */
+  static ofButton(button) {
+    return players.get(button);
+  }
+
+  /** @param {string} address */
+  async #readWaveform(address) {
     try {
-      const peaks = await peaksOf(address, () => this.track.isConnected);
-      if (peaks) this.outline(peaks);
+      const peaks = await readPeaks(address, () => this.track.isConnected);
+      if (peaks) this.showWaveform(peaks);
     } catch {
-      this.track.classList.add("unknown"); // a bar without an outline serves as well
+      this.showNoWaveform();
     }
   }
 
-  /** Show the sound's outline: [least, greatest] of each stretch, from -127 to 127. */
-  outline(peaks) {
-    const loudest = Math.max(8, ...peaks.flat().map(Math.abs)); // quiet sounds are seen as well
-    const [low, high] = [0, 1].map((side) => peaks.map((peak) => 50 * (1 - peak[side] / loudest)));
-    const line = [...high.map((y, x) => `${x} ${y - 0.7}`),
-      ...low.map((y, x) => `${x} ${y + 0.7}`).reverse()];
-    const path = `M${line.join("L")}Z`;
-    this.shape.setAttribute("viewBox", `0 0 ${Math.max(1, peaks.length - 1)} 100`);
-    this.shape.replaceChildren(shape("path", { class: "rest", d: path }),
-      shape("path", { class: "done", d: path }));
+  /** @param {Peak[]} peaks */
+  showWaveform(peaks) {
+    const path = outlinePath(peaks);
+    this.outline.setAttribute("viewBox", `0 0 ${Math.max(1, peaks.length - 1)} 100`);
+    this.outline.replaceChildren(makeSvg("path", { class: "rest", d: path }),
+      makeSvg("path", { class: "done", d: path }));
     this.track.classList.add("drawn");
   }
 
-  /** Mark stretches of the sound: {start, end, share} with a share from 0 to 1. */
-  mark(stretches) {
-    this.marks.replaceChildren(...stretches.map(({ start, end, share = 1 }) => {
+  /** A plain bar in its place. */
+  showNoWaveform() {
+    this.track.classList.add("unknown");
+  }
+
+  /** Highlight parts of the sound; `share` is their weight, from 0 to 1.
+   * @param {{start: number, end: number, share?: number}[]} parts */
+  mark(parts) {
+    this.marks.replaceChildren(...parts.map(({ start, end, share = 1 }) => {
       const mark = make("span");
       mark.style.insetInlineStart = `${100 * start / this.duration}%`;
       mark.style.inlineSize = `${100 * (end - start) / this.duration}%`;
-      mark.style.opacity = share;
+      mark.style.opacity = String(share);
       return mark;
     }));
+  }
+
+  /** @param {number} seconds */
+  setDuration(seconds) {
+    this.duration = seconds;
+    this.draw();
   }
 
   get playing() {
@@ -88,7 +120,7 @@ export class Control {
 
   /** Play from a position, by default from where it is. */
   play(position = this.position) {
-    this.note = "";
+    this.message = "";
     if (current !== this) {
       pause();
       current = this;
@@ -97,93 +129,100 @@ export class Control {
     this.moveTo(position);
     audio.play().catch((error) => {
       if (error.name === "AbortError") return; // another sound took its place
-      this.note = "cannot be played";
+      this.message = "cannot be played";
       this.draw();
     });
   }
 
+  /** @param {number} position */
   moveTo(position) {
     this.position = position;
     if (current === this) audio.currentTime = position;
     this.draw();
   }
 
-  /** A step forward (1) or back (-1), longer in longer sounds. */
-  step(by) {
+  /** Move a step forward (1) or back (-1), longer in longer sounds. @param {number} direction */
+  step(direction) {
     const seconds = Math.min(5, Math.max(0.25, this.duration / 20));
-    this.moveTo(Math.min(Math.max(0, this.position + by * seconds), this.duration));
+    this.moveTo(Math.min(Math.max(0, this.position + direction * seconds), this.duration));
   }
 
-  /** Go on with a sound that is already playing, drawn anew. */
-  takeOver() {
+  /** Continue a sound that is already playing, and is drawn anew. */
+  #takeOver() {
     current = this;
     this.position = audio.currentTime;
   }
 
   draw() {
-    const action = this.playing ? "Pause" : "Play";
-    this.button.setAttribute("aria-label", `${action} ${this.title}`);
+    const end = this.duration || 1;
+    this.button.setAttribute("aria-label", `${this.playing ? "Pause" : "Play"} ${this.title}`);
     this.button.dataset.state = this.playing ? "playing" : "paused";
-    this.seek.max = this.duration || 1;
-    this.seek.value = this.position;
+    this.seek.max = String(end);
+    this.seek.value = String(this.position);
     this.seek.setAttribute("aria-valuetext", clock(this.position));
-    this.track.style.setProperty("--done", `${100 * this.position / this.seek.max}%`);
-    this.time.textContent = this.note || this.times();
+    this.track.style.setProperty("--done", `${100 * this.position / end}%`);
+    this.time.textContent = this.message || this.#times();
   }
 
-  times() {
+  #times() {
     const short = this.duration < 10;
-    const shown = (seconds) => (short ? seconds.toFixed(1) : clock(seconds));
-    const whole = this.duration ? shown(this.duration) + (short ? " s" : "") : "";
-    return this.position || this.playing ? `${shown(this.position)} / ${whole}` : whole;
+    /** @param {number} seconds */
+    const text = (seconds) => (short ? seconds.toFixed(1) : clock(seconds));
+    const total = this.duration ? text(this.duration) + (short ? " s" : "") : "";
+    return this.position || this.playing ? `${text(this.position)} / ${total}` : total;
   }
 }
 
-/** Peaks of an outline, kept or read; nothing where nobody `wants` them any more. */
-async function peaksOf(address, wants) {
-  let peaks = outlines.get(address);
+/** Peaks from the cache or the service; null if they are not `needed` any more.
+ * @param {string} address @param {() => boolean} needed */
+async function readPeaks(address, needed) {
+  let peaks = cache.get(address);
   if (!peaks) {
-    await new Promise((done) => setTimeout(done, PASSING_MS));
-    if (reading >= READERS) await new Promise((done) => waiting.push(done));
-    reading += 1;
+    await new Promise((resolve) => setTimeout(resolve, DELAY_MS));
+    if (reads >= MAX_READS) await new Promise((resolve) => queue.push(resolve));
+    reads += 1;
     try {
-      peaks = outlines.get(address) ?? (wants() && (await api.waveform(address, POINTS)).peaks);
+      peaks = cache.get(address);
+      if (!peaks && needed()) ({ peaks } = await getWaveform(address, POINTS));
     } finally {
-      reading -= 1;
-      waiting.shift()?.();
+      reads -= 1;
+      queue.shift()?.();
     }
   }
   if (!peaks) return null;
-  outlines.delete(address);
-  outlines.set(address, peaks);
-  if (outlines.size > KEPT) outlines.delete(outlines.keys().next().value);
+  cache.delete(address);
+  cache.set(address, peaks);
+  for (const oldest of cache.keys()) {
+    if (cache.size <= MAX_CACHED) break;
+    cache.delete(oldest);
+  }
   return peaks;
 }
 
-const seen = new IntersectionObserver((entries) => {
+const visibility = new IntersectionObserver((entries) => {
   for (const { isIntersecting, target } of entries) {
     if (!isIntersecting) continue;
-    seen.unobserve(target);
-    target.dispatchEvent(new Event("seen"));
+    visibility.unobserve(target);
+    target.dispatchEvent(new Event("visible"));
   }
 }, { rootMargin: "200px" });
 
-/** Do something the first time that an element is about to be seen. */
-export function whenSeen(node, action) {
-  node.addEventListener("seen", action, { once: true });
-  seen.observe(node);
+/** Call `action` once the element is about to be visible. @param {Element} node @param {() => void} action */
+function whenVisible(node, action) {
+  node.addEventListener("visible", action, { once: true });
+  visibility.observe(node);
 }
 
-/** The control of the sound that plays or has played last, if it is still on the page. */
-export const latest = () => (current?.button.isConnected ? current : null);
+/** The player that plays or has played last, if it is still on the page. */
+export const lastPlayer = () => (current?.button.isConnected ? current : null);
 
 export function pause() {
   audio.pause();
   current?.draw();
 }
 
-/** Stop a sound whose control has left the page. */
-export function stopOrphan() {
+/** Stop a sound whose player has left the page. */
+export function stopDetached() {
   if (current && !current.button.isConnected) {
     pause();
     current = null;

@@ -1,55 +1,66 @@
-/** Recording from the microphone, as it is: browsers made for talk would take noises out. */
+/** Recording from the microphone, without the processing that browsers apply to speech. */
 
-import { Trouble } from "../lib/api.js";
+import { ServiceError } from "../lib/api.js";
 
-const KINDS = [["audio/webm;codecs=opus", "webm"], ["audio/ogg;codecs=opus", "ogg"],
+const FORMATS = [["audio/webm;codecs=opus", "webm"], ["audio/ogg;codecs=opus", "ogg"],
   ["audio/mp4", "m4a"]];
-const MOST_SECONDS = 590; // the service hears ten minutes
-const AS_IT_IS = { echoCancellation: false, noiseSuppression: false, autoGainControl: false };
-const QUIETEST_DB = -60;
+const MAX_SECONDS = 590; // the service takes ten minutes
+const UNPROCESSED = { echoCancellation: false, noiseSuppression: false, autoGainControl: false };
+const MIN_DB = -60; // shown as level 0
+const METER_MS = 50;
 
-const REFUSALS = {
-  NotAllowedError: ["The microphone was not allowed.",
-    "Allow it for this page in the browser (by the sign beside the address), or choose a file."],
+/** @type {Record<string, [string, string]>} */
+const MESSAGES = {
+  NotAllowedError: ["Access to the microphone was denied.",
+    "Allow it for this page in the browser's settings, or choose a file."],
   NotFoundError: ["No microphone was found.", "Connect one and try again, or choose a file."],
-  NotReadableError: ["The microphone cannot be used just now.",
+  NotReadableError: ["The microphone is not available.",
     "Another program may be using it. Try again, or choose a file."],
 };
 
-/** One recording. `told(seconds, level)` again and again, the level from 0 to 1. */
+/** One recording. */
 export class Recorder {
-  #told;
-  #stream;
-  #context;
-  #recorder;
+  #onLevel;
+  /** @type {MediaStream | null} */
+  #stream = null;
+  /** @type {AudioContext | null} */
+  #context = null;
+  /** @type {MediaRecorder | null} */
+  #recorder = null;
+  /** @type {Blob[]} */
   #parts = [];
-  #begun = 0;
+  #startTime = 0;
   #seconds = 0;
 
-  constructor(told) {
-    this.#told = told;
+  /** @param {(seconds: number, level: number) => void} onLevel called repeatedly, the level from 0 to 1 */
+  constructor(onLevel) {
+    this.#onLevel = onLevel;
   }
 
-  /** Begin. `ended(file, seconds)` is called whatever ends the recording. Throws Trouble. */
-  async start(ended) {
+  /** Start. Throws ServiceError.
+   * @param {(file: File, seconds: number) => void} onEnd called whatever ends the recording */
+  async start(onEnd) {
     if (!navigator.mediaDevices?.getUserMedia || !globalThis.MediaRecorder) {
-      throw new Trouble("The microphone cannot be used here.",
-        "Browsers allow it only over https, or on the machine itself. Choose a file instead.");
+      throw new ServiceError("The microphone cannot be used here.",
+        "Browsers allow recording only over HTTPS or on the same machine. Choose a file instead.");
     }
-    const [kind, suffix] = KINDS.find(([each]) => MediaRecorder.isTypeSupported(each)) ?? ["", "webm"];
+    const [mimeType, suffix] = FORMATS.find(([type]) => MediaRecorder.isTypeSupported(type)) ?? ["", "webm"];
     try {
-      this.#stream = await navigator.mediaDevices.getUserMedia({ audio: AS_IT_IS });
+      this.#stream = await navigator.mediaDevices.getUserMedia({ audio: UNPROCESSED });
       this.#recorder = new MediaRecorder(this.#stream,
-        { audioBitsPerSecond: 128_000, ...(kind && { mimeType: kind }) });
+        { audioBitsPerSecond: 128_000, ...(mimeType && { mimeType }) });
     } catch (error) {
       this.#release();
-      throw new Trouble(...REFUSALS[error.name] ?? ["Recording did not begin.", error.message]);
+      const { name, message } = /** @type {Error} */ (error);
+      const [title, detail] = MESSAGES[name] ?? ["Recording could not start.", message];
+      throw new ServiceError(title, detail);
     }
-    this.#recorder.addEventListener("dataavailable", ({ data }) => this.#parts.push(data));
-    this.#recorder.addEventListener("stop", () => ended(this.#file(suffix), this.#seconds));
-    this.#recorder.start(1000);
-    this.#begun = performance.now();
-    this.#watch();
+    const recorder = this.#recorder;
+    recorder.addEventListener("dataavailable", ({ data }) => this.#parts.push(data));
+    recorder.addEventListener("stop", () => onEnd(this.#file(recorder.mimeType, suffix), this.#seconds));
+    recorder.start(1000);
+    this.#startTime = performance.now();
+    this.#measure(this.#stream);
   }
 
   stop() {
@@ -57,30 +68,32 @@ export class Recorder {
     this.#release();
   }
 
-  /** Tell time and level while it goes on. */
-  #watch() {
+  /** Report time and level while it goes on. @param {MediaStream} stream */
+  #measure(stream) {
     this.#context = new AudioContext();
     const analyser = this.#context.createAnalyser();
-    this.#context.createMediaStreamSource(this.#stream).connect(analyser);
+    this.#context.createMediaStreamSource(stream).connect(analyser);
     const samples = new Float32Array(analyser.fftSize);
-    const look = () => {
-      if (this.#recorder.state !== "recording") return this.#release();
-      this.#seconds = (performance.now() - this.#begun) / 1000;
+    const report = () => {
+      if (this.#recorder?.state !== "recording") return this.#release();
+      this.#seconds = (performance.now() - this.#startTime) / 1000;
       analyser.getFloatTimeDomainData(samples);
-      const power = samples.reduce((sum, each) => sum + each * each, 0) / samples.length;
-      this.#told(this.#seconds, Math.max(0, 1 - 10 * Math.log10(power + 1e-12) / QUIETEST_DB));
-      if (this.#seconds >= MOST_SECONDS) return this.stop();
-      setTimeout(look, 50); // also where no frame is drawn
+      const power = samples.reduce((sum, sample) => sum + sample * sample, 0) / samples.length;
+      this.#onLevel(this.#seconds, Math.max(0, 1 - 10 * Math.log10(power + 1e-12) / MIN_DB));
+      if (this.#seconds >= MAX_SECONDS) return this.stop();
+      setTimeout(report, METER_MS); // also while no frame is drawn
     };
-    look();
+    report();
   }
 
-  #file(suffix) {
+  /** @param {string} mimeType @param {string} suffix */
+  #file(mimeType, suffix) {
     const now = new Date();
-    const two = (number) => String(number).padStart(2, "0");
+    /** @param {number} value */
+    const two = (value) => String(value).padStart(2, "0");
     const name = `Recording ${now.getFullYear()}-${two(now.getMonth() + 1)}-${two(now.getDate())} `
       + `${two(now.getHours())}.${two(now.getMinutes())}.${two(now.getSeconds())}.${suffix}`;
-    return new File(this.#parts, name, { type: this.#recorder.mimeType.split(";")[0] });
+    return new File(this.#parts, name, { type: mimeType.split(";")[0] });
   }
 
   #release() {

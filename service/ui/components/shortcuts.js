@@ -1,121 +1,134 @@
 /**
- * Keys for whoever keeps the hands on the keyboard: they move among the sounds of a view, play and
- * seek. They leave alone what somebody types, keys held with others, and what has the focus and
- * uses the key itself. They can be switched off.
+ * Keyboard shortcuts that move among the sounds of a view, play and seek. They leave alone text
+ * that is typed, keys with modifiers, and keys that the focused element uses. The user can switch
+ * off those of a single character.
  */
 
-import { find, make } from "../lib/dom.js";
-import { Control, latest } from "./player.js";
+import { find, findInput, focused, make } from "../lib/dom.js";
+import { readText, writeText } from "../lib/storage.js";
+import { Player, lastPlayer } from "./player.js";
 
 const HELP = [
-  ["/", "to the search box"], ["j or ↓", "to the next sound"], ["k or ↑", "to the sound before"],
-  ["Space", "play, pause"], ["← →", "back, forward in the sound"],
-  ["n", "play the next sound"], ["p", "play the sound before"], ["?", "this help"],
+  ["/", "search box"], ["j or ↓", "next sound"], ["k or ↑", "previous sound"],
+  ["Space", "play or pause"], ["← →", "seek back or forward"],
+  ["n", "play the next sound"], ["p", "play the previous sound"], ["?", "this help"],
 ];
-const KEPT = "keys"; // in the browser: "off" where they are not wanted
+const STORED_AS = "keys"; // "off" where single characters are switched off
 
+/** What each key does; an action that returns false leaves the key to the browser.
+ * @type {Record<string, () => unknown>} */
 const ACTIONS = {
-  "/": toBox, "?": help,
+  "/": focusSearch, "?": showHelp,
   j: () => move(1), k: () => move(-1), ArrowDown: () => move(1), ArrowUp: () => move(-1),
-  n: () => playNext(1), p: () => playNext(-1),
+  n: () => playNeighbour(1), p: () => playNeighbour(-1),
   ArrowLeft: () => seek(-1), ArrowRight: () => seek(1),
   " ": toggle,
 };
-let wanted = true;
+let singleKeys = true;
+/** @type {HTMLDialogElement | null} */
 let dialog = null;
 
 export function start() {
-  wanted = read() !== "off";
-  document.addEventListener("keydown", pressed);
-  find("keys-open").addEventListener("click", help);
+  singleKeys = readText("localStorage", STORED_AS) !== "off";
+  document.addEventListener("keydown", handleKey);
+  find("shortcuts-open").addEventListener("click", showHelp);
 }
 
-function pressed(event) {
+/** @param {KeyboardEvent} event */
+function handleKey(event) {
   const { key, target } = event;
   if (event.defaultPrevented || event.isComposing || !Object.hasOwn(ACTIONS, key)) return;
   if (event.ctrlKey || event.metaKey || event.altKey || document.querySelector("dialog[open]")) return;
-  if (key.length > 1 ? event.shiftKey : !wanted) return;
-  if (usesItself(target, key)) return;
+  if (key.length > 1 ? event.shiftKey : !singleKeys) return;
+  if (!(target instanceof Element) || usesKey(target, key)) return;
   if (ACTIONS[key]() !== false) event.preventDefault();
 }
 
-/** Whether the key is the focused element's own. */
-function usesItself(target, key) {
+/** Whether the focused element uses the key. @param {Element} target @param {string} key */
+function usesKey(target, key) {
   if (target.id === "query" && key === "ArrowDown") return false;
   if (target.matches("input[type=range]")) return key.startsWith("Arrow");
   if (target.closest("input, textarea, select, [contenteditable]")) return true;
   if (key === " ") return target.closest("button, a, summary, label, [role], [tabindex='0']") !== null;
-  // The arrows scroll the page, unless one is among the sounds.
+  // The arrows scroll the page, unless the focus is among the sounds.
   if (/ArrowUp|ArrowDown/.test(key)) return !target.closest(".result");
   return false;
 }
 
-const buttons = () => [...document.querySelectorAll("main > section:not([hidden]) .play")];
+/** The play buttons of the view. @returns {HTMLElement[]} */
+const playButtons = () => [...document.querySelectorAll("main > section:not([hidden]) .play")]
+  .filter((node) => node instanceof HTMLElement);
 
-/** The play button of the sound that has the focus, else of the one that played last in this view. */
-function here() {
-  const focused = document.activeElement.closest(".result")?.querySelector(".play");
-  const last = latest()?.button;
-  return focused ?? (last?.checkVisibility() ? last : null);
+/** The play button of the sound with the focus, else of the one that played last in this view. */
+function currentButton() {
+  const inFocus = focused()?.closest(".result")?.querySelector(".play");
+  const last = lastPlayer()?.button;
+  if (inFocus instanceof HTMLElement) return inFocus;
+  return last?.checkVisibility() ? last : null;
 }
 
-/** The button so many sounds further; nothing past the ends. */
-function neighbour(by) {
-  const all = buttons();
-  const place = all.indexOf(here());
-  return place < 0 ? all[0] : all[place + by];
+/** The play button so many sounds further; none past the ends. @param {number} offset */
+function neighbour(offset) {
+  const all = playButtons();
+  const place = all.findIndex((button) => button === currentButton());
+  return place < 0 ? all[0] : all[place + offset];
 }
 
-function reach(button) {
-  button.focus({ focusVisible: true });
+/** @param {HTMLElement} button */
+function focusOn(button) {
+  button.focus(/** @type {FocusOptions} */ ({ focusVisible: true }));
   (button.closest(".result") ?? button).scrollIntoView({ block: "nearest" });
 }
 
-function move(by) {
-  const button = document.activeElement.id === "query" ? buttons()[0] : neighbour(by);
-  if (button) return reach(button);
-  return by < 0 ? toBox() : false;
+/** @param {number} offset */
+function move(offset) {
+  const button = focused()?.id === "query" ? playButtons()[0] : neighbour(offset);
+  if (button) return focusOn(button);
+  return offset < 0 ? focusSearch() : false;
 }
 
-function playNext(by) {
-  const button = neighbour(by);
+/** @param {number} offset */
+function playNeighbour(offset) {
+  const button = neighbour(offset);
   if (!button) return false;
-  reach(button);
-  return Control.of(button).play();
+  focusOn(button);
+  return Player.ofButton(button)?.play();
 }
 
 function toggle() {
-  const button = here();
-  return button ? Control.of(button).toggle() : false;
+  const button = currentButton();
+  return button ? Player.ofButton(button)?.toggle() : false;
 }
 
-function seek(by) {
-  const button = here();
-  return button ? Control.of(button).step(by) : false;
+/** @param {number} direction */
+function seek(direction) {
+  const button = currentButton();
+  return button ? Player.ofButton(button)?.step(direction) : false;
 }
 
-function toBox() {
+function focusSearch() {
   if (find("find").hidden) find("to-find").click();
-  find("query").focus();
-  find("query").select();
+  findInput("query").focus();
+  findInput("query").select();
 }
 
-function help() {
+function showHelp() {
   dialog ??= makeDialog();
   dialog.showModal();
 }
 
 function makeDialog() {
-  const single = make("input", { type: "checkbox", onchange: () => keep(single.checked) });
-  single.checked = wanted;
+  const checkbox = make("input", { type: "checkbox", onchange: () => setSingleKeys(checkbox.checked) });
+  checkbox.checked = singleKeys;
+  /** @type {HTMLDialogElement} */
   const made = make("dialog", {
-    id: "keys", "aria-labelledby": "keys-title",
-    onclick: (event) => event.target === made && made.close(),
+    id: "shortcuts", "aria-labelledby": "shortcuts-title",
+    onclick: (/** @type {Event} */ event) => event.target === made && made.close(),
   }, make("div", {},
-    make("h2", { id: "keys-title" }, "Keys"),
-    make("dl", {}, ...HELP.flatMap(([key, what]) => [
-      make("dt", {}, make("kbd", {}, key)), make("dd", {}, what)])),
-    make("label", { class: "check" }, single, "Use keys of one letter or sign"),
+    make("h2", { id: "shortcuts-title" }, "Keyboard shortcuts"),
+    make("dl", {}, ...HELP.flatMap(([key, action]) => [
+      make("dt", {}, make("kbd", {}, key)), make("dd", {}, action)])),
+    make("label", { class: "check" }, checkbox, "Use single-key shortcuts"),
     make("button", {
       type: "button", class: "plain", autofocus: true, onclick: () => made.close(),
     }, "Close")));
@@ -123,19 +136,8 @@ function makeDialog() {
   return made;
 }
 
-function keep(on) {
-  wanted = on;
-  try {
-    localStorage.setItem(KEPT, on ? "on" : "off");
-  } catch {
-    // not kept then, where the browser keeps nothing
-  }
-}
-
-function read() {
-  try {
-    return localStorage.getItem(KEPT);
-  } catch {
-    return null;
-  }
+/** @param {boolean} on */
+function setSingleKeys(on) {
+  singleKeys = on;
+  writeText("localStorage", STORED_AS, on ? "on" : "off");
 }

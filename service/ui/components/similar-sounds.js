@@ -1,44 +1,51 @@
-/** Sounds of the library like one's own. */
+/** Sounds of the library that resemble the user's sound. */
 
-import { complain, find } from "../lib/dom.js";
-import { withKey } from "./api-key.js";
-import { Listener } from "../lib/upload.js";
-import { stopOrphan } from "./player.js";
+import { isAbort } from "../lib/api.js";
+import { find, showError } from "../lib/dom.js";
+import { count } from "../lib/format.js";
 import { fromAddress } from "../lib/query.js";
-import { result } from "./hit-item.js";
-import * as sound from "./sound-picker.js";
+import { withKey } from "./api-key-form.js";
+import { hitItem } from "./hit-item.js";
+import { stopDetached } from "./player.js";
+import { currentSound } from "./sound-picker.js";
+import { Uploader } from "./upload-progress.js";
 
-const MOST = 10;
-const LIKE = { ...fromAddress(""), like: "own" }; // hits say how alike they are
-const listener = new Listener(find("similar-progress"));
+/** @import { Hit } from "../lib/api.js" */
+
+const MAX_SOUNDS = 10;
+const QUERY = { ...fromAddress(""), like: "upload" }; // hits show their similarity
+const uploader = new Uploader(find("similar-progress"));
 
 export function start() {
   find("find-similar").addEventListener("click", search);
 }
 
-/** Another sound: those like the last one go. */
+/** Forget the last sound. */
 export function clear() {
-  listener.stop();
-  put([]);
+  uploader.cancel();
+  show([]);
   find("similar-problem").replaceChildren();
-  find("similar-found").textContent = "";
+  find("similar-status").textContent = "";
 }
 
 async function search() {
   clear();
+  const sound = currentSound();
+  if (!sound) return;
   try {
-    const { hits } = await withKey(find("similar-problem"), () => listener.ask(
-      `/v1/search/audio?k=${MOST}`, sound.current()));
-    put(hits);
-    find("similar-found").textContent = hits.length
-      ? `${hits.length === 1 ? "1 sound" : `${hits.length} sounds`} of the library, the most alike first`
+    const { hits } = await withKey(find("similar-problem"),
+      () => uploader.send(`v1/search/audio?k=${MAX_SOUNDS}`, sound));
+    show(hits);
+    find("similar-status").textContent = hits.length
+      ? `${count(hits.length, "sound")} of the library, most similar first`
       : "The library holds no sounds yet.";
   } catch (error) {
-    if (error.name !== "AbortError") complain(find("similar-problem"), error, search);
+    if (!isAbort(error)) showError(find("similar-problem"), error, search);
   }
 }
 
-function put(hits) {
-  find("similar").replaceChildren(...hits.map((hit) => result(hit, LIKE, new Set())));
-  stopOrphan();
+/** @param {Hit[]} hits */
+function show(hits) {
+  find("similar").replaceChildren(...hits.map((hit) => hitItem(hit, QUERY, new Set())));
+  stopDetached();
 }

@@ -1,54 +1,61 @@
-/** A sound of one's own, for the views that hear one: chosen, dropped anywhere, or recorded. */
+/** The user's sound, for the views that analyse one: chosen, dropped anywhere, or recorded. */
 
-import { complain, clock, find, make, shape, size } from "../lib/dom.js";
-import { outlineOf } from "../lib/waveform.js";
-import { Control, stopOrphan } from "./player.js";
+import { find, findInput, make, makeSvg, showError } from "../lib/dom.js";
+import { clock, fileSize } from "../lib/format.js";
+import { waveformOfFile } from "../lib/waveform.js";
+import { Player, stopDetached } from "./player.js";
 import { Recorder } from "./recorder.js";
 
-const POINTS = 240;
-const HEARING = ["#tag", "#classify"]; // views that use it
+/** @typedef {{file: File, player: Player}} PickedSound */
+
+const POINTS = 240; // of the waveform
+const VIEWS = ["#tag", "#classify"]; // that use the sound
 const METER_BARS = 60;
 
-let sound = null; // {file, control} of the chosen file
+/** @type {PickedSound | null} */
+let sound = null;
+/** @type {Recorder | null} */
 let recorder = null;
 let starting = false;
+/** @type {number[]} */
 let levels = [];
+/** @type {(() => void)[]} */
 const listeners = [];
 
-/** The sound, or null: {file, control}. */
-export const current = () => sound;
+export const currentSound = () => sound;
 
-/** Call `use(sound)` whenever there is another one. */
-export const onSound = (use) => listeners.push(use);
+/** @param {() => void} listener called when there is another sound */
+export const onSound = (listener) => listeners.push(listener);
 
-/** Listen to the file button, to the microphone's, and to files dropped anywhere. */
+/** @param {(address: string) => void} go leads to an address of the page */
 export function start(go) {
-  find("file").addEventListener("change", (event) => {
-    if (event.target.files.length) take(event.target.files);
-    event.target.value = ""; // the same file can be chosen again
+  const input = findInput("file");
+  input.addEventListener("change", () => {
+    if (input.files?.length) pick([...input.files]);
+    input.value = ""; // the same file can be chosen again
   });
   find("record").addEventListener("click", () => (recorder ? recorder.stop() : record()));
   acceptDrops((files) => {
-    if (!HEARING.includes(location.hash)) go("#tag");
-    take(files);
+    if (!VIEWS.includes(location.hash)) go("#tag");
+    pick(files);
   });
 }
 
-/** Where it is shown now: the views share one. */
+/** Move the picker, which the views share, into a view. @param {HTMLElement} place */
 export function showIn(place) {
-  if (find("own-sound").parentNode !== place) place.append(find("own-sound"));
+  if (find("sound-picker").parentNode !== place) place.append(find("sound-picker"));
 }
 
-/** Leave no recording going on unseen; what was recorded is kept. */
-export function leave() {
+/** Leave the view: a recording ends, and is kept. */
+export function hide() {
   recorder?.stop();
 }
 
-function acceptDrops(use) {
+/** @param {(files: File[]) => void} onDrop */
+function acceptDrops(onDrop) {
   const page = document.documentElement;
-  const carriesFiles = (event) => event.dataTransfer?.types.includes("Files");
   page.addEventListener("dragover", (event) => {
-    if (!carriesFiles(event)) return;
+    if (!event.dataTransfer?.types.includes("Files")) return;
     event.preventDefault();
     page.classList.add("dragging");
   });
@@ -56,88 +63,86 @@ function acceptDrops(use) {
     if (!event.relatedTarget) page.classList.remove("dragging");
   });
   page.addEventListener("drop", (event) => {
-    if (!carriesFiles(event)) return;
+    if (!event.dataTransfer?.types.includes("Files")) return;
     event.preventDefault();
     page.classList.remove("dragging");
-    if (event.dataTransfer.files.length) use(event.dataTransfer.files);
+    if (event.dataTransfer.files.length) onDrop([...event.dataTransfer.files]);
   });
 }
 
-/** Use the first of these files. */
-export function take(files, duration = 0) {
-  if (sound) URL.revokeObjectURL(sound.control.address);
+/** Use the first of these files. @param {File[]} files @param {number} [duration] seconds, where known */
+function pick(files, duration = 0) {
+  if (sound) URL.revokeObjectURL(sound.player.address);
   const [file] = files;
-  const control = new Control({ address: URL.createObjectURL(file), title: file.name, duration });
-  sound = { file, control };
-  const only = files.length > 1 ? `, the first of ${files.length}` : "";
+  const player = new Player({ address: URL.createObjectURL(file), title: file.name, duration });
+  sound = { file, player };
+  const note = files.length > 1 ? `, the first of ${files.length}` : "";
   find("sound").replaceChildren(make("div", { class: "result" },
-    control.button,
+    player.button,
     make("div", { class: "head" },
-      make("h2", {}, file.name), make("span", { class: "quiet" }, size(file.size) + only)),
-    make("div", { class: "player" }, control.track, control.time)));
+      make("h2", {}, file.name), make("span", { class: "quiet" }, fileSize(file.size) + note)),
+    make("div", { class: "player" }, player.track, player.time)));
   find("picker").classList.add("small-picker");
   find("record-problem").replaceChildren();
-  stopOrphan();
-  draw(sound);
-  for (const use of listeners) use(sound);
+  stopDetached();
+  showWaveform(sound);
+  for (const listener of listeners) listener();
 }
 
-async function draw(of) {
-  const outline = await outlineOf(of.file, POINTS);
-  if (of !== sound) return;
-  if (!outline) return of.control.track.classList.add("unknown");
-  of.control.outline(outline.peaks);
-  setDuration(outline.duration);
-}
-
-/** The sound's length in seconds, from whoever finds out; the last is as right as the first. */
-export function setDuration(seconds) {
-  sound.control.duration = seconds;
-  sound.control.draw();
+/** @param {PickedSound} picked */
+async function showWaveform(picked) {
+  const waveform = await waveformOfFile(picked.file, POINTS);
+  if (picked !== sound) return;
+  if (!waveform) return picked.player.showNoWaveform();
+  picked.player.showWaveform(waveform.peaks);
+  picked.player.setDuration(waveform.duration);
 }
 
 async function record() {
   if (starting) return;
   starting = true;
-  say("Waiting for the microphone…");
+  showNote("Waiting for the microphone…");
   find("record-problem").replaceChildren();
-  const begun = new Recorder(drawLevel);
+  const started = new Recorder(drawLevel);
   try {
-    await begun.start(recorded);
-    recorder = begun;
+    await started.start(finishRecording);
+    recorder = started;
     levels = [];
     find("meter").hidden = false;
     find("record").textContent = "Stop recording";
     find("record").dataset.state = "recording";
-    say("Recording");
+    showNote("Recording");
   } catch (error) {
-    say("");
-    complain(find("record-problem"), error, record);
+    showNote("");
+    showError(find("record-problem"), error, record);
   } finally {
     starting = false;
   }
 }
 
-function recorded(file, seconds) {
+/** @param {File} file @param {number} seconds */
+function finishRecording(file, seconds) {
   recorder = null;
   find("meter").hidden = true;
   find("record").textContent = "Record again";
   delete find("record").dataset.state;
-  say(file.size ? `Recorded ${clock(seconds)}` : "Nothing was recorded.");
-  if (file.size) take([file], seconds);
+  showNote(file.size ? `Recorded ${clock(seconds)}` : "Nothing was recorded.");
+  if (file.size) pick([file], seconds);
 }
 
-const say = (text) => { find("record-note").textContent = text; };
+/** @param {string} text */
+const showNote = (text) => { find("record-note").textContent = text; };
 
-/** The time, and the levels of the last seconds. */
+/** Draw the time, and the levels of the last seconds. @param {number} seconds @param {number} level */
 function drawLevel(seconds, level) {
   levels = [...levels, level].slice(-METER_BARS);
   find("elapsed").textContent = clock(seconds);
-  const path = levels.map((each, place) => {
+  const lines = levels.map((height, place) => {
     const x = METER_BARS - levels.length + place + 0.5;
-    const half = 2 + 46 * each;
+    const half = 2 + 46 * height;
     return `M${x} ${50 - half}V${50 + half}`;
   });
-  find("level").replaceChildren(shape("path", { d: path.join("") }));
-  find("level").parentNode.setAttribute("aria-valuenow", Math.round(100 * level));
+  const meter = find("level-meter");
+  meter.setAttribute("aria-valuenow", String(Math.round(100 * level)));
+  meter.querySelector("svg")?.replaceChildren(makeSvg("path", { d: lines.join("") }));
 }

@@ -1,218 +1,229 @@
-/** The tags of a sound: what is suggested, what people say of it, and tags of their own. */
+/** The tags of a sound: suggestions, which the user accepts or rejects, and tags that the user adds. */
 
-import { bar, clock, find, make, percent, searchLink } from "../lib/dom.js";
+import { find, findInput, focused, make, meter, searchLink } from "../lib/dom.js";
+import { clock, percent, splitList } from "../lib/format.js";
+import { byEvidence } from "../lib/tags.js";
 
-const MOST_SUGGESTED = 8; // of those that come beside what is accepted
-const MOST_LESS_SURE = 8;
-const LONG_SECONDS = 4; // of longer sounds it is said where a tag was heard
+/** @import { TagScore, Tagging, ScoredWindow } from "../lib/api.js" */
+/** @import { Player } from "./player.js" */
+/** @typedef {"accepted" | "rejected"} Choice */
 
-/**
- * How much speaks for a tag. By the score alone what is common comes first ("ambience" before
- * "rain"), by the lift alone what is rare; on the demo library this puts the tag that names the
- * sound first for 49 of 189 (the score for 37), and one that it carries for 118 (111).
- */
-const strength = ({ score, lift }) => (lift ?? 1) * score;
-const byStrength = (tags) => [...tags].sort((a, b) => strength(b) - strength(a));
+const MAX_SUGGESTED = 8; // with those that accepted tags bring in
+const MAX_LESS_LIKELY = 8;
+const LONG_SECONDS = 4; // longer sounds show where a tag was found
 
-/** The lists of tags. `changed` is called when something is accepted, rejected or taken back. */
-export class Tags {
-  #rows = new Map(); // by tag: {node, draw}, kept as they are while lists change around them
-  #first = []; // suggested at first: these stay where they are
-  #control = null;
-  #changed;
-  #heard = new Map(); // by tag: its latest figures
-  choices = new Map(); // by tag: accepted or rejected
-  own = [];
+export class TagList {
+  /** @type {Map<string, Row>} */
+  #rows = new Map(); // by tag, reused while the lists change around them
+  /** @type {string[]} */
+  #first = []; // the first suggestions: these stay in place
+  /** @type {Player | null} */
+  #player = null;
+  #onChange;
+  /** @type {Map<string, TagScore>} */
+  #scores = new Map(); // by tag, the latest
+  /** @type {Map<string, Choice>} */
+  choices = new Map();
+  /** @type {string[]} */
+  added = [];
 
-  constructor(changed) {
-    this.#changed = changed;
-    find("own-tag").addEventListener("submit", (event) => {
+  /** @param {() => void} onChange called when the user accepts, rejects, adds or undoes */
+  constructor(onChange) {
+    this.#onChange = onChange;
+    find("tag-form").addEventListener("submit", (event) => {
       event.preventDefault();
-      this.#add(find("own-tag-word").value);
-      find("own-tag-word").value = "";
+      this.#add(findInput("tag-input").value);
+      findInput("tag-input").value = "";
     });
     find("accept-all").addEventListener("click", () => this.#acceptAll());
   }
 
   get accepted() {
-    return [...this.#chosen("accepted"), ...this.own];
+    return [...this.#chosen("accepted"), ...this.added];
   }
 
   get rejected() {
     return this.#chosen("rejected");
   }
 
+  /** @param {Choice} choice */
   #chosen(choice) {
-    return [...this.choices].filter(([, each]) => each === choice).map(([tag]) => tag);
+    return [...this.choices].filter(([, other]) => other === choice).map(([tag]) => tag);
   }
 
-  /** Tags as they are to be copied: what is accepted, else what is suggested. */
-  get wanted() {
-    return this.accepted.length ? this.accepted : this.#suggestedNow().filter(
+  /** The tags to copy as text: the accepted ones, else the suggestions that are not rejected. */
+  get copyable() {
+    return this.accepted.length ? this.accepted : this.#listed("tags").filter(
       (tag) => this.choices.get(tag) !== "rejected");
   }
 
-  /** All that is known of each tag shown, and of those of one's own. */
+  /** The scores of the tags on the page, with the user's choices. */
   report() {
     const shown = new Set([...this.#first, ...this.#rows.keys()]);
     return [
-      ...[...shown].filter((tag) => this.#heard.has(tag)).map((tag) => (
-        { ...this.#heard.get(tag), choice: this.choices.get(tag) ?? null })),
-      ...this.own.map((tag) => ({ tag, choice: "accepted" })),
+      ...[...shown].filter((tag) => this.#scores.has(tag)).map((tag) => (
+        { ...this.#scores.get(tag), choice: this.choices.get(tag) ?? null })),
+      ...this.added.map((tag) => ({ tag, choice: "accepted" })),
     ];
   }
 
-  /** Another sound: nothing is known of it yet. */
+  /** Forget the last sound. */
   clear() {
     this.#rows.clear();
-    this.#heard.clear();
+    this.#scores.clear();
     this.choices.clear();
     this.#first = [];
-    this.own = [];
-    this.#drawOwn();
+    this.added = [];
+    this.#drawAdded();
     find("tags").replaceChildren();
-    find("less-sure").replaceChildren();
+    find("less-likely-tags").replaceChildren();
   }
 
-  /** Show an answer of the service. Of a further one, only figures change, and tags are added. */
-  show({ tags }, control) {
-    this.#control = control;
-    const fresh = this.#heard.size === 0;
-    for (const each of tags) this.#heard.set(each.tag, each);
-    if (fresh) this.#first = byStrength(tags.filter((each) => each.suggested)).map(({ tag }) => tag);
-    const own = new Set(this.own);
-    const less = this.#inLess();
-    const open = byStrength(tags).filter(({ tag }) =>
-      !own.has(tag) && !this.#first.includes(tag) && !less.includes(tag));
-    const more = open.filter((each) => each.suggested)
-      .slice(0, Math.max(0, MOST_SUGGESTED - this.#first.length)).map(({ tag }) => tag);
-    const chosen = this.#chosenIn("tags").filter((tag) => !this.#first.includes(tag));
-    const suggested = [...new Set([...this.#first, ...chosen, ...more])].filter((tag) => !own.has(tag));
+  /** Show suggestions. After the first ones of a sound, only scores change and tags are appended.
+   * @param {Tagging} tagging @param {Player} player */
+  show({ tags }, player) {
+    this.#player = player;
+    const isFirst = this.#scores.size === 0;
+    for (const score of tags) this.#scores.set(score.tag, score);
+    const ranked = byEvidence(tags);
+    if (isFirst) this.#first = ranked.filter((score) => score.suggested).map(({ tag }) => tag);
+    const decided = this.#decided("less-likely-tags"); // these stay where they were
+    const open = ranked.filter(({ tag }) =>
+      !this.added.includes(tag) && !this.#first.includes(tag) && !decided.includes(tag));
+    const more = open.filter((score) => score.suggested)
+      .slice(0, Math.max(0, MAX_SUGGESTED - this.#first.length)).map(({ tag }) => tag);
+    const suggested = [...new Set([...this.#first, ...this.#decided("tags"), ...more])]
+      .filter((tag) => !this.added.includes(tag));
     const rest = open.map(({ tag }) => tag).filter((tag) => !suggested.includes(tag));
     this.#draw("tags", suggested);
-    this.#draw("less-sure", [...less, ...rest].slice(0, Math.max(less.length, MOST_LESS_SURE)));
+    this.#draw("less-likely-tags",
+      [...decided, ...rest].slice(0, Math.max(decided.length, MAX_LESS_LIKELY)));
     find("no-tags").hidden = suggested.length > 0;
     find("accept-all").hidden = suggested.length === 0;
   }
 
-  #suggestedNow() {
-    return [...find("tags").children].map((node) => node.dataset.tag);
+  /** @param {string} list @returns {string[]} */
+  #listed(list) {
+    return [...find(list).querySelectorAll("li")].map((row) => row.dataset.tag ?? "");
   }
 
-  /** Less sure ones that people have decided on: they stay where they were. */
-  #inLess() {
-    return this.#chosenIn("less-sure");
+  /** The tags of a list that the user has accepted or rejected. @param {string} list */
+  #decided(list) {
+    return this.#listed(list).filter((tag) => this.choices.has(tag));
   }
 
-  #chosenIn(list) {
-    return [...find(list).children].map((node) => node.dataset.tag)
-      .filter((tag) => this.choices.has(tag));
-  }
-
-  /** Put a list's rows in place; what has the focus keeps it. */
+  /** Put a list's rows in place; the focus stays. @param {string} list @param {string[]} tags */
   #draw(list, tags) {
-    const focused = document.activeElement;
-    const rows = tags.map((tag) => {
-      if (!this.#rows.has(tag)) this.#rows.set(tag, new Row(tag, this));
-      this.#rows.get(tag).draw(this.#heard.get(tag), this.#control);
-      return this.#rows.get(tag).node;
-    });
-    find(list).replaceChildren(...rows);
-    if (focused !== document.activeElement && focused.isConnected) focused.focus({ preventScroll: true });
+    const before = focused();
+    find(list).replaceChildren(...tags.map((tag) => this.#row(tag).node));
+    if (before && before !== focused() && before.isConnected) before.focus({ preventScroll: true });
   }
 
-  /** Mark where a tag was heard. */
+  /** @param {string} tag */
+  #row(tag) {
+    const row = this.#rows.get(tag) ?? new Row(tag, this);
+    this.#rows.set(tag, row);
+    const score = this.#scores.get(tag);
+    if (score && this.#player) row.draw(score, this.#player);
+    return row;
+  }
+
+  /** Mark in the waveform where a tag was found. @param {string} tag */
   mark(tag) {
-    const { windows = [] } = this.#heard.get(tag) ?? {};
-    if (!this.#control?.duration) return;
+    const { windows = [] } = this.#scores.get(tag) ?? {};
+    if (!this.#player?.duration) return;
     const best = Math.max(...windows.map(({ score }) => score));
-    this.#control.mark(windows.map(({ start, end, score }) => ({ start, end, share: score / best })));
+    this.#player.mark(windows.map(({ start, end, score }) => ({ start, end, share: score / best })));
   }
 
-  /** Accept or reject a tag, or take that back. */
+  /** Accept or reject a tag, or undo that. @param {string} tag @param {Choice} choice */
   choose(tag, choice) {
     if (this.choices.get(tag) === choice) this.choices.delete(tag);
     else this.choices.set(tag, choice);
-    this.#rows.get(tag)?.choose(this.choices.get(tag));
-    this.#changed();
+    this.#rows.get(tag)?.setChoice(this.choices.get(tag));
+    this.#onChange();
   }
 
   #acceptAll() {
-    for (const tag of this.#suggestedNow()) {
-      if (this.choices.has(tag)) continue; // what is rejected stays so
+    for (const tag of this.#listed("tags")) {
+      if (this.choices.has(tag)) continue; // rejected tags stay so
       this.choices.set(tag, "accepted");
-      this.#rows.get(tag).choose("accepted");
+      this.#rows.get(tag)?.setChoice("accepted");
     }
-    this.#changed();
+    this.#onChange();
   }
 
+  /** @param {string} text */
   #add(text) {
-    const words = text.split(",").map((each) => each.trim().toLowerCase()).filter(Boolean);
-    for (const word of words) {
-      if (this.#rows.get(word)?.node.isConnected) {
-        if (this.choices.get(word) !== "accepted") this.choose(word, "accepted");
-      } else if (!this.own.includes(word)) this.own.push(word);
+    const tags = splitList(text.toLowerCase());
+    for (const tag of tags) {
+      if (this.#rows.get(tag)?.node.isConnected) {
+        if (this.choices.get(tag) !== "accepted") this.choose(tag, "accepted");
+      } else if (!this.added.includes(tag)) this.added.push(tag);
     }
-    this.#drawOwn();
-    if (words.length) this.#changed();
+    this.#drawAdded();
+    if (tags.length) this.#onChange();
   }
 
-  #drawOwn() {
-    find("own-tags").replaceChildren(...this.own.map((tag) => make("li", { class: "chip removable" },
+  #drawAdded() {
+    find("added-tags").replaceChildren(...this.added.map((tag) => make("li", { class: "chip removable" },
       tag, make("button", {
         type: "button", "aria-label": `Remove ${tag}`,
         onclick: () => {
-          this.own = this.own.filter((each) => each !== tag);
-          this.#drawOwn();
-          find("own-tag-word").focus();
-          this.#changed();
+          this.added = this.added.filter((other) => other !== tag);
+          this.#drawAdded();
+          find("tag-input").focus();
+          this.#onChange();
         },
       }, "×"))));
   }
 }
 
-/** A tag: two buttons to decide, how sure the model is, where it was heard. */
+/** A tag: buttons to accept and reject it, its score, and where it was found. */
 class Row {
-  constructor(tag, board) {
-    const marking = () => board.mark(tag);
+  /** @param {string} tag @param {TagList} list */
+  constructor(tag, list) {
+    const mark = () => list.mark(tag);
     this.tag = tag;
-    this.buttons = ["accepted", "rejected"].map((choice) => make("button", {
+    this.buttons = /** @type {Choice[]} */ (["accepted", "rejected"]).map((choice) => make("button", {
       type: "button", class: `decide ${choice}`, "aria-pressed": "false",
       "aria-label": `${choice === "accepted" ? "Accept" : "Reject"} ${tag}`,
-      onclick: () => board.choose(tag, choice),
+      onclick: () => list.choose(tag, choice),
     }));
     this.figures = make("span", { class: "figures" });
-    this.places = make("span", { class: "moments" });
-    this.node = make("li", { "data-tag": tag, onpointerenter: marking, onfocusin: marking },
+    this.moments = make("span", { class: "moments" });
+    this.node = make("li", { "data-tag": tag, onpointerenter: mark, onfocusin: mark },
       make("span", { class: "decisions" }, ...this.buttons), searchLink(tag, "chip"),
-      this.figures, this.places);
+      this.figures, this.moments);
   }
 
-  draw({ score, lift, windows }, control) {
-    const times = lift === null ? "" : `${lift < 9.5 ? lift.toFixed(1) : Math.round(lift)}×`;
-    const said = `${percent(score)}${lift === null ? "" : `, ${times.slice(0, -1)} times likelier than usual`}`;
-    const level = bar(score, said, this.tag);
-    this.figures.replaceChildren(level,
+  /** @param {TagScore} score @param {Player} player */
+  draw({ score, lift, windows }, player) {
+    const times = lift === null ? "" : lift < 9.5 ? lift.toFixed(1) : String(Math.round(lift));
+    const text = `${percent(score)}${times && `, ${times} times as likely as usual`}`;
+    this.figures.replaceChildren(meter(score, text, this.tag),
       make("span", { class: "number" }, percent(score)),
-      make("span", { class: "number lift", title: "How many times likelier than of any sound" }, times));
-    if (this.places.childElementCount) return; // what may have the focus stays
-    if (control.duration > LONG_SECONDS) this.places.append(...moments(windows, control, this.tag));
+      make("span", { class: "number lift", title: "Times as likely as for any sound" }, times && `${times}×`));
+    if (this.moments.childElementCount) return; // these may have the focus
+    if (player.duration > LONG_SECONDS) this.moments.append(...momentButtons(windows, player, this.tag));
   }
 
-  choose(choice) {
+  /** @param {Choice} [choice] */
+  setChoice(choice) {
     for (const button of this.buttons) {
-      button.setAttribute("aria-pressed", button.classList.contains(choice));
+      button.setAttribute("aria-pressed", String(choice !== undefined && button.classList.contains(choice)));
     }
     this.node.dataset.choice = choice ?? "";
   }
 }
 
-/** Buttons that play the sound where a tag was heard best, in order of time. */
-function moments(windows, control, tag) {
+/** Buttons that play the sound where a tag scores best, in order of time.
+ * @param {ScoredWindow[]} windows @param {Player} player @param {string} tag */
+function momentButtons(windows, player, tag) {
   const best = Math.max(...windows.map(({ score }) => score));
   const starts = windows.filter(({ score }) => score >= best / 2).map(({ start }) => start);
   return starts.sort((a, b) => a - b).map((start) => make("button", {
     type: "button", class: "link", "aria-label": `Play ${tag} from ${clock(start)}`,
-    onclick: () => control.play(start),
+    onclick: () => player.play(start),
   }, clock(start)));
 }

@@ -1,73 +1,204 @@
-/** The service's calls: answers as objects, everything that goes wrong as a Trouble. */
+/**
+ * Calls of the service. Answers are parsed JSON; every failure is thrown as a ServiceError.
+ *
+ * Addresses are relative to the page, so that both work under a path of a proxy.
+ */
 
-const SAID = {
-  "not-a-sound": "This file could not be heard as a sound.",
+import { authorization } from "./api-key.js";
+
+/**
+ * Durations and times are in seconds. The fields are those of the HTTP API that the page reads.
+ *
+ * @typedef {object} Clip
+ * @property {string} id
+ * @property {string} title
+ * @property {string[]} tags
+ * @property {number} duration
+ * @property {string} audio address of the sound
+ * @property {string} author
+ * @property {string} source
+ * @property {string} licence
+ * @property {string} added_at
+ * @property {string | null} [twin] id of a clip with the same sound
+ *
+ * @typedef {object} Ranking what a hit of a search has beside its clip
+ * @property {number} start of the best match
+ * @property {number} score
+ * @property {number | null} cosine
+ * @property {string[]} alike ids of near-duplicates that are hidden
+ * @property {{sound_rank: number | null, matched: string[]}} why
+ *
+ * @typedef {Clip & Partial<Ranking>} Hit
+ *
+ * @typedef {object} ResultPage
+ * @property {Hit[]} [hits] of a search
+ * @property {Clip[]} [clips] of a listing
+ * @property {string | null} next cursor of the next page
+ * @property {number} total
+ * @property {string[]} [understood]
+ * @property {string[]} [ignored]
+ * @property {Record<string, string>} [guessed]
+ *
+ * @typedef {{start: number, end: number, score: number}} ScoredWindow
+ * @typedef {object} TagScore
+ * @property {string} tag
+ * @property {number} score
+ * @property {number | null} lift
+ * @property {boolean} suggested
+ * @property {ScoredWindow[]} windows
+ *
+ * @typedef {object} Tagging
+ * @property {number} duration
+ * @property {TagScore[]} tags
+ * @property {string[]} known
+ * @property {string[]} ignored
+ *
+ * @typedef {{label: string, probability: number}} ClassScore
+ * @typedef {{classes: ClassScore[], ignored: string[]}} Classification
+ *
+ * @typedef {object} MapAnswer
+ * @property {"empty" | "making" | "ready"} state
+ * @property {boolean} rough
+ * @property {number} total
+ * @property {number} shown
+ * @property {string[]} names tags, the most frequent first
+ * @property {{id: string[], title: string[], x: number[], y: number[], tags: number[][]}} points
+ *   `tags` holds indices of `names`
+ *
+ * @typedef {object} LibrarySummary
+ * @property {number} clips
+ * @property {number} seconds
+ * @property {number} generation
+ * @property {string} index
+ * @property {{tag: string, count: number}[]} tags
+ * @property {{licence: string, count: number}[]} licences
+ * @property {{source: string, count: number}[]} sources
+ * @property {{tags: number, licences: number, sources: number}} different
+ * @property {{total: number, latest: {name: string, reason: string}[]}} failures
+ *
+ * @typedef {object} ModelCard
+ * @property {string[]} [validation_groups]
+ * @property {number} [train_clips]
+ * @property {number} [validation_clips]
+ * @property {{thresholds?: Record<string, number>, ece?: {after?: number}}} [calibration]
+ *
+ * @typedef {object} Model
+ * @property {string} name
+ * @property {number} vocabulary
+ * @property {number} words
+ * @property {number} window_seconds
+ * @property {number} sample_rate Hz
+ * @property {ModelCard} card
+ */
+
+/** @type {Record<string, string>} */
+const MESSAGES = {
+  "not-a-sound": "This file could not be read as audio.",
   "too-large": "This file is too large.",
-  "unknown-clip": "This sound is not in the library any more.",
-  "sound-gone": "The file of this sound is no longer there.",
-  busy: "Busy just now.",
+  "unknown-clip": "This sound is no longer in the library.",
+  "sound-gone": "The file of this sound is missing.",
+  busy: "The service is busy.",
 };
 
-/** What went wrong: a sentence for people, any detail, and whether it may pass by itself. */
-export class Trouble extends Error {
-  constructor(message, detail, passing = false) {
+/** A failed call: a sentence for the user, details, and whether trying again may help. */
+export class ServiceError extends Error {
+  status = 0;
+
+  /** @param {string} message @param {string} detail */
+  constructor(message, detail, retryable = false) {
     super(message);
-    Object.assign(this, { detail, passing });
+    this.detail = detail;
+    this.retryable = retryable;
   }
 }
 
-/** A page of sounds: `kind` is search, clips, or similar (to the clip `id`). */
-export function sounds({ kind, id, given }, signal) {
+/** @param {unknown} error */
+export const isAbort = (error) => error instanceof DOMException && error.name === "AbortError";
+
+/** An address of the service, as the page asks for it. @param {string} address */
+export const relative = (address) => address.replace(/^\//, "");
+
+/**
+ * A page of clips: the hits of a search, those similar to the clip `id`, or a listing.
+ *
+ * @param {{kind: "search" | "similar" | "clips", id?: string, parameters: URLSearchParams}} query
+ * @param {AbortSignal} [signal]
+ * @returns {Promise<ResultPage>}
+ */
+export function getPage({ kind, id = "", parameters }, signal) {
   const path = { search: "search", clips: "clips", similar: `clips/${encodeURIComponent(id)}/similar` };
-  return ask(`/v1/${path[kind]}?${given}`, { signal });
+  return request(`v1/${path[kind]}?${parameters}`, { signal });
 }
 
-export const clip = (id, signal) => ask(`/v1/clips/${encodeURIComponent(id)}`, { signal });
+/** @param {string} id @param {AbortSignal} [signal] @returns {Promise<Clip>} */
+export const getClip = (id, signal) => request(`v1/clips/${encodeURIComponent(id)}`, { signal });
 
-export const waveform = (address, points) => ask(`${address}?points=${points}`, { priority: "low" });
+/**
+ * @param {string} address
+ * @param {number} points
+ * @returns {Promise<{peaks: [number, number][]}>} least and greatest value, from -127 to 127
+ */
+export const getWaveform = (address, points) =>
+  request(`${address}?points=${points}`, { priority: "low" });
 
-export const model = () => ask("/v1/model");
+/** @returns {Promise<Model>} */
+export const getModel = () => request("v1/model");
 
-/** What people say of tags: on a sound sent along, or on a clip. `headers` may hold a key. */
-export const opine = (body, headers) => ask("/v1/feedback", { method: "POST", body, headers });
+/** Save feedback on tags, of an uploaded sound (a form) or of a clip (JSON). @param {BodyInit} body */
+export const postFeedback = (body) => request("v1/feedback", {
+  method: "POST", body,
+  headers: { ...authorization(), ...(typeof body === "string" && { "Content-Type": "application/json" }) },
+});
 
-export const addClip = (body, headers) => ask("/v1/clips", { method: "POST", body, headers });
+/** @param {FormData} body @returns {Promise<Clip>} */
+export const postClip = (body) =>
+  request("v1/clips", { method: "POST", body, headers: authorization() });
 
-export const removeClip = (id, headers) =>
-  ask(`/v1/clips/${encodeURIComponent(id)}`, { method: "DELETE", headers });
+/** @param {string} id */
+export const deleteClip = (id) =>
+  request(`v1/clips/${encodeURIComponent(id)}`, { method: "DELETE", headers: authorization() });
 
-export const map = (signal) => ask("/v1/map", { signal });
+/** @param {AbortSignal} signal @returns {Promise<MapAnswer>} */
+export const getMap = (signal) => request("v1/map", { signal });
 
-/** What the library holds, in figures; at most so many tags. */
-export const library = (tags = 200) => ask(`/v1/library?tags=${tags}`);
+/** The library's figures, with at most so many tags. @returns {Promise<LibrarySummary>} */
+export const getSummary = (tags = 200) => request(`v1/library?tags=${tags}`);
 
-async function ask(address, options) {
+/** @param {string} address @param {RequestInit} [options] @returns {Promise<any>} */
+async function request(address, options) {
   let answer;
   try {
     answer = await fetch(address, options);
     if (answer.ok) return answer.status === 204 ? null : await answer.json();
   } catch (error) {
-    if (error.name === "AbortError") throw error;
-    throw new Trouble("The service cannot be reached.",
-      "Is it still running, and are you connected? Nothing you entered is lost.", true);
+    if (isAbort(error)) throw error;
+    throw new ServiceError("The service cannot be reached.",
+      "Check that it is running and that you are connected. Your input is still here.", true);
   }
-  throw trouble(answer, await answer.json().catch(() => ({})));
+  throw problem(answer.status, await answer.json().catch(() => ({})), answer.headers.get("Retry-After"));
 }
 
-function reasonOf(answer, { type = "", detail = "" }) {
-  const said = SAID[type.split("/").pop()];
-  if (answer.status === 429) {
-    const wait = Number(answer.headers.get("Retry-After")) || 1;
-    return new Trouble(SAID.busy, `Please try again in ${wait} s.`, true);
+/**
+ * The error that a refusing answer stands for.
+ *
+ * @param {number} status
+ * @param {{type?: string, detail?: string}} body problem details (RFC 9457)
+ * @param {string | null} [retryAfter] seconds
+ * @returns {ServiceError}
+ */
+export function problem(status, body, retryAfter = null) {
+  return Object.assign(describe(status, body, retryAfter), { status });
+}
+
+/** @type {typeof problem} */
+function describe(status, { type = "", detail = "" }, retryAfter) {
+  if (status === 429) {
+    return new ServiceError(MESSAGES.busy, `Please try again in ${Number(retryAfter) || 1} s.`, true);
   }
   const reason = detail.replace(/^(file|q|labels): /, "");
-  if (said) return new Trouble(said, reason);
-  if (answer.status >= 500) {
-    return new Trouble("The service has a problem.", reason || `Status ${answer.status}.`, true);
-  }
-  return new Trouble("The service cannot take this.", reason || `Status ${answer.status}.`);
+  const message = MESSAGES[type.split("/").pop() ?? ""];
+  if (message) return new ServiceError(message, reason);
+  const fallback = reason || `Status ${status}.`;
+  if (status >= 500) return new ServiceError("The service has a problem.", fallback, true);
+  return new ServiceError("The service rejected this request.", fallback);
 }
-
-/** What an answer that refuses says, with its `status`. */
-export const trouble = (answer, body) =>
-  Object.assign(reasonOf(answer, body), { status: answer.status });

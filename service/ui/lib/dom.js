@@ -1,8 +1,41 @@
-/** Small helpers around the page. Text goes in as text, never as markup. */
+/** Helpers to build and find elements. Text goes in as text, never as markup. */
 
-export const find = (id) => document.getElementById(id);
+/** @import { ServiceError } from "./api.js" */
 
-/** An element with attributes (`onclick: f` listens) and children; empty children are left out. */
+/** @typedef {Node | string | number | false | null | undefined} Child falsy ones but 0 are left out */
+
+/**
+ * The element with this id, which is of this class.
+ *
+ * @template {HTMLElement} [T=HTMLElement]
+ * @param {string} id
+ * @param {new () => T} [type]
+ * @returns {T}
+ */
+export function find(id, type) {
+  const node = document.getElementById(id);
+  if (!(node instanceof (type ?? HTMLElement))) throw new Error(`no ${type?.name ?? "element"} #${id}`);
+  return /** @type {T} */ (node);
+}
+
+/** @param {string} id */
+export const findInput = (id) => find(id, HTMLInputElement);
+
+/** @param {string} id */
+export const findButton = (id) => find(id, HTMLButtonElement);
+
+/** The element that has the focus. */
+export const focused = () => /** @type {HTMLElement | null} */ (document.activeElement);
+
+/**
+ * An element with attributes (`onclick: f` adds a listener) and children.
+ *
+ * @template {keyof HTMLElementTagNameMap} K
+ * @param {K} name
+ * @param {Record<string, any>} [attributes] `true` sets an empty one, `false` and null none
+ * @param {...Child} children
+ * @returns {HTMLElementTagNameMap[K]}
+ */
 export function make(name, attributes = {}, ...children) {
   const node = document.createElement(name);
   for (const [key, value] of Object.entries(attributes)) {
@@ -10,28 +43,36 @@ export function make(name, attributes = {}, ...children) {
     else if (value === true) node.setAttribute(key, "");
     else if (value !== false && value != null) node.setAttribute(key, value);
   }
-  node.append(...children.filter((child) => child || child === 0));
+  for (const child of children) {
+    if (child || child === 0) node.append(typeof child === "number" ? String(child) : child);
+  }
   return node;
 }
 
-/** An element of SVG. */
-export function shape(name, attributes = {}, ...children) {
+/**
+ * An SVG element.
+ *
+ * @param {string} name
+ * @param {Record<string, any>} [attributes]
+ * @param {...Node} children
+ */
+export function makeSvg(name, attributes = {}, ...children) {
   const node = document.createElementNS("http://www.w3.org/2000/svg", name);
   for (const [key, value] of Object.entries(attributes)) node.setAttribute(key, value);
   node.append(...children);
   return node;
 }
 
-/** A link that searches for words without leaving the page. */
-export function searchLink(words, look) {
-  return make("a", { class: look, href: searchAddress(words), "data-go": true }, words);
-}
+/** A link that searches for words without leaving the page. @param {string} words @param {string} look */
+export const searchLink = (words, look) =>
+  make("a", { class: look, href: `?${new URLSearchParams({ q: words })}`, "data-go": true }, words);
 
-export const searchAddress = (words) =>
-  words ? `?${new URLSearchParams({ q: words })}` : location.pathname;
-
-/** A bar from 0 to 1, with its value in words for those who do not see it. */
-export function bar(value, text, label) {
+/**
+ * A bar from 0 to 1, with its value as text for screen readers.
+ *
+ * @param {number} value @param {string} text @param {string} label
+ */
+export function meter(value, text, label) {
   const within = Math.min(1, Math.max(0, value));
   const fill = make("span");
   fill.style.inlineSize = `${100 * within}%`;
@@ -41,25 +82,17 @@ export function bar(value, text, label) {
   }, fill);
 }
 
-export function percent(share) {
-  return share < 0.005 ? "< 1 %" : `${Math.round(100 * share)} %`;
-}
-
-/** Seconds as 0:42. */
-export function clock(seconds) {
-  const whole = Math.floor(seconds);
-  return `${Math.floor(whole / 60)}:${String(whole % 60).padStart(2, "0")}`;
-}
-
-export function size(bytes) {
-  if (bytes < 1e5) return `${Math.ceil(bytes / 1e3)} kB`;
-  return `${(bytes / 1e6).toFixed(1)} MB`;
-}
-
-/** Show what went wrong in `place`, with a button to try again where that may help. */
-export function complain(place, { message, detail, passing }, again) {
+/**
+ * Show an error in `place`, with a button to try again where that may help.
+ *
+ * @param {HTMLElement} place
+ * @param {unknown} error a ServiceError, or one with a message alone
+ * @param {() => void} retry
+ */
+export function showError(place, error, retry) {
+  const { message, detail, retryable } = /** @type {ServiceError} */ (error);
   place.replaceChildren(make("div", { class: "notice" },
     make("p", {}, message),
     detail && make("p", { class: "quiet" }, detail),
-    passing && make("button", { type: "button", class: "plain", onclick: again }, "Try again")));
+    retryable && make("button", { type: "button", class: "plain", onclick: retry }, "Try again")));
 }

@@ -1,111 +1,156 @@
 /**
- * What is asked for, as one object, and its three forms: the address of the page, the call of the
- * service, and the text that is typed. `tags` must be there, `without` must not; `like` is the id of
- * a sound to find others like it; `least` and `most` are seconds, as they were typed.
+ * A search as one object, and its three forms: the page's address, the call of the service, and the
+ * text of the search box. Nothing here needs the page.
+ *
+ * @typedef {object} Query
+ * @property {string} words
+ * @property {string[]} tags that a clip must have
+ * @property {string[]} excluded tags that it must not have
+ * @property {string} like id of the clip that others are to resemble
+ * @property {string} minDuration seconds, as typed
+ * @property {string} maxDuration seconds, as typed
+ * @property {string[]} licences
+ * @property {string[]} sources
+ * @property {string} sort a key of SORTS
+ * @property {boolean} distinct hide near-duplicates
+ *
+ * @typedef {object} Call
+ * @property {"search" | "similar" | "clips" | ""} kind empty: there is nothing to ask for
+ * @property {string} id of the clip, for "similar"
+ * @property {URLSearchParams} parameters
+ *
+ * @typedef {Pick<Query, "words" | "tags" | "excluded">} Terms
  */
 
-const NOTHING = {
-  words: "", tags: [], without: [], like: "", least: "", most: "",
+/** @type {Query} */
+const EMPTY = {
+  words: "", tags: [], excluded: [], like: "", minDuration: "", maxDuration: "",
   licences: [], sources: [], sort: "", distinct: false,
 };
-const LISTS = [["tags", "tag"], ["without", "no_tag"], ["licences", "licence"], ["sources", "source"]];
-const SINGLE = [["words", "q"], ["like", "like"], ["least", "min_duration"], ["most", "max_duration"],
-  ["sort", "sort"]];
+/** Fields with several values, and the parameters of the address and of the service. */
+const LISTS = /** @type {const} */ ([
+  ["tags", "tag"], ["excluded", "no_tag"], ["licences", "licence"], ["sources", "source"]]);
+/** Fields with one value, and the parameters of the address. */
+const SINGLE = /** @type {const} */ ([
+  ["words", "q"], ["like", "like"], ["minDuration", "min_duration"], ["maxDuration", "max_duration"],
+  ["sort", "sort"]]);
+
+/** @type {Record<string, string>} */
 export const SORTS = {
-  "": "Best first", newest: "Newest first", oldest: "Oldest first", shortest: "Shortest first",
+  "": "Best match first", newest: "Newest first", oldest: "Oldest first", shortest: "Shortest first",
   longest: "Longest first", title: "By title",
 };
 
-/** The query of an address; words with a sign become tags. */
+/** The query of an address; words with a sign become tags. @param {string} search */
 export function fromAddress(search) {
   const given = new URLSearchParams(search);
-  const query = { ...NOTHING, distinct: given.get("distinct") === "true" };
+  const query = { ...EMPTY, distinct: given.get("distinct") === "true" };
   for (const [name, parameter] of SINGLE) query[name] = (given.get(parameter) ?? "").trim();
   for (const [name, parameter] of LISTS) query[name] = given.getAll(parameter).filter(Boolean);
   if (!(query.sort in SORTS)) query.sort = "";
-  return signed(query, taken(query.words));
+  return addTerms(query, parseTerms(query.words));
 }
 
+/** The address of a query, relative to the page. @param {Query} query */
 export function toAddress(query) {
   const given = new URLSearchParams();
   for (const [name, parameter] of SINGLE) if (query[name]) given.set(parameter, query[name]);
-  for (const [name, parameter] of LISTS) for (const each of query[name]) given.append(parameter, each);
+  for (const [name, parameter] of LISTS) for (const value of query[name]) given.append(parameter, value);
   if (query.distinct) given.set("distinct", "true");
-  return given.size ? `?${given}` : location.pathname;
+  return given.size ? `?${given}` : "./";
 }
 
-/** How the service is to be asked: the kind of call, and its parameters; no kind: not at all. */
-export function asCall(query) {
-  const { wanted, unwanted } = asWords(query);
-  const kind = query.like ? "similar" : wanted.length ? "search" : "clips";
-  const given = new URLSearchParams();
-  // The service knows `-wind`, but no `+rain`: that is a word, and a filter.
-  if (kind === "search") given.set("q", [...wanted, ...unwanted.map((word) => `-${word}`)].join(" "));
-  const filters = { ...query, without: kind === "search" ? [] : unwanted };
-  for (const [name, parameter] of LISTS) for (const each of filters[name]) given.append(parameter, each);
-  if (query.least) given.set("min_duration", query.least);
-  if (query.most) given.set("max_duration", query.most);
-  if (query.sort && kind === "search") given.set("sort", query.sort);
-  const any = given.size > 0 || query.like;
-  if (query.distinct && kind !== "clips") given.set("distinct", "true");
-  return { kind: any ? kind : "", id: query.like, given };
+/** The call of the service that answers a query. @param {Query} query @returns {Call} */
+export function toCall(query) {
+  const { included, excluded } = splitSigns(query);
+  const kind = query.like ? "similar" : included.length ? "search" : "clips";
+  const parameters = new URLSearchParams();
+  // The service knows `-wind`, but not `+rain`: that becomes a word and a filter.
+  if (kind === "search") {
+    parameters.set("q", [...included, ...excluded.map((word) => `-${word}`)].join(" "));
+  }
+  const filters = { ...query, excluded: kind === "search" ? [] : excluded };
+  for (const [name, parameter] of LISTS) for (const value of filters[name]) parameters.append(parameter, value);
+  if (query.minDuration) parameters.set("min_duration", query.minDuration);
+  if (query.maxDuration) parameters.set("max_duration", query.maxDuration);
+  if (query.sort && kind === "search") parameters.set("sort", query.sort);
+  const any = parameters.size > 0 || query.like !== "";
+  if (query.distinct && kind !== "clips") parameters.set("distinct", "true");
+  return { kind: any ? kind : "", id: query.like, parameters };
 }
 
-/** What is asked for and what is not, word by word, also where a sign is still being typed. */
-function asWords({ words, tags, without }) {
+/** Words and tags to include and to exclude, also where a sign is still being typed. @param {Terms} terms */
+function splitSigns({ words, tags, excluded }) {
   const typed = words.split(/\s+/);
-  const wanted = typed.filter((word) => !word.startsWith("-")).map((word) => word.replace(/^\+/, ""));
-  const unwanted = typed.filter((word) => word.startsWith("-")).map((word) => word.slice(1));
+  const plain = typed.filter((word) => !word.startsWith("-")).map((word) => word.replace(/^\+/, ""));
+  const minus = typed.filter((word) => word.startsWith("-")).map((word) => word.slice(1));
   return {
-    wanted: [...wanted, ...tags].filter(Boolean), unwanted: [...unwanted, ...without].filter(Boolean),
+    included: [...plain, ...tags].filter(Boolean), excluded: [...minus, ...excluded].filter(Boolean),
   };
 }
 
 /**
- * A text taken apart: words with a sign, and the rest. A word in which the caret stands is still
+ * Split a text into words with a sign, which are tags, and the rest. The word at the caret is still
  * being typed, and stays in the rest.
+ *
+ * @param {string} text
+ * @param {number | null} [caret] -1: none
+ * @returns {Terms}
  */
-export function taken(text, caret = -1) {
+export function parseTerms(text, caret = -1) {
+  /** @type {string[]} */
   const tags = [];
-  const without = [];
-  const words = text.replace(/(^|\s)([+-])([\p{L}\p{N}]\S*)(?=\s|$)/gu, (whole, space, sign, word, place) => {
-    const within = caret > place && caret <= place + whole.length;
-    if (within) return whole;
-    (sign === "+" ? tags : without).push(word.toLowerCase());
+  /** @type {string[]} */
+  const excluded = [];
+  const at = caret ?? -1;
+  const words = text.replace(/(^|\s)([+-])([\p{L}\p{N}]\S*)(?=\s|$)/gu, (match, space, sign, word, place) => {
+    if (at > place && at <= place + match.length) return match;
+    (sign === "+" ? tags : excluded).push(word.toLowerCase());
     return space;
   });
-  const some = tags.length + without.length > 0;
-  return { words: some ? words.replace(/\s+/g, " ").trimStart() : text, tags, without };
+  const found = tags.length + excluded.length > 0;
+  return { words: found ? words.replace(/\s+/g, " ").trimStart() : text, tags, excluded };
 }
 
-/** The query with the parts of a text; a tag has one sign, the last that it was given. */
-export function signed(query, { words, tags, without }) {
-  const but = (list, others) => [...new Set(list)].filter((tag) => !others.includes(tag));
+/** The query with other words, and more tags; a tag has the sign that it was given last.
+ * @param {Query} query @param {Terms} terms @returns {Query} */
+export function addTerms(query, { words, tags, excluded }) {
+  /** @param {string[]} list @param {string[]} others */
+  const without = (list, others) => [...new Set(list)].filter((tag) => !others.includes(tag));
   return {
     ...query,
     words: words.trim(),
-    tags: but([...query.tags, ...tags], without),
-    without: but([...query.without, ...without], tags),
+    tags: without([...query.tags, ...tags], excluded),
+    excluded: without([...query.excluded, ...excluded], tags),
   };
 }
 
-/** The query with a tag that must be there (`+`), must not (`-`), or may (``). */
+/**
+ * The query with a tag required (`+`), excluded (`-`), or neither.
+ *
+ * @param {Query} query @param {string} tag @param {string} sign @returns {Query}
+ */
 export function withTag(query, tag, sign) {
-  const others = (list) => list.filter((each) => each !== tag);
-  const words = sign && query.words.toLowerCase() === tag ? "" : query.words; // said once
+  /** @param {string[]} list */
+  const others = (list) => list.filter((other) => other !== tag);
+  const words = sign && query.words.toLowerCase() === tag ? "" : query.words; // not twice
   return {
     ...query, words, tags: [...others(query.tags), ...(sign === "+" ? [tag] : [])],
-    without: [...others(query.without), ...(sign === "-" ? [tag] : [])],
+    excluded: [...others(query.excluded), ...(sign === "-" ? [tag] : [])],
   };
 }
 
-/** A search for these words alone; filters that are no tags stay. */
-export const forWords = (query, words) => ({ ...query, words, tags: [], without: [], like: "" });
+/** A search for these words alone; filters other than tags stay.
+ * @param {Query} query @param {string} words @returns {Query} */
+export const forWords = (query, words) => ({ ...query, words, tags: [], excluded: [], like: "" });
 
-export const likeSound = (query, id) => ({ ...query, words: "", like: id, sort: "" });
+/** A search for clips similar to this one; filters stay.
+ * @param {Query} query @param {string} id @returns {Query} */
+export const forSimilar = (query, id) => ({ ...query, words: "", like: id, sort: "" });
 
-/** The words or the sound alone. */
-export const cleared = ({ words, like }) => ({ ...NOTHING, words, like });
+/** The words or the clip alone. @param {Query} query @returns {Query} */
+export const withoutFilters = ({ words, like }) => ({ ...EMPTY, words, like });
 
-/** Whether the durations are a range. */
-export const isRange = ({ least, most }) => !least || !most || Number(least) <= Number(most);
+/** @param {Query} query */
+export const hasValidDurations = ({ minDuration, maxDuration }) =>
+  !minDuration || !maxDuration || Number(minDuration) <= Number(maxDuration);

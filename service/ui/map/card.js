@@ -1,164 +1,202 @@
-/** One sound of the map: pointed at, heard, and kept on a card. */
+/** One sound of the map: a tooltip and playback under the pointer, and a card when it is selected. */
 
-import * as api from "../lib/api.js";
-import { complain, find, make, searchLink } from "../lib/dom.js";
-import { chart, picture, say } from "./state.js";
-import { Control, pause, stopOrphan } from "../components/player.js";
+import { Player, pause, stopDetached } from "../components/player.js";
+import { getClip, isAbort } from "../lib/api.js";
+import { find, findInput, make, searchLink, showError } from "../lib/dom.js";
+import { announce, scatter, shownMap, state } from "./state.js";
 
-const REST_MS = 250; // before a sound that is pointed at is heard
+/** @import { Clip } from "../lib/api.js" */
+
+const HOVER_MS = 250; // before the sound under the pointer plays
+const ZOOM_STEP = 1.6;
+const PAN_STEP = 80; // px
 
 const tip = find("map-tip");
 const card = find("map-card");
 
-let heard = null; // the control of the sound pointed at
-let kept = null; // the id of the sound on the card
-let resting = 0;
-let pinning = new AbortController();
+/** @type {{id: string, player: Player} | null} */
+let hovered = null; // the sound that plays under the pointer
+/** @type {{id: string, player?: Player} | null} */
+let selected = null; // the sound on the card, with its player once it is read
+let timer = 0;
+let reading = new AbortController();
 
 /** Listen to pointers and keys on the map. */
 export function start() {
-  chart.canvas.addEventListener("point", ({ detail }) => pointAt(detail));
-  chart.canvas.addEventListener("pick", ({ detail }) => (detail < 0 ? unpin() : pin(detail)));
-  chart.canvas.addEventListener("view", () => { tip.hidden = true; });
-  chart.canvas.addEventListener("keydown", key);
-  find("map-hear").addEventListener("change", (event) => !event.target.checked && hush());
+  const { canvas } = scatter;
+  canvas.addEventListener("point", (event) => pointAt(/** @type {CustomEvent<number>} */ (event).detail));
+  canvas.addEventListener("pick", (event) => {
+    const { detail: point } = /** @type {CustomEvent<number>} */ (event);
+    if (point < 0) close();
+    else select(point);
+  });
+  canvas.addEventListener("view", () => { tip.hidden = true; });
+  canvas.addEventListener("keydown", handleKey);
+  find("map-hover").addEventListener("change", () => !playsOnHover() && stop());
 }
 
 /** Another view is shown: nothing starts to play any more. */
-export const leave = () => clearTimeout(resting);
+export const leave = () => clearTimeout(timer);
 
-/** A sound in words. */
-const describe = (point) => {
-  const tags = picture.shown.points.tags[point].slice(0, 4).map((name) => picture.shown.names[name]);
-  return [picture.shown.points.title[point], ...tags].join(", ");
-};
+const playsOnHover = () => findInput("map-hover").checked;
 
-function pointAt(point) {
-  clearTimeout(resting);
-  chart.canvas.classList.toggle("pointing", point >= 0);
-  if (point !== chart.current) {
-    chart.current = point;
-    chart.draw();
-    if (heard && (point < 0 || heard.id !== picture.shown.points.id[point])) hush();
-  }
-  showTip(point);
-  if (point >= 0 && find("map-hear").checked) resting = setTimeout(() => hear(point), REST_MS);
+/** The id of a point's clip. @param {number} point */
+const idOf = (point) => shownMap().points.id[point];
+
+/** A point's title and tags. @param {number} point */
+function describe(point) {
+  const { names, points } = shownMap();
+  return [points.title[point], ...points.tags[point].slice(0, 4).map((tag) => names[tag])].join(", ");
 }
 
+/** @param {number} point -1: none */
+function pointAt(point) {
+  clearTimeout(timer);
+  scatter.canvas.classList.toggle("pointing", point >= 0);
+  if (point !== scatter.current) {
+    scatter.current = point;
+    scatter.draw();
+    if (hovered && (point < 0 || hovered.id !== idOf(point))) stop();
+  }
+  showTip(point);
+  if (point >= 0) playSoon(point);
+}
+
+/** @param {number} point */
+function playSoon(point) {
+  clearTimeout(timer);
+  if (playsOnHover()) timer = setTimeout(() => play(point), HOVER_MS);
+}
+
+/** @param {number} point */
 function showTip(point) {
   tip.hidden = point < 0;
   if (point < 0) return;
-  tip.textContent = picture.shown.points.title[point];
-  const [left, top] = chart.where(chart.x[point], chart.y[point]);
+  tip.textContent = shownMap().points.title[point];
+  const [left, top] = scatter.viewport.placeOf(point);
   const half = tip.offsetWidth / 2 + 4;
-  tip.style.left = `${Math.min(chart.size[0] - half, Math.max(half, left))}px`;
+  tip.style.left = `${Math.min(scatter.viewport.size[0] - half, Math.max(half, left))}px`;
   tip.style.top = `${top}px`;
   tip.classList.toggle("below", top < 56);
 }
 
-function hear(point) {
-  const id = picture.shown.points.id[point];
-  if (heard?.id === id && heard.playing) return;
-  heard = new Control({ address: `/v1/clips/${encodeURIComponent(id)}/audio`, title: picture.shown.points.title[point] });
-  heard.id = id;
-  heard.play(0);
+/** @param {number} point */
+function play(point) {
+  const id = idOf(point);
+  if (hovered?.id === id && hovered.player.playing) return;
+  const player = new Player({
+    address: `v1/clips/${encodeURIComponent(id)}/audio`, title: shownMap().points.title[point],
+  });
+  hovered = { id, player };
+  player.play(0);
 }
 
-function hush() {
-  if (heard?.playing) pause();
-  heard = null;
+function stop() {
+  if (hovered?.player.playing) pause();
+  hovered = null;
 }
 
-/** Show a sound on the card; `thenFocus`: and lead to it. */
-export async function pin(point, thenFocus = false) {
-  const id = picture.shown.points.id[point];
-  pinning.abort();
-  const { signal } = (pinning = new AbortController());
-  chart.pinned = point;
-  chart.goTo(point);
+/** Show a sound on the card. @param {number} point @param {boolean} [thenFocus] move the focus there */
+export async function select(point, thenFocus = false) {
+  const id = idOf(point);
+  reading.abort();
+  const { signal } = (reading = new AbortController());
+  scatter.selected = point;
+  scatter.goTo(point);
   tip.hidden = true;
-  kept = id;
+  selected = { id };
   try {
-    const clip = await api.clip(id, signal);
-    showCard(clip);
+    const clip = await getClip(id, signal);
+    selected = { id, player: showCard(clip) };
     if (thenFocus) card.focus();
   } catch (error) {
-    if (error.name === "AbortError") return;
+    if (isAbort(error)) return;
     card.hidden = false;
-    complain(card, error, () => pin(point));
+    showError(card, error, () => select(point));
   }
 }
 
+/** @param {Clip} clip */
 function showCard(clip) {
-  const control = new Control({ ...clip, address: clip.audio, waveform: clip.audio.replace(/audio$/, "waveform") });
+  const player = Player.ofClip(clip);
+  const closeAndReturn = () => {
+    scatter.current = scatter.selected;
+    close();
+    scatter.canvas.focus();
+  };
   card.hidden = false;
   card.replaceChildren(
-    control.button,
+    player.button,
     make("h2", {}, clip.title),
-    make("button", { type: "button", class: "map-close", "aria-label": "Close", onclick: () => {
-      chart.current = chart.pinned;
-      unpin();
-      chart.canvas.focus();
-    } }, "×"),
-    make("div", { class: "player" }, control.track, control.time),
-    clip.tags.length && make("ul", { class: "chips", "aria-label": "Tags" },
-      ...clip.tags.map((tag) => make("li", {}, searchLink(tag, "chip")))),
-    make("p", {}, make("a", { href: `?${new URLSearchParams({ like: clip.id })}`, "data-go": true }, "More like this")));
-  stopOrphan();
-  say(`${clip.title} is chosen.`);
-  card.control = control;
+    make("button", { type: "button", class: "map-close", "aria-label": "Close", onclick: closeAndReturn }, "×"),
+    make("div", { class: "player" }, player.track, player.time));
+  if (clip.tags.length) {
+    card.append(make("ul", { class: "chips", "aria-label": "Tags" },
+      ...clip.tags.map((tag) => make("li", {}, searchLink(tag, "chip")))));
+  }
+  card.append(make("p", {},
+    make("a", { href: `?${new URLSearchParams({ like: clip.id })}`, "data-go": true }, "More like this")));
+  stopDetached();
+  announce(`${clip.title} is selected.`);
+  return player;
 }
 
-export function unpin() {
-  pinning.abort();
-  chart.pinned = -1;
+export function close() {
+  reading.abort();
+  scatter.selected = -1;
   card.hidden = true;
-  kept = null;
+  selected = null;
   card.replaceChildren();
-  stopOrphan();
-  chart.draw();
+  stopDetached();
+  scatter.draw();
 }
 
 // Keys
 
+/** @type {Record<string, [number, number]>} */
 const ARROWS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
 
-function key(event) {
-  if (event.ctrlKey || event.metaKey || event.altKey || !picture.shown) return;
-  const point = chart.current;
-  const actions = {
-    "+": () => chart.zoomBy(1.6, ...centre()), "=": () => chart.zoomBy(1.6, ...centre()),
-    "-": () => chart.zoomBy(1 / 1.6), 0: () => chart.fit(),
-    Enter: () => point >= 0 && pin(point),
-    " ": () => point >= 0 && play(point),
-    Escape: () => (kept ? unpin() : pointAt(-1)),
-  };
+/** @type {Record<string, () => void>} */
+const ACTIONS = {
+  "+": zoomIn, "=": zoomIn,
+  "-": () => scatter.zoomBy(1 / ZOOM_STEP), 0: () => scatter.showAll(),
+  Enter: () => { if (scatter.current >= 0) select(scatter.current); },
+  " ": () => { if (scatter.current >= 0) toggle(scatter.current); },
+  Escape: () => (selected ? close() : pointAt(-1)),
+};
+
+/** @param {KeyboardEvent} event */
+function handleKey(event) {
+  if (event.ctrlKey || event.metaKey || event.altKey || !state.answer) return;
   const arrow = ARROWS[event.key];
-  if (!arrow && !(event.key in actions)) return;
+  const action = ACTIONS[event.key];
+  if (!arrow && !action) return;
   event.preventDefault();
-  if (!arrow) return actions[event.key]();
-  if (event.shiftKey) return chart.moveBy(-80 * arrow[0], -80 * arrow[1]);
-  step(arrow);
+  if (!arrow) action();
+  else if (event.shiftKey) scatter.moveBy(-PAN_STEP * arrow[0], -PAN_STEP * arrow[1]);
+  else step(arrow);
 }
 
-const centre = () => (chart.current < 0 ? [] : chart.where(chart.x[chart.current], chart.y[chart.current]));
+function zoomIn() {
+  const { viewport, current } = scatter;
+  if (current < 0) scatter.zoomBy(ZOOM_STEP);
+  else scatter.zoomBy(ZOOM_STEP, ...viewport.placeOf(current));
+}
 
+/** Go to the next point in a direction. @param {[number, number]} arrow */
 function step(arrow) {
-  const next = chart.towards(...arrow);
-  if (next < 0) {
-    say("No more sounds that way.");
-    return;
-  }
-  hush();
-  chart.goTo(next);
+  const next = scatter.viewport.towards(scatter.current, ...arrow);
+  if (next < 0) return announce("No more sounds in that direction.");
+  stop();
+  scatter.goTo(next);
   showTip(next);
-  say(describe(next));
-  clearTimeout(resting);
-  if (find("map-hear").checked) resting = setTimeout(() => hear(next), REST_MS);
+  announce(describe(next));
+  playSoon(next);
 }
 
-function play(point) {
-  if (kept === picture.shown.points.id[point]) return card.control?.toggle();
-  if (heard?.playing) hush();
-  else hear(point);
+/** @param {number} point */
+function toggle(point) {
+  if (selected?.id === idOf(point)) return selected.player?.toggle();
+  if (hovered?.player.playing) stop();
+  else play(point);
 }

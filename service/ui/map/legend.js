@@ -1,162 +1,143 @@
-/** The map's colours: tags in the legend, and which sounds stand out. */
+/** The map's legend: coloured tags, and which sounds are highlighted. */
 
-import * as api from "../lib/api.js";
-import { FORMS } from "./scatter.js";
-import { complain, find, make, shape } from "../lib/dom.js";
-import { chart, count, picture, say } from "./state.js";
+import { getPage, isAbort } from "../lib/api.js";
+import { find, findInput, focused, make, makeSvg, showError } from "../lib/dom.js";
+import { addColours, colourOf, placeLabels } from "./colouring.js";
+import { MARKERS } from "./scatter.js";
+import { announce, countSounds, scatter, shownMap, state } from "./state.js";
 
-const COLOURS = FORMS.length - 1; // the last form is for all other sounds
-const BEST = 20; // sounds for words that stand out, and those that have the words
+/** @import { MapAnswer } from "../lib/api.js" */
 
-let coloured = []; // names (numbers of them) in colour
-let chosen = null; // the name that is highlighted
-let words = ""; // those whose sounds are highlighted
-let found = null; // points of these
+const COLOURS = MARKERS.length - 1; // the last marker is for all other sounds
+const BEST = 20; // hits that are highlighted, with those that hold the words
+const LABEL_WIDTH = 480; // px, from which the canvas has room for labels
+const MAX_OFFERED = 300; // tags to choose from
+
+/** @type {number[]} */
+let coloured = []; // tags, as indices of names
+/** @type {number | null} */
+let chosen = null; // the tag that is highlighted
+let words = ""; // that are highlighted
+/** @type {Set<number> | null} */
+let matches = null; // the points that match the words
 let searching = new AbortController();
 
 /** Listen to the legend, and to the fields for a tag and for words. */
 export function start() {
-  chart.canvas.addEventListener("settled", placeLabels);
-  find("map-legend").addEventListener("click", (event) => {
-    const button = event.target.closest("button");
-    if (button) choose(Number(button.dataset.name));
+  scatter.canvas.addEventListener("settled", updateLabels);
+  find("map-legend").addEventListener("click", ({ target }) => {
+    const button = target instanceof Element ? target.closest("button") : null;
+    if (button) choose(Number(button.dataset.tag));
   });
-  find("map-colour").addEventListener("submit", colour);
+  find("map-colour").addEventListener("submit", (event) => {
+    event.preventDefault();
+    colourTyped(true);
+  });
   find("map-tag").addEventListener("input", (event) => {
-    if (event.inputType === undefined || event.inputType === "insertReplacementText") colour(event);
+    const { inputType } = /** @type {InputEvent} */ (event);
+    if (inputType === undefined || inputType === "insertReplacementText") colourTyped(false); // from the list
   });
   find("map-search").addEventListener("submit", (event) => {
     event.preventDefault();
     highlight();
   });
-  find("map-words").addEventListener("input", () => !find("map-words").value && highlight());
+  find("map-words").addEventListener("input", () => !findInput("map-words").value && highlight());
 }
 
-/** Other sounds are shown than `before`: the legend stays as far as it can. */
-export function colourTags(before) {
-  const { names } = picture.shown;
-  const kept = before ? coloured.map((number) => names.indexOf(before.names[number])) : [];
-  const keptChoice = chosen === null ? null : names.indexOf(before.names[chosen]);
-  coloured = kept.filter((number) => number >= 0);
-  while (coloured.length < Math.min(COLOURS, names.length)) coloured.push(nextColour());
-  chosen = keptChoice === -1 ? null : keptChoice;
-  find("map-tags").replaceChildren(...names.slice(0, 300).map((name) => make("option", { value: name })));
+/** Colour another map's sounds; the legend stays as far as it can. @param {MapAnswer | null} before */
+export function update(before) {
+  const { names, points } = shownMap();
+  /** @param {number} tag of the map before */
+  const moved = (tag) => names.indexOf(before?.names[tag] ?? "");
+  const stays = before ? coloured.map(moved).filter((tag) => tag >= 0) : [];
+  coloured = addColours(points.tags, names.length, stays, COLOURS);
+  if (chosen !== null) chosen = moved(chosen) < 0 ? null : moved(chosen);
+  find("map-tags").replaceChildren(...names.slice(0, MAX_OFFERED).map((name) => make("option", { value: name })));
   recolour();
   if (words) highlight();
 }
 
-/** The most frequent tag of the sounds that have no colour yet, or of all. */
-function nextColour() {
-  const { tags } = picture.shown.points;
-  const counts = new Uint32Array(picture.shown.names.length);
-  for (const own of tags) {
-    if (!own.some((name) => coloured.includes(name))) own.forEach((name) => { counts[name] += 1; });
-  }
-  let best = picture.shown.names.findIndex((_, name) => !coloured.includes(name));
-  counts.forEach((times, name) => { if (times > counts[best]) best = name; });
-  return best;
-}
-
-/** Each sound in the colour of the rarest of its tags that have one: that says most of it. */
 function recolour() {
-  const { tags } = picture.shown.points;
-  chart.kinds = Uint8Array.from(tags, (own) => {
-    for (let place = own.length - 1; place >= 0; place--) {
-      const kind = coloured.indexOf(own[place]);
-      if (kind >= 0) return kind;
-    }
-    return COLOURS;
-  });
-  const held = document.activeElement?.closest("#map-legend button")?.dataset.name;
-  find("map-legend").replaceChildren(...coloured.map((name, kind) => make("li", {},
-    make("button", { type: "button", class: "chip", "data-name": name, "aria-pressed": String(name === chosen) },
-      shape("svg", { viewBox: "-8 -8 16 16", class: `map-${kind}`, "aria-hidden": true },
-        shape("path", { d: FORMS[kind] })),
-      picture.shown.names[name]))));
-  find("map-legend").querySelector(`[data-name="${held}"]`)?.focus();
-  placeLabels();
-  chart.marked = marked();
-  chart.paint();
+  const { names, points } = shownMap();
+  scatter.markers = Uint8Array.from(points.tags, (tags) => colourOf(tags, coloured, COLOURS));
+  const hadFocus = focused()?.closest("#map-legend button")?.getAttribute("data-tag");
+  find("map-legend").replaceChildren(...coloured.map((tag, colour) => make("li", {},
+    make("button", { type: "button", class: "chip", "data-tag": tag, "aria-pressed": String(tag === chosen) },
+      makeSvg("svg", { viewBox: "-8 -8 16 16", class: `map-${colour}`, "aria-hidden": true },
+        makeSvg("path", { d: MARKERS[colour] })),
+      names[tag]))));
+  for (const button of find("map-legend").querySelectorAll("button")) {
+    if (button.dataset.tag === hadFocus) button.focus();
+  }
+  updateLabels();
+  scatter.viewport.highlighted = highlightedPoints();
+  scatter.redraw();
 }
 
-/** Names in colour, where most of their sounds are. */
-function placeLabels() {
-  if (!picture.shown || chart.canvas.clientWidth < 480) return void (chart.labels = []);
-  const placed = [];
-  coloured.forEach((name, kind) => {
-    const cells = new Map();
-    let all = 0;
-    picture.shown.points.tags.forEach((_, point) => {
-      if (chart.kinds[point] !== kind) return;
-      all += 1;
-      const cell = `${Math.round(chart.x[point] * 9)} ${Math.round(chart.y[point] * 9)}`;
-      cells.set(cell, [...(cells.get(cell) ?? []), point]);
-    });
-    const best = [...cells.values()].sort((one, other) => other.length - one.length)[0] ?? [];
-    if (best.length < Math.max(3, 0.12 * all)) return; // they lie everywhere
-    const middle = (values) => best.reduce((sum, point) => sum + values[point], 0) / best.length;
-    const top = Math.min(...best.map((point) => chart.y[point]));
-    const label = { text: picture.shown.names[name], x: middle(chart.x), y: top };
-    if (placed.every(({ x, y }) => Math.abs(x - label.x) > 0.12 || Math.abs(y - label.y) > 0.05)) placed.push(label);
-  });
-  chart.labels = placed;
-  chart.draw();
+function updateLabels() {
+  const { x, y } = scatter.viewport;
+  const roomy = state.answer && scatter.canvas.clientWidth >= LABEL_WIDTH;
+  const names = coloured.map((tag) => shownMap().names[tag]);
+  scatter.labels = roomy ? placeLabels(x, y, scatter.markers, names) : [];
+  scatter.draw();
 }
 
-function colour(event) {
-  event.preventDefault();
-  const field = find("map-tag");
-  const name = picture.shown.names.indexOf(field.value.trim().toLowerCase());
-  if (name < 0) {
-    if (event.type === "submit" && field.value) say(`No sound here has the tag “${field.value}”.`);
+/** Colour the tag that was typed. @param {boolean} submitted */
+function colourTyped(submitted) {
+  const field = findInput("map-tag");
+  const tag = shownMap().names.indexOf(field.value.trim().toLowerCase());
+  if (tag < 0) {
+    if (submitted && field.value) announce(`No sound here has the tag “${field.value}”.`);
     return;
   }
   field.value = "";
-  coloured = [name, ...coloured.filter((other) => other !== name)].slice(0, COLOURS);
+  coloured = [tag, ...coloured.filter((other) => other !== tag)].slice(0, COLOURS);
   chosen = null;
-  choose(name);
+  choose(tag);
 }
 
-function choose(name) {
-  chosen = chosen === name ? null : name;
-  find("map-words").value = words = "";
+/** Highlight a tag's sounds, or take that back. @param {number} tag */
+function choose(tag) {
+  chosen = chosen === tag ? null : tag;
+  findInput("map-words").value = words = "";
   searching.abort();
   recolour();
-  say(chosen === null ? "All sounds stand out alike."
-    : `${count(chart.marked.size)} tagged ${picture.shown.names[name]}.`);
+  announce(chosen === null ? "The highlight is off."
+    : `${countSounds(scatter.viewport.highlighted?.size ?? 0)} tagged ${shownMap().names[tag]}.`);
 }
 
-function marked() {
-  if (words) return found;
-  if (chosen === null) return null;
-  const own = new Set();
-  picture.shown.points.tags.forEach((tags, point) => tags.includes(chosen) && own.add(point));
-  return own;
+function highlightedPoints() {
+  if (words) return matches;
+  const tag = chosen;
+  if (tag === null) return null;
+  const { tags } = shownMap().points;
+  return new Set([...tags.keys()].filter((point) => tags[point].includes(tag)));
 }
 
+/** Highlight the sounds that match the words that were typed. */
 async function highlight() {
   searching.abort();
   const { signal } = (searching = new AbortController());
-  words = find("map-words").value.trim();
+  words = findInput("map-words").value.trim();
   find("map-problem").replaceChildren();
   if (!words) {
-    found = null;
-    say("");
+    matches = null;
+    announce("");
     return recolour();
   }
-  say("Searching…");
+  announce("Searching…");
   try {
-    const given = new URLSearchParams([["q", words], ["k", 100], ["fields", "id"], ["fields", "why"]]);
-    const { hits } = await api.sounds({ kind: "search", given }, signal);
-    const fitting = hits.filter(({ why }, rank) => rank < BEST || why.matched.length);
-    found = new Set(fitting.map(({ id }) => picture.numbers.get(id)).filter((point) => point !== undefined));
+    const parameters = new URLSearchParams([["q", words], ["k", "100"], ["fields", "id"], ["fields", "why"]]);
+    const { hits = [] } = await getPage({ kind: "search", parameters }, signal);
+    const best = hits.filter(({ why }, rank) => rank < BEST || why?.matched.length);
+    matches = new Set(best.map(({ id }) => state.indices.get(id)).filter((point) => point !== undefined));
     chosen = null;
     recolour();
-    say(found.size ? `The ${count(found.size)} that fit “${words}” best stand out.`
+    announce(matches.size ? `${countSounds(matches.size)} matching “${words}” highlighted.`
       : `Nothing found for “${words}”.`);
   } catch (error) {
-    if (error.name === "AbortError") return;
-    say("");
-    complain(find("map-problem"), error, highlight);
+    if (isAbort(error)) return;
+    announce("");
+    showError(find("map-problem"), error, highlight);
   }
 }

@@ -1,19 +1,19 @@
 /**
- * Points on a canvas: drawn, zoomed, moved, found by pointer and by arrow keys.
- *
- * What is pointed at is told by events of the canvas: "point" (the point's number or -1) and "pick";
- * "view" whenever another part is seen, "settled" when points stand at their places.
+ * A scatter plot on a canvas. The canvas dispatches "point" (the index of the point under the
+ * pointer, or -1) and "pick" (of the one that was clicked), "view" whenever the view changes, and
+ * "settled" once the points have reached their places.
  */
 
-const PAD = 28; // px, free around all points
-const STRETCH = 1.7; // how much longer one side may be drawn
-const NEAR = 18; // px, how near the pointer must be
-const MOST_ZOOM = 60;
-const TURN_MS = 600; // from old places to new ones
-const still = matchMedia("(prefers-reduced-motion: reduce)");
+import { Viewport, normalise } from "./viewport.js";
 
-/** Marks told apart by form as well as by colour; the last is for all other points. */
-export const FORMS = [
+/** @import { Pair } from "./viewport.js" */
+
+const CLICK_PX = 4; // a pointer that moves further pans
+const MOVE_MS = 600; // from old places to new ones
+const reducedMotion = matchMedia("(prefers-reduced-motion: reduce)");
+
+/** Shapes of the markers, which differ as well as their colours; the last is for all other points. */
+export const MARKERS = [
   "M-5 0a5 5 0 1 0 10 0a5 5 0 1 0-10 0Z",
   "M-4.5-4.5h9v9h-9Z",
   "M0-6L5.6 4.2H-5.6Z",
@@ -25,320 +25,284 @@ export const FORMS = [
   "M-3.5 0a3.5 3.5 0 1 0 7 0a3.5 3.5 0 1 0-7 0Z",
 ];
 
-/** Values brought to 0..1, and how far they were apart. */
-function spread(values) {
-  let [least, most] = [Infinity, -Infinity];
-  for (const value of values) [least, most] = [Math.min(least, value), Math.max(most, value)];
-  const length = Math.max(most - least, 1e-6);
-  return [values.map((value) => (most > least ? (value - least) / length : 0.5)), length];
-}
+export class Scatter {
+  viewport = new Viewport();
+  markers = new Uint8Array(0); // the marker of each point
+  /** @type {{text: string, x: number, y: number}[]} */
+  labels = [];
+  current = -1; // the point under the pointer, or reached by keys
+  selected = -1;
+  pixelRatio = 1;
+  #stale = true; // the layer of points
+  #drawing = 0; // requests of animation frames
+  #moving = 0;
+  #dragged = 0; // px
+  /** @type {Map<number, Pair>} */
+  #pointers = new Map(); // places of the pressed pointers
 
-export class Chart {
+  /** @param {HTMLCanvasElement} canvas */
   constructor(canvas) {
     this.canvas = canvas;
     this.layer = document.createElement("canvas"); // all points, drawn when the view changes
-    this.x = this.y = new Float32Array(0);
-    this.kinds = new Uint8Array(0); // which form each point has
-    this.labels = []; // {text, x, y}
-    this.marked = null; // the set of points that stand out; null: none does
-    this.current = this.pinned = -1;
-    this.zoom = this.aspect = 1;
-    this.middle = [0.5, 0.5];
-    this.size = [0, 0];
-    this.fingers = new Map();
-    new ResizeObserver(() => this.resize()).observe(canvas);
-    matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => this.paint());
-    this.listen();
+    this.colours = getComputedStyle(canvas);
+    new ResizeObserver(() => this.#resize()).observe(canvas);
+    matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => this.redraw());
+    this.#listen();
   }
 
-  /** Show these points, moving those that were there to their new places (`from`: old numbers). */
-  put(placesX, placesY, from = null) {
-    const [[x, across], [y, down]] = [placesX, placesY].map(spread);
-    this.aspect = across / down;
-    const [oldX, oldY] = [this.x, this.y];
-    const there = from && !still.matches && from.some((number) => number >= 0);
-    this.x = Float32Array.from(x, (value, point) => (there && from[point] >= 0 ? oldX[from[point]] : value));
-    this.y = Float32Array.from(y, (value, point) => (there && from[point] >= 0 ? oldY[from[point]] : value));
-    cancelAnimationFrame(this.turning);
-    if (!there) return this.settle(x, y);
-    const [beginX, beginY] = [this.x.slice(), this.y.slice()];
-    const begun = performance.now();
+  /**
+   * Show these points. Those that were shown before move to their new places.
+   *
+   * @param {number[]} newX
+   * @param {number[]} newY
+   * @param {number[] | null} [previous] the index that each point had before, or -1
+   */
+  setPoints(newX, newY, previous = null) {
+    const [[x, width], [y, height]] = [normalise(newX), normalise(newY)];
+    const view = this.viewport;
+    view.aspect = width / height;
+    cancelAnimationFrame(this.#moving);
+    if (!previous || reducedMotion.matches || !previous.some((index) => index >= 0)) return this.#settle(x, y);
+    const [oldX, oldY] = [view.x, view.y];
+    const startX = x.map((value, point) => (previous[point] >= 0 ? oldX[previous[point]] : value));
+    const startY = y.map((value, point) => (previous[point] >= 0 ? oldY[previous[point]] : value));
+    [view.x, view.y] = [Float32Array.from(startX), Float32Array.from(startY)];
+    const begin = performance.now();
+    /** @param {number} now */
     const step = (now) => {
-      const part = Math.min(1, Math.max(0, now - begun) / TURN_MS);
+      const part = Math.min(1, Math.max(0, now - begin) / MOVE_MS);
       const ease = part * part * (3 - 2 * part);
-      if (part >= 1) return this.settle(x, y);
+      if (part >= 1) return this.#settle(x, y);
       for (let point = 0; point < x.length; point++) {
-        this.x[point] = beginX[point] + ease * (x[point] - beginX[point]);
-        this.y[point] = beginY[point] + ease * (y[point] - beginY[point]);
+        view.x[point] = startX[point] + ease * (x[point] - startX[point]);
+        view.y[point] = startY[point] + ease * (y[point] - startY[point]);
       }
-      this.paint();
-      this.turning = requestAnimationFrame(step);
+      this.redraw();
+      this.#moving = requestAnimationFrame(step);
     };
-    this.turning = requestAnimationFrame(step);
+    this.#moving = requestAnimationFrame(step);
   }
 
-  settle(x, y) {
-    this.x = Float32Array.from(x);
-    this.y = Float32Array.from(y);
+  /** @param {number[]} x @param {number[]} y */
+  #settle(x, y) {
+    [this.viewport.x, this.viewport.y] = [Float32Array.from(x), Float32Array.from(y)];
     this.canvas.dispatchEvent(new Event("settled"));
-    this.changed();
+    this.#viewChanged();
   }
 
-  // Where things are
+  // The view
 
-  resize() {
+  #resize() {
     const { clientWidth: width, clientHeight: height } = this.canvas;
     if (!width || !height) return;
-    this.size = [width, height];
-    this.dots = devicePixelRatio || 1;
-    for (const each of [this.canvas, this.layer]) {
-      each.width = Math.round(width * this.dots);
-      each.height = Math.round(height * this.dots);
+    this.viewport.size = [width, height];
+    this.pixelRatio = devicePixelRatio || 1;
+    for (const canvas of [this.canvas, this.layer]) {
+      canvas.width = Math.round(width * this.pixelRatio);
+      canvas.height = Math.round(height * this.pixelRatio);
     }
-    this.changed();
+    this.#viewChanged();
   }
 
-  /** px of one unit, each way: as much as there is, but not too unlike what they were. */
-  get scales() {
-    const [width, height] = this.size.map((length) => Math.max(1, length - 2 * PAD));
-    const wide = width / height / this.aspect;
-    return [width / Math.max(1, wide / STRETCH) * this.zoom, height * Math.min(1, wide * STRETCH) * this.zoom];
+  /** @param {Parameters<Viewport["zoomBy"]>} zoom */
+  zoomBy(...zoom) {
+    this.viewport.zoomBy(...zoom);
+    this.#viewChanged();
   }
 
-  where(x, y) {
-    const [across, down] = this.scales;
-    return [this.size[0] / 2 + (x - this.middle[0]) * across, this.size[1] / 2 + (y - this.middle[1]) * down];
-  }
-
-  at(left, top) {
-    const [across, down] = this.scales;
-    return [this.middle[0] + (left - this.size[0] / 2) / across, this.middle[1] + (top - this.size[1] / 2) / down];
-  }
-
-  /** The point nearest to a place in px, if it is near: all are looked at, which takes 0.1 ms. */
-  nearest(left, top) {
-    const [[x, y], [across, down]] = [this.at(left, top), this.scales];
-    let [best, least] = [-1, NEAR * NEAR];
-    for (let point = 0; point < this.x.length; point++) {
-      let away = ((this.x[point] - x) * across) ** 2 + ((this.y[point] - y) * down) ** 2;
-      if (away > least) continue;
-      if (this.marked && !this.marked.has(point)) away += NEAR * NEAR / 2; // others come first
-      if (away < least) [best, least] = [point, away];
-    }
-    return best;
-  }
-
-  /** The point to go to in a direction: near, and not far from straight. */
-  towards(right, down) {
-    const [x, y] = this.current < 0 ? this.size.map((length) => length / 2)
-      : this.where(this.x[this.current], this.y[this.current]);
-    let [best, least] = [-1, Infinity];
-    for (let point = 0; point < this.x.length; point++) {
-      if (point === this.current || (this.marked && !this.marked.has(point))) continue;
-      const [left, top] = this.where(this.x[point], this.y[point]);
-      const ahead = (left - x) * right + (top - y) * down;
-      const aside = Math.abs((left - x) * down) + Math.abs((top - y) * right);
-      if (ahead < 0.5 || aside > 2 * ahead) continue;
-      const cost = ahead + 2 * aside;
-      if (cost < least) [best, least] = [point, cost];
-    }
-    return best;
-  }
-
-  /** Points in the part that is seen. */
-  seen() {
-    const [from, to] = [this.at(0, 0), this.at(...this.size)];
-    const found = [];
-    for (let point = 0; point < this.x.length; point++) {
-      if (this.x[point] >= from[0] && this.x[point] <= to[0]
-        && this.y[point] >= from[1] && this.y[point] <= to[1]) found.push(point);
-    }
-    return found;
-  }
-
-  // Moving
-
-  zoomBy(factor, left = this.size[0] / 2, top = this.size[1] / 2) {
-    const [x, y] = this.at(left, top);
-    this.zoom = Math.min(MOST_ZOOM, Math.max(1, this.zoom * factor));
-    const [across, down] = this.scales;
-    this.moveTo(x - (left - this.size[0] / 2) / across, y - (top - this.size[1] / 2) / down);
-  }
-
+  /** @param {number} right px @param {number} down px */
   moveBy(right, down) {
-    const [across, along] = this.scales;
-    this.moveTo(this.middle[0] - right / across, this.middle[1] - down / along);
+    this.viewport.moveBy(right, down);
+    this.#viewChanged();
   }
 
-  moveTo(x, y) {
-    const [across, down] = this.scales;
-    // To the last point and no further; nowhere when all are seen.
-    const free = [across, down].map((scale, side) =>
-      Math.max(0, 0.5 + (PAD - this.size[side] / 2) / scale));
-    this.middle = [x, y].map((value, side) => Math.min(0.5 + free[side], Math.max(0.5 - free[side], value)));
-    this.changed();
+  showAll() {
+    this.viewport.showAll();
+    this.#viewChanged();
   }
 
-  fit() {
-    this.zoom = 1;
-    this.moveTo(0.5, 0.5);
-  }
-
-  /** Make a point the current one, and see to it that it is seen. */
+  /** Make a point the current one, and bring it into view. @param {number} point */
   goTo(point) {
     this.current = point;
-    const [left, top] = this.where(this.x[point], this.y[point]);
-    const [width, height] = this.size;
-    if (left < PAD || top < PAD || left > width - PAD || top > height - PAD) this.moveTo(this.x[point], this.y[point]);
-    else this.draw();
+    if (!this.viewport.isNearEdge(point)) return this.draw();
+    this.viewport.centreOn(this.viewport.x[point], this.viewport.y[point]);
+    this.#viewChanged();
   }
 
-  changed() {
-    this.canvas.classList.toggle("zoomed", this.zoom > 1);
-    this.paint();
+  #viewChanged() {
+    this.canvas.classList.toggle("zoomed", this.viewport.zoom > 1);
+    this.redraw();
     this.canvas.dispatchEvent(new Event("view"));
   }
 
   // Drawing
 
-  paint() {
-    this.stale = true;
+  /** Draw the points anew, and all else. */
+  redraw() {
+    this.#stale = true;
     this.draw();
   }
 
+  /** Draw the labels and the current and the selected point anew. */
   draw() {
-    if (this.waiting) return;
-    this.waiting = requestAnimationFrame(() => {
-      this.waiting = 0;
-      if (!this.size[0]) return;
-      if (this.stale) this.drawPoints();
-      this.stale = false;
-      this.drawAll();
+    if (this.#drawing) return;
+    this.#drawing = requestAnimationFrame(() => {
+      this.#drawing = 0;
+      if (!this.viewport.size[0]) return;
+      if (this.#stale) this.#drawPoints();
+      this.#stale = false;
+      this.#drawAll();
     });
   }
 
-  drawPoints() {
-    const pen = this.layer.getContext("2d");
-    pen.clearRect(0, 0, this.layer.width, this.layer.height);
-    const [width, height] = this.size;
-    const size = Math.min(9, Math.max(2.2, 44 / this.x.length ** 0.36) * this.zoom ** 0.3);
-    const plain = this.sprites(size);
-    const bold = this.marked ? this.sprites(Math.max(size * 1.25, 4)) : plain;
-    for (const standing of this.marked ? [false, true] : [true]) {
-      pen.globalAlpha = standing ? 1 : 0.22;
-      const sprites = standing ? bold : plain;
-      for (let point = 0; point < this.x.length; point++) {
-        if (this.marked && this.marked.has(point) !== standing) continue;
-        const [left, top] = this.where(this.x[point], this.y[point]);
+  #drawPoints() {
+    const context = this.layer.getContext("2d");
+    if (!context) return;
+    context.clearRect(0, 0, this.layer.width, this.layer.height);
+    const { size: [width, height], x, highlighted, zoom } = this.viewport;
+    const radius = Math.min(9, Math.max(2.2, 44 / x.length ** 0.36) * zoom ** 0.3);
+    const plain = this.#sprites(radius);
+    const large = highlighted ? this.#sprites(Math.max(radius * 1.25, 4)) : plain;
+    for (const foreground of highlighted ? [false, true] : [true]) {
+      context.globalAlpha = foreground ? 1 : 0.22;
+      const sprites = foreground ? large : plain;
+      for (let point = 0; point < x.length; point++) {
+        if (highlighted && highlighted.has(point) !== foreground) continue;
+        const [left, top] = this.viewport.placeOf(point);
         if (left < -10 || top < -10 || left > width + 10 || top > height + 10) continue;
-        const sprite = sprites[this.kinds[point] ?? FORMS.length - 1];
-        pen.drawImage(sprite, Math.round(left * this.dots - sprite.width / 2),
-          Math.round(top * this.dots - sprite.height / 2));
+        const sprite = sprites[this.markers[point] ?? MARKERS.length - 1];
+        context.drawImage(sprite, Math.round(left * this.pixelRatio - sprite.width / 2),
+          Math.round(top * this.pixelRatio - sprite.height / 2));
       }
     }
-    pen.globalAlpha = 1;
+    context.globalAlpha = 1;
   }
 
-  sprites(size) {
-    this.colours = getComputedStyle(this.canvas);
-    return FORMS.map((form, kind) => {
+  /** The markers as images. @param {number} radius px */
+  #sprites(radius) {
+    return MARKERS.map((marker, index) => {
       const sprite = document.createElement("canvas");
-      sprite.width = sprite.height = Math.ceil((2 * size + 3) * this.dots);
-      const pen = sprite.getContext("2d");
-      pen.translate(sprite.width / 2, sprite.height / 2);
-      pen.scale(size * this.dots / 6, size * this.dots / 6);
-      pen.fillStyle = this.colours.getPropertyValue(`--map-${kind}`);
-      pen.strokeStyle = this.colours.getPropertyValue("--card");
-      pen.lineWidth = size > 3 ? 1.2 : 0;
-      const path = new Path2D(form);
-      if (size > 3) pen.stroke(path);
-      pen.fill(path);
+      sprite.width = sprite.height = Math.ceil((2 * radius + 3) * this.pixelRatio);
+      const context = sprite.getContext("2d");
+      if (!context) return sprite;
+      context.translate(sprite.width / 2, sprite.height / 2);
+      context.scale(radius * this.pixelRatio / 6, radius * this.pixelRatio / 6);
+      context.fillStyle = this.#colour(`--map-${index}`);
+      context.strokeStyle = this.#colour("--card");
+      context.lineWidth = radius > 3 ? 1.2 : 0;
+      const path = new Path2D(marker);
+      if (radius > 3) context.stroke(path);
+      context.fill(path);
       return sprite;
     });
   }
 
-  drawAll() {
-    const pen = this.canvas.getContext("2d");
-    pen.setTransform(1, 0, 0, 1, 0, 0);
-    pen.clearRect(0, 0, this.canvas.width, this.canvas.height);
-    pen.drawImage(this.layer, 0, 0);
-    pen.setTransform(this.dots, 0, 0, this.dots, 0, 0);
-    this.colours ??= getComputedStyle(this.canvas);
-    const [ink, paper, marker] = ["--ink", "--card", "--marker"].map((name) => this.colours.getPropertyValue(name));
-    pen.font = `600 13px ${this.colours.fontFamily}`;
-    pen.textAlign = "center";
-    pen.lineJoin = "round";
+  /** @param {string} name of a custom property */
+  #colour(name) {
+    return this.colours.getPropertyValue(name);
+  }
+
+  #drawAll() {
+    const context = this.canvas.getContext("2d");
+    if (!context) return;
+    context.setTransform(1, 0, 0, 1, 0, 0);
+    context.clearRect(0, 0, this.canvas.width, this.canvas.height);
+    context.drawImage(this.layer, 0, 0);
+    context.setTransform(this.pixelRatio, 0, 0, this.pixelRatio, 0, 0);
+    const [ink, paper, marker] = ["--ink", "--card", "--marker"].map((name) => this.#colour(name));
+    context.font = `600 13px ${this.colours.fontFamily}`;
+    context.textAlign = "center";
+    context.lineJoin = "round";
     for (const { text, x, y } of this.labels) {
-      const [left, top] = this.where(x, y);
-      pen.lineWidth = 4;
-      pen.strokeStyle = paper;
-      pen.strokeText(text, left, top - 12);
-      pen.fillStyle = ink;
-      pen.fillText(text, left, top - 12);
+      const [left, top] = this.viewport.toPlace(x, y);
+      context.lineWidth = 4;
+      context.strokeStyle = paper;
+      context.strokeText(text, left, top - 12);
+      context.fillStyle = ink;
+      context.fillText(text, left, top - 12);
     }
-    for (const [point, inner] of [[this.pinned, marker], [this.current, ""]]) {
-      if (point < 0 || point >= this.x.length) continue;
-      const [left, top] = this.where(this.x[point], this.y[point]);
-      pen.beginPath();
-      pen.arc(left, top, 10, 0, 7);
-      pen.lineWidth = 5;
-      pen.strokeStyle = inner || paper;
-      pen.stroke();
-      pen.lineWidth = 2;
-      pen.strokeStyle = ink;
-      pen.stroke();
-    }
+    this.#drawRing(context, this.selected, marker, ink);
+    this.#drawRing(context, this.current, paper, ink);
+  }
+
+  /**
+   * @param {CanvasRenderingContext2D} context
+   * @param {number} point
+   * @param {string} inner
+   * @param {string} outer
+   */
+  #drawRing(context, point, inner, outer) {
+    if (point < 0 || point >= this.viewport.x.length) return;
+    context.beginPath();
+    context.arc(...this.viewport.placeOf(point), 10, 0, 7);
+    context.lineWidth = 5;
+    context.strokeStyle = inner;
+    context.stroke();
+    context.lineWidth = 2;
+    context.strokeStyle = outer;
+    context.stroke();
   }
 
   // Pointers
 
-  listen() {
-    const on = (name, action, options) => this.canvas.addEventListener(name, action, options);
-    on("wheel", (event) => this.wheel(event), { passive: false });
-    on("pointerdown", (event) => this.down(event));
-    on("pointermove", (event) => this.move(event));
-    for (const name of ["pointerup", "pointercancel"]) on(name, (event) => this.up(event));
-    on("pointerleave", (event) => !this.fingers.size && event.pointerType === "mouse" && this.tell("point", -1));
+  #listen() {
+    const { canvas } = this;
+    canvas.addEventListener("wheel", (event) => this.#wheel(event), { passive: false });
+    canvas.addEventListener("pointerdown", (event) => this.#down(event));
+    canvas.addEventListener("pointermove", (event) => this.#move(event));
+    canvas.addEventListener("pointerup", (event) => this.#up(event));
+    canvas.addEventListener("pointercancel", (event) => this.#pointers.delete(event.pointerId));
+    canvas.addEventListener("pointerleave", (event) => {
+      if (!this.#pointers.size && event.pointerType === "mouse") this.#dispatch("point", -1);
+    });
   }
 
-  wheel(event) {
-    if (event.deltaY > 0 && this.zoom === 1) return; // the page scrolls
+  /** @param {WheelEvent} event */
+  #wheel(event) {
+    if (event.deltaY > 0 && this.viewport.zoom === 1) return; // the page scrolls
     event.preventDefault();
-    const lines = event.deltaMode ? 16 : 1;
-    this.zoomBy(Math.exp(-Math.max(-120, Math.min(120, event.deltaY * lines)) / (event.ctrlKey ? 60 : 240)),
+    const pixels = event.deltaY * (event.deltaMode ? 16 : 1);
+    this.zoomBy(Math.exp(-Math.max(-120, Math.min(120, pixels)) / (event.ctrlKey ? 60 : 240)),
       event.offsetX, event.offsetY);
   }
 
-  down(event) {
+  /** @param {PointerEvent} event */
+  #down(event) {
     if (event.button) return;
-    this.fingers.set(event.pointerId, [event.offsetX, event.offsetY]);
-    this.travelled = this.fingers.size > 1 ? NEAR : 0;
+    this.#pointers.set(event.pointerId, [event.offsetX, event.offsetY]);
+    this.#dragged = this.#pointers.size > 1 ? Infinity : 0;
     this.canvas.setPointerCapture(event.pointerId);
   }
 
-  move(event) {
-    const old = this.fingers.get(event.pointerId);
+  /** @param {PointerEvent} event */
+  #move(event) {
+    const before = this.#pointers.get(event.pointerId);
+    /** @type {Pair} */
     const now = [event.offsetX, event.offsetY];
-    if (!old) return this.tell("point", this.nearest(...now));
-    const other = [...this.fingers.entries()].find(([id]) => id !== event.pointerId)?.[1];
-    this.fingers.set(event.pointerId, now);
-    this.travelled += Math.hypot(now[0] - old[0], now[1] - old[1]);
+    if (!before) return this.#dispatch("point", this.viewport.nearest(...now));
+    const other = [...this.#pointers].find(([id]) => id !== event.pointerId)?.[1];
+    this.#pointers.set(event.pointerId, now);
+    const [right, down] = [now[0] - before[0], now[1] - before[1]];
+    this.#dragged += Math.hypot(right, down);
     if (other) {
-      const apart = (place) => Math.hypot(place[0] - other[0], place[1] - other[1]) || 1;
-      this.zoomBy(apart(now) / apart(old), (now[0] + other[0]) / 2, (now[1] + other[1]) / 2);
-      this.moveBy((now[0] - old[0]) / 2, (now[1] - old[1]) / 2);
-    } else if (this.travelled > 4) {
-      this.moveBy(now[0] - old[0], now[1] - old[1]);
+      /** @param {Pair} place */
+      const distance = (place) => Math.hypot(place[0] - other[0], place[1] - other[1]) || 1;
+      this.zoomBy(distance(now) / distance(before), (now[0] + other[0]) / 2, (now[1] + other[1]) / 2);
+      this.moveBy(right / 2, down / 2);
+    } else if (this.#dragged > CLICK_PX) {
+      this.moveBy(right, down);
     }
   }
 
-  up(event) {
-    if (!this.fingers.delete(event.pointerId) || event.type === "pointercancel") return;
-    if (this.travelled > 4 || this.fingers.size) return;
-    this.tell("pick", this.nearest(event.offsetX, event.offsetY));
+  /** @param {PointerEvent} event */
+  #up(event) {
+    if (!this.#pointers.delete(event.pointerId)) return;
+    if (this.#dragged > CLICK_PX || this.#pointers.size) return;
+    this.#dispatch("pick", this.viewport.nearest(event.offsetX, event.offsetY));
   }
 
-  tell(name, point) {
+  /** @param {string} name @param {number} point */
+  #dispatch(name, point) {
     this.canvas.dispatchEvent(new CustomEvent(name, { detail: point }));
   }
 }

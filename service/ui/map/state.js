@@ -1,15 +1,26 @@
-/** What the modules of the map share: its points on the canvas, and the answer they are of. */
+/** What the modules of the map share: the plot, and the answer whose points it shows. */
 
-import { Chart } from "./scatter.js";
 import { find } from "../lib/dom.js";
+import { count } from "../lib/format.js";
+import { Scatter } from "./scatter.js";
 
-export const chart = new Chart(find("map-canvas"));
+/** @import { MapAnswer } from "../lib/api.js" */
 
-/** `shown`: the answer that is shown; `numbers`: of its points, by id. */
-export const picture = { shown: null, numbers: new Map() };
+export const scatter = new Scatter(find("map-canvas", HTMLCanvasElement));
 
-export const count = (sounds) => (sounds === 1 ? "1 sound" : `${sounds.toLocaleString("en")} sounds`);
+/** The answer, null before the first; and the index of each of its points, by clip id.
+ * @type {{answer: MapAnswer | null, indices: Map<string, number>}} */
+export const state = { answer: null, indices: new Map() };
 
-export function say(text) {
-  find("map-said").textContent = text;
+/** The points and tags of the answer. @returns {Pick<MapAnswer, "names" | "points">} */
+export const shownMap = () => state.answer ?? {
+  names: [], points: { id: [], title: [], x: [], y: [], tags: [] },
+};
+
+/** @param {number} sounds */
+export const countSounds = (sounds) => count(sounds, "sound");
+
+/** @param {string} text */
+export function announce(text) {
+  find("map-message").textContent = text;
 }

@@ -1,128 +1,138 @@
-/** A sound → how likely each label of one's own is. */
+/** The classify view: how likely each of the user's labels is for a sound. */
 
+import { withKey } from "../components/api-key-form.js";
 import { copyButton } from "../components/copy-button.js";
-import { bar, complain, find, make, percent } from "../lib/dom.js";
-import { withKey } from "../components/api-key.js";
-import { Labels } from "../components/label-list.js";
-import { Listener } from "../lib/upload.js";
-import { Sets } from "../components/label-sets.js";
-import * as sound from "../components/sound-picker.js";
+import { LabelList } from "../components/label-list.js";
+import { LabelSets } from "../components/label-sets.js";
+import * as picker from "../components/sound-picker.js";
+import { Uploader } from "../components/upload-progress.js";
+import { ServiceError, isAbort } from "../lib/api.js";
+import { find, findInput, make, meter, showError } from "../lib/dom.js";
+import { percent } from "../lib/format.js";
 
-const QUICK_MS = 2500; // sounds heard within this are heard again by themselves
-const PAUSE_MS = 600;
+/** @import { Classification } from "../lib/api.js" */
+/** @import { PickedSound } from "../components/sound-picker.js" */
 
-const listener = new Listener(find("classify-progress"));
+const QUICK_MS = 2500; // answers that took less are repeated without a click
+const PAUSE_MS = 600; // after the last change
+
+const uploader = new Uploader(find("classify-progress"));
+/** @type {LabelList} */
 let labels;
-let judged = ""; // what the results shown, or awaited, are of
-let heard = null; // the sound they are of
-let answer = null;
-let took = 0; // milliseconds
+let requested = ""; // the labels and the mode whose result is shown or awaited
+/** @type {PickedSound | null} */
+let classified = null; // the sound of the result
+/** @type {Classification | null} */
+let result = null;
+let elapsed = 0; // ms, of the last answer
 let timer = 0;
 
 export const title = "Classify a sound";
-export const focus = () => (sound.current() ? "label" : "file");
+export const focus = () => (picker.currentSound() ? "label" : "file");
 
 export function start() {
-  labels = new Labels(changed);
-  new Sets(
-    () => labels.names.length > 0 && { labels: labels.all, multiple: find("multiple").checked },
+  labels = new LabelList(update);
+  const multiple = findInput("multiple");
+  new LabelSets(
+    () => (labels.names.length ? { labels: labels.all, multiple: multiple.checked } : null),
     (set) => {
-      find("multiple").checked = Boolean(set.multiple);
+      multiple.checked = Boolean(set.multiple);
       labels.all = set.labels;
     });
-  sound.onSound(() => {
-    took = 0;
-    changed();
+  picker.onSound(() => {
+    elapsed = 0;
+    update();
   });
-  find("multiple").addEventListener("change", changed);
-  find("own").addEventListener("submit", (event) => {
+  multiple.addEventListener("change", update);
+  find("classify-form").addEventListener("submit", (event) => {
     event.preventDefault();
-    labels.typed();
-    compare();
+    labels.readBox();
+    classify();
   });
   find("classes-copy").append(copyButton("Copy as JSON", () => JSON.stringify({
-    sound: heard.file.name, multiple: find("multiple").checked, classes: answer.classes,
+    sound: classified?.file.name, multiple: multiple.checked, classes: result?.classes,
   }, null, 2)));
 }
 
 export function show() {
-  sound.showIn(find("classify-sound"));
-  changed();
+  picker.showIn(find("classify-sound"));
+  update();
 }
 
-export const hide = sound.leave;
+export const hide = picker.hide;
 
-/** Why there is nothing to compare yet. */
+/** What is missing for a result, as a request to the user. */
 function missing() {
-  if (!sound.current()) return "Choose a sound first.";
-  const least = find("multiple").checked ? 1 : 2;
+  if (!picker.currentSound()) return "Choose a sound first.";
+  const least = findInput("multiple").checked ? 1 : 2;
   if (labels.names.length >= least) return "";
-  return least === 1 ? "At least one label, please." : "At least two labels, please.";
+  return least === 1 ? "Enter at least one label." : "Enter at least two labels.";
 }
 
-const question = () => JSON.stringify([labels.fields, find("multiple").checked]);
+const request = () => JSON.stringify([labels.parameters, findInput("multiple").checked]);
 
-/** Other labels, or another sound: compared at once where that is quick. */
-function changed() {
+/** The labels, the mode or the sound have changed: classify again, at once where that is quick. */
+function update() {
   clearTimeout(timer);
   if (find("classify").hidden) return;
-  if (judged === question() && heard === sound.current()) return;
-  listener.stop();
-  judged = "";
+  if (requested === request() && classified === picker.currentSound()) return;
+  uploader.cancel();
+  requested = "";
   find("result").setAttribute("aria-busy", "true");
-  if (missing()) return note("");
-  if (took < QUICK_MS) timer = setTimeout(compare, PAUSE_MS);
-  else note("Press Compare to hear the sound again.");
+  if (missing()) return showNote("");
+  if (elapsed < QUICK_MS) timer = setTimeout(classify, PAUSE_MS);
+  else showNote("Press Classify to update the result.");
 }
 
-async function compare() {
+async function classify() {
   clearTimeout(timer);
-  find("own-problem").replaceChildren();
-  if (missing()) {
-    find(sound.current() ? "label" : "file").focus();
-    return note(missing());
+  const problems = find("classify-problem");
+  problems.replaceChildren();
+  const sound = picker.currentSound();
+  if (!sound || missing()) {
+    find(sound ? "label" : "file").focus();
+    return showNote(missing());
   }
-  const of = sound.current();
-  const asked = (judged = question());
-  const multiple = find("multiple").checked;
-  const begun = performance.now();
+  const sent = (requested = request());
+  const multiple = findInput("multiple").checked;
+  const begin = performance.now();
   try {
-    const found = await withKey(find("own-problem"), () => listener.ask("/v1/classify", of,
-      { ...labels.fields, multiple }, () => note("Listening…")));
-    took = performance.now() - begun;
-    heard = of;
-    showClasses(found, multiple);
+    const answer = await withKey(problems, () => uploader.send("v1/classify", sound,
+      { ...labels.parameters, multiple }, () => showNote("Analysing…")));
+    elapsed = performance.now() - begin;
+    classified = sound;
+    showResult(answer, multiple);
   } catch (error) {
-    if (asked !== judged || of !== sound.current()) return;
-    judged = "";
-    note(error.name === "AbortError" ? "Stopped. Press Compare to go on." : "");
-    if (error.name !== "AbortError") complain(find("own-problem"), kinder(error), compare);
+    if (sent !== requested || sound !== picker.currentSound()) return;
+    requested = "";
+    showNote(isAbort(error) ? "Cancelled. Press Classify to try again." : "");
+    if (!isAbort(error)) showError(problems, explainUnknown(error), classify);
   }
 }
 
-function showClasses(found, multiple) {
-  answer = found;
-  find("classes").replaceChildren(...found.classes.map(({ label, probability }) => {
+/** @param {Classification} answer @param {boolean} multiple */
+function showResult(answer, multiple) {
+  result = answer;
+  find("classes").replaceChildren(...answer.classes.map(({ label, probability }) => {
     const text = percent(probability);
-    return make("li", {}, make("span", { class: "label" }, label), bar(probability, text, label),
+    return make("li", {}, make("span", { class: "label" }, label), meter(probability, text, label),
       make("span", { class: "number" }, text));
   }));
   find("result").hidden = false;
   find("result").removeAttribute("aria-busy");
-  const [best] = found.classes;
-  const first = multiple ? "Each by itself" : `Most likely: ${best.label}`;
-  note(first + (found.ignored.length ? `. Not used: ${found.ignored.join(", ")}.` : "."));
+  const summary = multiple ? "Each label is scored by itself" : `Most likely: ${answer.classes[0].label}`;
+  showNote(summary + (answer.ignored.length ? `. Ignored: ${answer.ignored.join(", ")}.` : "."));
 }
 
-const note = (text) => { find("own-note").textContent = text; };
+/** @param {string} text */
+const showNote = (text) => { find("classify-note").textContent = text; };
 
-/** A label that the model has no word for can be described in others. */
-function kinder(error) {
-  const [, label] = /not understood: ['"](.*)['"]$/.exec(error.detail ?? "") ?? [];
+/** A label that the model does not know can be described in other words. @param {unknown} error */
+function explainUnknown(error) {
+  if (!(error instanceof ServiceError)) return error;
+  const [, label] = /not understood: ['"](.*)['"]$/.exec(error.detail) ?? [];
   if (!label) return error;
-  find("describe").open = true;
-  return {
-    message: `The model does not know “${label}”.`,
-    detail: "Describe it in other words below, or remove it.",
-  };
+  find("describe", HTMLDetailsElement).open = true;
+  return new ServiceError(`The model does not know “${label}”.`,
+    "Describe it in other words below, or remove it.");
 }

@@ -1,131 +1,152 @@
-/** Words → sounds: results while one types, all that is asked for kept in the address. */
+/** The find view: hits while the user types. The address holds the whole query. */
 
-import * as api from "../lib/api.js";
-import { complain, find, make } from "../lib/dom.js";
 import * as filters from "../components/filters.js";
-import * as keys from "../components/shortcuts.js";
-import { stopOrphan } from "../components/player.js";
-import { SORTS, asCall, cleared, fromAddress, signed, taken, toAddress, withTag } from "../lib/query.js";
-import { result } from "../components/hit-item.js";
+import { hitItem } from "../components/hit-item.js";
+import { stopDetached } from "../components/player.js";
+import * as shortcuts from "../components/shortcuts.js";
+import { getClip, getPage, isAbort } from "../lib/api.js";
+import { find, findInput, focused, make, showError } from "../lib/dom.js";
+import {
+  SORTS, addTerms, fromAddress, parseTerms, toAddress, toCall, withTag, withoutFilters,
+} from "../lib/query.js";
 import * as welcome from "./welcome.js";
 
-const PAGE = 20;
-const AT_ONCE = 100; // sounds that appear by scrolling alone, so that the page's end can be reached
-const PAUSE_MS = 60; // keys that come faster are waited for
-const SLOW_MS = 300; // from which waiting is told
+/** @import { Clip, Hit, ResultPage } from "../lib/api.js" */
+/** @import { Query } from "../lib/query.js" */
+
+/**
+ * @typedef {object} Results
+ * @property {ResultPage} answer the first page
+ * @property {string} [likeTitle] of the clip that the hits resemble
+ * @property {Hit[]} hits of all pages so far
+ * @property {Set<string>} ids of these
+ * @property {string | null} next cursor
+ * @property {number} limit hits that scrolling alone may load
+ */
+
+const PAGE_SIZE = 20;
+const SCROLL_LIMIT = 100; // hits that scrolling alone loads, so that the page's end can be reached
+const PAUSE_MS = 60; // searches wait for keys that come faster
+const SLOW_MS = 300; // after which waiting is announced
 const SAVE_MS = 200;
-const KEPT = 20; // answers to go back to
+const MAX_CACHED = 20; // results to go back to
 
-const box = find("query");
-const results = find("results");
-const found = find("found");
-const problem = find("find-problem");
-const more = find("more");
-const kept = new Map(); // answers by address
+const box = findInput("query");
+const resultList = find("results");
+const status = find("find-status");
+const problems = find("find-problem");
+const moreButton = find("more-results");
+/** @type {Map<string, Results>} */
+const cache = new Map(); // by address
 let query = fromAddress("");
-let asked = null; // the address whose answer is shown or awaited
-let shown = null; // {answer, hits, next, title, ids, budget} of the results on the page
+/** @type {string | null} */
+let requested = null; // the address whose results are shown or awaited
+/** @type {Results | null} */
+let shown = null;
 let pending = new AbortController();
-let loading = false; // the next page
-let timer = 0;
-let slow = 0;
-let placing = 0;
-let typed = 0; // when, in ms
+let isLoading = false; // the next page
+let searchTimer = 0;
+let slowTimer = 0;
+let scrollTimer = 0;
+let lastInput = 0; // ms
 
-const near = new IntersectionObserver((entries) => {
-  if (entries.at(-1).isIntersecting) loadMore(false);
+const endVisibility = new IntersectionObserver((entries) => {
+  if (entries.at(-1)?.isIntersecting) loadMore(false);
 }, { rootMargin: "600px" });
 
-export const focus = () => (location.search ? "found" : "query");
+export const focus = () => (location.search ? "find-status" : "query");
 
-/** Listen to the search box, the results, and how far one has scrolled. */
+/** Listen to the search box, the results, and scrolling. */
 export function start() {
-  filters.start((wanted) => apply(wanted));
-  keys.start();
+  filters.start(apply);
+  shortcuts.start();
   box.addEventListener("input", (event) => {
-    if (event.isComposing) return;
+    if (event instanceof InputEvent && event.isComposing) return;
     stop();
-    take(box.selectionStart);
-    timer = setTimeout(() => submit(true), event.timeStamp - typed > PAUSE_MS ? 0 : PAUSE_MS);
-    typed = event.timeStamp;
+    readBox(box.selectionStart);
+    searchTimer = setTimeout(() => submit(true), event.timeStamp - lastInput > PAUSE_MS ? 0 : PAUSE_MS);
+    lastInput = event.timeStamp;
   });
   box.addEventListener("change", () => {
-    if (take()) submit(false);
-    settle();
+    if (readBox()) submit(false);
+    endDraft();
   });
   find("search").addEventListener("submit", (event) => {
     event.preventDefault();
-    take();
-    asked = null;
-    kept.delete(toAddress(query)); // asked anew
+    readBox();
+    requested = null;
+    cache.delete(toAddress(query)); // search again
     submit(false);
   });
-  results.addEventListener("click", chooseTag);
-  more.addEventListener("click", () => loadMore(true));
-  near.observe(more);
-  addEventListener("scroll", () => { placing ||= setTimeout(savePlace, SAVE_MS); }, { passive: true });
-  addEventListener("click", savePlace, { capture: true }); // it may lead elsewhere
-  addEventListener("online", () => problem.childElementCount && run());
+  resultList.addEventListener("click", chooseTag);
+  moreButton.addEventListener("click", () => loadMore(true));
+  endVisibility.observe(moreButton);
+  addEventListener("scroll", () => { scrollTimer ||= setTimeout(saveScroll, SAVE_MS); }, { passive: true });
+  addEventListener("click", saveScroll, { capture: true }); // it may lead elsewhere
+  addEventListener("online", () => problems.childElementCount && run());
 }
 
-/** Show what the address asks for. */
+/** Show the results of the address. */
 export function show() {
-  clearTimeout(timer);
+  clearTimeout(searchTimer);
   query = fromAddress(location.search);
   if (query.words !== box.value.trim()) box.value = query.words;
   run();
   if (history.state?.y !== undefined) scrollTo(0, history.state.y);
 }
 
-/** Let go of what is being asked. */
+/** Abandon the search that is in progress or planned. */
 function stop() {
   pending.abort();
-  clearTimeout(timer);
-  clearTimeout(slow);
+  clearTimeout(searchTimer);
+  clearTimeout(slowTimer);
 }
 
-/** Take what is typed; words with a sign become chips, and whether some did is told. */
-function take(caret = -1) {
-  const text = taken(box.value, caret);
-  const some = text.words !== box.value;
-  if (some) box.value = caret < 0 ? text.words.trim() : text.words;
-  const like = text.words.trim() ? "" : query.like; // words are asked for instead of a sound
-  query = signed({ ...query, like }, text);
-  return some;
+/** Read the search box into the query. Words with a sign become chips; returns whether some did.
+ * @param {number | null} [caret] */
+function readBox(caret = -1) {
+  const terms = parseTerms(box.value, caret);
+  const changed = terms.words !== box.value;
+  if (changed) box.value = caret === -1 ? terms.words.trim() : terms.words;
+  const like = terms.words.trim() ? "" : query.like; // words replace the clip
+  query = addTerms({ ...query, like }, terms);
+  return changed;
 }
 
-function submit(draft) {
-  clearTimeout(timer);
-  remember(draft);
+/** @param {boolean} isDraft the user is still typing */
+function submit(isDraft) {
+  clearTimeout(searchTimer);
+  saveAddress(isDraft);
   run();
 }
 
-/** Search for something else than what is typed. */
-function apply(wanted) {
-  query = wanted;
+/** Search for something other than the text of the box. @param {Query} newQuery */
+function apply(newQuery) {
+  query = newQuery;
   box.value = query.words;
   submit(false);
 }
 
-/** Keep the query in the address. A draft's entry in the history is replaced as one types on. */
-function remember(draft) {
+/** Put the query into the address. Further typing replaces the history entry of a draft.
+ * @param {boolean} isDraft */
+function saveAddress(isDraft) {
   const address = toAddress(query);
-  if (new URL(address, location).href !== location.href) {
-    const keep = history.state?.draft ? "replaceState" : "pushState";
-    history[keep]({ draft }, "", address);
+  if (new URL(address, location.href).href !== location.href) {
+    const method = history.state?.draft ? "replaceState" : "pushState";
+    history[method]({ draft: isDraft }, "", address);
   }
-  if (!draft) settle();
+  if (!isDraft) endDraft();
 }
 
-function settle() {
+function endDraft() {
   if (history.state?.draft) history.replaceState({ draft: false }, "");
 }
 
-/** Keep how far one has scrolled, to come back to it. */
-function savePlace() {
-  clearTimeout(placing);
-  placing = 0;
-  if (find("find").hidden || pending.signal.aborted || asked !== toAddress(query)) return;
+/** Save the scroll position in the history, to return to it. */
+function saveScroll() {
+  clearTimeout(scrollTimer);
+  scrollTimer = 0;
+  if (find("find").hidden || pending.signal.aborted || requested !== toAddress(query)) return;
   if (shown && scrollY !== (history.state?.y ?? 0)) {
     history.replaceState({ ...history.state, y: scrollY }, "");
   }
@@ -133,171 +154,194 @@ function savePlace() {
 
 async function run() {
   const address = toAddress(query);
-  const call = asCall(query);
-  find("to-find").href = address;
-  name(kept.get(address)?.title);
-  if (address === asked && !pending.signal.aborted) return;
+  const { kind, id, parameters } = toCall(query);
+  find("to-find", HTMLAnchorElement).href = address;
+  showQuery(cache.get(address)?.likeTitle);
+  if (address === requested && !pending.signal.aborted) return;
   stop();
   const { signal } = (pending = new AbortController());
-  asked = address;
-  document.body.classList.toggle("searching", call.kind !== "");
-  if (!call.kind) {
-    put(null);
+  requested = address;
+  document.body.classList.toggle("searching", kind !== "");
+  if (!kind) {
+    showResults(null);
     return welcome.show();
   }
-  if (history.state?.y !== undefined && kept.has(address)) return put(kept.get(address));
-  results.setAttribute("aria-busy", "true");
-  slow = setTimeout(() => say(true, "Searching…"), SLOW_MS);
+  const cached = cache.get(address);
+  if (history.state?.y !== undefined && cached) return showResults(cached);
+  resultList.setAttribute("aria-busy", "true");
+  slowTimer = setTimeout(() => showStatus(true, "Searching…"), SLOW_MS);
   try {
     const [answer, clip] = await Promise.all([
-      page(call, null, signal), query.like && api.clip(query.like, signal)]);
-    put(begun(answer, clip));
+      getPage({ kind, id, parameters: withPage(parameters) }, signal),
+      query.like ? getClip(query.like, signal) : null]);
+    showResults(newResults(answer, clip));
     if (!find("find").hidden) scrollTo(0, history.state?.y ?? 0);
   } catch (error) {
-    if (error.name !== "AbortError") showProblem(error);
+    if (!isAbort(error)) showProblem(error);
   }
 }
 
-/** Name the page after what is asked for. */
-function name(likeTitle) {
+/** Show the filters and the page's title. @param {string} [likeTitle] of the clip `like` */
+function showQuery(likeTitle) {
   filters.show(query, likeTitle);
   document.body.classList.toggle("alike", query.like !== "");
-  const words = [query.words, ...query.tags, ...query.without.map((tag) => `−${tag}`)];
+  const words = [query.words, ...query.tags, ...query.excluded.map((tag) => `−${tag}`)];
   const like = likeTitle ? `Sounds like “${likeTitle}”` : "Sounds like this one";
   find("find-title").textContent = query.like ? like : "Find sounds with words";
-  const title = query.like ? like : words.filter(Boolean).join(" ");
-  document.title = title ? `${title} – Earmark` : "Earmark";
+  const name = query.like ? like : words.filter(Boolean).join(" ");
+  document.title = name ? `${name} – Earmark` : "Earmark";
 }
 
-function page({ kind, id, given }, cursor, signal) {
-  const wanted = new URLSearchParams(given);
-  wanted.set("k", PAGE);
-  if (cursor) wanted.set("cursor", cursor);
-  return api.sounds({ kind, id, given: wanted }, signal);
+/** @param {URLSearchParams} parameters @param {string | null} [cursor] */
+function withPage(parameters, cursor = null) {
+  const paged = new URLSearchParams(parameters);
+  paged.set("k", String(PAGE_SIZE));
+  if (cursor) paged.set("cursor", cursor);
+  return paged;
 }
 
-function begun(answer, clip) {
-  const list = { answer, title: clip?.title, hits: [], ids: new Set(), budget: AT_ONCE };
-  grow(list, answer);
-  kept.delete(asked);
-  kept.set(asked, list);
-  if (kept.size > KEPT) kept.delete(kept.keys().next().value);
-  return list;
+/** @param {ResultPage} answer @param {Clip | null} clip that the hits resemble */
+function newResults(answer, clip) {
+  const address = requested ?? "";
+  /** @type {Results} */
+  const results = {
+    answer, likeTitle: clip?.title, hits: [], ids: new Set(), next: null, limit: SCROLL_LIMIT,
+  };
+  addPage(results, answer);
+  cache.delete(address);
+  cache.set(address, results);
+  for (const oldest of cache.keys()) {
+    if (cache.size <= MAX_CACHED) break;
+    cache.delete(oldest);
+  }
+  return results;
 }
 
-/** Add a page to a list, and return what is new of it: a changed library may show a sound again. */
-function grow(list, { hits, clips, next }) {
-  const fresh = (hits ?? clips).filter(({ id }) => !list.ids.has(id));
-  for (const { id } of fresh) list.ids.add(id);
-  list.hits.push(...fresh);
-  list.next = next;
-  return fresh;
+/** Add a page, and return its new hits: a library that has changed may list a clip again.
+ * @param {Results} results @param {ResultPage} page */
+function addPage(results, { hits, clips, next }) {
+  const added = (hits ?? clips ?? []).filter(({ id }) => !results.ids.has(id));
+  for (const { id } of added) results.ids.add(id);
+  results.hits.push(...added);
+  results.next = next;
+  return added;
 }
 
-/** Put a list on the page in place of what is there; null: the start. */
-function put(list) {
-  const lost = results.contains(document.activeElement);
-  clearTimeout(slow);
-  shown = list;
-  problem.replaceChildren();
-  find("rest-problem").replaceChildren();
-  results.replaceChildren(...(list ? items(list.hits) : []));
-  results.removeAttribute("aria-busy");
-  stopOrphan();
-  if (list?.title && !find("find").hidden) name(list.title);
-  if (list) tell(list);
-  else say(false);
-  showRest();
-  if (lost) found.focus({ preventScroll: true });
+/** Show results in place of those on the page; null: the start. @param {Results | null} results */
+function showResults(results) {
+  const hadFocus = resultList.contains(focused());
+  clearTimeout(slowTimer);
+  shown = results;
+  problems.replaceChildren();
+  find("results-problem").replaceChildren();
+  resultList.replaceChildren(...(results ? listItems(results, results.hits) : []));
+  resultList.removeAttribute("aria-busy");
+  stopDetached();
+  if (results?.likeTitle && !find("find").hidden) showQuery(results.likeTitle);
+  if (results) summarise(results);
+  else showStatus(false);
+  showEnd();
+  if (hadFocus) status.focus({ preventScroll: true });
 }
 
-function items(hits) {
-  const { understood = [] } = shown.answer;
-  const known = new Set([...understood, ...query.tags,
-    ...shown.hits.flatMap((hit) => hit.why?.matched ?? [])]);
-  return hits.map((hit) => result(hit, query, known));
+/** @param {Results} results @param {Hit[]} hits of these */
+function listItems({ answer, hits: all }, hits) {
+  const matched = new Set([...(answer.understood ?? []), ...query.tags,
+    ...all.flatMap((hit) => hit.why?.matched ?? [])]);
+  return hits.map((hit) => hitItem(hit, query, matched));
 }
 
-function say(busy, ...parts) {
-  found.replaceChildren(...parts);
-  found.classList.toggle("busy", busy);
+/** @param {boolean} busy @param {...(Node | string)} parts */
+function showStatus(busy, ...parts) {
+  status.replaceChildren(...parts);
+  status.classList.toggle("busy", busy);
 }
 
-function tell({ answer, hits, next }) {
+/** How many hits, for which words, in which order. @param {Results} results */
+function summarise({ answer, hits, next }) {
   const { guessed = {}, ignored = [] } = answer;
   const words = [query.words, ...query.tags].filter(Boolean).join(" ");
-  const what = !query.like && words ? ` for “${words}”` : "";
+  const forWhat = !query.like && words ? ` for “${words}”` : "";
   const count = `${hits.length}${next ? "+" : ""} ${hits.length === 1 && !next ? "sound" : "sounds"}`;
-  const parts = [hits.length ? `${count}${what}, ${order(words)}. ` : `Nothing found${what}. `];
+  /** @type {(Node | string)[]} */
+  const parts = [hits.length ? `${count}${forWhat}, ${order(words)}. ` : `Nothing found${forWhat}. `];
   for (const [word, meant] of Object.entries(guessed)) {
-    parts.push(make("strong", {}, `“${word}” taken for “${meant}”. `));
+    parts.push(make("strong", {}, `Searched for “${meant}” instead of “${word}”. `));
   }
-  if (ignored.length) parts.push(make("strong", {}, `Not used: ${ignored.join(", ")}. `));
+  if (ignored.length) parts.push(make("strong", {}, `Ignored: ${ignored.join(", ")}. `));
   if (!hits.length) parts.push(...advice());
-  say(false, ...parts);
+  showStatus(false, ...parts);
 }
 
+/** @param {string} words */
 function order(words) {
-  if (query.like) return "most alike first";
+  if (query.like) return "most similar first";
   return words ? SORTS[query.sort].toLowerCase() : "newest first";
 }
 
 /** What may help where nothing was found. */
 function advice() {
-  const fewer = cleared(query);
-  if (toAddress(fewer) === toAddress(query)) return [" Try other or fewer words."];
+  const simpler = withoutFilters(query);
+  if (toAddress(simpler) === toAddress(query)) return [" Try other or fewer words."];
   return [" ", make("button", {
-    type: "button", class: "link", onclick: () => apply(query.words || query.like ? fewer
-      : { ...fewer, words: query.tags.join(" ") }),
+    type: "button", class: "link", onclick: () => apply(query.words || query.like ? simpler
+      : { ...simpler, words: query.tags.join(" ") }),
   }, "Search without tags and filters")];
 }
 
+/** @param {unknown} error */
 function showProblem(error) {
-  put(null);
-  asked = null;
-  complain(problem, error, () => run());
+  showResults(null);
+  requested = null;
+  showError(problems, error, run);
 }
 
-function showRest() {
-  more.hidden = !shown?.next;
-  find("rest").textContent = shown?.hits.length > PAGE && !shown.next
-    ? `These are all ${shown.hits.length} sounds.` : "";
+function showEnd() {
+  moreButton.hidden = !shown?.next;
+  find("results-note").textContent = shown && shown.hits.length > PAGE_SIZE && !shown.next
+    ? `All ${shown.hits.length} sounds are shown.` : "";
 }
 
-/** The next page: by scrolling up to a limit, by the button (`wanted`) always. */
-async function loadMore(wanted) {
-  if (!shown?.next || loading || asked !== toAddress(query)) return;
-  const list = shown;
-  if (wanted) list.budget = Math.max(list.budget, list.hits.length + AT_ONCE);
-  if (list.hits.length >= list.budget) return;
-  loading = true;
-  find("rest-problem").replaceChildren();
+/** Load the next page. @param {boolean} clicked else it was scrolled to, which loads up to a limit */
+async function loadMore(clicked) {
+  if (!shown?.next || isLoading || requested !== toAddress(query)) return;
+  const results = shown;
+  if (clicked) results.limit = Math.max(results.limit, results.hits.length + SCROLL_LIMIT);
+  if (results.hits.length >= results.limit) return;
+  isLoading = true;
+  find("results-problem").replaceChildren();
+  const { kind, id, parameters } = toCall(query);
   try {
-    const fresh = grow(list, await page(asCall(query), list.next, pending.signal));
-    if (list === shown) append(fresh, wanted);
+    if (!kind) return;
+    const page = await getPage({ kind, id, parameters: withPage(parameters, results.next) }, pending.signal);
+    const added = addPage(results, page);
+    if (results === shown) append(results, added, clicked);
   } catch (error) {
-    if (error.name !== "AbortError") {
-      complain(find("rest-problem"), error, () => loadMore(true));
-      more.hidden = true;
+    if (!isAbort(error)) {
+      showError(find("results-problem"), error, () => loadMore(true));
+      moreButton.hidden = true;
     }
   } finally {
-    loading = false;
+    isLoading = false;
   }
-  near.unobserve(more); // and look anew, where it may be near again
-  near.observe(more);
+  endVisibility.unobserve(moreButton); // and look again, as it may still be near
+  endVisibility.observe(moreButton);
 }
 
-function append(hits, focused) {
-  const added = items(hits);
-  results.append(...added);
-  showRest();
-  if (shown.next) find("rest").textContent = `${shown.hits.length} sounds so far.`;
-  if (focused) added[0]?.querySelector(".play").focus();
+/** @param {Results} results @param {Hit[]} hits @param {boolean} moveFocus */
+function append(results, hits, moveFocus) {
+  const added = listItems(results, hits);
+  resultList.append(...added);
+  showEnd();
+  if (results.next) find("results-note").textContent = `${results.hits.length} sounds so far.`;
+  if (moveFocus) added[0]?.querySelector("button")?.focus();
 }
 
+/** Require or exclude the tag whose sign was clicked. @param {Event} event */
 function chooseTag({ target }) {
+  if (!(target instanceof HTMLElement)) return;
   const { sign, tag } = target.dataset;
-  if (!sign) return;
+  if (!sign || !tag) return;
   apply(withTag(query, tag, sign));
   scrollTo(0, 0);
 }

@@ -1,20 +1,29 @@
-/** Library: what is in it, what came last, what failed, and the model that hears it. */
+/** The library view: its figures, recent additions, tags, failures, and the model. */
 
-import * as api from "../lib/api.js";
-import { complain, find, make, percent, searchLink } from "../lib/dom.js";
-import { Control, stopOrphan } from "../components/player.js";
+import { Player, stopDetached } from "../components/player.js";
+import { getModel, getPage, getSummary } from "../lib/api.js";
+import { find, findButton, findInput, make, searchLink, showError } from "../lib/dom.js";
+import { count, duration, number, percent } from "../lib/format.js";
+
+/** @import { Clip, LibrarySummary, Model } from "../lib/api.js" */
 
 export const title = "Library";
 export const focus = "library-title";
 
-const PAGE = 6; // recent sounds at a time
-const FEW_TAGS = 60; // shown before all are asked for
-const ALL_TAGS = 10_000;
+const PAGE_SIZE = 6; // recent sounds
+const FEW_TAGS = 60; // shown before the user asks for all
+const MAX_TAGS = 1000; // shown
+const ALL_TAGS = 10_000; // read
+const MAX_CHIPS = 8; // tags of a recent sound
+const MAX_CHARACTERS = 400; // of a fact of the model's card
 
-let summary = null; // the answer that is shown
-let tags = []; // all of them, once they are asked for; else the most frequent
-let following = null; // the cursor of the next recent sounds
-let allWanted = false; // tags
+/** @type {LibrarySummary} */
+let summary;
+/** @type {LibrarySummary["tags"]} */
+let tags = []; // all of them once they are read, else the most frequent
+/** @type {string | null} */
+let cursor = null; // of the next recent sounds
+let showsAllTags = false;
 let isShown = false;
 
 /** Listen to the buttons and the filter. */
@@ -22,7 +31,7 @@ export function start() {
   find("library-more").addEventListener("click", showMore);
   find("library-filter").addEventListener("input", filterTags);
   find("library-all-tags").addEventListener("click", async () => {
-    allWanted = true;
+    showsAllTags = true;
     await readAllTags();
     find("library-tags-title").tabIndex = -1;
     find("library-tags-title").focus();
@@ -41,112 +50,106 @@ export function hide() {
 
 async function load() {
   find("library-problem").replaceChildren();
-  if (!summary) state("Reading the library…", true);
+  if (!summary) showState("Reading the library…", true);
   try {
-    const [answer, model] = await Promise.all([api.library(), api.model()]);
-    state("");
-    take(answer, model);
+    const [answer, model] = await Promise.all([getSummary(), getModel()]);
+    showState("");
+    update(answer, model);
   } catch (error) {
-    state("");
-    complain(find("library-problem"), error, load);
+    showState("");
+    showError(find("library-problem"), error, load);
   }
 }
 
-function state(text, busy = false) {
+/** @param {string} text @param {boolean} [busy] */
+function showState(text, busy = false) {
   find("library-state").textContent = text;
   find("library-state").classList.toggle("busy", busy);
 }
 
-function take(answer, model) {
+/** @param {LibrarySummary} answer @param {Model} model */
+function update(answer, model) {
   const changed = summary?.generation !== answer.generation;
   summary = answer;
   find("library-parts").hidden = false;
   showFigures(answer, model);
   showModel(model);
   if (!changed) return;
-  [tags, allWanted] = [answer.tags, false];
+  [tags, showsAllTags] = [answer.tags, false];
   showTags();
-  showCounts("licence", answer.licences, answer.different.licences);
-  showCounts("source", answer.sources, answer.different.sources);
+  showCounts("licence", answer.licences.map((row) => [row.licence, row.count]), answer.different.licences);
+  showCounts("source", answer.sources.map((row) => [row.source, row.count]), answer.different.sources);
   showFailures(answer.failures);
   showRecent();
 }
 
-const number = (value) => value.toLocaleString("en");
-const count = (value, one, many = `${one}s`) => (value === 1 ? `1 ${one}` : `${number(value)} ${many}`);
+/** Items of a description list. @param {[string, string][]} rows */
+const descriptions = (rows) => rows.map(([name, value]) => make("div", {},
+  make("dt", {}, name), make("dd", {}, value)));
 
-/** Seconds as people say them. */
-function length(seconds) {
-  if (seconds < 100) return count(Math.round(seconds), "second");
-  const minutes = Math.round(seconds / 60);
-  if (minutes < 100) return count(minutes, "minute");
-  return minutes < 6000 ? `${Math.floor(minutes / 60)} h ${minutes % 60} min` : count(Math.round(minutes / 60), "hour");
-}
-
-const pairs = (rows) => rows.map(([name, ...value]) => make("div", {},
-  make("dt", {}, name), make("dd", {}, ...value)));
-
+/** @param {LibrarySummary} summary @param {Model} model */
 function showFigures({ clips, seconds, different, index, generation, failures }, { name }) {
-  find("library-figures").replaceChildren(...pairs([
+  find("library-figures").replaceChildren(...descriptions([
     ["Sounds", number(clips)],
-    ["Length", length(seconds)],
+    ["Length", duration(seconds)],
     ["Different tags", number(different.tags)],
     ["Could not be added", number(failures.total)],
-    ["Heard by the model", name],
+    ["Model", name],
     ["Changes so far", number(generation)],
     ["Index", index],
   ]));
-  find("library-figures").lastElementChild.classList.add("wide");
+  find("library-figures").lastElementChild?.classList.add("wide");
 }
 
 // Recent additions
 
 async function showRecent() {
-  following = null;
+  cursor = null;
   find("library-recent").replaceChildren();
   await showMore();
 }
 
 async function showMore() {
   const list = find("library-recent");
-  const button = find("library-more");
+  const button = findButton("library-more");
+  const state = find("library-more-state");
   find("library-more-problem").replaceChildren();
-  const words = find("library-more-state");
-  words.textContent = "Reading…";
+  state.textContent = "Reading…";
   button.disabled = true;
   try {
-    const given = new URLSearchParams({ k: PAGE, sort: "newest", ...(following && { cursor: following }) });
-    const page = await api.sounds({ kind: "clips", given });
-    const items = page.clips.map(recent);
-    const begun = list.children.length;
+    const parameters = new URLSearchParams({ k: String(PAGE_SIZE), sort: "newest", ...(cursor && { cursor }) });
+    const { clips = [], next, total } = await getPage({ kind: "clips", parameters });
+    const items = clips.map(recentItem);
+    const isFirst = !list.children.length;
     list.append(...items);
-    following = page.next;
-    words.textContent = list.children.length ? `${number(list.children.length)} of ${count(page.total, "sound")}`
+    cursor = next;
+    state.textContent = list.children.length ? `${number(list.children.length)} of ${count(total, "sound")}`
       : "The library holds no sounds yet. ";
-    if (!list.children.length) words.append(make("a", { href: "#tag", "data-go": true }, "Add the first"));
-    if (begun && items.length) items[0].querySelector(".play").focus({ preventScroll: true });
-    stopOrphan();
+    if (!list.children.length) state.append(make("a", { href: "#tag", "data-go": true }, "Add the first"));
+    if (!isFirst) items[0]?.querySelector("button")?.focus({ preventScroll: true });
+    stopDetached();
   } catch (error) {
-    words.textContent = "";
-    complain(find("library-more-problem"), error, showMore);
+    state.textContent = "";
+    showError(find("library-more-problem"), error, showMore);
   }
   button.disabled = false;
-  button.hidden = !following;
+  button.hidden = !cursor;
 }
 
-function recent(clip) {
-  const control = new Control({ ...clip, address: clip.audio, waveform: clip.audio.replace(/audio$/, "waveform") });
+/** @param {Clip} clip */
+function recentItem(clip) {
+  const player = Player.ofClip(clip);
   const added = new Date(clip.added_at);
   return make("li", { class: "result" },
-    control.button,
+    player.button,
     make("div", { class: "head" },
       make("h3", {}, clip.title),
       make("time", { class: "quiet", datetime: clip.added_at, title: added.toLocaleString() },
         added.toLocaleDateString(undefined, { dateStyle: "medium" }))),
-    make("div", { class: "player" }, control.track, control.time),
-    make("div", { class: "beside library-said" },
+    make("div", { class: "player" }, player.track, player.time),
+    make("div", { class: "beside library-details" },
       make("ul", { class: "chips", "aria-label": "Tags" },
-        ...clip.tags.slice(0, 8).map((tag) => make("li", {}, searchLink(tag, "chip")))),
+        ...clip.tags.slice(0, MAX_CHIPS).map((tag) => make("li", {}, searchLink(tag, "chip")))),
       make("a", {
         class: "quiet", href: `?${new URLSearchParams({ like: clip.id })}`, "data-go": true,
         "aria-label": `More like this: ${clip.title}`,
@@ -156,83 +159,101 @@ function recent(clip) {
 // Tags, licences, sources
 
 async function filterTags() {
-  if (find("library-filter").value && tags.length < summary.different.tags) await readAllTags();
+  if (findInput("library-filter").value && tags.length < summary.different.tags) await readAllTags();
   else showTags();
 }
 
 async function readAllTags() {
   try {
-    ({ tags } = await api.library(ALL_TAGS));
+    ({ tags } = await getSummary(ALL_TAGS));
     find("library-problem").replaceChildren();
   } catch (error) {
-    complain(find("library-problem"), error, readAllTags);
+    showError(find("library-problem"), error, readAllTags);
   }
   showTags();
 }
 
 function showTags() {
-  const part = find("library-filter").value.trim().toLowerCase();
-  const fitting = part ? tags.filter(({ tag }) => tag.includes(part)) : tags;
-  const some = allWanted || part ? fitting.slice(0, 1000) : fitting.slice(0, FEW_TAGS);
-  const inAll = summary.different.tags;
-  find("library-tags").replaceChildren(...some.map(({ tag, count: times }) => make("li", {},
+  const part = findInput("library-filter").value.trim().toLowerCase();
+  const matching = part ? tags.filter(({ tag }) => tag.includes(part)) : tags;
+  const shown = matching.slice(0, showsAllTags || part ? MAX_TAGS : FEW_TAGS);
+  const total = summary.different.tags;
+  find("library-tags").replaceChildren(...shown.map(({ tag, count: times }) => make("li", {},
     make("a", { class: "chip", href: `?${new URLSearchParams({ tag })}`, "data-go": true },
-      tag, make("span", { class: "times", "aria-label": `, ${count(times, "sound")}` }, number(times))))));
-  let words = some.length < inAll ? `The ${number(some.length)} most frequent of ${number(inAll)}` : count(inAll, "tag");
-  if (part) words = fitting.length ? `${count(fitting.length, "tag")} with “${part}”` : `No tag contains “${part}”`;
-  if (!inAll) words = "No sound has a tag yet.";
-  find("library-tags-state").textContent = words;
-  find("library-all-tags").hidden = Boolean(part) || some.length >= Math.min(inAll, 1000);
+      tag, soundCount(times)))));
+  let text = shown.length < total ? `The ${number(shown.length)} most frequent of ${number(total)}`
+    : count(total, "tag");
+  if (part) text = matching.length ? `${count(matching.length, "tag")} with “${part}”` : `No tag contains “${part}”`;
+  if (!total) text = "No sound has a tag yet.";
+  find("library-tags-state").textContent = text;
+  find("library-all-tags").hidden = Boolean(part) || shown.length >= Math.min(total, MAX_TAGS);
 }
 
+/** @param {number} times */
+const soundCount = (times) =>
+  make("span", { class: "times", "aria-label": `, ${count(times, "sound")}` }, number(times));
+
+/** @param {"licence" | "source"} kind @param {[string, number][]} counts @param {number} different */
 function showCounts(kind, counts, different) {
   const list = find(`library-${kind}s`);
-  list.replaceChildren(...counts.map((each) => make("li", {},
-    make("a", { href: `?${new URLSearchParams({ [kind]: each[kind] })}`, "data-go": true }, each[kind]),
-    make("span", { class: "times", "aria-label": `, ${count(each.count, "sound")}` }, number(each.count)))));
-  if (!counts.length) list.append(make("li", { class: "quiet" }, "None is stated."));
+  list.replaceChildren(...counts.map(([name, times]) => make("li", {},
+    make("a", { href: `?${new URLSearchParams({ [kind]: name })}`, "data-go": true }, name),
+    soundCount(times))));
+  if (!counts.length) list.append(make("li", { class: "quiet" }, "None given."));
   if (different > counts.length) {
     list.append(make("li", { class: "quiet" }, `and ${number(different - counts.length)} more`));
   }
 }
 
+/** @param {LibrarySummary["failures"]} failures */
 function showFailures({ total, latest }) {
   find("library-failed").hidden = !total;
   find("library-failed-note").textContent = total > latest.length
-    ? `The last ${latest.length} of ${number(total)} files, the latest first.` : count(total, "file");
+    ? `The latest ${latest.length} of ${number(total)} files.` : count(total, "file");
   find("library-failures").replaceChildren(...latest.map(({ name, reason }) =>
     make("li", {}, make("strong", {}, name), make("span", { class: "quiet" }, reason))));
 }
 
 // The model
 
+/** @param {Model} model */
 function showModel(model) {
   const { card } = model;
-  const from = card.validation_groups?.length;
-  const trained = card.train_clips && `It was trained on ${count(card.train_clips, "sound")}`
-    + `${card.validation_clips ? `, and tried on ${number(card.validation_clips)} others` : ""}`
-    + `${from ? ` from ${count(from, "collection")}` : ""}.`;
   const error = card.calibration?.ece?.after;
-  const open = find("library-model").querySelector("details")?.open;
+  const open = find("library-model").querySelector("details")?.open ?? false;
+  const halfRate = number(model.sample_rate / 2);
   find("library-model").replaceChildren(
-    make("p", {}, make("strong", {}, model.name), ` brings sounds and words into one space, so that each finds the other. ${trained || ""}`),
+    make("p", {}, make("strong", {}, model.name),
+      ` embeds sounds and words in one space, so that each can be searched with the other. ${training(model)}`),
     make("ul", { class: "points" },
-      make("li", {}, `It can suggest ${count(model.vocabulary, "tag")}, and understands ${number(model.words)} words of a search. `
-        + "Others are taken by their nearest form or parts; what nothing is like is named and left out."),
-      make("li", {}, `It hears in stretches of ${model.window_seconds.toFixed(1)} s at ${number(model.sample_rate)} Hz; what is higher than ${number(model.sample_rate / 2)} Hz it does not hear.`),
-      error !== undefined && make("li", {}, "Scores of tags are meant literally: of sounds with 20 %, about every fifth has the tag. "
-        + `On sounds it had not met, they were off by ${percent(error)} on average.`)),
-    make("details", { open }, make("summary", {}, "All that is known of it"),
-      make("dl", { class: "known" }, ...pairs([...facts(model)]))));
+      make("li", {}, `It can suggest ${count(model.vocabulary, "tag")}, and knows ${number(model.words)} `
+        + "search words. Other words are replaced by a similar spelling or split into parts; "
+        + "words without a match are listed and ignored."),
+      make("li", {}, `It analyses sound in windows of ${model.window_seconds.toFixed(1)} s at `
+        + `${number(model.sample_rate)} Hz. Frequencies above ${halfRate} Hz have no effect.`),
+      error !== undefined && make("li", {}, "Tag scores are probabilities: of sounds with a score of 20 %, "
+        + `about one in five has the tag. On sounds it was not trained on, the mean error was ${percent(error)}.`)),
+    make("details", { open }, make("summary", {}, "All details"),
+      make("dl", { class: "known" }, ...descriptions([...facts(model, [])]))));
 }
 
-/** A card's facts as [name, value], those within others by the names on the way. */
-function* facts(value, names = []) {
+/** @param {Model} model */
+function training({ card }) {
+  if (!card.train_clips) return "";
+  const groups = card.validation_groups?.length;
+  const validation = card.validation_clips ? ` and validated on ${number(card.validation_clips)} others` : "";
+  return `It was trained on ${count(card.train_clips, "sound")}${validation}`
+    + `${groups ? ` from ${count(groups, "collection")}` : ""}.`;
+}
+
+/** The facts of a card as [name, value], nested names joined.
+ * @param {any} value @param {string[]} names @returns {Generator<[string, string]>} */
+function* facts(value, names) {
   if (value && typeof value === "object" && !Array.isArray(value)) {
-    for (const [name, each] of Object.entries(value)) yield* facts(each, [...names, name]);
+    for (const [name, child] of Object.entries(value)) yield* facts(child, [...names, name]);
     return;
   }
   const text = typeof value === "object" ? JSON.stringify(value) : String(value);
-  const whole = text.length > 400 ? `${text.slice(0, 400)}…` : text;
-  yield [names.join(" · ").replaceAll("_", " "), whole];
+  const shown = text.length > MAX_CHARACTERS ? `${text.slice(0, MAX_CHARACTERS)}…` : text;
+  yield [names.join(" · ").replaceAll("_", " "), shown];
 }

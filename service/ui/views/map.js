@@ -1,40 +1,55 @@
-/** Map of sounds: the library as a picture of its space. */
+/** The map view: all sounds as points, similar ones close together. */
 
-import * as api from "../lib/api.js";
-import { complain, find, make } from "../lib/dom.js";
-import * as colours from "../map/legend.js";
-import { chart, count, picture } from "../map/state.js";
-import * as spot from "../map/card.js";
+import { getMap, isAbort } from "../lib/api.js";
+import { find, findButton, focused, make, showError } from "../lib/dom.js";
+import { number } from "../lib/format.js";
+import * as card from "../map/card.js";
+import * as legend from "../map/legend.js";
+import { countSounds, scatter, shownMap, state } from "../map/state.js";
 
-export const title = "Map of sounds";
+/** @import { MapAnswer } from "../lib/api.js" */
+
+export const title = "Map of the library";
 export const focus = "map-title";
 
-const POLL_MS = [1500, 6000]; // while the map is being made: at first, and at most
-const LISTED = 60;
+const POLL_MS = [1500, 6000]; // while the map is being computed: first, and longest
+const POLL_GROWTH = 1.3;
+const LIST_MS = 200; // after the view has changed
+const MAX_LISTED = 60;
+const ZOOM_STEP = 1.6;
 
-const list = find("map-list");
+const list = find("map-list", HTMLDetailsElement);
 
 let isShown = false;
-let [polling, listing, wait] = [0, 0, POLL_MS[0]];
+let pollTimer = 0;
+let listTimer = 0;
+let wait = POLL_MS[0];
 let loading = new AbortController();
 
 /** Listen to the map and what is around it. */
 export function start() {
-  colours.start();
-  spot.start();
-  chart.canvas.addEventListener("view", () => {
-    find("map-out").disabled = find("map-fit").disabled = chart.zoom === 1;
-    clearTimeout(listing);
-    listing = setTimeout(showList, 200);
+  legend.start();
+  card.start();
+  scatter.canvas.addEventListener("view", () => {
+    findButton("map-out").disabled = findButton("map-fit").disabled = scatter.viewport.zoom === 1;
+    clearTimeout(listTimer);
+    listTimer = setTimeout(showList, LIST_MS);
   });
-  find("map-in").addEventListener("click", () => chart.zoomBy(1.6));
-  find("map-out").addEventListener("click", () => zoomOut(1.6));
-  find("map-fit").addEventListener("click", () => zoomOut(Infinity));
+  find("map-in").addEventListener("click", () => scatter.zoomBy(ZOOM_STEP));
+  find("map-out").addEventListener("click", () => {
+    scatter.zoomBy(1 / ZOOM_STEP);
+    keepFocus();
+  });
+  find("map-fit").addEventListener("click", () => {
+    scatter.showAll();
+    keepFocus();
+  });
   list.addEventListener("toggle", showList);
   list.addEventListener("focusout", () => setTimeout(showList));
-  list.addEventListener("click", (event) => {
-    const point = picture.numbers.get(event.target.closest("button")?.dataset.id);
-    if (point !== undefined) spot.pin(point, true);
+  list.addEventListener("click", ({ target }) => {
+    const button = target instanceof Element ? target.closest("button") : null;
+    const point = state.indices.get(button?.dataset.id ?? "");
+    if (point !== undefined) card.select(point, true);
   });
 }
 
@@ -47,90 +62,95 @@ export function show() {
 export function hide() {
   isShown = false;
   loading.abort();
-  clearTimeout(polling);
-  spot.leave();
+  clearTimeout(pollTimer);
+  card.leave();
 }
 
 async function load() {
   loading.abort();
   const { signal } = (loading = new AbortController());
-  clearTimeout(polling);
-  if (!picture.shown) state("Reading the map…", true);
+  clearTimeout(pollTimer);
+  if (!state.answer) showState("Reading the map…", true);
   try {
-    const answer = await api.map(signal);
+    const answer = await getMap(signal);
     find("map-problem").replaceChildren();
-    take(answer);
+    update(answer);
   } catch (error) {
-    if (error.name === "AbortError") return;
-    state("");
-    complain(find("map-problem"), error, load);
+    if (isAbort(error)) return;
+    showState("");
+    showError(find("map-problem"), error, load);
   }
 }
 
-function state(text, busy = false) {
+/** @param {string} text @param {boolean} [busy] */
+function showState(text, busy = false) {
   const place = find("map-state");
   place.classList.toggle("busy", busy);
-  if (place.textContent !== text) place.textContent = text;
+  if (place.textContent !== text) place.textContent = text; // else it would be read out again
 }
 
-function take(answer) {
-  const before = picture.shown;
-  const old = picture.numbers;
-  const pinned = before?.points.id[chart.pinned];
-  const current = before?.points.id[chart.current];
-  const { points } = (picture.shown = answer);
+/** @param {MapAnswer} answer */
+function update(answer) {
+  const { answer: before, indices: previous } = state;
+  const ids = before?.points.id ?? [];
+  const [selected, current] = [ids[scatter.selected], ids[scatter.current]];
+  state.answer = answer;
   find("map-parts").hidden = answer.state === "empty";
-  sayState(before);
+  describeState(answer, before);
   if (answer.state === "making") {
-    polling = setTimeout(load, wait);
-    wait = Math.min(POLL_MS[1], 1.3 * wait);
+    pollTimer = setTimeout(load, wait);
+    wait = Math.min(POLL_MS[1], POLL_GROWTH * wait);
   } else {
     wait = POLL_MS[0];
   }
-  if (answer.state === "empty" || same(before, answer)) return;
-  picture.numbers = new Map(points.id.map((id, point) => [id, point]));
-  chart.pinned = picture.numbers.get(pinned) ?? -1;
-  chart.current = picture.numbers.get(current) ?? -1;
-  if (pinned && chart.pinned < 0) spot.unpin();
-  colours.colourTags(before);
-  chart.canvas.setAttribute("aria-label", `Map of ${count(points.id.length)}`);
-  chart.put(points.x, points.y, before && points.id.map((id) => old.get(id) ?? -1));
+  if (answer.state === "empty" || samePoints(before, answer)) return;
+  const { id, x, y } = answer.points;
+  state.indices = new Map(id.map((name, point) => [name, point]));
+  scatter.selected = state.indices.get(selected) ?? -1;
+  scatter.current = state.indices.get(current) ?? -1;
+  if (selected && scatter.selected < 0) card.close();
+  legend.update(before);
+  scatter.canvas.setAttribute("aria-label", `Map of ${countSounds(id.length)}`);
+  scatter.setPoints(x, y, before && id.map((name) => previous.get(name) ?? -1));
 }
 
-const same = (before, { points }) => before
-  && ["id", "title", "x", "y", "tags"].every((name) => String(before.points[name]) === String(points[name]));
+/** @param {MapAnswer | null} before @param {MapAnswer} answer */
+const samePoints = (before, { points }) => before !== null
+  && /** @type {const} */ (["id", "title", "x", "y", "tags"]).every(
+    (name) => String(before.points[name]) === String(points[name]));
 
-function sayState(before) {
-  const { state: now, rough, total, shown: number } = picture.shown;
-  const part = number < total ? `, evenly picked from ${total.toLocaleString("en")}` : "";
+/** @param {MapAnswer} answer @param {MapAnswer | null} before */
+function describeState({ state: now, rough, total, shown }, before) {
+  const sounds = countSounds(shown) + (shown < total ? `, sampled from ${number(total)}` : "");
   if (now === "empty") {
-    find("map-state").replaceChildren("There is nothing to show yet: the library holds no sounds. ",
+    find("map-state").replaceChildren("The library holds no sounds yet. ",
       make("a", { href: "#tag", "data-go": true }, "Add the first"));
   } else if (now === "making") {
-    state(rough ? `A first, rough picture of ${count(number)}${part}. The map is being made…`
-      : `${count(number)}${part}. The library has changed: the map is being made anew…`, true);
+    showState(rough ? `A rough map of ${sounds}. The final one is being computed…`
+      : `${sounds}. The library has changed: the map is being computed again…`, true);
   } else if (rough) {
-    state(`A rough picture of ${count(number)}${part}.`);
+    showState(`A rough map of ${sounds}.`);
   } else {
-    state(`${before?.state === "making" ? "The map is ready: " : ""}${count(number)}${part}.`);
+    showState(`${before?.state === "making" ? "The map is ready: " : ""}${sounds}.`);
   }
 }
 
-/** Zoom out without losing the focus on a button that has nothing more to do. */
-function zoomOut(factor) {
-  if (factor === Infinity) chart.fit();
-  else chart.zoomBy(1 / factor);
-  if (chart.zoom === 1) find("map-in").focus();
+/** Move the focus off a button that has just been disabled. */
+function keepFocus() {
+  if (scatter.viewport.zoom === 1) find("map-in").focus();
 }
 
+/** List the sounds in view, unless the focus is in the list. */
 function showList() {
-  if (!picture.shown || !list.open || list.contains(document.activeElement?.closest("button"))) return;
-  const points = chart.seen();
-  const { id, title } = picture.shown.points;
-  find("map-list").querySelector("summary").textContent = `List of the sounds in view: ${points.length.toLocaleString("en")}`;
-  list.querySelector("ul").replaceChildren(
-    ...points.slice(0, LISTED).map((point) => make("li", {},
-      make("button", { type: "button", class: "link", "data-id": id[point] }, title[point]))),
-    points.length > LISTED && make("li", { class: "quiet" },
-      `and ${(points.length - LISTED).toLocaleString("en")} more: zoom in to see them`) || "");
+  if (!state.answer || !list.open || list.contains(focused()?.closest("button") ?? null)) return;
+  const visible = scatter.viewport.visible();
+  const { id, title: titles } = shownMap().points;
+  const items = visible.slice(0, MAX_LISTED).map((point) => make("li", {},
+    make("button", { type: "button", class: "link", "data-id": id[point] }, titles[point])));
+  if (visible.length > MAX_LISTED) {
+    items.push(make("li", { class: "quiet" },
+      `and ${number(visible.length - MAX_LISTED)} more: zoom in to see them`));
+  }
+  find("map-list-summary").textContent = `Sounds in view: ${number(visible.length)}`;
+  find("map-list-items").replaceChildren(...items);
 }

@@ -1,164 +1,178 @@
-/** A sound → words: what it is heard as, what people accept of that, and what to do with it. */
+/** The tag view: suggested tags of a sound, the user's choices, and what to do with them. */
 
-import * as api from "../lib/api.js";
+import { withKey } from "../components/api-key-form.js";
 import { copyButton } from "../components/copy-button.js";
-import { complain, find, make } from "../lib/dom.js";
-import * as keep from "../components/feedback-form.js";
-import { withKey } from "../components/api-key.js";
-import { Listener } from "../lib/upload.js";
+import * as feedback from "../components/feedback-form.js";
 import * as similar from "../components/similar-sounds.js";
-import * as sound from "../components/sound-picker.js";
-import { Tags } from "../components/tag-list.js";
+import * as picker from "../components/sound-picker.js";
+import { TagList } from "../components/tag-list.js";
+import { Uploader } from "../components/upload-progress.js";
+import { getModel, isAbort } from "../lib/api.js";
+import { find, focused, make, showError } from "../lib/dom.js";
+import { count } from "../lib/format.js";
 
-const MANY = 40; // tags asked for: the lists take the best of them
-const QUICK_MS = 2500; // sounds heard within this are heard again by themselves
-const PAUSE_MS = 500;
-const MOST_KNOWN = 50; // that the service takes
+/** @import { Tagging } from "../lib/api.js" */
+/** @import { PickedSound } from "../components/sound-picker.js" */
 
-const listener = new Listener(find("tag-progress"));
+const MAX_TAGS = 40; // read: the lists show the best of them
+const QUICK_MS = 2500; // answers that took less are updated without a click
+const PAUSE_MS = 500; // after the last choice
+const MAX_KNOWN = 50; // accepted tags that the service takes
+
+const uploader = new Uploader(find("tag-progress"));
+/** @type {TagList} */
 let tags;
-let plain = null; // the answer that nothing known has refined
-let heard = null; // the sound it is of
-let took = 0; // milliseconds
-let refined = ""; // by these tags
+/** @type {Tagging | null} */
+let unconditioned = null; // the suggestions without accepted tags
+/** @type {PickedSound | null} */
+let tagged = null; // the sound of the suggestions
+let elapsed = 0; // ms, of the first suggestions
+let conditionedOn = ""; // the accepted tags of the suggestions that are shown
 let timer = 0;
 
 export const title = "Tag a sound";
 export const focus = "file";
 
+/** @param {(address: string) => void} go leads to an address of the page */
 export function start(go) {
-  sound.start(go);
-  sound.onSound(begin);
-  tags = new Tags(changed);
-  keep.start(tags);
+  picker.start(go);
+  picker.onSound(tagCurrent);
+  tags = new TagList(update);
+  feedback.start(tags);
   similar.start();
   find("copies").append(
-    copyButton("Copy as text", () => tags.wanted.join(", ")),
+    copyButton("Copy as text", () => tags.copyable.join(", ")),
     copyButton("Copy as JSON", () => JSON.stringify(
-      { sound: heard.file.name, duration: heard.control.duration, tags: tags.report() }, null, 2)));
-  find("refine").addEventListener("click", refine);
-  find("less").open = matchMedia("(min-width: 40rem)").matches; // else one scrolls far
+      { sound: tagged?.file.name, duration: tagged?.player.duration, tags: tags.report() }, null, 2)));
+  find("update-suggestions").addEventListener("click", condition);
+  find("less-likely", HTMLDetailsElement).open = matchMedia("(min-width: 40rem)").matches; // phones scroll far
 }
 
 export function show() {
-  sound.showIn(find("tag-sound"));
-  if (sound.current() && heard !== sound.current()) begin(sound.current());
-  offerWords();
+  picker.showIn(find("tag-sound"));
+  tagCurrent();
+  offerVocabulary();
 }
 
-export const hide = sound.leave;
+export const hide = picker.hide;
 
-/** Another sound. One that came while the other view was open is heard when this one is. */
-function begin(of) {
-  if (find("tag").hidden || heard === of) return;
-  heard = of;
-  plain = null;
-  refined = "";
+/** Tag the picked sound, unless it is tagged, or the view is hidden: then it is once that is shown. */
+function tagCurrent() {
+  const sound = picker.currentSound();
+  if (!sound || find("tag").hidden || tagged === sound) return;
+  tagged = sound;
+  unconditioned = null;
+  conditionedOn = "";
   clearTimeout(timer);
-  find("refine").hidden = true;
-  find("refined").textContent = "";
+  find("update-suggestions").hidden = true;
+  find("suggestions-note").textContent = "";
   find("suggested").setAttribute("aria-busy", "true");
-  listen();
+  suggest(sound);
 }
 
-async function listen() {
-  const of = heard;
-  const begun = performance.now();
-  find("tag-problem").replaceChildren();
+/** Get and show the first suggestions of a sound. @param {PickedSound} sound */
+async function suggest(sound) {
+  const begin = performance.now();
+  const problems = find("tag-problem");
+  problems.replaceChildren();
+  const onSlow = () => { // the last sound's suggestions go
+    clear();
+    showStatus("Analysing…");
+  };
   try {
-    const answer = await withKey(find("tag-problem"), () => listener.ask(
-      `/v1/tags?k=${MANY}`, of, {}, slow));
-    took = performance.now() - begun;
+    const answer = await withKey(problems, () => uploader.send(`v1/tags?k=${MAX_TAGS}`, sound, {}, onSlow));
+    elapsed = performance.now() - begin;
     clear();
-    showFirst(answer);
+    showFirst(answer, sound);
   } catch (error) {
-    if (of !== heard) return;
+    if (sound !== tagged) return;
     clear();
-    say("");
-    if (error.name === "AbortError") stopped();
-    else complain(find("tag-problem"), error, listen);
+    showStatus("");
+    if (isAbort(error)) showCancelled(sound);
+    else showError(problems, error, () => suggest(sound));
   } finally {
-    if (of === heard) find("suggested").removeAttribute("aria-busy");
+    if (sound === tagged) find("suggested").removeAttribute("aria-busy");
   }
 }
 
-/** It takes a while: what was heard of the sound before is gone, and it is said what goes on. */
-function slow() {
-  clear();
-  say("Listening…");
-}
-
 function clear() {
-  if (plain) return;
+  if (unconditioned) return;
   tags.clear();
-  keep.clear();
+  feedback.clear();
   similar.clear();
   find("suggested").hidden = true;
 }
 
-function stopped() {
-  const again = make("button", { type: "button", class: "plain", onclick: listen }, "Listen again");
+/** @param {PickedSound} sound */
+function showCancelled(sound) {
+  const again = make("button", { type: "button", class: "plain", onclick: () => suggest(sound) }, "Try again");
   find("tag-problem").replaceChildren(make("div", { class: "notice" },
-    make("p", {}, "Stopped. The sound is still here."), again));
+    make("p", {}, "Cancelled. The sound is still here."), again));
   again.focus();
 }
 
-function showFirst(answer) {
-  plain = answer;
-  sound.setDuration(answer.duration);
-  tags.show(answer, heard.control);
+/** @param {Tagging} answer @param {PickedSound} sound */
+function showFirst(answer, { player }) {
+  unconditioned = answer;
+  player.setDuration(answer.duration);
+  tags.show(answer, player);
   find("suggested").hidden = false;
-  const suggested = answer.tags.filter((each) => each.suggested).length;
-  say(suggested === 1 ? "1 tag suggested" : `${suggested} tags suggested`);
+  showStatus(`${count(answer.tags.filter((tag) => tag.suggested).length, "tag")} suggested`);
 }
 
-// What is there to see need not be said to all.
-const say = (text) => { find("heard").textContent = text; };
+/** For screen readers: others see the list. @param {string} text */
+const showStatus = (text) => { find("tag-status").textContent = text; };
 
-/** Something was decided: the rest is weighed beside it, at once where that is quick. */
-function changed() {
-  keep.changed();
-  if (!plain) return; // another sound is being heard
+/** The accepted tags that the suggestions are conditioned on. */
+const knownTags = () => tags.accepted.slice(0, MAX_KNOWN);
+
+/** The user's choices have changed: update the other suggestions, at once where that is quick. */
+function update() {
+  feedback.update();
+  if (!unconditioned) return; // the next sound is being analysed
   clearTimeout(timer);
-  listener.stop();
-  const known = tags.accepted.slice(0, MOST_KNOWN).join(",");
-  find("refine").hidden = took < QUICK_MS || !known || known === refined;
-  if (took < QUICK_MS || !known) timer = setTimeout(refine, PAUSE_MS);
+  uploader.cancel();
+  const known = knownTags().join(",");
+  find("update-suggestions").hidden = elapsed < QUICK_MS || !known || known === conditionedOn;
+  if (elapsed < QUICK_MS || !known) timer = setTimeout(condition, PAUSE_MS);
 }
 
-async function refine() {
-  const of = heard;
-  const known = tags.accepted.slice(0, MOST_KNOWN);
+/** Condition the suggestions on the accepted tags. */
+async function condition() {
+  const sound = tagged;
+  const known = knownTags();
+  const button = find("update-suggestions");
   find("tag-problem").replaceChildren();
-  if (known.join(",") === refined) return;
+  if (!sound || known.join(",") === conditionedOn) return;
   try {
-    const answer = known.length === 0 ? plain : await listener.ask(
-      `/v1/tags?k=${MANY}`, of, { tags: known });
-    if (of !== heard) return;
-    refined = known.join(",");
-    tags.show(answer, of.control);
-    if (document.activeElement === find("refine")) find("own-tag-word").focus();
-    find("refine").hidden = true;
-    tellRefined(answer);
+    const answer = known.length === 0 ? unconditioned
+      : await uploader.send(`v1/tags?k=${MAX_TAGS}`, sound, { tags: known });
+    if (sound !== tagged || !answer) return;
+    conditionedOn = known.join(",");
+    tags.show(answer, sound.player);
+    if (focused() === button) find("tag-input").focus();
+    button.hidden = true;
+    explain(answer);
   } catch (error) {
-    if (of !== heard || error.name === "AbortError") return;
-    complain(find("tag-problem"), error, refine);
+    if (sound !== tagged || isAbort(error)) return;
+    showError(find("tag-problem"), error, condition);
   }
 }
 
-function tellRefined({ known, ignored }) {
+/** @param {Tagging} answer */
+function explain({ known, ignored }) {
   const parts = [];
-  if (known.length) parts.push(`Others are weighed beside: ${known.join(", ")}.`);
-  if (ignored.length) parts.push(`Not known to the model, kept all the same: ${ignored.join(", ")}.`);
-  find("refined").textContent = parts.join(" ");
+  if (known.length) parts.push(`The other suggestions take into account: ${known.join(", ")}.`);
+  if (ignored.length) parts.push(`Unknown to the model, but added: ${ignored.join(", ")}.`);
+  find("suggestions-note").textContent = parts.join(" ");
 }
 
-/** The model's words, for the box of one's own. */
-async function offerWords() {
-  if (find("model-words").childElementCount) return;
+/** Offer the model's tags to the field for the user's own. */
+async function offerVocabulary() {
+  if (find("vocabulary").childElementCount) return;
   try {
-    const { card } = await api.model();
+    const { card } = await getModel();
     const words = Object.keys(card.calibration?.thresholds ?? {}).sort();
-    find("model-words").replaceChildren(...words.map((value) => make("option", { value })));
-  } catch { /* one can type all the same */ }
+    find("vocabulary").replaceChildren(...words.map((value) => make("option", { value })));
+  } catch { /* any tag can be typed */ }
 }

@@ -1,4 +1,4 @@
-"""What browser tests need: a library, a server process, a watched page."""
+"""Helpers of the browser tests: a library, a server process, a watched page."""
 
 from __future__ import annotations
 
@@ -116,7 +116,7 @@ def _wait_until_ready(address: str, server: subprocess.Popen[bytes], log: Path) 
 
 @dataclass
 class Watch:
-    """What a page logged and asked for."""
+    """The errors that a page logged, and the addresses it requested."""
 
     errors: list[str] = field(default_factory=list)
     addresses: list[str] = field(default_factory=list)
@@ -126,13 +126,13 @@ class Watch:
         """No error but expected failures of requests; all requests to one origin."""
         tolerated = "Failed to load resource" if self.failures_expected else "\0"
         assert [error for error in self.errors if not error.startswith(tolerated)] == []
-        parts = [urlsplit(each.removeprefix("blob:")) for each in self.addresses]
+        parts = [urlsplit(address.removeprefix("blob:")) for address in self.addresses]
         assert len({(part.scheme, part.netloc) for part in parts}) == 1, self.addresses
 
 
 @contextmanager
 def visiting(chromium: Browser, address: str, **options: Any) -> Iterator[tuple[Page, Watch]]:
-    """A fresh page of its own, watched."""
+    """A new page, watched."""
     watch = Watch()
     with chromium.new_context(base_url=address, **options) as context:
         page = context.new_page()
@@ -154,14 +154,14 @@ def until(read: Callable[[], object]) -> None:
 
 
 def position(page: Page) -> float:
-    """Seconds into the sound that plays; 0 where none does."""
+    """Seconds into the sound that plays; 0 if none does."""
     return float(page.locator("#player").evaluate("audio => audio.paused ? 0 : audio.currentTime"))
 
 
-def heard(page: Page) -> float:
-    """Seconds that were played of the sound at hand, which may be a very short one that is over."""
-    played = "({played}) => played.length ? played.end(played.length - 1) : 0"
-    return float(page.locator("#player").evaluate(played))
+def played(page: Page) -> float:
+    """Seconds played of the last sound, which may have ended."""
+    ranges = "({played}) => played.length ? played.end(played.length - 1) : 0"
+    return float(page.locator("#player").evaluate(ranges))
 
 
 def type_words(page: Page, words: str) -> None:

@@ -48,7 +48,7 @@ def page_address(page_library: Path) -> Iterator[str]:
 
 @pytest.fixture(scope="module")
 def chromium() -> Iterator[Browser]:
-    """The browser. Not for longer: other modules run event loops of their own."""
+    """The browser. A session would be too long: other modules run their own event loops."""
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
         yield browser

@@ -46,7 +46,7 @@ def classify(page: Page) -> None:
     page.locator("#label").focus()
     for label in LABELS:
         page.keyboard.type(f"{label},")
-    page.get_by_role("button", name="Compare").click()
+    page.get_by_role("button", name="Classify").click()
     expect(page.locator("#classes li")).to_have_count(len(LABELS))
 
 

@@ -1,4 +1,4 @@
-"""Sorting a sound into labels of one's own on the page, and label sets that last."""
+"""Classifying a sound by the user's labels on the page, and stored label sets."""
 
 from __future__ import annotations
 
@@ -41,12 +41,12 @@ class TestClassifying:
     def test_labels_share_one(self, labelled: Page) -> None:
         page = labelled
         _label(page, "fire")
-        page.get_by_role("button", name="Compare").click()
-        expect(page.locator("#own-note")).to_have_text("At least two labels, please.")
+        page.get_by_role("button", name="Classify").click()
+        expect(page.locator("#classify-note")).to_have_text("Enter at least two labels.")
         page.keyboard.type("rain,applause,")  # a comma ends a label as well
         expect(page.locator("#label-chips li")).to_have_count(3)
         expect(page.locator("#classes li")).to_have_count(3)
-        expect(page.locator("#own-note")).to_have_text("Most likely: rain.")
+        expect(page.locator("#classify-note")).to_have_text("Most likely: rain.")
         shares = _shares(page)
         assert sum(shares) == pytest.approx(1, abs=1e-3)
         assert shares == sorted(shares, reverse=True)
@@ -61,8 +61,8 @@ class TestClassifying:
         _label(page, "rain", "water", "dog")
         expect(page.locator("#classes li")).to_have_count(3)
         exclusive = _shares(page)
-        page.get_by_role("switch", name="Several may be true").check()
-        expect(page.locator("#own-note")).to_have_text("Each by itself.")
+        page.get_by_role("switch", name="Several labels can apply").check()
+        expect(page.locator("#classify-note")).to_have_text("Each label is scored by itself.")
         several = _shares(page)
         assert several != exclusive
         assert sum(several) != pytest.approx(1, abs=1e-2)
@@ -73,21 +73,21 @@ class TestClassifying:
         page = labelled
         visit[1].failures_expected = True
         _label(page, "xqzvb", "fire")
-        expect(page.locator("#own-problem")).to_contain_text("does not know “xqzvb”")
+        expect(page.locator("#classify-problem")).to_contain_text("does not know “xqzvb”")
         assert violations(page) == []
-        page.locator("#words").get_by_role("textbox", name="xqzvb").fill("rain, drizzle")
+        page.locator("#label-words").get_by_role("textbox", name="xqzvb").fill("rain, drizzle")
         page.keyboard.press("Enter")
-        expect(page.locator("#own-note")).to_have_text("Most likely: xqzvb.")
-        expect(page.locator("#own-problem")).to_be_empty()
+        expect(page.locator("#classify-note")).to_have_text("Most likely: xqzvb.")
+        expect(page.locator("#classify-problem")).to_be_empty()
         page.get_by_role("button", name="Copy as JSON").locator("visible=true").click()
         copied = json.loads(page.evaluate("() => navigator.clipboard.readText()"))
-        assert [each["label"] for each in copied["classes"]] == ["xqzvb", "fire"]
+        assert [row["label"] for row in copied["classes"]] == ["xqzvb", "fire"]
         assert copied["sound"] == RAIN.name
 
     def test_results_stay_and_the_sound_is_shared(self, labelled: Page) -> None:
         page = labelled
         _label(page, "rain", "dog")
-        expect(page.locator("#own-note")).to_have_text("Most likely: rain.")
+        expect(page.locator("#classify-note")).to_have_text("Most likely: rain.")
         page.get_by_role("link", name="Tag", exact=True).click()
         expect(page.locator("#sound")).to_contain_text(RAIN.name)
         expect(page.locator("#tags li").first).to_be_visible()
@@ -95,7 +95,7 @@ class TestClassifying:
         assert _classes(page) == ["rain", "dog"]
         drop(page, DOG, "#classify")
         expect(page).to_have_url("/#classify")
-        expect(page.locator("#own-note")).to_have_text("Most likely: dog.")
+        expect(page.locator("#classify-note")).to_have_text("Most likely: dog.")
 
     def test_trouble_loses_nothing(self, visit: tuple[Page, Watch]) -> None:
         page, watch = visit
@@ -103,15 +103,15 @@ class TestClassifying:
         page.goto("/#classify")
         _label(page, "rain")
         page.keyboard.type("dog")
-        page.get_by_role("button", name="Compare").click()
-        expect(page.locator("#own-note")).to_have_text("Choose a sound first.")
+        page.get_by_role("button", name="Classify").click()
+        expect(page.locator("#classify-note")).to_have_text("Choose a sound first.")
         expect(page.locator("#file")).to_be_focused()
         page.route("**/v1/classify", lambda route: route.abort())
         choose(page, RAIN)
-        expect(page.locator("#own-problem")).to_contain_text("cannot be reached")
+        expect(page.locator("#classify-problem")).to_contain_text("cannot be reached")
         page.unroute("**/v1/classify")
         page.get_by_role("button", name="Try again").click()
-        expect(page.locator("#own-note")).to_have_text("Most likely: rain.")
+        expect(page.locator("#classify-note")).to_have_text("Most likely: rain.")
 
 
 @in_browser
@@ -121,19 +121,19 @@ class TestSets:
         page = labelled
         page.locator("#set-name").fill("weather")
         page.keyboard.press("Enter")
-        expect(page.locator("#sets-note")).to_have_text("Type a label first.")
+        expect(page.locator("#sets-note")).to_have_text("Enter a label first.")
         _label(page, "rain", "wind")
         page.locator("#describe summary").click()
-        page.locator("#words").get_by_role("textbox", name="wind").fill("wind, gust")
+        page.locator("#label-words").get_by_role("textbox", name="wind").fill("wind, gust")
         page.locator("#set-name").fill("weather")
         page.keyboard.press("Enter")
         expect(page.locator("#sets-note")).to_have_text("Saved “weather”.")
         page.reload()
         choose(page, RAIN)
         page.get_by_role("button", name="Use weather").click()
-        expect(page.locator("#own-note")).to_have_text("Most likely: rain.")
+        expect(page.locator("#classify-note")).to_have_text("Most likely: rain.")
         page.locator("#describe summary").click()
-        described = page.locator("#words").get_by_role("textbox", name="wind")
+        described = page.locator("#label-words").get_by_role("textbox", name="wind")
         expect(described).to_have_value("wind, gust")
         page.get_by_role("button", name="Delete weather").click()
         expect(page.locator("#set-name")).to_be_focused()

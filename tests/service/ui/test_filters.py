@@ -18,17 +18,17 @@ TAGS = "#results .result-tag a"
 
 
 def _tags(page: Page) -> list[set[str]]:
-    """Of each result."""
+    """The tags of each result."""
     tags = page.locator("#results > li").evaluate_all(
-        """all => all.map(each =>
-        [...each.querySelectorAll('.result-tag a')].map(link => link.textContent))"""
+        """all => all.map(item =>
+        [...item.querySelectorAll('.result-tag a')].map(link => link.textContent))"""
     )
-    return [set(each) for each in tags]
+    return [set(names) for names in tags]
 
 
-def _chosen(page: Page) -> list[str]:
-    """The accessible names of what is chosen."""
-    names = page.locator("#chosen button").evaluate_all(
+def _active(page: Page) -> list[str]:
+    """The accessible names of the active filters."""
+    names = page.locator("#active-filters button").evaluate_all(
         "all => all.map((button) => button.ariaLabel ?? button.textContent)"
     )
     return [str(name) for name in names]
@@ -43,8 +43,8 @@ class TestTags:
         page.get_by_role("button", name="Without storm").first.click()
         expect(page).to_have_url("/?q=thunder&no_tag=storm")
         until(lambda: page.locator(TAGS).count() and not any("storm" in t for t in _tags(page)))
-        expect(page.locator("#found")).to_be_focused()
-        assert _chosen(page) == ["Without storm; change to with", "Remove storm"]
+        expect(page.locator("#find-status")).to_be_focused()
+        assert _active(page) == ["Without storm; change to with", "Remove storm"]
 
     def test_sign_is_turned_and_tag_removed(self, page: Page) -> None:
         page.goto("/?q=water&no_tag=rain")
@@ -63,7 +63,7 @@ class TestTags:
         page.keyboard.press("Enter")
         expect(page.locator("#query")).to_have_value("storm")
         expect(page).to_have_url("/?q=storm&tag=thunder&no_tag=rain")
-        assert len(_chosen(page)) == 5
+        assert len(_active(page)) == 5
         until(lambda: page.locator(TAGS).count())
         until(lambda: all("thunder" in t and "rain" not in t for t in _tags(page)))
         page.get_by_role("button", name="Clear all").click()
@@ -72,18 +72,18 @@ class TestTags:
     def test_signs_in_an_address_are_understood(self, page: Page) -> None:
         page.goto("/?q=storm+%2Bthunder+-rain")
         expect(page.locator("#query")).to_have_value("storm")
-        assert len(_chosen(page)) == 5
+        assert len(_active(page)) == 5
 
     def test_tags_alone_are_enough(self, page: Page) -> None:
         page.goto("/?tag=rain")
         until(lambda: page.locator(TAGS).count() and all("rain" in t for t in _tags(page)))
         page.goto("/?no_tag=rain")
-        expect(page.locator("#found")).to_contain_text("newest first")
+        expect(page.locator("#find-status")).to_contain_text("newest first")
         expect(page.locator(".result")).to_have_count(20)
 
     def test_nothing_found_because_of_filters(self, page: Page) -> None:
         page.goto("/?q=thunder&tag=piano&max_duration=0.01")
-        expect(page.locator("#found")).to_contain_text("Nothing found")
+        expect(page.locator("#find-status")).to_contain_text("Nothing found")
         page.get_by_role("button", name="Search without tags and filters").click()
         expect(page).to_have_url("/?q=thunder")
         expect(page.locator(".result").first).to_be_visible()
@@ -99,12 +99,12 @@ class TestFilters:
         expect(page).to_have_url("/?q=water&min_duration=2&max_duration=10")
         expect(page.get_by_label("Shortest, in seconds")).to_have_value("2")
         page.get_by_label("Longest, in seconds").fill("1")
-        expect(page.locator("#length-note")).to_contain_text("From the shorter to the longer")
+        expect(page.locator("#length-note")).to_contain_text("must not exceed")
         page.get_by_label("Longest, in seconds").fill("2.5")
         expect(page).to_have_url("/?q=water&min_duration=2&max_duration=2.5")
-        expect(page.locator("#found")).to_contain_text("“water”")
-        lengths = page.locator("#results .seek").evaluate_all("all => all.map(each => each.max)")
-        assert lengths and all(2 <= float(each) <= 2.5 for each in lengths)
+        expect(page.locator("#find-status")).to_contain_text("“water”")
+        lengths = page.locator("#results .seek").evaluate_all("all => all.map(seek => seek.max)")
+        assert lengths and all(2 <= float(length) <= 2.5 for length in lengths)
         page.get_by_role("button", name="Remove 2 to 2.5 s").click()
         expect(page).to_have_url("/?q=water")
         expect(page.get_by_label("Shortest, in seconds")).to_have_value("")
@@ -128,13 +128,13 @@ class TestFilters:
         page.get_by_role("button", name="Filters").click()
         page.get_by_label("Order").select_option("Shortest first")
         expect(page).to_have_url("/?q=water&sort=shortest")
-        expect(page.locator("#found")).to_contain_text("shortest first")
-        maxima = page.locator("#results .seek").evaluate_all("all => all.map(each => +each.max)")
+        expect(page.locator("#find-status")).to_contain_text("shortest first")
+        maxima = page.locator("#results .seek").evaluate_all("all => all.map(seek => +seek.max)")
         assert maxima == sorted(maxima)
-        page.get_by_label("Fold sounds").check()
+        page.get_by_label("Hide near-duplicates").check()
         expect(page).to_have_url("/?q=water&sort=shortest&distinct=true")
-        page.get_by_role("button", name="Remove folded").click()
-        expect(page.get_by_label("Fold sounds")).not_to_be_checked()
+        page.get_by_role("button", name="Remove near-duplicates hidden").click()
+        expect(page.get_by_label("Hide near-duplicates")).not_to_be_checked()
 
     def test_shared_address_shows_the_same(
         self, page: Page, chromium: Browser, page_address: str
@@ -150,4 +150,4 @@ class TestFilters:
             other.goto(page.url)
             expect(other.locator(".result").first).to_be_visible()
             assert titles(other)[:10] == titles(page)[:10]
-            assert _chosen(other) == _chosen(page)
+            assert _active(other) == _active(page)

@@ -48,7 +48,7 @@ def _scroll_until(page: Page, enough: Callable[[], object]) -> None:
 
 
 def _shows(page: Page, words: str) -> None:
-    expect(page.locator("#found")).to_contain_text(f"“{words}”")
+    expect(page.locator("#find-status")).to_contain_text(f"“{words}”")
 
 
 @in_browser
@@ -60,7 +60,7 @@ class TestFinding:
         type_words(page, "thunder")
         first = page.locator(".result").first
         expect(first.locator("h2")).to_contain_text("hunder")
-        expect(first).to_contain_text("by words: thunder")
+        expect(first).to_contain_text("words: thunder")
         expect(first.get_by_role("meter", name="Score")).to_be_visible()
         expect(first.locator(".outline .rest")).to_be_attached()
         expect(page.get_by_role("status").filter(has_text="for “thunder”")).to_be_visible()
@@ -96,18 +96,20 @@ class TestFinding:
     def test_slow_answer_is_announced(self, page: Page) -> None:
         held = _holding(page, "**/v1/search?q=dog*")
         page.goto("/?q=dog")
-        expect(page.locator("#found")).to_have_text("Searching…")
+        expect(page.locator("#find-status")).to_have_text("Searching…")
         held[0].continue_()
         _shows(page, "dog")
 
     def test_words_guessed_and_not_understood_are_told(self, page: Page) -> None:
         page.goto("/?q=thunderstrom+xqzvbrr")
-        expect(page.locator("#found")).to_contain_text("“thunderstrom” taken for “thunderstorm”.")
-        expect(page.locator("#found")).to_contain_text("Not used: xqzvbrr.")
+        expect(page.locator("#find-status")).to_contain_text(
+            "Searched for “thunderstorm” instead of “thunderstrom”."
+        )
+        expect(page.locator("#find-status")).to_contain_text("Ignored: xqzvbrr.")
         expect(page.locator(".result").first).to_be_visible()
         page.locator("#query").fill("xqzvbrr")
         page.keyboard.press("Enter")
-        expect(page.locator("#found")).to_contain_text("Nothing found for “xqzvbrr”")
+        expect(page.locator("#find-status")).to_contain_text("Nothing found for “xqzvbrr”")
         expect(page.locator(".result")).to_have_count(0)
 
     def test_titles_are_text_not_markup(self, page: Page) -> None:
@@ -144,7 +146,7 @@ class TestMoreLikeThis:
         title = titles(page)[0]
         page.get_by_role("link", name=f"More like this: {title}").click()
         expect(page.get_by_role("heading", name=f"Sounds like “{title}”")).to_be_visible()
-        expect(page.locator("#found")).to_contain_text("most alike first")
+        expect(page.locator("#find-status")).to_contain_text("most similar first")
         expect(page.locator("#query")).to_have_value("")
         expect(page.get_by_role("button", name="Remove under")).to_have_count(0)
         expect(page.get_by_role("button", name="Remove up to 60 s")).to_be_visible()
@@ -161,7 +163,7 @@ class TestMoreLikeThis:
         page, watch = visit
         watch.failures_expected = True
         page.goto("/?like=nobody")
-        expect(page.get_by_role("alert").first).to_contain_text("not in the library any more")
+        expect(page.get_by_role("alert").first).to_contain_text("no longer in the library")
 
 
 @in_browser
@@ -175,12 +177,12 @@ class TestMore:
         page.mouse.wheel(0, 9000)
         page.wait_for_timeout(500)
         expect(results).to_have_count(100)  # enough by scrolling alone
-        page.get_by_role("button", name="More sounds").click()
-        _scroll_until(page, lambda: page.locator("#rest", has_text="These are all").count())
+        page.get_by_role("button", name="Show more").click()
+        _scroll_until(page, lambda: page.locator("#results-note", has_text="are shown").count())
         found = _ids(page)
         assert len(found) > 120
         assert len(set(found)) == len(found)
-        expect(page.locator("#rest")).to_have_text(f"These are all {len(found)} sounds.")
+        expect(page.locator("#results-note")).to_have_text(f"All {len(found)} sounds are shown.")
 
     def test_more_by_keyboard(self, chromium: Browser, page_address: str) -> None:
         with visiting(chromium, page_address) as (page, _):
@@ -189,10 +191,10 @@ class TestMore:
                 "IntersectionObserver.prototype.observe = () => {};"
             )
             page.goto("/?q=water")
-            page.get_by_role("button", name="More sounds").focus()
+            page.get_by_role("button", name="Show more").focus()
             page.keyboard.press("Enter")
             expect(page.locator("#results .play").nth(20)).to_be_focused()
-            expect(page.locator("#rest")).to_contain_text("40 sounds so far")
+            expect(page.locator("#results-note")).to_contain_text("40 sounds so far")
 
     def test_back_comes_to_the_same_place(self, page: Page) -> None:
         page.goto("/?q=water")
@@ -202,7 +204,7 @@ class TestMore:
         title, place = titles(page)[45], page.evaluate("scrollY")
         assert place > 3000
         link.click()
-        expect(page.locator("#found")).to_contain_text("most alike first")
+        expect(page.locator("#find-status")).to_contain_text("most similar first")
         assert page.evaluate("scrollY") == 0
         page.go_back()
         _shows(page, "water")
@@ -215,13 +217,13 @@ class TestMore:
         watch.failures_expected = True
         page.route("**/v1/search?*cursor=*", refusing(429))
         page.goto("/?q=water")
-        _scroll_until(page, lambda: page.locator("#rest-problem .notice").count())
-        expect(page.locator("#rest-problem")).to_contain_text("try again in 7 s")
+        _scroll_until(page, lambda: page.locator("#results-problem .notice").count())
+        expect(page.locator("#results-problem")).to_contain_text("try again in 7 s")
         expect(page.locator(".result")).to_have_count(20)
         page.unroute("**/v1/search?*cursor=*")
-        page.locator("#rest-problem").get_by_role("button", name="Try again").click()
+        page.locator("#results-problem").get_by_role("button", name="Try again").click()
         expect(page.locator(".result").nth(39)).to_be_attached()
-        expect(page.locator("#rest-problem")).to_be_empty()
+        expect(page.locator("#results-problem")).to_be_empty()
 
 
 @in_browser
@@ -245,7 +247,7 @@ class TestTrouble:
         watch.failures_expected = True
         page.route("**/v1/search?*", refusing(429))
         page.locator("#query").fill("thunder")
-        expect(page.get_by_role("alert").first).to_contain_text("Busy just now")
+        expect(page.get_by_role("alert").first).to_contain_text("is busy")
         page.unroute("**/v1/search?*")
         page.get_by_role("button", name="Try again").click()
         expect(page.locator(".result").first).to_be_visible()

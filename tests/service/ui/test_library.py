@@ -1,4 +1,4 @@
-"""The library's own view on the page, as a person uses it, in a real Chromium."""
+"""The library view of the page, used as a person does, in a real Chromium."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from tests.service.ui.browser import (
     LARGE,
     MARKUP,
     SMALL,
-    heard,
     in_browser,
     needs_chromium,
+    played,
     refusing,
     until,
     visiting,
@@ -36,17 +36,17 @@ def page(chromium: Browser, page_address: str, request: pytest.FixtureRequest) -
 
 def test_what_is_in_it(page: Page) -> None:
     figures = page.locator("#library-figures > div").all_inner_texts()
-    told = dict(each.split("\n") for each in figures)
-    assert told["Sounds"] == "190"
-    assert re.fullmatch(r"\d+ minutes", told["Length"])
-    assert int(told["Different tags"]) > 100
-    assert told["Index"].startswith("flat, exact")
+    shown = dict(figure.split("\n") for figure in figures)
+    assert shown["Sounds"] == "190"
+    assert re.fullmatch(r"\d+ minutes", shown["Length"])
+    assert int(shown["Different tags"]) > 100
+    assert shown["Index"].startswith("flat, exact")
     expect(page.locator("#library-failed")).to_be_hidden()
     model = page.locator("#library-model")
-    expect(model).to_contain_text("starter brings sounds and words into one space")
+    expect(model).to_contain_text("starter embeds sounds and words in one space")
     expect(model).to_contain_text("It can suggest 634 tags")
     expect(model.get_by_text("window seconds")).to_be_hidden()
-    model.get_by_text("All that is known of it").click()
+    model.get_by_text("All details").click()
     expect(model.get_by_text("window seconds")).to_be_visible()
 
 
@@ -54,7 +54,7 @@ def test_recent_sounds_play_and_go_on(page: Page) -> None:
     recent = page.locator("#library-recent > li")
     expect(recent.first.get_by_role("heading")).to_have_text(MARKUP)  # text, not markup
     recent.nth(1).get_by_role("button", name="Play").click()
-    until(lambda: heard(page) > 0.1)
+    until(lambda: played(page) > 0.1)
     expect(page.locator("#library-more-state")).to_have_text("6 of 190 sounds")
     page.get_by_role("button", name="Show more").click()
     expect(recent).to_have_count(12)

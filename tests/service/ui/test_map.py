@@ -17,9 +17,9 @@ from tests.service.ui.browser import (
     MARKUP,
     SMALL,
     Watch,
-    heard,
     in_browser,
     needs_chromium,
+    played,
     position,
     until,
     visiting,
@@ -108,8 +108,8 @@ def test_all_sounds_are_drawn_in_colours_that_the_legend_names(page: Page) -> No
     name = names.first.inner_text()
     names.first.click()
     expect(names.first).to_have_attribute("aria-pressed", "true")
-    expect(page.locator("#map-said")).to_contain_text(f"tagged {name}.")
-    count = int(page.locator("#map-said").inner_text().split()[0])
+    expect(page.locator("#map-message")).to_contain_text(f"tagged {name}.")
+    count = int(page.locator("#map-message").inner_text().split()[0])
     assert 10 < count < 100
     assert ink(page)[0] < full / 2  # the others are faint
     names.first.click()
@@ -126,7 +126,7 @@ def test_another_tag_can_have_a_colour(page: Page) -> None:
     expect(page.locator("#map-legend button")).to_have_count(8)
     page.get_by_label("Another tag to colour").fill("no such tag")
     page.keyboard.press("Enter")
-    expect(page.locator("#map-said")).to_contain_text("No sound here has the tag")
+    expect(page.locator("#map-message")).to_contain_text("No sound here has the tag")
     expect(page.get_by_label("Another tag to colour")).to_have_value("no such tag")
 
 
@@ -135,7 +135,7 @@ def test_words_let_their_sounds_stand_out(page: Page) -> None:
     full, _ = ink(page)
     page.get_by_label("Words for sounds to highlight").fill("heavy rain")
     page.keyboard.press("Enter")
-    expect(page.locator("#map-said")).to_contain_text("that fit “heavy rain” best stand out")
+    expect(page.locator("#map-message")).to_contain_text("matching “heavy rain” highlighted")
     assert ink(page)[0] < full / 2
     hits = page.request.get("/v1/search?q=heavy+rain&k=100").json()["hits"]
     fitting = {hit["title"] for rank, hit in enumerate(hits) if rank < 20 or hit["why"]["matched"]}
@@ -146,7 +146,7 @@ def test_words_let_their_sounds_stand_out(page: Page) -> None:
     assert len(visited) > 1
     assert visited <= {*fitting, ""}  # keys go to those only; none at first
     page.get_by_label("Words for sounds to highlight").fill("")
-    expect(page.locator("#map-said")).to_be_empty()
+    expect(page.locator("#map-message")).to_be_empty()
     page.locator("#map-canvas").evaluate("canvas => canvas.blur()")
 
 
@@ -154,12 +154,12 @@ def test_words_let_their_sounds_stand_out(page: Page) -> None:
 def test_click_keeps_a_sound_with_its_player_and_ways_on(page: Page) -> None:
     title, x, y = pointed(page)
     page.mouse.click(x, y)
-    card = page.get_by_role("group", name="The chosen sound")
+    card = page.get_by_role("group", name="Selected sound")
     expect(card.get_by_role("heading")).to_have_text(title)
     expect(card.locator(".track.drawn")).to_be_visible()
     expect(card.locator(".chip").first).to_be_visible()
     card.get_by_role("button", name=f"Play {title}").click()
-    until(lambda: heard(page) > 0.1)
+    until(lambda: played(page) > 0.1)
     card.get_by_role("button", name="Close").click()
     expect(card).to_be_hidden()
     expect(page.locator("#map-canvas")).to_be_focused()
@@ -175,15 +175,15 @@ def test_click_keeps_a_sound_with_its_player_and_ways_on(page: Page) -> None:
 def test_a_sound_is_heard_when_the_pointer_rests_if_that_is_wanted(page: Page) -> None:
     _, x, y = pointed(page)
     page.wait_for_timeout(600)
-    assert position(page) == 0  # not wanted yet
-    page.get_by_role("switch", name="Hear sounds on hover").check()
+    assert position(page) == 0  # off by default
+    page.get_by_role("switch", name="Play on hover").check()
     page.mouse.move(x, y)
     until(lambda: position(page) > 0.05)
     page.mouse.move(5, 5)
     until(lambda: position(page) == 0)
     page.mouse.move(x, y)
     until(lambda: position(page) > 0.05)
-    page.get_by_role("switch", name="Hear sounds on hover").uncheck()
+    page.get_by_role("switch", name="Play on hover").uncheck()
     until(lambda: position(page) == 0)
 
 
@@ -238,17 +238,17 @@ def test_pinching_zooms(chromium: Browser, page_address: str) -> None:
         x, y = box["x"] + box["width"] / 2, box["y"] + 150
         touches = page.context.new_cdp_session(page)
 
-        def touch(kind: str, *apart: float) -> None:
+        def touch(kind: str, *distances: float) -> None:
             points = [
-                {"x": x + side * each, "y": y, "id": number}
-                for each in apart
+                {"x": x + side * distance, "y": y, "id": number}
+                for distance in distances
                 for number, side in enumerate((-1, 1))
             ]
             touches.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": points})
 
         touch("touchStart", 30)
-        for apart in (45, 70, 100):
-            touch("touchMove", apart)
+        for distance in (45, 70, 100):
+            touch("touchMove", distance)
         touch("touchEnd")
         expect(page.get_by_role("button", name="Zoom out")).to_be_enabled()
         expect(page.locator("#map-canvas")).to_have_class(re.compile("zoomed"))
@@ -265,10 +265,10 @@ def test_by_keyboard_alone(page: Page) -> None:
     assert len(titles) > 2
     for _ in range(60):
         step(page, "ArrowRight")
-    assert step(page, "ArrowRight") == "No more sounds that way."
+    assert step(page, "ArrowRight") == "No more sounds in that direction."
     title = page.locator("#map-tip").inner_text()
     step(page, "Space")
-    until(lambda: heard(page) > 0)
+    until(lambda: played(page) > 0)
     step(page, "Space")
     until(lambda: position(page) == 0)
     step(page, "+", "+")
@@ -296,7 +296,7 @@ def test_the_list_holds_what_is_seen_and_leads_to_each(page: Page) -> None:
 def test_titles_are_text(page: Page) -> None:
     page.get_by_label("Words for sounds to highlight").fill("bold dog alert")
     page.keyboard.press("Enter")
-    expect(page.locator("#map-said")).to_contain_text("stand out")
+    expect(page.locator("#map-message")).to_contain_text("highlighted")
     page.locator("#map-list summary").click()
     for _ in range(4):
         page.get_by_role("button", name="Zoom in").click()

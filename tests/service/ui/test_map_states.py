@@ -31,11 +31,11 @@ SIZES = pytest.mark.parametrize("viewport", [LARGE, SMALL], ids=["large", "small
 
 
 def step(page: Page, *keys: str) -> str:
-    """Press keys on the map; what is said then."""
+    """Press keys on the map; returns the message."""
     page.locator("#map-canvas").focus()
     for key in keys:
         page.keyboard.press(key)
-    return page.locator("#map-said").inner_text()
+    return page.locator("#map-message").inner_text()
 
 
 def test_an_empty_library_says_what_to_do(chromium: Browser, tmp_path: Path) -> None:
@@ -48,7 +48,7 @@ def test_an_empty_library_says_what_to_do(chromium: Browser, tmp_path: Path) -> 
         expect(page.locator("#map-state")).to_contain_text("holds no sounds")
         expect(page.locator("#map-parts")).to_be_hidden()
         page.get_by_role("link", name="Add the first").click()
-        expect(page.get_by_role("heading", level=1, name="Words for a sound")).to_be_visible()
+        expect(page.get_by_role("heading", level=1, name="Tag a sound")).to_be_visible()
         page.goto("/#library")
         expect(page.locator("#library-more-state")).to_contain_text("holds no sounds")
 
@@ -56,24 +56,24 @@ def test_an_empty_library_says_what_to_do(chromium: Browser, tmp_path: Path) -> 
 def test_while_it_is_made_that_is_said_and_then_it_comes(
     chromium: Browser, page_library: Path, tmp_path: Path
 ) -> None:
-    own = Path(shutil.copytree(page_library, tmp_path / "own"))
-    (own / "map.snapshot").unlink(missing_ok=True)
+    copy = Path(shutil.copytree(page_library, tmp_path / "copy"))
+    (copy / "map.snapshot").unlink(missing_ok=True)
     with (
-        serving(own, free_port()) as address,
+        serving(copy, free_port()) as address,
         visiting(chromium, address) as (page, _),
     ):
-        asked: list[str] = []
-        page.on("request", lambda each: each.url.endswith("/v1/map") and asked.append(each.url))
+        requested: list[str] = []
+        page.on("request", lambda call: call.url.endswith("/v1/map") and requested.append(call.url))
         page.goto("/#map")
-        expect(page.locator("#map-state")).to_contain_text("rough picture")
+        expect(page.locator("#map-state")).to_contain_text("rough map")
         expect(page.locator("#map-legend button").first).to_be_visible()
-        said = step(page, "ArrowRight")
+        message = step(page, "ArrowRight")
         expect(page.locator("#map-state")).to_have_text("The map is ready: 190 sounds.")
-        assert page.locator("#map-said").inner_text() == said  # nobody is led away
-        assert len(asked) > 1
-        asked.clear()
+        assert page.locator("#map-message").inner_text() == message  # the focus stays
+        assert len(requested) > 1
+        requested.clear()
         page.wait_for_timeout(2_000)
-        assert asked == []  # there is nothing to ask for any more
+        assert requested == []  # there is nothing to ask for any more
         added = {"file": ("new.wav", sounds.noise(1.0, seed=3))}
         httpx.post(f"{address}/v1/clips", files=added, timeout=60).raise_for_status()
         page.get_by_role("link", name="Library", exact=True).click()
@@ -90,19 +90,17 @@ def test_a_sample_says_so(chromium: Browser, page_address: str) -> None:
     with visiting(chromium, page_address) as (page, _):
         page.route("**/v1/map", larger)
         page.goto("/#map")
-        expect(page.locator("#map-state")).to_contain_text(
-            "190 sounds, evenly picked from 1,234,567"
-        )
+        expect(page.locator("#map-state")).to_contain_text("190 sounds, sampled from 1,234,567")
 
 
 def test_trouble_is_said_and_may_pass(chromium: Browser, page_address: str) -> None:
     with visiting(chromium, page_address) as (page, watch):
         watch.failures_expected = True
-        for status, said in ((429, "try again in 7 s"), (503, "the disk is full")):
+        for status, text in ((429, "try again in 7 s"), (503, "the disk is full")):
             page.route("**/v1/map", refusing(status))
             page.goto("/")
             page.goto("/#map")
-            expect(page.get_by_role("alert").filter(has_text=said)).to_be_visible()
+            expect(page.get_by_role("alert").filter(has_text=text)).to_be_visible()
             page.unroute("**/v1/map")
         page.get_by_role("button", name="Try again").click()
         expect(page.locator("#map-legend button").first).to_be_visible()
@@ -113,7 +111,7 @@ def test_trouble_is_said_and_may_pass(chromium: Browser, page_address: str) -> N
         expect(page.get_by_label("Words for sounds to highlight")).to_have_value("rain")
         page.unroute("**/v1/search?*")
         page.get_by_role("button", name="Try again").click()
-        expect(page.locator("#map-said")).to_contain_text("stand out")
+        expect(page.locator("#map-message")).to_contain_text("highlighted")
         page.route("**/v1/clips/*", refusing(503))
         step(page, "ArrowRight", "ArrowLeft", "Enter")
         expect(page.locator("#map-card")).to_contain_text("The service has a problem")

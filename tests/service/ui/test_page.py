@@ -10,7 +10,7 @@ import re
 import urllib.request
 from pathlib import Path
 
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, Page, Route, expect
 
 from earmark.service.app import UI
 from tests.service.ui.browser import (
@@ -18,9 +18,11 @@ from tests.service.ui.browser import (
     free_port,
     in_browser,
     needs_chromium,
+    played,
     refusing,
     serving,
     type_words,
+    until,
     visiting,
 )
 
@@ -48,6 +50,36 @@ def test_page_holds_no_inline_code() -> None:
 
 @in_browser
 @needs_chromium
+def test_works_under_a_path_of_a_proxy(page: Page, page_address: str) -> None:
+    prefix = f"{page_address}/sounds/"
+    requested: list[str] = []
+
+    def forward(route: Route) -> None:
+        address = route.request.url
+        requested.append(address)
+        if address.startswith(prefix):
+            route.fulfill(response=route.fetch(url=address.replace(prefix, f"{page_address}/")))
+        else:
+            route.abort()
+
+    page.route("**/*", forward)
+    page.goto(prefix)
+    expect(page.locator("#model")).to_contain_text("Model: ")
+    type_words(page, "thunder")
+    expect(page).to_have_url(f"{prefix}?q=thunder")
+    expect(page.locator("#results .track.drawn").first).to_be_visible()
+    page.locator("#results .play").first.click()
+    until(lambda: played(page) > 0.1)
+    for view in ("Map", "Library", "Find"):
+        page.get_by_role("link", name=view, exact=True).click()
+    expect(page.locator("#results h2").first).to_be_visible()
+    page.get_by_role("link", name="Earmark").click()
+    expect(page).to_have_url(prefix)
+    assert [address for address in requested if not address.startswith(prefix)] == []
+
+
+@in_browser
+@needs_chromium
 class TestTrouble:
     def test_file_that_is_no_sound(self, visit: tuple[Page, Watch], tmp_path: Path) -> None:
         page, watch = visit
@@ -57,7 +89,9 @@ class TestTrouble:
         expect(page.locator(".result").first).to_be_visible()
         page.get_by_role("link", name="Tag", exact=True).click()
         page.locator("#file").set_input_files(tmp_path / "notes.wav")
-        expect(page.get_by_role("alert").filter(has_text="could not be heard")).to_be_visible()
+        expect(
+            page.get_by_role("alert").filter(has_text="could not be read as audio")
+        ).to_be_visible()
         expect(page.get_by_role("button", name="Try again")).to_have_count(0)
         page.locator("#sound .play").click()
         expect(page.locator("#sound .time")).to_have_text("cannot be played")
@@ -70,10 +104,10 @@ class TestTrouble:
         watch.failures_expected = True
         page.goto(f"/?q={'dog+' * 200}")
         expect(page.get_by_role("alert")).to_contain_text("String should have at most 500")
-        for status, said in ((429, "try again in 7 s"), (503, "the disk is full")):
+        for status, text in ((429, "try again in 7 s"), (503, "the disk is full")):
             page.route("**/v1/search?*", refusing(status))
             page.locator("#query").fill(f"rain {status}")
-            expect(page.get_by_role("alert").locator("p").last).to_contain_text(said)
+            expect(page.get_by_role("alert").locator("p").last).to_contain_text(text)
             page.unroute("**/v1/search?*")
         page.get_by_role("button", name="Try again").click()
         expect(page.locator(".result").first).to_be_visible()
@@ -92,4 +126,4 @@ class TestTrouble:
             expect(page.locator("#query")).to_have_value("rain")
             with serving(page_library, port):
                 page.get_by_role("button", name="Try again").click()
-                expect(page.locator("#found")).to_contain_text("“rain”")
+                expect(page.locator("#find-status")).to_contain_text("“rain”")

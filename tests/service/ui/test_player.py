@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from playwright.sync_api import Page, Route, expect
 
-from tests.service.ui.browser import heard, in_browser, needs_chromium, position, titles, until
+from tests.service.ui.browser import in_browser, needs_chromium, played, position, titles, until
 
 
 def _late(route: Route) -> None:
@@ -27,12 +27,12 @@ class TestPlaying:
         page.goto("/?q=thunder+rain")
         buttons = page.locator("#results .play")
         buttons.nth(0).click()
-        until(lambda: heard(page) > 0.1)
+        until(lambda: played(page) > 0.1)
         expect(buttons.nth(0)).to_have_accessible_name(f"Pause {titles(page)[0]}")
         buttons.nth(1).click()
         expect(buttons.nth(1)).to_have_attribute("data-state", "playing")
         expect(page.locator(".play[data-state=playing]")).to_have_count(1)
-        until(lambda: heard(page) > 0.1)
+        until(lambda: played(page) > 0.1)
         expect(page.locator("#results .seek").nth(1)).not_to_have_value("0")
         buttons.nth(1).click()
         expect(page.locator(".play[data-state=playing]")).to_have_count(0)
@@ -64,9 +64,9 @@ class TestPlaying:
     def test_sound_goes_on_while_one_types(self, page: Page) -> None:
         page.goto("/?q=bold+dog&min_duration=11&max_duration=13")
         page.locator("#results .play").first.click()
-        until(lambda: heard(page) > 0.1)
+        until(lambda: played(page) > 0.1)
         page.locator("#query").fill("bold")
-        expect(page.locator("#found")).to_contain_text("“bold”")
+        expect(page.locator("#find-status")).to_contain_text("“bold”")
         until(lambda: position(page) > 1)
         page.locator("#query").fill("thunder")  # it is not among these
         page.wait_for_function("() => document.getElementById('player').paused")
@@ -78,18 +78,18 @@ class TestKeys:
     @pytest.mark.parametrize("key", ["Enter", "Space"])
     def test_from_the_box_to_a_sound_that_plays(self, page: Page, key: str) -> None:
         page.keyboard.type("thunder")
-        expect(page.locator("#found")).to_contain_text("“thunder”")  # not those of "thunde"
+        expect(page.locator("#find-status")).to_contain_text("“thunder”")  # not those of "thunde"
         page.keyboard.press("ArrowDown")
         _focused(page, 0)
         page.keyboard.press(key)
-        until(lambda: heard(page) > 0.1)
+        until(lambda: played(page) > 0.1)
         page.keyboard.press(key)
         until(lambda: position(page) == 0)
 
     def test_moving_among_sounds(self, page: Page) -> None:
         page.goto("/?q=thunder")
         expect(page.locator(".result").first).to_be_visible()
-        page.locator("#found").click()
+        page.locator("#find-status").click()
         for key, place in (("j", 0), ("j", 1), ("ArrowDown", 2), ("k", 1), ("ArrowUp", 0)):
             page.keyboard.press(key)
             _focused(page, place)
@@ -111,13 +111,13 @@ class TestKeys:
         page.keyboard.press("Tab")
         page.keyboard.press("n")
         _focused(page, 0)
-        until(lambda: heard(page) > 0.1)
+        until(lambda: played(page) > 0.1)
         page.keyboard.press("n")
         _focused(page, 1)
         expect(page.locator("#results .play").nth(1)).to_have_attribute("data-state", "playing")
         page.keyboard.press("p")
         _focused(page, 0)
-        until(lambda: heard(page) > 0.1)
+        until(lambda: played(page) > 0.1)
         page.keyboard.press("Space")
         until(lambda: position(page) == 0)
         seek = page.locator("#results .seek").first
@@ -150,7 +150,7 @@ class TestKeys:
     def test_other_views_are_left_alone(self, page: Page) -> None:
         page.goto("/?q=rain")
         page.locator("#results .play").first.click()
-        until(lambda: heard(page) > 0.1)
+        until(lambda: played(page) > 0.1)
         page.get_by_role("link", name="Library").click()
         expect(page.locator("#library")).to_be_visible()
         assert position(page) == 0
@@ -167,10 +167,10 @@ class TestKeys:
         page.goto("/?q=thunder")
         page.locator("#results .play").first.focus()
         page.keyboard.press("?")
-        dialog = page.get_by_role("dialog", name="Keys")
+        dialog = page.get_by_role("dialog", name="Keyboard shortcuts")
         expect(dialog).to_contain_text("play the next sound")
         page.keyboard.press("j")  # meant for nobody
-        dialog.get_by_label("Use keys of one letter or sign").uncheck()
+        dialog.get_by_label("Use single-key shortcuts").uncheck()
         page.keyboard.press("Escape")
         expect(dialog).to_be_hidden()
         _focused(page, 0)
@@ -179,7 +179,7 @@ class TestKeys:
         page.keyboard.press("ArrowDown")
         _focused(page, 1)
         page.reload()
-        page.get_by_role("button", name="Keys").click()
-        expect(dialog.get_by_label("Use keys of one letter or sign")).not_to_be_checked()
+        page.get_by_role("button", name="Keyboard shortcuts").click()
+        expect(dialog.get_by_label("Use single-key shortcuts")).not_to_be_checked()
         dialog.get_by_role("button", name="Close").click()
-        expect(page.get_by_role("button", name="Keys")).to_be_focused()
+        expect(page.get_by_role("button", name="Keyboard shortcuts")).to_be_focused()

@@ -25,10 +25,10 @@ from tests.service.ui.uploads import (
     DOG,
     RAIN,
     answers_seem_to_take,
-    asked,
     choose,
     choose_and_tag,
     drop,
+    get_json,
     row,
     violations,
 )
@@ -82,7 +82,7 @@ def _decide(page: Page) -> None:
 @needs_chromium
 class TestDeciding:
     def test_what_is_accepted_refines_the_rest(self, own_page: Page) -> None:
-        before, less = _tags(own_page), _tags(own_page, "#less-sure")
+        before, less = _tags(own_page), _tags(own_page, "#less-likely-tags")
         assert {"rain", "tree"} <= set(before)
         assert before[0] == "rain"
         assert not set(before) & set(less)
@@ -90,7 +90,9 @@ class TestDeciding:
         accept.focus()
         own_page.keyboard.press("Enter")
         expect(accept).to_have_attribute("aria-pressed", "true")
-        expect(own_page.locator("#refined")).to_have_text("Others are weighed beside: rain.")
+        expect(own_page.locator("#suggestions-note")).to_have_text(
+            "The other suggestions take into account: rain."
+        )
         expect(row(own_page, "rain")).to_be_visible()
         expect(accept).to_be_focused()
         after = _tags(own_page)
@@ -99,7 +101,7 @@ class TestDeciding:
         own_page.keyboard.press("Enter")  # takes it back
         expect(own_page.locator("#tags li")).to_have_count(len(before))
         assert _tags(own_page) == before
-        assert _tags(own_page, "#less-sure") == less
+        assert _tags(own_page, "#less-likely-tags") == less
 
     def test_slow_sounds_are_weighed_anew_when_asked(self, own_page: Page) -> None:
         page = own_page
@@ -107,15 +109,15 @@ class TestDeciding:
         drop(page, DOG, "#tag")
         expect(row(page, "animal")).to_be_visible()
         page.get_by_role("button", name="Accept animal").click()
-        anew = page.get_by_role("button", name="Weigh the others anew")
+        anew = page.get_by_role("button", name="Update suggestions")
         expect(anew).to_be_visible()
         page.wait_for_timeout(1000)
-        expect(page.locator("#refined")).to_be_empty()
+        expect(page.locator("#suggestions-note")).to_be_empty()
         anew.focus()
         page.keyboard.press("Enter")
-        expect(page.locator("#refined")).to_contain_text("beside: animal")
+        expect(page.locator("#suggestions-note")).to_contain_text("into account: animal")
         expect(anew).to_be_hidden()
-        expect(page.locator("#own-tag-word")).to_be_focused()
+        expect(page.locator("#tag-input")).to_be_focused()
 
     def test_accept_all_leaves_what_is_rejected(self, own_page: Page) -> None:
         suggested = _tags(own_page)
@@ -132,26 +134,28 @@ class TestDeciding:
         assert sorted(_clipboard(own_page).split(", ")) == sorted({*suggested} - {"tree"})
 
     def test_tags_of_ones_own_count_and_unknown_ones_are_told(self, own_page: Page) -> None:
-        expect(own_page.locator("#model-words option[value='waterfall']")).to_be_attached()
-        own_page.get_by_role("textbox", name="Tags of your own").or_(
-            own_page.get_by_role("combobox", name="Tags of your own")
+        expect(own_page.locator("#vocabulary option[value='waterfall']")).to_be_attached()
+        own_page.get_by_role("textbox", name="Your own tags").or_(
+            own_page.get_by_role("combobox", name="Your own tags")
         ).fill("Rain, xqzvb")
         own_page.keyboard.press("Enter")
         expect(own_page.get_by_role("button", name="Accept rain", exact=True)).to_have_attribute(
             "aria-pressed", "true"
         )
-        expect(own_page.locator("#refined")).to_contain_text("kept all the same: xqzvb.")
-        expect(own_page.locator("#own-tags li")).to_have_count(1)
+        expect(own_page.locator("#suggestions-note")).to_contain_text("but added: xqzvb.")
+        expect(own_page.locator("#added-tags li")).to_have_count(1)
         assert violations(own_page) == []
         own_page.get_by_role("button", name="Copy as JSON").click()
         copied = json.loads(_clipboard(own_page))
         assert copied["sound"] == RAIN.name
-        accepted = [each["tag"] for each in copied["tags"] if each["choice"] == "accepted"]
+        accepted = [row["tag"] for row in copied["tags"] if row["choice"] == "accepted"]
         assert accepted == ["rain", "xqzvb"]
         own_page.get_by_role("button", name="Remove xqzvb").click()
-        expect(own_page.locator("#own-tags li")).to_have_count(0)
-        expect(own_page.locator("#own-tag-word")).to_be_focused()
-        expect(own_page.locator("#refined")).to_have_text("Others are weighed beside: rain.")
+        expect(own_page.locator("#added-tags li")).to_have_count(0)
+        expect(own_page.locator("#tag-input")).to_be_focused()
+        expect(own_page.locator("#suggestions-note")).to_have_text(
+            "The other suggestions take into account: rain."
+        )
 
     @pytest.mark.parametrize("size", SIZES)
     def test_tags_fit(self, chromium: Browser, own_address: str, size: tuple[int, int]) -> None:
@@ -159,9 +163,9 @@ class TestDeciding:
         with visiting(chromium, own_address, viewport=screen, has_touch=True) as (page, _):
             choose_and_tag(page, RAIN)
             page.get_by_role("button", name="Accept rain", exact=True).tap()
-            expect(page.locator("#refined")).to_contain_text("rain")
+            expect(page.locator("#suggestions-note")).to_contain_text("rain")
             expect(page.locator("#sound .marks span")).to_have_count(3)
-            page.locator("#less").evaluate("node => { node.open = true; }")
+            page.locator("#less-likely").evaluate("node => { node.open = true; }")
             page.get_by_role("button", name="Add to the library").tap()
             page.get_by_role("button", name="Find similar").tap()
             expect(page.locator("#similar li").first).to_be_visible()
@@ -178,26 +182,28 @@ class TestDeciding:
 @needs_chromium
 class TestKeeping:
     def test_feedback_is_kept_with_the_sound(self, own_page: Page, own_address: str) -> None:
-        before = asked(f"{own_address}/v1/feedback")["total"]
-        own_page.get_by_role("button", name="Keep this feedback").click()
-        expect(own_page.locator("#kept")).to_contain_text("Accept or reject a tag first")
+        before = get_json(f"{own_address}/v1/feedback")["total"]
+        own_page.get_by_role("button", name="Save feedback").click()
+        expect(own_page.locator("#feedback-status")).to_contain_text("Accept or reject a tag first")
         _decide(own_page)
-        own_page.get_by_role("button", name="Keep this feedback").click()
-        expect(own_page.locator("#kept")).to_have_text("Kept, with the sound. Thank you.")
-        own_page.get_by_role("button", name="Feedback kept").click()  # once is enough
-        listed = asked(f"{own_address}/v1/feedback")
+        own_page.get_by_role("button", name="Save feedback").click()
+        expect(own_page.locator("#feedback-status")).to_have_text(
+            "Feedback and sound saved. Thank you."
+        )
+        own_page.get_by_role("button", name="Feedback saved").click()  # once is enough
+        listed = get_json(f"{own_address}/v1/feedback")
         assert listed["total"] == before + 1
         newest = listed["feedback"][0]
         assert (newest["accepted"], newest["rejected"]) == (["rain"], ["tree"])
         assert newest["title"] == "rain steady 1"
         other = next(tag for tag in _tags(own_page) if tag not in ("rain", "tree"))
         own_page.get_by_role("button", name=f"Accept {other}", exact=True).click()
-        expect(own_page.get_by_role("button", name="Keep this feedback")).to_be_visible()
+        expect(own_page.get_by_role("button", name="Save feedback")).to_be_visible()
 
     def test_sound_is_added_found_and_removed(self, own_page: Page, own_address: str) -> None:
-        total = asked(f"{own_address}/v1/clips")["total"]
+        total = get_json(f"{own_address}/v1/clips")["total"]
         _decide(own_page)
-        own_page.locator("#own-tag-word").fill("tin roof")
+        own_page.locator("#tag-input").fill("tin roof")
         own_page.keyboard.press("Enter")
         own_page.get_by_role("button", name="Add to the library").click()
         expect(own_page.locator("#add-title")).to_be_focused()
@@ -208,22 +214,22 @@ class TestKeeping:
         own_page.locator("#add-author").fill("Ann")
         own_page.keyboard.press("Enter")
         expect(own_page.locator("#added")).to_contain_text("“Quokka in the rain” is in the library")
-        expect(own_page.locator("#added")).to_contain_text("very same sound")
-        expect(own_page.locator("#kept")).to_have_text("Kept. Thank you.")
+        expect(own_page.locator("#added")).to_contain_text("identical sound")
+        expect(own_page.locator("#feedback-status")).to_have_text("Feedback saved. Thank you.")
         assert violations(own_page) == []
-        clip = asked(f"{own_address}/v1/clips")["clips"][0]
+        clip = get_json(f"{own_address}/v1/clips")["clips"][0]
         assert (clip["title"], clip["tags"]) == ("Quokka in the rain", ["rain", "tin-roof"])
         assert (clip["licence"], clip["author"]) == ("CC0-1.0", "Ann")
-        newest = asked(f"{own_address}/v1/feedback")["feedback"][0]
+        newest = get_json(f"{own_address}/v1/feedback")["feedback"][0]
         assert (newest["clip"], newest["rejected"]) == (clip["id"], ["tree"])
         own_page.get_by_role("link", name="Find it").click()
         expect(own_page.locator("#results h2").first).to_have_text("Quokka in the rain")
         expect(own_page.locator("#results .track.drawn").first).to_be_visible()  # while it is there
         own_page.go_back()
-        own_page.get_by_role("button", name="Remove again").click()
-        expect(own_page.locator("#added")).to_have_text("Removed again.")
+        own_page.get_by_role("button", name="Remove from the library").click()
+        expect(own_page.locator("#added")).to_have_text("Removed from the library.")
         expect(own_page.get_by_role("button", name="Add to the library")).to_be_focused()
-        assert asked(f"{own_address}/v1/clips")["total"] == total
+        assert get_json(f"{own_address}/v1/clips")["total"] == total
 
     def test_trouble_keeps_what_was_typed(self, own_visit: tuple[Page, Watch]) -> None:
         page, watch = own_visit
@@ -237,8 +243,8 @@ class TestKeeping:
         page.unroute("**/v1/clips")
         page.locator("#add-problem").get_by_role("button", name="Try again").click()
         expect(page.locator("#added")).to_contain_text("Quokka")
-        page.get_by_role("button", name="Remove again").click()
-        expect(page.locator("#added")).to_have_text("Removed again.")
+        page.get_by_role("button", name="Remove from the library").click()
+        expect(page.locator("#added")).to_have_text("Removed from the library.")
 
     def test_key_is_asked_for_where_one_is_needed(
         self,
@@ -257,27 +263,27 @@ class TestKeeping:
             watch.failures_expected = True
             choose_and_tag(page, RAIN)
             _decide(page)
-            page.get_by_role("button", name="Keep this feedback").click()
+            page.get_by_role("button", name="Save feedback").click()
             expect(page.get_by_label("API key")).to_be_focused()
             assert violations(page) == []
             page.keyboard.type("no such key")
             page.keyboard.press("Enter")
-            expect(page.locator("#key-note")).to_contain_text("does not take this key")
+            expect(page.locator("#key-note")).to_contain_text("rejected this key")
             page.get_by_role("button", name="Cancel").click()
-            expect(page.get_by_role("button", name="Keep this feedback")).to_be_focused()
+            expect(page.get_by_role("button", name="Save feedback")).to_be_focused()
             page.keyboard.press("Enter")
             expect(page.get_by_label("API key")).to_be_focused()
             page.keyboard.type(secret)
             page.keyboard.press("Enter")
-            expect(page.locator("#kept")).to_contain_text("Kept, with the sound.")
-            assert asked(f"{address}/v1/feedback")["feedback"][0]["by"] == "ann"
+            expect(page.locator("#feedback-status")).to_contain_text("sound saved.")
+            assert get_json(f"{address}/v1/feedback")["feedback"][0]["by"] == "ann"
             page.reload()
             choose(page, DOG)
             page.get_by_role("button", name="Add to the library").click()
             page.keyboard.press("Enter")
             expect(page.locator("#added")).to_contain_text("dog barking 1")
-            page.get_by_role("button", name="Remove again").click()
-            expect(page.locator("#added")).to_have_text("Removed again.")
+            page.get_by_role("button", name="Remove from the library").click()
+            expect(page.locator("#added")).to_have_text("Removed from the library.")
             assert page.evaluate("Object.keys(localStorage)") == []
 
 
@@ -315,9 +321,9 @@ class TestSimilar:
         expect(own_page.locator("#sound .marks span")).to_have_count(3)
         tab_to("Reject stream")
         own_page.keyboard.press("Enter")
-        tab_to("Keep this feedback")
+        tab_to("Save feedback")
         own_page.keyboard.press("Enter")
-        expect(own_page.locator("#kept")).to_contain_text("Kept")
+        expect(own_page.locator("#feedback-status")).to_contain_text("saved")
         tab_to("Find similar sounds")
         own_page.keyboard.press("Enter")
         expect(own_page.locator("#similar li").first).to_be_visible()

@@ -1,4 +1,4 @@
-"""A sound of one's own on the page: given, recorded, tagged, and said to be too much."""
+"""The user's sound on the page: chosen, recorded, tagged, and refused when it is too large."""
 
 from __future__ import annotations
 
@@ -69,16 +69,16 @@ class TestGiving:
     def test_chosen_file_is_tagged(self, page: Page, long_sound: Path) -> None:
         page.get_by_role("link", name="Tag", exact=True).click()
         choose(page, long_sound)
-        expect(page.locator("#less-sure li")).to_have_count(8)
-        expect(page.locator("#less-sure li").first).to_contain_text(" %")
+        expect(page.locator("#less-likely-tags li")).to_have_count(8)
+        expect(page.locator("#less-likely-tags li").first).to_contain_text(" %")
         expect(page.locator("#sound")).to_contain_text("long noise.wav")
         expect(page.locator("#sound .time")).to_have_text("0:12")
         expect(page.locator("#sound .outline path")).to_have_count(2)
-        tag = page.locator("#less-sure .chip").first.text_content()
-        page.locator("#less-sure .chip").first.click()
+        tag = page.locator("#less-likely-tags .chip").first.text_content()
+        page.locator("#less-likely-tags .chip").first.click()
         expect(page.locator("#query")).to_have_value(tag or "")
         page.go_back()
-        expect(page.locator("#less-sure li")).to_have_count(8)
+        expect(page.locator("#less-likely-tags li")).to_have_count(8)
 
     def test_file_dropped_anywhere_is_tagged(self, page: Page) -> None:
         drop(page, DOG, "#find")
@@ -106,7 +106,7 @@ class TestGiving:
             until(lambda: level.get_attribute("aria-valuenow") == "0")
             assert violations(page) == []
             page.get_by_role("button", name="Stop recording").tap()
-            expect(page.locator("#heard")).to_contain_text("suggested")
+            expect(page.locator("#tag-status")).to_contain_text("suggested")
             expect(page.locator("#sound h2")).to_contain_text("Recording 2")
             assert page.locator("html").evaluate("page => page.scrollWidth") == 390
             page.locator("#sound .seek").fill("1")
@@ -125,7 +125,7 @@ class TestGiving:
         with visiting(chromium, page_address) as (page, _):
             page.goto("/#tag")
             page.get_by_role("button", name="Record").click()
-            expect(page.locator("#record-problem")).to_contain_text("microphone was not allowed")
+            expect(page.locator("#record-problem")).to_contain_text("microphone was denied")
             assert violations(page) == []
             choose(page, RAIN)
             expect(page.locator("#record-problem")).to_be_empty()
@@ -174,13 +174,13 @@ class TestListening:
         page.route("**/v1/tags?*", _holding(held))
         choose(page, very_long)
         expect(page.locator("#tag-progress")).to_contain_text("…")
-        expect(page.locator("#heard")).to_have_text("Listening…")
+        expect(page.locator("#tag-status")).to_have_text("Analysing…")
         assert violations(page) == []
         cancel = page.get_by_role("button", name="Cancel")
         cancel.focus()
         page.keyboard.press("Enter")
-        expect(page.locator("#tag-problem")).to_contain_text("Stopped")
-        expect(page.get_by_role("button", name="Listen again")).to_be_focused()
+        expect(page.locator("#tag-problem")).to_contain_text("Cancelled")
+        expect(page.get_by_role("button", name="Try again")).to_be_focused()
         page.unroute("**/v1/tags?*")
         choose(page, RAIN)
         expect(row(page, "rain")).to_be_visible()
@@ -208,7 +208,7 @@ class TestTrouble:
         page.goto("/#tag")
         choose(page, very_long)
         expect(page.locator("#tag-problem")).to_contain_text("too long")
-        expect(page.locator("#tag-problem")).to_contain_text("Up to 10:00")
+        expect(page.locator("#tag-problem")).to_contain_text("The limit is 10:00")
         expect(page.locator("#suggested")).to_be_hidden()
 
     def test_too_large_is_told_with_the_limit(
@@ -228,7 +228,7 @@ class TestTrouble:
             page.goto("/#tag")
             choose(page, very_long)
             expect(page.locator("#tag-problem")).to_contain_text("This file is too large.")
-            expect(page.locator("#tag-problem")).to_contain_text("Up to 0.2 MB")
+            expect(page.locator("#tag-problem")).to_contain_text("The limit is 0.2 MB")
 
     def test_busy_is_told_and_nothing_is_lost(self, visit: tuple[Page, Watch]) -> None:
         page, watch = visit
@@ -245,14 +245,14 @@ class TestTrouble:
         page.unroute("**/v1/tags?*")
         page.get_by_role("button", name="Try again").click()
         expect(row(page, "rain")).to_be_visible()
-        page.locator("#own-tag-word").fill("tin roof")
+        page.locator("#tag-input").fill("tin roof")
         page.route("**/v1/tags?*", lambda route: route.abort())
         page.keyboard.press("Enter")
         expect(page.locator("#tag-problem")).to_contain_text("cannot be reached")
-        expect(page.locator("#own-tags")).to_contain_text("tin roof")
+        expect(page.locator("#added-tags")).to_contain_text("tin roof")
         page.unroute("**/v1/tags?*")
         page.get_by_role("button", name="Try again").click()
-        expect(page.locator("#refined")).to_contain_text("roof")
+        expect(page.locator("#suggestions-note")).to_contain_text("roof")
 
     def test_server_that_goes_while_listening(self, chromium: Browser, page_library: Path) -> None:
         port = free_port()
@@ -261,9 +261,9 @@ class TestTrouble:
             with serving(page_library, port):
                 choose_and_tag(page, RAIN)
                 page.get_by_role("button", name="Accept rain", exact=True).click()
-                expect(page.locator("#refined")).to_contain_text("beside: rain")
-            page.get_by_role("button", name="Keep this feedback").click()
-            expect(page.locator("#keep-problem")).to_contain_text("cannot be reached")
+                expect(page.locator("#suggestions-note")).to_contain_text("into account: rain")
+            page.get_by_role("button", name="Save feedback").click()
+            expect(page.locator("#feedback-problem")).to_contain_text("cannot be reached")
             drop(page, DOG, "#tag")
             expect(page.locator("#tag-problem")).to_contain_text("cannot be reached")
             with serving(page_library, port):

@@ -52,12 +52,12 @@ def filtered(page: Page) -> None:
 
 def helped(page: Page) -> None:
     found(page)
-    page.locator("#keys-open").click()
+    page.locator("#shortcuts-open").click()
     expect(page.get_by_role("dialog")).to_be_visible()
 
 
 def nothing_found(page: Page) -> None:
-    expect(page.locator("#found")).not_to_be_empty()
+    expect(page.locator("#find-status")).not_to_be_empty()
 
 
 def tagged(page: Page) -> None:
@@ -76,7 +76,7 @@ def classified(page: Page) -> None:
 
 def mapped(page: Page) -> None:
     expect(page.locator("#map-legend li").first).to_be_visible(timeout=60_000)
-    expect(page.locator("#map-state")).not_to_contain_text("made")
+    expect(page.locator("#map-state")).not_to_contain_text("computed")
     page.locator("#map-canvas").focus()
     page.keyboard.press("ArrowRight")
     page.keyboard.press("Enter")
@@ -133,7 +133,7 @@ def test_anybody_can_use_it(
         for scheme in SCHEMES:
             page.emulate_media(color_scheme=scheme)
             found = Axe().run(page).response["violations"]
-            told = [
-                f"{each['id']}: {[part['html'] for part in each['nodes']][:3]}" for each in found
+            problems = [
+                f"{rule['id']}: {[part['html'] for part in rule['nodes']][:3]}" for rule in found
             ]
-            assert told == [], scheme
+            assert problems == [], scheme

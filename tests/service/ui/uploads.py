@@ -1,4 +1,4 @@
-"""What tests of a sound of one's own on the page do again and again."""
+"""Steps that tests of uploads on the page share."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def choose_and_tag(page: Page, file: Path) -> None:
     """Choose a file, and wait for its tags."""
     page.goto("/#tag")
     choose(page, file)
-    expect(page.locator("#heard")).to_contain_text("suggested")
+    expect(page.locator("#tag-status")).to_contain_text("suggested")
 
 
 def drop(page: Page, file: Path, place: str) -> None:
@@ -68,12 +68,12 @@ def row(page: Page, tag: str) -> Locator:
 
 
 def violations(page: Page) -> list[str]:
-    """What axe finds, in short."""
+    """The accessibility violations that axe finds."""
     found = Axe().run(page).response["violations"]
-    return [f"{each['id']}: {each['nodes'][0]['failureSummary']}" for each in found]
+    return [f"{rule['id']}: {rule['nodes'][0]['failureSummary']}" for rule in found]
 
 
-def asked(address: str) -> Any:
-    """What the service answers."""
+def get_json(address: str) -> Any:
+    """The JSON of an answer."""
     with urllib.request.urlopen(address) as answer:
         return json.load(answer)

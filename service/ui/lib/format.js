@@ -1,0 +1,43 @@
+/** Numbers, durations and sizes as text. */
+
+/** @param {number} share from 0 to 1 */
+export function percent(share) {
+  return share < 0.005 ? "< 1 %" : `${Math.round(100 * share)} %`;
+}
+
+/** Seconds as 0:42. @param {number} seconds */
+export function clock(seconds) {
+  const whole = Math.floor(seconds);
+  return `${Math.floor(whole / 60)}:${String(whole % 60).padStart(2, "0")}`;
+}
+
+/** @param {number} bytes */
+export function fileSize(bytes) {
+  if (bytes < 1e5) return `${Math.ceil(bytes / 1e3)} kB`;
+  return `${(bytes / 1e6).toFixed(1)} MB`;
+}
+
+/** 1234567 as 1,234,567. @param {number} value */
+export const number = (value) => value.toLocaleString("en");
+
+/** "1 sound", "12 sounds". @param {number} value @param {string} noun */
+export const count = (value, noun) => `${number(value)} ${noun}${value === 1 ? "" : "s"}`;
+
+/** Seconds in the unit that suits them. @param {number} seconds */
+export function duration(seconds) {
+  if (seconds < 100) return count(Math.round(seconds), "second");
+  const minutes = Math.round(seconds / 60);
+  if (minutes < 100) return count(minutes, "minute");
+  return minutes < 6000 ? `${Math.floor(minutes / 60)} h ${minutes % 60} min`
+    : count(Math.round(minutes / 60), "hour");
+}
+
+/** "rain_on-roof.wav" as "rain on roof". @param {string} name */
+export const titleOfFile = (name) =>
+  name.replace(/\.[^.]*$/, "").replace(/(?<=\p{L})[_-]+|[_-]+(?=\p{L})/gu, " ").trim();
+
+/** A tag of several words as the library writes it: "tin roof" as "tin-roof". @param {string} tag */
+export const hyphenated = (tag) => tag.replace(/\s+/g, "-");
+
+/** Comma-separated items without spaces around them; empty ones are left out. @param {string} text */
+export const splitList = (text) => text.split(",").map((item) => item.trim()).filter(Boolean);

@@ -1,0 +1,98 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+
+import {
+  addTerms, forSimilar, forWords, fromAddress, hasValidDurations, parseTerms, toAddress, toCall,
+  withTag, withoutFilters,
+} from "../../../../service/ui/lib/query.js";
+
+const FULL = "?q=heavy+rain&min_duration=2&max_duration=10&sort=newest&tag=storm&no_tag=wind"
+  + "&licence=CC0-1.0&source=arcade&distinct=true";
+
+/** The parameters of the call for an address. @param {string} address */
+const parametersOf = (address) => toCall(fromAddress(address)).parameters.toString();
+
+test("an address holds the whole query", () => {
+  assert.equal(toAddress(fromAddress(FULL)), FULL);
+  assert.equal(toAddress(fromAddress("?like=a%2Fb&tag=x&tag=y")), "?like=a%2Fb&tag=x&tag=y");
+});
+
+test("the empty query is the page itself", () => {
+  assert.equal(toAddress(fromAddress("")), "./");
+  assert.equal(toCall(fromAddress("")).kind, "");
+});
+
+test("unknown orders and empty values are dropped", () => {
+  assert.equal(toAddress(fromAddress("?q=+rain+&sort=colour&tag=&distinct=no")), "?q=rain");
+});
+
+test("words with a sign in an address become tags", () => {
+  const query = fromAddress("?q=storm+%2BThunder+-rain");
+  assert.deepEqual([query.words, query.tags, query.excluded], ["storm", ["thunder"], ["rain"]]);
+});
+
+test("a search sends required tags as words and filters, excluded ones as words", () => {
+  const call = toCall(fromAddress("?q=storm&tag=thunder&no_tag=rain&sort=longest"));
+  assert.equal(call.kind, "search");
+  assert.equal(call.parameters.toString(), "q=storm+thunder+-rain&tag=thunder&sort=longest");
+});
+
+test("filters alone list clips", () => {
+  const call = toCall(fromAddress("?no_tag=rain&max_duration=2&sort=title&distinct=true"));
+  assert.equal(call.kind, "clips");
+  assert.equal(call.parameters.toString(), "no_tag=rain&max_duration=2"); // no order, no duplicates
+});
+
+test("a sign that is still being typed is neither a word nor an error", () => {
+  assert.equal(parametersOf("?q=rain+-"), "q=rain");
+  assert.equal(toCall(fromAddress("?q=%2B")).kind, "");
+});
+
+test("similar clips are asked for by id, with filters", () => {
+  const call = toCall(fromAddress("?like=abc&distinct=true&licence=CC0-1.0"));
+  assert.deepEqual([call.kind, call.id], ["similar", "abc"]);
+  assert.equal(call.parameters.toString(), "licence=CC0-1.0&distinct=true");
+});
+
+test("a text is split into words and signed tags", () => {
+  assert.deepEqual(parseTerms("storm +Thunder  -rain gust"),
+    { words: "storm gust", tags: ["thunder"], excluded: ["rain"] });
+  assert.deepEqual(parseTerms("-rain"), { words: "", tags: [], excluded: ["rain"] });
+  assert.deepEqual(parseTerms("well-known 5 - 3 --x"),
+    { words: "well-known 5 - 3 --x", tags: [], excluded: [] });
+  assert.deepEqual(parseTerms("größe +Äste"), { words: "größe ", tags: ["äste"], excluded: [] });
+});
+
+test("the word at the caret stays as it is typed", () => {
+  assert.deepEqual(parseTerms("storm -ra", 9), { words: "storm -ra", tags: [], excluded: [] });
+  assert.deepEqual(parseTerms("storm -ra", 3), { words: "storm ", tags: [], excluded: ["ra"] });
+});
+
+test("a tag has the sign that it was given last", () => {
+  const query = addTerms(fromAddress("?tag=rain&no_tag=wind"), parseTerms("x -rain +wind"));
+  assert.deepEqual([query.words, query.tags, query.excluded], ["x", ["wind"], ["rain"]]);
+  assert.equal(toAddress(withTag(query, "rain", "+")), "?q=x&tag=wind&tag=rain");
+  assert.equal(toAddress(withTag(query, "rain", "")), "?q=x&tag=wind");
+});
+
+test("a required tag is not also a word", () => {
+  assert.equal(toAddress(withTag(fromAddress("?q=Rain"), "rain", "-")), "?no_tag=rain");
+  assert.equal(toAddress(withTag(fromAddress("?q=rain"), "rain", "")), "?q=rain");
+});
+
+test("other searches keep the filters that fit them", () => {
+  const query = fromAddress(FULL);
+  const filters = "min_duration=2&max_duration=10";
+  const lists = "licence=CC0-1.0&source=arcade&distinct=true";
+  assert.equal(toAddress(forWords(query, "dog")), `?q=dog&${filters}&sort=newest&${lists}`);
+  assert.equal(toAddress(forSimilar(query, "id")),
+    `?like=id&${filters}&tag=storm&no_tag=wind&${lists}`);
+  assert.equal(toAddress(withoutFilters(query)), "?q=heavy+rain");
+});
+
+test("durations are valid unless the shortest exceeds the longest", () => {
+  for (const address of ["", "?min_duration=3", "?max_duration=3", "?min_duration=3&max_duration=3"]) {
+    assert.ok(hasValidDurations(fromAddress(address)), address);
+  }
+  assert.ok(!hasValidDurations(fromAddress("?min_duration=10&max_duration=9")));
+});

@@ -106,9 +106,7 @@ def test_what_failed_is_told_with_reasons(chromium: Browser, page_address: str) 
     with visiting(chromium, page_address) as (page, _):
         page.route("**/v1/library?*", failing)
         page.goto("/#library")
-        expect(page.locator("#library-failed-note")).to_have_text(
-            "The last 50 of 1,234 files, the latest first."
-        )
+        expect(page.locator("#library-failed-note")).to_have_text("The latest 50 of 1,234 files.")
         expect(page.locator("#library-failures li").first).to_have_text(
             "<b>notes.txtnot a sound this can read"
         )

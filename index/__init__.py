@@ -1,1 +1,1 @@
-"""The library of embedded sounds: catalogue, vectors, search, bulk adding. Imports only `model`."""
+"""The library of embedded sounds: catalogue, stores, search, adding. Imports only `model`."""

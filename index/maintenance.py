@@ -1,4 +1,4 @@
-"""Keeping a library over the years: copies, sounds that moved, another vector store."""
+"""Maintenance of a library: backup, moved sounds, another vector store."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ from earmark.index.files.managed_files import PENDING
 from earmark.index.library import FEEDBACK, SNAPSHOT, UPLOADS
 from earmark.index.stores.factory import catch_up, open_store
 
-SAMPLE_CLIPS = 50  # clips that a new store must find again
-MIN_SCORE = 0.99  # least score of a clip's own vector, or of a twin's
-MAX_ATTEMPTS = 20  # to catch up with those who write
+SAMPLE_CLIPS = 50  # clips that a new store must find
+MIN_SCORE = 0.99  # of a clip found by its own vector, or of a duplicate
+MAX_ATTEMPTS = 20  # at catching up with concurrent writers
 
 
 def back_up(folder: Path, to: Path) -> int:
-    """Copy a library, while others use it, into a new folder. Returns the clips in the copy.
+    """Copy a library into a new folder, while others use it. Returns the clips in the copy.
 
-    The copy is a library like any other: to restore it is to open it. Sounds that were uploaded
-    are in it, all others stay where they are.
-    Raises LibraryError where there is one already, StorageError.
+    The copy is a complete library: to restore it, open it. It contains the uploaded sounds; all
+    other sounds stay where they are.
+    Raises LibraryError if the folder has a library already, StorageError.
     """
     file = to / FILE_NAME
     if file.exists():
@@ -36,8 +36,8 @@ def back_up(folder: Path, to: Path) -> int:
             to.mkdir(parents=True, exist_ok=True)
             unfinished.unlink(missing_ok=True)
             catalogue.back_up(unfinished)
-            for own in (UPLOADS, FEEDBACK):
-                _copy(folder / own, to / own)
+            for subfolder in (UPLOADS, FEEDBACK):
+                _copy(folder / subfolder, to / subfolder)
             unfinished.replace(file)
         except OSError as error:
             raise StorageError(f"library {to}: {error.strerror}") from error
@@ -48,34 +48,34 @@ def back_up(folder: Path, to: Path) -> int:
         return copy.count()
 
 
-def _copy(own: Path, to: Path) -> None:
-    """A library's own sounds, but for those under way. Raises OSError."""
-    names = sorted(each.name for each in own.iterdir()) if own.is_dir() else []
+def _copy(folder: Path, to: Path) -> None:
+    """Copy the files that a library stores itself, without unfinished ones. Raises OSError."""
+    names = sorted(path.name for path in folder.iterdir()) if folder.is_dir() else []
     for name in names:
         if name != PENDING:
             to.mkdir(exist_ok=True)
             with suppress(FileNotFoundError):  # removed meanwhile
-                shutil.copy2(own / name, to / name)
+                shutil.copy2(folder / name, to / name)
 
 
 def relocate(folder: Path, old: Path, new: Path) -> int:
-    """Take note that the sounds under `old` now lie under `new`. Returns how many clips.
+    """Update the paths of sounds that moved from the folder `old` to `new`. Returns their number.
 
-    Raises LibraryError where the library holds no sound of `old`, or holds one of `new` already.
+    Raises LibraryError if no sound has a path under `old`, or one already has the new path.
     """
     with closing(Catalogue.open(folder)) as catalogue:
         with catalogue.write() as writer:
-            count = writer.relocate(os.path.abspath(old), os.path.abspath(new))  # noqa: PTH100 (as it is written)
+            count = writer.relocate(os.path.abspath(old), os.path.abspath(new))  # noqa: PTH100 (without resolving links)
         if not count:
             raise LibraryError(f"old: expected a folder of sounds of {folder}, got {old}")
         return count
 
 
 def migrate(folder: Path, to: str) -> int:
-    """Move a library's vectors to another store: "faiss", or a Milvus' address.
+    """Move a library's vectors to another store: "faiss", or the address of a Milvus.
 
-    The catalogue changes over when the new store holds every clip and finds a sample of them;
-    until then, and wherever it is open, the old one serves. Returns the clips moved.
+    The catalogue switches once the new store has every clip and finds a sample of them. Until then,
+    and in processes that have the library open, the old store serves. Returns the clips moved.
     Raises LibraryError, StorageError.
     """
     with closing(Catalogue.open(folder)) as catalogue:
@@ -87,10 +87,10 @@ def migrate(folder: Path, to: str) -> int:
                 if store.generation == int(catalogue.meta("generation")):
                     break
             else:
-                raise StorageError(f"library {folder}: others write faster than {to} takes in")
+                raise StorageError(f"library {folder}: others write faster than {to} can follow")
             store.wait_until_idle()
-            places = np.linspace(1, catalogue.last_row(), SAMPLE_CLIPS).astype(int).tolist()
-            sample = catalogue.vectors(places).values()
+            rows = np.linspace(1, catalogue.last_row(), SAMPLE_CLIPS).astype(int).tolist()
+            sample = catalogue.vectors(rows).values()
             lost = sum(
                 not len(store.search(vector, 1, min_score=MIN_SCORE)[0]) for vector in sample
             )

@@ -1,8 +1,7 @@
-"""What a library holds, counted: tags, licences, sources, and what could not be added.
+"""Statistics of a library: counts of its tags, licences, sources and failed files.
 
-Counted once a generation. Where the store keeps the clips' columns in memory they are counted
-there, which takes milliseconds; else all clips' rows are read. Tags are in lower case, a clip's
-each once.
+They are computed once a generation: in milliseconds where the store has the clips' columns in
+memory, else by reading all clips. Tags are in lower case, counted once a clip.
 """
 
 from __future__ import annotations
@@ -11,7 +10,7 @@ import re
 import threading
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import PurePath
 
 import numpy as np
@@ -20,10 +19,10 @@ from earmark.index.catalogue.catalogue import Catalogue
 from earmark.index.library import Library
 from earmark.index.stores.columns import Columns, Mask, NameColumn
 
-MAX_FAILURES = 50  # failures that are told
-READ_ROWS = 5_000  # rows at a time
+MAX_FAILURES = 50  # the last failed files that are listed
+BATCH_ROWS = 5_000  # read at a time
 
-# Where the path of a file begins, in words about it.
+# Where a path begins in the text of an error.
 _PATH = re.compile(r"""(?:^|(?<=[\s"'(\[=:,]))(?:~?/|[A-Za-z]:\\|\\\\)(?=\S)""")
 
 NameCounts = tuple[tuple[str, int], ...]
@@ -31,7 +30,7 @@ NameCounts = tuple[tuple[str, int], ...]
 
 @dataclass(frozen=True)
 class FailedFile:
-    """A file that could not be added: its name, without its folders, and why."""
+    """A file that could not be added: its name without folders, and the reason."""
 
     name: str
     reason: str
@@ -39,9 +38,9 @@ class FailedFile:
 
 @dataclass(frozen=True)
 class LibraryStatistics:
-    """A library at one generation; names are counted, the most frequent first.
+    """Statistics of one generation. Counts are in descending order.
 
-    `id`: the library's own, of all its generations. Of all `failures`, `latest` are the last.
+    `id`: of the library. `failures`: how many files failed; `latest`: the last of them.
     """
 
     id: str
@@ -56,41 +55,41 @@ class LibraryStatistics:
 
 
 class StatisticsCache:
-    """A library's summary, kept until it changes. Safe to share between threads."""
+    """Computes a library's statistics when it has changed. Safe to share between threads."""
 
     def __init__(self, library: Library) -> None:
         self._library = library
         self._id = library.catalogue.meta("library")
-        self._kept: LibraryStatistics | None = None
+        self._latest: LibraryStatistics | None = None
         self._counting = threading.Lock()
 
     def get(self) -> LibraryStatistics:
-        """The summary as of now. Raises StorageError."""
+        """The statistics as of now. Raises StorageError."""
         self._library.refresh()
-        with self._counting:  # whoever comes meanwhile takes what the first has counted
+        with self._counting:  # concurrent callers share one count
             columns = self._library.store.columns()
-            # What is counted in the catalogue is of its generation, not of a store that lags.
+            # The catalogue may be ahead of a store without columns.
             generation = self._library.generation if columns is None else columns[0]
-            if self._kept is None or self._kept.generation != generation:
-                self._kept = self._counted(generation, columns)
-            return self._kept
+            if self._latest is None or self._latest.generation != generation:
+                self._latest = self._count(generation, columns)
+            return self._latest
 
-    def _counted(
+    def _count(
         self, generation: int, columns: tuple[int, list[tuple[Columns, Mask | None]]] | None
     ) -> LibraryStatistics:
         catalogue = self._library.catalogue
         failures = catalogue.latest_failures(MAX_FAILURES)
-        counted = _of_catalogue(catalogue) if columns is None else _of_columns(columns[1])
+        totals = _count_catalogue(catalogue) if columns is None else _count_columns(columns[1])
         return LibraryStatistics(
-            self._id,
-            generation,
-            counted.clips,
-            counted.seconds,
-            _ordered(counted.tags),
-            _ordered(counted.licences),
-            _ordered(counted.sources),
-            catalogue.failure_count(),
-            tuple(
+            id=self._id,
+            generation=generation,
+            clips=totals.clips,
+            seconds=totals.seconds,
+            tags=_descending(totals.tags),
+            licences=_descending(totals.licences),
+            sources=_descending(totals.sources),
+            failures=catalogue.failure_count(),
+            latest=tuple(
                 FailedFile(PurePath(path).name, redact_path(path, reason))
                 for path, reason in failures
             ),
@@ -98,62 +97,62 @@ class StatisticsCache:
 
 
 def redact_path(path: str, reason: str) -> str:
-    """Why a file could not be added, without any path of this machine.
+    """The reason why a file could not be added, without paths of this machine.
 
-    Reasons begin with the file's name; what follows may hold paths in the words of a library or of
-    the system. Whatever stands after one may belong to it, and is left out as well.
+    A reason begins with the file's name. The rest may contain paths, in the text of a library's or
+    the system's error: it is cut at the first one, as what follows may belong to the path.
     """
     name = PurePath(path).name
-    said = reason.replace(path, name)
-    for start in (f"{name}: ", "file: "):
-        said = said.removeprefix(start)
-    found = _PATH.search(said)
+    text = reason.replace(path, name)
+    for prefix in (f"{name}: ", "file: "):
+        text = text.removeprefix(prefix)
+    found = _PATH.search(text)
     if found is None:
-        return said
-    return said[: found.start()].rstrip(" '\"([=:,") + "…"
+        return text
+    return text[: found.start()].rstrip(" '\"([=:,") + "…"
 
 
 @dataclass
-class _Counted:
-    clips: int
-    seconds: float
-    tags: Counter[str]
-    licences: Counter[str]
-    sources: Counter[str]
+class _Totals:
+    clips: int = 0
+    seconds: float = 0.0
+    tags: Counter[str] = field(default_factory=Counter)
+    licences: Counter[str] = field(default_factory=Counter)
+    sources: Counter[str] = field(default_factory=Counter)
 
 
-def _of_columns(parts: Iterable[tuple[Columns, Mask | None]]) -> _Counted:
-    counted = _Counted(0, 0.0, Counter(), Counter(), Counter())
-    for columns, mask in parts:
+def _count_columns(segments: Iterable[tuple[Columns, Mask | None]]) -> _Totals:
+    totals = _Totals()
+    for columns, mask in segments:
         keep = np.ones(len(columns), np.bool_) if mask is None else mask
-        counted.clips += int(np.count_nonzero(keep))
-        counted.seconds += float(columns.durations[keep].sum(dtype=np.float64))
-        each = np.diff(columns.tags.ends, prepend=0)
-        _count(counted.tags, columns.tags.values, np.repeat(keep, each))
-        _count(counted.licences, columns.licences, keep)
-        _count(counted.sources, columns.sources, keep)
-    return counted
+        totals.clips += int(np.count_nonzero(keep))
+        totals.seconds += float(columns.durations[keep].sum(dtype=np.float64))
+        tags_per_clip = np.diff(columns.tags.ends, prepend=0)
+        _count_names(totals.tags, columns.tags.values, np.repeat(keep, tags_per_clip))
+        _count_names(totals.licences, columns.licences, keep)
+        _count_names(totals.sources, columns.sources, keep)
+    return totals
 
 
-def _count(into: Counter[str], column: NameColumn, keep: Mask) -> None:
+def _count_names(counter: Counter[str], column: NameColumn, keep: Mask) -> None:
     counts = np.bincount(column.codes[keep], minlength=len(column.names))
     for code in np.flatnonzero(counts).tolist():
-        into[column.names[code]] += int(counts[code])
+        counter[column.names[code]] += int(counts[code])
 
 
-def _of_catalogue(catalogue: Catalogue) -> _Counted:
-    counted = _Counted(0, 0.0, Counter(), Counter(), Counter())
-    for rows in catalogue.iter_statistics_rows(READ_ROWS):
+def _count_catalogue(catalogue: Catalogue) -> _Totals:
+    totals = _Totals()
+    for rows in catalogue.iter_statistics_rows(BATCH_ROWS):
         for duration, licence, source, tags in rows:
-            counted.clips += 1
-            counted.seconds += duration
-            counted.licences[licence] += 1
-            counted.sources[source] += 1
-            counted.tags.update(set(tags.lower().split()))
-    return counted
+            totals.clips += 1
+            totals.seconds += duration
+            totals.licences[licence] += 1
+            totals.sources[source] += 1
+            totals.tags.update(set(tags.lower().split()))
+    return totals
 
 
-def _ordered(counts: Mapping[str, int]) -> NameCounts:
-    """The most frequent first, equal ones by name; not the empty one, which says nothing."""
+def _descending(counts: Mapping[str, int]) -> NameCounts:
+    """Descending by count, then by name; without the empty name."""
     named = [(name, count) for name, count in counts.items() if name]
-    return tuple(sorted(named, key=lambda each: (-each[1], each[0])))
+    return tuple(sorted(named, key=lambda item: (-item[1], item[0])))

@@ -1,1 +1,1 @@
-"""The catalogue: a SQLite database of clips, tags and embeddings, the library's one truth."""
+"""The catalogue: a SQLite database of clips, tags and embeddings, the library's source of truth."""

@@ -1,4 +1,4 @@
-"""`earmark add`, `remove`, `info`: keeping a library."""
+"""`earmark add`, `remove`, `info`: the contents of a library."""
 
 from __future__ import annotations
 
@@ -23,20 +23,25 @@ def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
     add = commands.add_parser("add", help="add files, folders or manifests to a library")
     add.add_argument("paths", type=Path, nargs="*", metavar="PATH")
     add.add_argument("--manifest", type=Path, action="append", default=[], metavar="CSV")
-    add.add_argument("--watch", action="store_true", help="then follow the paths, until Ctrl-C")
-    add.add_argument("--json", action="store_true", help="print one JSON object (a lot)")
-    add.add_argument("--device", default="cpu", help="where it is embedded: cpu, cuda or cuda:N")
+    add.add_argument("--watch", action="store_true", help="then watch the paths, until Ctrl-C")
+    add.add_argument("--json", action="store_true", help="print JSON, with --watch on each change")
+    add.add_argument("--device", default="cpu", help="of the model: cpu, cuda or cuda:N")
     add.add_argument(
-        "--engine", choices=["local", "ray"], default="local", help="what embeds (default: local)"
+        "--engine", choices=["local", "ray"], default="local", help="for embedding; default: local"
     )
-    add.add_argument("--ray-address", metavar="HOST:PORT", help="default: RAY_ADDRESS, or here")
-    add.add_argument("--parts", type=Path, metavar="DIR", help="shared; default: in the library")
-    add.add_argument("--actors", type=int, metavar="N", help="Ray's processes; default: one a CPU")
+    add.add_argument("--ray-address", metavar="HOST:PORT", help="default: RAY_ADDRESS, or local")
+    add.add_argument(
+        "--parts",
+        type=Path,
+        metavar="DIR",
+        help="shared folder for embedded sounds; default: in the library",
+    )
+    add.add_argument("--actors", type=int, metavar="N", help="Ray processes; default: one per CPU")
     add.set_defaults(run=_add)
-    remove = commands.add_parser("remove", help="remove clips by id (files stay, but uploads)")
+    remove = commands.add_parser("remove", help="remove clips by id (and files of uploads)")
     remove.add_argument("ids", nargs="+", metavar="ID")
     remove.set_defaults(run=_remove)
-    info = commands.add_parser("info", help="what a library holds")
+    info = commands.add_parser("info", help="show what a library contains")
     info.add_argument("--json", action="store_true", help="print one JSON object")
     info.set_defaults(run=_info)
     for command in (add, remove, info):
@@ -61,12 +66,12 @@ def _model(options: argparse.Namespace) -> Path:
 
 
 def _engine(options: argparse.Namespace) -> EmbeddingEngine:
-    """What is to embed. Raises InputError."""
+    """The embedding engine that the options name. Raises InputError."""
     from earmark.index.ingest import local
     from earmark.model.core.errors import InputError
 
     if options.engine == "local":
-        if any(each is not None for each in (options.ray_address, options.parts, options.actors)):
+        if any(value is not None for value in (options.ray_address, options.parts, options.actors)):
             raise InputError("--ray-address, --parts, --actors: expected only with --engine ray")
         return local.embed
     if options.watch:
@@ -85,11 +90,11 @@ def _add(options: argparse.Namespace) -> int:
     if not paths:
         raise InputError("path: expected a file, folder or manifest to add, got none")
     for path in paths:
-        next(bulk.find_sounds(path), None)  # a wrong path must not leave an empty library behind
+        next(bulk.find_sounds(path), None)  # before an empty library is created for a wrong path
     engine = _engine(options)
     interrupt = watch.Interrupt()
-    for each in (signal.SIGINT, signal.SIGTERM):  # what was embedded is kept
-        signal.signal(each, interrupt)
+    for number in (signal.SIGINT, signal.SIGTERM):  # what is embedded is still written
+        signal.signal(number, interrupt)
     failed = False
     with _open(options, create=True) as library:
         reports = (
@@ -99,12 +104,12 @@ def _add(options: argparse.Namespace) -> int:
         )
         with contextlib.suppress(KeyboardInterrupt) if options.watch else contextlib.nullcontext():
             for report in reports:
-                _say(report, library, as_json=options.json)
+                _print_report(report, library, as_json=options.json)
                 failed |= bool(report.failed)
     return 1 if failed and not options.watch else 0
 
 
-def _say(report: AddReport, library: Library, *, as_json: bool) -> None:
+def _print_report(report: AddReport, library: Library, *, as_json: bool) -> None:
     count = library.catalogue.count()
     if as_json:
         print(json.dumps({**asdict(report), "clips": count}), flush=True)
@@ -115,8 +120,8 @@ def _say(report: AddReport, library: Library, *, as_json: bool) -> None:
         f"{count} clips in {library.folder}",
         flush=True,
     )
-    for own, other in report.duplicates.items():
-        print(f"the same sound: {own} as {other}", file=sys.stderr)
+    for clip_id, earlier in report.duplicates.items():
+        print(f"the same sound: {clip_id} as {earlier}", file=sys.stderr)
     for path, reason in report.failed.items():
         print(f"failed: {path}: {reason}", file=sys.stderr)
 

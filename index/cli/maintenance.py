@@ -1,4 +1,4 @@
-"""`earmark backup`, `relocate`, `migrate`, `feedback`: a library over the years."""
+"""`earmark backup`, `relocate`, `migrate`, `feedback`: maintenance of a library."""
 
 from __future__ import annotations
 
@@ -10,19 +10,19 @@ from earmark.index.cli.library import DEFAULT_FOLDER
 
 def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add the commands to the parser."""
-    backup = commands.add_parser("backup", help="copy a library while it is in use")
-    backup.add_argument("to", type=Path, metavar="DIR", help="a new folder; open it to restore")
+    backup = commands.add_parser("backup", help="copy a library, also while it is in use")
+    backup.add_argument("to", type=Path, metavar="DIR", help="new folder; open it to restore")
     backup.set_defaults(run=_backup)
-    relocate = commands.add_parser("relocate", help="take note that sounds lie elsewhere now")
-    relocate.add_argument("old", type=Path, metavar="OLD", help="the folder where they were")
-    relocate.add_argument("new", type=Path, metavar="NEW", help="the folder where they are")
+    relocate = commands.add_parser("relocate", help="update the paths of sounds that have moved")
+    relocate.add_argument("old", type=Path, metavar="OLD", help="their folder before")
+    relocate.add_argument("new", type=Path, metavar="NEW", help="their folder now")
     relocate.set_defaults(run=_relocate)
-    migrate = commands.add_parser("migrate", help="keep a library's vectors elsewhere")
+    migrate = commands.add_parser("migrate", help="move a library's vectors to another store")
     migrate.add_argument(
-        "to", metavar="STORE", help="faiss, or a Milvus: http://HOST:19530 (or a FILE.db, to try)"
+        "to", metavar="STORE", help="faiss, or a Milvus: http://HOST:19530 (or FILE.db, to try it)"
     )
     migrate.set_defaults(run=_migrate)
-    feedback = commands.add_parser("feedback", help="what people said of tags, to train on")
+    feedback = commands.add_parser("feedback", help="export feedback on tags, to train on")
     feedback.add_argument(
         "--out", type=Path, required=True, metavar="CSV", help="the manifest to write"
     )

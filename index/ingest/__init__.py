@@ -1,1 +1,1 @@
-"""Adding sounds: a folder or manifest in bulk, a folder that is watched, an upload."""
+"""Adding sounds: in bulk, from watched folders, from uploads."""

@@ -36,7 +36,7 @@ WINDOWS_CPU, WINDOWS_GPU = 16, 512  # windows that the encoder takes at a time
 class _ReadFile:
     """A file that was read, and its size and time then."""
 
-    heard: PendingEmbedding
+    pending: PendingEmbedding
     size: int
     mtime_ns: int
 
@@ -115,8 +115,8 @@ def _read(
         state = path.stat()
     except OSError as error:
         raise AudioError(f"{name}: {error.strerror}") from error
-    heard = encode_sound(readers, encoder, path, name, max_seconds)
-    return _ReadFile(heard, state.st_size, state.st_mtime_ns)
+    pending = encode_sound(readers, encoder, path, name, max_seconds)
+    return _ReadFile(pending, state.st_size, state.st_mtime_ns)
 
 
 def _next(
@@ -128,4 +128,4 @@ def _next(
         read = future.result()
     except AudioError as error:
         return file, error
-    return file, EmbeddedSound(file, read.heard.embedding(embedder), read.size, read.mtime_ns)
+    return file, EmbeddedSound(file, read.pending.embedding(embedder), read.size, read.mtime_ns)

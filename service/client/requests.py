@@ -11,7 +11,7 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Generic, Literal, TypedDict, TypeVar, Unpack
+from typing import Any, Generic, Literal, TypedDict, TypeVar, Unpack
 from urllib.parse import quote
 
 from pydantic import BaseModel
@@ -23,11 +23,9 @@ from earmark.service.schemas.feedback import FeedbackBody, FeedbackListBody
 from earmark.service.schemas.hits import PageBody, SearchBody
 from earmark.service.schemas.jobs import JobBody
 from earmark.service.schemas.library import LibraryBody
+from earmark.service.schemas.limits import Sort
 from earmark.service.schemas.map import MapBody
 from earmark.service.schemas.tagging import ClassesBody, TagsBody
-
-if TYPE_CHECKING:
-    from earmark.index.types import Sort
 
 Body = TypeVar("Body")
 Sound = bytes | Path

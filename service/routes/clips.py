@@ -24,7 +24,7 @@ from earmark.index.listing import list_clips
 from earmark.service.http import etags
 from earmark.service.http.problems import ProblemError, problem
 from earmark.service.openapi.operation import UPLOAD_PROBLEMS, Tag, operation
-from earmark.service.routes.conversions import changes_of, metadata_of
+from earmark.service.routes.conversions import changes_of, filter_of, metadata_of
 from earmark.service.routes.dependencies import ClipId, ServicesDep, UploadRoute
 from earmark.service.routes.uploads import Upload
 from earmark.service.schemas.clip_edits import (
@@ -117,7 +117,7 @@ def _range_problem(message: Message) -> JSONResponse:
 def clips(services: ServicesDep, query: Annotated[ClipsQuery, Query()]) -> ClipsBody:
     """List the clips that pass the filters, page by page. Pages stay stable while others write."""
     return ClipsBody.of(
-        list_clips(services.library, query.k, query.filter(), query.sort, query.cursor)
+        list_clips(services.library, query.k, filter_of(query), query.sort, query.cursor)
     )
 
 

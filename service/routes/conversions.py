@@ -6,7 +6,45 @@ from typing import Any
 
 from earmark.index.catalogue import metadata
 from earmark.index.catalogue.metadata import Metadata
+from earmark.index.search.query import add_tags, parse
+from earmark.index.types import Filter, SearchRequest
+from earmark.model.core.errors import InputError
 from earmark.service.schemas.clip_edits import ClipChanges, ClipForm, OriginForm
+from earmark.service.schemas.filters import FilterQuery
+from earmark.service.schemas.search import SearchQuery, WeightedSearchQuery
+
+
+def filter_of(query: FilterQuery) -> Filter:
+    """The filter in a query. Raises FilterError for durations that are no range."""
+    return Filter(
+        all_tags=tuple(query.tag),
+        any_tags=tuple(query.any_tag),
+        no_tags=tuple(query.no_tag),
+        min_duration=query.min_duration,
+        max_duration=query.max_duration,
+        licences=tuple(query.licence),
+        sources=tuple(query.source),
+    )
+
+
+def search_request(query: SearchQuery | WeightedSearchQuery) -> SearchRequest:
+    """The search that a query string or a body asks for. Raises InputError, FilterError."""
+    parsed = parse(query.q)
+    if isinstance(query, WeightedSearchQuery):
+        parsed = add_tags(parsed, {tag.tag: tag.weight for tag in query.tags})
+        if not parsed.text and not parsed.without:
+            raise InputError("q, tags: expected words, got none")
+    elif not query.q.strip():
+        raise InputError("q: expected words, got only spaces")
+    return SearchRequest(
+        parsed,
+        query.k,
+        filter_of(query),
+        query.cursor,
+        query.distinct,
+        query.sort,
+        tuple(query.fields),
+    )
 
 
 def metadata_of(form: OriginForm) -> Metadata:

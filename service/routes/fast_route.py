@@ -19,11 +19,11 @@ from starlette.types import Receive, Scope, Send
 
 
 class FastRoute(APIRoute):
-    """A route of a coroutine `endpoint(request, asked)`; `asked` is annotated with its model."""
+    """A route of a coroutine `endpoint(request, query)`; `query` is annotated with its model."""
 
     def __init__(self, path: str, endpoint: Callable[..., Any], **options: Any) -> None:  # noqa: ANN401
         super().__init__(path, endpoint, **options)
-        self._model: type[BaseModel] = get_type_hints(endpoint)["asked"]
+        self._model: type[BaseModel] = get_type_hints(endpoint)["query"]
         self._lists = {
             name
             for name, field in self._model.model_fields.items()

@@ -29,18 +29,18 @@ router = APIRouter(tags=[TAG["name"]])
 )
 def library(
     services: ServicesDep,
-    asked: Annotated[LibraryQuery, Query()],
+    query: Annotated[LibraryQuery, Query()],
     if_none_match: IfNoneMatch = None,
 ) -> Response:
     """Get the library's statistics: clips and seconds, tags, licences, sources, failed files."""
     summary, kind = services.statistics.get(), services.library.store.label()
     embedder = services.library.embedder
     model = ModelName(name=embedder.config.name, fingerprint=embedder.fingerprint)
-    tag = etags.etag(summary.id, summary.generation, kind, model.fingerprint, asked.tags)
+    tag = etags.etag(summary.id, summary.generation, kind, model.fingerprint, query.tags)
     headers = {"ETag": tag, **REVALIDATE}
     if etags.matches(if_none_match, tag):
         return Response(status_code=304, headers=headers)
-    body = LibraryBody.of(summary, kind, model, asked.tags).model_dump_json()
+    body = LibraryBody.of(summary, kind, model, query.tags).model_dump_json()
     return Response(body, headers=headers, media_type="application/json")
 
 

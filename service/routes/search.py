@@ -1,4 +1,4 @@
-"""Words → sounds, and sounds like one of the library."""
+"""Words → sounds, and sounds similar to a clip."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from fastapi.responses import Response
 
 from earmark.service.http import etags
 from earmark.service.openapi.operation import SEARCH_PROBLEMS, Tag, operation
+from earmark.service.routes.conversions import filter_of, search_request
 from earmark.service.routes.dependencies import ClipId, ServicesDep, services_of
 from earmark.service.routes.fast_route import FastRoute
 from earmark.service.schemas.hits import PageBody, SearchBody
@@ -16,15 +17,15 @@ from earmark.service.schemas.search import PageQuery, SearchQuery, WeightedSearc
 
 TAG: Tag = {
     "name": "search",
-    "description": "Words → sounds, and sounds like one of the library.",
+    "description": "Words → sounds, and sounds similar to a clip of the library.",
 }
 router = APIRouter(tags=[TAG["name"]])
 
 
-async def search(request: Request, asked: Annotated[SearchQuery, Query()]) -> Response:
+async def search(request: Request, query: Annotated[SearchQuery, Query()]) -> Response:
     """Find sounds by words: by how they sound, and by titles and tags."""
     services = services_of(request)
-    page = await services.searches.search(asked.request())
+    page = await services.searches.search(search_request(query))
     tag = etags.etag(
         services.library.embedder.fingerprint, page.generation, request.scope["query_string"]
     )
@@ -35,7 +36,7 @@ async def search(request: Request, asked: Annotated[SearchQuery, Query()]) -> Re
 
 
 def install(app: FastAPI) -> None:
-    """Add the search itself: first of all routes, and not by a router, which costs as well."""
+    """Add the search first of all routes, and without a router, which costs time."""
     app.router.add_api_route(
         "/v1/search",
         search,
@@ -57,9 +58,9 @@ def install(app: FastAPI) -> None:
     response_model=SearchBody,
     **operation("search_with", problems=SEARCH_PROBLEMS, selects_fields=True),
 )
-async def search_with(services: ServicesDep, asked: WeightedSearchQuery) -> Response:
-    """Find sounds by words and by tags with weights, some of them unwanted."""
-    page = await services.searches.search(asked.request())
+async def search_with(services: ServicesDep, query: WeightedSearchQuery) -> Response:
+    """Find sounds by words and by weighted tags; a negative weight excludes a tag."""
+    page = await services.searches.search(search_request(query))
     return Response(page.body, media_type="application/json")
 
 
@@ -68,11 +69,11 @@ async def search_with(services: ServicesDep, asked: WeightedSearchQuery) -> Resp
     **operation("similar", problems=("unknown-clip", "invalid-request")),
 )
 def similar(
-    services: ServicesDep, clip_id: ClipId, asked: Annotated[PageQuery, Query()]
+    services: ServicesDep, clip_id: ClipId, query: Annotated[PageQuery, Query()]
 ) -> PageBody:
-    """Find sounds like one of the library."""
+    """Find sounds similar to a clip of the library."""
     return PageBody.of(
         services.library.search_by_clip(
-            clip_id, asked.k, asked.filter(), cursor=asked.cursor, distinct=asked.distinct
+            clip_id, query.k, filter_of(query), cursor=query.cursor, distinct=query.distinct
         )
     )

@@ -17,6 +17,7 @@ from earmark.model.tagging import suggest
 from earmark.service.http.problems import ProblemError
 from earmark.service.http.streaming import OnBlock, respond
 from earmark.service.openapi.operation import UPLOAD_PROBLEMS, Tag, operation
+from earmark.service.routes.conversions import filter_of
 from earmark.service.routes.dependencies import ServicesDep, UploadRoute
 from earmark.service.schemas.hits import PageBody
 from earmark.service.schemas.search import PageQuery
@@ -145,10 +146,10 @@ async def search(
     request: Request,
     services: ServicesDep,
     file: Upload,
-    asked: Annotated[PageQuery, Query()],
+    query: Annotated[PageQuery, Query()],
 ) -> Response:
     """Find sounds similar to an uploaded one."""
-    where = asked.filter()
+    where = filter_of(query)
     return await answer_sound(
         request,
         services,
@@ -156,11 +157,11 @@ async def search(
         lambda sound: PageBody.of(
             services.library.search_by_vector(
                 sound.vector,
-                asked.k,
+                query.k,
                 where,
                 sound=f"sound {sound.info.sha256}",
-                cursor=asked.cursor,
-                distinct=asked.distinct,
+                cursor=query.cursor,
+                distinct=query.distinct,
             )
         ),
     )

@@ -1,4 +1,4 @@
-"""Query strings and bodies of searches, and the requests that they become."""
+"""Query strings and bodies of searches."""
 
 from __future__ import annotations
 
@@ -6,12 +6,9 @@ from typing import Annotated
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator
 
-from earmark.index.search.cursor import MAX_LETTERS as MAX_CURSOR
-from earmark.index.search.query import add_tags, parse
-from earmark.index.types import Query, SearchRequest, Sort
-from earmark.model.core.errors import InputError
 from earmark.service.schemas.filters import MAX_HITS, FilterQuery, Word
 from earmark.service.schemas.hits import HitBody
+from earmark.service.schemas.limits import MAX_CURSOR_CHARACTERS, Sort
 
 
 def _check_field(name: str) -> str:
@@ -30,14 +27,16 @@ class PageQuery(FilterQuery):
 
     k: int = Field(10, ge=1, le=MAX_HITS, description="Hits on a page")
     cursor: str = Field(
-        "", max_length=MAX_CURSOR, description="`next` of the page before; empty: the first page"
+        "",
+        max_length=MAX_CURSOR_CHARACTERS,
+        description="`next` of the page before; empty: the first page",
     )
     distinct: bool = Field(
         False, description="List near-duplicates with the best of them, not as hits of their own"
     )
 
 
-class _SortedPageQuery(PageQuery):
+class SortedPageQuery(PageQuery):
     """Which page of the hits, in which order, with which fields."""
 
     sort: Sort = Field("relevance", description="Order of the hits")
@@ -47,25 +46,14 @@ class _SortedPageQuery(PageQuery):
 
     @field_validator("fields", mode="before")
     @classmethod
-    def _split(cls, given: object) -> object:
+    def _split(cls, value: object) -> object:
         """Repeated, or separated by commas."""
-        if isinstance(given, list) and all(isinstance(names, str) for names in given):
-            return [name for names in given for name in names.split(",")]
-        return given
-
-    def _request(self, query: Query) -> SearchRequest:
-        return SearchRequest(
-            query,
-            self.k,
-            self.filter(),
-            self.cursor,
-            self.distinct,
-            self.sort,
-            tuple(self.fields),
-        )
+        if isinstance(value, list) and all(isinstance(names, str) for names in value):
+            return [name for names in value for name in names.split(",")]
+        return value
 
 
-class SearchQuery(_SortedPageQuery):
+class SearchQuery(SortedPageQuery):
     """What `GET /v1/search` takes."""
 
     q: str = Field(
@@ -74,12 +62,6 @@ class SearchQuery(_SortedPageQuery):
         description="Words, in any order; `-wind` excludes a word, `rain^2` gives it more weight",
         examples=["thunder storm -rain"],
     )
-
-    def request(self) -> SearchRequest:
-        """The request to the library. Raises InputError, FilterError."""
-        if not self.q.strip():
-            raise InputError("q: expected words, got only spaces")
-        return self._request(parse(self.q))
 
 
 class WeightedTag(BaseModel):
@@ -91,7 +73,7 @@ class WeightedTag(BaseModel):
     weight: float = Field(1.0, ge=-10, le=10, description="0.1 to 10; below 0 excludes the word")
 
 
-class WeightedSearchQuery(_SortedPageQuery):
+class WeightedSearchQuery(SortedPageQuery):
     """What `POST /v1/search` takes: words, or tags with weights, or both."""
 
     __qualname__ = "SearchRequest"  # its name in the OpenAPI document, which clients build on
@@ -117,13 +99,6 @@ class WeightedSearchQuery(_SortedPageQuery):
 
     @field_validator("k", mode="before")
     @classmethod
-    def _whole(cls, given: object) -> object:
+    def _to_integer(cls, value: object) -> object:
         """JSON has one kind of number: 10.0 is an integer."""
-        return int(given) if isinstance(given, float) and given.is_integer() else given
-
-    def request(self) -> SearchRequest:
-        """The request to the library. Raises InputError, FilterError."""
-        query = add_tags(parse(self.q), {tag.tag: tag.weight for tag in self.tags})
-        if not query.text and not query.without:
-            raise InputError("q, tags: expected words, got none")
-        return self._request(query)
+        return int(value) if isinstance(value, float) and value.is_integer() else value

@@ -125,4 +125,4 @@ def serving_installed(folder: Path, env: Mapping[str, str]) -> Iterator[httpx.Cl
             yield client
     finally:
         process.terminate()
-        process.wait(timeout=30)
+        process.wait(timeout=60)

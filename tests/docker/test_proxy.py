@@ -84,7 +84,7 @@ def front(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Front]:
                 [HAPROXY, "-db", "-f", folder / "haproxy.cfg"],
                 env=os.environ | {"EARMARK_GATEWAY": "127.0.0.1"}, stdout=out, stderr=out,
             )  # fmt: skip
-        stack.callback(process.wait, timeout=10)
+        stack.callback(process.wait, timeout=60)
         stack.callback(process.kill)
         client = stack.enter_context(httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=30))
         until = time.monotonic() + 60

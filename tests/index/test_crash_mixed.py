@@ -50,7 +50,7 @@ def check(folder: Path, journal: Path) -> int:
         store.load(folder / SNAPSHOT)
         store.apply(catalogue.changes(store.generation))
         rows = store.search(vector(5), 1_000)[0]
-        assert time.monotonic() - begun < 5
+        assert time.monotonic() - begun < 60
         now = held(catalogue)
         assert now in (acknowledged, with_last)
         if acknowledged != with_last:

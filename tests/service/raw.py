@@ -17,7 +17,7 @@ def connected(server: Server, window: int | None = None) -> Iterator[socket.sock
     with socket.socket() as connection:
         if window is not None:
             connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, window)
-        connection.settimeout(20)
+        connection.settimeout(60)
         connection.connect(("127.0.0.1", server.port))
         yield connection
 
@@ -42,7 +42,7 @@ def drip(connection: socket.socket, data: bytes, pause: float = 0.2) -> float:
         with contextlib.suppress(BlockingIOError, ConnectionError):
             connection.recv(1, socket.MSG_PEEK)
             break
-    connection.settimeout(20)
+    connection.settimeout(60)
     return time.monotonic() - started
 
 

@@ -33,7 +33,7 @@ class Server:
     def stop(self) -> int:
         """Ask it to stop, as an operator would; its exit status."""
         self.process.send_signal(signal.SIGTERM)
-        return self.process.wait(timeout=30)
+        return self.process.wait(timeout=60)
 
     def upload(self, sound: bytes, path: str = "/v1/tags", **data: object) -> httpx.Response:
         """Send a sound to one of the calls that take one."""
@@ -84,7 +84,7 @@ def serving(log: Path, *arguments: object, **settings: str) -> Iterator[Server]:
     finally:
         if process.poll() is None:
             process.terminate()
-            process.wait(timeout=30)
+            process.wait(timeout=60)
 
 
 def wait_until_ready(process: subprocess.Popen[bytes], client: httpx.Client, log: Path) -> None:

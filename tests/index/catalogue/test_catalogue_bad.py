@@ -262,7 +262,7 @@ def test_two_writers_at_once(catalogue: Catalogue, monkeypatch: pytest.MonkeyPat
             too.write() as second,
         ):
             second.put(new_clip("b"))
-        assert time.monotonic() - begun < 5
+        assert time.monotonic() - begun < 60
     with catalogue.write() as third:
         third.put(new_clip("c"))
     assert [clip.title for clip in other.clips()] == ["a", "c"]

@@ -110,6 +110,6 @@ def test_a_search_does_not_wait_for_a_refresh(library: Library, tmp_path: Path) 
             target=lambda: answers.append(len(library.search_by_vector(vector, 5).hits))
         )
         asking.start()
-        asking.join(timeout=20)
+        asking.join(timeout=60)
         assert answers == [1]  # the generation before
     assert len(library.search_by_vector(vector, 5).hits) == 2

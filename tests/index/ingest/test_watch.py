@@ -90,7 +90,7 @@ def test_a_folder_is_followed(tmp_path: Path, model_folder: Path, end: signal.Si
         write_sounds(folder, 1, first=20)
         assert watching.until(7)[-1]["clips"] == 7
         watching.process.send_signal(end)
-        assert watching.process.wait(20) == 0
+        assert watching.process.wait(60) == 0
 
 
 def test_a_manifest_is_followed(tmp_path: Path, model_folder: Path) -> None:

@@ -198,14 +198,20 @@ def workers(process: int) -> list[psutil.Process]:
 
 
 def at_work(process: int) -> psutil.Process:
-    """The process that lays out, in the middle of its work."""
-    until = time.monotonic() + 120
+    """The process that lays out, in the middle of its work.
+
+    A busy machine gives it next to no time, once it has the lowest priority: little is enough.
+    """
+    began: dict[int, float] = {}
+    until = time.monotonic() + 240
     while time.monotonic() < until:
-        for each in workers(process):
-            if each.nice() == LOWEST_PRIORITY and each.cpu_times().user > 3:
-                return each
+        for worker in workers(process):
+            if worker.nice() == LOWEST_PRIORITY:
+                used = worker.cpu_times().user
+                if used > began.setdefault(worker.pid, used) + 0.04:
+                    return worker
         time.sleep(0.05)
-    raise AssertionError("no process was at work in 120 s")
+    raise AssertionError("no process was at work in 240 s")
 
 
 @pytest.mark.parametrize("how", ["killed", "ended"])
@@ -250,4 +256,4 @@ def test_it_does_not_outlive_who_asked() -> None:
     worker = at_work(asking.pid)
     asking.send_signal(signal.SIGKILL)
     asking.wait()
-    worker.wait(timeout=10)
+    worker.wait(timeout=60)

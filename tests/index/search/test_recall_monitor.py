@@ -125,7 +125,7 @@ def test_an_offer_does_not_wait_for_the_measurement(catalogue: Catalogue) -> Non
     goes_on, recalls = threading.Event(), []
 
     def slowly(share: float) -> None:
-        assert goes_on.wait(30)
+        assert goes_on.wait(60)
         recalls.append(share)
 
     monitor = RecallMonitor(lists(10_000), catalogue, slowly, one_in=1, pause=0)

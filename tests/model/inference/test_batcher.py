@@ -37,7 +37,7 @@ def test_what_waits_is_the_next_batch_up_to_its_size() -> None:
 
     def encode(values: np.ndarray) -> np.ndarray:
         sizes.append(len(values))
-        assert go.wait(10)
+        assert go.wait(60)
         return doubled(values)
 
     with Batcher(encode, 8) as batches:
@@ -57,7 +57,7 @@ def test_putting_waits_while_many_wait() -> None:
     go = threading.Event()
 
     def encode(values: np.ndarray) -> np.ndarray:
-        assert go.wait(10)
+        assert go.wait(60)
         return doubled(values)
 
     done: list[int] = []
@@ -74,7 +74,7 @@ def test_putting_waits_while_many_wait() -> None:
         assert thread.is_alive()
         assert 8 <= len(done) <= 8 + 2 + 1
         go.set()
-        thread.join(10)
+        thread.join(60)
         assert len(done) == 40
 
 
@@ -97,14 +97,14 @@ def test_what_cannot_be_encoded_fails_alone_in_a_full_batch() -> None:
 
     def encode(values: np.ndarray) -> np.ndarray:
         begun.set()
-        assert go.wait(10)
+        assert go.wait(60)
         if (values < 0).any():
             raise RuntimeError("negative")
         return doubled(values)
 
     with Batcher(encode, 100, on_batch=sizes.append) as batches:
         first = batches.put(np.zeros((1, 3), np.float32))
-        assert begun.wait(10)
+        assert begun.wait(60)
         bad = batches.put(np.full((1, 3), -1, np.float32))
         odd = batches.put(np.zeros((1, 5), np.float32))
         good = [batches.put(np.full((1, 3), n, np.float32)) for n in range(1, 7)]
@@ -122,19 +122,19 @@ def test_closing_cancels_what_waits() -> None:
 
     def encode(values: np.ndarray) -> np.ndarray:
         begun.set()
-        assert go.wait(10)
+        assert go.wait(60)
         return doubled(values)
 
     batches = Batcher(encode, 1)
     first = batches.put(np.zeros((1, 3), np.float32))
-    assert begun.wait(10)
+    assert begun.wait(60)
     second = batches.put(np.zeros((1, 3), np.float32))
     closing = threading.Thread(target=batches.close)
     closing.start()
     with pytest.raises(CancelledError):
         second.result(10)
     go.set()
-    closing.join(10)
+    closing.join(60)
     assert first.result(10).tolist() == [0]
     with pytest.raises(CancelledError):
         batches.put(np.zeros((1, 3), np.float32)).result(10)

@@ -82,7 +82,7 @@ def test_a_process_that_is_killed_costs_one_sound(log_mel: LogMel, tmp_path: Pat
         # One that dies while nobody reads costs nothing.
         (process,) = reading()
         process.send_signal(signal.SIGKILL)
-        process.wait(5)
+        process.wait(60)
         assert read(readers, long)[1].duration == 600
 
 

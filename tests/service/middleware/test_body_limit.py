@@ -152,8 +152,8 @@ def test_the_server_answers_while_it_works_on_uploads(server: Server) -> None:
     worker.start()
     amid = 0
     while not done.is_set() and worker.is_alive():
-        assert server.client.get("/healthz", timeout=10).json() == {"status": "alive"}
-        assert server.client.get("/v1/search?q=dog", timeout=10).status_code == 200
+        assert server.client.get("/healthz", timeout=60).json() == {"status": "alive"}
+        assert server.client.get("/v1/search?q=dog", timeout=60).status_code == 200
         amid += not done.is_set()
     worker.join()
     assert done.is_set()

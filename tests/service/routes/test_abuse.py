@@ -16,27 +16,34 @@ from earmark.model.checkpoint import starter_model
 from tests.service import sounds as made
 from tests.service.server_process import Server, serving
 
-QUICK = 10.0  # seconds: far above what the refusals take, far below what the work would
+QUICK = 10.0  # CPU seconds: far above what the refusals take, far below what the work would
+
+
+def cpu_seconds(server: Server) -> float:
+    """What its process has worked so far."""
+    times = psutil.Process(server.process.pid).cpu_times()
+    return float(times.user + times.system)
 
 
 def test_labels_are_limited_each_and_in_all(server: Server, sounds: Path) -> None:
     sound = (sounds / "long.wav").read_bytes()
-    started = time.monotonic()
+    before = cpu_seconds(server)
     for labels, says in (
         (" ".join(f"xq{number}zz" for number in range(6_000)) + ",rain", "in all"),
         ("dog," * 6_000, "in all"),
         ("a" * 150 + ",rain", "100 letters each"),
     ):
         server.problem(server.upload(sound, "/v1/classify", labels=labels), 422, says)
-    assert time.monotonic() - started < QUICK
+    assert cpu_seconds(server) - before < QUICK
 
 
 def test_a_query_of_spaces_is_refused(server: Server) -> None:
     server.problem(server.client.get("/v1/search", params={"q": "   "}), 422, "only spaces")
 
 
-def longest_without_life(server: Server) -> float:
-    """Seconds that liveness took at most while words that nobody knows were looked up."""
+def longest_without_life(server: Server) -> tuple[float, float]:
+    """Seconds that liveness took at most while words that nobody knows were looked up, and that
+    looking them up took in all."""
     draw = random.Random(0)
 
     def words(count: int) -> str:
@@ -51,7 +58,7 @@ def longest_without_life(server: Server) -> float:
     def classify() -> int:
         return server.upload(made.noise(), "/v1/classify", prompts=prompts).status_code
 
-    slowest = 0.0
+    slowest, started = 0.0, time.monotonic()
     with ThreadPoolExecutor(20) as pool, httpx.Client(base_url=server.client.base_url) as client:
         asked = [pool.submit(classify), *(pool.submit(search, query) for query in queries)]
         while not all(each.done() for each in asked):
@@ -59,7 +66,7 @@ def longest_without_life(server: Server) -> float:
             assert client.get("/healthz").status_code == 200
             slowest = max(slowest, time.monotonic() - begun)
         assert [each.result() for each in asked] == [200] * len(asked)
-    return slowest
+    return slowest, time.monotonic() - started
 
 
 def test_guesses_are_told_and_memory_keeps_its_bar(tmp_path: Path) -> None:
@@ -69,5 +76,6 @@ def test_guesses_are_told_and_memory_keeps_its_bar(tmp_path: Path) -> None:
         assert found["guessed"] == {"thunderstrom": "thunderstorm"}
         assert found["ignored"] == ["quorkz"]
         assert psutil.Process(server.process.pid).memory_info().rss < 600e6  # DESIGN's bar
-        assert longest_without_life(server) < 1.0
+        slowest, in_all = longest_without_life(server)
+        assert slowest < max(1.0, in_all / 4)  # on a busy machine all takes longer
         assert server.stop() == 0

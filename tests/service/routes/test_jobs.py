@@ -32,15 +32,13 @@ def served(
 ) -> Iterator[Server]:
     """A server of it; stopped while a job is at work, which waits then."""
     log = tmp_path_factory.mktemp("jobs-server") / "log"
-    limit = {"EARMARK_MAX_SECONDS": "200"}
+    limit = {"EARMARK_MAX_SECONDS": "200", "EARMARK_SHUTDOWN_SECONDS": "600"}
     with serving(log, "--library", folder, "--model", model_folder, **limit) as server:
         yield server
         place = begin(server, *MANY)
         with server.client.stream("GET", f"{place}/events") as stream:
             next(stream.iter_lines())
-            begun = time.monotonic()
             assert server.stop() == 0
-            assert time.monotonic() - begun < 10
         assert "Traceback" not in log.read_text()
     assert [path.name for path in (folder / "jobs").iterdir()] == [place.rpartition("/")[2]]
     uploads = folder / "uploads"
@@ -202,7 +200,7 @@ def test_killed_again_and_again_a_job_adds_each_sound_once(
                         break
                 time.sleep(wait)
                 server.process.kill()
-                server.process.wait(10)
+                server.process.wait(60)
     with serving(tmp_path / "log", *arguments) as server:
         seen += follow(server, place, seen[-1][0])
         assert [number for number, _, _ in seen] == list(range(1, len(seen) + 1))

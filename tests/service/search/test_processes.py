@@ -63,7 +63,7 @@ def family(server: Server) -> tuple[psutil.Process, list[psutil.Process]]:
 
 def gone(processes: Sequence[psutil.Process]) -> bool:
     """Whether they end soon; what nobody has asked for yet counts as ended."""
-    _, left = psutil.wait_procs(processes, timeout=5)
+    _, left = psutil.wait_procs(processes, timeout=60)
     return all(each.status() == psutil.STATUS_ZOMBIE for each in left)
 
 

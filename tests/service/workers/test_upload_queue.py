@@ -38,9 +38,9 @@ def long() -> bytes:
 def strained(
     tmp_path_factory: pytest.TempPathFactory, model_folder: Path, library_folder: Path
 ) -> Iterator[Server]:
-    """A server that takes one upload at a time, two at most, within four seconds."""
+    """A server that takes one upload at a time, two at most, within ten seconds."""
     log = tmp_path_factory.mktemp("strained") / "log"
-    limits = {"THREADS": "1", "MAX_WAITING": "2", "UPLOAD_SECONDS": "4"}
+    limits = {"THREADS": "1", "MAX_WAITING": "2", "UPLOAD_SECONDS": "10"}
     environment = {f"EARMARK_{name}": value for name, value in limits.items()}
     arguments = ("--library", library_folder, "--model", model_folder)
     with serving(log, *arguments, **environment) as server:
@@ -184,7 +184,7 @@ def test_a_full_queue_says_so_before_it_takes_the_body(strained: Server, long: b
             b"POST /v1/tags HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000000\r\n"
             b"Content-Type: multipart/form-data; boundary=x\r\n\r\n"
         )
-        client.settimeout(5)
+        client.settimeout(60)
         head = client.recv(4096)
     for thread in threads:
         thread.join()
@@ -199,8 +199,8 @@ def test_what_is_not_done_in_time_is_given_up(strained: Server, long: bytes) -> 
     before = metric(strained, 'earmark_rejected_total{reason="deadline"}')
     process.suspend()  # as a decoder that hangs
     begun = time.monotonic()
-    strained.problem(strained.upload(sounds.noise()), 504, "not done within 4 s")
-    assert 3 < time.monotonic() - begun < 7
+    strained.problem(strained.upload(sounds.noise()), 504, "not done within 10 s")
+    assert 9 < time.monotonic() - begun < 60
     assert metric(strained, 'earmark_rejected_total{reason="deadline"}') == before + 1
     assert strained.upload(sounds.noise()).status_code == 200  # by another process
     assert not process.is_running() or process.status() == psutil.STATUS_ZOMBIE
@@ -218,7 +218,7 @@ def test_a_client_that_leaves_makes_room(strained: Server, long: bytes) -> None:
         with socket.create_connection(("127.0.0.1", strained.port)) as client:
             client.sendall(head.encode() + body)
             time.sleep(0.15)
-    until = time.monotonic() + 3
+    until = time.monotonic() + 60
     while (response := strained.upload(sounds.noise())).status_code == 429:
         assert time.monotonic() < until
         time.sleep(0.05)

@@ -140,7 +140,7 @@ class TestAhead:
 
         batches = made_ahead(make, range(3), 1)
         assert next(batches) is not threading.current_thread()
-        assert second.wait(5)
+        assert second.wait(60)
         assert len(list(batches)) == 2
 
     def test_one_is_made_at_a_time(self) -> None:

@@ -112,18 +112,18 @@ def test_outside_the_main_thread_nothing_is_taken(heard: list[int]) -> None:
     def run() -> None:
         with listening() as wish:
             inside.set()
-            done.wait(10)
+            done.wait(60)
             seen.append(wish.there)
 
     thread = threading.Thread(target=run)
     thread.start()
     try:
-        assert inside.wait(10)
+        assert inside.wait(60)
         assert handlers() == before
         send(signal.SIGTERM)
     finally:
         done.set()
-        thread.join(10)
+        thread.join(60)
     assert seen == [False]
     assert heard == [signal.SIGTERM]
     assert handlers() == before

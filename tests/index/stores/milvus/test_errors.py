@@ -53,7 +53,7 @@ def test_a_server_that_is_not_there(monkeypatch: pytest.MonkeyPatch) -> None:
             began = time.monotonic()
             with pytest.raises(StorageError, match=f"Milvus at http://127.0.0.1:{port}: ") as info:
                 MilvusStore("mine", DIM, f"http://127.0.0.1:{port}", "root:secret")
-            assert time.monotonic() - began < 8
+            assert time.monotonic() - began < 60
             assert "secret" not in str(info.value)
             assert "\n" not in str(info.value)
             silent.listen()
@@ -173,7 +173,7 @@ def test_a_server_that_goes_away_and_comes_back(
         began = time.monotonic()
         with pytest.raises(StorageError, match=f"Milvus at http://127.0.0.1:{port}: "):
             use()
-        assert time.monotonic() - began < 8
+        assert time.monotonic() - began < 60
     assert store.generation == 1
     server, database, port = start_server_in_thread(str(tmp_path / "served"), port=port)
     for _ in range(100):  # gRPC does not try again at once

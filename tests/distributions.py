@@ -18,6 +18,7 @@ from pathlib import Path
 
 import httpx
 from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 from tests.conftest import ROOT
 from tests.index.made import environment
@@ -65,9 +66,9 @@ def link_requirements(wheel: Path, to: Path) -> Path:
     while waiting:
         requirement = waiting.pop()
         unneeded = requirement.marker and not requirement.marker.evaluate({"extra": ""})
-        if unneeded or requirement.name in done:
+        if unneeded or canonicalize_name(requirement.name) in done:
             continue
-        done.add(requirement.name)
+        done.add(canonicalize_name(requirement.name))
         distribution = importlib.metadata.distribution(requirement.name)
         waiting += [Requirement(line) for line in distribution.requires or ()]
         for name in {file.parts[0] for file in distribution.files or ()} - {"..", "__pycache__"}:

@@ -269,7 +269,7 @@ class TestKeeping:
             page.keyboard.type("no such key")
             page.keyboard.press("Enter")
             expect(page.locator("#key-note")).to_contain_text("rejected this key")
-            page.get_by_role("button", name="Cancel").click()
+            page.locator("#feedback-problem").get_by_role("button", name="Cancel").click()
             expect(page.get_by_role("button", name="Save feedback")).to_be_focused()
             page.keyboard.press("Enter")
             expect(page.get_by_label("API key")).to_be_focused()

@@ -1,11 +1,11 @@
-"""The authors' trained models → models of ours.
+"""Imports the authors' trained models as models of ours.
 
-Read are folders `saved_models/NAME` with `tag_encoder_att_epoch_N.pt` and, where they were
-published, `audio_encoder_epoch_N.pt` and `audio_decoder_epoch_N.pt` (state dictionaries, loaded
-without running pickled code), and `.npz` files of a tag encoder's parameters. Beside them (or
-one folder up, or in `json/` there) must lie `id2token_top_1000.json`, and for the audio half
-`minmax_scaler.npz` (`data_min_`, `data_max_`). Without an audio encoder the model embeds tags
-only. Their names of parameters are those of METHOD §7.
+A source is a folder `saved_models/NAME` with `tag_encoder_att_epoch_N.pt` and, where published,
+`audio_encoder_epoch_N.pt` and `audio_decoder_epoch_N.pt` (state dictionaries, loaded without
+running pickled code), or an `.npz` file of a tag encoder's parameters. Beside it (or up to three
+folders above, or in `json/` there) must lie `id2token_top_1000.json`, and for the audio half
+`minmax_scaler.npz` (`data_min_`, `data_max_`). Without an audio encoder the model embeds tags only.
+The authors' parameter names are those of METHOD §7.
 """
 
 from __future__ import annotations
@@ -25,48 +25,50 @@ from earmark.model.audio.log_mel import mel_filters
 from earmark.model.checkpoint import Checkpoint, load_strictly
 from earmark.model.config import PRESETS, ModelConfig
 from earmark.model.core.errors import CheckpointError
-from earmark.model.networks.dual_encoder import DualEncoder
+from earmark.model.networks.dual_encoder import AlignedModel
 from earmark.model.text.word_vectors import WordVectors
 from earmark.training.corpora.files import read_json
 from earmark.training.errors import CorpusError
 
 TOKENS = "id2token_top_1000.json"
 SCALER = "minmax_scaler.npz"
-_TAG_NAMES = {
+_TAG_LAYERS = {
     "w_qs": "query", "w_ks": "key", "w_vs": "value", "fc": "output", "layer_norm": "norm",
 }  # fmt: skip
 _EPOCH = re.compile(r"_epoch_(\d+)\.pt$")
 _DECONVOLUTION = re.compile(r"audio_decoder\.(\d+)\.(.+)")
 
-State = Mapping[str, Tensor]
+StateDict = Mapping[str, Tensor]
 
 
 def import_model(source: Path) -> Checkpoint:
-    """The model that a folder or `.npz` file of the authors holds.
+    """The model of the authors' folder or `.npz` file.
 
-    Raises CheckpointError when something is missing, damaged or does not fit.
+    Raises CheckpointError when a file is missing or damaged, or does not fit the others.
     """
     if source.is_dir():
-        tags = _load_state(_newest(source, "tag_encoder_att"))
+        tags = _load_state(_last_epoch(source, "tag_encoder_att"))
         audio = _optional_state(source, "audio_encoder")
         decoder = _optional_state(source, "audio_decoder")
     else:
         tags, audio, decoder = _load_state(source), None, None
     if "embeddings.weight" not in tags or tags["embeddings.weight"].ndim != 2:
         raise CheckpointError(f"{source}: expected a tag encoder with a table embeddings.weight")
-    config = _config(source, tags, hears=audio is not None, decodes=decoder is not None)
+    config = _find_preset(source, tags, hears=audio is not None, decodes=decoder is not None)
     weights = {f"tags.{name}": tensor for name, tensor in _tag_weights(tags).items()}
     if audio is not None:
         weights |= {f"audio.{name}": tensor for name, tensor in _audio_weights(audio).items()}
-        weights |= _scaler(source)
+        weights |= _load_scaler(source)
     if decoder is not None:
-        weights |= {f"audio_decoder.{name}": each for name, each in _decoder(decoder).items()}
-    model = DualEncoder(config)
+        weights |= {
+            f"audio_decoder.{name}": tensor for name, tensor in _decoder_weights(decoder).items()
+        }
+    model = AlignedModel(config)
     defaults = {name: t for name, t in model.state_dict().items() if name in _BUFFERS}
     defaults["mel_filters"] = torch.from_numpy(mel_filters(config.features))
     load_strictly(model, defaults | weights, str(source))
     model.eval()
-    tokens = _tokens(source, len(tags["embeddings.weight"]) - 1)
+    tokens = _load_tokens(source, len(tags["embeddings.weight"]) - 1)
     # Row 0 of the authors' embeddings is padding; row k + 1 is tag k.
     words = WordVectors(tokens, tags["embeddings.weight"][1:].float().numpy())
     card = {"imported_from": source.name, "preset": config.name, "temperature": 0.1}
@@ -77,17 +79,17 @@ _BUFFERS = ("band_min", "band_max", "mel_filters")
 
 
 def _load_state(file: Path) -> dict[str, Tensor]:
-    """Parameters of a `.pt` or `.npz` file, without running anything that it holds."""
+    """The parameters of a `.pt` or `.npz` file. No code of the file is run."""
     try:
         if file.suffix == ".npz":
             with file.open("rb") as opened, np.load(opened, allow_pickle=False) as data:
                 return {name: torch.from_numpy(data[name]) for name in data.files}
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of pickles that are then refused
+            warnings.simplefilter("ignore")  # about pickles, which are then refused
             loaded = torch.load(file, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         raise CheckpointError(f"{file}: holds more than plain parameters") from error
-    except Exception as error:  # both readers raise anything at damaged files
+    except Exception as error:  # both readers raise all kinds for damaged files
         raise CheckpointError(f"{file}: cannot be read as parameters ({error})") from error
     if not isinstance(loaded, dict) or not all(
         isinstance(name, str) and isinstance(tensor, Tensor) for name, tensor in loaded.items()
@@ -96,8 +98,8 @@ def _load_state(file: Path) -> dict[str, Tensor]:
     return loaded
 
 
-def _newest(folder: Path, name: str) -> Path:
-    """The file of that name of the last epoch. Raises CheckpointError when there is none."""
+def _last_epoch(folder: Path, name: str) -> Path:
+    """The file `name`_epoch_N.pt with the largest N. Raises CheckpointError without one."""
     files = {
         int(found[1]): file
         for file in folder.glob(f"{name}_epoch_*.pt")
@@ -109,11 +111,13 @@ def _newest(folder: Path, name: str) -> Path:
 
 
 def _optional_state(folder: Path, name: str) -> dict[str, Tensor] | None:
-    return _load_state(_newest(folder, name)) if any(folder.glob(f"{name}_epoch_*.pt")) else None
+    return (
+        _load_state(_last_epoch(folder, name)) if any(folder.glob(f"{name}_epoch_*.pt")) else None
+    )
 
 
-def _config(source: Path, tags: State, *, hears: bool, decodes: bool) -> ModelConfig:
-    """The preset of these parameters, by their shapes."""
+def _find_preset(source: Path, tags: StateDict, *, hears: bool, decodes: bool) -> ModelConfig:
+    """The preset of the paper that has parameters of these shapes. Raises CheckpointError."""
     dim = tags["embeddings.weight"].shape[1]
     heads = tags["w_qs.weight"].numel() // max(dim, 1) ** 2 if "w_qs.weight" in tags else 0
     name = f"w2v-{dim}-{heads}h" if heads else f"w2v-{dim}-mean"
@@ -123,17 +127,17 @@ def _config(source: Path, tags: State, *, hears: bool, decodes: bool) -> ModelCo
     return replace(preset, hears=hears, audio=replace(preset.audio, decoder=decodes))
 
 
-def _tag_weights(tags: State) -> dict[str, Tensor]:
+def _tag_weights(tags: StateDict) -> dict[str, Tensor]:
     weights = {}
     for name, tensor in tags.items():
         if name != "embeddings.weight":
             layer, _, rest = name.partition(".")
-            weights[f"{_TAG_NAMES.get(layer, layer)}.{rest}"] = tensor
+            weights[f"{_TAG_LAYERS.get(layer, layer)}.{rest}"] = tensor
     return weights
 
 
-def _audio_weights(audio: State) -> dict[str, Tensor]:
-    """`audio_encoder.21` is their LayerNorm, `fc_audio.0` the projection."""
+def _audio_weights(audio: StateDict) -> dict[str, Tensor]:
+    """`audio_encoder.21` is the authors' LayerNorm, `fc_audio.0` the projection."""
     return {
         name.replace("audio_encoder.21.", "norm.")
         .replace("audio_encoder.", "convolutions.")
@@ -142,8 +146,8 @@ def _audio_weights(audio: State) -> dict[str, Tensor]:
     }
 
 
-def _decoder(decoder: State) -> dict[str, Tensor]:
-    """Their decoder begins with a reshape, so its layers count from 1."""
+def _decoder_weights(decoder: StateDict) -> dict[str, Tensor]:
+    """The authors' decoder begins with a reshape, so its layers count from 1."""
     weights = {}
     for name, tensor in decoder.items():
         found = _DECONVOLUTION.fullmatch(name)
@@ -152,8 +156,8 @@ def _decoder(decoder: State) -> dict[str, Tensor]:
     return weights
 
 
-def _beside(source: Path, name: str) -> Path:
-    """A file that belongs to the model: beside it, one or two folders up, or in `json/` there."""
+def _find_file(source: Path, name: str) -> Path:
+    """A file beside the source, up to three folders above, or in `json/` there."""
     folders = [source if source.is_dir() else source.parent, *source.resolve().parents[:3]]
     for folder in folders:
         for file in (folder / name, folder / "json" / name):
@@ -162,9 +166,9 @@ def _beside(source: Path, name: str) -> Path:
     raise CheckpointError(f"{source}: expected {name} beside it or in a folder above")
 
 
-def _tokens(source: Path, count: int) -> list[str]:
-    """The tags in the order of the embeddings' rows."""
-    file = _beside(source, TOKENS)
+def _load_tokens(source: Path, count: int) -> list[str]:
+    """The tags in the order of the embeddings' rows. Raises CheckpointError."""
+    file = _find_file(source, TOKENS)
     try:
         tokens = read_json(file)
     except CorpusError as error:
@@ -174,9 +178,9 @@ def _tokens(source: Path, count: int) -> list[str]:
     return [str(tokens[str(number)]) for number in range(count)]
 
 
-def _scaler(source: Path) -> dict[str, Tensor]:
+def _load_scaler(source: Path) -> dict[str, Tensor]:
     """Band minima and maxima of the authors' training set."""
-    data = _load_state(_beside(source, SCALER))
+    data = _load_state(_find_file(source, SCALER))
     try:
         return {"band_min": data["data_min_"], "band_max": data["data_max_"]}
     except KeyError as error:

@@ -1,4 +1,4 @@
-"""How a preset is trained: frozen recipes by the preset's name (METHOD §4 for the paper's)."""
+"""Training recipes by the preset's name; the paper's follow METHOD §4."""
 
 from __future__ import annotations
 
@@ -11,29 +11,27 @@ from earmark.model.core.errors import ConfigError
 
 @dataclass(frozen=True)
 class Recipe:
-    """Optimisation, losses, and how clips are shown.
+    """A preset's optimisation, losses and augmentation. Resume states and cards store its fields.
 
-    `audio_weight`, `contrastive_weight`, `tag_weight`: λ_a, λ_ξ of eq. (6), and COALA's.
-    `patch`: the loudest window of a clip as in the paper, or a random one each epoch.
-    `tag_dropout`: share of each clip's tags left out at random, at least one stays.
-    `gain`, `mask_frames`, `mask_mels`: augmentation; log-mel offset (uniform ±, in nats) and
-    widest masked stretch.
-    `quieter`: clips are brought to one level, then shown up to so many nats quieter.
-    `mix`: share of clips that are heard with another, 0 to 15 dB quieter; its tags join where it
-    is nearly as loud.
-    `tilt`: standard deviation of a slope over the mels, in nats at the edges.
+    `audio_weight`, `contrastive_weight`, `tag_weight`: λ_a and λ_ξ of eq. (6), and COALA's.
+    `patch`: the loudest window of a clip as in the paper, or a random one in each epoch.
+    `tag_dropout`: the probability that a tag of a clip is left out; one tag always stays. `gain`: a
+    random log-mel offset, uniform ± nats. `mask_frames`, `mask_mels`: the widest mask. `quieter`:
+    clips are brought to full level, then made quieter by up to so many nats. `mix`: the share of
+    clips mixed with another one, 0 to 15 dB quieter, whose tags are added where it is nearly as
+    loud. `tilt`: standard deviation of a slope over the mels, in nats at the edges.
     `learned_temperature`: τ starts at `temperature` and is learned, at least 0.02.
-    `tagwise_weight`: of the loss of each tag alone (`training.loop.losses.tagwise`).
-    `teacher_weight`: of the distance to what a teacher hears
-    (`training.distillation.teacher_codes`); the encoder then begins as a compressed teacher, whose
-    first `frozen` convolutions stay as they are.
-    `exclude_same`: clips of one group with the same tags are not each other's negatives.
-    `balance`: 0 shows each clip once an epoch; else as many are drawn, each with a probability
-    that falls with its group's size to this power (1: every group weighs the same).
-    `words`: e_w trained on the corpus ("cbow"), "general" vectors, or "one-hot" (COALA).
-    `vocabulary`, `min_count`: the most tags kept, and the clips a tag needs.
-    `split`: how validation clips are chosen (`training.corpora.manifest`).
-    `select`: what chooses the best checkpoint on the validation groups.
+    `tagwise_weight`: of the contrast with single tags (`training.loop.losses.tagwise`).
+    `teacher_weight`: of the distance to a teacher's codes (`training.distillation.teacher_codes`).
+    The audio encoder then starts as the pruned teacher, whose first `frozen` convolutions stay
+    fixed. `as_run`: what the authors ran where it differs from the paper. `exclude_same`: clips of
+    one group with the same tags are not each other's negatives. `balance`: 0 shows each clip once
+    in an epoch; else as many clips are drawn, each with a probability that falls with its group's
+    size to this power (1: all groups are equally likely). `words`: word vectors e_w trained on the
+    corpus ("cbow"), "general" ones, or "one-hot" (COALA). `general_words`: how many general words
+    the model keeps. `vocabulary`, `min_count`: the most tags of the vocabulary, and the fewest
+    clips of a tag. `split`: how validation clips are chosen (`training.corpora.split`). `select`:
+    the validation metric that chooses the best checkpoint.
     """
 
     epochs: int = 200
@@ -69,16 +67,19 @@ class Recipe:
     split: Literal["groups", "stratified"] = "stratified"
     select: Literal["loss", "mAP@10"] = "loss"
 
-    def changed(self, **values: int | None) -> Recipe:
-        """The recipe with other numbers where one is given. Raises ConfigError under 1."""
+    def with_values(self, **values: int | None) -> Recipe:
+        """The recipe with other values for these fields; None keeps the field's value.
+
+        Raises ConfigError for a value under 1.
+        """
         for name, value in values.items():
             if value is not None and value < 1:
                 raise ConfigError(f"{name}: expected at least 1, got {value}")
-        given = {name: value for name, value in values.items() if value is not None}
-        return replace(self, **given)  # type: ignore[arg-type]
+        changes = {name: value for name, value in values.items() if value is not None}
+        return replace(self, **changes)  # type: ignore[arg-type]
 
-    def fine_tuned(self) -> Recipe:
-        """For a model that is trained already: shorter, in smaller steps, without its teacher."""
+    def for_fine_tuning(self) -> Recipe:
+        """For a trained model: fewer epochs, a lower learning rate, no teacher."""
         return replace(
             self,
             epochs=max(1, self.epochs // 3),
@@ -88,7 +89,7 @@ class Recipe:
         )
 
     def without_augmentation(self) -> Recipe:
-        """The same losses on each clip once, shown plainly, as validation needs them."""
+        """The same losses without augmentation, each clip once, as for validation."""
         return replace(
             self,
             patch="loudest",
@@ -139,8 +140,8 @@ RECIPES: dict[str, Recipe] = {
 }
 
 
-def recipe(name: str) -> Recipe:
-    """The recipe of a preset. Raises ConfigError, listing the known ones."""
-    if name not in RECIPES:
-        raise ConfigError(f"preset: expected one of {', '.join(RECIPES)}, got {name!r}")
-    return RECIPES[name]
+def recipe_for(preset: str) -> Recipe:
+    """The recipe of a preset. Raises ConfigError for an unknown one."""
+    if preset not in RECIPES:
+        raise ConfigError(f"preset: expected one of {', '.join(RECIPES)}, got {preset!r}")
+    return RECIPES[preset]

@@ -1,9 +1,9 @@
-"""A row of Table 1 on a corpus with folds: train, then evaluate on what did not train.
+"""A row of the paper's Table 1 on a corpus with folds: train without a fold, then test on it.
 
-Each fold in turn stays out. The encoders train on the tags of the other folds' clips; the
-classifiers train on the other folds and are tested on the one left out: sounds by mean z_a
-("us8k"), tags by φ_w ("us8k-tags"). A second corpus with folds of its own is classified by the
-same encoders ("transfer"). Accuracies are averaged over the rotations.
+Each fold in turn is left out (a rotation). The encoders train on the tags of the other folds'
+clips; the classifiers train on the other folds and are tested on the one left out: on sounds by
+mean z_a ("us8k"), on tag sets by φ_w ("us8k-tags"). The same encoders also classify a second corpus
+by its own folds ("transfer"). Accuracies are averaged over the rotations.
 """
 
 from __future__ import annotations
@@ -23,25 +23,25 @@ from earmark.model.embedder import Embedder
 from earmark.training.corpora.detect import read_corpus
 from earmark.training.data.corpus import load_corpus
 from earmark.training.errors import CorpusError
-from earmark.training.evaluation import downstream, tags
-from earmark.training.evaluation.audio_tasks import clip_features
+from earmark.training.evaluation import downstream, us8k_tags
+from earmark.training.evaluation.audio_tasks import extract_features
 from earmark.training.evaluation.downstream import Split
 from earmark.training.evaluation.mfcc_baseline import mfcc_features
-from earmark.training.evaluation.retrieval import clip_codes
-from earmark.training.features.cache import prepare
-from earmark.training.loop.device import Execution
-from earmark.training.loop.interrupts import Stopped
+from earmark.training.features.cache import load_features
+from earmark.training.features.encode_clips import clip_codes
+from earmark.training.loop.device import DeviceSettings
+from earmark.training.loop.interrupts import RunInterrupted
 from earmark.training.loop.trainer import Trainer
-from earmark.training.recipe import Recipe, recipe
+from earmark.training.recipe import Recipe, recipe_for
 
-Runs = dict[str, list[Array]]  # task → for each rotation the accuracies of the repeats
+Accuracies = dict[str, list[Array]]  # task → for each rotation the accuracies of the repeats
 
 
 @dataclass(frozen=True)
-class Plan:
-    """What a row is made of.
+class Table1Settings:
+    """What a row is trained and measured on.
 
-    `transfer`: a second corpus, or None. `epochs`, `batch_size`: the preset's where None.
+    `transfer`: the second corpus, or None. `epochs`, `batch_size`: the preset's when None.
     `repeats`: of the classifiers.
     """
 
@@ -57,146 +57,169 @@ class Plan:
 
 
 @dataclass(frozen=True)
-class Corpora:
-    """The clips of both corpora, and how the first is rotated."""
+class Table1Corpora:
+    """The clips of both corpora, and the rotations of the first; `transfer` may be empty."""
 
     rows: list[ManifestRow]
-    others: list[ManifestRow]
+    transfer: list[ManifestRow]
     rotations: list[Split]
 
     @staticmethod
-    def read(plan: Plan) -> Corpora:
-        """Raises CorpusError for what cannot be classified."""
-        rows = read_corpus(plan.data)
-        others = read_corpus(plan.transfer) if plan.transfer else []
-        for corpus in filter(None, (others, rows)):
+    def read(settings: Table1Settings) -> Table1Corpora:
+        """Raises CorpusError for a corpus that cannot be classified."""
+        rows = read_corpus(settings.data)
+        transfer = read_corpus(settings.transfer) if settings.transfer else []
+        for corpus in filter(None, (transfer, rows)):
             rotations = downstream.fold_splits([row.fold for row in corpus])
             downstream.check_classes([row.label for row in corpus])
-        return Corpora(rows, others, rotations)
+        return Table1Corpora(rows, transfer, rotations)
 
 
-def reproduce(plan: Plan, execution: Execution) -> dict[str, Any]:
-    """A preset's row: protocol and metrics. Goes on where it was stopped.
+def reproduce(settings: Table1Settings, device: DeviceSettings) -> dict[str, Any]:
+    """A preset's row: protocol and metrics. Resumes a row that was stopped.
 
-    Raises CorpusError, and Stopped when asked to.
+    Raises CorpusError; RunInterrupted on a stop signal.
     """
     started = time.monotonic()
-    chosen = recipe(plan.preset).changed(epochs=plan.epochs, batch_size=plan.batch_size)
-    corpora = Corpora.read(plan)
+    recipe = recipe_for(settings.preset).with_values(
+        epochs=settings.epochs, batch_size=settings.batch_size
+    )
+    corpora = Table1Corpora.read(settings)
     if not any(row.tags for row in corpora.rows):
-        raise CorpusError(f"{plan.data}: expected tags to train on, got none")
-    runs: Runs = {}
-    trained = 0.0
+        raise CorpusError(f"{settings.data}: expected tags to train on, got none")
+    accuracies: Accuracies = {}
+    training_seconds = 0.0
     for rotation in corpora.rotations:
-        embedder, seconds = _trained(plan, chosen, execution, rotation.name)
-        trained += seconds
-        both = filter(None, (corpora.rows, corpora.others))
-        codes = [_codes(plan, embedder, rows) for rows in both]
-        results = _heard(plan, corpora, rotation, codes)
-        results["us8k-tags"] = _read(plan, corpora.rows, rotation, embedder)
-        _add(runs, results)
-    made = {
-        "recipe": asdict(chosen),
-        "mixed_precision": execution.mixed,
-        "training_seconds": round(trained, 1),  # in all; the wall time is this call's
+        embedder, seconds = _train_encoders(settings, recipe, device, rotation.name)
+        training_seconds += seconds
+        both = filter(None, (corpora.rows, corpora.transfer))
+        codes = [_mean_codes(settings, embedder, rows) for rows in both]
+        results = _classify_sounds(settings, corpora, rotation, codes)
+        results["us8k-tags"] = _classify_tag_sets(settings, corpora.rows, rotation, embedder)
+        _add_accuracies(accuracies, results)
+    training = {
+        "recipe": asdict(recipe),
+        "mixed_precision": device.mixed_precision,
+        "training_seconds": round(training_seconds, 1),  # of all calls; the wall time is this one's
     }
-    return _row(plan, corpora, runs, started, made)
+    return _row(settings, corpora, accuracies, started, training)
 
 
-def baseline(plan: Plan) -> dict[str, Any]:
-    """The row of the MFCC statistics, which nothing trains. Raises CorpusError."""
+def baseline(settings: Table1Settings) -> dict[str, Any]:
+    """The row of the MFCC statistics, which need no training. Raises CorpusError."""
     started = time.monotonic()
-    corpora = Corpora.read(plan)
-    codes = []
-    for rows in filter(None, (corpora.rows, corpora.others)):
-        features, failed = clip_features([row.path for row in rows], mfcc_features)
-        _refuse(failed)
-        codes.append(np.stack([each for each in features if each is not None]))
-    runs: Runs = {}
+    corpora = Table1Corpora.read(settings)
+    statistics = []
+    for rows in filter(None, (corpora.rows, corpora.transfer)):
+        features, failed = extract_features([row.path for row in rows], mfcc_features)
+        _refuse_unreadable(failed)
+        statistics.append(np.stack([clip for clip in features if clip is not None]))
+    accuracies: Accuracies = {}
     for rotation in corpora.rotations:
-        _add(runs, _heard(plan, corpora, rotation, codes))
-    return _row(plan, corpora, runs, started, {})
+        _add_accuracies(accuracies, _classify_sounds(settings, corpora, rotation, statistics))
+    return _row(settings, corpora, accuracies, started, {})
 
 
-def _add(runs: Runs, results: dict[str, dict[str, Any]]) -> None:
-    for name, result in results.items():
-        accuracies = np.array(result["metrics"]["accuracy"]["runs"], dtype=np.float32)
-        runs.setdefault(name, []).append(accuracies)
+def _add_accuracies(accuracies: Accuracies, results: dict[str, dict[str, Any]]) -> None:
+    """Append a rotation's accuracies."""
+    for task, result in results.items():
+        runs = np.array(result["metrics"]["accuracy"]["runs"], dtype=np.float32)
+        accuracies.setdefault(task, []).append(runs)
 
 
 def _row(
-    plan: Plan, corpora: Corpora, runs: Runs, started: float, made: dict[str, Any]
+    settings: Table1Settings,
+    corpora: Table1Corpora,
+    accuracies: Accuracies,
+    started: float,
+    training: dict[str, Any],
 ) -> dict[str, Any]:
-    """Accuracies averaged over the rotations, and every choice made."""
+    """Accuracies averaged over the rotations, and the protocol."""
     metrics = {}
-    for name, parts in runs.items():
-        own = np.mean(parts, axis=0)
-        metrics[name] = {"mean": float(own.mean()), "std": float(own.std()), "runs": own.tolist()}
+    for task, rotations in accuracies.items():
+        runs = np.mean(rotations, axis=0)
+        metrics[task] = {
+            "mean": float(runs.mean()),
+            "std": float(runs.std()),
+            "runs": runs.tolist(),
+        }
+    by_rotation = {
+        task: [float(runs.mean()) for runs in rotations] for task, rotations in accuracies.items()
+    }
     protocol = {
-        "data": plan.data.name,
-        "transfer": plan.transfer.name if plan.transfer else None,
+        "data": settings.data.name,
+        "transfer": settings.transfer.name if settings.transfer else None,
         "left_out_in_turn": [rotation.name for rotation in corpora.rotations],
-        "by_rotation": {name: [float(each.mean()) for each in own] for name, own in runs.items()},
-        "clips": [len(corpora.rows), len(corpora.others)],
-        "repeats": plan.repeats,
-        "seed": plan.seed,
+        "by_rotation": by_rotation,
+        "clips": [len(corpora.rows), len(corpora.transfer)],
+        "repeats": settings.repeats,
+        "seed": settings.seed,
         "wall_seconds": round(time.monotonic() - started, 1),
     }
-    return {"metrics": metrics, "protocol": protocol | made}
+    return {"metrics": metrics, "protocol": protocol | training}
 
 
-def _trained(plan: Plan, chosen: Recipe, execution: Execution, fold: str) -> tuple[Embedder, float]:
-    """(the best model by validation loss, trained without a fold; seconds of training)."""
-    out = plan.out / f"without-{fold}"
+def _train_encoders(
+    settings: Table1Settings, recipe: Recipe, device: DeviceSettings, fold: str
+) -> tuple[Embedder, float]:
+    """(the best model by validation loss, trained without the fold; seconds of training)."""
+    out = settings.out / f"without-{fold}"
     config, corpus = load_corpus(
-        plan.data, preset(plan.preset), chosen, plan.cache, None, plan.seed, without_fold=fold
+        settings.data,
+        preset(settings.preset),
+        recipe,
+        settings.cache,
+        None,
+        settings.seed,
+        without_fold=fold,
     )
-    trainer = Trainer(config, chosen, corpus, out, seed=plan.seed, execution=execution)
+    trainer = Trainer(config, recipe, corpus, out, seed=settings.seed, settings=device)
     trainer.resume()
     trainer.fit()
-    if trainer.asked_to_stop:
-        raise Stopped(f"stopped after training without fold {fold}")
+    if trainer.stop_requested:
+        raise RunInterrupted(f"stopped after training without fold {fold}")
     seconds = sum(row["seconds"] for row in trainer.history)
-    return Embedder.load(out, execution.device), seconds
+    return Embedder.load(out, device.device), seconds
 
 
-def _codes(plan: Plan, embedder: Embedder, rows: Sequence[ManifestRow]) -> Array:
-    """Mean z_a [n, V] of all clips."""
+def _mean_codes(settings: Table1Settings, embedder: Embedder, rows: Sequence[ManifestRow]) -> Array:
+    """Mean z_a [n, V] of all clips. Raises CorpusError for an unreadable one."""
     if not rows:
         return np.zeros((0, embedder.config.code_dim), dtype=np.float32)
-    features = prepare([row.path for row in rows], embedder.config.features, plan.cache)
-    _refuse(features.failed)
+    paths = [row.path for row in rows]
+    features = load_features(paths, embedder.config.features, settings.cache)
+    _refuse_unreadable(features.failed)
     return clip_codes(embedder, features, range(len(rows)))
 
 
-def _refuse(failed: dict[str, str]) -> None:
+def _refuse_unreadable(failed: dict[str, str]) -> None:
     if failed:
         first = next(iter(failed.values()))
         raise CorpusError(f"clips: expected all to be sounds, {len(failed)} are not: {first}")
 
 
-def _heard(
-    plan: Plan, corpora: Corpora, rotation: Split, codes: Sequence[Array]
+def _classify_sounds(
+    settings: Table1Settings, corpora: Table1Corpora, rotation: Split, codes: Sequence[Array]
 ) -> dict[str, dict[str, Any]]:
-    """Sounds classified: the fold left out, and the second corpus by its own folds."""
+    """Classify the left-out fold's sounds, and those of the second corpus by its own folds."""
     labels = [row.label for row in corpora.rows]
-    repeated = {"repeats": plan.repeats, "seed": plan.seed}
-    results = {"us8k": downstream.evaluate(codes[0], labels, [rotation], **repeated)}
-    if corpora.others:
-        labels = [row.label for row in corpora.others]
-        folds = downstream.fold_splits([row.fold for row in corpora.others])
-        results["transfer"] = downstream.evaluate(codes[1], labels, folds, **repeated)
+    repeats = {"repeats": settings.repeats, "seed": settings.seed}
+    results = {"us8k": downstream.evaluate(codes[0], labels, [rotation], **repeats)}
+    if corpora.transfer:
+        labels = [row.label for row in corpora.transfer]
+        folds = downstream.fold_splits([row.fold for row in corpora.transfer])
+        results["transfer"] = downstream.evaluate(codes[1], labels, folds, **repeats)
     return results
 
 
-def _read(
-    plan: Plan, rows: Sequence[ManifestRow], rotation: Split, embedder: Embedder
+def _classify_tag_sets(
+    settings: Table1Settings, rows: Sequence[ManifestRow], rotation: Split, embedder: Embedder
 ) -> dict[str, Any]:
-    """Tag sets classified: clips of the fold left out that have a known tag."""
-    phi, known = tags.tag_vectors(embedder, rows)
-    sides = [np.flatnonzero(np.isin(known, side)) for side in (rotation.train, rotation.test)]
-    if not all(map(len, sides)):
+    """Classify the tag sets of the left-out fold's clips that have a known tag."""
+    phi, known = us8k_tags.tag_vectors(embedder, rows)
+    train, test = (np.flatnonzero(np.isin(known, side)) for side in (rotation.train, rotation.test))
+    if not len(train) or not len(test):
         raise CorpusError(f"fold {rotation.name}: expected known tags there and in other folds")
-    labels = [rows[number].label for number in known.tolist()]
-    split = Split(rotation.name, sides[0], sides[1])
-    return downstream.evaluate(phi, labels, [split], repeats=plan.repeats, seed=plan.seed)
+    labels = [rows[index].label for index in known.tolist()]
+    split = Split(rotation.name, train, test)
+    return downstream.evaluate(phi, labels, [split], repeats=settings.repeats, seed=settings.seed)

@@ -29,9 +29,8 @@ class _Parser(argparse.ArgumentParser):
 
 def build_parser() -> argparse.ArgumentParser:
     """The parser of the whole command."""
-    from earmark.training.cli import (
-        evaluate as training_cli,  # the one place where the service knows training
-    )
+    # Imported here: the one place where the service knows training.
+    from earmark.training.cli import commands as training_commands
 
     parser: argparse.ArgumentParser = _Parser(
         prog="earmark", description="Find sounds with words and words for sounds."
@@ -42,7 +41,7 @@ def build_parser() -> argparse.ArgumentParser:
     index_cli.add_commands(commands)
     maintenance.add_commands(commands)
     query.add_commands(commands)
-    training_cli.add_commands(commands)
+    training_commands.add_commands(commands)
     return parser
 
 

@@ -29,17 +29,17 @@ from earmark.model.embedder import pad_words, unit
 from earmark.model.text.normalize import clean_tags
 from earmark.model.text.word_vectors import WordVectors
 from earmark.training.corpora.detect import read_corpus
-from earmark.training.corpora.suspects import without_suspects
 from earmark.training.data.dataset import clean_tag_sets
 from earmark.training.data.word2vec import load_words, train_word2vec
 from earmark.training.distillation.teacher import read_teacher
-from earmark.training.evaluation import frozen
-from earmark.training.evaluation.ladder import PRESET, Clips, Questions, questions
-from earmark.training.evaluation.projection import Lessons, Projection, train
-from earmark.training.evaluation.retrieval import both_scores
-from earmark.training.features.cache import prepare
+from earmark.training.evaluation import frozen_features
+from earmark.training.evaluation.ladder import PRESET, LadderCorpus, LadderQueries, shared_queries
+from earmark.training.evaluation.projection import Projection, ProjectionData, train_projection
+from earmark.training.features.cache import load_features
+from earmark.training.label_noise.suspects import without_suspects
 from earmark.training.loop.device import keep_freed_memory
-from earmark.training.recipe import recipe
+from earmark.training.metrics.tag_queries import retrieval_metrics
+from earmark.training.recipe import recipe_for
 
 GENERAL = "general"
 
@@ -48,7 +48,7 @@ GENERAL = "general"
 class Step:
     """What is otherwise than in the recipe. `words`: which vectors the tags have."""
 
-    recipe: dict[str, Any] = field(default_factory=dict)
+    recipe_for: dict[str, Any] = field(default_factory=dict)
     audio: dict[str, Any] = field(default_factory=dict)
     tags: dict[str, Any] = field(default_factory=dict)
     words: str = GENERAL
@@ -86,12 +86,12 @@ class Bench:
 
     def __init__(self, options: argparse.Namespace) -> None:
         self.options = options
-        self.clips = Clips(options.data)
+        self.clips = LadderCorpus(options.data)
         teacher = read_teacher(options.teacher)
 
         def codes(paths: Sequence[Path]) -> Array:
-            features = prepare(paths, preset(PRESET).features, options.cache)
-            return frozen.teacher_code(teacher, features, options.cache, mixed=True)
+            features = load_features(paths, preset(PRESET).features, options.cache)
+            return frozen_features.mean_teacher_codes(teacher, features, options.cache, mixed=True)
 
         self.codes = [
             codes([clip.path for clip in side])
@@ -115,11 +115,11 @@ class Bench:
             return train_word2vec(tags, dim, kind=name).unit()  # type: ignore[arg-type]
         return load_words(Path(name)).unit()
 
-    def asked(self) -> Questions:
+    def asked(self) -> LadderQueries:
         """The queries that the word vectors of all rows know."""
         heard = np.isfinite(self.codes[1]).all(axis=1)
         every = {step.words for step in steps(self.options).values()}
-        return questions(self.clips, heard, [self.words(name) for name in sorted(every)])
+        return shared_queries(self.clips, heard, [self.words(name) for name in sorted(every)])
 
     def run(self, step: Step, seed: int) -> dict[str, float]:
         """Train one, and judge its last epoch."""
@@ -133,14 +133,16 @@ class Bench:
         if not step.suspects:
             clips = without_suspects(clips, self.options.suspects)
             tags = clean_tag_sets(clips, words)
-        how = replace(recipe(PRESET), epochs=self.options.epochs, **step.recipe)
+        how = replace(recipe_for(PRESET), epochs=self.options.epochs, **step.recipe)
         epochs = iter(range(how.epochs))
-        lessons = Lessons(clips, tags, words, config, how)
-        made, _ = train(lessons, self.codes[0], seed, lambda _: next(epochs))  # the last is best
+        lessons = ProjectionData(clips, tags, words, config, how)
+        made, _ = train_projection(
+            lessons, self.codes[0], seed, lambda _: next(epochs)
+        )  # the last is best
         asked = self.asked()
         queries = np.stack([known(words, tag) for tag in asked.tags])
         cosines = made.sounds(self.codes[1][asked.numbers]) @ made.words(queries).T
-        scores = both_scores(cosines, asked.carried)
+        scores = retrieval_metrics(cosines, asked.has_tag)
         figures = {
             "tag to audio": scores["tag_to_audio"]["mAP@10"],
             "audio to tag": scores["audio_to_tag"]["mAP@10"],

@@ -54,8 +54,8 @@ def made_up(clips: int) -> MadeUp:
         vectors[start : start + len(part)] = centres[part] + 1.2 * noise
     vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
     words = [f"word{number}" for number in range(WORDS)]
-    ranks = np.minimum(generator.zipf(1.3, (clips, 6)), WORDS) - 1
-    tags = [tuple(dict.fromkeys(words[rank] for rank in ranks[clip])) for clip in range(clips)]
+    processes = np.minimum(generator.zipf(1.3, (clips, 6)), WORDS) - 1
+    tags = [tuple(dict.fromkeys(words[rank] for rank in processes[clip])) for clip in range(clips)]
     durations = np.round(np.exp(generator.normal(1.2, 1.0, clips)), 2).astype(np.float32)
     return MadeUp(vectors, durations, tags)
 

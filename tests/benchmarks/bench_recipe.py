@@ -20,13 +20,13 @@ from typing import Any
 import numpy as np
 
 from earmark.model.config import preset
-from earmark.training.cli.options import STOPPED
+from earmark.training.cli.options import EXIT_STOPPED
 from earmark.training.data.corpus import load_corpus
-from earmark.training.loop.device import Execution, keep_freed_memory
-from earmark.training.loop.initialization import learn_from
-from earmark.training.loop.interrupts import Stopped
+from earmark.training.loop.device import DeviceSettings, keep_freed_memory
+from earmark.training.loop.initialization import attach_teacher
+from earmark.training.loop.interrupts import RunInterrupted
 from earmark.training.loop.trainer import LOG, Trainer
-from earmark.training.recipe import recipe
+from earmark.training.recipe import recipe_for
 
 PRESET = "starter"
 WARMUP = 1  # epochs, of few
@@ -56,20 +56,24 @@ def run(options: argparse.Namespace, step: str, seed: int, out: Path) -> None:
     """Train one, from where it was stopped."""
     keep_freed_memory()
     chosen = replace(
-        recipe(PRESET), epochs=options.epochs, warmup_epochs=WARMUP, select="mAP@10", **STEPS[step]
+        recipe_for(PRESET),
+        epochs=options.epochs,
+        warmup_epochs=WARMUP,
+        select="mAP@10",
+        **STEPS[step],
     )
     cache = options.out / "features"
-    execution = Execution("cpu", options.precision)
+    settings = DeviceSettings("cpu", options.precision)
     config, corpus = load_corpus(options.data, preset(PRESET), chosen, cache, None, seed)
     if step != NO_TEACHER:
-        learn_from(options.teacher, corpus, recipe(PRESET), cache, mixed=execution.mixed)
-    trainer = Trainer(config, chosen, corpus, out, seed=seed, execution=execution)
+        attach_teacher(options.teacher, corpus, recipe_for(PRESET), cache, mixed=settings.mixed)
+    trainer = Trainer(config, chosen, corpus, out, seed=seed, settings=settings)
     trainer.resume()
     try:
         trainer.fit()
-    except Stopped as stopped:
+    except RunInterrupted as stopped:
         print(f"{stopped}; the same command goes on", file=sys.stderr)
-        sys.exit(STOPPED)
+        sys.exit(EXIT_STOPPED)
 
 
 def last(out: Path, epochs: int) -> dict[str, float] | None:

@@ -28,10 +28,10 @@ from earmark.model.text.word_vectors import WordVectors
 from earmark.training.data.corpus import Corpus
 from earmark.training.data.dataset import TrainingSet
 from earmark.training.features.cache import FeatureSet
-from earmark.training.loop.device import Execution, keep_freed_memory
+from earmark.training.loop.device import DeviceSettings, keep_freed_memory
 from earmark.training.loop.losses import generalized_kl, nt_xent
 from earmark.training.loop.trainer import Trainer
-from earmark.training.recipe import recipe
+from earmark.training.recipe import recipe_for
 
 PRESET, BATCH, STEPS, ROUNDS = "w2v-128-4h", 128, 3, 5
 PAPER_STEPS = 200 * (171_000 // BATCH)
@@ -56,13 +56,13 @@ def random_corpus(clips: int) -> Corpus:
 def ours(device: str, precision: str) -> Callable[[int], None]:
     """Steps of the trainer."""
     keep_freed_memory()
-    execution = Execution(device, precision)  # type: ignore[arg-type]
+    settings = DeviceSettings(device, precision)  # type: ignore[arg-type]
     corpus = random_corpus(BATCH * 8)
-    run = Trainer(preset(PRESET), recipe(PRESET), corpus, Path("unused"), execution=execution)
+    run = Trainer(preset(PRESET), recipe_for(PRESET), corpus, Path("unused"), settings=settings)
     run.objective.train()
 
     def steps(count: int) -> None:
-        batches = run.corpus.train.epoch(run.recipe, (0, 0))
+        batches = run.corpus.train.batches(run.recipe, (0, 0))
         for number, batch in zip(range(count), batches, strict=False):
             run._train_step(batch, number)
 
@@ -81,7 +81,7 @@ def plain(device: str) -> Callable[[int], None]:
     optimizer = torch.optim.SGD(model.parameters(), lr=0.005)
 
     def steps(count: int) -> None:
-        batches = corpus.train.epoch(recipe(PRESET), (0, 0))
+        batches = corpus.train.batches(recipe_for(PRESET), (0, 0))
         for _, batch in zip(range(count), batches, strict=False):
             patches = model.scale(batch.log_mel)[:, None]
             codes, phi_audio = model.audio(patches)

@@ -17,7 +17,8 @@ import yaml
 
 from earmark.service.app import create_app
 from earmark.service.settings import Settings, read_settings
-from earmark.training.cli import evaluate
+from earmark.training.cli.commands import add_commands
+from earmark.training.cli.options import EXIT_STOPPED
 from tests.conftest import ROOT
 
 FOLDER = ROOT / "docker" / "kubernetes"
@@ -289,7 +290,7 @@ def test_images_are_those_that_are_built() -> None:
 
 def test_training_is_told_what_it_understands() -> None:
     parser = argparse.ArgumentParser()
-    evaluate.add_commands(parser.add_subparsers(required=True))
+    add_commands(parser.add_subparsers(required=True))
     options = parser.parse_args(["train", *container_of("training")["args"]])
     assert options.resume
     places = dict(mounts("training"))
@@ -308,7 +309,7 @@ def test_training_outlives_what_is_no_fault_of_its_own() -> None:
     condition = {"type": "DisruptionTarget", "status": "True"}
     assert disrupted == {"action": "Ignore", "onPodConditions": [condition]}
     actions = {code: rule["action"] for rule in others for code in rule["onExitCodes"]["values"]}
-    assert actions == {evaluate.STOPPED: "Ignore", 128 + signal.SIGTERM: "Ignore", 2: "FailJob"}
+    assert actions == {EXIT_STOPPED: "Ignore", 128 + signal.SIGTERM: "Ignore", 2: "FailJob"}
     names = {rule["onExitCodes"]["containerName"] for rule in others}
     assert names == {container_of("training")["name"]}
     (shm,) = (each["emptyDir"] for each in pod["volumes"] if each["name"] == "shm")

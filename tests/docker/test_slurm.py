@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from earmark.training.cli import evaluate
+from earmark.training.cli.options import EXIT_STOPPED
 from tests.conftest import ROOT
 from tests.docker import slurm
 from tests.training.tiny import write_corpus
@@ -112,8 +112,8 @@ def test_what_ends_by_itself_is_not_requeued(alone: Alone, status: int) -> None:
 
 
 def test_what_was_stopped_is_requeued(alone: Alone) -> None:
-    stopped = (evaluate.STOPPED, [TRAINED, REQUEUED])
-    assert alone(evaluate.STOPPED) == stopped
+    stopped = (EXIT_STOPPED, [TRAINED, REQUEUED])
+    assert alone(EXIT_STOPPED) == stopped
     assert alone(1, told=True) == stopped  # as torchrun ends when it was told to
     assert alone(128 + signal.SIGTERM, told=True) == stopped
     assert alone(0, told=True) == (0, [TRAINED])  # it was done all the same
@@ -121,13 +121,13 @@ def test_what_was_stopped_is_requeued(alone: Alone) -> None:
 
 def test_what_was_cancelled_is_not_requeued(alone: Alone) -> None:
     for state in ("COMPLETING", "CANCELLED", "PENDING"):
-        assert alone(evaluate.STOPPED, STATE=state) == (evaluate.STOPPED, [TRAINED])
+        assert alone(EXIT_STOPPED, STATE=state) == (EXIT_STOPPED, [TRAINED])
 
 
 def test_it_gives_up_after_many_restarts(alone: Alone) -> None:
     few = {"EARMARK_RESTARTS": "3", "SLURM_RESTART_COUNT": "2"}
-    assert alone(evaluate.STOPPED, **few)[1] == [TRAINED, REQUEUED]
-    assert alone(evaluate.STOPPED, **{**few, "SLURM_RESTART_COUNT": "3"})[1] == [TRAINED]
+    assert alone(EXIT_STOPPED, **few)[1] == [TRAINED, REQUEUED]
+    assert alone(EXIT_STOPPED, **{**few, "SLURM_RESTART_COUNT": "3"})[1] == [TRAINED]
 
 
 def test_the_container_is_given_what_it_needs(

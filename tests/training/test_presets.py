@@ -13,17 +13,17 @@ import torch
 from earmark.model.config import PRESETS
 from earmark.model.core.errors import ConfigError
 from earmark.training.loop.trainer import Trainer
-from earmark.training.recipe import RECIPES, Recipe, recipe
+from earmark.training.recipe import RECIPES, Recipe, recipe_for
 from tests.training.tiny import tiny_corpus, tiny_model
 
 
 @pytest.mark.parametrize("name", PRESETS)
 def test_steps_lower_the_loss(tmp_path: Path, name: str) -> None:
-    config, chosen = tiny_model(name), recipe(name)
+    config, chosen = tiny_model(name), recipe_for(name)
     corpus = tiny_corpus(config, train=12, validation=3)
     made = Trainer(config, chosen, corpus, tmp_path)
     quiet = chosen.without_augmentation()
-    batch = corpus.train.batch(corpus.train.numbers, quiet, np.random.default_rng(0))
+    batch = corpus.train.make_batch(corpus.train.indices, quiet, np.random.default_rng(0))
     values = []
     for _ in range(8):
         torch.manual_seed(0)  # the same dropout each step
@@ -51,8 +51,8 @@ def test_every_parameter_of_a_paper_preset_learns(tmp_path: Path) -> None:
     for name in ("w2v-128-4h", "coala", "w2v-128-mean"):
         config = tiny_model(name)
         corpus = tiny_corpus(config, train=12, validation=3)
-        made = Trainer(config, recipe(name), corpus, tmp_path)
-        [batch] = corpus.train.epoch(recipe(name), (0, 0))
+        made = Trainer(config, recipe_for(name), corpus, tmp_path)
+        [batch] = corpus.train.batches(recipe_for(name), (0, 0))
         made.objective.train()(batch)["loss"].backward()
         for key, parameter in made.model.named_parameters():
             assert parameter.grad is not None, key
@@ -64,21 +64,21 @@ def test_recipes_are_as_the_paper_says() -> None:
     for name in PRESETS:
         if name == "starter":
             continue
-        chosen = recipe(name)
+        chosen = recipe_for(name)
         assert (chosen.optimizer, chosen.learning_rate, chosen.batch_size) == ("sgd", 0.005, 128)
         assert (chosen.epochs, chosen.temperature, chosen.as_run) == (200, 0.1, True)
         assert (chosen.audio_weight, chosen.contrastive_weight) == (5.0, 10.0)
         assert chosen.without_augmentation() == chosen
-    assert recipe("coala").words == "one-hot"
+    assert recipe_for("coala").words == "one-hot"
     with pytest.raises(ConfigError, match=r"preset: expected one of .*starter, got 'nope'"):
-        recipe("nope")
+        recipe_for("nope")
 
 
 def test_without_augmentation_keeps_the_losses() -> None:
-    plain = recipe("starter").without_augmentation()
+    plain = recipe_for("starter").without_augmentation()
     assert (plain.patch, plain.tag_dropout, plain.gain) == ("loudest", 0.0, 0.0)
     assert (plain.mask_frames, plain.mask_mels) == (0, 0)
-    assert plain.temperature == recipe("starter").temperature
+    assert plain.temperature == recipe_for("starter").temperature
     assert plain.exclude_same
-    assert replace(recipe("starter"), balance=0.5).without_augmentation() == plain
+    assert replace(recipe_for("starter"), balance=0.5).without_augmentation() == plain
     assert Recipe().without_augmentation() == Recipe()

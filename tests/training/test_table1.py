@@ -15,8 +15,8 @@ from earmark.model.checkpoint import load
 from earmark.model.core.errors import ConfigError
 from earmark.service.cli.main import main
 from earmark.training.errors import CorpusError
-from earmark.training.loop.device import Execution
-from earmark.training.table1 import Plan, baseline, reproduce
+from earmark.training.loop.device import DeviceSettings
+from earmark.training.table1 import Table1Settings, baseline, reproduce
 from tests.model.tiny import RATE
 from tests.training.tiny import KINDS, sound
 
@@ -50,14 +50,16 @@ def others(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write(tmp_path_factory.mktemp("two") / "others", clips=6, tags=False)
 
 
-def plan(preset: str, data: Path, out: Path, **changes: Any) -> Plan:
+def plan(preset: str, data: Path, out: Path, **changes: Any) -> Table1Settings:
     common = {"transfer": None, "epochs": 1, "batch_size": 16, "repeats": 2}
-    return Plan(preset=preset, data=data, out=out, cache=data / "cache", **(common | changes))
+    return Table1Settings(
+        preset=preset, data=data, out=out, cache=data / "cache", **(common | changes)
+    )
 
 
 def test_a_row(sounds: Path, others: Path, tmp_path: Path) -> None:
     preset = "coala"  # the one with most parts
-    result = reproduce(plan(preset, sounds, tmp_path, transfer=others), Execution())
+    result = reproduce(plan(preset, sounds, tmp_path, transfer=others), DeviceSettings())
     metrics, protocol = result["metrics"], result["protocol"]
     assert set(metrics) == {"us8k", "us8k-tags", "transfer"}
     assert all(len(each["runs"]) == 2 for each in metrics.values())
@@ -76,7 +78,7 @@ def test_a_row(sounds: Path, others: Path, tmp_path: Path) -> None:
         assert card["train_clips"] + card["validation_clips"] == 36
     # Again: nothing is trained, the same comes out.
     stamps = {file: file.stat().st_mtime_ns for file in tmp_path.rglob("*.safetensors")}
-    again = reproduce(plan(preset, sounds, tmp_path, transfer=others), Execution())
+    again = reproduce(plan(preset, sounds, tmp_path, transfer=others), DeviceSettings())
     assert again["metrics"] == metrics
     assert {file: file.stat().st_mtime_ns for file in stamps} == stamps
 
@@ -104,9 +106,9 @@ def test_the_command(sounds: Path, tmp_path: Path, capsys: pytest.CaptureFixture
 def test_refuses_what_cannot_be_a_row(sounds: Path, tmp_path: Path) -> None:
     untagged = write(tmp_path / "untagged", clips=3, tags=False)
     with pytest.raises(CorpusError, match="expected tags to train on, got none"):
-        reproduce(plan("coala", untagged, tmp_path / "out"), Execution())
+        reproduce(plan("coala", untagged, tmp_path / "out"), DeviceSettings())
     with pytest.raises(ConfigError, match="batch_size: expected at least 1, got 0"):
-        reproduce(plan("coala", sounds, tmp_path / "out", batch_size=0), Execution())
+        reproduce(plan("coala", sounds, tmp_path / "out", batch_size=0), DeviceSettings())
     (untagged / "2-1.wav").write_text("no sound")
     with pytest.raises(CorpusError, match=r"all to be sounds, 1 are not: 2-1\.wav: "):
         baseline(plan("mfcc", untagged, tmp_path / "out"))

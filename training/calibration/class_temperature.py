@@ -1,8 +1,9 @@
 """The temperature of the softmax over exclusive classes, fitted on validation clips.
 
-A clip's tag stands among CLASSES - 1 others that it does not carry, each drawn as a tag of
-another clip, so that frequent tags are as often wrong as right. The temperature is the one that
-makes the true ones most likely.
+Each pair of a clip and one of its tags becomes a multiple choice: the tag among CLASSES - 1
+distractors that the clip does not have. Distractors are drawn as tags of other clips, so that a
+frequent tag is as often a distractor as it is the answer. The temperature minimises the negative
+log likelihood of the answers.
 """
 
 from __future__ import annotations
@@ -11,65 +12,65 @@ import numpy as np
 import numpy.typing as npt
 
 from earmark.model.core.arrays import Floats
-from earmark.training.calibration.validation_set import Evidence
+from earmark.training.calibration.validation_set import ValidationSet
 
 CLASSES = 10
-DRAWS = 4  # of others, for each tag that a clip carries
-CANDIDATES = 64  # that are looked at for the others
-LOWEST, HIGHEST = 0.01, 10.0
+DRAWS = 4  # choices for each pair of a clip and a tag
+CANDIDATES = 64  # tags drawn to take the distractors from
+LOWEST_TEMPERATURE, HIGHEST_TEMPERATURE = 0.01, 10.0
 SEED = 0
 
 
-def choices(evidence: Evidence) -> tuple[Floats, Floats]:
-    """(cosines [m, CLASSES] of the true tag and others, weights [m]).
+def draw_choices(validation: ValidationSet) -> tuple[Floats, Floats]:
+    """(cosines [m, CLASSES] of the answer and its distractors, weights [m]).
 
-    Where a clip finds fewer others, its row ends in -inf; without any it is left out.
+    A row with too few distractors ends in -inf; one without any is left out.
     """
     generator = np.random.default_rng(SEED)
-    clips, tags = np.nonzero(evidence.carried)
-    weights = (evidence.weights / np.maximum(1, evidence.carried.sum(axis=1)))[clips]
+    clips, tags = np.nonzero(validation.has_tag)
+    weights = (validation.weights / np.maximum(1, validation.has_tag.sum(axis=1)))[clips]
     if not len(clips):
         return np.zeros((0, CLASSES)), np.zeros(0)
     shares = weights / weights.sum()
     pairs = np.repeat(np.arange(len(clips)), DRAWS)
-    drawn = tags[generator.choice(len(tags), size=(len(pairs), CANDIDATES), p=shares)]
-    rows = np.full((len(pairs), CLASSES), -np.inf)
+    candidates = tags[generator.choice(len(tags), size=(len(pairs), CANDIDATES), p=shares)]
+    cosines = np.full((len(pairs), CLASSES), -np.inf)
     for row, pair in enumerate(pairs):
         clip = clips[pair]
-        others = _others(drawn[row], evidence.carried[clip])
-        rows[row, 0] = evidence.cosines[clip, tags[pair]]
-        rows[row, 1 : 1 + len(others)] = evidence.cosines[clip, others]
-    kept = np.isfinite(rows[:, 1])
-    return rows[kept], weights[pairs][kept]
+        distractors = _distractors(candidates[row], validation.has_tag[clip])
+        cosines[row, 0] = validation.cosines[clip, tags[pair]]
+        cosines[row, 1 : 1 + len(distractors)] = validation.cosines[clip, distractors]
+    usable = np.isfinite(cosines[:, 1])
+    return cosines[usable], weights[pairs][usable]
 
 
-def _others(
-    candidates: npt.NDArray[np.int64], carried: npt.NDArray[np.bool_]
+def _distractors(
+    candidates: npt.NDArray[np.int64], has_tag: npt.NDArray[np.bool_]
 ) -> npt.NDArray[np.int64]:
-    """The first different ones that the clip does not carry."""
-    free = candidates[~carried[candidates]]
+    """The first CLASSES - 1 different candidates that the clip does not have."""
+    free = candidates[~has_tag[candidates]]
     first = np.sort(np.unique(free, return_index=True)[1])
     return free[first[: CLASSES - 1]]
 
 
-def loss(rows: Floats, weights: Floats, temperature: float) -> float:
-    """Mean -log probability of the true class, the first of each row, in nats."""
-    ahead = (rows - rows[:, :1]) / temperature
-    high = ahead.max(axis=1, keepdims=True)
-    losses = high[:, 0] + np.log(np.exp(ahead - high).sum(axis=1))
+def choice_loss(cosines: Floats, weights: Floats, temperature: float) -> float:
+    """Weighted mean −log probability of the answer, the first of each row, in nats."""
+    logits = (cosines - cosines[:, :1]) / temperature
+    highest = logits.max(axis=1, keepdims=True)
+    losses = highest[:, 0] + np.log(np.exp(logits - highest).sum(axis=1))
     return float((weights * losses).sum() / weights.sum())
 
 
-def fit_class_temperature(evidence: Evidence) -> float | None:
-    """The temperature of the least loss; None where no clip has a tag and another to mistake."""
+def fit_class_temperature(validation: ValidationSet) -> float | None:
+    """The temperature of the least loss; None without a choice to fit it on."""
     from scipy.optimize import minimize_scalar
 
-    rows, weights = choices(evidence)
-    if not len(rows):
+    cosines, weights = draw_choices(validation)
+    if not len(cosines):
         return None
     best = minimize_scalar(
-        lambda exponent: loss(rows, weights, float(np.exp(exponent))),
-        bounds=(np.log(LOWEST), np.log(HIGHEST)),
+        lambda exponent: choice_loss(cosines, weights, float(np.exp(exponent))),
+        bounds=(np.log(LOWEST_TEMPERATURE), np.log(HIGHEST_TEMPERATURE)),
         method="bounded",
     )
     return round(float(np.exp(best.x)), 4)

@@ -1,10 +1,11 @@
-"""What one known tag of a sound says of its others, fitted on validation clips.
+"""Re-scores a sound's tags given one of its tags, fitted on validation clips.
 
-    logit = own · logit of the probability alone + near · cosine of the two tags + intercept
+    logit = own · logit of the tag's probability + near · cosine of the two tags + intercept
 
-A logistic regression over pairs of a clip of which one tag, drawn, is known, and each other tag of
-the vocabulary, true where the clip carries it. The probabilities are of fits that did not see the
-clip, and so are the figures. Letters: n = clips, V = tags, m = clips with two tags or more.
+A logistic regression over pairs: one tag of a clip, drawn at random, is given; each other tag of
+the vocabulary is a pair, positive where the clip has it. The probabilities, and the metrics on the
+card, come from fits that did not see the clip. Letters: n = clips, V = tags, m = clips with two
+tags or more.
 """
 
 from __future__ import annotations
@@ -15,66 +16,67 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from earmark.model.calibration import rescore_given_tags
+from earmark.model.calibration import in_company
 from earmark.model.core.arrays import Floats
-from earmark.training.calibration.validation_set import Evidence
+from earmark.training.calibration.validation_set import ValidationSet
 from earmark.training.metrics import ranking
 
 SEED = 0
 
-Numbers = npt.NDArray[np.int64]
+Folds = Sequence[tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]]  # (clips to fit, left out)
 
 
-def fit_company(
-    evidence: Evidence, probable: Floats, folds: Sequence[tuple[Numbers, Numbers]]
+def fit_co_occurrence(
+    validation: ValidationSet, probabilities: Floats, folds: Folds
 ) -> dict[str, Any] | None:
-    """`card["company"]`, as `model.calibration.in_company` reads it, with the mAP@10 of a clip's
-    other tags by their probabilities alone and beside the known one.
+    """The value of `card["company"]`: coefficients, and mAP@10 of a clip's other tags.
 
-    `probable`: [n, V]; `folds`: (clips that fit, clips left out). None where no clip has a tag
-    beside another, or every one has all others.
+    mAP@10 is given by the probabilities "alone" and "beside" the given tag. `probabilities` is
+    [n, V]. None without a clip of two tags, or where no pair is negative.
     """
-    clips = np.flatnonzero(evidence.carried.sum(axis=1) >= 2)
-    if evidence.alike is None or not len(clips):
+    clips = np.flatnonzero(validation.has_tag.sum(axis=1) >= 2)
+    if validation.tag_similarity is None or not len(clips):
         return None
-    draws = np.random.default_rng(SEED)
-    known = [int(draws.choice(np.flatnonzero(row))) for row in evidence.carried[clips]]
-    others = np.ones((len(clips), probable.shape[1]), dtype=np.bool_)
-    others[np.arange(len(clips)), known] = False
-    shape = (len(clips), -1)  # [m, V - 1]: of every clip, the tags that are not known
-    near = evidence.alike[known][others].reshape(shape)
-    alone = probable[clips][others].reshape(shape)
-    true = evidence.carried[clips][others].reshape(shape)
-    if true.all():
+    generator = np.random.default_rng(SEED)
+    given = [int(generator.choice(np.flatnonzero(row))) for row in validation.has_tag[clips]]
+    others = np.ones((len(clips), probabilities.shape[1]), dtype=np.bool_)
+    others[np.arange(len(clips)), given] = False
+    shape = (len(clips), -1)  # [m, V - 1]: all tags but the given one
+    similarity = validation.tag_similarity[given][others].reshape(shape)
+    alone = probabilities[clips][others].reshape(shape)
+    positive = validation.has_tag[clips][others].reshape(shape)
+    if positive.all():
         return None
-    weights = evidence.weights[clips]
+    weights = validation.weights[clips]
     beside = alone.copy()
-    for train, out in folds:
-        rows, rest = np.isin(clips, train), np.isin(clips, out)
-        if rows.any() and rest.any() and not true[rows].all():
-            fitted = _fit(alone[rows], near[rows], true[rows], weights[rows])
-            beside[rest] = rescore_given_tags({"company": fitted}, alone[rest], near[rest])
-    scores = {"alone": ranking.map_at(alone, true), "beside": ranking.map_at(beside, true)}
+    for train, left_out in folds:
+        fit, rest = np.isin(clips, train), np.isin(clips, left_out)
+        if fit.any() and rest.any() and not positive[fit].all():
+            coefficients = _fit(alone[fit], similarity[fit], positive[fit], weights[fit])
+            beside[rest] = in_company({"company": coefficients}, alone[rest], similarity[rest])
+    scores = {"alone": ranking.map_at(alone, positive), "beside": ranking.map_at(beside, positive)}
     return {
-        **_fit(alone, near, true, weights),
+        **_fit(alone, similarity, positive, weights),
         "clips": len(clips),
         "mAP@10": {name: round(value, 4) for name, value in scores.items()},
     }
 
 
 def _fit(
-    alone: Floats, near: Floats, true: npt.NDArray[np.bool_], weights: Floats
+    probabilities: Floats, similarity: Floats, positive: npt.NDArray[np.bool_], weights: Floats
 ) -> dict[str, float]:
-    """The regression over pairs [m, V - 1]; weights are of clips [m]."""
+    """The coefficients of the regression over pairs [m, V - 1]; weights are of clips [m]."""
     from sklearn.linear_model import LogisticRegression
 
-    exact = np.clip(alone, 1e-7, 1 - 1e-7)
-    features = np.stack([np.log(exact / (1 - exact)).ravel(), near.ravel()], axis=1)
-    each = np.repeat(weights, alone.shape[1])
-    made = LogisticRegression(C=1e6).fit(features, true.ravel(), sample_weight=each)
-    own, cosine = made.coef_[0].tolist()
+    clipped = np.clip(probabilities, 1e-7, 1 - 1e-7)
+    features = np.stack([np.log(clipped / (1 - clipped)).ravel(), similarity.ravel()], axis=1)
+    pair_weights = np.repeat(weights, probabilities.shape[1])
+    regression = LogisticRegression(C=1e6).fit(
+        features, positive.ravel(), sample_weight=pair_weights
+    )
+    own, near = regression.coef_[0].tolist()
     return {
         "own": round(own, 4),
-        "near": round(cosine, 4),
-        "intercept": round(float(made.intercept_[0]), 4),
+        "near": round(near, 4),
+        "intercept": round(float(regression.intercept_[0]), 4),
     }

@@ -1,86 +1,100 @@
-"""Calibration of tag scores: how probable a tag is, given its cosine with a sound.
+"""Calibration of tag scores: the probability of a tag, given its cosine with a sound.
 
-A logistic regression over all pairs of a validation clip and a vocabulary tag, true where the
-clip carries the tag; several can be true. It sees the cosine, how high all cosines of the sound are
-(`model.calibration.log_mean_exp`), how often the tag stood in the training clips, and an offset for
-each tag, shrunk as strongly as the validation sources call for: sources are left out in turn
-(grouped folds), and of the shrinkages whose loss, source by source, is within one standard error
-of the least, the strongest is taken. All figures are those of sources left out. A source of k
-clips weighs as much as √k of one clip, in the fit and in the figures. Letters: n = clips, V = tags.
+A logistic regression over all pairs of a validation clip and a vocabulary tag, positive where the
+clip has the tag; a clip may have several. Its features are the cosine, the level of all of the
+sound's cosines (`model.calibration.level`), how often the tag stood in the training clips, and an
+offset for each tag.
+
+Offsets are shrunk by cross-validation: sources are left out in turn (grouped folds), and of the
+shrinkages whose loss, source by source, is within one standard error of the least, the strongest is
+taken. All metrics are those of sources left out. A source of k clips weighs as much as √k of one
+clip, in the fit and in the metrics. Letters: n = clips, V = tags, k = features.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from itertools import pairwise
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from earmark.model.calibration import log_mean_exp, sigmoid
+from earmark.model.calibration import level, sigmoid
 from earmark.model.core.arrays import Floats
 from earmark.model.core.progress import Progress, progress
 from earmark.training.calibration.class_temperature import fit_class_temperature
-from earmark.training.calibration.co_occurrence import fit_company
-from earmark.training.calibration.hierarchical_logistic import Fit, fit
-from earmark.training.calibration.thresholds import found, tag_thresholds
-from earmark.training.calibration.validation_set import Evidence
+from earmark.training.calibration.co_occurrence import Folds, fit_co_occurrence
+from earmark.training.calibration.hierarchical_logistic import (
+    HierarchicalFit,
+    fit_hierarchical_logistic,
+)
+from earmark.training.calibration.thresholds import precision_recall, tag_thresholds
+from earmark.training.calibration.validation_set import ValidationSet
 
 SHRINKAGES = (1024.0, 256.0, 64.0, 16.0, 4.0)  # the strongest first
 FOLDS = 7
-MIN_CARRIERS = 5  # clips that must carry a tag for its precision and recall to be stated
-EDGES = (0.0, 0.01, 0.02, 0.05, 0.1, 0.2, 0.3, 0.5, 1.0)  # of the bins of ECE
+MIN_CARRIERS = 5  # clips that must have a tag for its precision and recall to be stated
+BIN_EDGES = (0.0, 0.01, 0.02, 0.05, 0.1, 0.2, 0.3, 0.5, 1.0)  # of the expected calibration error
 METHOD = "logistic regression: cosine, level of the sound's cosines, offset of the tag"
 
 Bools = npt.NDArray[np.bool_]
 
 
-def fit_one_curve(card: dict[str, Any], evidence: Evidence) -> None:
-    """Set `card["calibration"]` to one curve for all tags, quickly (Platt scaling).
+def fit_platt_scaling(card: dict[str, Any], validation: ValidationSet) -> None:
+    """Set `card["calibration"]` to one logistic curve for all tags, quickly (Platt scaling).
 
-    Untouched where no tag is carried, or all are.
+    Leaves the card as it is where the validation set is not usable.
     """
-    if not evidence.usable:
+    if not validation.usable:
         return
-    slope, intercept = _one_curve(evidence.cosines, evidence.carried)
-    pairs = int(evidence.carried.size)
+    slope, intercept = _platt_scaling(validation.cosines, validation.has_tag)
+    pairs = int(validation.has_tag.size)
     card["calibration"] = {"slope": slope, "intercept": intercept, "pairs": pairs}
 
 
-def _one_curve(cosines: Floats, carried: Bools) -> tuple[float, float]:
+def _platt_scaling(cosines: Floats, has_tag: Bools) -> tuple[float, float]:
+    """(slope, intercept) of one logistic curve for all pairs."""
     from sklearn.linear_model import LogisticRegression
 
-    made = LogisticRegression(C=1e6).fit(cosines.reshape(-1, 1), carried.ravel())
-    return float(made.coef_[0, 0]), float(made.intercept_[0])
+    regression = LogisticRegression(C=1e6).fit(cosines.reshape(-1, 1), has_tag.ravel())
+    return float(regression.coef_[0, 0]), float(regression.intercept_[0])
 
 
-def fit_calibration(card: dict[str, Any], evidence: Evidence, *, quiet: bool = False) -> None:
+def fit_calibration(
+    card: dict[str, Any], validation: ValidationSet, *, quiet: bool = False
+) -> None:
     """Set `card["calibration"]` (as `model.calibration` reads it), `card["class_temperature"]` and
-    `card["company"]`, where there is what they are fitted on.
+    `card["company"]`, where there are clips to fit them on.
 
-    The same evidence always gives the same. Untouched where no tag is carried, or all are.
+    The same validation set always gives the same card. Leaves the card as it is where the set is
+    not usable.
     """
-    if not evidence.usable:
+    if not validation.usable:
         return
     temperature = float(card.get("temperature", 0.1))
-    features = _features(evidence, temperature)
-    folds = list(_folds(evidence))
+    features = _features(validation, temperature)
+    folds = _source_folds(validation)
     with progress("calibrating", len(folds) * len(SHRINKAGES), "fits", quiet=quiet) as shown:
-        fits = [_path(features, evidence, train, shown) for train, _ in folds]
-    held_out = [_held_out(features, folds, each) for each in zip(*fits, strict=True)]
-    chosen = _strongest(evidence, held_out)
-    whole = fit(features, evidence.carried, evidence.weights, SHRINKAGES[chosen])
-    probable = sigmoid(whole.logits(features))
+        fits = [_fit_path(features, validation, train, shown) for train, _ in folds]
+    left_out = [
+        _left_out_probabilities(features, folds, fold_fits) for fold_fits in zip(*fits, strict=True)
+    ]
+    chosen = _choose_shrinkage(validation, left_out)
+    whole = fit_hierarchical_logistic(
+        features, validation.has_tag, validation.weights, SHRINKAGES[chosen]
+    )
+    probabilities = sigmoid(whole.logits(features))
     cosine, crowd, frequency, constant = whole.shared.tolist()
-    intercepts = constant + frequency * _log_counts(evidence) + whole.offsets
-    rates = (evidence.weights @ probable) / evidence.weights.sum()
-    suggested = _suggested(features, evidence, folds, [each[chosen] for each in fits])
+    intercepts = constant + frequency * _log_counts(validation) + whole.offsets
+    rates = (validation.weights @ probabilities) / validation.weights.sum()
+    suggested = _left_out_suggestions(features, validation, folds, [path[chosen] for path in fits])
+    thresholds = tag_thresholds(probabilities, validation.has_tag, validation.weights)
     card["calibration"] = {
         "method": METHOD,
-        "clips": len(probable),
-        "sources": len(np.unique(evidence.sources)),
-        "pairs": int(evidence.carried.size),
+        "clips": len(probabilities),
+        "sources": len(np.unique(validation.sources)),
+        "pairs": int(validation.has_tag.size),
         "folds": len(folds),
         "shrinkage": SHRINKAGES[chosen],
         "temperature": temperature,
@@ -88,182 +102,187 @@ def fit_calibration(card: dict[str, Any], evidence: Evidence, *, quiet: bool = F
         "crowd": round(crowd, 4),
         "frequency": round(frequency, 4),
         "intercepts": np.round(intercepts, 4).tolist(),
-        "thresholds": _short(tag_thresholds(probable, evidence.carried, evidence.weights)),
-        "rates": _short(rates),
-        "carriers": evidence.carried.sum(axis=0).tolist(),
-        **_by_tag(suggested, evidence.carried),
-        **_figures(evidence, folds, held_out[chosen], suggested),
+        "thresholds": _four_digits(thresholds),
+        "rates": _four_digits(rates),
+        "carriers": validation.has_tag.sum(axis=0).tolist(),
+        **_metrics_by_tag(suggested, validation.has_tag),
+        **_metrics(validation, folds, left_out[chosen], suggested),
     }
-    class_temperature = fit_class_temperature(evidence)
+    class_temperature = fit_class_temperature(validation)
     if class_temperature is not None:
         card["class_temperature"] = class_temperature
-    card.pop("company", None)  # it goes with the probabilities that were stated before
-    company = fit_company(evidence, held_out[chosen], folds)
+    card.pop("company", None)  # fitted to the probabilities of the calibration before
+    company = fit_co_occurrence(validation, left_out[chosen], folds)
     if company is not None:
         card["company"] = company
 
 
-def _log_counts(evidence: Evidence) -> Floats:
-    return np.log1p(evidence.counts.astype(np.float64))
+def _log_counts(validation: ValidationSet) -> Floats:
+    """How often each tag stood in the training clips, ln(1 + count) [V]."""
+    return np.asarray(np.log1p(validation.training_counts.astype(np.float64)))
 
 
-def _features(evidence: Evidence, temperature: float) -> Floats:
-    """What the regression sees of each pair [n, V, 4]."""
-    cosines = evidence.cosines
-    parts = (cosines, log_mean_exp(cosines, temperature), _log_counts(evidence), np.ones(()))
+def _features(validation: ValidationSet, temperature: float) -> Floats:
+    """The features of each pair [n, V, 4]."""
+    cosines = validation.cosines
+    parts = (cosines, level(cosines, temperature), _log_counts(validation), np.ones(()))
     return np.stack([np.broadcast_to(part, cosines.shape) for part in parts], axis=-1)
 
 
-def _folds(evidence: Evidence) -> Iterator[tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]]:
-    """(clips that fit, clips left out), whole sources each; of one source, all are both."""
+def _source_folds(validation: ValidationSet) -> Folds:
+    """(clips to fit, clips left out) of each fold, by whole sources.
+
+    With one source, all clips are on both sides.
+    """
     from sklearn.model_selection import GroupKFold
 
-    count = min(FOLDS, len(np.unique(evidence.sources)))
-    everything = np.arange(len(evidence.sources))
+    count = min(FOLDS, len(np.unique(validation.sources)))
+    clips = np.arange(len(validation.sources))
     if count < 2:
-        yield everything, everything
-        return
-    yield from GroupKFold(count).split(everything, groups=evidence.sources)
+        return [(clips, clips)]
+    return list(GroupKFold(count).split(clips, groups=validation.sources))
 
 
-def _path(
-    features: Floats, evidence: Evidence, train: npt.NDArray[np.int64], shown: Progress
-) -> list[Fit]:
-    """The fit of some clips with each of SHRINKAGES, each from the one before."""
-    fits: list[Fit] = []
-    weights = evidence.weights[train]
+def _fit_path(
+    features: Floats, validation: ValidationSet, train: npt.NDArray[np.int64], shown: Progress
+) -> list[HierarchicalFit]:
+    """The fits of some clips with each of SHRINKAGES, each starting from the one before."""
+    fits: list[HierarchicalFit] = []
+    has_tag, weights = validation.has_tag[train], validation.weights[train]
     for shrinkage in SHRINKAGES:
-        before = fits[-1] if fits else None
-        fits.append(fit(features[train], evidence.carried[train], weights, shrinkage, before))
+        start = fits[-1] if fits else None
+        fits.append(fit_hierarchical_logistic(features[train], has_tag, weights, shrinkage, start))
         shown.step()
     return fits
 
 
-def _held_out(
-    features: Floats,
-    folds: Sequence[tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]],
-    fits: Sequence[Fit],
+def _left_out_probabilities(
+    features: Floats, folds: Folds, fits: Sequence[HierarchicalFit]
 ) -> Floats:
     """Probabilities [n, V], each by the fold's fit that did not see the clip."""
-    probable = np.zeros(features.shape[:2])
-    for (_, out), own in zip(folds, fits, strict=True):
-        probable[out] = sigmoid(own.logits(features[out]))
-    return probable
+    probabilities = np.zeros(features.shape[:2])
+    for (_, left_out), fit in zip(folds, fits, strict=True):
+        probabilities[left_out] = sigmoid(fit.logits(features[left_out]))
+    return probabilities
 
 
-def _losses(probable: Floats, carried: Bools) -> Floats:
-    """-log probability of each clip's tags, those it carries and those it does not [n], nats."""
-    right = np.where(carried, probable, 1 - probable)
+def _clip_losses(probabilities: Floats, has_tag: Bools) -> Floats:
+    """−log probability of each clip's tags, present and absent, [n], nats."""
+    right = np.where(has_tag, probabilities, 1 - probabilities)
     return np.asarray(-np.log(np.maximum(right, 1e-12)).sum(axis=1))
 
 
-def _strongest(evidence: Evidence, held_out: Sequence[Floats]) -> int:
-    """Which of SHRINKAGES: the strongest within a standard error, over sources, of the best."""
-    sources, own, sizes = np.unique(evidence.sources, return_inverse=True, return_counts=True)
+def _choose_shrinkage(validation: ValidationSet, left_out: Sequence[Floats]) -> int:
+    """Index into SHRINKAGES: the strongest within a standard error, over sources, of the best."""
+    sources, source, sizes = np.unique(validation.sources, return_inverse=True, return_counts=True)
     losses = np.array(
-        [np.bincount(own, weights=_losses(each, evidence.carried)) / sizes for each in held_out]
+        [
+            np.bincount(source, weights=_clip_losses(probabilities, validation.has_tag)) / sizes
+            for probabilities in left_out
+        ]
     )
     best = int(losses.mean(axis=1).argmin())
-    for number in range(best):
-        excess = losses[number] - losses[best]
+    for index in range(best):
+        excess = losses[index] - losses[best]
         error = excess.std(ddof=1) / np.sqrt(len(sources)) if len(sources) > 1 else 0.0
         if excess.mean() <= error:
-            return number
+            return index
     return best
 
 
-def _suggested(
-    features: Floats,
-    evidence: Evidence,
-    folds: Sequence[tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]],
-    fits: Sequence[Fit],
+def _left_out_suggestions(
+    features: Floats, validation: ValidationSet, folds: Folds, fits: Sequence[HierarchicalFit]
 ) -> Bools:
-    """What would be suggested [n, V] by fits and thresholds that did not see the clip."""
+    """Which tags fits and thresholds that did not see the clip would suggest, [n, V]."""
     suggested = np.zeros(features.shape[:2], dtype=np.bool_)
-    for (train, out), own in zip(folds, fits, strict=True):
-        probable = sigmoid(own.logits(features))
+    for (train, left_out), fit in zip(folds, fits, strict=True):
+        probabilities = sigmoid(fit.logits(features))
         thresholds = tag_thresholds(
-            probable[train], evidence.carried[train], evidence.weights[train]
+            probabilities[train], validation.has_tag[train], validation.weights[train]
         )
-        suggested[out] = probable[out] >= thresholds
+        suggested[left_out] = probabilities[left_out] >= thresholds
     return suggested
 
 
-def _by_tag(suggested: Bools, carried: Bools) -> dict[str, list[float | None]]:
-    """Precision and recall of each tag, None where too few clips carry it."""
-    known = carried.sum(axis=0) >= MIN_CARRIERS
+def _metrics_by_tag(suggested: Bools, has_tag: Bools) -> dict[str, list[float | None]]:
+    """Precision and recall of each tag; None where too few clips have it."""
+    stated = has_tag.sum(axis=0) >= MIN_CARRIERS
+    metrics = zip(("precision", "recall"), precision_recall(suggested, has_tag), strict=True)
     return {
         name: [
-            round(value, 3) if there and np.isfinite(value) else None
-            for value, there in zip(values.tolist(), known.tolist(), strict=True)
+            round(value, 3) if enough and np.isfinite(value) else None
+            for value, enough in zip(values.tolist(), stated.tolist(), strict=True)
         ]
-        for name, values in zip(("precision", "recall"), found(suggested, carried), strict=True)
+        for name, values in metrics
     }
 
 
-def _figures(
-    evidence: Evidence,
-    folds: Sequence[tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]],
-    after: Floats,
-    suggested: Bools,
+def _metrics(
+    validation: ValidationSet, folds: Folds, after: Floats, suggested: Bools
 ) -> dict[str, Any]:
-    """What the card says of the sources left out; before: one curve for all tags."""
-    carried, before = evidence.carried, np.zeros_like(after)
-    for train, out in folds:
-        if carried[train].any() and not carried[train].all():
-            slope, intercept = _one_curve(evidence.cosines[train], carried[train])
-            before[out] = sigmoid(slope * evidence.cosines[out] + intercept)
-    sides, weights = {"before": before, "after": after}, evidence.weights
-    each = weights[:, None]
-    hits, given, true = (
-        float((each * pairs).sum()) for pairs in (suggested & carried, suggested, carried)
+    """The card's metrics on sources left out; "before" is one curve for all tags."""
+    has_tag, before = validation.has_tag, np.zeros_like(after)
+    for train, left_out in folds:
+        if has_tag[train].any() and not has_tag[train].all():
+            slope, intercept = _platt_scaling(validation.cosines[train], has_tag[train])
+            before[left_out] = sigmoid(slope * validation.cosines[left_out] + intercept)
+    fits, weights = {"before": before, "after": after}, validation.weights
+    clip_weights = weights[:, None]
+    hits, predicted, positive = (
+        float((clip_weights * pairs).sum()) for pairs in (suggested & has_tag, suggested, has_tag)
     )
     return {
         "log_loss": {
-            name: round(float(np.average(_losses(side, carried), weights=weights)), 4)
-            for name, side in sides.items()
+            name: round(float(np.average(_clip_losses(fit, has_tag), weights=weights)), 4)
+            for name, fit in fits.items()
         },
-        "ece": {name: _rounded(ece(side, carried, weights)) for name, side in sides.items()},
-        "reliability": reliability(after, carried, weights),
+        "ece": {
+            name: _three_digits(expected_calibration_error(fit, has_tag, weights))
+            for name, fit in fits.items()
+        },
+        "reliability": reliability_bins(after, has_tag, weights),
         "suggesting": {
-            "precision": round(hits / given if given else 0.0, 4),
-            "recall": round(hits / true, 4),
-            "f1": round(2 * hits / (given + true), 4),
-            "tags_per_clip": round(given / float(weights.sum()), 2),
+            "precision": round(hits / predicted if predicted else 0.0, 4),
+            "recall": round(hits / positive, 4),
+            "f1": round(2 * hits / (predicted + positive), 4),
+            "tags_per_clip": round(predicted / float(weights.sum()), 2),
         },
     }
 
 
-def reliability(probable: Floats, carried: Bools, weights: Floats) -> list[dict[str, float]]:
-    """Of each bin of EDGES that has pairs: their number, mean probability, share carried.
+def reliability_bins(
+    probabilities: Floats, has_tag: Bools, weights: Floats
+) -> list[dict[str, float]]:
+    """Of each bin that has pairs: their number, mean probability, and share that is positive.
 
-    Clips count by `weights` [n] in the means.
+    `weights` [n] weigh the clips in both means.
     """
-    bins, each = np.digitize(probable, EDGES[1:-1]), np.repeat(weights, probable.shape[1])
+    bins = np.digitize(probabilities, BIN_EDGES[1:-1])
+    pair_weights = np.repeat(weights, probabilities.shape[1])
     rows = []
-    for number, (low, high) in enumerate(pairwise(EDGES)):
+    for number, (low, high) in enumerate(pairwise(BIN_EDGES)):
         inside = (bins == number).ravel()
         if inside.any():
-            stated, true = (
-                float(np.average(of.ravel()[inside], weights=each[inside]))
-                for of in (probable, carried)
+            stated, positive = (
+                float(np.average(pairs.ravel()[inside], weights=pair_weights[inside]))
+                for pairs in (probabilities, has_tag)
             )
             row = {"from": low, "to": high, "pairs": int(inside.sum())}
-            rows.append(row | {"stated": _rounded(stated), "carried": _rounded(true)})
+            means = {"stated": _three_digits(stated), "carried": _three_digits(positive)}
+            rows.append(row | means)
     return rows
 
 
-def ece(probable: Floats, carried: Bools, weights: Floats) -> float:
-    """Expected calibration error: |stated - carried| of the bins of EDGES, over all pairs."""
-    bins = np.digitize(probable, EDGES[1:-1]).ravel()
-    gaps = np.bincount(bins, weights=(weights[:, None] * (probable - carried)).ravel())
-    return float(np.abs(gaps).sum() / (weights.sum() * probable.shape[1]))
+def expected_calibration_error(probabilities: Floats, has_tag: Bools, weights: Floats) -> float:
+    """ECE: |mean probability − share that is positive| of each bin, weighted by its pairs."""
+    bins = np.digitize(probabilities, BIN_EDGES[1:-1]).ravel()
+    gaps = np.bincount(bins, weights=(weights[:, None] * (probabilities - has_tag)).ravel())
+    return float(np.abs(gaps).sum() / (weights.sum() * probabilities.shape[1]))
 
 
-def _rounded(value: float) -> float:
+def _three_digits(value: float) -> float:
     return float(f"{value:.3g}")
 
 
-def _short(values: Floats) -> list[float]:
-    """With four digits each: a card is text."""
+def _four_digits(values: Floats) -> list[float]:
     return [float(f"{value:.4g}") for value in values.tolist()]

@@ -1,10 +1,10 @@
 """Logistic regression with an offset for each tag, shrunk towards what all tags share.
 
-    logit of pair (clip, tag) = features · shared + offset of the tag
+    logit of a pair (clip, tag) = features · shared coefficients + offset of the tag
 
-An offset costs `shrinkage` / 2 times its square, as if drawn from a normal distribution of
-variance 1 / shrinkage: a tag of which few clips tell keeps to the shared fit. Letters: n = clips,
-V = tags, k = features.
+The penalty of an offset is `shrinkage` / 2 times its square: a normal prior of variance
+1 / shrinkage, so a tag of few clips stays near the shared fit. Letters: n = clips, V = tags,
+k = features.
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ import numpy.typing as npt
 from earmark.model.calibration import sigmoid
 from earmark.model.core.arrays import Floats
 
-RIDGE = 1e-3  # on what is shared: keeps it finite where features do not vary
+RIDGE = 1e-3  # on the shared coefficients: keeps them finite where a feature does not vary
 MAX_STEPS = 50
-ENOUGH = 1e-5  # nats: the gain below which Newton's steps end
+MIN_GAIN = 1e-5  # nats: Newton's method ends below it
 
 
 @dataclass(frozen=True)
-class Fit:
-    """`shared` [k] and `offsets` [V]."""
+class HierarchicalFit:
+    """Coefficients `shared` [k] and `offsets` [V]."""
 
     shared: Floats
     offsets: Floats
@@ -34,63 +34,71 @@ class Fit:
         return np.asarray(features @ self.shared + self.offsets, dtype=np.float64)
 
 
-def fit(
+def fit_hierarchical_logistic(
     features: Floats,
-    carried: npt.NDArray[np.bool_],
+    has_tag: npt.NDArray[np.bool_],
     weights: Floats,
     shrinkage: float,
-    start: Fit | None = None,
-) -> Fit:
-    """The fit of pairs [n, V] with features [n, V, k], by Newton's method; weights are [n].
+    start: HierarchicalFit | None = None,
+) -> HierarchicalFit:
+    """Fit pairs [n, V] with features [n, V, k] by Newton's method; weights are of clips [n].
 
     The last feature must be constant. `start`: where to begin, for speed.
     """
-    each = weights[:, None]
+    clip_weights = weights[:, None]
     if start is None:
-        share = float(np.clip((each * carried).sum() / (each.sum() * carried.shape[1]), 1e-9, 0.5))
-        start = Fit(np.zeros(features.shape[2]), np.zeros(features.shape[1]))
+        pairs = clip_weights.sum() * has_tag.shape[1]
+        share = float(np.clip((clip_weights * has_tag).sum() / pairs, 1e-9, 0.5))
+        start = HierarchicalFit(np.zeros(features.shape[2]), np.zeros(features.shape[1]))
         start.shared[-1] = np.log(share / (1 - share)) / features[0, 0, -1]
 
-    def cost(point: Fit) -> float:
+    def cost(point: HierarchicalFit) -> float:
         logits = point.logits(features)
-        pairs = (each * (np.logaddexp(0, logits) - carried * logits)).sum()
-        own, shared = (point.offsets**2).sum(), (point.shared**2).sum()
-        return float(pairs + 0.5 * shrinkage * own + 0.5 * RIDGE * shared)
+        pair_loss = (clip_weights * (np.logaddexp(0, logits) - has_tag * logits)).sum()
+        offsets, shared = (point.offsets**2).sum(), (point.shared**2).sum()
+        return float(pair_loss + 0.5 * shrinkage * offsets + 0.5 * RIDGE * shared)
 
-    now, value = start, cost(start)
+    best, lowest = start, cost(start)
     for _ in range(MAX_STEPS):
-        step = _newton(features, carried, each, shrinkage, now)
+        step = _newton_step(features, has_tag, clip_weights, shrinkage, best)
         size = 1.0
         while True:
-            reached = Fit(now.shared - size * step.shared, now.offsets - size * step.offsets)
-            new = cost(reached)
-            if new <= value or size < 1e-6:
+            point = HierarchicalFit(
+                best.shared - size * step.shared, best.offsets - size * step.offsets
+            )
+            value = cost(point)
+            if value <= lowest or size < 1e-6:
                 break
             size /= 2
-        gain = value - new
+        gain = lowest - value
         if gain > 0:
-            now, value = reached, new
-        if gain < ENOUGH:
+            best, lowest = point, value
+        if gain < MIN_GAIN:
             break
-    return now
+    return best
 
 
-def _newton(
-    features: Floats, carried: npt.NDArray[np.bool_], each: Floats, shrinkage: float, at: Fit
-) -> Fit:
-    """The step that Newton's method subtracts. Offsets meet only what is shared, so that the
-    matrix is solved by its small block (Schur's complement)."""
+def _newton_step(
+    features: Floats,
+    has_tag: npt.NDArray[np.bool_],
+    clip_weights: Floats,
+    shrinkage: float,
+    point: HierarchicalFit,
+) -> HierarchicalFit:
+    """The step to subtract. The Hessian's block of offsets is diagonal, so only the Schur
+    complement [k, k] is solved.
+    """
     size = features.shape[2]
-    probable = sigmoid(at.logits(features))
-    slack = each * (probable - carried)
-    curved = each * probable * (1 - probable)
-    weighted = features * curved[..., None]
+    probabilities = sigmoid(point.logits(features))
+    residuals = clip_weights * (probabilities - has_tag)
+    curvature = clip_weights * probabilities * (1 - probabilities)
+    weighted = features * curvature[..., None]
     flat = features.reshape(-1, size)
-    shared = flat.T @ slack.ravel() + RIDGE * at.shared
-    own = slack.sum(axis=0) + shrinkage * at.offsets
-    matrix = flat.T @ weighted.reshape(-1, size) + RIDGE * np.eye(size)
-    diagonal = curved.sum(axis=0) + shrinkage
+    shared_gradient = flat.T @ residuals.ravel() + RIDGE * point.shared
+    offset_gradient = residuals.sum(axis=0) + shrinkage * point.offsets
+    shared_block = flat.T @ weighted.reshape(-1, size) + RIDGE * np.eye(size)
+    diagonal = curvature.sum(axis=0) + shrinkage
     crossed = weighted.sum(axis=0)  # [V, k]
-    small = matrix - crossed.T @ (crossed / diagonal[:, None])
-    step = np.linalg.solve(small, shared - crossed.T @ (own / diagonal))
-    return Fit(step, (own - crossed @ step) / diagonal)
+    schur = shared_block - crossed.T @ (crossed / diagonal[:, None])
+    step = np.linalg.solve(schur, shared_gradient - crossed.T @ (offset_gradient / diagonal))
+    return HierarchicalFit(step, (offset_gradient - crossed @ step) / diagonal)

@@ -1,10 +1,11 @@
-"""From which probability a tag is suggested.
+"""The probability from which a tag is suggested.
 
-Two thresholds of best F1: one for all pairs of a clip and a tag, from the tags carried; and for
-each tag one from the probabilities alone, F1 as they let expect it, which rare tags have too. The
-threshold of a tag lies between, OWN_SHARE of the way to its own (in logarithms): the common one
-hardly ever suggests a rare tag, a tag's own suggests it ten times too often. A threshold from
-the few clips that carry a tag does not hold on other sources (README of the starter model).
+Two thresholds maximise F1: a common one over all pairs of a clip and a tag, measured on the clips'
+tags; and one for each tag, where F1 is the one that the probabilities predict, so that rare tags
+have one too. A tag's threshold is their weighted geometric mean, TAG_WEIGHT for its own: the
+common one hardly ever suggests a rare tag, and a tag's own suggests it ten times too often. A
+threshold measured on the few clips that have a tag does not hold for other sources (see the
+starter model's README).
 Letters: n = clips, V = tags.
 """
 
@@ -15,33 +16,40 @@ import numpy.typing as npt
 
 from earmark.model.core.arrays import Floats
 
-OWN_SHARE = 0.75
+TAG_WEIGHT = 0.75
 SMALLEST = 1e-6
 
 
-def best_f1(probable: Floats, true: Floats, weights: Floats) -> float:
-    """The threshold of the highest F1 over pairs; `true`: whether, or how probably, each is."""
-    order = np.argsort(-probable, kind="stable")
-    ranked, weighted = probable[order], weights[order]
-    hits = np.cumsum(weighted * true[order])
+def best_f1_threshold(probabilities: Floats, positives: Floats, weights: Floats) -> float:
+    """The threshold of the highest F1 over pairs.
+
+    `positives`: for each pair 1, 0 or the probability that it is positive.
+    """
+    order = np.argsort(-probabilities, kind="stable")
+    ranked, weighted = probabilities[order], weights[order]
+    hits = np.cumsum(weighted * positives[order])
     f1 = 2 * hits / (np.cumsum(weighted) + hits[-1])
-    last = np.append(ranked[1:] != ranked[:-1], True)  # equals are suggested together
+    last = np.append(ranked[1:] != ranked[:-1], True)  # ties are suggested together
     return float(ranked[np.argmax(np.where(last, f1, -1.0))])
 
 
-def tag_thresholds(probable: Floats, carried: npt.NDArray[np.bool_], weights: Floats) -> Floats:
-    """The threshold of each tag [V], by probabilities [n, V]; weights are [n]."""
-    each = np.repeat(weights, probable.shape[1])
-    common = best_f1(probable.ravel(), carried.ravel().astype(np.float64), each)
-    own = np.array([best_f1(column, column, weights) for column in probable.T])
-    between = np.log(np.maximum(common, SMALLEST)) * (1 - OWN_SHARE)
-    return np.asarray(np.exp(between + np.log(np.maximum(own, SMALLEST)) * OWN_SHARE))
+def tag_thresholds(
+    probabilities: Floats, has_tag: npt.NDArray[np.bool_], weights: Floats
+) -> Floats:
+    """The threshold of each tag [V]; probabilities and has_tag are [n, V], weights [n]."""
+    pair_weights = np.repeat(weights, probabilities.shape[1])
+    common = best_f1_threshold(
+        probabilities.ravel(), has_tag.ravel().astype(np.float64), pair_weights
+    )
+    by_tag = np.array([best_f1_threshold(column, column, weights) for column in probabilities.T])
+    common_part = np.log(np.maximum(common, SMALLEST)) * (1 - TAG_WEIGHT)
+    return np.asarray(np.exp(common_part + np.log(np.maximum(by_tag, SMALLEST)) * TAG_WEIGHT))
 
 
-def found(
-    suggested: npt.NDArray[np.bool_], carried: npt.NDArray[np.bool_]
+def precision_recall(
+    suggested: npt.NDArray[np.bool_], has_tag: npt.NDArray[np.bool_]
 ) -> tuple[Floats, Floats]:
-    """(precision, recall) of each tag [V]; NaN where nothing was suggested, or carried."""
-    hits = (suggested & carried).sum(axis=0)
+    """(precision, recall) of each tag [V]; NaN for a tag without suggestions, or without clips."""
+    hits = (suggested & has_tag).sum(axis=0)
     with np.errstate(invalid="ignore"):
-        return hits / suggested.sum(axis=0), hits / carried.sum(axis=0)
+        return hits / suggested.sum(axis=0), hits / has_tag.sum(axis=0)

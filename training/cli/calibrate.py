@@ -1,4 +1,4 @@
-"""`earmark calibrate`: a model's scores calibrated again, without training."""
+"""`earmark calibrate`: calibrates a model's scores again, without training."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ import logging
 from pathlib import Path
 from typing import Any
 
-from earmark.training.cli.options import add_data
+from earmark.training.cli.options import add_cache, add_data, add_device, add_json
 
 
-def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+def add_command(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add the command to the parser."""
     command = commands.add_parser(
         "calibrate", help="fit a model's probabilities and thresholds to a corpus"
@@ -23,9 +23,9 @@ def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
     command.add_argument(
         "--out", type=Path, metavar="PATH", help="write there, leave the model as it is"
     )
-    command.add_argument("--device", default="cpu", metavar="D", help="cpu, cuda or cuda:N")
-    command.add_argument("--cache", type=Path, metavar="DIR", help="keep features there")
-    command.add_argument("--json", action="store_true", help="print one JSON object")
+    add_device(command)
+    add_cache(command)
+    add_json(command)
     command.set_defaults(run=_calibrate)
 
 
@@ -33,45 +33,45 @@ def _calibrate(options: argparse.Namespace) -> int:
     from earmark.model.checkpoint import replace_card
     from earmark.model.embedder import Embedder
     from earmark.training.calibration.fit import fit_calibration
-    from earmark.training.calibration.validation_set import of_rows
+    from earmark.training.calibration.validation_set import corpus_validation_set
     from earmark.training.corpora.detect import read_corpus
     from earmark.training.errors import CorpusError
 
     logging.getLogger("earmark.training").setLevel(logging.INFO)
     embedder = Embedder.load(options.model, options.device)
     rows = [row for data in options.data for row in read_corpus(data)]
-    evidence = of_rows(embedder, rows, options.cache)
-    if not evidence.usable:
+    validation = corpus_validation_set(embedder, rows, options.cache)
+    if not validation.usable:
         names = ", ".join(map(str, options.data))
         raise CorpusError(f"{names}: no clip that validates carries a tag of the model's")
     card = dict(embedder.card)
-    fit_calibration(card, evidence)
+    fit_calibration(card, validation)
     out = options.out or options.model
     replace_card(options.model, card, out)
-    done = card["calibration"]
+    calibration = card["calibration"]
     result = {
         "model": {"name": embedder.config.name, "fingerprint": embedder.fingerprint},
         "out": str(out),
         "class_temperature": card.get("class_temperature"),
         "company": card.get("company"),
-        **{name: value for name, value in done.items() if not _by_tag(value)},
+        **{name: value for name, value in calibration.items() if not _is_by_tag(value)},
     }
-    print(json.dumps(result) if options.json else _said(result))
+    print(json.dumps(result) if options.json else _text(result))
     return 0
 
 
-def _by_tag(value: object) -> bool:
-    """Whether a part of the card has an entry for each tag: too long to print."""
+def _is_by_tag(value: object) -> bool:
+    """Whether a value has an entry for each tag: too long to print."""
     return isinstance(value, list) and not (value and isinstance(value[0], dict))
 
 
-def _said(result: dict[str, Any]) -> str:
+def _text(result: dict[str, Any]) -> str:
     """The result as text."""
-    name, print_of = result["model"]["name"], result["model"]["fingerprint"]
-    clips, sources, folds = (result[part] for part in ("clips", "sources", "folds"))
+    name, fingerprint = result["model"]["name"], result["model"]["fingerprint"]
+    clips, sources, folds = (result[key] for key in ("clips", "sources", "folds"))
     lines = [
-        f"{name} ({print_of}) in {result['out']}: calibrated on {clips} clips of {sources} sources"
-        f" in {folds} folds",
+        f"{name} ({fingerprint}) in {result['out']}: calibrated on {clips} clips of {sources} "
+        f"sources in {folds} folds",
         f"  shrinkage          {result['shrinkage']:g}",
         f"  class temperature  {result['class_temperature']}",
     ]
@@ -80,7 +80,7 @@ def _said(result: dict[str, Any]) -> str:
         lines.append(f"  {title:17s}  {before:.4g} with one curve, {after:.4g} now")
     lines.append(
         "  suggested          "
-        + ", ".join(f"{part} {value:g}" for part, value in result["suggesting"].items())
+        + ", ".join(f"{metric} {value:g}" for metric, value in result["suggesting"].items())
     )
     if company := result["company"]:
         alone, beside = company["mAP@10"]["alone"], company["mAP@10"]["beside"]

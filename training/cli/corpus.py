@@ -1,4 +1,4 @@
-"""`earmark corpus`: builds a corpus of openly licensed sounds, or the thesaurus; finds suspects."""
+"""`earmark corpus`: builds a corpus of openly licensed sounds or the thesaurus, finds suspects."""
 
 from __future__ import annotations
 
@@ -11,31 +11,32 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from earmark.training.cli import suspects
+from earmark.training.cli.options import add_json
 
 if TYPE_CHECKING:
-    from earmark.training.corpora.debian.build import Report
+    from earmark.training.corpora.debian.build import BuildReport
 
 SOUNDS, THESAURUS = "debian-sounds", "thesaurus"
 
 
-def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+def add_command(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add the command to the parser."""
     command = commands.add_parser(
         "corpus", help="build a corpus of sounds, or the thesaurus; find its wrong tags"
     )
-    names = command.add_subparsers(dest="name", required=True, metavar="NAME")
-    _add_building(names.add_parser(SOUNDS, help="sounds of Debian's packages"))
-    _add_building(names.add_parser(THESAURUS, help="related words, of WordNet"))
-    suspects.add_commands(names)
+    corpora = command.add_subparsers(dest="name", required=True, metavar="NAME")
+    _add_build_options(corpora.add_parser(SOUNDS, help="sounds of Debian's packages"))
+    _add_build_options(corpora.add_parser(THESAURUS, help="related words from WordNet"))
+    suspects.add_command(corpora)
 
 
-def _add_building(command: argparse.ArgumentParser) -> None:
+def _add_build_options(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--out",
         required=True,
         type=Path,
         metavar="PATH",
-        help="sounds: a folder, goes on there with what is missing; thesaurus: a file",
+        help="sounds: a folder, to which missing packages are added; thesaurus: a file",
     )
     command.add_argument(
         "--wordnet", type=Path, metavar="DIR", help="thesaurus: WordNet's folder `dict`"
@@ -51,25 +52,25 @@ def _add_building(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--any-version",
         action="store_true",
-        help="where the pinned version cannot be had, take what can",
+        help="take another version where the pinned one is not available",
     )
     command.add_argument(
-        "--debs", type=Path, metavar="DIR", help="take the .deb files from there, not by apt"
+        "--debs", type=Path, metavar="DIR", help="take the .deb files from there instead of apt"
     )
     command.add_argument("--jobs", type=int, metavar="N", help="processes (default: all cores)")
-    command.add_argument("--json", action="store_true", help="print one JSON object")
-    command.set_defaults(run=_corpus)
+    add_json(command)
+    command.set_defaults(run=_build)
 
 
-def _corpus(options: argparse.Namespace) -> int:
+def _build(options: argparse.Namespace) -> int:
     from earmark.model.core.errors import ConfigError
 
     if (options.name == THESAURUS) != (options.wordnet is not None):
         raise ConfigError(f"--wordnet: expected with {THESAURUS}, and with no other corpus")
-    return _thesaurus(options) if options.name == THESAURUS else _sounds(options)
+    return _build_thesaurus(options) if options.name == THESAURUS else _build_sounds(options)
 
 
-def _thesaurus(options: argparse.Namespace) -> int:
+def _build_thesaurus(options: argparse.Namespace) -> int:
     from earmark.model.checkpoint import load, starter_model
     from earmark.model.text import thesaurus
     from earmark.training.corpora.thesaurus import build
@@ -87,12 +88,12 @@ def _thesaurus(options: argparse.Namespace) -> int:
         "words": len(related),
         "related": sum(map(len, related.values())),
     }
-    said = f"{len(related)} words, {result['related']} related words in {options.out}"
-    print(json.dumps(result) if options.json else said)
+    text = f"{len(related)} words, {result['related']} related words in {options.out}"
+    print(json.dumps(result) if options.json else text)
     return 0
 
 
-def _sounds(options: argparse.Namespace) -> int:
+def _build_sounds(options: argparse.Namespace) -> int:
     from earmark.model.core.errors import ConfigError
     from earmark.training.corpora.debian import fetch, packages
     from earmark.training.corpora.debian.build import build
@@ -103,23 +104,23 @@ def _sounds(options: argparse.Namespace) -> int:
     if options.debs is not None and not options.debs.is_dir():
         raise ConfigError(f"--debs: expected a folder, got {options.debs}")
     names = [name for group in options.package for name in group]
-    chosen = packages.chosen(packages.read_packages(), names)
+    selected = packages.select_packages(packages.read_packages(), names)
     started = time.monotonic()
     report = build(
-        chosen,
+        selected,
         options.out,
         fetch.by_apt if options.debs is None else fetch.from_folder(options.debs),
         any_version=options.any_version,
         jobs=options.jobs,
     )
     result = _result(report, options.out, time.monotonic() - started)
-    print(json.dumps(result) if options.json else _said(result))
+    print(json.dumps(result) if options.json else _text(result))
     for name, error in report.failed.items():
         print(f"earmark corpus: {name}: {error.removeprefix(f'{name}: ')}", file=sys.stderr)
     return 1 if report.failed else 0
 
 
-def _result(report: Report, out: Path, wall: float) -> dict[str, Any]:
+def _result(report: BuildReport, out: Path, wall: float) -> dict[str, Any]:
     return {
         "corpus": SOUNDS,
         "out": str(out),
@@ -134,7 +135,7 @@ def _result(report: Report, out: Path, wall: float) -> dict[str, Any]:
                 "pinned": record.pinned,
                 "clips": len(record.clips),
                 "skipped": record.skipped,
-                "was_done": record.name in report.kept,
+                "was_done": record.name in report.unchanged,
             }
             for record in report.records
         ],
@@ -142,12 +143,12 @@ def _result(report: Report, out: Path, wall: float) -> dict[str, Any]:
     }
 
 
-def _said(result: dict[str, Any]) -> str:
+def _text(result: dict[str, Any]) -> str:
     """The result as text."""
     lines = [
-        f"{each['name']:28s} {each['clips']:5d} clips  {each['version']}"
-        f"{'' if each['pinned'] else '  (not the pinned version)'}"
-        for each in result["packages"]
+        f"{package['name']:28s} {package['clips']:5d} clips  {package['version']}"
+        f"{'' if package['pinned'] else '  (not the pinned version)'}"
+        for package in result["packages"]
     ]
     lines.append(
         f"{len(result['packages'])} packages, {result['clips']} clips, {result['hours']} h in "

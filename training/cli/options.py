@@ -1,4 +1,4 @@
-"""What the commands of training have in common."""
+"""Options that several training commands share, and their checks."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from pathlib import Path
 
 from earmark.model.core.errors import ConfigError
 
-MAX_SEED = 2**31  # repeats count on from it
-STOPPED = 130  # the exit status of a run that was asked to stop, and saved
+MAX_SEED = 2**31  # repeats count up from the seed
+EXIT_STOPPED = 130  # the exit status of a run that stopped on a signal, with its state saved
 
 
 def check_seed(value: int) -> int:
@@ -19,19 +19,34 @@ def check_seed(value: int) -> int:
 
 
 def check_positive(name: str, value: int) -> int:
-    """The value of an option that counts. Raises ConfigError."""
+    """The value of a count. Raises ConfigError under 1."""
     if value < 1:
         raise ConfigError(f"{name}: expected at least 1, got {value}")
     return value
 
 
 def add_data(command: argparse.ArgumentParser) -> None:
-    """Add `--data`, once or several times, to a command that reads corpora."""
+    """Add `--data`, once or several times, for corpora."""
     command.add_argument(
         "--data",
         required=True,
         type=Path,
         action="append",
         metavar="PATH",
-        help="a manifest or a data set's folder; again for more",
+        help="a manifest or a data set's folder; repeat for more",
     )
+
+
+def add_device(command: argparse.ArgumentParser) -> None:
+    """Add `--device`."""
+    command.add_argument("--device", default="cpu", metavar="D", help="cpu, cuda or cuda:N")
+
+
+def add_cache(command: argparse.ArgumentParser, help_text: str = "keep features there") -> None:
+    """Add `--cache`, the feature cache's folder."""
+    command.add_argument("--cache", type=Path, metavar="DIR", help=help_text)
+
+
+def add_json(command: argparse.ArgumentParser) -> None:
+    """Add `--json`."""
+    command.add_argument("--json", action="store_true", help="print one JSON object")

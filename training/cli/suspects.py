@@ -1,4 +1,4 @@
-"""`earmark corpus suspects`: tags of a corpus that are likely wrong, and such as are missing."""
+"""`earmark corpus suspects`: finds likely wrong and likely missing tags of a corpus."""
 
 from __future__ import annotations
 
@@ -10,30 +10,35 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from earmark.training.cli.options import add_data, check_positive
+from earmark.training.cli.options import (
+    add_cache,
+    add_data,
+    add_device,
+    add_json,
+    check_positive,
+)
 
 if TYPE_CHECKING:
+    from earmark.model.core.arrays import Array
     from earmark.model.core.manifest import ManifestRow
     from earmark.model.embedder import Embedder
-    from earmark.training.corpora.suspects import Suspect
-    from earmark.training.label_noise.confident_learning import Judged
+    from earmark.training.label_noise.suspects import Suspect
 
-NAME = "suspects"
-SHOWN = 10  # of each kind, in the terminal
+MAX_LINES = 10  # of each kind, in the terminal
 
 
-def add_commands(names: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    """Add the command beside the corpora to build."""
-    command = names.add_parser(NAME, help="find tags that are likely wrong or missing")
+def add_command(corpora: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add the command beside the corpora of `earmark corpus`."""
+    command = corpora.add_parser("suspects", help="find tags that are likely wrong or missing")
     add_data(command)
     command.add_argument(
-        "--model", required=True, type=Path, metavar="PATH", help="whose ears judge"
+        "--model", required=True, type=Path, metavar="PATH", help="its codes predict the tags"
     )
     command.add_argument("--folds", type=int, default=5, metavar="N", help="default: 5")
-    command.add_argument("--out", type=Path, metavar="FILE", help="write them all there, as CSV")
-    command.add_argument("--device", default="cpu", metavar="D", help="cpu, cuda or cuda:N")
-    command.add_argument("--cache", type=Path, metavar="DIR", help="keep features there")
-    command.add_argument("--json", action="store_true", help="print one JSON object")
+    command.add_argument("--out", type=Path, metavar="FILE", help="write all of them there as CSV")
+    add_device(command)
+    add_cache(command)
+    add_json(command)
     command.set_defaults(run=_suspects)
 
 
@@ -41,9 +46,8 @@ def _suspects(options: argparse.Namespace) -> int:
     from earmark.model.core.errors import ConfigError
     from earmark.model.embedder import Embedder
     from earmark.model.text.normalize import clean_tags
-    from earmark.training.corpora.detect import read_corpus
-    from earmark.training.corpora.suspects import write_suspects
-    from earmark.training.label_noise.confident_learning import judge
+    from earmark.training.label_noise.confident_learning import assess_tags
+    from earmark.training.label_noise.suspects import find_suspects, write_suspects
 
     logging.getLogger("earmark.training").setLevel(logging.INFO)
     if check_positive("--folds", options.folds) < 2:
@@ -51,102 +55,94 @@ def _suspects(options: argparse.Namespace) -> int:
     if options.out is not None and not options.out.parent.is_dir():
         raise ConfigError(f"--out: expected a file in a folder, got {options.out}")
     embedder = Embedder.load(options.model, options.device)
-    rows, names = [], []
-    for data in options.data:
-        own = read_corpus(data)
-        base = data if data.is_dir() else data.parent
-        rows += own
-        names += [_relative(row.path, base) for row in own]
-    codes, heard = _heard(embedder, rows, options.cache)
-    rows, names = [rows[at] for at in heard], [names[at] for at in heard]
+    rows, paths = _read(options.data)
+    codes, readable = _encode(embedder, rows, options.cache)
+    rows, paths = [rows[index] for index in readable], [paths[index] for index in readable]
     tag_sets = [clean_tags(row.tags, embedder.words) for row in rows]
-    judged = judge(codes, tag_sets, [row.group for row in rows], options.folds)
-    found = _found(judged, rows, names)
+    assessment = assess_tags(codes, tag_sets, [row.group for row in rows], options.folds)
+    suspects = find_suspects(assessment, rows, paths)
     if options.out is not None:
-        write_suspects(options.out, found)
+        write_suspects(options.out, suspects)
     result = {
         "model": {"name": embedder.config.name, "fingerprint": embedder.fingerprint},
         "clips": len(rows),
         "groups": len({row.group for row in rows}),
         "folds": options.folds,
         "tags": len({tag for tags in tag_sets for tag in tags}),
-        "judged": len(judged.tags),
-        "untold": judged.untold,
-        "given": int(judged.carried.sum()),
-        "wrong": sum(each.kind == "wrong" for each in found),
-        "missing": sum(each.kind == "missing" for each in found),
+        "judged": len(assessment.tags),
+        "untold": assessment.unpredictable,
+        "given": int(assessment.has_tag.sum()),
+        "wrong": sum(suspect.kind == "wrong" for suspect in suspects),
+        "missing": sum(suspect.kind == "missing" for suspect in suspects),
         "out": None if options.out is None else str(options.out),
     }
-    print(json.dumps(result) if options.json else _said(result, judged, found))
+    print(json.dumps(result) if options.json else _text(result, suspects))
     return 0
 
 
-def _relative(path: Path, base: Path) -> str:
-    """As the manifest has it."""
+def _read(corpora: Sequence[Path]) -> tuple[list[ManifestRow], list[str]]:
+    """(the rows of all corpora, their paths as in their manifests)."""
+    from earmark.training.corpora.detect import read_corpus
+
+    rows, paths = [], []
+    for data in corpora:
+        corpus = read_corpus(data)
+        base = data if data.is_dir() else data.parent
+        rows += corpus
+        paths += [_manifest_path(row.path, base) for row in corpus]
+    return rows, paths
+
+
+def _manifest_path(path: Path, base: Path) -> str:
+    """The path relative to the manifest's folder, where it is inside it."""
     return (path.relative_to(base) if path.is_relative_to(base) else path).as_posix()
 
 
-def _heard(
+def _encode(
     embedder: Embedder, rows: Sequence[ManifestRow], cache: Path | None
-) -> tuple[Any, list[int]]:
-    """Codes [n, V] of the clips that can be read, and their places [n] among the rows."""
+) -> tuple[Array, list[int]]:
+    """(codes [n, V] of the readable clips, their indices [n] among the rows).
+
+    Training and validation clips are encoded apart, as in a training run, to reuse its cache.
+    """
     import numpy as np
 
-    from earmark.training.label_noise.held_out import codes_of
+    from earmark.training.features.encode_clips import corpus_codes
 
-    validating = set(embedder.card.get("validation_groups", ()))
-    codes, places = [], []
-    for side in (False, True):  # as the run had them, so that its features are found in the cache
-        own = [at for at, row in enumerate(rows) if (row.group in validating) == side]
-        if own:
-            made, numbers = codes_of(embedder, [rows[at] for at in own], cache)
-            codes.append(made)
-            places += [own[number] for number in numbers]
-    return np.concatenate(codes), places
-
-
-def _found(judged: Judged, rows: Sequence[ManifestRow], names: Sequence[str]) -> list[Suspect]:
-    """All suspects, the most confident first."""
-    import numpy as np
-
-    from earmark.training.corpora.suspects import Suspect
-    from earmark.training.label_noise.confident_learning import doubt, suspected
-
-    found = []
-    for column, tag in enumerate(judged.tags):
-        probable, carried = judged.probable[:, column], judged.carried[:, column]
-        wrong, missing = suspected(probable, carried)
-        doubts = doubt(probable, float(carried.mean()))
-        found += [
-            Suspect(names[at], tag, "wrong", float(doubts[at]), float(probable[at]), rows[at].group)
-            for at in np.flatnonzero(wrong).tolist()
+    validation_groups = set(embedder.card.get("validation_groups", ()))
+    codes, indices = [], []
+    for validates in (False, True):
+        side = [
+            index for index, row in enumerate(rows) if (row.group in validation_groups) == validates
         ]
-        found += [
-            Suspect(
-                names[at], tag, "missing", float(probable[at]), float(probable[at]), rows[at].group
-            )
-            for at in np.flatnonzero(missing).tolist()
-        ]
-    return sorted(found, key=lambda each: (-each.confidence, each.path, each.tag))
+        if side:
+            side_codes, readable = corpus_codes(embedder, [rows[index] for index in side], cache)
+            codes.append(side_codes)
+            indices += [side[index] for index in readable]
+    return np.concatenate(codes), indices
 
 
-def _said(result: dict[str, Any], judged: Judged, found: Sequence[Suspect]) -> str:
+def _text(result: dict[str, Any], suspects: Sequence[Suspect]) -> str:
     """The result as text."""
-    name, print_of = result["model"]["name"], result["model"]["fingerprint"]
+    name, fingerprint = result["model"]["name"], result["model"]["fingerprint"]
     share = result["wrong"] / max(1, result["given"])
     lines = [
-        f"{name} ({print_of}) on {result['clips']} clips of {result['groups']} groups, "
+        f"{name} ({fingerprint}) on {result['clips']} clips of {result['groups']} groups, "
         f"{result['folds']} folds",
-        f"  tags judged   {result['judged']} of {result['tags']}; {len(judged.untold)} more have "
-        "clips enough, but cannot be told",
+        f"  tags judged   {result['judged']} of {result['tags']}; {len(result['untold'])} more "
+        "have clips enough, but cannot be told",
         f"  likely wrong  {result['wrong']} of {result['given']} given tags ({share:.1%})",
         f"  missing       {result['missing']}",
     ]
     for kind in ("wrong", "missing"):
-        own = [each for each in found if each.kind == kind]
-        often = Counter(each.tag for each in own).most_common(SHOWN)
-        lines += ["", f"{kind}, most often: {', '.join(f'{tag} {count}' for tag, count in often)}"]
-        lines += [f"  {each.confidence:.3f}  {each.tag:16s} {each.path}" for each in own[:SHOWN]]
+        of_kind = [suspect for suspect in suspects if suspect.kind == kind]
+        frequent = Counter(suspect.tag for suspect in of_kind).most_common(MAX_LINES)
+        counts = ", ".join(f"{tag} {count}" for tag, count in frequent)
+        lines += ["", f"{kind}, most often: {counts}"]
+        lines += [
+            f"  {suspect.confidence:.3f}  {suspect.tag:16s} {suspect.path}"
+            for suspect in of_kind[:MAX_LINES]
+        ]
     if result["out"]:
-        lines += ["", f"all {len(found)} in {result['out']}"]
+        lines += ["", f"all {len(suspects)} in {result['out']}"]
     return "\n".join(lines)

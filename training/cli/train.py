@@ -9,72 +9,82 @@ from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from earmark.training.cli.options import STOPPED, add_data, check_seed
+from earmark.training.cli.options import (
+    EXIT_STOPPED,
+    add_cache,
+    add_data,
+    add_device,
+    check_seed,
+)
 
 if TYPE_CHECKING:
     from earmark.model.checkpoint import Checkpoint
-    from earmark.training.loop.distributed import Ranks
+    from earmark.training.loop.distributed import ProcessGroup
+    from earmark.training.loop.trainer import Trainer
 
 
-def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+def add_command(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add the command to the parser."""
-    train = commands.add_parser("train", help="train a preset on a corpus")
-    train.add_argument("--preset", required=True, metavar="NAME")
-    add_data(train)
-    train.add_argument(
-        "--from", dest="start", type=Path, metavar="PATH", help="begin with this model: fine-tuning"
+    command = commands.add_parser("train", help="train a preset on a corpus")
+    command.add_argument("--preset", required=True, metavar="NAME")
+    add_data(command)
+    command.add_argument(
+        "--from", dest="start", type=Path, metavar="PATH", help="fine-tune this model"
     )
-    train.add_argument(
-        "--teacher", type=Path, metavar="FILE", help="learn from aiSFX too: its wheel (starter)"
+    command.add_argument(
+        "--teacher",
+        type=Path,
+        metavar="FILE",
+        help="learn from aiSFX too, given its wheel (starter)",
     )
-    train.add_argument("--out", required=True, type=Path, metavar="DIR")
-    train.add_argument(
+    command.add_argument("--out", required=True, type=Path, metavar="DIR")
+    command.add_argument(
         "--words",
         type=Path,
         metavar="FILE",
         help="general word vectors (default: the starter model's)",
     )
-    train.add_argument("--resume", action="store_true", help="go on where DIR's run stopped")
-    train.add_argument("--device", default="cpu", metavar="D", help="cpu, cuda or cuda:N")
-    train.add_argument(
+    command.add_argument("--resume", action="store_true", help="continue the run in DIR")
+    add_device(command)
+    command.add_argument(
         "--precision", metavar="P", help="float32 or bfloat16 (default: bfloat16 on a GPU)"
     )
-    train.add_argument("--compile", action="store_true", help="have torch compile the step")
-    train.add_argument("--tensorboard", action="store_true", help="write event files in DIR")
-    train.add_argument("--epochs", type=int, metavar="N", help="default: the preset's")
-    train.add_argument("--batch", type=int, metavar="B", help="default: the preset's")
-    train.add_argument("--seed", type=int, default=0, metavar="S")
-    train.add_argument("--cache", type=Path, metavar="DIR", help="default: features in DIR of out")
-    train.add_argument("--without-fold", metavar="F", help="leave this fold out, to test on")
-    train.add_argument(
+    command.add_argument("--compile", action="store_true", help="compile the step with torch")
+    command.add_argument("--tensorboard", action="store_true", help="write event files in DIR")
+    command.add_argument("--epochs", type=int, metavar="N", help="default: the preset's")
+    command.add_argument("--batch", type=int, metavar="B", help="default: the preset's")
+    command.add_argument("--seed", type=int, default=0, metavar="S")
+    add_cache(command, "default: the folder features in DIR of --out")
+    command.add_argument("--without-fold", metavar="F", help="leave this fold out, to test on")
+    command.add_argument(
         "--without-suspects",
         type=Path,
         metavar="CSV",
         help="leave out tags that `earmark corpus suspects` found wrong",
     )
-    train.set_defaults(run=_train)
+    command.set_defaults(run=_train)
 
 
 def _train(options: argparse.Namespace) -> int:
-    from earmark.training.loop.distributed import joined, leave
-    from earmark.training.loop.interrupts import Stopped
+    from earmark.training.loop.distributed import exit_process, join_process_group
+    from earmark.training.loop.interrupts import RunInterrupted
 
     logging.getLogger("earmark.training").setLevel(logging.INFO)
     status = 0
-    with joined(options.device) as (ranks, device):
+    with join_process_group(options.device) as (processes, device):
         try:
-            _train_as(ranks, device, options)
-        except Stopped as stopped:
-            if ranks.first:
-                print(f"{stopped}; --resume goes on", file=sys.stderr)
-            status = STOPPED
-    if ranks.count > 1:
-        leave(status)
+            _train_in_process(processes, device, options)
+        except RunInterrupted as interruption:
+            if processes.is_first:
+                print(f"{interruption}; --resume goes on", file=sys.stderr)
+            status = EXIT_STOPPED
+    if processes.size > 1:
+        exit_process(status)
     return status
 
 
-def _start(options: argparse.Namespace) -> Checkpoint | None:
-    """The model to begin with. Raises ConfigError, CheckpointError."""
+def _load_start(options: argparse.Namespace) -> Checkpoint | None:
+    """The model of --from. Raises ConfigError, CheckpointError."""
     from earmark.model import checkpoint
     from earmark.model.core.errors import ConfigError
 
@@ -85,34 +95,52 @@ def _start(options: argparse.Namespace) -> Checkpoint | None:
     return checkpoint.load(options.start)
 
 
-def _train_as(ranks: Ranks, device: str, options: argparse.Namespace) -> None:
+def _train_in_process(processes: ProcessGroup, device: str, options: argparse.Namespace) -> None:
     """Train as one of the processes."""
+    from earmark.training.loop.tensorboard import TensorBoardWriter
+
+    trainer = _build_trainer(processes, device, options)
+    resumed = options.resume and trainer.resume()
+    # Without a shared folder, some processes would resume and others begin.
+    processes.check_equal("run", f"{trainer.epoch} {trainer.step} {trainer.best}".encode())
+    if resumed and processes.is_first:
+        print(f"resuming after epoch {trainer.epoch}, step {trainer.step}", file=sys.stderr)
+    with ExitStack() as stack:
+        if options.tensorboard and processes.is_first:
+            writer = TensorBoardWriter(options.out / "tensorboard", trainer.epoch)
+            trainer.tensorboard = stack.enter_context(closing(writer))
+        trainer.fit()
+    if processes.is_first:
+        print(f"best model: {options.out}")
+
+
+def _build_trainer(processes: ProcessGroup, device: str, options: argparse.Namespace) -> Trainer:
+    """The trainer of these options, its corpus loaded. Raises ConfigError, CorpusError."""
     from earmark.model.config import preset
     from earmark.model.core.errors import ConfigError
     from earmark.training.data.corpus import load_corpus
-    from earmark.training.loop.device import Execution, keep_freed_memory
-    from earmark.training.loop.initialization import learn_from
+    from earmark.training.loop.device import DeviceSettings, keep_freed_memory
+    from earmark.training.loop.initialization import attach_teacher
     from earmark.training.loop.resume_state import FILE_NAME
-    from earmark.training.loop.tensorboard import Board
     from earmark.training.loop.trainer import Trainer
-    from earmark.training.recipe import recipe
+    from earmark.training.recipe import recipe_for
 
     check_seed(options.seed)
     config = preset(options.preset)
-    start, chosen = _start(options), recipe(options.preset)
-    chosen = chosen if start is None else chosen.fine_tuned()
-    chosen = chosen.changed(epochs=options.epochs, batch_size=options.batch)
-    execution = Execution(device, options.precision, options.compile, ranks)
-    execution.check()
+    start, recipe = _load_start(options), recipe_for(options.preset)
+    recipe = recipe if start is None else recipe.for_fine_tuning()
+    recipe = recipe.with_values(epochs=options.epochs, batch_size=options.batch)
+    settings = DeviceSettings(device, options.precision, options.compile, processes)
+    settings.check()
     if (options.out / FILE_NAME).exists() and not options.resume:
         raise ConfigError(f"--out: {options.out} holds a run; give --resume or another folder")
     keep_freed_memory()
     cache = options.cache or options.out / "features"
-    with ranks.first_alone():
+    with processes.first_before_others():
         config, corpus = load_corpus(
             options.data,
             config,
-            chosen,
+            recipe,
             cache,
             options.words or options.start,
             options.seed,
@@ -120,26 +148,14 @@ def _train_as(ranks: Ranks, device: str, options: argparse.Namespace) -> None:
             suspects=options.without_suspects,
         )
         if options.teacher is not None:
-            learn_from(options.teacher, corpus, chosen, cache, mixed=execution.mixed)
-    ranks.check_same("corpus", corpus.digest())
-    trainer = Trainer(
-        config,
-        chosen,
-        corpus,
-        options.out,
-        seed=options.seed,
-        execution=execution,
-        start=start,
+            attach_teacher(
+                options.teacher,
+                corpus,
+                recipe,
+                cache,
+                mixed_precision=settings.mixed_precision,
+            )
+    processes.check_equal("corpus", corpus.digest())
+    return Trainer(
+        config, recipe, corpus, options.out, seed=options.seed, settings=settings, start=start
     )
-    resumed = options.resume and trainer.resume()
-    # Without a shared folder, some would go on and some begin.
-    ranks.check_same("run", f"{trainer.epoch} {trainer.step} {trainer.best}".encode())
-    if resumed and ranks.first:
-        print(f"resuming after epoch {trainer.epoch}, step {trainer.step}", file=sys.stderr)
-    with ExitStack() as stack:
-        if options.tensorboard and ranks.first:
-            board = Board(options.out / "tensorboard", trainer.epoch)
-            trainer.board = stack.enter_context(closing(board))
-        trainer.fit()
-    if ranks.first:
-        print(f"best model: {options.out}")

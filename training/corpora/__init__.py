@@ -1,1 +1,1 @@
-"""Readers of training and evaluation corpora, one file a format."""
+"""Readers of corpora, one file for each format, and their splits."""

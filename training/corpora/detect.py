@@ -1,4 +1,4 @@
-"""Which reader a folder or file is for, by the files in it."""
+"""Detects a corpus's format by the files in its folder, and reads it."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from earmark.model.core.manifest import ManifestRow
 from earmark.training.corpora import esc50, fsd50k, gtzan, nsynth, urbansound8k
 from earmark.training.errors import CorpusError
 
+# Name → (a file or folder that identifies the data set, its reader).
 READERS: dict[str, tuple[Path, Callable[[Path], list[ManifestRow]]]] = {
     "UrbanSound8K": (urbansound8k.TABLE, urbansound8k.read),
     "ESC-50": (esc50.TABLE, esc50.read),
@@ -20,17 +21,17 @@ READERS: dict[str, tuple[Path, Callable[[Path], list[ManifestRow]]]] = {
 
 
 def read_corpus(data: Path) -> list[ManifestRow]:
-    """The sounds of a manifest or of a published data set's folder.
+    """The clips of a manifest or of a published data set's folder.
 
-    Raises CorpusError or ManifestError, naming what was looked for.
+    Raises ManifestError, or CorpusError, which lists the files that identify a format.
     """
     if data.is_dir() and not (data / manifest.FILE_NAME).exists():
-        for mark, read in READERS.values():
-            if (data / mark).exists():
+        for identifying, read in READERS.values():
+            if (data / identifying).exists():
                 return read(data)
-        marks = ", ".join(f"{mark} ({name})" for name, (mark, _) in READERS.items())
+        formats = ", ".join(f"{file} ({name})" for name, (file, _) in READERS.items())
         raise CorpusError(
             f"data: expected {manifest.FILE_NAME} in {data}, the published features "
-            f"(spec_tags_top_1000.hdf5), or a data set by {marks}"
+            f"(spec_tags_top_1000.hdf5), or a data set by {formats}"
         )
     return manifest.read_manifest(data)

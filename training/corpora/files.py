@@ -1,4 +1,4 @@
-"""What the readers of published data sets share: tables, and saying exactly what is missing."""
+"""Files of published data sets: tables, JSON, and a check for missing sounds."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from typing import Any
 from earmark.model.core.manifest import ManifestRow
 from earmark.training.errors import CorpusError
 
-SHOWN = 5  # missing files that are named
+MAX_NAMED = 5  # missing files that an error names
 
 
 def read_table(file: Path, columns: Iterable[str]) -> list[dict[str, str]]:
-    """Rows of a CSV file with a header. Raises CorpusError unless it has those columns."""
+    """Rows of a CSV file with a header. Raises CorpusError when a column is missing."""
     try:
         with file.open(newline="", encoding="utf-8-sig") as lines:
             reader = csv.DictReader(lines)
@@ -39,7 +39,7 @@ def read_json(file: Path) -> Any:  # noqa: ANN401 (whatever the file holds)
         raise CorpusError(f"{file}: not JSON ({error})") from error
 
 
-def read_object(file: Path) -> dict[str, Any]:
+def read_json_object(file: Path) -> dict[str, Any]:
     """A JSON file's object. Raises CorpusError."""
     value = read_json(file)
     if not isinstance(value, dict):
@@ -48,20 +48,20 @@ def read_object(file: Path) -> dict[str, Any]:
 
 
 def read_tags(file: Path) -> dict[str, list[str]]:
-    """A JSON file's lists of tags by name. Raises CorpusError."""
-    lists = read_object(file)
-    for name, own in lists.items():
-        if not isinstance(own, list) or not all(isinstance(tag, str) for tag in own):
-            raise CorpusError(f"{file}: {name}: expected a list of tags, got {own!r:.60}")
+    """A JSON file's object of name → list of tags. Raises CorpusError."""
+    lists = read_json_object(file)
+    for name, tags in lists.items():
+        if not isinstance(tags, list) or not all(isinstance(tag, str) for tag in tags):
+            raise CorpusError(f"{file}: {name}: expected a list of tags, got {tags!r:.60}")
     return lists
 
 
-def all_there(rows: Sequence[ManifestRow], name: str) -> list[ManifestRow]:
-    """The rows, once every sound of them is there. Raises CorpusError naming what is not."""
+def require_files(rows: Sequence[ManifestRow], name: str) -> list[ManifestRow]:
+    """The rows, if all of their sounds exist. Raises CorpusError, naming missing sounds."""
     missing = [row.path for row in rows if not row.path.is_file()]
     if missing:
-        named = ", ".join(map(str, missing[:SHOWN]))
-        more = f" and {len(missing) - SHOWN} more" if len(missing) > SHOWN else ""
+        named = ", ".join(map(str, missing[:MAX_NAMED]))
+        more = f" and {len(missing) - MAX_NAMED} more" if len(missing) > MAX_NAMED else ""
         raise CorpusError(f"{name}: {len(missing)} of {len(rows)} sounds missing: {named}{more}")
     if not rows:
         raise CorpusError(f"{name}: expected sounds, got none")

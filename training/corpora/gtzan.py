@@ -1,8 +1,8 @@
-"""GTZAN (Tzanetakis, Cook 2002), fault-filtered (Kereliuk, Sturm, Larsen 2015): 443 songs to
-train, 290 to test, 10 genres.
+"""GTZAN (Tzanetakis, Cook 2002), fault-filtered (Kereliuk, Sturm, Larsen 2015).
 
+443 songs to train, 290 to test, 10 genres.
 Layout: `genres/GENRE/GENRE.NNNNN.wav` (or `.au`), and beside `genres` the published lists
-`train_filtered.txt` and `test_filtered.txt`, one `GENRE/GENRE.NNNNN.wav` a line.
+`train_filtered.txt` and `test_filtered.txt`, with one `GENRE/GENRE.NNNNN.wav` on each line.
 """
 
 from __future__ import annotations
@@ -10,14 +10,14 @@ from __future__ import annotations
 from pathlib import Path
 
 from earmark.model.core.manifest import ManifestRow
-from earmark.training.corpora.files import all_there
+from earmark.training.corpora.files import require_files
 from earmark.training.errors import CorpusError
 
 LISTS = {"train": "train_filtered.txt", "test": "test_filtered.txt"}
 
 
 def read(root: Path) -> list[ManifestRow]:
-    """The songs of both lists. Raises CorpusError naming what is missing."""
+    """The songs of both lists. Raises CorpusError, naming missing files."""
     rows = []
     for split, name in LISTS.items():
         try:
@@ -27,7 +27,7 @@ def read(root: Path) -> list[ManifestRow]:
         except UnicodeDecodeError as error:
             raise CorpusError(f"GTZAN: {root / name} is not text in UTF-8 ({error})") from error
         rows += [_row(root, line, split) for line in lines]
-    return all_there(rows, "GTZAN")
+    return require_files(rows, "GTZAN")
 
 
 def _row(root: Path, line: str, split: str) -> ManifestRow:

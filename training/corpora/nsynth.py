@@ -2,7 +2,7 @@
 
 Layout: `nsynth-train/audio/NOTE.wav`, `nsynth-test/audio/NOTE.wav`, and
 `nsynth_selected_sounds_per_class.json` (family → notes), the paper's balanced training list.
-A note's name begins with its family; `synth_lead` is left out, as in the paper.
+A note's name begins with its family. `synth_lead` is left out, as in the paper.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from earmark.model.core.manifest import ManifestRow
-from earmark.training.corpora.files import all_there, read_object
+from earmark.training.corpora.files import read_json_object, require_files
 from earmark.training.errors import CorpusError
 
 SELECTED = "nsynth_selected_sounds_per_class.json"
@@ -21,7 +21,7 @@ FAMILIES = (
 
 def read(root: Path) -> list[ManifestRow]:
     """The selected training notes and all test notes. Raises CorpusError."""
-    selected = read_object(root / SELECTED)
+    selected = read_json_object(root / SELECTED)
     if not all(isinstance(notes, list) for notes in selected.values()):
         raise CorpusError(f"{root / SELECTED}: expected families with lists of notes")
     rows = [
@@ -33,7 +33,7 @@ def read(root: Path) -> list[ManifestRow]:
     tests = [_row(path, "test") for path in sorted((root / "nsynth-test" / "audio").glob("*.wav"))]
     if not tests:
         raise CorpusError(f"NSynth: no notes in {root / 'nsynth-test' / 'audio'}")
-    return all_there(rows + [row for row in tests if row.label in FAMILIES], "NSynth")
+    return require_files(rows + [row for row in tests if row.label in FAMILIES], "NSynth")
 
 
 def _row(path: Path, split: str) -> ManifestRow:

@@ -4,10 +4,10 @@ A folder with `spec_tags_top_1000` and `spec_tags_top_1000_val` (ending in `.hdf
 nothing): group `dataset` with `id` [n, 1], `data` [n, 96, 96] (frames, mels; scaled to [0, 1])
 and `label` [n, C] of 0 and 1; and `id2token_top_1000.json`, which names the columns.
 
-Patches are copied once, unscaled, to a float16 file in the cache that is read as it is needed.
-With `minmax_scaler.npz` beside (`data_min_`, `data_max_`: the log energies that were scaled to 0
-and 1) the trained model can hear sounds; without it the bands stay those of the scaled patches,
-and the model says that it cannot.
+Patches are copied once, unscaled, to a memory-mapped float16 file in the cache. With
+`minmax_scaler.npz` beside them (`data_min_`, `data_max_`: the log energies that were scaled to 0
+and 1) the trained model can embed sounds; without it the bands are those of the scaled patches, and
+the model's configuration says that its scaler is unknown. Letters: n = patches, C = tags, F = mels.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from earmark.model.core.progress import progress
 from earmark.training.corpora.files import read_json
 from earmark.training.errors import CorpusError
 from earmark.training.features.cache import FeatureSet
-from earmark.training.features.shards import made_folder
+from earmark.training.features.shards import make_folder
 
 if TYPE_CHECKING:
     import h5py
@@ -38,65 +38,65 @@ if TYPE_CHECKING:
 NAMES = {"train": "spec_tags_top_1000", "validation": "spec_tags_top_1000_val"}
 TOKENS = "id2token_top_1000.json"
 SCALER = "minmax_scaler.npz"
-BLOCK = 1_024  # patches copied at once
+COPY_PATCHES = 1_024  # at once
 
 
 @dataclass(frozen=True)
-class Part:
-    """One file: a row a patch, with the Freesound id as its group."""
+class PublishedSide:
+    """One HDF5 file: a row for each patch, with its Freesound id as the group."""
 
     rows: list[ManifestRow]
     features: FeatureSet
 
 
 @dataclass(frozen=True)
-class Published:
-    """Both files, and the scaler's band minima and maxima [F] where they are known."""
+class PublishedFeatures:
+    """Both sides, and the scaler's band minima and maxima [F], if known."""
 
-    train: Part
-    validation: Part
+    train: PublishedSide
+    validation: PublishedSide
     bands: tuple[Array, Array] | None
 
 
-def _file(folder: Path, side: str) -> Path | None:
+def _find_file(folder: Path, side: str) -> Path | None:
     names = (f"{NAMES[side]}{suffix}" for suffix in (".hdf5", ".h5", ""))
     return next((folder / name for name in names if (folder / name).is_file()), None)
 
 
 def is_published(data: Path) -> bool:
-    """Whether a folder holds the authors' features, of one side at least."""
-    return data.is_dir() and any(_file(data, side) is not None for side in NAMES)
+    """Whether a folder holds the authors' features, of at least one side."""
+    return data.is_dir() and any(_find_file(data, side) is not None for side in NAMES)
 
 
-def read(data: Path, config: FeatureConfig, cache: Path) -> Published:
+def read(data: Path, config: FeatureConfig, cache: Path) -> PublishedFeatures:
     """Both sides of the published features. Raises CorpusError, ConfigError."""
     if config != FeatureConfig():
         raise ConfigError(
             "data: the published features are those of the paper's presets, not of this one's"
         )
-    tokens = _tokens(data)
-    bands = _bands(data, config)
-    files = {side: _file(data, side) for side in NAMES}
+    tokens = _read_tokens(data)
+    bands = _read_bands(data, config)
+    files = {side: _find_file(data, side) for side in NAMES}
     missing = [NAMES[side] for side, file in files.items() if file is None]
     if missing:
         raise CorpusError(f"{data}: expected {', '.join(missing)} (.hdf5, .h5 or no ending)")
-    made_folder(cache)
+    make_folder(cache)
     train, validation = (
-        _part(file, tokens, bands, config, cache / f"{file.stem}.npy")
+        _read_side(file, tokens, bands, config, cache / f"{file.stem}.npy")
         for file in files.values()
         if file is not None
     )
-    return Published(train, validation, bands)
+    return PublishedFeatures(train, validation, bands)
 
 
-def _tokens(data: Path) -> list[str]:
-    named = read_json(data / TOKENS)
-    if not isinstance(named, dict) or set(named) != {str(k) for k in range(len(named))}:
+def _read_tokens(data: Path) -> list[str]:
+    tokens = read_json(data / TOKENS)
+    if not isinstance(tokens, dict) or set(tokens) != {str(k) for k in range(len(tokens))}:
         raise CorpusError(f"{data / TOKENS}: expected tags numbered from 0")
-    return [str(named[str(k)]) for k in range(len(named))]
+    return [str(tokens[str(k)]) for k in range(len(tokens))]
 
 
-def _bands(data: Path, config: FeatureConfig) -> tuple[Array, Array] | None:
+def _read_bands(data: Path, config: FeatureConfig) -> tuple[Array, Array] | None:
     file = data / SCALER
     if not file.exists():
         return None
@@ -111,7 +111,7 @@ def _bands(data: Path, config: FeatureConfig) -> tuple[Array, Array] | None:
 
 
 @contextmanager
-def _open(file: Path) -> Iterator[h5py.Group]:
+def _open_hdf5(file: Path) -> Iterator[h5py.Group]:
     try:
         import h5py
     except ImportError as error:
@@ -120,25 +120,25 @@ def _open(file: Path) -> Iterator[h5py.Group]:
         with h5py.File(file, "r") as opened:
             group = opened.get("dataset")
             for name in ("id", "data", "label"):
-                part = group.get(name) if isinstance(group, h5py.Group) else None
-                if not isinstance(part, h5py.Dataset) or part.dtype.kind not in "biuf":
+                values = group.get(name) if isinstance(group, h5py.Group) else None
+                if not isinstance(values, h5py.Dataset) or values.dtype.kind not in "biuf":
                     raise CorpusError(f"{file}: group dataset: expected numbers in {name}")
             yield group
     except EarmarkError:
         raise
     except (OSError, KeyError, RuntimeError, TypeError, ValueError, AttributeError) as error:
-        # What h5py says of a damaged file depends on where the damage is.
+        # Which error h5py raises depends on where the file is damaged.
         raise CorpusError(f"{file}: corrupt, or no HDF5 file ({error})") from error
 
 
-def _part(
+def _read_side(
     file: Path,
     tokens: list[str],
     bands: tuple[Array, Array] | None,
     config: FeatureConfig,
     copy: Path,
-) -> Part:
-    with _open(file) as group:
+) -> PublishedSide:
+    with _open_hdf5(file) as group:
         count = len(group["id"])
         expected = {
             "id": (count, 1),
@@ -153,8 +153,8 @@ def _part(
         ids = group["id"][:].ravel()
         labels = group["label"][:]
         if not np.isin(labels, (0, 1)).all():
-            wild = labels[~np.isin(labels, (0, 1))][0]
-            raise CorpusError(f"{file}: label: expected 0 and 1 only, got {wild}")
+            other = labels[~np.isin(labels, (0, 1))][0]
+            raise CorpusError(f"{file}: label: expected 0 and 1 only, got {other}")
         _copy_patches(file, group["data"], bands, copy)
     rows = [
         ManifestRow(
@@ -166,16 +166,16 @@ def _part(
     ]
     frames = np.load(copy, mmap_mode="r")
     offsets = config.frames * np.arange(count + 1, dtype=np.int64)
-    return Part(rows, FeatureSet(frames, offsets, {}))
+    return PublishedSide(rows, FeatureSet(frames, offsets, {}))
 
 
 def _copy_patches(
     file: Path, data: h5py.Dataset, bands: tuple[Array, Array] | None, copy: Path
 ) -> None:
-    """Copy the patches, unscaled where the bands are known, unless that was done before."""
-    state = file.stat()
-    scaled_by = None if bands is None else [each.tolist() for each in bands]
-    key = json.dumps([str(file.resolve()), state.st_size, state.st_mtime_ns, scaled_by])
+    """Copy the patches, unscaled if the bands are known, unless an earlier copy is valid."""
+    status = file.stat()
+    scaled_by = None if bands is None else [edge.tolist() for edge in bands]
+    key = json.dumps([str(file.resolve()), status.st_size, status.st_mtime_ns, scaled_by])
     note = copy.with_suffix(".json")
     if copy.exists() and note.exists() and note.read_text(encoding="utf-8") == key:
         return
@@ -186,8 +186,8 @@ def _copy_patches(
         frames = np.lib.format.open_memmap(
             copy, mode="w+", dtype=np.float16, shape=(count * size, mels)
         )
-        for start in range(0, count, BLOCK):
-            block = data[start : start + BLOCK].astype(np.float32)
+        for start in range(0, count, COPY_PATCHES):
+            block = data[start : start + COPY_PATCHES].astype(np.float32)
             unscaled = block * (high - low) + low
             if not (np.abs(unscaled) < np.finfo(np.float16).max).all():
                 raise CorpusError(

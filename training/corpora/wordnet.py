@@ -1,8 +1,8 @@
-"""WordNet's `dict` folder as it is published: its synsets, and the senses of each word.
+"""Reads WordNet's published `dict` folder: its synsets, and the senses of each word.
 
-Format: wndb(5WN). `data.POS` holds a synset a line, which begins with its offset in the file;
-`index.POS` a lemma a line with the offsets of its senses, the most frequent first. Lemmas are in
-lower case here, the words of collocations joined by "_" as there.
+Format: wndb(5WN). Each line of `data.POS` is a synset and begins with its offset in the file; each
+line of `index.POS` is a lemma with the offsets of its senses, the most frequent first. Lemmas
+become lower case; the words of a collocation stay joined by "_".
 """
 
 from __future__ import annotations
@@ -17,20 +17,20 @@ from earmark.training.errors import CorpusError
 
 PARTS = {"n": "noun", "v": "verb", "a": "adj", "r": "adv"}
 
-_MARKER = re.compile(r"\((?:a|p|ip)\)$")  # where an adjective may stand
+_MARKER = re.compile(r"\((?:a|p|ip)\)$")  # an adjective's syntactic position
 _EXAMPLE = re.compile(r'"[^"]*"?')
 
-Said = TypeVar("Said")
+Parsed = TypeVar("Parsed")
 
-Key = tuple[str, str]  # part of speech (n, v, a, r) and offset
+SynsetKey = tuple[str, str]  # part of speech (n, v, a, r) and offset
 
 
 @dataclass(frozen=True)
 class Pointer:
-    """A relation to another synset; of the words `source` and `target` (from 1), 0: of all."""
+    """A relation to another synset, between the words `source` and `target` (from 1; 0: all)."""
 
     symbol: str
-    to: Key
+    to: SynsetKey
     source: int
     target: int
 
@@ -48,27 +48,27 @@ class Synset:
 class WordNet:
     """All synsets, and by lemma and part of speech the keys of its senses, most frequent first."""
 
-    synsets: dict[Key, Synset]
-    senses: dict[str, dict[str, tuple[Key, ...]]]
+    synsets: dict[SynsetKey, Synset]
+    senses: dict[str, dict[str, tuple[SynsetKey, ...]]]
 
 
 def read(folder: Path) -> WordNet:
     """WordNet from its `dict` folder. Raises CorpusError."""
-    synsets: dict[Key, Synset] = {}
-    senses: dict[str, dict[str, tuple[Key, ...]]] = {}
+    synsets: dict[SynsetKey, Synset] = {}
+    senses: dict[str, dict[str, tuple[SynsetKey, ...]]] = {}
     for part, name in PARTS.items():
-        for offset, synset in _parsed(folder / f"data.{name}", _synset):
+        for offset, synset in _parse_lines(folder / f"data.{name}", _synset):
             synsets[part, offset] = synset
-        for lemma, offsets in _parsed(folder / f"index.{name}", _senses):
-            senses.setdefault(lemma, {})[part] = tuple((part, each) for each in offsets)
+        for lemma, offsets in _parse_lines(folder / f"index.{name}", _senses):
+            senses.setdefault(lemma, {})[part] = tuple((part, offset) for offset in offsets)
     for lemma, parts in senses.items():
         if not all(key in synsets for keys in parts.values() for key in keys):
             raise CorpusError(f"{folder}: {lemma}: a sense of it is in no data file")
     return WordNet(synsets, senses)
 
 
-def _parsed(file: Path, parse: Callable[[str], Said]) -> Iterator[Said]:
-    """What the lines after the licence say; its lines begin with two spaces."""
+def _parse_lines(file: Path, parse: Callable[[str], Parsed]) -> Iterator[Parsed]:
+    """The parsed lines after the licence, whose lines begin with two spaces."""
     try:
         with file.open(encoding="latin-1") as lines:
             for number, line in enumerate(lines, 1):
@@ -84,21 +84,22 @@ def _parsed(file: Path, parse: Callable[[str], Said]) -> Iterator[Said]:
 
 
 def _synset(line: str) -> tuple[str, Synset]:
-    """(its offset, the synset) of a line of a data file."""
-    said, _, gloss = line.partition("|")
-    fields = said.split()
+    """(offset, synset) of a line of a data file."""
+    data, _, gloss = line.partition("|")
+    fields = data.split()
     count = int(fields[3], 16)
     words = tuple(_MARKER.sub("", word).lower() for word in fields[4 : 4 + 2 * count : 2])
     first = 5 + 2 * count
     pointers = []
     for place in range(first, first + 4 * int(fields[first - 1]), 4):
-        symbol, offset, part, both = fields[place : place + 4]
-        pointers.append(Pointer(symbol, (part, offset), int(both[:2], 16), int(both[2:], 16)))
+        symbol, offset, part, words_hex = fields[place : place + 4]
+        source, target = int(words_hex[:2], 16), int(words_hex[2:], 16)
+        pointers.append(Pointer(symbol, (part, offset), source, target))
     return fields[0], Synset(words, tuple(pointers), _EXAMPLE.sub(" ", gloss).strip(" ;\n"))
 
 
 def _senses(line: str) -> tuple[str, list[str]]:
-    """(the lemma, the offsets of its senses) of a line of an index file."""
+    """(lemma, offsets of its senses) of a line of an index file."""
     fields = line.split()
     count = int(fields[2])
     if count < 1 or len(fields) < 6 + count:

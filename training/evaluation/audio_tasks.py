@@ -1,8 +1,8 @@
 """Tasks `us8k`, `esc50`, `gtzan`, `nsynth`: classify sounds by frozen features (paper §3.2).
 
-Features: z_a of a clip's windows, averaged; or the MFCC baseline's statistics. Splits: the
-given folds, each testing once (UrbanSound8K, ESC-50), or the given train and test lists
-(GTZAN, NSynth). The classifier is `training.evaluation.downstream`'s.
+Features: z_a averaged over a clip's windows, or the MFCC baseline's statistics. Splits: the given
+folds, each testing once (UrbanSound8K, ESC-50), or the given train and test lists (GTZAN, NSynth).
+The classifier is that of `training.evaluation.downstream`.
 """
 
 from __future__ import annotations
@@ -25,8 +25,7 @@ from earmark.training.errors import CorpusError
 from earmark.training.evaluation import downstream
 from earmark.training.evaluation.mfcc_baseline import mfcc_features
 
-FOLDS = ("us8k", "esc50")
-GIVEN = ("gtzan", "nsynth")
+FOLD_TASKS = ("us8k", "esc50")
 
 
 def evaluate(
@@ -38,20 +37,20 @@ def evaluate(
     seed: int,
 ) -> dict[str, Any]:
     """The task's result; `embedder` None is the MFCC baseline. Raises CorpusError."""
-    splits_of = downstream.fold_splits if task in FOLDS else downstream.given_split
-    places = [row.fold if task in FOLDS else row.split for row in rows]
-    splits_of(places)  # what is wrong with the corpus is said before any long work
+    make_splits = downstream.fold_splits if task in FOLD_TASKS else downstream.given_split
+    assigned = [row.fold if task in FOLD_TASKS else row.split for row in rows]
+    make_splits(assigned)  # a bad corpus is refused before the long work
     if any(not row.label for row in rows):
         raise CorpusError(f"{task}: expected a class for every clip")
     downstream.check_classes([row.label for row in rows])
 
-    extract = mfcc_features if embedder is None else _code_of(embedder)
-    features, failed = clip_features([row.path for row in rows], extract)
-    usable = [number for number, each in enumerate(features) if each is not None]
+    extract = mfcc_features if embedder is None else _code_extractor(embedder)
+    features, failed = extract_features([row.path for row in rows], extract)
+    usable = [index for index, clip in enumerate(features) if clip is not None]
     result = downstream.evaluate(
-        np.stack([each for each in features if each is not None]),
-        [rows[number].label for number in usable],
-        splits_of([places[number] for number in usable]),
+        np.stack([clip for clip in features if clip is not None]),
+        [rows[index].label for index in usable],
+        make_splits([assigned[index] for index in usable]),
         repeats=repeats,
         seed=seed,
     )
@@ -62,16 +61,16 @@ def evaluate(
     return result
 
 
-def _code_of(embedder: Embedder) -> Callable[[Path], Array]:
+def _code_extractor(embedder: Embedder) -> Callable[[Path], Array]:
     return lambda path: embedder.embed_audio(path, path.name).code
 
 
-def clip_features(
+def extract_features(
     paths: Sequence[Path], extract: Callable[[Path], Array]
 ) -> tuple[list[Array | None], dict[str, str]]:
-    """Features of each clip, None for those that cannot be read, and the reasons by path.
+    """(features of each clip, None for unreadable ones; the reasons of those by path).
 
-    Raises CorpusError when none can be read.
+    Raises CorpusError when none is readable.
     """
     failed: dict[str, str] = {}
 
@@ -83,15 +82,15 @@ def clip_features(
             return None
 
     threads = torch.get_num_threads()
-    torch.set_num_threads(1)  # the threads below share the cores
+    torch.set_num_threads(1)  # the pool's threads share the cores
     features: list[Array | None] = []
     try:
         with ThreadPoolExecutor(os.cpu_count()) as pool, progress("features", len(paths)) as shown:
-            for each in pool.map(attempt, paths):
-                features.append(each)
+            for clip in pool.map(attempt, paths):
+                features.append(clip)
                 shown.step()
     finally:
         torch.set_num_threads(threads)
-    if all(each is None for each in features):
+    if all(clip is None for clip in features):
         raise CorpusError(f"none of {len(paths)} clips can be read: {next(iter(failed.values()))}")
     return features, failed

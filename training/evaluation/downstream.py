@@ -1,8 +1,9 @@
 """Downstream classification with frozen features (paper §3.2, METHOD §6).
 
-Protocol: features standardised with the training split's statistics; scikit-learn's
-MLPClassifier with one hidden layer of 256 and its defaults, as the authors ran it; accuracy
-averaged over the given folds; repeated with different seeds. Features are [n, d], labels [n].
+Protocol: features are standardised with the training split's statistics; the classifier is
+scikit-learn's MLPClassifier with one hidden layer of 256 and its defaults, as the authors ran it;
+accuracy is averaged over the given folds and repeated with different seeds. Features are [n, d],
+labels [n].
 """
 
 from __future__ import annotations
@@ -19,14 +20,14 @@ import numpy.typing as npt
 from earmark.model.core.arrays import Array
 from earmark.training.errors import CorpusError
 
-Labels = npt.NDArray[np.int64]
+ClassNumbers = npt.NDArray[np.int64]
 
-HIDDEN = 256
+HIDDEN_UNITS = 256
 
 
 @dataclass(frozen=True)
 class Split:
-    """One fold: rows to train on and rows to test on."""
+    """Indices of the clips to train on and of the clips to test on."""
 
     name: str
     train: npt.NDArray[np.int64]
@@ -38,14 +39,17 @@ def fold_splits(folds: Sequence[str]) -> list[Split]:
     names = sorted(set(folds))
     if len(names) < 2 or "" in names:
         raise CorpusError(f"fold: expected two folds or more for every clip, got {names}")
-    own = np.array(folds)
-    return [Split(name, np.flatnonzero(own != name), np.flatnonzero(own == name)) for name in names]
+    fold_of = np.array(folds)
+    return [
+        Split(name, np.flatnonzero(fold_of != name), np.flatnonzero(fold_of == name))
+        for name in names
+    ]
 
 
 def given_split(splits: Sequence[str]) -> list[Split]:
-    """The one split that a data set gives: "train" against "test"."""
-    own = np.array(splits)
-    split = Split("test", np.flatnonzero(own == "train"), np.flatnonzero(own == "test"))
+    """The split of a data set's own lists: "train" and "test". Raises CorpusError."""
+    side_of = np.array(splits)
+    split = Split("test", np.flatnonzero(side_of == "train"), np.flatnonzero(side_of == "test"))
     if not len(split.train) or not len(split.test):
         raise CorpusError(
             f"split: expected clips to train and to test, got {len(split.train)} "
@@ -55,7 +59,7 @@ def given_split(splits: Sequence[str]) -> list[Split]:
 
 
 def check_classes(labels: Sequence[str]) -> None:
-    """Raise CorpusError for fewer than two classes, or a class of one clip."""
+    """Raise CorpusError for fewer than two classes, or for a class of one clip."""
     names, counts = np.unique(labels, return_counts=True)
     if len(names) < 2:
         raise CorpusError(f"class: expected two classes or more, got {names.tolist()}")
@@ -67,25 +71,26 @@ def check_classes(labels: Sequence[str]) -> None:
 def evaluate(
     features: Array, labels: Sequence[str], splits: Sequence[Split], *, repeats: int, seed: int = 0
 ) -> dict[str, Any]:
-    """Accuracy over the repeats, and the confusion matrix of all of them.
+    """Accuracies of the repeats, and the confusion matrix summed over them.
 
     Raises CorpusError for one class, a class of one clip, or features that are not finite.
     """
     check_classes(labels)
-    names, numbers = np.unique(labels, return_inverse=True)
+    names, classes = np.unique(labels, return_inverse=True)
     if not np.isfinite(features).all():
         raise CorpusError("features: expected finite numbers")
     jobs = [
-        joblib.delayed(_fit)(features, numbers, split, seed + repeat)
+        joblib.delayed(_fit_and_predict)(features, classes, split, seed + repeat)
         for repeat in range(repeats)
         for split in splits
     ]
     predicted = joblib.Parallel(n_jobs=-1)(jobs)
     accuracies = np.zeros((repeats, len(splits)))
     confusion = np.zeros((len(names), len(names)), dtype=np.int64)
-    for number, guesses in enumerate(predicted):
-        truth = numbers[splits[number % len(splits)].test]
-        accuracies[number // len(splits), number % len(splits)] = (guesses == truth).mean()
+    for job, guesses in enumerate(predicted):
+        repeat, fold = divmod(job, len(splits))
+        truth = classes[splits[fold].test]
+        accuracies[repeat, fold] = (guesses == truth).mean()
         np.add.at(confusion, (truth, guesses), 1)
     runs = accuracies.mean(axis=1)
     return {
@@ -102,7 +107,9 @@ def evaluate(
         "classes": names.tolist(),
         "confusion": confusion.tolist(),
         "protocol": {
-            "classifier": f"scikit-learn MLPClassifier, one hidden layer of {HIDDEN}, defaults",
+            "classifier": (
+                f"scikit-learn MLPClassifier, one hidden layer of {HIDDEN_UNITS}, defaults"
+            ),
             "standardised": "with the training split's mean and deviation",
             "clips": len(features),
             "dimensions": int(features.shape[1]),
@@ -113,18 +120,20 @@ def evaluate(
     }
 
 
-def _fit(features: Array, labels: Labels, split: Split, seed: int) -> Labels:
-    """Train on one split; the classes of its test clips."""
+def _fit_and_predict(
+    features: Array, classes: ClassNumbers, split: Split, seed: int
+) -> ClassNumbers:
+    """Train on a split; returns the predicted classes of its test clips."""
     from sklearn.exceptions import ConvergenceWarning
     from sklearn.neural_network import MLPClassifier
     from sklearn.preprocessing import StandardScaler
     from threadpoolctl import threadpool_limits
 
     scaler = StandardScaler().fit(features[split.train])
-    classifier = MLPClassifier(hidden_layer_sizes=(HIDDEN,), random_state=seed)
+    classifier = MLPClassifier(hidden_layer_sizes=(HIDDEN_UNITS,), random_state=seed)
     with threadpool_limits(limits=1), warnings.catch_warnings():
-        # As run: the defaults stop after 200 iterations, converged or not.
+        # As the authors ran it: the defaults stop after 200 iterations, converged or not.
         warnings.simplefilter("ignore", ConvergenceWarning)
-        classifier.fit(scaler.transform(features[split.train]), labels[split.train])
+        classifier.fit(scaler.transform(features[split.train]), classes[split.train])
     guesses = classifier.predict(scaler.transform(features[split.test]))
     return np.asarray(guesses, dtype=np.int64)

@@ -1,10 +1,11 @@
-"""Task `ladder`: a model beside what chance finds, and what is found through frozen features.
+"""Task `ladder`: models compared with chance and with frozen features, on the same queries.
 
-Protocol: the split of `earmark train --preset starter`. Each rung trains the preset's projection
-and tag encoder on frozen features of the training clips (`training.evaluation.projection`), once a
-seed; models are embedded as the task `retrieval` does. All rows are asked for the same tags over
-the same validation clips, for all of them and for each data set by itself: a tag of at least
-MIN_CLIPS of them is a query.
+Protocol: the split is that of `earmark train --preset starter`. Each rung trains the preset's
+projection and tag encoder on frozen features of the training clips
+(`training.evaluation.projection`), once for each seed; models embed clips as in the task
+`retrieval`. All rows answer the same tag queries over the same validation clips, for all data sets
+together and for each by itself. A tag of at least MIN_QUERY_CLIPS of the clips is a query.
+Letters: n = validation clips, Q = query tags, d = size of frozen features, D = shared dimension.
 """
 
 from __future__ import annotations
@@ -27,22 +28,18 @@ from earmark.model.core.manifest import FILE_NAME
 from earmark.model.embedder import Embedder
 from earmark.model.text.word_vectors import WordVectors
 from earmark.training.corpora.detect import read_corpus
-from earmark.training.corpora.manifest import clips_digest, split_clips
+from earmark.training.corpora.split import clips_digest, split_clips
 from earmark.training.data.dataset import clean_tag_sets
 from earmark.training.data.word2vec import load_words
-from earmark.training.distillation.teacher import LICENCE, NAME, read_teacher
+from earmark.training.distillation.teacher import TEACHER_LICENCE, TEACHER_NAME, read_teacher
 from earmark.training.errors import CorpusError
-from earmark.training.evaluation import frozen
-from earmark.training.evaluation.projection import Lessons, Projection, train
-from earmark.training.evaluation.retrieval import (
-    MIN_CLIPS,
-    both_scores,
-    embed_features,
-    query_tags,
-)
-from earmark.training.features.cache import prepare
+from earmark.training.evaluation import frozen_features
+from earmark.training.evaluation.projection import Projection, ProjectionData, train_projection
+from earmark.training.features.cache import load_features
+from earmark.training.features.encode_clips import clip_vectors
 from earmark.training.metrics import ranking
-from earmark.training.recipe import recipe
+from earmark.training.metrics.tag_queries import MIN_QUERY_CLIPS, query_tags, retrieval_metrics
+from earmark.training.recipe import recipe_for
 
 PRESET = "starter"
 EPOCHS = 25
@@ -53,13 +50,15 @@ COLUMNS = (
     ("audio_to_tag", "mAP@10"),
     ("audio_to_tag", "recall@10"),
 )
-SOME_KNOWN = "may have trained on some of these"
+MAY_HAVE_TRAINED = "may have trained on some of these"
 
 
 @dataclass(frozen=True)
-class Plan:
-    """What is compared on what. `teacher`: the wheel of aiSFX, for its rung; `mixed`: it hears in
-    bfloat16. `cache`: where features are kept; None for a temporary folder.
+class LadderSettings:
+    """The rows to compare, and the data sets to compare them on.
+
+    `teacher`: the wheel of aiSFX, for its rung, or None; `mixed_precision`: it computes in
+    bfloat16. `cache`: the feature cache's folder; a temporary one when None.
     """
 
     data: Sequence[Path]
@@ -68,49 +67,51 @@ class Plan:
     seeds: Sequence[int] = (0,)
     cache: Path | None = None
     device: str = "cpu"
-    mixed: bool = False
+    mixed_precision: bool = False
 
 
-class Clips:
-    """The corpus of a plan on its two sides, with clean tags; and the words of both."""
+class LadderCorpus:
+    """The clips of both sides, their clean tags, and the word vectors of the rungs."""
 
     def __init__(self, data: Sequence[Path]) -> None:
-        read = [(name, read_corpus(path)) for name, path in zip(names(data), data, strict=True)]
+        names = data_set_names(data)
+        data_sets = [(name, read_corpus(path)) for name, path in zip(names, data, strict=True)]
         self.train, self.validation = split_clips(
-            [row for _, rows in read for row in rows], recipe(PRESET).split
+            [row for _, rows in data_sets for row in rows], recipe_for(PRESET).split
         )
-        self.set_of = {row.path: name for name, rows in read for row in rows}
+        self.data_set_of = {row.path: name for name, rows in data_sets for row in rows}
         self.words: WordVectors = load_words(starter_model()).unit()
         self.train_tags = clean_tag_sets(self.train, self.words)
         self.validation_tags = clean_tag_sets(self.validation, self.words)
 
     @cached_property
-    def groups(self) -> set[str]:
-        """The groups that validate."""
+    def validation_groups(self) -> set[str]:
+        """The groups of the validation clips."""
         return {clip.group for clip in self.validation}
 
 
 @dataclass(frozen=True)
-class Questions:
-    """The validation clips `numbers` that every row can hear, the tags asked for, and who carries
-    them: carried [clips, tags].
+class LadderQueries:
+    """The queries that every row answers.
+
+    `indices` [n]: validation clips that every row can embed; `tags` [Q]; `has_tag` [n, Q];
+    `data_sets` [n]: the name of each clip's data set.
     """
 
-    numbers: npt.NDArray[np.int64]
+    indices: npt.NDArray[np.int64]
     tags: list[str]
-    carried: npt.NDArray[np.bool_]
-    sets: list[str]
+    has_tag: npt.NDArray[np.bool_]
+    data_sets: list[str]
 
-    def part(self, name: str) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-        """(clips, tags) of a data set by itself: those tags that are a query there too."""
-        clips = np.flatnonzero(np.array(self.sets) == name)
-        counts = self.carried[clips].sum(axis=0)
-        return clips, np.flatnonzero((counts >= MIN_CLIPS) & (counts < len(clips)))
+    def of_data_set(self, name: str) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+        """(clips, tags) of one data set: the tags that are queries in it alone, too."""
+        clips = np.flatnonzero(np.array(self.data_sets) == name)
+        counts = self.has_tag[clips].sum(axis=0)
+        return clips, np.flatnonzero((counts >= MIN_QUERY_CLIPS) & (counts < len(clips)))
 
 
-def names(data: Sequence[Path]) -> list[str]:
-    """What each data set is called: its folder; its path where two folders share a name, or where
-    that is what the table of all is called."""
+def data_set_names(data: Sequence[Path]) -> list[str]:
+    """Each data set's name: its folder's; its path where two share a name, or the name is ALL."""
     short = [
         (path.parent if path.name == FILE_NAME else path).resolve().name.removesuffix(".csv")
         for path in data
@@ -121,210 +122,236 @@ def names(data: Sequence[Path]) -> list[str]:
     ]
 
 
-def evaluate(plan: Plan) -> dict[str, Any]:
-    """The task's result: protocol, and tables of rows by what is asked. Raises CorpusError."""
-    clips = Clips(plan.data)
-    loaded = [Embedder.load(path, plan.device) for path in plan.models]
-    models = list({each.fingerprint: each for each in loaded}.values())  # each once
+def evaluate(settings: LadderSettings) -> dict[str, Any]:
+    """The task's result: protocol, and a table of rows for each group of queries.
+
+    Raises CorpusError.
+    """
+    corpus = LadderCorpus(settings.data)
+    embedders = [Embedder.load(path, settings.device) for path in settings.models]
+    models = list({embedder.fingerprint: embedder for embedder in embedders}.values())
     for embedder in models:
         embedder.require_audio()
     with ExitStack() as stack:
-        cache = plan.cache
+        cache = settings.cache
         if cache is None:
             cache = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-        features = _frozen_features(plan, clips, cache)
-        sounds = {_name(each, models): _embedded(each, clips, cache) for each in models}
-    heard = [np.isfinite(side).all(axis=1) for _, side in features.values()]
-    heard += [np.isfinite(each).all(axis=1) for each in sounds.values()]
-    asked = questions(clips, np.logical_and.reduce(heard), [each.words for each in models])
-    lessons = Lessons(
-        clips.train,
-        clips.train_tags,
-        clips.words,
+        features = _frozen_features(settings, corpus, cache)
+        vectors = {_row_name(model, models): _embed(model, corpus, cache) for model in models}
+    matrices = [validation for _, validation in features.values()] + list(vectors.values())
+    readable = np.logical_and.reduce([np.isfinite(matrix).all(axis=1) for matrix in matrices])
+    queries = shared_queries(corpus, readable, [model.words for model in models])
+    data = ProjectionData(
+        corpus.train,
+        corpus.train_tags,
+        corpus.words,
         preset(PRESET),
-        replace(recipe(PRESET), epochs=EPOCHS),
+        replace(recipe_for(PRESET), epochs=EPOCHS),
     )
-    rungs = {name: _rung(lessons, asked, each, plan.seeds) for name, each in features.items()}
-    rows = {name: runs for name, (runs, _) in rungs.items()}
-    for embedder, (name, audio) in zip(models, sounds.items(), strict=True):
-        words = embedder.embed_tags([[tag] for tag in asked.tags])
-        rows[name] = [audio[asked.numbers] @ words.T]
-    notes = {
-        name: SOME_KNOWN
-        for name, embedder in zip(sounds, models, strict=True)
-        if not clips.groups <= set(embedder.card.get("validation_groups", ()))
+    rungs = {
+        name: _train_rung(data, queries, sides, settings.seeds) for name, sides in features.items()
     }
-    epochs = {name: each for name, (_, each) in rungs.items()}
+    rows = {name: cosines for name, (cosines, _) in rungs.items()}
+    for embedder, (name, audio) in zip(models, vectors.items(), strict=True):
+        tag_vectors = embedder.embed_tags([[tag] for tag in queries.tags])
+        rows[name] = [audio[queries.indices] @ tag_vectors.T]
+    notes = {
+        name: MAY_HAVE_TRAINED
+        for name, embedder in zip(vectors, models, strict=True)
+        if not corpus.validation_groups <= set(embedder.card.get("validation_groups", ()))
+    }
+    epochs = {name: chosen for name, (_, chosen) in rungs.items()}
+    fingerprints = {name: model.fingerprint for name, model in zip(vectors, models, strict=True)}
     return {
-        "protocol": _protocol(plan, clips, asked, lessons, epochs)
-        | {"models": {name: each.fingerprint for name, each in zip(sounds, models, strict=True)}},
-        "tables": _tables(asked, rows),
+        "protocol": _protocol(settings, corpus, queries, data, epochs) | {"models": fingerprints},
+        "tables": _tables(queries, rows),
         "notes": notes,
     }
 
 
-def questions(
-    clips: Clips, heard: npt.NDArray[np.bool_], vocabularies: Sequence[WordVectors]
-) -> Questions:
-    """What is asked of all rows: the tags that all of them understand, over the clips that all of
-    them heard (`heard` [validation clips]). Raises CorpusError where that is nothing.
+def shared_queries(
+    corpus: LadderCorpus, readable: npt.NDArray[np.bool_], vocabularies: Sequence[WordVectors]
+) -> LadderQueries:
+    """The queries of all rows: tags with a vector in each vocabulary, over readable clips.
+
+    `readable` [validation clips]. Raises CorpusError without a query.
     """
+    words = (corpus.words, *vocabularies)
     known = {
         tag
-        for tag in {tag for tags in clips.validation_tags for tag in tags}
-        if all(each.certain_vector(tag) is not None for each in (clips.words, *vocabularies))
+        for tag in {tag for tags in corpus.validation_tags for tag in tags}
+        if all(vectors.certain_vector(tag) is not None for vectors in words)
     }
     usable = [
-        number
-        for number, tags in enumerate(clips.validation_tags)
-        if heard[number] and any(clips.words.certain_vector(tag) is not None for tag in tags)
+        index
+        for index, tags in enumerate(corpus.validation_tags)
+        if readable[index] and any(corpus.words.certain_vector(tag) is not None for tag in tags)
     ]
-    tag_sets = [clips.validation_tags[number] for number in usable]
+    tag_sets = [corpus.validation_tags[index] for index in usable]
     tags = [tag for tag in query_tags(tag_sets) if tag in known]
     if not tags:
-        raise CorpusError(f"ladder: expected a tag with {MIN_CLIPS} clips or more, got none")
-    return Questions(
+        raise CorpusError(f"ladder: expected a tag with {MIN_QUERY_CLIPS} clips or more, got none")
+    return LadderQueries(
         np.array(usable),
         tags,
-        np.array([[tag in own for tag in tags] for own in map(set, tag_sets)]),
-        [clips.set_of[clips.validation[number].path] for number in usable],
+        np.array([[tag in clip_tags for tag in tags] for clip_tags in map(set, tag_sets)]),
+        [corpus.data_set_of[corpus.validation[index].path] for index in usable],
     )
 
 
-def _frozen_features(plan: Plan, clips: Clips, cache: Path) -> dict[str, tuple[Array, Array]]:
-    """Rung → features [clips, d] of the training and of the validation clips."""
-    sides = [[clip.path for clip in side] for side in (clips.train, clips.validation)]
-    known = {"mfcc": [frozen.mfcc(paths, cache) for paths in sides]}
-    if plan.teacher is not None:
-        teacher = read_teacher(plan.teacher)
-        known["aisfx"] = [
-            frozen.teacher_code(
-                teacher, prepare(paths, preset(PRESET).features, cache), cache, mixed=plan.mixed
+def _frozen_features(
+    settings: LadderSettings, corpus: LadderCorpus, cache: Path
+) -> dict[str, tuple[Array, Array]]:
+    """Rung → features [clips, d] of the training clips and of the validation clips."""
+    sides = [[clip.path for clip in side] for side in (corpus.train, corpus.validation)]
+    features = {"mfcc": [frozen_features.mfcc_statistics(paths, cache) for paths in sides]}
+    if settings.teacher is not None:
+        teacher = read_teacher(settings.teacher)
+        features["aisfx"] = [
+            frozen_features.mean_teacher_codes(
+                teacher,
+                load_features(paths, preset(PRESET).features, cache),
+                cache,
+                mixed_precision=settings.mixed_precision,
             )
             for paths in sides
         ]
-    return {name: (train, validation) for name, (train, validation) in known.items()}
+    return {name: (train, validation) for name, (train, validation) in features.items()}
 
 
-def _name(embedder: Embedder, models: Sequence[Embedder]) -> str:
-    """A model's row: its preset, with its fingerprint where several are of one."""
+def _row_name(embedder: Embedder, models: Sequence[Embedder]) -> str:
+    """A model's preset, with its fingerprint where several models share it."""
     name = embedder.config.name
-    alone = [each.config.name for each in models].count(name) == 1
-    return name if alone else f"{name} {embedder.fingerprint[:8]}"
+    unique = [model.config.name for model in models].count(name) == 1
+    return name if unique else f"{name} {embedder.fingerprint[:8]}"
 
 
-def _embedded(embedder: Embedder, clips: Clips, cache: Path) -> Array:
-    """Vectors [n, D] of the validation clips, as `retrieval` has them; NaN where none."""
-    features = prepare([clip.path for clip in clips.validation], embedder.config.features, cache)
+def _embed(embedder: Embedder, corpus: LadderCorpus, cache: Path) -> Array:
+    """Vectors [validation clips, D] as in `retrieval`; NaN for unreadable clips."""
+    paths = [clip.path for clip in corpus.validation]
+    features = load_features(paths, embedder.config.features, cache)
     vectors = np.full((len(features), embedder.dim), np.nan, dtype=np.float32)
-    there = np.flatnonzero(features.ok)
-    if len(there):
-        vectors[there] = embed_features(embedder, features, there.tolist())
+    readable = np.flatnonzero(features.readable)
+    if len(readable):
+        vectors[readable] = clip_vectors(embedder, features, readable.tolist())
     return vectors
 
 
-def _rung(
-    lessons: Lessons, asked: Questions, features: tuple[Array, Array], seeds: Sequence[int]
+def _train_rung(
+    data: ProjectionData,
+    queries: LadderQueries,
+    features: tuple[Array, Array],
+    seeds: Sequence[int],
 ) -> tuple[list[Array], list[int]]:
-    """(cosines [clips, tags] of each seed, the epoch that was chosen in each)."""
-    known = [lessons.words.certain_vector(tag) for tag in asked.tags]
-    words = np.stack([vector for vector in known if vector is not None])
-    sounds = features[1][asked.numbers]
+    """(cosines [n, Q] of each seed, the epoch that was chosen in each)."""
+    train_features, validation_features = features
+    certain = [data.words.certain_vector(tag) for tag in queries.tags]
+    words = np.stack([vector for vector in certain if vector is not None])
+    sounds = validation_features[queries.indices]
 
     def cosines(projection: Projection) -> Array:
-        made: Array = projection.sounds(sounds) @ projection.words(words).T
-        return made
+        values: Array = projection.sounds(sounds) @ projection.words(words).T
+        return values
 
-    def judge(projection: Projection) -> float:
-        return ranking.map_at(cosines(projection).T, asked.carried.T)
+    def score(projection: Projection) -> float:
+        return ranking.map_at(cosines(projection).T, queries.has_tag.T)
 
-    trained = [train(lessons, features[0], seed, judge) for seed in seeds]
-    return [cosines(each) for each, _ in trained], [epoch for _, epoch in trained]
+    trained = [train_projection(data, train_features, seed, score) for seed in seeds]
+    return [cosines(projection) for projection, _ in trained], [epoch for _, epoch in trained]
 
 
-def _tables(asked: Questions, rows: dict[str, list[Array]]) -> dict[str, dict[str, Any]]:
-    """What is asked → row → column → figure (mean, std, runs)."""
-    everything = (np.arange(len(asked.numbers)), np.arange(len(asked.tags)))
-    parts = {ALL: everything}
-    if len(set(asked.sets)) > 1:
-        parts |= {name: asked.part(name) for name in dict.fromkeys(asked.sets)}
+def _tables(queries: LadderQueries, rows: dict[str, list[Array]]) -> dict[str, dict[str, Any]]:
+    """Data set, or ALL → row → column → metric (mean, std, runs)."""
+    parts = {ALL: (np.arange(len(queries.indices)), np.arange(len(queries.tags)))}
+    if len(set(queries.data_sets)) > 1:
+        parts |= {name: queries.of_data_set(name) for name in dict.fromkeys(queries.data_sets)}
     tables: dict[str, dict[str, Any]] = {}
     for name, (clips, tags) in parts.items():
         if not len(tags):
-            continue  # too small to be asked by itself
-        carried = asked.carried[np.ix_(clips, tags)]
-        made = {"chance": [_chance(carried)]}
+            continue  # a data set without a query of its own
+        selected = np.ix_(clips, tags)
+        has_tag = queries.has_tag[selected]
+        metrics = {"chance": [_chance(has_tag)]}
         for row, runs in rows.items():
-            made[row] = [both_scores(each[np.ix_(clips, tags)], carried) for each in runs]
+            metrics[row] = [retrieval_metrics(cosines[selected], has_tag) for cosines in runs]
         tables[name] = {
             "clips": len(clips),
             "queries": len(tags),
-            "rows": {row: _figures(runs) for row, runs in made.items()},
+            "rows": {row: _columns(runs) for row, runs in metrics.items()},
         }
     return tables
 
 
-def _chance(carried: npt.NDArray[np.bool_]) -> dict[str, dict[str, float]]:
-    tagged = carried.any(axis=1)
+def _chance(has_tag: npt.NDArray[np.bool_]) -> dict[str, dict[str, float]]:
+    """Metrics of random rankings, in both directions."""
+    tagged = has_tag.any(axis=1)
     return {
-        "tag_to_audio": ranking.chance(carried.T, CHANCE_REPEATS),
-        "audio_to_tag": ranking.chance(carried[tagged], CHANCE_REPEATS),
+        "tag_to_audio": ranking.chance(has_tag.T, CHANCE_REPEATS),
+        "audio_to_tag": ranking.chance(has_tag[tagged], CHANCE_REPEATS),
     }
 
 
-def _figures(runs: Sequence[dict[str, dict[str, float]]]) -> dict[str, dict[str, Any]]:
-    figures = {}
+def _columns(runs: Sequence[dict[str, dict[str, float]]]) -> dict[str, dict[str, Any]]:
+    """A row's columns: mean and standard deviation over the runs."""
+    columns = {}
     for direction, metric in COLUMNS:
         values = np.array([run[direction][metric] for run in runs])
-        figures[f"{direction} {metric}"] = {
+        columns[f"{direction} {metric}"] = {
             "mean": float(values.mean()),
             "std": float(values.std()),
             "runs": values.tolist(),
         }
-    return figures
+    return columns
 
 
 def _protocol(
-    plan: Plan,
-    clips: Clips,
-    asked: Questions,
-    lessons: Lessons,
+    settings: LadderSettings,
+    corpus: LadderCorpus,
+    queries: LadderQueries,
+    data: ProjectionData,
     epochs: dict[str, list[int]],
 ) -> dict[str, Any]:
-    """Every choice that the figures depend on."""
-    used = lessons.recipe
+    """Every choice that the metrics depend on."""
+    recipe = data.recipe
+    teacher = settings.teacher is not None
     return {
-        "data": names(plan.data),
-        "train_clips": len(clips.train),
-        "clips": len(asked.numbers),
-        "unheard": len(clips.validation) - len(asked.numbers),
-        "queries": len(asked.tags),
-        "min_clips_per_query": MIN_CLIPS,
-        "split": "given" if any(clip.split for clip in clips.validation) else used.split,
-        "corpus": clips_digest(clips.train),
-        "groups": sorted(clips.groups),
-        "seeds": list(plan.seeds),
+        "data": data_set_names(settings.data),
+        "train_clips": len(corpus.train),
+        "clips": len(queries.indices),
+        "unheard": len(corpus.validation) - len(queries.indices),
+        "queries": len(queries.tags),
+        "min_clips_per_query": MIN_QUERY_CLIPS,
+        "split": "given" if any(clip.split for clip in corpus.validation) else recipe.split,
+        "corpus": clips_digest(corpus.train),
+        "groups": sorted(corpus.validation_groups),
+        "seeds": list(settings.seeds),
         "words": "the starter model's, of length 1",
         "recipe": {
             "preset": PRESET,
-            "epochs": used.epochs,
-            "batch_size": used.batch_size,
-            "optimizer": used.optimizer,
-            "learning_rate": used.learning_rate,
-            "weight_decay": used.weight_decay,
-            "warmup_epochs": used.warmup_epochs,
-            "temperature": f"learned, from {used.temperature}",
-            "tagwise_weight": used.tagwise_weight,
-            "tag_dropout": used.tag_dropout,
+            "epochs": recipe.epochs,
+            "batch_size": recipe.batch_size,
+            "optimizer": recipe.optimizer,
+            "learning_rate": recipe.learning_rate,
+            "weight_decay": recipe.weight_decay,
+            "warmup_epochs": recipe.warmup_epochs,
+            "temperature": f"learned, from {recipe.temperature}",
+            "tagwise_weight": recipe.tagwise_weight,
+            "tag_dropout": recipe.tag_dropout,
             "same_source_and_tags": "no negatives",
         },
         "chosen": "the epoch of the highest tag-to-audio mAP@10 on these clips, as for a model",
         "chosen_epochs": epochs,
         "frozen": {
             "mfcc": "20 MFCCs, first and second differences, mean and deviation over time",
-            **({"aisfx": f"{NAME} ({LICENCE}), mean over windows"} if plan.teacher else {}),
+            **(
+                {"aisfx": f"{TEACHER_NAME} ({TEACHER_LICENCE}), mean over windows"}
+                if teacher
+                else {}
+            ),
         },
-        "teacher_precision": ("bfloat16" if plan.mixed else "float32") if plan.teacher else None,
+        "teacher_precision": (
+            ("bfloat16" if settings.mixed_precision else "float32") if teacher else None
+        ),
         "similarity": "cosine",
         "chance_repeats": CHANCE_REPEATS,
     }

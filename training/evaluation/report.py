@@ -1,4 +1,4 @@
-"""A task's result for people: a table in the terminal, a confusion matrix as a picture."""
+"""A task's result as a table of text, and its confusion matrix as an image."""
 
 from __future__ import annotations
 
@@ -12,42 +12,42 @@ from earmark.model.core.errors import ConfigError
 
 
 def table(result: dict[str, Any]) -> str:
-    """Protocol, metrics, and figures by class, fold, tag group or row where the task has them."""
-    model = result.get("model")  # a task that compares several names them in its rows
+    """The result as text: protocol, metrics, and metrics by fold, class, tag group or row."""
+    model = result.get("model")  # None for a task that compares several
     lines = [result["task"] + (f" with {model['name']} ({model['fingerprint']})" if model else "")]
     for name, value in result["protocol"].items():
         text = json.dumps(value, ensure_ascii=False)
         lines.append(f"  {name}: {text if len(text) < 90 else text[:87] + '...'}")
-    for name, figure in result.get("metrics", {}).items():
-        lines.append(f"{name:34} {figure['mean']:8.4f} ± {figure['std']:.4f}")
+    for name, metric in result.get("metrics", {}).items():
+        lines.append(f"{name:34} {metric['mean']:8.4f} ± {metric['std']:.4f}")
     for part in ("folds", "per_class"):
         for name, value in result.get(part, {}).items():
             lines.append(f"  {name:32} {value:8.4f}")
     for name, group in result.get("tag_groups", {}).items():
         lines.append(f"  {name:32} {group['AP@10']:8.4f}   {group['tags']:4} tags")
     for name, part in result.get("tables", {}).items():
-        lines += ["", *_rows(name, part, result.get("notes", {}))]
+        lines += ["", *_comparison(name, part, result.get("notes", {}))]
     return "\n".join(lines)
 
 
-def _rows(name: str, part: dict[str, Any], notes: dict[str, str]) -> list[str]:
-    """Rows of a comparison: mean ± deviation in each column."""
-    rows: dict[str, dict[str, Any]] = part["rows"]
+def _comparison(name: str, comparison: dict[str, Any], notes: dict[str, str]) -> list[str]:
+    """Lines of a comparison of rows: mean ± standard deviation in each column."""
+    rows: dict[str, dict[str, Any]] = comparison["rows"]
     columns = list(next(iter(rows.values())))
     width = max(map(len, (*rows, name)))
-    lines = [f"{name}: {part['clips']} clips, {part['queries']} tags asked for"]
+    lines = [f"{name}: {comparison['clips']} clips, {comparison['queries']} tags asked for"]
     lines.append(f"  {'':{width}}" + "".join(f"  {column:>22}" for column in columns))
-    for row, figures in rows.items():
-        cells = (f"{figure['mean']:.4f} ± {figure['std']:.4f}" for figure in figures.values())
+    for row, metrics in rows.items():
+        cells = (f"{metric['mean']:.4f} ± {metric['std']:.4f}" for metric in metrics.values())
         line = f"  {row:{width}}" + "".join(f"  {cell:>22}" for cell in cells)
         lines.append(line + (f"  {notes[row]}" if row in notes else ""))
     return lines
 
 
-def confusion_picture(result: dict[str, Any], file: Path) -> None:
-    """Write the confusion matrix, rows the true classes, shares of each row, as a picture.
+def draw_confusion(result: dict[str, Any], file: Path) -> None:
+    """Write the confusion matrix as PNG: rows are the true classes, cells shares of their row.
 
-    Raises ConfigError where it cannot be written there.
+    Raises ConfigError without matplotlib, or when the file cannot be written.
     """
     try:
         import matplotlib as mpl
@@ -64,8 +64,8 @@ def confusion_picture(result: dict[str, Any], file: Path) -> None:
     image = axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
     axes.set_xticks(range(len(names)), names, rotation=60, ha="right")
     axes.set_yticks(range(len(names)), names)
-    axes.set_xlabel("heard as")
-    axes.set_ylabel("is")
+    axes.set_xlabel("predicted class")
+    axes.set_ylabel("true class")
     accuracy = result["metrics"]["accuracy"]["mean"]
     axes.set_title(f"{result['task']}, {result['model']['name']}: {accuracy:.1%}")
     if len(names) <= 20:

@@ -1,8 +1,8 @@
 """The feature cache: every clip's log-mel frames, computed once, in parallel, resumable.
 
-Layout of a cache folder: `KEY/shard-00000.npz`, …, where KEY names the corpus and the feature
-configuration. A shard holds `frames` [n, F] float16 of up to 256 clips, their `lengths`, and
-the reasons of those that failed.
+Layout of a cache folder: `KEY/shard-00000.npz`, …, where KEY is a hash of the clips' files and the
+feature configuration. A shard holds `frames` [n, F] float16 of up to 256 clips, their `lengths`,
+and the reasons why unreadable clips failed. Letters: n = frames, F = mels.
 """
 
 from __future__ import annotations
@@ -24,14 +24,14 @@ from earmark.model.config import FeatureConfig
 from earmark.model.core.errors import AudioError
 from earmark.training.features import shards
 
-MAX_SECONDS = 60.0  # of a clip; a corpus of longer sounds is cut into clips first
+MAX_CLIP_SECONDS = 60.0  # a corpus of longer sounds is cut into clips first
 
 
 @dataclass(frozen=True)
 class FeatureSet:
-    """Log-mel frames of a corpus: clip i is frames[offsets[i] : offsets[i + 1]], [n, F].
+    """Log-mel frames [n, F] of a corpus; clip i has frames[offsets[i] : offsets[i + 1]].
 
-    `ok` tells which clips could be read; the others have no frames. `failed` says why.
+    Unreadable clips have no frames; `failed` maps their paths to the reason.
     """
 
     frames: npt.NDArray[np.float16]
@@ -42,25 +42,33 @@ class FeatureSet:
         return len(self.offsets) - 1
 
     @property
-    def ok(self) -> npt.NDArray[np.bool_]:
+    def readable(self) -> npt.NDArray[np.bool_]:
         """[clips], True where a clip has frames."""
         return np.diff(self.offsets) > 0
 
-    def clip(self, number: int) -> npt.NDArray[np.float16]:
+    def clip(self, index: int) -> npt.NDArray[np.float16]:
         """Frames [n, F] of one clip."""
-        return self.frames[self.offsets[number] : self.offsets[number + 1]]
+        return self.frames[self.offsets[index] : self.offsets[index + 1]]
 
 
-def _clip_frames(path: Path, config: FeatureConfig, log_mel: LogMel) -> npt.NDArray[np.float16]:
-    """A clip's frames, at least one window's worth."""
-    reader = SoundReader(path, config.sample_rate, path.name, MAX_SECONDS)
-    frames = np.concatenate(list(log_mel.frames(reader.blocks())))
-    missing = max(0, config.frames - len(frames))
-    padded = np.pad(frames, ((0, missing), (0, 0)), constant_values=np.log(config.log_offset))
-    return padded.astype(np.float16)
+def load_features(
+    paths: Sequence[Path], config: FeatureConfig, cache: Path | None, workers: int | None = None
+) -> FeatureSet:
+    """Features of all clips; computes those that the cache lacks.
+
+    `cache`: a temporary folder when None. `workers`: processes, all cores when None. An unreadable
+    clip is listed in `failed`. Raises CorpusError for a missing file.
+    """
+    settings = json.dumps(asdict(config), sort_keys=True)
+    write = partial(_write_shard, config=config)
+    with ExitStack() as stack:
+        if cache is None:
+            cache = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        folder = shards.make_folder(cache / shards.cache_key(paths, settings))
+        return _read_shards(shards.fill("features", folder, paths, write, workers))
 
 
-def _write_shard(paths: Sequence[Path], target: Path, config: FeatureConfig) -> None:
+def _write_shard(paths: Sequence[Path], shard: Path, config: FeatureConfig) -> None:
     log_mel = LogMel(config, mel_filters(config))
     frames, failed = [], {}
     for path in paths:
@@ -70,30 +78,22 @@ def _write_shard(paths: Sequence[Path], target: Path, config: FeatureConfig) -> 
             failed[str(path)] = str(error)
             frames.append(np.zeros((0, config.n_mels), dtype=np.float16))
     shards.save(
-        target,
+        shard,
         {
             "frames": np.concatenate(frames),
-            "lengths": np.array([len(each) for each in frames]),
+            "lengths": np.array([len(clip) for clip in frames]),
             "failed": np.array(json.dumps(failed)),
         },
     )
 
 
-def prepare(
-    paths: Sequence[Path], config: FeatureConfig, cache: Path | None, workers: int | None = None
-) -> FeatureSet:
-    """Features of all clips, from the cache where they are. Raises CorpusError.
-
-    `cache`: None for a folder that is gone afterwards. `workers`: processes; all cores when None.
-    A clip that cannot be read is reported in `failed` and has no frames.
-    """
-    how = json.dumps(asdict(config), sort_keys=True)
-    write = partial(_write_shard, config=config)
-    with ExitStack() as stack:
-        if cache is None:
-            cache = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-        folder = shards.made_folder(cache / shards.key(paths, how))
-        return _read_shards(shards.fill("features", folder, paths, write, workers))
+def _clip_frames(path: Path, config: FeatureConfig, log_mel: LogMel) -> npt.NDArray[np.float16]:
+    """A clip's frames, padded with silence to one window at least."""
+    reader = SoundReader(path, config.sample_rate, path.name, MAX_CLIP_SECONDS)
+    frames = np.concatenate(list(log_mel.frames(reader.blocks())))
+    missing = max(0, config.frames - len(frames))
+    padded = np.pad(frames, ((0, missing), (0, 0)), constant_values=np.log(config.log_offset))
+    return padded.astype(np.float16)
 
 
 def _read_shards(files: Sequence[Path]) -> FeatureSet:

@@ -1,5 +1,6 @@
-"""What takes long to compute of many files, kept in parts: each written whole or not at all, so
-that an interrupted run goes on with the next.
+"""Results of slow work on many files, stored in shards.
+
+Each shard is written atomically, so an interrupted run continues with the next one.
 """
 
 from __future__ import annotations
@@ -21,13 +22,13 @@ from earmark.model.core.errors import ConfigError
 from earmark.model.core.progress import progress
 from earmark.training.errors import CorpusError
 
-CLIPS = 256  # of a shard
+SHARD_CLIPS = 256
 
-Write = Callable[[Sequence[Path], Path], None]
+WriteShard = Callable[[Sequence[Path], Path], None]  # (the shard's sound files, the shard)
 
 
-def made_folder(folder: Path) -> Path:
-    """The folder, made where it was not there. Raises ConfigError where it cannot be."""
+def make_folder(folder: Path) -> Path:
+    """Create a folder where it does not exist; returns it. Raises ConfigError."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -35,59 +36,65 @@ def made_folder(folder: Path) -> Path:
     return folder
 
 
-def key(paths: Sequence[Path], how: str = "") -> str:
-    """Names these files as they are and `how` they are taken: a changed one gives another key.
+def cache_key(paths: Sequence[Path], settings: str = "") -> str:
+    """A hash of the files' names, sizes and times, and of the settings they are computed with.
 
-    Raises CorpusError.
+    Raises CorpusError for a missing file.
     """
-    digest = hashlib.sha256(how.encode())
+    digest = hashlib.sha256(settings.encode())
     for path in paths:
         try:
-            state = path.stat()
+            status = path.stat()
         except OSError as error:
             raise CorpusError(f"{path}: cannot be read ({error.strerror})") from error
-        digest.update(f"{path} {state.st_size} {state.st_mtime_ns}\n".encode())
+        digest.update(f"{path} {status.st_size} {status.st_mtime_ns}\n".encode())
     return digest.hexdigest()[:16]
 
 
-def parts(folder: Path, count: int) -> Iterator[tuple[Path, range]]:
-    """The files for `count` clips, each with the numbers of its clips."""
-    for first in range(0, count, CLIPS):
-        yield folder / f"shard-{first // CLIPS:05d}.npz", range(first, min(first + CLIPS, count))
+def shard_files(folder: Path, count: int) -> Iterator[tuple[Path, range]]:
+    """The shards of `count` clips, each with the indices of its clips."""
+    for first in range(0, count, SHARD_CLIPS):
+        indices = range(first, min(first + SHARD_CLIPS, count))
+        yield folder / f"shard-{first // SHARD_CLIPS:05d}.npz", indices
 
 
-def is_whole(shard: Path) -> bool:
-    """Whether a shard is there, and was not cut short when the power went."""
+def is_complete(shard: Path) -> bool:
+    """Whether a shard exists and was not cut short by a power failure."""
     return shard.exists() and zipfile.is_zipfile(shard)
 
 
 def save(shard: Path, arrays: Mapping[str, Any]) -> None:
-    """Write a shard of named arrays."""
+    """Write a shard of named arrays, atomically."""
     temporary = shard.with_name(f".{shard.name}.{secrets.token_hex(4)}.tmp.npz")
     np.savez(temporary, **arrays)
     temporary.replace(shard)
 
 
 def fill(
-    what: str, folder: Path, paths: Sequence[Path], write: Write, workers: int | None = None
+    title: str,
+    folder: Path,
+    paths: Sequence[Path],
+    write: WriteShard,
+    workers: int | None = None,
 ) -> list[Path]:
-    """The shards of all files, those that are missing written by `write`(its files, shard).
+    """The shards of all files; `write` makes the missing ones.
 
-    `what`: is done, for the progress bar. `workers`: processes; all cores when None. `write` can be
-    pickled.
+    `title`: of the progress bar. `workers`: processes, all cores when None. `write` must be
+    picklable.
     """
-    mine = {
-        shard: [paths[number] for number in numbers] for shard, numbers in parts(folder, len(paths))
+    files_of = {
+        shard: [paths[index] for index in indices]
+        for shard, indices in shard_files(folder, len(paths))
     }
-    todo = {shard: part for shard, part in mine.items() if not is_whole(shard)}
-    workers = min(workers or os.cpu_count() or 1, len(todo))
-    with progress(what, sum(map(len, todo.values()))) as shown, ExitStack() as stack:
+    missing = {shard: files for shard, files in files_of.items() if not is_complete(shard)}
+    workers = min(workers or os.cpu_count() or 1, len(missing))
+    with progress(title, sum(map(len, missing.values()))) as shown, ExitStack() as stack:
         if workers > 1:
             # "spawn": a fork of a process that holds torch's threads can hang.
             pool = ProcessPoolExecutor(workers, mp_context=get_context("spawn"))
-            results = stack.enter_context(pool).map(write, todo.values(), todo)
+            results = stack.enter_context(pool).map(write, missing.values(), missing)
         else:
-            results = map(write, todo.values(), todo)
-        for part, _ in zip(todo.values(), results, strict=True):
-            shown.step(len(part))
-    return list(mine)
+            results = map(write, missing.values(), missing)
+        for files, _ in zip(missing.values(), results, strict=True):
+            shown.step(len(files))
+    return list(files_of)

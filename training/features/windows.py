@@ -1,4 +1,7 @@
-"""Windows of many clips' frames as tensors: on the device when they fit, else streamed there."""
+"""Windows of many clips' frames as tensors: kept on the device when they fit, else streamed there.
+
+Letters: n = all frames, B = batch, T = frames of a window, F = mels.
+"""
 
 from __future__ import annotations
 
@@ -15,24 +18,24 @@ from torch import Tensor
 from earmark.model.audio.log_mel import loudest_patch
 from earmark.training.features.cache import FeatureSet
 
-Given = TypeVar("Given")
-Made = TypeVar("Made")
+Item = TypeVar("Item")
+Result = TypeVar("Result")
 
 DEVICE_SHARE = 0.5  # of the device's free memory that frames may take
-CHUNK = 1 << 20  # frames moved at a time
-AHEAD = 4  # batches made while the device works
+CHUNK_FRAMES = 1 << 20  # copied to the device at a time
+BATCHES_AHEAD = 4  # made while the device works
 
 
 def loudest_starts(features: FeatureSet, size: int) -> npt.NDArray[np.int64]:
-    """First frame of each clip's loudest window of `size` frames; 0 where there is none."""
+    """First frame of each clip's loudest window of `size` frames; 0 for shorter clips."""
     lengths = np.diff(features.offsets)
     starts = np.zeros(len(features), dtype=np.int64)
-    for number in np.flatnonzero(lengths > size).tolist():
-        starts[number] = loudest_patch(features.clip(number).astype(np.float32), size)
+    for index in np.flatnonzero(lengths > size).tolist():
+        starts[index] = loudest_patch(features.clip(index).astype(np.float32), size)
     return starts
 
 
-class Windows:
+class FrameWindows:
     """Windows of `size` frames out of all frames [n, F] float16."""
 
     def __init__(
@@ -44,23 +47,23 @@ class Windows:
     ) -> None:
         self._frames, self._size = frames, size
         self._device = device or torch.device("cpu")
-        self._resident: Tensor | None = None
+        self._device_frames: Tensor | None = None
         if self._device.type == "cuda":
             free, _ = torch.cuda.mem_get_info(self._device)
             if frames.nbytes <= share * free:
-                self._resident = _moved(frames, self._device)
+                self._device_frames = _copy_to_device(frames, self._device)
 
     @property
-    def resident(self) -> bool:
-        """Whether the frames lie on the device."""
-        return self._resident is not None
+    def on_device(self) -> bool:
+        """Whether all frames are in the device's memory."""
+        return self._device_frames is not None
 
     def take(self, starts: npt.NDArray[np.int64]) -> Tensor:
         """The windows [B, T, F] float32 that begin at these frames, on the device."""
-        if self._resident is not None:
+        if self._device_frames is not None:
             steps = torch.arange(self._size, device=self._device)
             index = torch.from_numpy(starts).to(self._device, non_blocking=True)
-            return self._resident[index[:, None] + steps].float()
+            return self._device_frames[index[:, None] + steps].float()
         stacked = torch.from_numpy(
             np.stack([self._frames[start : start + self._size] for start in starts])
         )
@@ -68,29 +71,34 @@ class Windows:
             stacked = stacked.pin_memory().to(self._device, non_blocking=True)
         return stacked.float()
 
-    def ahead(self, make: Callable[[Given], Made], of: Iterable[Given]) -> Iterator[Made]:
-        """`make` of each in turn; ahead of their use where frames are streamed to a device."""
-        if self._device.type == "cpu" or self.resident:
-            return map(make, of)
-        return made_ahead(make, of, AHEAD)
+    def map_ahead(
+        self, function: Callable[[Item], Result], items: Iterable[Item]
+    ) -> Iterator[Result]:
+        """Map a function over items; ahead of the consumer where frames are streamed."""
+        if self._device.type == "cpu" or self.on_device:
+            return map(function, items)
+        return map_ahead(function, items, BATCHES_AHEAD)
 
 
-def made_ahead(make: Callable[[Given], Made], of: Iterable[Given], ahead: int) -> Iterator[Made]:
-    """`make` of each in turn, by a thread that is up to `ahead` of the consumer."""
+def map_ahead(
+    function: Callable[[Item], Result], items: Iterable[Item], ahead: int
+) -> Iterator[Result]:
+    """Map a function over items in a thread that runs up to `ahead` results before the consumer."""
     with ThreadPoolExecutor(1) as thread:
-        waiting: deque[Future[Made]] = deque()
-        for each in of:
-            waiting.append(thread.submit(make, each))
+        waiting: deque[Future[Result]] = deque()
+        for item in items:
+            waiting.append(thread.submit(function, item))
             if len(waiting) > ahead:
                 yield waiting.popleft().result()
         while waiting:
             yield waiting.popleft().result()
 
 
-def _moved(frames: npt.NDArray[np.float16], device: torch.device) -> Tensor:
-    """All frames on the device, a chunk at a time: they may lie in a file."""
-    moved = torch.empty(frames.shape, dtype=torch.float16, device=device)
-    for start in range(0, len(frames), CHUNK):
-        part = np.array(frames[start : start + CHUNK])  # a copy: the file may only be read
-        moved[start : start + CHUNK] = torch.from_numpy(part)
-    return moved
+def _copy_to_device(frames: npt.NDArray[np.float16], device: torch.device) -> Tensor:
+    """Copy all frames to the device in chunks: they may be a memory-mapped file."""
+    copied = torch.empty(frames.shape, dtype=torch.float16, device=device)
+    for start in range(0, len(frames), CHUNK_FRAMES):
+        # np.array copies: torch warns about a read-only memory map.
+        chunk = np.array(frames[start : start + CHUNK_FRAMES])
+        copied[start : start + CHUNK_FRAMES] = torch.from_numpy(chunk)
+    return copied

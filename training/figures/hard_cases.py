@@ -1,4 +1,4 @@
-"""What a model gets most confidently wrong, as a table for its card."""
+"""Hard cases: the clips that a model tags most confidently wrong, as a table for its card."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ import numpy as np
 
 from earmark.model.core.manifest import ManifestRow
 from earmark.model.embedder import Embedder
-from earmark.training.label_noise.held_out import HeldOut
+from earmark.training.figures.held_out import HeldOutClips
 
-MOST = 12
+MAX_CASES = 12
 
 
 @dataclass(frozen=True)
-class Failure:
-    """A clip by its name and the tags it carries; the tag it was given first instead."""
+class HardCase:
+    """A clip's name and tags, and the wrong tag that the model suggests first."""
 
     sound: str
     tags: list[str]
@@ -24,42 +24,46 @@ class Failure:
     probability: float
 
 
-def failures(embedder: Embedder, heard: HeldOut, most: int = MOST) -> list[Failure]:
-    """Clips whose first suggested tag is none of their own, the most probable first.
+def find_hard_cases(
+    embedder: Embedder, held_out: HeldOutClips, limit: int = MAX_CASES
+) -> list[HardCase]:
+    """Clips whose first suggested tag is not one of theirs, the most probable first.
 
-    At most one of a group. A clip that carries no tag of the vocabulary cannot be right, and is
-    left out. A tag below its threshold is not suggested.
+    At most one clip of a group. Left out are clips without a tag of the vocabulary, which the model
+    cannot tag right, and tags below their threshold, which it does not suggest.
     """
-    probable = embedder.calibration.probabilities(heard.evidence.cosines.astype(np.float32))
-    first = probable.argmax(axis=1)
-    stated = probable[np.arange(len(first)), first]
-    carried = heard.evidence.carried
-    right = carried[np.arange(len(first)), first]
-    wrong = ~right & carried.any(axis=1) & (stated >= embedder.calibration.thresholds[first])
-    found: dict[str, Failure] = {}
-    for number in np.argsort(-stated, kind="stable").tolist():
-        group = heard.rows[number].group
-        if len(found) == most:
+    probabilities = embedder.tag_probabilities(held_out.scores.cosines.astype(np.float32))
+    first = probabilities.argmax(axis=1)
+    clips = np.arange(len(first))
+    highest = probabilities[clips, first]
+    has_tag = held_out.scores.has_tag
+    suggested = highest >= embedder.tag_thresholds[first]
+    wrong = ~has_tag[clips, first] & has_tag.any(axis=1) & suggested
+    cases: dict[str, HardCase] = {}
+    for index in np.argsort(-highest, kind="stable").tolist():
+        row = held_out.rows[index]
+        if len(cases) == limit:
             break
-        if wrong[number] and group not in found:
-            tag, probability = embedder.vocabulary[first[number]], float(stated[number])
-            own = heard.tag_sets[number]
-            found[group] = Failure(_name(heard.rows[number]), own, tag, probability)
-    return list(found.values())
+        if wrong[index] and row.group not in cases:
+            tag, probability = embedder.vocabulary[first[index]], float(highest[index])
+            cases[row.group] = HardCase(
+                _sound_name(row), held_out.tag_sets[index], tag, probability
+            )
+    return list(cases.values())
 
 
-def _name(row: ManifestRow) -> str:
-    """A title, else the file and its folder: enough to find it, and nothing of the machine."""
+def _sound_name(row: ManifestRow) -> str:
+    """The title, else the file and its folder: enough to find it, without the machine's paths."""
     return row.title or f"{row.path.parent.name}/{row.path.name}"
 
 
-def markdown(rows: Sequence[Failure]) -> str:
-    """The failures as a Markdown table."""
+def markdown(cases: Sequence[HardCase]) -> str:
+    """The hard cases as a Markdown table."""
     lines = ["| sound | its tags | suggested first | stated |", "|---|---|---|---|"]
     lines += [
-        f"| {_cell(row.sound)} | {_cell(', '.join(row.tags))} | {_cell(row.suggested)} "
-        f"| {row.probability:.0%} |"
-        for row in rows
+        f"| {_cell(case.sound)} | {_cell(', '.join(case.tags))} | {_cell(case.suggested)} "
+        f"| {case.probability:.0%} |"
+        for case in cases
     ]
     return "\n".join(lines)
 

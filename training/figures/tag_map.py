@@ -1,8 +1,8 @@
-"""The vocabulary in two dimensions: tags that a model takes for alike lie near to each other.
+"""The vocabulary in two dimensions: tags with similar vectors lie close together.
 
-Places are scikit-learn's t-SNE of the tags' vectors, as for the map of a library; names stand
-where they cover no other. Pixels have their origin at the lower left. Letters: V = tags, D = size
-of a vector.
+Positions are scikit-learn's t-SNE of the tags' vectors, as for the map of a library. Labels are
+placed where they overlap no other. Pixels have their origin at the lower left. Letters: V = tags,
+D = size of a vector.
 """
 
 from __future__ import annotations
@@ -19,82 +19,85 @@ if TYPE_CHECKING:
     from matplotlib.backends.backend_agg import RendererAgg
 
 
-MOST_NAMES = 150
-PERPLEXITY = 20.0  # neighbours that count
-FEW = 8  # vectors, up to which their main directions are the picture
-TEXT = 9  # points
-GAP = 6.0  # pixels between a point and its name
-AIR = 1.5  # pixels around a name that stay free of others
+MAX_LABELS = 150
+TAG_PERPLEXITY = 20.0
+MAX_PCA_TAGS = 8  # so few tags are projected by PCA
+LABEL_SIZE = 9  # points
+LABEL_GAP = 6.0  # pixels between a point and its label
+LABEL_MARGIN = 1.5  # pixels around a label that no other enters
 
 
-def places(vectors: Array) -> Array:
-    """Unit vectors [V, D] → places [V, 2], in units of their own; the same ones each time."""
-    if len(vectors) <= FEW:
+def tag_positions(vectors: Array) -> Array:
+    """Unit vectors [V, D] → positions [V, 2] without a unit; deterministic."""
+    if len(vectors) <= MAX_PCA_TAGS:
         centred = vectors - vectors.mean(axis=0)
         directions = np.linalg.svd(centred, full_matrices=False)[2][:2]
         flat = centred @ directions.T
         return np.pad(flat, ((0, 0), (0, 2 - flat.shape[1]))).astype(np.float32)
     from sklearn.manifold import TSNE
 
-    made = TSNE(
-        perplexity=min(PERPLEXITY, (len(vectors) - 1) / 3),
+    positions = TSNE(
+        perplexity=min(TAG_PERPLEXITY, (len(vectors) - 1) / 3),
         init="pca",
-        metric="sqeuclidean",  # of unit vectors: their neighbours are those by cosine
+        metric="sqeuclidean",  # of unit vectors: ordered as by cosine
         random_state=0,
         n_jobs=1,
     ).fit_transform(vectors)
-    return np.asarray(made, dtype=np.float32)
+    return np.asarray(positions, dtype=np.float32)
 
 
-def name(
+def label_points(
     axes: Axes,
     renderer: RendererAgg,
     points: Array,
     names: Sequence[str],
     order: Sequence[int],
 ) -> list[int]:
-    """Name points [V, 2] of the axes, in an order of importance, at most MOST_NAMES.
+    """Label points [V, 2] of the axes in order of importance, at most MAX_LABELS of them.
 
-    A name goes to that side of its point where it covers least, and where each would cover
-    another name, nowhere. The axes must have their final place. Returns the named points.
+    A label goes to the side of its point where it covers the fewest points. A point whose label
+    would overlap another on every side gets none. The axes must have their final position. Returns
+    the indices of the labelled points.
     """
     pixels = axes.transData.transform(points)
     frame = axes.get_window_extent(renderer)
-    taken, named = np.zeros((0, 4)), list[int]()
+    boxes, labelled = np.zeros((0, 4)), list[int]()
     inverse = axes.transData.inverted()
-    for number in order:
-        if len(named) == MOST_NAMES:
+    for index in order:
+        if len(labelled) == MAX_LABELS:
             break
-        text = axes.text(0, 0, names[number], size=TEXT, color="#222222", zorder=3)
-        box = text.get_window_extent(renderer)
-        found = _free(pixels, number, (box.width, box.height), taken)
-        inside = found is not None and (
-            frame.x0 <= found[0] and frame.y0 <= found[1]
-            and found[2] <= frame.x1 and found[3] <= frame.y1
+        text = axes.text(0, 0, names[index], size=LABEL_SIZE, color="#222222", zorder=3)
+        extent = text.get_window_extent(renderer)
+        box = _free_box(pixels, index, (extent.width, extent.height), boxes)
+        inside = box is not None and (
+            frame.x0 <= box[0] and frame.y0 <= box[1]
+            and box[2] <= frame.x1 and box[3] <= frame.y1
         )  # fmt: skip
-        if found is None or not inside:
+        if box is None or not inside:
             text.remove()
             continue
-        x, y = inverse.transform(found[:2])
+        x, y = inverse.transform(box[:2])
         text.set_position((float(x), float(y)))
         text.set_verticalalignment("bottom")
-        taken, named = np.vstack([taken, found]), [*named, number]
-    return named
+        boxes, labelled = np.vstack([boxes, box]), [*labelled, index]
+    return labelled
 
 
-def _free(pixels: Floats, number: int, size: tuple[float, float], taken: Floats) -> Floats | None:
-    """The box (left, bottom, right, top) for a name of this size; None where there is no room."""
-    (x, y), (width, height) = pixels[number], size
+def _free_box(
+    pixels: Floats, index: int, size: tuple[float, float], boxes: Floats
+) -> Floats | None:
+    """The box (left, bottom, right, top) of a label of this size; None where none is free."""
+    (x, y), (width, height) = pixels[index], size
     corners = (
-        (x + GAP, y - height / 2),
-        (x - GAP - width, y - height / 2),
-        (x - width / 2, y + GAP),
-        (x - width / 2, y - GAP - height),
+        (x + LABEL_GAP, y - height / 2),
+        (x - LABEL_GAP - width, y - height / 2),
+        (x - width / 2, y + LABEL_GAP),
+        (x - width / 2, y - LABEL_GAP - height),
     )
     best, fewest = None, len(pixels) + 1
     for left, bottom in corners:
         box = np.array([left, bottom, left + width, bottom + height])
-        low, high = taken[:, :2] - AIR, taken[:, 2:] + AIR
+        low, high = boxes[:, :2] - LABEL_MARGIN, boxes[:, 2:] + LABEL_MARGIN
         if ((box[:2] < high) & (box[2:] > low)).all(axis=1).any():
             continue
         covered = int(((pixels > box[:2]) & (pixels < box[2:])).all(axis=1).sum())

@@ -1,19 +1,20 @@
-"""Which tags of a corpus are likely wrong or missing: confident learning on frozen codes.
+"""Finds a corpus's likely wrong and missing tags: confident learning on frozen codes.
 
 C. Northcutt, L. Jiang, I. Chuang: Confident Learning: Estimating Uncertainty in Dataset Labels.
-JAIR 70 (2021). Each tag is a question of its own, yes or no. A logistic regression on the clips'
-codes answers it for the clips of each fold, fitted on other groups. A clip is confidently of an
-answer where that is at least as probable as it is on average where it is given (their threshold
-t_j); a suspect is confidently of the other answer than the one given, and of both, more probably
-of the other. cleanlab does the same; it is an extra with pandas for the ten lines of `suspected`.
+JAIR 70 (2021). Each tag is a binary problem. A logistic regression on the clips' codes, fitted on
+other groups, predicts the tag for the clips of each fold. The threshold t_j of an answer is the
+mean of its predicted probability over the clips with that answer; a clip is confidently of an
+answer from its threshold on. A clip is a suspect when it is confidently of the answer that it does
+not have and, if confidently of both, more probably of that one. cleanlab implements the same; its
+dependency on pandas is too much for the ten lines of `find_label_errors`.
 
-Two things are ours. A tag that the regression cannot tell is not judged. And the confidence that a
-given tag is wrong is 1 / (1 + r), where r = odds of its probability / odds of the tag's share: the
-probability itself is next to nothing for a rare tag, whatever is heard.
+Two things are ours. Tags that the regression cannot predict are not assessed. And the confidence
+that a tag is wrong is 1 / (1 + r), where r = odds of the predicted probability / odds of the tag's
+share of clips: the probability itself is near 0 for every rare tag.
 
-The codes come from a model that has learnt the very tags that are judged, so it excuses some wrong
-ones; the groups left out are left out of the regression only. Letters: n = clips, V = size of a
-code, T = tags judged.
+The codes come from a model that was trained on the same tags, so labels that it has memorised are
+not flagged: the groups left out are left out of the regression only. Letters: n = clips, V = size
+of a code, T = assessed tags.
 """
 
 from __future__ import annotations
@@ -31,133 +32,138 @@ from earmark.model.core.progress import progress
 from earmark.training.errors import CorpusError
 
 Bools = npt.NDArray[np.bool_]
-Ints = npt.NDArray[np.int64]
 
-MIN_CLIPS = 20  # that carry a tag, for it to be judged
-MIN_GROUPS = 4
-TOLD = 0.8  # area under the ROC curve, out of fold, from which a tag can be told
-STRENGTH = 0.01  # C of the regression: on 12,351 clips, 0.003 and 0.1 are worse out of fold
+MIN_TAG_CLIPS = 20  # that have the tag, and that do not, for it to be assessed
+MIN_TAG_GROUPS = 4
+MIN_AUC = 0.8  # area under the ROC curve, out of fold, from which a tag is predictable
+REGRESSION_C = 0.01  # inverse regularisation: on 12,351 clips, 0.003 and 0.1 predict worse
 
 
 @dataclass(frozen=True)
-class Judged:
-    """Of the tags that can be told: `probable` [n, T], out of fold, NaN where a fold's other side
-    did not know the tag; `carried` [n, T]. `untold`: tags with clips enough, but not heard.
+class TagAssessment:
+    """Predictions of the assessed tags.
+
+    `probabilities` [n, T]: out of fold, NaN where the other groups all have the tag or all lack
+    it; `has_tag` [n, T]; `unpredictable`: frequent tags that the regression cannot predict.
     """
 
     tags: list[str]
-    probable: Floats
-    carried: Bools
-    untold: list[str]
+    probabilities: Floats
+    has_tag: Bools
+    unpredictable: list[str]
 
 
 def frequent_tags(tag_sets: Sequence[Sequence[str]], groups: Sequence[str]) -> list[str]:
-    """Tags that enough clips of enough groups carry, and as many do not, in alphabetical order."""
+    """Tags that enough clips of enough groups have and enough lack, in alphabetical order."""
     clips = Counter(tag for tags in tag_sets for tag in set(tags))
-    owners: dict[str, set[str]] = {}
+    groups_of: dict[str, set[str]] = {}
     for tags, group in zip(tag_sets, groups, strict=True):
         for tag in tags:
-            owners.setdefault(tag, set()).add(group)
-    most = len(tag_sets) - MIN_CLIPS
+            groups_of.setdefault(tag, set()).add(group)
+    max_clips = len(tag_sets) - MIN_TAG_CLIPS
     return sorted(
         tag
         for tag, count in clips.items()
-        if MIN_CLIPS <= count <= most and len(owners[tag]) >= MIN_GROUPS
+        if MIN_TAG_CLIPS <= count <= max_clips and len(groups_of[tag]) >= MIN_TAG_GROUPS
     )
 
 
-def judge(
-    codes: Array,
-    tag_sets: Sequence[Sequence[str]],
-    groups: Sequence[str],
-    folds: int,
-) -> Judged:
-    """Codes [n, V] and the clips' clean tags → how probable each frequent tag is, out of fold.
+def assess_tags(
+    codes: Array, tag_sets: Sequence[Sequence[str]], groups: Sequence[str], folds: int
+) -> TagAssessment:
+    """Predict each frequent tag out of fold, from codes [n, V] and the clips' clean tags.
 
-    The same clips always give the same. Raises CorpusError where there is nothing to judge.
+    Deterministic. Raises CorpusError without a frequent tag.
     """
     tags = frequent_tags(tag_sets, groups)
     if not tags:
         raise CorpusError(
-            f"suspects: expected a tag of {MIN_CLIPS} clips in {MIN_GROUPS} groups, got none"
+            f"suspects: expected a tag of {MIN_TAG_CLIPS} clips in {MIN_TAG_GROUPS} groups, "
+            "got none"
         )
-    carried = np.array([[tag in own for tag in tags] for own in map(set, tag_sets)])
-    probable = out_of_fold(codes, carried, np.unique(groups, return_inverse=True)[1], folds)
-    told = np.array(
-        [_area(*pair) >= TOLD for pair in zip(probable.T, carried.T, strict=True)], dtype=np.bool_
-    )
-    return Judged(
-        [tag for tag, there in zip(tags, told, strict=True) if there],
-        probable[:, told],
-        carried[:, told],
-        [tag for tag, there in zip(tags, told, strict=True) if not there],
+    has_tag = np.array([[tag in clip_tags for tag in tags] for clip_tags in map(set, tag_sets)])
+    group_numbers = np.unique(groups, return_inverse=True)[1]
+    probabilities = out_of_fold_probabilities(codes, has_tag, group_numbers, folds)
+    columns = zip(probabilities.T, has_tag.T, strict=True)
+    predictable = np.array([_roc_auc(*column) >= MIN_AUC for column in columns], dtype=np.bool_)
+    return TagAssessment(
+        [tag for tag, ok in zip(tags, predictable, strict=True) if ok],
+        probabilities[:, predictable],
+        has_tag[:, predictable],
+        [tag for tag, ok in zip(tags, predictable, strict=True) if not ok],
     )
 
 
-def out_of_fold(codes: Array, carried: Bools, groups: Ints, folds: int) -> Floats:
+def out_of_fold_probabilities(
+    codes: Array, has_tag: Bools, groups: npt.NDArray[np.int64], folds: int
+) -> Floats:
     """Probabilities [n, T], each by a regression that saw no clip of the clip's group [n].
 
-    NaN where the other groups have the tag on all clips or on none.
+    NaN where the other groups all have the tag or all lack it.
     """
     from sklearn.model_selection import GroupKFold
     from threadpoolctl import threadpool_limits
 
-    probable = np.full(carried.shape, np.nan)
+    probabilities = np.full(has_tag.shape, np.nan)
     count = min(folds, len(np.unique(groups)))
-    with progress("judging tags", count * carried.shape[1], "fits") as shown:
+    with progress("predicting tags", count * has_tag.shape[1], "fits") as shown:
         for train, test in GroupKFold(count).split(codes, groups=groups):
-            mean, spread = codes[train].mean(axis=0), codes[train].std(axis=0)
-            scaled = (codes - mean) / np.where(spread > 0, spread, 1)
-            known, unknown = scaled[train], scaled[test]
-            jobs = [joblib.delayed(_fitted)(known, own, unknown) for own in carried[train].T]
-            # Threads share the codes, and linear algebra lets them run beside each other.
+            mean, deviation = codes[train].mean(axis=0), codes[train].std(axis=0)
+            scaled = (codes - mean) / np.where(deviation > 0, deviation, 1)
+            train_codes, test_codes = scaled[train], scaled[test]
+            jobs = [
+                joblib.delayed(_fit_and_predict)(train_codes, column, test_codes)
+                for column in has_tag[train].T
+            ]
+            # Threads share the codes: linear algebra releases the interpreter's lock.
             run = joblib.Parallel(n_jobs=-1, prefer="threads", return_as="generator")
             with threadpool_limits(limits=1):
-                for column, found in enumerate(run(jobs)):
-                    probable[test, column] = found
+                for column, predicted in enumerate(run(jobs)):
+                    probabilities[test, column] = predicted
                     shown.step()
-    return probable
+    return probabilities
 
 
-def _fitted(known: Array, carried: Bools, unknown: Array) -> Floats:
-    """Probabilities of unknown clips by a fit of known ones."""
+def _fit_and_predict(train_codes: Array, has_tag: Bools, test_codes: Array) -> Floats:
+    """Probabilities of the test clips; NaN where all training clips have the tag, or none."""
     from sklearn.linear_model import LogisticRegression
 
-    if carried.all() or not carried.any():
-        return np.full(len(unknown), np.nan)
-    made = LogisticRegression(C=STRENGTH, solver="newton-cholesky").fit(known, carried)
-    return np.asarray(made.predict_proba(unknown)[:, 1], dtype=np.float64)
+    if has_tag.all() or not has_tag.any():
+        return np.full(len(test_codes), np.nan)
+    regression = LogisticRegression(C=REGRESSION_C, solver="newton-cholesky")
+    probabilities = regression.fit(train_codes, has_tag).predict_proba(test_codes)[:, 1]
+    return np.asarray(probabilities, dtype=np.float64)
 
 
-def _area(probable: Floats, carried: Bools) -> float:
-    """Area under the ROC curve where probabilities are known; 0 where it says nothing."""
+def _roc_auc(probabilities: Floats, has_tag: Bools) -> float:
+    """Area under the ROC curve over the finite probabilities; 0 where it is undefined."""
     from sklearn.metrics import roc_auc_score
 
-    known = np.isfinite(probable)
-    own = carried[known]
-    if own.all() or not own.any():
+    finite = np.isfinite(probabilities)
+    labels = has_tag[finite]
+    if labels.all() or not labels.any():
         return 0.0
-    return float(roc_auc_score(own, probable[known]))
+    return float(roc_auc_score(labels, probabilities[finite]))
 
 
-def suspected(probable: Floats, carried: Bools) -> tuple[Bools, Bools]:
+def find_label_errors(probabilities: Floats, has_tag: Bools) -> tuple[Bools, Bools]:
     """(wrong, missing), both [n]: the confident-learning rule for one tag.
 
-    `probable` [n] may have NaN: those are no suspects.
+    `probabilities` [n] may have NaN; those clips are no suspects.
     """
-    known = np.isfinite(probable)
-    yes = np.where(known, probable, 0.5)
-    wrong, missing = np.zeros_like(carried), np.zeros_like(carried)
-    if (known & carried).any() and (known & ~carried).any():
-        is_yes = known & (yes >= yes[known & carried].mean())
-        is_no = known & (1 - yes >= (1 - yes)[known & ~carried].mean())
-        wrong = carried & is_no & (~is_yes | (yes < 0.5))
-        missing = ~carried & is_yes & (~is_no | (yes > 0.5))
+    finite = np.isfinite(probabilities)
+    yes = np.where(finite, probabilities, 0.5)
+    wrong, missing = np.zeros_like(has_tag), np.zeros_like(has_tag)
+    if (finite & has_tag).any() and (finite & ~has_tag).any():
+        confident_yes = finite & (yes >= yes[finite & has_tag].mean())
+        confident_no = finite & (1 - yes >= (1 - yes)[finite & ~has_tag].mean())
+        wrong = has_tag & confident_no & (~confident_yes | (yes < 0.5))
+        missing = ~has_tag & confident_yes & (~confident_no | (yes > 0.5))
     return wrong, missing
 
 
-def doubt(probable: Floats, share: float) -> Floats:
-    """How confident it is [n] that a given tag is wrong, the tag being on such a share of clips."""
-    odds = np.clip(probable, 1e-9, 1 - 1e-9)
-    ratio = odds / (1 - odds) / (share / (1 - share))
+def wrong_confidence(probabilities: Floats, share: float) -> Floats:
+    """The confidence [n] that a clip's tag is wrong; `share`: of the clips that have the tag."""
+    clipped = np.clip(probabilities, 1e-9, 1 - 1e-9)
+    ratio = clipped / (1 - clipped) / (share / (1 - share))
     return np.asarray(1 / (1 + ratio), dtype=np.float64)

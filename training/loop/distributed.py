@@ -1,7 +1,8 @@
-"""Several processes that train one model, started by torchrun (one a GPU, or a CPU's share).
+"""Several processes that train one model, started by torchrun: one for each GPU or part of a CPU.
 
-A batch is shared: each process works on its rows, NT-Xent sees the rows of all, and batch
-statistics are those of the whole batch. So the result does not depend on how many there are.
+The processes share each batch: each computes its own rows, NT-Xent sees the rows of all, and batch
+statistics are those of the whole batch. So the result does not depend on the number of processes.
+Letters: b = rows of one process, B = batch, C = channels, D = shared dimension.
 """
 
 from __future__ import annotations
@@ -23,95 +24,95 @@ from earmark.model.core.errors import ConfigError
 from earmark.model.embedder import select_device
 from earmark.training.errors import TrainingError
 
-TIMEOUT = timedelta(hours=2)  # others wait while the first validates or reads the corpus
+PROCESS_TIMEOUT = timedelta(hours=2)  # the others wait while the first reads or validates
 
 
 @dataclass(frozen=True)
-class Ranks:
-    """This process among `count`."""
+class ProcessGroup:
+    """This process, number `rank` of `size` that train together."""
 
-    own: int = 0
-    count: int = 1
+    rank: int = 0
+    size: int = 1
 
     @property
-    def first(self) -> bool:
-        """Whether this is the process that saves, validates and reports."""
-        return self.own == 0
+    def is_first(self) -> bool:
+        """Whether this process saves, validates and reports."""
+        return self.rank == 0
 
-    def wait(self) -> None:
-        """Until all have come here."""
-        if self.count > 1:
+    def barrier(self) -> None:
+        """Wait until all processes are here."""
+        if self.size > 1:
             dist.barrier()
 
     @contextmanager
-    def first_alone(self) -> Iterator[None]:
-        """The first process runs the block while the others wait; then they do.
+    def first_before_others(self) -> Iterator[None]:
+        """The first process runs the block while the others wait; then they run it.
 
         Raises TrainingError in the others when the first one failed.
         """
-        if self.count == 1:
+        if self.size == 1:
             yield
             return
-        if not self.first and not self._told(False):
+        if not self.is_first and not self._broadcast_success(False):
             raise TrainingError("the first process failed, and has said why")
-        done = False
+        success = False
         try:
             yield
-            done = True
+            success = True
         finally:
-            if self.first:
-                self._told(done)
+            if self.is_first:
+                self._broadcast_success(success)
 
-    def _told(self, well: bool) -> bool:
-        """Whether the first process, waited for, says that all is well."""
-        said = [well]
-        dist.broadcast_object_list(said, src=0)
-        return said[0]
+    def _broadcast_success(self, success: bool) -> bool:
+        """Send the first process's value to all; returns it."""
+        values = [success]
+        dist.broadcast_object_list(values, src=0)
+        return values[0]
 
-    def total(self, values: Tensor) -> Tensor:
-        """Their sum over all processes."""
-        if self.count > 1:
+    def sum(self, values: Tensor) -> Tensor:
+        """The sum of the values over all processes, in place."""
+        if self.size > 1:
             dist.all_reduce(values)
         return values
 
-    def check_same(self, what: str, digest: bytes) -> None:
-        """Raise TrainingError when another process has another digest of `what`."""
-        if self.count == 1:
+    def check_equal(self, name: str, digest: bytes) -> None:
+        """Raise TrainingError when the digest of `name` differs between the processes."""
+        if self.size == 1:
             return
-        digests: list[Any] = [None] * self.count
+        digests: list[Any] = [None] * self.size
         dist.all_gather_object(digests, digest)
         if len(set(digests)) > 1:
-            raise TrainingError(f"{what}: differs between the {self.count} processes")
+            raise TrainingError(f"{name}: differs between the {self.size} processes")
 
 
 @contextmanager
-def joined(device: str) -> Iterator[tuple[Ranks, str]]:
-    """The processes that torchrun started, and this one's device; alone without torchrun.
+def join_process_group(device: str) -> Iterator[tuple[ProcessGroup, str]]:
+    """(the processes that torchrun started, this one's device); one process without torchrun.
 
     Raises ConfigError for `cuda:N` with several processes: each takes the GPU of its number.
     """
-    count = int(os.environ.get("WORLD_SIZE", "1"))
-    if count == 1:
-        yield Ranks(), device
+    size = int(os.environ.get("WORLD_SIZE", "1"))
+    if size == 1:
+        yield ProcessGroup(), device
         return
     if device.startswith("cuda:"):
         raise ConfigError(f"--device: expected cpu or cuda under torchrun, got {device}")
-    own_gpu = device == "cuda"
-    if own_gpu:
+    on_gpu = device == "cuda"
+    if on_gpu:
         device = f"cuda:{os.environ['LOCAL_RANK']}"
         torch.cuda.set_device(select_device(device))
-    dist.init_process_group("nccl" if own_gpu else "gloo", timeout=TIMEOUT)
+    dist.init_process_group("nccl" if on_gpu else "gloo", timeout=PROCESS_TIMEOUT)
     try:
-        yield Ranks(dist.get_rank(), count), device
+        yield ProcessGroup(dist.get_rank(), size), device
     finally:
         dist.destroy_process_group()
 
 
-def leave(status: int) -> NoReturn:
+def exit_process(status: int) -> NoReturn:
     """End this process, one of several, without tearing the interpreter down.
 
-    DistributedDataParallel keeps gloo's threads alive beyond their group; one that still lets go
-    of a tensor while Python ends aborts the process, with all of its work done.
+    DistributedDataParallel keeps gloo's threads alive beyond their group. A thread that releases a
+    tensor while Python shuts down aborts the process, after all of its work is done.
     """
     logging.shutdown()
     sys.stdout.flush()
@@ -119,8 +120,8 @@ def leave(status: int) -> NoReturn:
     os._exit(status)
 
 
-def gathered(rows: Tensor) -> Tensor:
-    """Rows [b, D] of all processes, in their order [B, D]; gradients flow back to each."""
+def gather_rows(rows: Tensor) -> Tensor:
+    """Rows [b, D] of all processes, by rank [B, D]; gradients flow back to each process."""
     all_rows: Tensor = _Gather.apply(rows)  # type: ignore[no-untyped-call]
     return all_rows
 
@@ -153,8 +154,8 @@ class _Sum(torch.autograd.Function):
         return gradient
 
 
-def _summed(values: Tensor) -> Tensor:
-    """Their sum over all processes, with gradients."""
+def _sum_with_gradients(values: Tensor) -> Tensor:
+    """The sum of the values over all processes."""
     total: Tensor = _Sum.apply(values)  # type: ignore[no-untyped-call]
     return total
 
@@ -162,42 +163,41 @@ def _summed(values: Tensor) -> Tensor:
 class SharedBatchNorm(nn.modules.batchnorm._BatchNorm):
     """Batch normalisation with the statistics of all processes' rows, on any device.
 
-    torch's SyncBatchNorm wants a GPU.
+    torch's SyncBatchNorm needs a GPU.
     """
 
     def _check_input_dim(self, inputs: Tensor) -> None:
-        """Any number of dimensions, [b, C, ...]."""
+        """Accept any number of dimensions, [b, C, ...]."""
 
     def forward(self, inputs: Tensor) -> Tensor:
         """inputs [b, C, ...] → the same shape."""
         if not self.training:
             return super().forward(inputs)
         inputs = inputs.float() if inputs.dtype == torch.bfloat16 else inputs
-        exact = torch.float64  # sums of many values, as torch's own take them on a CPU
+        exact = torch.float64  # for sums of many values, as in torch's own on a CPU
         dims = [0, *range(2, inputs.ndim)]
         shape = [1, -1, *[1] * (inputs.ndim - 2)]
         count = inputs.numel() // inputs.shape[1] * dist.get_world_size()
-        mean = _summed(inputs.sum(dims, dtype=exact)) / count
+        mean = _sum_with_gradients(inputs.sum(dims, dtype=exact)) / count
         centred = inputs - mean.to(inputs.dtype).view(shape)
-        variance = _summed(centred.square().sum(dims, dtype=exact)) / count
+        variance = _sum_with_gradients(centred.square().sum(dims, dtype=exact)) / count
         unbiased = variance.detach() * count / max(1, count - 1)
-        self._follow(mean.detach(), unbiased)
+        self._update_running_statistics(mean.detach(), unbiased)
         scale = torch.rsqrt(variance + self.eps).to(inputs.dtype) * self.weight
         return centred * scale.view(shape) + self.bias.view(shape)
 
-    def _follow(self, mean: Tensor, variance: Tensor) -> None:
-        """Move the running statistics; `variance` is the unbiased one."""
+    def _update_running_statistics(self, mean: Tensor, unbiased_variance: Tensor) -> None:
         assert self.running_mean is not None, "tracks statistics"
         assert self.running_var is not None, "tracks statistics"
         assert self.num_batches_tracked is not None, "tracks statistics"
         momentum = 0.1 if self.momentum is None else self.momentum
         self.running_mean.lerp_(mean.to(self.running_mean.dtype), momentum)
-        self.running_var.lerp_(variance.to(self.running_var.dtype), momentum)
+        self.running_var.lerp_(unbiased_variance.to(self.running_var.dtype), momentum)
         self.num_batches_tracked.add_(1)
 
 
-def share_statistics(module: nn.Module, device: torch.device) -> None:
-    """Put batch normalisation over all processes in place of each one's own, in place."""
+def share_batch_norm(module: nn.Module, device: torch.device) -> None:
+    """Replace each batch normalisation in a module by one over all processes, in place."""
     for name, child in module.named_children():
         if isinstance(child, nn.modules.batchnorm._BatchNorm):
             kind = nn.SyncBatchNorm if device.type == "cuda" else SharedBatchNorm
@@ -207,4 +207,4 @@ def share_statistics(module: nn.Module, device: torch.device) -> None:
             shared.num_batches_tracked = child.num_batches_tracked
             setattr(module, name, shared.train(child.training))
         else:
-            share_statistics(child, device)
+            share_batch_norm(child, device)

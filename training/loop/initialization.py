@@ -1,4 +1,4 @@
-"""What a model is before its first step: its scaler, and the weights that it begins with."""
+"""A model before its first step: its scaler and its initial weights."""
 
 from __future__ import annotations
 
@@ -11,19 +11,24 @@ import torch
 from earmark.model.audio.log_mel import mel_filters
 from earmark.model.checkpoint import Checkpoint
 from earmark.model.core.errors import ConfigError
-from earmark.model.networks.dual_encoder import DualEncoder
+from earmark.model.networks.dual_encoder import AlignedModel
 from earmark.training.data.corpus import Corpus
-from earmark.training.distillation.channel_pruning import compress
-from earmark.training.distillation.teacher import FEATURES, LICENCE, NAME, read_teacher
-from earmark.training.distillation.teacher_codes import heard
+from earmark.training.distillation.channel_pruning import prune_channels
+from earmark.training.distillation.teacher import (
+    TEACHER_FEATURES,
+    TEACHER_LICENCE,
+    TEACHER_NAME,
+    read_teacher,
+)
+from earmark.training.distillation.teacher_codes import compute_teacher_codes
 from earmark.training.recipe import Recipe
 
-FITTED = 384  # windows that a compressed teacher is fitted on
+PRUNING_WINDOWS = 384  # that the pruned encoder is fitted on
 NEARLY_FULL = 0.01  # nats under full level
 
 
-def fit_scaler(model: DualEncoder, corpus: Corpus) -> None:
-    """Band minima and maxima of the training clips, and the mel filters (METHOD §1)."""
+def fit_scaler(model: AlignedModel, corpus: Corpus) -> None:
+    """Set the scaler's bands from the training clips, and the mel filters (METHOD §1)."""
     if corpus.bands is None:
         frames = corpus.train.features.frames
         low, high = (edge(axis=0).astype(np.float32) for edge in (frames.min, frames.max))
@@ -35,27 +40,31 @@ def fit_scaler(model: DualEncoder, corpus: Corpus) -> None:
     model.mel_filters.copy_(torch.from_numpy(mel_filters(model.config.features)))
 
 
-def learn_from(teacher: Path, corpus: Corpus, recipe: Recipe, cache: Path, *, mixed: bool) -> None:
-    """Have a teacher (`training.distillation.teacher`) hear the training clips, once; `mixed`: in
-    bfloat16.
+def attach_teacher(
+    file: Path, corpus: Corpus, recipe: Recipe, cache: Path, *, mixed_precision: bool
+) -> None:
+    """Read a teacher, compute its codes of the training clips, and name it on the corpus's card.
 
-    Raises ConfigError where the preset learns from none, TrainingError where it is another file.
+    `mixed_precision`: the teacher computes in bfloat16. Raises ConfigError where the preset has no
+    teacher loss, TrainingError where the file is not the teacher's.
     """
     clips = corpus.train
-    if not recipe.teacher_weight or clips.config.features != FEATURES:
+    if not recipe.teacher_weight or clips.config.features != TEACHER_FEATURES:
         raise ConfigError(f"--teacher: the preset {clips.config.name} learns from none")
-    corpus.teacher = read_teacher(teacher)
-    clips.knowledge = heard(corpus.teacher, clips.features, cache, mixed=mixed)
-    corpus.card["teacher"] = {"name": NAME, "licence": LICENCE}
+    corpus.teacher = read_teacher(file)
+    clips.teacher_codes = compute_teacher_codes(
+        corpus.teacher, clips.features, cache, mixed_precision=mixed_precision
+    )
+    corpus.card["teacher"] = {"name": TEACHER_NAME, "licence": TEACHER_LICENCE}
 
 
-def begin(
-    model: DualEncoder, corpus: Corpus, recipe: Recipe, start: Checkpoint | None, seed: int
+def initialise_weights(
+    model: AlignedModel, corpus: Corpus, recipe: Recipe, start: Checkpoint | None, seed: int
 ) -> bool:
-    """Give a model the weights of `start`, or of the corpus's teacher made narrow, where there is
-    either. Whether its encoder knows something then.
+    """Copy the weights of `start`, or prune the corpus's teacher into the audio encoder.
 
-    Raises ConfigError where `start` is built otherwise.
+    Returns whether there was either; else the weights stay random. Raises ConfigError where
+    `start` has another architecture.
     """
     if start is not None:
         if replace(start.model.config, name=model.config.name) != model.config:
@@ -68,9 +77,9 @@ def begin(
     if corpus.teacher is None:
         return False
     assert model.audio is not None, "presets have both halves"
-    clips, draws = corpus.train, np.random.default_rng(seed)
-    few = draws.choice(clips.numbers, min(FITTED, len(clips)))
+    clips, generator = corpus.train, np.random.default_rng(seed)
+    indices = generator.choice(clips.indices, min(PRUNING_WINDOWS, len(clips)))
     plain = replace(recipe.without_augmentation(), quieter=NEARLY_FULL)
-    patches = model.scale(clips.batch(few, plain, draws).log_mel.cpu())[:, None]
-    compress(corpus.teacher, model.audio, patches, seed)
+    patches = model.scale(clips.make_batch(indices, plain, generator).log_mel.cpu())[:, None]
+    prune_channels(corpus.teacher, model.audio, patches, seed)
     return True

@@ -1,4 +1,4 @@
-"""A run that is asked to stop (Ctrl-C, or SIGTERM before a machine is taken away)."""
+"""Signals that stop a run: Ctrl-C (SIGINT), and SIGTERM before a machine is taken away."""
 
 from __future__ import annotations
 
@@ -11,33 +11,33 @@ from types import FrameType
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
-class Stopped(KeyboardInterrupt):
-    """The run was asked to stop, and has saved what it had done."""
+class RunInterrupted(KeyboardInterrupt):
+    """The run stopped on request and saved its state."""
 
 
-class Wish:
-    """Whether somebody wants the run to stop."""
+class StopRequest:
+    """Whether a signal has asked the run to stop; the signals' handler."""
 
     def __init__(self) -> None:
-        self.there = False
+        self.is_set = False
 
     def __call__(self, number: int, _: FrameType | None) -> None:
-        """A signal's handler: the first is a wish, the second Ctrl-C an end at once."""
-        if self.there and number == signal.SIGINT:
+        """Note the first signal. Raise KeyboardInterrupt on Ctrl-C after it, to end at once."""
+        if self.is_set and number == signal.SIGINT:
             raise KeyboardInterrupt
-        self.there = True
+        self.is_set = True
 
 
 @contextmanager
-def listening() -> Iterator[Wish]:
-    """Take the signals as wishes; outside the main thread nobody can send any."""
-    wish = Wish()
+def catch_stop_signals() -> Iterator[StopRequest]:
+    """Turn the signals into a stop request; outside the main thread none arrive."""
+    request = StopRequest()
     if threading.current_thread() is not threading.main_thread():
-        yield wish
+        yield request
         return
-    before = {number: signal.signal(number, wish) for number in SIGNALS}
+    before = {number: signal.signal(number, request) for number in SIGNALS}
     try:
-        yield wish
+        yield request
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)

@@ -1,5 +1,6 @@
-"""What a training step minimises: eq. (6), each tag alone, and the distance to what a teacher
-hears; all losses of a batch in one forward pass.
+"""The loss of a training step: eq. (6), the tagwise loss, and the distance to a teacher's codes.
+
+Letters: B = batch, T = frames, F = mels, C = tags, V = size of the teacher's code.
 """
 
 from __future__ import annotations
@@ -9,10 +10,10 @@ import math
 import torch
 from torch import Tensor, nn
 
-from earmark.model.networks.dual_encoder import DualEncoder
+from earmark.model.networks.dual_encoder import AlignedModel
 from earmark.model.networks.tag_encoder import MultiHotTagEncoder
-from earmark.training.data.dataset import Batch
-from earmark.training.loop.distributed import Ranks, gathered
+from earmark.training.data.dataset import TrainingBatch
+from earmark.training.loop.distributed import ProcessGroup, gather_rows
 from earmark.training.loop.losses import generalized_kl, nt_xent, tag_reconstruction, tagwise
 from earmark.training.recipe import Recipe
 
@@ -22,10 +23,10 @@ MIN_TEMPERATURE = 0.02  # a learned one falls no further
 class Objective(nn.Module):
     """A model's losses by name, and their weighted sum as "loss" (eq. (6)).
 
-    `mixed`: encoders and decoders run in bfloat16 where torch finds it safe; losses never do.
-    `ranks`: in training mode, contrastive losses run over the rows of all processes.
-    `moments`: mean and deviation [V] of a teacher's codes, where there is one. `frozen`:
-    convolutions of a pooled encoder that do not learn.
+    `mixed_precision`: encoders and decoders run in bfloat16 where torch finds it safe; losses never
+    do. `processes`: in training mode, contrastive losses run over the rows of all processes.
+    `teacher_statistics`: mean and standard deviation [V] of the teacher's codes, with a teacher.
+    `frozen`: convolutions of a pooled encoder that stay fixed, from the first on.
     """
 
     mean: Tensor
@@ -33,17 +34,18 @@ class Objective(nn.Module):
 
     def __init__(
         self,
-        model: DualEncoder,
+        model: AlignedModel,
         recipe: Recipe,
         *,
-        mixed: bool = False,
-        ranks: Ranks,
-        moments: tuple[Tensor, Tensor] | None = None,
+        mixed_precision: bool = False,
+        processes: ProcessGroup,
+        teacher_statistics: tuple[Tensor, Tensor] | None = None,
         frozen: int = 0,
     ) -> None:
         super().__init__()
-        self.model, self.recipe, self.mixed, self.ranks = model, recipe, mixed, ranks
-        self._frozen = _first(model, frozen)
+        self.model, self.recipe, self.processes = model, recipe, processes
+        self.mixed_precision = mixed_precision
+        self._frozen = _first_convolutions(model, frozen)
         for layer in self._frozen:
             layer.requires_grad_(False)
         self.scale: nn.Parameter | None = None  # ln(1 / τ)
@@ -53,13 +55,14 @@ class Objective(nn.Module):
         if recipe.tagwise_weight:
             self.tagwise_scale = nn.Parameter(torch.tensor(-math.log(recipe.temperature)))
         self.to_teacher: nn.Linear | None = None
-        if moments is not None:
-            self.to_teacher = nn.Linear(model.config.code_dim, len(moments[0]))
-            self.register_buffer("mean", moments[0])
-            self.register_buffer("deviation", moments[1])
+        if teacher_statistics is not None:
+            mean, deviation = teacher_statistics
+            self.to_teacher = nn.Linear(model.config.code_dim, len(mean))
+            self.register_buffer("mean", mean)
+            self.register_buffer("deviation", deviation)
 
     def train(self, mode: bool = True) -> Objective:
-        """As of any module; frozen layers stay in evaluation mode."""
+        """Set the mode as for any module; frozen layers stay in evaluation mode."""
         super().train(mode)
         for layer in self._frozen:
             layer.eval()
@@ -67,21 +70,21 @@ class Objective(nn.Module):
 
     @property
     def temperature(self) -> float:
-        """τ, as given or as learned so far."""
+        """τ, fixed or as learned so far."""
         if self.scale is None:
             return self.recipe.temperature
         return max(MIN_TEMPERATURE, math.exp(-self.scale.item()))
 
-    def forward(self, batch: Batch) -> dict[str, Tensor]:
-        """Scalars by name: "contrastive", "loss"; "tagwise", "audio", "tags", "teacher" where they
-        weigh.
+    def forward(self, batch: TrainingBatch) -> dict[str, Tensor]:
+        """Scalars by name: "contrastive" and "loss"; "tagwise", "audio", "tags" and "teacher" where
+        their weights are not 0.
         """
         model, recipe = self.model, self.recipe
         assert model.audio is not None, "presets have both halves"
         patches = model.scale(batch.log_mel)[:, None]
         patches = patches.contiguous(memory_format=torch.channels_last)
         losses: dict[str, Tensor] = {}
-        with torch.autocast(patches.device.type, torch.bfloat16, enabled=self.mixed):
+        with torch.autocast(patches.device.type, torch.bfloat16, enabled=self.mixed_precision):
             codes, phi_audio = model.audio(patches)
             estimate = None
             if model.audio_decoder is not None and recipe.audio_weight:
@@ -92,65 +95,90 @@ class Objective(nn.Module):
                 phi_tags = model.tags.project(tag_codes)
             else:
                 phi_tags = model.tags(batch.words, batch.mask)
-            phi_every = None
-            if self.tagwise_scale is not None and batch.every is not None:
-                alone = batch.mask.new_ones(len(batch.every), 1)
-                phi_every = model.tags(batch.every[:, None], alone)
-        losses["contrastive"] = self._contrastive(_full(phi_audio), _full(phi_tags), batch.same)
-        if phi_every is not None and batch.carried is not None:
-            losses["tagwise"] = self._tagwise(_full(phi_audio), _full(phi_every), batch.carried)
+            phi_single = None
+            if self.tagwise_scale is not None and batch.all_tags is not None:
+                mask = batch.mask.new_ones(len(batch.all_tags), 1)
+                phi_single = model.tags(batch.all_tags[:, None], mask)
+        losses["contrastive"] = self._contrastive_loss(
+            _to_float32(phi_audio), _to_float32(phi_tags), batch.false_negatives
+        )
+        if phi_single is not None and batch.has_tag is not None:
+            losses["tagwise"] = self._tagwise_loss(
+                _to_float32(phi_audio), _to_float32(phi_single), batch.has_tag
+            )
         if estimate is not None:
-            losses["audio"] = generalized_kl(patches, _full(estimate))
+            losses["audio"] = generalized_kl(patches, _to_float32(estimate))
         if model.tag_decoder is not None and recipe.tag_weight:
-            # In float32: near 1, bfloat16 knows nothing between 0.996 and 1.
-            losses["tags"] = tag_reconstruction(multihot, model.tag_decoder(_full(tag_codes)))
-        if self.to_teacher is not None and batch.codes is not None and batch.alone is not None:
-            wanted = (batch.codes - self.mean) / self.deviation
-            distance = (self.to_teacher(_full(codes)) - wanted).square().mean(dim=1)
-            losses["teacher"] = (distance * batch.alone).sum() / batch.alone.sum().clamp(min=1)
-        weights = {
-            "teacher": recipe.teacher_weight,
-            "audio": recipe.audio_weight,
-            "contrastive": recipe.contrastive_weight,
-            "tagwise": recipe.tagwise_weight,
-            "tags": recipe.tag_weight,
-        }
-        losses["loss"] = torch.stack([weights[name] * each for name, each in losses.items()]).sum()
+            # In float32: bfloat16 has no value between 0.996 and 1.
+            probabilities = model.tag_decoder(_to_float32(tag_codes))
+            losses["tags"] = tag_reconstruction(multihot, probabilities)
+        teacher = self._teacher_loss(codes, batch)
+        if teacher is not None:
+            losses["teacher"] = teacher
+        losses["loss"] = self._weighted_sum(losses)
         return losses
 
-    def _contrastive(self, audio: Tensor, tags: Tensor, same: Tensor | None) -> Tensor:
-        if self.training and self.ranks.count > 1:
-            audio, tags = gathered(audio), gathered(tags)
+    def _contrastive_loss(
+        self, audio: Tensor, tags: Tensor, false_negatives: Tensor | None
+    ) -> Tensor:
+        if self.training and self.processes.size > 1:
+            audio, tags = gather_rows(audio), gather_rows(tags)
         temperature: float | Tensor = self.recipe.temperature
         if self.scale is not None:
-            temperature = temperature_of(self.scale)
-        return nt_xent(audio, tags, temperature, same=same, as_run=self.recipe.as_run)
+            temperature = bounded_temperature(self.scale)
+        return nt_xent(
+            audio,
+            tags,
+            temperature,
+            false_negatives=false_negatives,
+            as_run=self.recipe.as_run,
+        )
 
-    def _tagwise(self, audio: Tensor, tags: Tensor, carried: Tensor) -> Tensor:
-        if self.training and self.ranks.count > 1:
-            audio = gathered(audio)
-        assert self.tagwise_scale is not None, "where the loss weighs"
-        return tagwise(audio, tags, carried, temperature_of(self.tagwise_scale))
+    def _tagwise_loss(self, audio: Tensor, tags: Tensor, has_tag: Tensor) -> Tensor:
+        if self.training and self.processes.size > 1:
+            audio = gather_rows(audio)
+        assert self.tagwise_scale is not None, "only where the loss has a weight"
+        return tagwise(audio, tags, has_tag, bounded_temperature(self.tagwise_scale))
+
+    def _teacher_loss(self, codes: Tensor, batch: TrainingBatch) -> Tensor | None:
+        """Mean squared distance to the teacher's standardised codes, over unmixed windows."""
+        if self.to_teacher is None or batch.teacher_codes is None or batch.unmixed is None:
+            return None
+        target = (batch.teacher_codes - self.mean) / self.deviation
+        distance = (self.to_teacher(_to_float32(codes)) - target).square().mean(dim=1)
+        loss: Tensor = (distance * batch.unmixed).sum() / batch.unmixed.sum().clamp(min=1)
+        return loss
+
+    def _weighted_sum(self, losses: dict[str, Tensor]) -> Tensor:
+        """Eq. (6) over the losses that there are."""
+        weights = {
+            "teacher": self.recipe.teacher_weight,
+            "audio": self.recipe.audio_weight,
+            "contrastive": self.recipe.contrastive_weight,
+            "tagwise": self.recipe.tagwise_weight,
+            "tags": self.recipe.tag_weight,
+        }
+        return torch.stack([weights[name] * loss for name, loss in losses.items()]).sum()
 
 
-def temperature_of(scale: Tensor) -> Tensor:
-    """τ of a learned ln(1 / τ), no lower than it may fall."""
+def bounded_temperature(scale: Tensor) -> Tensor:
+    """τ of a learned ln(1 / τ), at least MIN_TEMPERATURE."""
     return torch.exp(-scale).clamp(min=MIN_TEMPERATURE)
 
 
-def _first(model: DualEncoder, convolutions: int) -> list[nn.Module]:
-    """The layers of the first convolutions, their norms included."""
+def _first_convolutions(model: AlignedModel, count: int) -> list[nn.Module]:
+    """The layers of the first `count` convolutions, their normalisation included."""
     assert model.audio is not None, "presets have both halves"
     layers: list[nn.Module] = []
     for layer in model.audio.convolutions:
         if isinstance(layer, nn.Conv2d):
-            convolutions -= 1
-        if convolutions < 0:
+            count -= 1
+        if count < 0:
             break
         layers.append(layer)
-    return layers if layers and convolutions <= 0 else []
+    return layers if layers and count <= 0 else []
 
 
-def _full(values: Tensor) -> Tensor:
-    """bfloat16 → float32, for losses."""
+def _to_float32(values: Tensor) -> Tensor:
+    """bfloat16 → float32, for losses; other values stay as they are."""
     return values.float() if values.dtype == torch.bfloat16 else values

@@ -11,24 +11,22 @@ from torch import nn
 from earmark.training.recipe import Recipe
 
 
-def optimizer(
+def build_optimizer(
     recipe: Recipe, parameters: Iterable[nn.Parameter], device: torch.device
 ) -> torch.optim.Optimizer:
-    """Of those parameters that learn."""
+    """The recipe's optimiser over the parameters that require gradients."""
     kind = torch.optim.SGD if recipe.optimizer == "sgd" else torch.optim.AdamW
-    learning = [each for each in parameters if each.requires_grad]
-    rate, decay = recipe.learning_rate, recipe.weight_decay
-    return kind(learning, lr=rate, weight_decay=decay, fused=device.type == "cuda")
+    trainable = [parameter for parameter in parameters if parameter.requires_grad]
+    learning_rate, decay = recipe.learning_rate, recipe.weight_decay
+    return kind(trainable, lr=learning_rate, weight_decay=decay, fused=device.type == "cuda")
 
 
-def rate(recipe: Recipe, step: int, steps: int) -> float:
-    """Learning rate at a step of the whole run, of `steps` an epoch: linear warm-up, then the
-    schedule.
-    """
-    warmup = recipe.warmup_epochs * steps
+def learning_rate(recipe: Recipe, step: int, steps_per_epoch: int) -> float:
+    """The rate at a step of the whole run: linear warm-up, then the recipe's schedule."""
+    warmup = recipe.warmup_epochs * steps_per_epoch
     if step < warmup:
         return recipe.learning_rate * (step + 1) / warmup
     if recipe.schedule == "constant":
         return recipe.learning_rate
-    done = (step - warmup) / max(1, recipe.epochs * steps - warmup)
-    return recipe.learning_rate * 0.5 * (1 + math.cos(math.pi * min(1.0, done)))
+    progress = (step - warmup) / max(1, recipe.epochs * steps_per_epoch - warmup)
+    return recipe.learning_rate * 0.5 * (1 + math.cos(math.pi * min(1.0, progress)))

@@ -1,7 +1,7 @@
-"""The state of a training run, for resuming: one safetensors file, whole or not at all.
+"""The state of a training run, for resuming: one safetensors file, written atomically.
 
-Everything drawn is seeded by (seed, epoch, step, process), so weights, optimiser state, epoch,
-step and the epoch's sums so far are all that a run needs to go on as if it had not stopped.
+All random draws are seeded by (seed, epoch, step, process). So a run resumes exactly from its
+weights, its optimiser's state, the epoch, the step, and the sums of the epoch's losses so far.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ FILE_NAME = "training.safetensors"
 def save_state(
     path: Path, model: nn.Module, optimizer: torch.optim.Optimizer, header: dict[str, Any]
 ) -> None:
-    """Write what is trained, optimiser and header (JSON values) to `path`."""
+    """Write the weights, the optimiser's state and a header of JSON values to `path`."""
     tensors = {f"model.{name}": tensor.cpu() for name, tensor in model.state_dict().items()}
     for number, entries in optimizer.state_dict()["state"].items():
         for name, value in entries.items():
@@ -34,10 +34,10 @@ def save_state(
 def load_state(
     path: Path, model: nn.Module, optimizer: torch.optim.Optimizer, run: dict[str, Any]
 ) -> dict[str, Any]:
-    """Put a saved state into what is trained and the optimiser, and return its header.
+    """Load a saved state into the model and the optimiser; returns its header.
 
-    `run`: what the header's "run" must be. Raises ConfigError when it is another,
-    CheckpointError when the file does not hold a run of this model; both leave it untouched.
+    `run`: the expected value of the header's "run". Raises ConfigError when it differs, and
+    CheckpointError when the file does not hold a run of this model; both change nothing.
     """
     tensors, header = read_tensors(path)
     if header.get("kind") != "training":
@@ -59,6 +59,6 @@ def load_state(
     for parameter, entries in optimizer.state.items():
         for name, value in entries.items():
             if isinstance(value, Tensor) and value.shape == parameter.shape:
-                # Laid out as the parameter, channels last: fused optimisers insist on it.
+                # In the parameter's memory layout, channels last: fused optimisers require it.
                 entries[name] = torch.empty_like(parameter).copy_(value)
     return header

@@ -1,4 +1,7 @@
-"""TensorBoard: losses and figures, spectrograms beside their reconstructions, the tags' space."""
+"""TensorBoard: losses and metrics, spectrograms over their reconstructions, tag embeddings.
+
+Letters: B = batch, T = frames, F = mels, C = tags, D = shared dimension.
+"""
 
 from __future__ import annotations
 
@@ -12,11 +15,11 @@ from torch import Tensor
 
 from earmark.model.core.errors import ConfigError
 
-PICTURES = 8  # patches in a picture of reconstructions
+MAX_PATCHES = 8  # in an image of reconstructions
 
 
-class Board:
-    """Event files in one folder; `epoch`: where a resumed run goes on."""
+class TensorBoardWriter:
+    """Writes event files to one folder; `epoch`: the last one that a resumed run keeps."""
 
     def __init__(self, folder: Path, epoch: int = 0) -> None:
         try:
@@ -27,25 +30,27 @@ class Board:
             ) from error
         self._writer = SummaryWriter(str(folder), purge_step=epoch + 1)
 
-    def scalars(self, epoch: int, figures: Mapping[str, float]) -> None:
-        """Losses and figures of an epoch."""
-        for name, value in figures.items():
+    def write_scalars(self, epoch: int, metrics: Mapping[str, float]) -> None:
+        """Write an epoch's losses and metrics: "train_loss" under the tag "train/loss"."""
+        for name, value in metrics.items():
             side, _, rest = name.partition("_")
             tag = f"{side}/{rest}" if side in ("train", "validation") else name
             self._writer.add_scalar(tag, value, epoch)
         self._writer.flush()
 
-    def reconstructions(self, epoch: int, patches: Tensor, estimates: Tensor) -> None:
-        """Patches [B, 1, T, F] in [0, 1] over what d_a makes of them; time to the right."""
-        pairs = [part[:PICTURES, 0].float().cpu().clamp(0, 1) for part in (patches, estimates)]
-        rows = [torch.cat([patch.T.flip(0) for patch in part], dim=1) for part in pairs]
+    def write_reconstructions(self, epoch: int, patches: Tensor, estimates: Tensor) -> None:
+        """Write patches [B, 1, T, F] in [0, 1] over their reconstructions; time goes right."""
+        sides = [side[:MAX_PATCHES, 0].float().cpu().clamp(0, 1) for side in (patches, estimates)]
+        rows = [torch.cat([patch.T.flip(0) for patch in side], dim=1) for side in sides]
         self._writer.add_image("reconstruction", torch.cat(rows, dim=0)[None], epoch)
 
-    def tags(self, epoch: int, names: Sequence[str], vectors: npt.NDArray[np.float32]) -> None:
-        """φ_w [C, D] of single tags, for the embedding projector; nothing where there are none."""
-        if names:
-            self._writer.add_embedding(vectors, list(names), global_step=epoch)
+    def write_tag_embeddings(
+        self, epoch: int, tags: Sequence[str], vectors: npt.NDArray[np.float32]
+    ) -> None:
+        """Write φ_w [C, D] of single tags for the embedding projector; nothing without tags."""
+        if tags:
+            self._writer.add_embedding(vectors, list(tags), global_step=epoch)
 
     def close(self) -> None:
-        """Write what is left."""
+        """Flush and close the event file."""
         self._writer.close()

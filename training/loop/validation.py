@@ -1,4 +1,4 @@
-"""What a run says of its model after each epoch, on clips that do not train it."""
+"""A run's metrics after each epoch, on clips that do not train it."""
 
 from __future__ import annotations
 
@@ -8,44 +8,44 @@ from torch import Tensor
 
 from earmark.model.embedder import Embedder
 from earmark.training.data.corpus import Corpus
-from earmark.training.evaluation import retrieval
+from earmark.training.features.encode_clips import clip_vectors
 from earmark.training.loop.objective import Objective
+from earmark.training.loop.tensorboard import MAX_PATCHES
 from earmark.training.metrics import ranking
+from earmark.training.metrics.tag_queries import known_query_tags, tag_cosines
 
-PICTURES = 8  # clips whose reconstruction is shown
 
-
-def figures(
+def validation_metrics(
     objective: Objective, embedder: Embedder, corpus: Corpus, seed: int
 ) -> dict[str, float]:
-    """Validation loss, and mAP@10 of tag → audio and audio → tag where tags can be asked for.
+    """The validation loss; mAP@10 of tag → audio and of audio → tag where some tag is a query.
 
     Leaves the objective in evaluation mode.
     """
-    quiet = objective.recipe.without_augmentation()
+    recipe = objective.recipe.without_augmentation()
     clips = corpus.validation
     objective.eval()
     with torch.inference_mode():
-        losses = [float(objective(batch)["loss"]) for batch in clips.epoch(quiet, (seed, 0))]
-    result = {"validation_loss": float(np.mean(losses))}
-    tag_sets = [corpus.validation_tags[number] for number in clips.numbers.tolist()]
-    if retrieval.known_queries(embedder, tag_sets):
-        audio = retrieval.embed_features(embedder, clips.features, clips.numbers.tolist())
-        similarity, carried = retrieval.both_ways(embedder, audio, tag_sets)
-        tagged = carried.any(axis=1)
-        result["mAP@10"] = ranking.map_at(similarity.T, carried.T)
-        result["audio_to_tag_mAP@10"] = ranking.map_at(similarity[tagged], carried[tagged])
-    return result
+        losses = [float(objective(batch)["loss"]) for batch in clips.batches(recipe, (seed, 0))]
+    metrics = {"validation_loss": float(np.mean(losses))}
+    tag_sets = [corpus.validation_tags[index] for index in clips.indices.tolist()]
+    if known_query_tags(embedder, tag_sets):
+        audio = clip_vectors(embedder, clips.features, clips.indices.tolist())
+        cosines, has_tag = tag_cosines(embedder, audio, tag_sets)
+        tagged = has_tag.any(axis=1)
+        metrics["mAP@10"] = ranking.map_at(cosines.T, has_tag.T)
+        metrics["audio_to_tag_mAP@10"] = ranking.map_at(cosines[tagged], has_tag[tagged])
+    return metrics
 
 
 def reconstructions(objective: Objective, corpus: Corpus) -> tuple[Tensor, Tensor] | None:
-    """Patches [B, 1, T, F] of a few clips, and what d_a makes of them; None without a d_a."""
+    """(patches, the decoder's reconstructions), both [B, 1, T, F]; None without a decoder."""
     model = objective.model
     if model.audio is None or model.audio_decoder is None:
         return None
-    quiet = objective.recipe.without_augmentation()
-    numbers = corpus.validation.numbers[:PICTURES]
-    batch = corpus.validation.batch(numbers, quiet, np.random.default_rng(0))
+    recipe = objective.recipe.without_augmentation()
+    indices = corpus.validation.indices[:MAX_PATCHES]
+    batch = corpus.validation.make_batch(indices, recipe, np.random.default_rng(0))
     with torch.inference_mode():
         patches = model.scale(batch.log_mel)[:, None]
         return patches, model.audio_decoder(model.audio.encode(patches))

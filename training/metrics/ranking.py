@@ -1,8 +1,9 @@
 """Retrieval metrics: recall@k, mean average precision at 10, median rank.
 
-Conventions: `scores` is [Q, N], higher is better; `relevant` is [Q, N] of booleans; ties are
-broken by position. Queries without a relevant item are refused, not skipped. All metrics are
-in [0, 1] but the median rank, which starts at 1. A perfect ranking scores 1.
+Conventions: Q queries, N items; `scores` [Q, N], higher is better; `relevant` [Q, N], boolean;
+`hits` [Q, N], relevance in the order of the ranking. Ties are broken by position. A query without a
+relevant item is an error, not skipped. Metrics are in [0, 1], except the median rank, which starts
+at 1. A perfect ranking scores 1.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ Relevant = npt.NDArray[np.bool_]
 
 
 def validate(scores: Scores, relevant: Relevant) -> None:
-    """Raise InputError unless the two fit and every query has something to find."""
+    """Raise InputError unless the shapes agree and each query has a relevant item."""
     if scores.ndim != 2 or scores.shape != relevant.shape or not scores.size:
         raise InputError(
             f"scores, relevant: expected one shape [Q, N], got {scores.shape} and {relevant.shape}"
@@ -29,13 +30,13 @@ def validate(scores: Scores, relevant: Relevant) -> None:
 
 
 def _hits(scores: Scores, relevant: Relevant) -> Relevant:
-    """Relevance in the order of the ranking, [Q, N]."""
+    """Relevance in the order of the ranking."""
     order = np.argsort(-scores, axis=1, kind="stable")
     return np.take_along_axis(relevant, order, axis=1)
 
 
 def average_precision(hits: Relevant, k: int = 10) -> npt.NDArray[np.float64]:
-    """AP@k of each query [Q]: precision at each hit, over min(k, number relevant)."""
+    """AP@k of each query [Q]: the sum of precision at each hit, over min(k, relevant items)."""
     top = hits[:, :k]
     precision = np.cumsum(top, axis=1) / np.arange(1, top.shape[1] + 1)
     possible = np.minimum(hits.sum(axis=1), k)
@@ -43,20 +44,21 @@ def average_precision(hits: Relevant, k: int = 10) -> npt.NDArray[np.float64]:
 
 
 def map_at(scores: Scores, relevant: Relevant, k: int = 10) -> float:
-    """mAP@k alone, without sorting what lies behind: for many queries over many items."""
+    """mAP@k alone. Sorts only the first k of each ranking, for many queries over many items."""
     validate(scores, relevant)
     total = 0.0
-    for own, there in zip(scores, relevant, strict=True):
-        least = np.partition(own, -k)[-k] if len(own) > k else own.min()
-        near = np.flatnonzero(own >= least)
-        top = there[near[np.argsort(-own[near], kind="stable")[:k]]]
+    for row, relevant_items in zip(scores, relevant, strict=True):
+        kth_score = np.partition(row, -k)[-k] if len(row) > k else row.min()
+        candidates = np.flatnonzero(row >= kth_score)
+        order = np.argsort(-row[candidates], kind="stable")[:k]
+        top = relevant_items[candidates[order]]
         precision = np.cumsum(top) / np.arange(1, len(top) + 1)
-        total += float((precision * top).sum()) / min(k, int(there.sum()))
+        total += float((precision * top).sum()) / min(k, int(relevant_items.sum()))
     return total / len(scores)
 
 
 def recall(hits: Relevant, k: int) -> npt.NDArray[np.float64]:
-    """Share of each query's relevant items among its first k, [Q]."""
+    """Recall@k of each query [Q]: the share of its relevant items among the first k."""
     return np.asarray(hits[:, :k].sum(axis=1) / hits.sum(axis=1), dtype=np.float64)
 
 
@@ -66,7 +68,7 @@ def first_rank(hits: Relevant) -> npt.NDArray[np.int64]:
 
 
 def evaluate(scores: Scores, relevant: Relevant) -> dict[str, float]:
-    """All retrieval metrics, means over the queries, by name."""
+    """All metrics by name; means over the queries, and the median rank."""
     validate(scores, relevant)
     hits = _hits(scores, relevant)
     return {
@@ -79,7 +81,7 @@ def evaluate(scores: Scores, relevant: Relevant) -> dict[str, float]:
 
 
 def chance(relevant: Relevant, repeats: int = 100, seed: int = 0) -> dict[str, float]:
-    """What random rankings score on the same queries: the mean of `repeats` draws."""
+    """Metrics of random rankings on the same queries, the mean of `repeats` draws."""
     generator = np.random.default_rng(seed)
     runs = [evaluate(generator.random(relevant.shape), relevant) for _ in range(repeats)]
     return {name: float(np.mean([run[name] for run in runs])) for name in runs[0]}

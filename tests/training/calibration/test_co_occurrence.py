@@ -7,67 +7,71 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from earmark.model.calibration import rescore_given_tags
-from earmark.training.calibration.co_occurrence import fit_company
-from earmark.training.calibration.validation_set import Evidence
+from earmark.model.calibration import in_company
+from earmark.training.calibration.co_occurrence import fit_co_occurrence
+from earmark.training.calibration.validation_set import ValidationSet
 from tests.training.calibration.test_fit import calibrated, generator
 
 
-def in_pairs(seed: int = 0) -> tuple[Evidence, np.ndarray, list[tuple[np.ndarray, np.ndarray]]]:
+def in_pairs(
+    seed: int = 0,
+) -> tuple[ValidationSet, np.ndarray, list[tuple[np.ndarray, np.ndarray]]]:
     """Clips that carry both tags of a pair, or neither, by what is heard of neither; the
     probabilities of that; folds."""
     draws = generator(seed)
     pairs = draws.random((400, 6)) < 0.2
-    carried = np.repeat(pairs, 2, axis=1)
-    alike = np.kron(np.eye(6), np.ones((2, 2)))
+    has_tag = np.repeat(pairs, 2, axis=1)
+    tag_similarity = np.kron(np.eye(6), np.ones((2, 2)))
     sources = np.arange(400) % 20
     parts = [sources % 4 == part for part in range(4)]
     folds = [(np.flatnonzero(~part), np.flatnonzero(part)) for part in parts]
-    evidence = Evidence(draws.normal(size=(400, 12)), carried, sources, np.full(12, 9), alike)
-    return evidence, np.full((400, 12), 0.2), folds
+    validation = ValidationSet(
+        draws.normal(size=(400, 12)), has_tag, sources, np.full(12, 9), tag_similarity
+    )
+    return validation, np.full((400, 12), 0.2), folds
 
 
 def test_a_known_tag_brings_the_one_that_goes_with_it() -> None:
-    evidence, probable, folds = in_pairs()
-    made = fit_company(evidence, probable, folds)
+    validation, probabilities, folds = in_pairs()
+    made = fit_co_occurrence(validation, probabilities, folds)
     assert made is not None
     assert made["near"] > 5
     assert made["mAP@10"]["alone"] < 0.5
     assert made["mAP@10"]["beside"] > 0.6
-    assert made["clips"] == int((evidence.carried.sum(axis=1) >= 2).sum())
-    beside = rescore_given_tags({"company": made}, probable[0], evidence.alike[3])
+    assert made["clips"] == int((validation.has_tag.sum(axis=1) >= 2).sum())
+    beside = in_company({"company": made}, probabilities[0], validation.tag_similarity[3])
     assert beside[2] > 0.9
     assert beside[4:].max() < 0.3
-    assert fit_company(evidence, probable, folds) == made
+    assert fit_co_occurrence(validation, probabilities, folds) == made
 
 
 def test_tags_that_say_nothing_of_each_other_leave_probabilities_as_they_are() -> None:
     draws = generator(4)
-    probable = draws.uniform(0.02, 0.6, (1500, 10))
-    alike = draws.uniform(-1, 1, (10, 10))
-    carried = draws.random((1500, 10)) < probable
+    probabilities = draws.uniform(0.02, 0.6, (1500, 10))
+    tag_similarity = draws.uniform(-1, 1, (10, 10))
+    has_tag = draws.random((1500, 10)) < probabilities
     sources = np.arange(1500) % 30
-    evidence = Evidence(probable, carried, sources, np.full(10, 9), alike)
-    made = fit_company(evidence, probable, [(np.arange(1500), np.arange(1500))])
+    validation = ValidationSet(probabilities, has_tag, sources, np.full(10, 9), tag_similarity)
+    made = fit_co_occurrence(validation, probabilities, [(np.arange(1500), np.arange(1500))])
     assert made is not None
     assert (made["own"], made["near"]) == pytest.approx((1, 0), abs=0.1)
-    found = rescore_given_tags({"company": made}, probable[0], alike[0])
-    np.testing.assert_allclose(found, probable[0], atol=0.05)
+    found = in_company({"company": made}, probabilities[0], tag_similarity[0])
+    np.testing.assert_allclose(found, probabilities[0], atol=0.05)
 
 
 def test_without_pairs_of_tags_nothing_is_said_of_company() -> None:
-    evidence, probable, folds = in_pairs()
-    alone = evidence.carried & (np.arange(12) == 3)
-    assert fit_company(replace(evidence, carried=alone), probable, folds) is None
-    assert fit_company(replace(evidence, alike=None), probable, folds) is None
-    assert "company" not in calibrated(replace(evidence, alike=None))
+    validation, probabilities, folds = in_pairs()
+    alone = validation.has_tag & (np.arange(12) == 3)
+    assert fit_co_occurrence(replace(validation, has_tag=alone), probabilities, folds) is None
+    assert fit_co_occurrence(replace(validation, tag_similarity=None), probabilities, folds) is None
+    assert "company" not in calibrated(replace(validation, tag_similarity=None))
 
 
 def test_of_tags_that_always_go_together_nothing_can_be_fitted() -> None:
     """No pair is false: clips that carry both tags there are, and clips of one."""
-    carried = np.array([[True, True], [True, False]] * 10)
-    cosines = np.random.default_rng(0).normal(size=carried.shape)
-    evidence = Evidence(cosines, carried, np.arange(20), np.full(2, 5), np.eye(2))
-    card = calibrated(evidence, company={"own": 1.0, "near": 1.0, "intercept": 0.0})
+    has_tag = np.array([[True, True], [True, False]] * 10)
+    cosines = np.random.default_rng(0).normal(size=has_tag.shape)
+    validation = ValidationSet(cosines, has_tag, np.arange(20), np.full(2, 5), np.eye(2))
+    card = calibrated(validation, company={"own": 1.0, "near": 1.0, "intercept": 0.0})
     assert "thresholds" in card["calibration"]
     assert "company" not in card  # what was fitted to other scores goes with them

@@ -12,7 +12,7 @@ import pytest
 
 from earmark.model.checkpoint import FILE_NAME, load, save
 from earmark.model.embedder import Embedder
-from earmark.training.cli import evaluate
+from earmark.training.cli.commands import add_commands
 from earmark.training.errors import CorpusError
 from tests.model.tiny import checkpoint_of, random_words
 from tests.training.tiny import TAGS, tiny_model, words_of, write_corpus
@@ -20,7 +20,7 @@ from tests.training.tiny import TAGS, tiny_model, words_of, write_corpus
 
 def run(*words: object) -> int:
     parser = argparse.ArgumentParser()
-    evaluate.add_commands(parser.add_subparsers(required=True))
+    add_commands(parser.add_subparsers(required=True))
     options = parser.parse_args(["calibrate", *map(str, words)])
     return int(options.run(options))
 

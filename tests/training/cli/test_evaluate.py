@@ -11,7 +11,7 @@ import torch
 
 from earmark.model.checkpoint import load, save
 from earmark.model.core.errors import ConfigError
-from earmark.training.cli import evaluate
+from earmark.training.cli.commands import add_commands
 from earmark.training.errors import CorpusError
 from tests.model.tiny import checkpoint_of
 from tests.training.tiny import tiny_model, words_of, write_corpus
@@ -19,7 +19,7 @@ from tests.training.tiny import tiny_model, words_of, write_corpus
 
 def run(*words: object) -> int:
     parser = argparse.ArgumentParser()
-    evaluate.add_commands(parser.add_subparsers(required=True))
+    add_commands(parser.add_subparsers(required=True))
     options = parser.parse_args([str(word) for word in words])
     return int(options.run(options))
 

@@ -11,8 +11,8 @@ import pytest
 from earmark.model.core.manifest import ManifestRow
 from earmark.training.corpora import esc50, fsd50k, gtzan, nsynth, urbansound8k
 from earmark.training.corpora.detect import READERS, read_corpus
-from earmark.training.corpora.files import all_there, read_object, read_table
-from earmark.training.corpora.manifest import split_clips
+from earmark.training.corpora.files import read_json_object, read_table, require_files
+from earmark.training.corpora.split import split_clips
 from earmark.training.errors import CorpusError
 from tests.training import datasets
 
@@ -123,11 +123,11 @@ def test_the_papers_balanced_list(shared: Path, tmp_path: Path) -> None:
     datasets.nsynth(tmp_path)
     listed = shared / "reference" / "nsynth_selected_sounds_per_class.json"
     (tmp_path / listed.name).write_bytes(listed.read_bytes())
-    assert set(nsynth.FAMILIES) == set(read_object(listed))
+    assert set(nsynth.FAMILIES) == set(read_json_object(listed))
     with pytest.raises(CorpusError, match=r"NSynth: (\d+) of (\d+) sounds missing") as caught:
         nsynth.read(tmp_path)
     missing = int(str(caught.value).split()[1])
-    assert missing == sum(map(len, read_object(listed).values())) > 19_000
+    assert missing == sum(map(len, read_json_object(listed).values())) > 19_000
 
 
 def test_fsd50k_without_and_with_the_users_tags(tmp_path: Path) -> None:
@@ -199,8 +199,8 @@ def test_only_five_are_named(tmp_path: Path, count: int, more: str) -> None:
     named = "0.wav, 1.wav, 2.wav, 3.wav, 4.wav"
     said = f"^some: {count} of {count + 1} sounds missing: {named}{more}$"
     with pytest.raises(CorpusError, match=said):
-        all_there([there, *lost], "some")
-    assert all_there([there], "some") == [there]
+        require_files([there, *lost], "some")
+    assert require_files([there], "some") == [there]
 
 
 def test_a_data_set_without_a_sound(tmp_path: Path) -> None:

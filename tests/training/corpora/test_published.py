@@ -14,7 +14,7 @@ from earmark.model.core.errors import ConfigError
 from earmark.training.corpora import published
 from earmark.training.data.corpus import load_corpus
 from earmark.training.errors import CorpusError
-from earmark.training.recipe import recipe
+from earmark.training.recipe import recipe_for
 
 TOKENS = ["dog", "rain", "drum"]
 CONFIG = FeatureConfig()
@@ -115,7 +115,7 @@ def test_corrupt_and_missing_files(tmp_path: Path) -> None:
     write(tmp_path)
     (tmp_path / "spec_tags_top_1000.hdf5").rename(tmp_path / "spec_tags_top_1000_val.hdf5")
     with pytest.raises(CorpusError, match=r"expected spec_tags_top_1000 \("):
-        load_corpus(tmp_path, preset("coala"), recipe("coala"), tmp_path / "cache", None, 0)
+        load_corpus(tmp_path, preset("coala"), recipe_for("coala"), tmp_path / "cache", None, 0)
 
 
 def test_damaged_anywhere(tmp_path: Path) -> None:
@@ -144,7 +144,7 @@ def test_what_the_published_features_are_not_for(tmp_path: Path) -> None:
         load_corpus(
             tmp_path,
             preset("coala"),
-            recipe("coala"),
+            recipe_for("coala"),
             tmp_path / "cache",
             None,
             0,

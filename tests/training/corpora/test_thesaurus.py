@@ -20,8 +20,8 @@ from earmark.training.corpora.thesaurus import (
     GLOSS,
     HEAD,
     MANY,
+    MAX_RELATED,
     MEANINGS,
-    MOST,
     PARTS,
     SAME,
     build,
@@ -152,7 +152,7 @@ def test_later_meanings_and_last_words_of_collocations_weigh_less(
 def build_of(*meanings: Meaning) -> dict[str, dict[str, float]]:
     """From synsets, without the way through files."""
     synsets = {}
-    senses: dict[str, dict[str, tuple[wordnet.Key, ...]]] = {}
+    senses: dict[str, dict[str, tuple[wordnet.SynsetKey, ...]]] = {}
     for place, each in enumerate(meanings):
         words = tuple(each.words.split())
         pointers = tuple(
@@ -169,7 +169,7 @@ def test_many_kinds_weigh_less_and_few_words_are_kept() -> None:
     kinds = [Meaning(f"kind{number:02d}") for number in range(count)]
     top = Meaning("top", to=[("~", 1 + number, 0, 0) for number in range(count)])
     found = build_of(top, *kinds)["top"]
-    assert found == {f"kind{number:02d}": BELOW / 2 for number in range(MOST)}
+    assert found == {f"kind{number:02d}": BELOW / 2 for number in range(MAX_RELATED)}
 
 
 def test_words_that_explain_too_much_are_left_out() -> None:

@@ -10,10 +10,10 @@ import pytest
 
 from earmark.model.checkpoint import save
 from earmark.model.core.errors import ConfigError
-from earmark.training.corpora.suspects import Suspect, write_suspects
 from earmark.training.data.corpus import load_corpus
 from earmark.training.errors import CorpusError
-from earmark.training.recipe import recipe
+from earmark.training.label_noise.suspects import Suspect, write_suspects
+from earmark.training.recipe import recipe_for
 from tests.model.tiny import checkpoint_of
 from tests.training.tiny import KINDS, QUICK, TAGS, tiny_model, words_of, write_corpus
 
@@ -33,7 +33,7 @@ def cache(manifest: Path) -> Path:
 
 
 def paper(name: str) -> object:
-    return replace(recipe(name), min_count=2)
+    return replace(recipe_for(name), min_count=2)
 
 
 def test_general_words(manifest: Path, cache: Path, caplog: pytest.LogCaptureFixture) -> None:
@@ -75,7 +75,9 @@ def test_one_hot_words_set_the_dimension(manifest: Path, cache: Path) -> None:
 
 def test_refuses_words_that_do_not_fit(manifest: Path, cache: Path) -> None:
     with pytest.raises(ConfigError, match=r"words: this preset trains its own \(cbow\), got x"):
-        load_corpus(manifest, tiny_model("w2v-128-1h"), recipe("w2v-128-1h"), cache, Path("x"), 0)
+        load_corpus(
+            manifest, tiny_model("w2v-128-1h"), recipe_for("w2v-128-1h"), cache, Path("x"), 0
+        )
     made = checkpoint_of(tiny_model())
     made.words = words_of(12)
     save(manifest.parent / "twelve", made)
@@ -85,7 +87,7 @@ def test_refuses_words_that_do_not_fit(manifest: Path, cache: Path) -> None:
 
 def test_refuses_too_few_tags(manifest: Path, cache: Path) -> None:
     with pytest.raises(CorpusError, match="no tag stands in 10 clips or more"):
-        load_corpus(manifest, tiny_model("coala"), recipe("coala"), cache, None, 0)
+        load_corpus(manifest, tiny_model("coala"), recipe_for("coala"), cache, None, 0)
 
 
 def test_suspect_tags_do_not_train_and_still_validate(manifest: Path, cache: Path) -> None:

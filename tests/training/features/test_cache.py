@@ -12,7 +12,7 @@ import soundfile
 from earmark.model.audio.log_mel import LogMel, mel_filters
 from earmark.training.errors import CorpusError
 from earmark.training.features import cache as module
-from earmark.training.features.cache import FeatureSet, prepare
+from earmark.training.features.cache import FeatureSet, load_features
 from tests.model.tiny import RATE, default_features, noise
 
 CONFIG = default_features(min_seconds=1.0)
@@ -29,10 +29,10 @@ def test_features_are_those_of_the_files(tmp_path: Path) -> None:
     paths = sounds(tmp_path, [0.5, 3.0, 2.5])
     bad = tmp_path / "bad.wav"
     bad.write_text("no sound")
-    features = prepare([*paths[:2], bad, paths[2]], CONFIG, tmp_path / "cache", workers=1)
+    features = load_features([*paths[:2], bad, paths[2]], CONFIG, tmp_path / "cache", workers=1)
     assert len(features) == 4
     assert features.frames.dtype == np.float16
-    assert features.ok.tolist() == [True, True, False, True]
+    assert features.readable.tolist() == [True, True, False, True]
     [(name, reason)] = features.failed.items()
     assert name == str(bad)
     assert reason.startswith("bad.wav: not a sound this can read")
@@ -46,15 +46,15 @@ def test_features_are_those_of_the_files(tmp_path: Path) -> None:
 
 
 def test_the_cache_is_used_and_resumed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("earmark.training.features.shards.CLIPS", 2)
+    monkeypatch.setattr("earmark.training.features.shards.SHARD_CLIPS", 2)
     paths = sounds(tmp_path, [1.0] * 5)
     cache = tmp_path / "cache"
-    first = prepare(paths, CONFIG, cache, workers=1)
+    first = load_features(paths, CONFIG, cache, workers=1)
     shards = sorted(cache.glob("*/*"))
     assert [shard.name for shard in shards] == [f"shard-0000{number}.npz" for number in range(3)]
     written = [shard.stat().st_mtime_ns for shard in shards]
     shards[1].unlink()
-    again = prepare(paths, CONFIG, cache, workers=1)
+    again = load_features(paths, CONFIG, cache, workers=1)
     assert [
         shard.stat().st_mtime_ns == time for shard, time in zip(shards, written, strict=True)
     ] == [
@@ -68,24 +68,24 @@ def test_the_cache_is_used_and_resumed(tmp_path: Path, monkeypatch: pytest.Monke
 
 def test_a_hit_computes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     paths = sounds(tmp_path, [1.0])
-    first = prepare(paths, CONFIG, tmp_path / "cache", workers=1)
+    first = load_features(paths, CONFIG, tmp_path / "cache", workers=1)
 
     def no_work(*args: object, **options: object) -> None:
         raise AssertionError("nothing is left to compute")
 
     monkeypatch.setattr(module, "_write_shard", no_work)
-    hit = prepare(paths, CONFIG, tmp_path / "cache")
+    hit = load_features(paths, CONFIG, tmp_path / "cache")
     np.testing.assert_array_equal(hit.frames, first.frames)
     with pytest.raises(AssertionError, match="nothing is left"):
-        prepare(paths, default_features(hop=256), tmp_path / "cache")
+        load_features(paths, default_features(hop=256), tmp_path / "cache")
     soundfile.write(paths[0], noise(1.2), RATE)
     with pytest.raises(AssertionError, match="nothing is left"):
-        prepare(paths, CONFIG, tmp_path / "cache")
+        load_features(paths, CONFIG, tmp_path / "cache")
 
 
 def test_a_missing_sound_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(CorpusError, match=r"none\.wav: cannot be read \(No such file"):
-        prepare([tmp_path / "none.wav"], CONFIG, tmp_path / "cache")
+        load_features([tmp_path / "none.wav"], CONFIG, tmp_path / "cache")
 
 
 def test_clips_of_more_than_a_minute_are_named(tmp_path: Path) -> None:
@@ -103,4 +103,4 @@ def test_clips_are_slices_of_the_frames() -> None:
     assert len(features) == 3
     assert features.clip(0).tolist() == [[0, 1], [2, 3]]
     assert features.clip(2).shape == (4, 2)
-    assert features.ok.tolist() == [True, False, True]
+    assert features.readable.tolist() == [True, False, True]

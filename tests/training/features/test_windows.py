@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from earmark.model.audio.log_mel import SEARCH_STEP, loudest_patch
 from earmark.training.features.cache import FeatureSet
-from earmark.training.features.windows import Windows, loudest_starts, made_ahead
+from earmark.training.features.windows import FrameWindows, loudest_starts, map_ahead
 
 MELS = 5
 
@@ -63,7 +63,7 @@ class TestWindows:
     @given(st.integers(1, 12), st.lists(st.integers(0, 28), min_size=1, max_size=9))
     def test_a_window_is_a_slice(self, size: int, starts: list[int]) -> None:
         frames = frames_of(40)
-        taken = Windows(frames, size).take(np.array(starts))
+        taken = FrameWindows(frames, size).take(np.array(starts))
         assert taken.dtype == torch.float32
         expected = np.stack([frames[start : start + size] for start in starts])
         np.testing.assert_array_equal(taken.numpy(), expected.astype(np.float32))
@@ -72,15 +72,15 @@ class TestWindows:
         np.save(tmp_path / "frames.npy", frames_of(40))
         mapped = np.load(tmp_path / "frames.npy", mmap_mode="r")
         starts = np.array([3, 32])
-        taken = Windows(mapped, 8).take(starts)
-        np.testing.assert_array_equal(taken.numpy(), Windows(frames_of(40), 8).take(starts))
+        taken = FrameWindows(mapped, 8).take(starts)
+        np.testing.assert_array_equal(taken.numpy(), FrameWindows(frames_of(40), 8).take(starts))
         taken.fill_(0)
         np.testing.assert_array_equal(mapped, frames_of(40))
 
     def test_on_the_cpu_nothing_is_made_before_it_is_asked_for(self) -> None:
-        windows, made = Windows(frames_of(10), 2), []
-        assert not windows.resident
-        batches = windows.ahead(lambda number: made.append(number) or number, range(3))
+        windows, made = FrameWindows(frames_of(10), 2), []
+        assert not windows.on_device
+        batches = windows.map_ahead(lambda number: made.append(number) or number, range(3))
         assert made == []
         assert next(batches) == 0
         assert made == [0]
@@ -90,12 +90,12 @@ class TestWindows:
     @pytest.mark.parametrize("share", [0.5, 0.0])
     def test_a_gpu_gives_the_same(self, share: float) -> None:
         frames, starts = frames_of(40), np.array([0, 31, 7])
-        windows = Windows(frames, 9, torch.device("cuda"), share)
-        assert windows.resident == bool(share)
-        taken = list(windows.ahead(windows.take, [starts, starts[::-1].copy()]))
+        windows = FrameWindows(frames, 9, torch.device("cuda"), share)
+        assert windows.on_device == bool(share)
+        taken = list(windows.map_ahead(windows.take, [starts, starts[::-1].copy()]))
         assert all(each.device.type == "cuda" for each in taken)
         for each, expected in zip(taken, (starts, starts[::-1]), strict=True):
-            plain = Windows(frames, 9).take(expected)
+            plain = FrameWindows(frames, 9).take(expected)
             np.testing.assert_array_equal(each.cpu().numpy(), plain.numpy())
 
 
@@ -115,12 +115,12 @@ class TestAhead:
     @given(st.lists(st.integers(), max_size=20), st.integers(0, 6))
     @settings(max_examples=40, deadline=None)
     def test_all_are_made_in_order(self, numbers: list[int], ahead: int) -> None:
-        assert list(made_ahead(lambda number: -number, numbers, ahead)) == [-n for n in numbers]
+        assert list(map_ahead(lambda number: -number, numbers, ahead)) == [-n for n in numbers]
 
     @pytest.mark.parametrize("ahead", [0, 1, 4])
     def test_it_runs_ahead_only_so_far(self, ahead: int) -> None:
         made: list[int] = []
-        batches = made_ahead(made.append, range(20), ahead)
+        batches = map_ahead(made.append, range(20), ahead)
         for used, _ in enumerate(batches, start=1):
             deadline = time.monotonic() + 60
             while len(made) < min(20, used + ahead) and time.monotonic() < deadline:
@@ -138,7 +138,7 @@ class TestAhead:
                 second.set()
             return threading.current_thread()
 
-        batches = made_ahead(make, range(3), 1)
+        batches = map_ahead(make, range(3), 1)
         assert next(batches) is not threading.current_thread()
         assert second.wait(60)
         assert len(list(batches)) == 2
@@ -152,10 +152,10 @@ class TestAhead:
             busy.release()
             return number
 
-        assert list(made_ahead(make, range(12), 4)) == list(range(12))
+        assert list(map_ahead(make, range(12), 4)) == list(range(12))
 
     def test_an_exception_comes_where_its_batch_would(self) -> None:
-        batches = made_ahead(lambda number: 12 // (3 - number), range(10), 4)
+        batches = map_ahead(lambda number: 12 // (3 - number), range(10), 4)
         assert [next(batches) for _ in range(3)] == [4, 6, 12]
         with pytest.raises(ZeroDivisionError):
             next(batches)
@@ -167,11 +167,11 @@ class TestAhead:
             raise OSError("gone")
 
         with pytest.raises(OSError, match="gone"):
-            list(made_ahead(lambda number: number, given_numbers(), 4))
+            list(map_ahead(lambda number: number, given_numbers(), 4))
 
     def test_a_consumer_may_stop_early(self) -> None:
         made: list[int] = []
-        batches = made_ahead(lambda number: made.append(number) or number, range(1000), 3)
+        batches = map_ahead(lambda number: made.append(number) or number, range(1000), 3)
         assert [next(batches), next(batches)] == [0, 1]
         batches.close()
         assert len(made) <= 5
@@ -179,6 +179,6 @@ class TestAhead:
 
     def test_a_loop_that_raises_leaves_no_thread(self) -> None:
         with pytest.raises(KeyboardInterrupt):
-            for number in made_ahead(lambda number: number, range(1000), 3):
+            for number in map_ahead(lambda number: number, range(1000), 3):
                 if number == 2:
                     raise KeyboardInterrupt

@@ -16,10 +16,10 @@ from earmark.model.core.manifest import ManifestRow
 from earmark.model.embedder import Embedder
 from earmark.service.cli.main import main
 from earmark.training.calibration.fit import fit_calibration
-from earmark.training.calibration.validation_set import Evidence
+from earmark.training.calibration.validation_set import ValidationSet
 from earmark.training.figures import figures, tag_map
-from earmark.training.figures.hard_cases import failures, markdown
-from earmark.training.label_noise.held_out import HeldOut, held_out
+from earmark.training.figures.hard_cases import find_hard_cases, markdown
+from earmark.training.figures.held_out import HeldOutClips, embed_held_out
 from tests.model.tiny import checkpoint_of
 from tests.training.tiny import TAGS, tiny_model, words_of, write_corpus
 
@@ -49,8 +49,8 @@ def model(tmp_path_factory: pytest.TempPathFactory, corpus: Path) -> Path:
     made.words, made.vocabulary = words_of(16), TAGS
     groups = [str(number) for number in range(3, 21)]
     made.card |= {"validation_groups": groups, "history": HISTORY[:2], "epochs": 2}
-    heard = held_out(Embedder(made), read_manifest(corpus), folder / "cache")
-    fit_calibration(made.card, heard.evidence, quiet=True)
+    held_out = embed_held_out(Embedder(made), read_manifest(corpus), folder / "cache")
+    fit_calibration(made.card, held_out.scores, quiet=True)
     save(folder, made)
     lines = [json.dumps({"epoch": at, **row}) for at, row in enumerate(HISTORY, start=1)]
     (folder / "log.jsonl").write_text("\n".join(lines))
@@ -61,13 +61,13 @@ def test_the_clips_held_out_are_heard(corpus: Path, model: Path) -> None:
     from earmark.model.core.manifest import read_manifest
 
     embedder = Embedder.load(model)
-    heard = held_out(embedder, read_manifest(corpus), model / "cache")
-    assert [row.group for row in heard.rows] == [str(number) for number in range(3, 21)]
-    for row, vector in zip(heard.rows[:4], heard.audio, strict=False):
+    held_out = embed_held_out(embedder, read_manifest(corpus), model / "cache")
+    assert [row.group for row in held_out.rows] == [str(number) for number in range(3, 21)]
+    for row, vector in zip(held_out.rows[:4], held_out.audio, strict=False):
         assert embedder.embed_audio(row.path).vector @ vector > 0.999
-    evidence = heard.evidence
-    assert evidence.carried.sum(axis=1).tolist() == [3] * 18
-    assert dict(zip(TAGS, evidence.counts.tolist(), strict=True)) == {
+    scores = held_out.scores
+    assert scores.has_tag.sum(axis=1).tolist() == [3] * 18
+    assert dict(zip(TAGS, scores.training_counts.tolist(), strict=True)) == {
         **dict.fromkeys(TAGS, 1),
         "steady": 2,
     }
@@ -96,7 +96,7 @@ def lines_of(figure: Figure, side: int) -> dict[str, list[float]]:
 
 
 def test_the_curves_are_the_history() -> None:
-    figure = figures.curves(HISTORY, 2, "tiny")
+    figure = figures.draw_curves(HISTORY, 2, "tiny")
     losses = lines_of(figure, 0)
     assert losses["training, sum"] == [3.0, 2.0, 1.0]
     assert set(losses) == {"training, sum", "validation, sum", "epoch kept (2)"}
@@ -104,7 +104,7 @@ def test_the_curves_are_the_history() -> None:
 
 
 def test_the_whole_run_is_drawn_where_its_log_is(model: Path, tmp_path: Path) -> None:
-    from earmark.training.cli.figures import _history
+    from earmark.training.cli.picture import _history
 
     card = {"history": HISTORY[:2]}
     assert _history(model, card) == HISTORY
@@ -119,12 +119,12 @@ def test_tags_are_scored_over_the_whole_ranking(corpus: Path, model: Path) -> No
     from earmark.model.core.manifest import read_manifest
 
     embedder = Embedder.load(model)
-    heard = held_out(embedder, read_manifest(corpus), model / "cache")
-    results = figures.scored(embedder, heard)
+    held_out = embed_held_out(embedder, read_manifest(corpus), model / "cache")
+    results = figures.score_tags(embedder, held_out)
     assert results.tags == TAGS
     at = TAGS.index("hiss")
-    scores = heard.audio @ embedder.embed_tags([["hiss"]])[0]
-    own = np.array(["hiss" in tags for tags in heard.tag_sets])
+    scores = held_out.audio @ embedder.embed_tags([["hiss"]])[0]
+    own = np.array(["hiss" in tags for tags in held_out.tag_sets])
     hits = own[np.argsort(-scores, kind="stable")]
     precisions = [hits[: rank + 1].mean() for rank in range(len(hits)) if hits[rank]]
     assert results.precision[at] == pytest.approx(np.mean(precisions))
@@ -136,7 +136,9 @@ def test_best_and_worst_share_no_tag() -> None:
     for count, best, worst in ((1, 1, 0), (7, 4, 3), (80, 30, 30)):
         tags = [f"tag{number}" for number in range(count)]
         precision = generator.random(count)
-        figure = figures.groups(figures.Scored(tags, precision, np.full(count, 0.1), 50), "tiny")
+        figure = figures.draw_best_and_worst(
+            figures.TagScores(tags, precision, np.full(count, 0.1), 50), "tiny"
+        )
         shown = [
             [label.get_text().split()[0] for label in axes.get_yticklabels()]
             for axes in figure.axes
@@ -154,7 +156,7 @@ def test_alike_tags_lie_near() -> None:
     vectors = (vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).astype(np.float32)
     for chosen in (slice(None), slice(0, 24, 4), slice(0, 1)):
         own, kinds = vectors[chosen], np.repeat(range(3), 8)[chosen]
-        places = tag_map.places(own)
+        places = tag_map.tag_positions(own)
         assert places.shape == (len(own), 2)
         away = np.linalg.norm(places[:, None] - places[None], axis=2)
         same = kinds[:, None] == kinds[None]
@@ -170,20 +172,20 @@ def test_names_cover_no_other() -> None:
     axes.scatter(*points.T)
     canvas.draw()
     names = [f"thunder{number}" for number in range(400)]
-    named = tag_map.name(axes, canvas.get_renderer(), points, names, range(399, -1, -1))
+    named = tag_map.label_points(axes, canvas.get_renderer(), points, names, range(399, -1, -1))
     assert named[0] == 399
-    assert 50 < len(named) <= tag_map.MOST_NAMES
+    assert 50 < len(named) <= tag_map.MAX_LABELS
     assert [text.get_text() for text in axes.texts] == [names[at] for at in named]
     boxes = [text.get_window_extent(canvas.get_renderer()) for text in axes.texts]
     assert not any(one.overlaps(other) for at, one in enumerate(boxes) for other in boxes[at + 1 :])
 
 
-def heard_as(cosines: np.ndarray, rows: list[ManifestRow]) -> HeldOut:
+def heard_as(cosines: np.ndarray, rows: list[ManifestRow]) -> HeldOutClips:
     tag_sets = [list(row.tags) for row in rows]
-    carried = np.array([[tag in tags for tag in TAGS] for tags in tag_sets])
+    has_tag = np.array([[tag in tags for tag in TAGS] for tags in tag_sets])
     counts = np.zeros(len(TAGS), np.int64)
-    evidence = Evidence(cosines, carried, np.arange(len(rows)), counts)
-    return HeldOut(rows, tag_sets, np.zeros((len(rows), 16), np.float32), evidence)
+    scores = ValidationSet(cosines, has_tag, np.arange(len(rows)), counts)
+    return HeldOutClips(rows, tag_sets, np.zeros((len(rows), 16), np.float32), scores)
 
 
 def test_failures_are_the_surest_wrong_ones_of_a_group_each() -> None:
@@ -203,12 +205,12 @@ def test_failures_are_the_surest_wrong_ones_of_a_group_each() -> None:
         cosines[number, TAGS.index(first)] = cosine
         path, title = Path(f"/somewhere/pack/{number}.ogg"), "a|b" if number == 5 else ""
         rows.append(ManifestRow(path, tuple(tags.split()), group=group, title=title))
-    found = failures(Embedder(made), heard_as(cosines, rows))
+    found = find_hard_cases(Embedder(made), heard_as(cosines, rows))
     assert markdown(found).split("\n")[2:] == [
         "| pack/1.ogg | hiss | click | 95% |",
         "| a\\|b | steady | wind | 85% |",
     ]
-    assert len(failures(Embedder(made), heard_as(cosines, rows), most=1)) == 1
+    assert len(find_hard_cases(Embedder(made), heard_as(cosines, rows), limit=1)) == 1
 
 
 def test_the_failures_are_printed(corpus: Path, model: Path, capsys: Capture) -> None:

@@ -14,11 +14,11 @@ from earmark.model.checkpoint import save
 from earmark.model.core.manifest import ManifestRow, read_manifest
 from earmark.model.embedder import Embedder
 from earmark.service.cli.main import main
-from earmark.training.corpora.suspects import Suspect, without_suspects, write_suspects
 from earmark.training.errors import CorpusError
-from earmark.training.evaluation.retrieval import clip_codes
-from earmark.training.features.cache import prepare
+from earmark.training.features.cache import load_features
+from earmark.training.features.encode_clips import clip_codes
 from earmark.training.label_noise import confident_learning
+from earmark.training.label_noise.suspects import Suspect, without_suspects, write_suspects
 from tests.model.tiny import checkpoint_of
 from tests.training.tiny import TAGS, tiny_model, words_of, write_corpus
 
@@ -29,84 +29,88 @@ def test_the_rule_is_that_of_the_paper() -> None:
     """Against a loop over clips, as the paper writes it for two classes."""
     generator = np.random.default_rng(0)
     for _ in range(20):
-        carried = generator.random(40) < 0.3
-        carried[:2] = True, False
-        probable = np.where(carried, generator.beta(3, 2, 40), generator.beta(1, 4, 40))
-        probable[5] = np.nan
-        wrong, missing = confident_learning.suspected(probable, carried)
-        of_class = np.stack([1 - probable, probable])
+        has_tag = generator.random(40) < 0.3
+        has_tag[:2] = True, False
+        probabilities = np.where(has_tag, generator.beta(3, 2, 40), generator.beta(1, 4, 40))
+        probabilities[5] = np.nan
+        wrong, missing = confident_learning.find_label_errors(probabilities, has_tag)
+        of_class = np.stack([1 - probabilities, probabilities])
         known = [number for number in range(40) if number != 5]
         least = [
-            np.mean([of_class[own, number] for number in known if carried[number] == own])
+            np.mean([of_class[own, number] for number in known if has_tag[number] == own])
             for own in (0, 1)
         ]
         for number in range(40):
             fits = [own for own in (0, 1) if of_class[own, number] >= least[own]]
-            other = 1 - int(carried[number])
+            other = 1 - int(has_tag[number])
             sure = other in fits and other == max(fits, key=lambda own: of_class[own, number])
             assert (wrong[number], missing[number]) == (sure and other == 0, sure and other == 1)
 
 
 def test_a_tag_on_all_or_none_has_no_suspects() -> None:
-    probable = np.array([0.1, 0.9, 0.5])
-    for carried in (np.ones(3, bool), np.zeros(3, bool)):
-        assert not np.any(confident_learning.suspected(probable, carried))
+    probabilities = np.array([0.1, 0.9, 0.5])
+    for has_tag in (np.ones(3, bool), np.zeros(3, bool)):
+        assert not np.any(confident_learning.find_label_errors(probabilities, has_tag))
 
 
 def test_doubt_weighs_a_probability_by_the_tag_s_share() -> None:
-    doubts = confident_learning.doubt(np.array([0.1, 0.9, 0.001, 0.0, 1.0]), 0.1)
+    doubts = confident_learning.wrong_confidence(np.array([0.1, 0.9, 0.001, 0.0, 1.0]), 0.1)
     np.testing.assert_allclose(doubts, [0.5, 1 / 82, 1 / (1 + 9 / 999), 1, 0], atol=1e-7)
-    assert confident_learning.doubt(np.array([0.001]), 0.001)[0] == pytest.approx(0.5)
+    assert confident_learning.wrong_confidence(np.array([0.001]), 0.001)[0] == pytest.approx(0.5)
 
 
 def clips(count: int = 160) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Codes [n, 6], tags by their first two dimensions [n, 2], ten groups."""
     generator = np.random.default_rng(4)
-    carried = np.stack([np.arange(count) % 4 == 0, np.arange(count) % 3 == 0], axis=1)
+    has_tag = np.stack([np.arange(count) % 4 == 0, np.arange(count) % 3 == 0], axis=1)
     codes = generator.standard_normal((count, 6)).astype(np.float32)
-    codes[:, :2] += 5 * carried
-    return codes, carried, np.arange(count) % 10
+    codes[:, :2] += 5 * has_tag
+    return codes, has_tag, np.arange(count) % 10
 
 
 def test_a_clip_is_judged_by_other_groups() -> None:
-    codes, carried, groups = clips()
-    before = confident_learning.out_of_fold(codes, carried, groups, 5)
-    assert before[carried].mean() > before[~carried].mean() + 0.15
+    codes, has_tag, groups = clips()
+    before = confident_learning.out_of_fold_probabilities(codes, has_tag, groups, 5)
+    assert before[has_tag].mean() > before[~has_tag].mean() + 0.15
     own = groups == 3
-    carried[own] = ~carried[own]
-    after = confident_learning.out_of_fold(codes, carried, groups, 5)
+    has_tag[own] = ~has_tag[own]
+    after = confident_learning.out_of_fold_probabilities(codes, has_tag, groups, 5)
     np.testing.assert_array_equal(after[own], before[own])
     assert (after[~own] != before[~own]).any()
 
 
 def test_a_tag_of_one_fold_s_groups_is_not_judged_there() -> None:
-    codes, carried, groups = clips()
-    carried[:, 0] = groups == 3
-    probable = confident_learning.out_of_fold(codes, carried, groups, 5)
-    assert np.isnan(probable[groups == 3, 0]).all()
-    assert np.isfinite(probable[:, 1]).all()
+    codes, has_tag, groups = clips()
+    has_tag[:, 0] = groups == 3
+    probabilities = confident_learning.out_of_fold_probabilities(codes, has_tag, groups, 5)
+    assert np.isnan(probabilities[groups == 3, 0]).all()
+    assert np.isfinite(probabilities[:, 1]).all()
 
 
 def test_planted_suspects_are_found() -> None:
-    codes, carried, groups = clips()
+    codes, has_tag, groups = clips()
     noise = np.random.default_rng(5).random(len(codes)) < 0.4
-    lost, added = np.flatnonzero(carried[:, 0])[:8], np.flatnonzero(~carried[:, 0])[:8]
-    given = carried.copy()
+    lost, added = np.flatnonzero(has_tag[:, 0])[:8], np.flatnonzero(~has_tag[:, 0])[:8]
+    given = has_tag.copy()
     given[lost, 0], given[added, 0] = False, True
     columns = zip(("bell", "horn", "noise"), np.column_stack([given, noise]).T, strict=True)
     names = list(columns)
     tag_sets = [[tag for tag, own in names if own[number]] for number in range(len(codes))]
     tag_sets[0].append("rare")
-    judged = confident_learning.judge(codes, tag_sets, [f"g{group}" for group in groups], 5)
-    assert (judged.tags, judged.untold) == (["bell", "horn"], ["noise"])
-    np.testing.assert_array_equal(judged.carried, given)
-    wrong, missing = confident_learning.suspected(judged.probable[:, 0], judged.carried[:, 0])
+    assessment = confident_learning.assess_tags(
+        codes, tag_sets, [f"g{group}" for group in groups], 5
+    )
+    assert (assessment.tags, assessment.unpredictable) == (["bell", "horn"], ["noise"])
+    np.testing.assert_array_equal(assessment.has_tag, given)
+    wrong, missing = confident_learning.find_label_errors(
+        assessment.probabilities[:, 0], assessment.has_tag[:, 0]
+    )
     # The rule asks for more than an average clip: some of the planted ones are less.
     for found, planted in ((wrong, added), (missing, lost)):
         assert len(set(np.flatnonzero(found)) & set(planted)) >= 5
         assert set(np.flatnonzero(found)) <= set(planted)
-    doubts = confident_learning.doubt(judged.probable[:, 0], 0.25)
-    assert doubts[added].min() > 0.5 > doubts[carried[:, 0] & given[:, 0]].max()
+    doubts = confident_learning.wrong_confidence(assessment.probabilities[:, 0], 0.25)
+    assert doubts[added].min() > 0.5 > doubts[has_tag[:, 0] & given[:, 0]].max()
 
 
 def test_a_tag_needs_clips_and_groups() -> None:
@@ -119,7 +123,7 @@ def test_a_tag_needs_clips_and_groups() -> None:
     groups = ["0" if group == "1" else group for group in groups]
     assert confident_learning.frequent_tags([*tag_sets, ["b"]], [*groups, "1"]) == ["b"]
     with pytest.raises(CorpusError, match="a tag of 20 clips in 4 groups"):
-        confident_learning.judge(np.zeros((39, 2), np.float32), tag_sets, groups, 5)
+        confident_learning.assess_tags(np.zeros((39, 2), np.float32), tag_sets, groups, 5)
 
 
 ROWS = [
@@ -200,22 +204,22 @@ def suspects_of(
     embedder: Embedder, rows: list[ManifestRow], cache: Path
 ) -> list[tuple[str, str, str]]:
     """Suspects clip by clip, the most confident first: what the command should find."""
-    features = prepare([row.path for row in rows], embedder.config.features, cache)
+    features = load_features([row.path for row in rows], embedder.config.features, cache)
     codes = clip_codes(embedder, features, range(len(rows)))
-    judged = confident_learning.judge(
+    assessment = confident_learning.assess_tags(
         codes, [row.tags for row in rows], [row.group for row in rows], 5
     )
     found = []
-    for tag, probable, carried in zip(
-        judged.tags, judged.probable.T, judged.carried.T, strict=True
+    for tag, probabilities, has_tag in zip(
+        assessment.tags, assessment.probabilities.T, assessment.has_tag.T, strict=True
     ):
-        wrong, missing = confident_learning.suspected(probable, carried)
+        wrong, missing = confident_learning.find_label_errors(probabilities, has_tag)
         for number, row in enumerate(rows):
-            assert carried[number] == (tag in row.tags)
-            doubt = confident_learning.doubt(probable[number], carried.mean())
+            assert has_tag[number] == (tag in row.tags)
+            doubt = confident_learning.wrong_confidence(probabilities[number], has_tag.mean())
             if wrong[number]:
                 found.append((-doubt, row.path.name, tag, "wrong"))
             elif missing[number]:
-                found.append((-probable[number], row.path.name, tag, "missing"))
+                found.append((-probabilities[number], row.path.name, tag, "missing"))
     assert {kind for *_, kind in found} == {"wrong", "missing"}
     return [tuple(each[1:]) for each in sorted(found)]

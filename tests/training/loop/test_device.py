@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from earmark.model.core.errors import ConfigError
-from earmark.training.loop.device import PRECISIONS, Execution
+from earmark.training.loop.device import PRECISIONS, DeviceSettings
 from tests.conftest import ROOT
 
 # A process that trains a small network: page faults of ten steps, after two to warm up.
@@ -40,43 +40,47 @@ print(faults(10), float(net[0].weight.grad.sum()))
 
 
 def test_by_default_the_cpu_in_full_precision() -> None:
-    execution = Execution()
-    execution.check()
-    assert execution.place() == torch.device("cpu")
-    assert not execution.mixed
-    assert not execution.compile
-    assert (execution.ranks.own, execution.ranks.count) == (0, 1)
+    settings = DeviceSettings()
+    settings.check()
+    assert settings.torch_device() == torch.device("cpu")
+    assert not settings.mixed_precision
+    assert not settings.compile
+    assert (settings.processes.rank, settings.processes.size) == (0, 1)
 
 
 @pytest.mark.parametrize(("precision", "mixed"), [("float32", False), ("bfloat16", True)])
-def test_a_precision_that_is_asked_for_is_used(precision: str, mixed: bool) -> None:
+def test_a_precision_that_is_asked_for_is_used(precision: str, mixed_precision: bool) -> None:
     assert precision in PRECISIONS
-    execution = Execution(precision=precision)
-    execution.check()
-    assert execution.mixed == mixed
+    settings = DeviceSettings(precision=precision)
+    settings.check()
+    assert settings.mixed_precision == mixed_precision
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
 def test_a_gpu_that_has_it_computes_in_bfloat16() -> None:
-    execution = Execution("cuda")
-    execution.check()
-    assert execution.mixed == torch.cuda.is_bf16_supported()
-    assert not Execution("cuda", precision="float32").mixed
+    settings = DeviceSettings("cuda")
+    settings.check()
+    assert settings.mixed_precision == torch.cuda.is_bf16_supported()
+    assert not DeviceSettings("cuda", precision="float32").mixed_precision
 
 
 @pytest.mark.parametrize("precision", ["float16", "bf16", "", "Float32"])
 def test_refuses_an_unknown_precision(precision: str) -> None:
     message = f"^precision: expected float32 or bfloat16, got {precision!r}$"
     with pytest.raises(ConfigError, match=message):
-        Execution(precision=precision).check()
+        DeviceSettings(precision=precision).check()
 
 
 @pytest.mark.parametrize("device", ["gpu", "", "cuda:x", "cpu 0"])
 def test_refuses_an_unknown_device(device: str) -> None:
     message = f"^device: expected cpu, cuda or cuda:N, got {device!r}$"
-    for ask in (Execution.check, Execution.place, lambda execution: execution.mixed):
+    for ask in (
+        DeviceSettings.check,
+        DeviceSettings.torch_device,
+        lambda settings: settings.mixed_precision,
+    ):
         with pytest.raises(ConfigError, match=message):
-            ask(Execution(device))
+            ask(DeviceSettings(device))
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
@@ -84,7 +88,7 @@ def test_refuses_an_unknown_device(device: str) -> None:
 def test_refuses_a_gpu_that_is_not_there(device: str) -> None:
     message = f"^device: {device!r} is not available: no GPU can be used here$"
     with pytest.raises(ConfigError, match=message):
-        Execution(device).check()
+        DeviceSettings(device).check()
 
 
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="only glibc's memory is kept")

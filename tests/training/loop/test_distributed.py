@@ -18,8 +18,8 @@ import torch
 from earmark.model.checkpoint import load
 from earmark.model.core.errors import ConfigError
 from earmark.training.loop import resume_state
-from earmark.training.loop.device import Execution
-from earmark.training.loop.distributed import Ranks, joined
+from earmark.training.loop.device import DeviceSettings
+from earmark.training.loop.distributed import ProcessGroup, join_process_group
 from earmark.training.loop.trainer import Trainer
 from tests.conftest import ROOT
 from tests.training.tiny import QUICK, tiny_corpus, tiny_model
@@ -87,26 +87,26 @@ def test_a_shared_run_is_saved_once_and_resumed(tmp_path: Path) -> None:
 
 def test_a_batch_that_cannot_be_shared(tmp_path: Path) -> None:
     config = tiny_model()
-    execution = Execution(ranks=Ranks(0, 3))
+    settings = DeviceSettings(processes=ProcessGroup(0, 3))
     with pytest.raises(ConfigError, match="batch: expected a multiple of the 3 processes, got 10"):
-        Trainer(config, QUICK, tiny_corpus(config), tmp_path, execution=execution)
+        Trainer(config, QUICK, tiny_corpus(config), tmp_path, settings=settings)
 
 
 def test_without_torchrun_one_is_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("WORLD_SIZE", raising=False)
-    with joined("cuda:3") as (ranks, device):
-        assert (ranks, device) == (Ranks(0, 1), "cuda:3")
-        ranks.wait()
-        ranks.check_same("corpus", b"1")
-        assert float(ranks.total(torch.tensor(2.0))) == 2
-        with ranks.first_alone():
-            assert ranks.first
+    with join_process_group("cuda:3") as (processes, device):
+        assert (processes, device) == (ProcessGroup(0, 1), "cuda:3")
+        processes.barrier()
+        processes.check_equal("corpus", b"1")
+        assert float(processes.sum(torch.tensor(2.0))) == 2
+        with processes.first_before_others():
+            assert processes.is_first
 
 
 def test_under_torchrun_each_takes_the_gpu_of_its_number(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("WORLD_SIZE", "2")
     with (
         pytest.raises(ConfigError, match="--device: expected cpu or cuda under torchrun, got cuda"),
-        joined("cuda:1"),
+        join_process_group("cuda:1"),
     ):
         pass

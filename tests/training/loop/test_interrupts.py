@@ -10,11 +10,11 @@ from collections.abc import Iterator
 
 import pytest
 
-from earmark.training.loop.interrupts import SIGNALS, Stopped, listening
+from earmark.training.loop.interrupts import SIGNALS, RunInterrupted, catch_stop_signals
 
 
 @pytest.fixture(autouse=True)
-def heard() -> Iterator[list[int]]:
+def earlier_handlers() -> Iterator[list[int]]:
     """Signals that reach the handlers from before, which do not end the tests themselves."""
     numbers: list[int] = []
     before = {
@@ -41,21 +41,21 @@ def test_ctrl_c_and_the_end_of_a_machine_are_heard() -> None:
 
 
 @pytest.mark.parametrize("number", SIGNALS)
-def test_the_first_signal_is_a_wish(number: int, heard: list[int]) -> None:
-    with listening() as wish:
-        assert not wish.there
+def test_the_first_signal_is_a_wish(number: int, earlier_handlers: list[int]) -> None:
+    with catch_stop_signals() as request:
+        assert not request.is_set
         send(number)
-        assert wish.there
-    assert wish.there
-    assert heard == []
+        assert request.is_set
+    assert request.is_set
+    assert earlier_handlers == []
 
 
 @pytest.mark.parametrize("first", SIGNALS)
 def test_ctrl_c_after_a_wish_ends_at_once(first: int) -> None:
     before = handlers()
-    with pytest.raises(KeyboardInterrupt) as raised, listening() as wish:
+    with pytest.raises(KeyboardInterrupt) as raised, catch_stop_signals() as request:
         send(first)
-        assert wish.there
+        assert request.is_set
         send(signal.SIGINT)
         pytest.fail("the second Ctrl-C was not heard")
     assert raised.type is KeyboardInterrupt
@@ -64,72 +64,72 @@ def test_ctrl_c_after_a_wish_ends_at_once(first: int) -> None:
 
 @pytest.mark.parametrize("first", SIGNALS)
 def test_sigterm_stays_a_wish_however_often(first: int) -> None:
-    with listening() as wish:
+    with catch_stop_signals() as request:
         for number in (first, signal.SIGTERM, signal.SIGTERM):
             send(number)
-        assert wish.there
+        assert request.is_set
 
 
-def test_handlers_are_put_back(heard: list[int]) -> None:
+def test_handlers_are_put_back(earlier_handlers: list[int]) -> None:
     before = handlers()
-    with listening() as wish:
-        assert handlers() == [wish, wish]
+    with catch_stop_signals() as request:
+        assert handlers() == [request, request]
     assert handlers() == before
-    with pytest.raises(OSError, match="disk"), listening():
+    with pytest.raises(OSError, match="disk"), catch_stop_signals():
         raise OSError("disk")
     assert handlers() == before
     for number in SIGNALS:
         send(number)
-    assert heard == list(SIGNALS)
-    assert not wish.there
+    assert earlier_handlers == list(SIGNALS)
+    assert not request.is_set
 
 
 @pytest.mark.parametrize("handler", [signal.SIG_IGN, signal.SIG_DFL, signal.default_int_handler])
 def test_the_systems_own_handlers_are_put_back(handler: signal.Handlers) -> None:
     for number in SIGNALS:
         signal.signal(number, handler)
-    with listening():
+    with catch_stop_signals():
         send(signal.SIGTERM)
     assert handlers() == [handler, handler]
 
 
-def test_each_run_has_its_own_wish(heard: list[int]) -> None:
-    with listening() as outer:
-        with listening() as inner:
+def test_each_run_has_its_own_wish(earlier_handlers: list[int]) -> None:
+    with catch_stop_signals() as outer:
+        with catch_stop_signals() as inner:
             send(signal.SIGINT)
-        assert (inner.there, outer.there) == (True, False)
+        assert (inner.is_set, outer.is_set) == (True, False)
         send(signal.SIGINT)
-        assert outer.there
-    with listening() as later:
-        assert not later.there
-    assert heard == []
+        assert outer.is_set
+    with catch_stop_signals() as later:
+        assert not later.is_set
+    assert earlier_handlers == []
 
 
-def test_outside_the_main_thread_nothing_is_taken(heard: list[int]) -> None:
+def test_outside_the_main_thread_nothing_is_taken(earlier_handlers: list[int]) -> None:
     before, inside, done = handlers(), threading.Event(), threading.Event()
     seen: list[bool] = []
 
     def run() -> None:
-        with listening() as wish:
+        with catch_stop_signals() as request:
             inside.set()
-            done.wait(60)
-            seen.append(wish.there)
+            done.wait(10)
+            seen.append(request.is_set)
 
     thread = threading.Thread(target=run)
     thread.start()
     try:
-        assert inside.wait(60)
+        assert inside.wait(10)
         assert handlers() == before
         send(signal.SIGTERM)
     finally:
         done.set()
-        thread.join(60)
+        thread.join(10)
     assert seen == [False]
-    assert heard == [signal.SIGTERM]
+    assert earlier_handlers == [signal.SIGTERM]
     assert handlers() == before
 
 
 def test_a_stopped_run_is_no_mere_exception() -> None:
     """So that nothing that catches errors takes it for one."""
-    assert issubclass(Stopped, KeyboardInterrupt)
-    assert not issubclass(Stopped, Exception)
+    assert issubclass(RunInterrupted, KeyboardInterrupt)
+    assert not issubclass(RunInterrupted, Exception)

@@ -125,22 +125,24 @@ class TestNtXent:
 
     def test_gradients(self) -> None:
         audio, tags = (each.requires_grad_() for each in pair(4, 3))
-        same = torch.eye(4, dtype=torch.bool)
-        same[0, 2] = same[2, 0] = True
-        for options in ({}, {"as_run": True}, {"same": same}):
+        false_negatives = torch.eye(4, dtype=torch.bool)
+        false_negatives[0, 2] = false_negatives[2, 0] = True
+        for options in ({}, {"as_run": True}, {"false_negatives": false_negatives}):
             assert torch.autograd.gradcheck(
                 lambda a, t, options=options: nt_xent(a, t, 0.5, **options), (audio, tags)
             )
 
     def test_same_with_only_the_diagonal_changes_nothing(self) -> None:
         audio, tags = pair(5, 4)
-        same = torch.eye(5, dtype=torch.bool)
-        assert float(nt_xent(audio, tags, same=same)) == float(nt_xent(audio, tags))
+        false_negatives = torch.eye(5, dtype=torch.bool)
+        assert float(nt_xent(audio, tags, false_negatives=false_negatives)) == float(
+            nt_xent(audio, tags)
+        )
 
     def test_same_takes_four_pairings_out_of_the_denominators(self) -> None:
         audio, tags = pair(3, 4)
-        same = torch.eye(3, dtype=torch.bool)
-        same[0, 1] = same[1, 0] = True
+        false_negatives = torch.eye(3, dtype=torch.bool)
+        false_negatives[0, 1] = false_negatives[1, 0] = True
         vectors = torch.nn.functional.normalize(torch.cat([audio, tags]), dim=1)
         scores = torch.exp(vectors @ vectors.T / 0.1)
         left_out = {(i, j) for i in (0, 3) for j in (1, 4)}
@@ -149,12 +151,16 @@ class TestNtXent:
         for i in range(6):
             others = [k for k in range(6) if k != i and (i, k) not in left_out]
             total -= math.log(float(scores[i, (i + 3) % 6] / scores[i, others].sum()))
-        assert float(nt_xent(audio, tags, same=same)) == pytest.approx(total / 6, rel=1e-9)
+        assert float(nt_xent(audio, tags, false_negatives=false_negatives)) == pytest.approx(
+            total / 6, rel=1e-9
+        )
 
     def test_all_the_same_leaves_only_positives(self) -> None:
         audio, tags = pair(4, 3)
-        same = torch.ones(4, 4, dtype=torch.bool)
-        assert float(nt_xent(audio, tags, same=same)) == pytest.approx(0, abs=1e-12)
+        false_negatives = torch.ones(4, 4, dtype=torch.bool)
+        assert float(nt_xent(audio, tags, false_negatives=false_negatives)) == pytest.approx(
+            0, abs=1e-12
+        )
 
     def test_a_tensor_may_be_the_temperature(self) -> None:
         audio, tags = pair(4, 3)
@@ -171,13 +177,13 @@ class TestNtXent:
             nt_xent(torch.zeros(audio), torch.zeros(tags))
 
 
-def slow_tagwise(audio: Tensor, tags: Tensor, carried: Tensor, temperature: float) -> float:
+def slow_tagwise(audio: Tensor, tags: Tensor, has_tag: Tensor, temperature: float) -> float:
     """Both directions, positive by positive; each stands beside all that is not true."""
     cosines = [[similarity(one, other) for other in tags.tolist()] for one in audio.tolist()]
     total = 0.0
     for rows, true in (
-        (cosines, carried.tolist()),
-        (list(zip(*cosines, strict=True)), carried.T.tolist()),
+        (cosines, has_tag.tolist()),
+        (list(zip(*cosines, strict=True)), has_tag.T.tolist()),
     ):
         means = []
         for row, own in zip(rows, true, strict=True):
@@ -211,15 +217,15 @@ class TestTagwise:
             torch.randn(rows, 4, generator=generator, dtype=torch.float64)
             for rows in (clips, count)
         )
-        carried = torch.rand(clips, count, generator=generator) < share
-        fast = float(tagwise(audio, tags, carried, temperature))
-        slow = slow_tagwise(audio, tags, carried, temperature)
+        has_tag = torch.rand(clips, count, generator=generator) < share
+        fast = float(tagwise(audio, tags, has_tag, temperature))
+        slow = slow_tagwise(audio, tags, has_tag, temperature)
         assert fast == pytest.approx(slow, rel=1e-8, abs=1e-10)
 
     def test_nothing_carried_and_everything_carried_teach_nothing(self) -> None:
         audio, tags = (each.requires_grad_() for each in pair(4, 3))
-        for carried in (torch.zeros(4, 4), torch.ones(4, 4)):
-            loss = tagwise(audio, tags, carried.bool())
+        for has_tag in (torch.zeros(4, 4), torch.ones(4, 4)):
+            loss = tagwise(audio, tags, has_tag.bool())
             loss.backward()
             assert loss.item() == pytest.approx(0, abs=1e-12)
             assert audio.grad is not None
@@ -227,9 +233,9 @@ class TestTagwise:
 
     def test_gradients(self) -> None:
         audio, tags = (each.requires_grad_() for each in pair(4, 3))
-        carried = torch.eye(4, dtype=torch.bool)
-        carried[0, 2] = True
-        assert torch.autograd.gradcheck(lambda a, t: tagwise(a, t, carried, 0.5), (audio, tags))
+        has_tag = torch.eye(4, dtype=torch.bool)
+        has_tag[0, 2] = True
+        assert torch.autograd.gradcheck(lambda a, t: tagwise(a, t, has_tag, 0.5), (audio, tags))
 
     def test_is_stable_at_a_small_temperature(self) -> None:
         audio, tags = (each.float().requires_grad_() for each in pair(8, 4))
@@ -237,7 +243,7 @@ class TestTagwise:
         assert torch.isfinite(audio.grad).all()
 
     def test_refuses_other_shapes(self) -> None:
-        with pytest.raises(InputError, match=r"carried: expected the shape \[4, 3\], got \[3, 4\]"):
+        with pytest.raises(InputError, match=r"has_tag: expected the shape \[4, 3\], got \[3, 4\]"):
             tagwise(torch.zeros(4, 2), torch.zeros(3, 2), torch.zeros(3, 4, dtype=torch.bool))
 
 

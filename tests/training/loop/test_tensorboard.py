@@ -18,7 +18,7 @@ from tensorboard.plugins.projector.projector_config_pb2 import ProjectorConfig
 from torch import Tensor
 
 from earmark.model.core.errors import ConfigError
-from earmark.training.loop.tensorboard import PICTURES, Board
+from earmark.training.loop.tensorboard import MAX_PATCHES, TensorBoardWriter
 
 T, F = 12, 7
 
@@ -50,9 +50,9 @@ def picture(folder: Path) -> np.ndarray:
 
 
 def draw(folder: Path, patches: Tensor, estimates: Tensor) -> np.ndarray:
-    board = Board(folder)
-    board.reconstructions(3, patches, estimates)
-    board.close()
+    writer = TensorBoardWriter(folder)
+    writer.write_reconstructions(3, patches, estimates)
+    writer.close()
     return picture(folder)
 
 
@@ -63,7 +63,7 @@ def projector(folder: Path) -> ProjectorConfig:
 
 class TestScalars:
     def test_they_are_filed_by_their_side(self, tmp_path: Path) -> None:
-        board = Board(tmp_path)
+        writer = TensorBoardWriter(tmp_path)
         for epoch in (1, 2):
             figures = {
                 "train_loss": 2.5 / epoch,
@@ -72,8 +72,8 @@ class TestScalars:
                 "mAP@10": 0.125 * epoch,
                 "seconds": 7,
             }
-            board.scalars(epoch, figures)
-        board.close()
+            writer.write_scalars(epoch, figures)
+        writer.close()
         assert scalars(tmp_path) == {
             "train/loss": [(1, 2.5), (2, 1.25)],
             "validation/loss": [(1, 3.0), (2, 1.5)],
@@ -83,36 +83,36 @@ class TestScalars:
         }
 
     def test_they_can_be_read_while_the_run_goes_on(self, tmp_path: Path) -> None:
-        board = Board(tmp_path)
-        board.scalars(1, {"train_loss": 0.5})
+        writer = TensorBoardWriter(tmp_path)
+        writer.write_scalars(1, {"train_loss": 0.5})
         assert scalars(tmp_path) == {"train/loss": [(1, 0.5)]}
-        board.close()
+        writer.close()
 
     def test_values_that_are_not_finite_are_kept(self, tmp_path: Path) -> None:
-        board = Board(tmp_path)
-        board.scalars(1, {"a": math.inf, "b": math.nan})
-        board.close()
+        writer = TensorBoardWriter(tmp_path)
+        writer.write_scalars(1, {"a": math.inf, "b": math.nan})
+        writer.close()
         found = scalars(tmp_path)
         assert found["a"] == [(1, math.inf)]
         assert math.isnan(found["b"][0][1])
 
     def test_a_resumed_run_replaces_what_it_trains_again(self, tmp_path: Path) -> None:
-        first = Board(tmp_path)
+        first = TensorBoardWriter(tmp_path)
         for epoch in (1, 2, 3):
-            first.scalars(epoch, {"train_loss": float(epoch)})
+            first.write_scalars(epoch, {"train_loss": float(epoch)})
         first.close()
-        resumed = Board(tmp_path, epoch=1)
-        resumed.scalars(2, {"train_loss": 20.0})
+        resumed = TensorBoardWriter(tmp_path, epoch=1)
+        resumed.write_scalars(2, {"train_loss": 20.0})
         resumed.close()
         assert scalars(tmp_path) == {"train/loss": [(1, 1.0), (2, 20.0)]}
 
 
 class TestReconstructions:
     def test_two_rows_of_eight(self, tmp_path: Path) -> None:
-        patches = torch.rand(PICTURES + 3, 1, T, F)
+        patches = torch.rand(MAX_PATCHES + 3, 1, T, F)
         image = draw(tmp_path, patches, 1 - patches)
-        assert image.shape == (2 * F, PICTURES * T)
-        for number in range(PICTURES):
+        assert image.shape == (2 * F, MAX_PATCHES * T)
+        for number in range(MAX_PATCHES):
             left = number * T
             upper = image[:F, left : left + T]
             expected = patches[number, 0].numpy().T[::-1] * 255  # low bands lie at the bottom
@@ -143,9 +143,9 @@ class TestTags:
     def test_one_row_for_each_tag(self, tmp_path: Path) -> None:
         names = ["rain", "wind", "hi-hat", "рок"]
         vectors = np.random.default_rng(0).normal(size=(4, 5)).astype(np.float32)
-        board = Board(tmp_path)
-        board.tags(7, names, vectors)
-        board.close()
+        writer = TensorBoardWriter(tmp_path)
+        writer.write_tag_embeddings(7, names, vectors)
+        writer.close()
         [embedding] = projector(tmp_path).embeddings
         assert embedding.tensor_name == "default:00007"
         written = np.loadtxt(tmp_path / embedding.tensor_path, delimiter="\t", dtype=np.float32)
@@ -154,10 +154,12 @@ class TestTags:
         assert lines == names
 
     def test_epochs_stand_side_by_side(self, tmp_path: Path) -> None:
-        board = Board(tmp_path)
+        writer = TensorBoardWriter(tmp_path)
         for epoch in (1, 2):
-            board.tags(epoch, ["rain", "wind"], np.eye(2, dtype=np.float32) * epoch)
-        board.close()
+            writer.write_tag_embeddings(
+                epoch, ["rain", "wind"], np.eye(2, dtype=np.float32) * epoch
+            )
+        writer.close()
         found = projector(tmp_path).embeddings
         assert [each.tensor_name for each in found] == ["default:00001", "default:00002"]
         first, second = (np.loadtxt(tmp_path / each.tensor_path) for each in found)
@@ -166,16 +168,16 @@ class TestTags:
     def test_vectors_that_cannot_be_written_to_are_no_matter(self, tmp_path: Path) -> None:
         vectors = np.eye(3, dtype=np.float32)
         vectors.flags.writeable = False
-        board = Board(tmp_path)
-        board.tags(1, ["a", "b", "c"], vectors)
-        board.close()
+        writer = TensorBoardWriter(tmp_path)
+        writer.write_tag_embeddings(1, ["a", "b", "c"], vectors)
+        writer.close()
         [embedding] = projector(tmp_path).embeddings
         np.testing.assert_array_equal(np.loadtxt(tmp_path / embedding.tensor_path), vectors)
 
     def test_no_tags_write_no_projector(self, tmp_path: Path) -> None:
-        board = Board(tmp_path)
-        board.tags(1, [], np.zeros((0, 4), dtype=np.float32))
-        board.close()
+        writer = TensorBoardWriter(tmp_path)
+        writer.write_tag_embeddings(1, [], np.zeros((0, 4), dtype=np.float32))
+        writer.close()
         assert [path.name for path in tmp_path.iterdir() if "tfevents" not in path.name] == []
 
 
@@ -184,5 +186,5 @@ def test_without_tensorboard_it_says_what_is_missing(
 ) -> None:
     monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", None)  # as if not installed
     with pytest.raises(ConfigError, match="--tensorboard: needs the package tensorboard"):
-        Board(tmp_path / "board")
+        TensorBoardWriter(tmp_path / "board")
     assert not (tmp_path / "board").exists()

@@ -18,9 +18,9 @@ from earmark.model.core.errors import CheckpointError, ConfigError
 from earmark.model.embedder import Embedder
 from earmark.training.errors import TrainingError
 from earmark.training.loop import resume_state
-from earmark.training.loop.device import Execution
-from earmark.training.loop.optimizer import rate
-from earmark.training.loop.tensorboard import Board
+from earmark.training.loop.device import DeviceSettings
+from earmark.training.loop.optimizer import learning_rate
+from earmark.training.loop.tensorboard import TensorBoardWriter
 from earmark.training.loop.trainer import Trainer
 from tests.training.tiny import KINDS, QUICK, TAGS, sound, tiny_corpus, tiny_model
 
@@ -35,8 +35,8 @@ def trainer(out: Path, recipe: object = QUICK, **options: object) -> Trainer:
 class Interrupted(Trainer):
     """Stopped by its user while the third epoch runs."""
 
-    def _epoch(self, *arguments: object) -> dict[str, float]:
-        figures = super()._epoch(*arguments)
+    def _train_epoch(self, *arguments: object) -> dict[str, float]:
+        figures = super()._train_epoch(*arguments)
         if self.epoch == 2:
             raise KeyboardInterrupt
         return figures
@@ -184,7 +184,7 @@ def test_a_loss_that_is_not_finite_stops_the_run(tmp_path: Path) -> None:
 def test_refuses_a_corpus_without_clips(tmp_path: Path, side: str) -> None:
     corpus = tiny_corpus(CONFIG)
     empty = getattr(corpus, side)
-    empty.numbers = empty.numbers[:0]
+    empty.indices = empty.indices[:0]
     with pytest.raises(TrainingError, match=f"corpus: {side}: expected clips with sound"):
         Trainer(CONFIG, QUICK, corpus, tmp_path)
 
@@ -207,9 +207,9 @@ def test_the_scaler_is_that_of_the_training_clips(run: Trainer) -> None:
 
 def test_schedules() -> None:
     flat = replace(QUICK, learning_rate=1.0)
-    assert {rate(flat, step, 10) for step in range(30)} == {1.0}
+    assert {learning_rate(flat, step, 10) for step in range(30)} == {1.0}
     recipe = replace(QUICK, epochs=4, learning_rate=1.0, schedule="cosine", warmup_epochs=1)
-    rates = [rate(recipe, step, 10) for step in range(40)]
+    rates = [learning_rate(recipe, step, 10) for step in range(40)]
     np.testing.assert_allclose(rates[:10], np.arange(1, 11) / 10)
     assert rates[10] == 1.0
     assert all(one > two for one, two in pairwise(rates[10:]))
@@ -224,13 +224,13 @@ def test_a_resumed_optimiser_is_laid_out_as_its_parameters(tmp_path: Path, optim
     trainer(tmp_path, recipe).fit()
     resumed = trainer(tmp_path, recipe)
     resumed.resume()
-    moments = 0
+    statistics = 0
     for parameter, entries in resumed.optimizer.state.items():
         for value in entries.values():
             if isinstance(value, torch.Tensor) and value.shape == parameter.shape:
                 assert value.stride() == parameter.stride()
-                moments += 1
-    assert (moments > 0) == (optimizer == "adamw")
+                statistics += 1
+    assert (statistics > 0) == (optimizer == "adamw")
 
 
 def test_refuses_to_resume_with_other_words(run: Trainer) -> None:
@@ -249,7 +249,7 @@ def test_refuses_a_batch_of_one(tmp_path: Path) -> None:
 
 def test_refuses_what_cannot_be_had(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="precision: expected float32 or bfloat16, got 'half'"):
-        trainer(tmp_path, execution=Execution(precision="half"))
+        trainer(tmp_path, settings=DeviceSettings(precision="half"))
 
 
 def test_mixed_precision_learns_as_float32_does(tmp_path: Path) -> None:
@@ -257,9 +257,9 @@ def test_mixed_precision_learns_as_float32_does(tmp_path: Path) -> None:
     losses = []
     for precision in ("float32", "bfloat16"):
         recipe = replace(QUICK, epochs=4, audio_weight=5.0, tag_weight=5.0)
-        execution = Execution(precision=precision)
+        settings = DeviceSettings(precision=precision)
         out = tmp_path / precision
-        made = Trainer(config, recipe, tiny_corpus(config), out, execution=execution)
+        made = Trainer(config, recipe, tiny_corpus(config), out, settings=settings)
         made.fit()
         losses.append([row["train_loss"] for row in made.history])
         assert made.model.band_min.dtype == torch.float32
@@ -271,10 +271,10 @@ def test_mixed_precision_learns_as_float32_does(tmp_path: Path) -> None:
 def test_a_board_gets_figures_pictures_and_tags(tmp_path: Path) -> None:
     config = tiny_model("w2v-128-4h")
     recipe = replace(QUICK, epochs=2, audio_weight=5.0)
-    board = Board(tmp_path / "tensorboard")
-    made = Trainer(config, recipe, tiny_corpus(config), tmp_path, board=board)
+    writer = TensorBoardWriter(tmp_path / "tensorboard")
+    made = Trainer(config, recipe, tiny_corpus(config), tmp_path, tensorboard=writer)
     made.fit()
-    board.close()
+    writer.close()
     events = EventAccumulator(str(tmp_path / "tensorboard"))
     events.Reload()
     shown = events.Tags()

@@ -1,4 +1,4 @@
-"""The manifest and the attribution of a corpus, from the records of its packages."""
+"""Writes a corpus's manifest and attribution from the records of its packages."""
 
 from __future__ import annotations
 
@@ -12,27 +12,27 @@ from pathlib import Path, PurePosixPath
 
 from earmark.model.core.atomic_write import write_whole
 from earmark.model.core.manifest import FILE_NAME
-from earmark.training.corpora.debian.record import COPYRIGHT, Clip, Record
+from earmark.training.corpora.debian.record import COPYRIGHT, ClipRecord, PackageRecord
 
 COLUMNS = ("path", "tags", "source", "licence", "title", "author")
 ATTRIBUTION = "ATTRIBUTION.md"
 
 
 @dataclass(frozen=True)
-class Row:
-    """A clip of the corpus and the package it is of."""
+class CorpusRow:
+    """A clip of the corpus, and its package's name as `source`."""
 
     source: str
-    clip: Clip
+    clip: ClipRecord
 
 
-def rows(records: Sequence[Record]) -> list[Row]:
-    """All clips; of a sound that is in several packages only the first."""
-    found: dict[str, Row] = {}
+def corpus_rows(records: Sequence[PackageRecord]) -> list[CorpusRow]:
+    """All clips; a sound that is in several packages is taken from the first."""
+    by_sound: dict[str, CorpusRow] = {}
     for record in records:
         for clip in record.clips:
-            found.setdefault(clip.sha256, Row(record.name, clip))
-    return list(found.values())
+            by_sound.setdefault(clip.sha256, CorpusRow(record.name, clip))
+    return list(by_sound.values())
 
 
 def title_of(member: str) -> str:
@@ -41,8 +41,8 @@ def title_of(member: str) -> str:
     return re.sub(r"\s+", " ", re.sub(r"[_-]", " ", stem)).strip()
 
 
-def write(out: Path, records: Sequence[Record], clips: Sequence[Row]) -> None:
-    """Write DIR/manifest.csv and DIR/ATTRIBUTION.md, each whole or not at all."""
+def write(out: Path, records: Sequence[PackageRecord], clips: Sequence[CorpusRow]) -> None:
+    """Write DIR/manifest.csv and DIR/ATTRIBUTION.md, each atomically."""
     text = io.StringIO()
     table = csv.writer(text, lineterminator="\n")
     table.writerow(COLUMNS)
@@ -54,7 +54,7 @@ def write(out: Path, records: Sequence[Record], clips: Sequence[Row]) -> None:
     write_whole(out / ATTRIBUTION, [attribution(records, clips).encode()])
 
 
-def attribution(records: Sequence[Record], clips: Sequence[Row]) -> str:
+def attribution(records: Sequence[PackageRecord], clips: Sequence[CorpusRow]) -> str:
     """Where every clip came from and under what licence, in Markdown."""
     lines = [
         "# Where the sounds came from",
@@ -64,15 +64,17 @@ def attribution(records: Sequence[Record], clips: Sequence[Row]) -> str:
         f"own words on copyright are in `{COPYRIGHT}` beside its clips.",
     ]
     for record in records:
-        own = [row.clip for row in clips if row.source == record.name]
+        package_clips = [row.clip for row in clips if row.source == record.name]
         lines += ["", f"## {record.name}", ""]
         pinned = "" if record.pinned else ", not the version that was pinned"
         lines.append(f"Version {record.version}{pinned}; SHA-256 of the package {record.sha256}.")
         if record.upstream:
             lines.append(f"Upstream: {record.upstream}")
         lines += ["", "| clips | licence | holders that are named |", "|---|---|---|"]
-        for licence, count in sorted(Counter(clip.licence for clip in own).items()):
-            authors = sorted({clip.author for clip in own if clip.licence == licence} - {""})
+        for licence, count in sorted(Counter(clip.licence for clip in package_clips).items()):
+            authors = sorted(
+                {clip.author for clip in package_clips if clip.licence == licence} - {""}
+            )
             named = "; ".join(authors).replace("|", "/")
             lines.append(f"| {count} | {licence.replace('|', '/')} | {named or '–'} |")
     return "\n".join(lines) + "\n"

@@ -1,8 +1,8 @@
-"""Files in a group of the Clonk engine (.ocg, .ocd): gzip with other magic bytes.
+"""Reads the files in a group of the Clonk engine (.ocg, .ocd): gzip with other magic bytes.
 
-Inside: a scrambled header of 204 bytes that begins with `RedWolf` and counts the entries at byte
-36; entries of 316 bytes (name 260; then int32 packed, child, size, a count, offset); the data. An
-entry that is a child is a group itself, not compressed again.
+Inside are a scrambled header of 204 bytes, which begins with `RedWolf` and has the number of
+entries at byte 36; entries of 316 bytes (name 260; then int32 packed, child, size, a count,
+offset); and the data. A child entry is itself a group, not compressed again.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ MAX_DEPTH = 8
 
 
 def members(data: bytes) -> Iterator[tuple[str, bytes]]:
-    """(path, content) of every file in a group. Raises CorpusError for what is not one."""
+    """(path, content) of every file in a group. Raises CorpusError for other data."""
     if data[:2] in (MAGIC, GZIP):
         try:
             data = zlib.decompressobj(31).decompress(GZIP + data[2:], MAX_BYTES)

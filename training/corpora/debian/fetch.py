@@ -1,7 +1,7 @@
-"""The .deb files of packages: by the machine's own apt, or from a folder.
+"""Fetches the .deb files of packages: by the machine's own apt, or from a folder.
 
-The pinned version, unless any will do; and of a pinned one the file is what its hash says, or it
-is an error: nothing of it has been unpacked then.
+The version is the pinned one, or any if allowed. A pinned version with another hash is an error,
+and nothing of it is unpacked.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ Fetch = Callable[[str, str, Path], Path]  # name, version ("" for any), folder â
 
 @dataclass(frozen=True)
 class Deb:
-    """A package's file on disk; `pinned`: its version and hash are those of packages.toml."""
+    """A package's file; `pinned`: its version and hash are those of packages.toml."""
 
     file: Path
     version: str
@@ -32,34 +32,34 @@ class Deb:
 
 
 class FetchError(TrainingError):
-    """A package cannot be had."""
+    """A package is not available."""
 
 
 class VersionError(FetchError):
-    """The version that was asked for cannot be had; `there` are those that can."""
+    """The requested version of a package is not available; `available` are others."""
 
-    def __init__(self, name: str, version: str, there: list[str], hint: str = "") -> None:
-        if there:
+    def __init__(self, name: str, version: str, available: list[str], hint: str = "") -> None:
+        if available:
             hint = "; --any-version takes what is there"
-        found = " and ".join(there) or "none"
-        super().__init__(f"{name}: version {version} is wanted, {found} can be had{hint}")
-        self.there = there
+        versions = " and ".join(available) or "none"
+        super().__init__(f"{name}: version {version} is wanted, {versions} can be had{hint}")
+        self.available = available
 
 
 def get(package: Package, folder: Path, fetch: Fetch, *, any_version: bool) -> Deb:
-    """The package's .deb in `folder`, fetched unless a fit one lies there. Raises CorpusError.
+    """The package's .deb in `folder`, fetched unless the pinned one is there.
 
-    `any_version`: take another version where the pinned one cannot be had.
+    `any_version`: fall back to another version. Raises FetchError, CorpusError.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    kept = folder / f"{package.name}.deb"
-    if kept.exists() and sha256_of(kept) == package.sha256:
-        return Deb(kept, package.version, package.sha256, pinned=True)
+    target = folder / f"{package.name}.deb"
+    if target.exists() and sha256_of(target) == package.sha256:
+        return Deb(target, package.version, package.sha256, pinned=True)
     with tempfile.TemporaryDirectory(prefix=".fetch-", dir=folder) as fresh:
         try:
             file = fetch(package.name, package.version, Path(fresh))
         except VersionError as error:
-            if not any_version or not error.there:
+            if not any_version or not error.available:
                 raise
             file = fetch(package.name, "", Path(fresh))
         version, sha256 = version_of(file), sha256_of(file)
@@ -69,8 +69,8 @@ def get(package: Package, folder: Path, fetch: Fetch, *, any_version: bool) -> D
                 f"{package.name}: version {version}: expected the SHA-256 {package.sha256}, "
                 f"got {sha256}; nothing of it was unpacked"
             )
-        file.replace(kept)
-    return Deb(kept, version, sha256, pinned)
+        file.replace(target)
+    return Deb(target, version, sha256, pinned)
 
 
 def by_apt(name: str, version: str, folder: Path) -> Path:
@@ -84,18 +84,18 @@ def by_apt(name: str, version: str, folder: Path) -> Path:
     if not versions or (version and version not in versions):
         hint = " (is this Debian, and was apt-get update run?)"
         raise VersionError(name, version or "any", versions, hint)
-    # apt downloads as its own user where it can: the folder must let it in.
+    # apt downloads as a user of its own, which must be able to write to the folder.
     folder.chmod(0o755)
     done = _run([tool, "download", "-q", f"{name}={version or versions[0]}"], folder)
     files = sorted(folder.glob("*.deb"))
     if done.returncode or len(files) != 1:
-        said = (done.stderr.strip().splitlines() or ["no file came"])[-1]
-        raise FetchError(f"{name}: apt-get download failed: {said}")
+        reason = (done.stderr.strip().splitlines() or ["no file came"])[-1]
+        raise FetchError(f"{name}: apt-get download failed: {reason}")
     return files[0]
 
 
 def from_folder(debs: Path) -> Fetch:
-    """Takes files NAME_VERSION_ARCH.deb from a folder, by copy."""
+    """A fetch that copies files NAME_VERSION_ARCH.deb from a folder."""
 
     def fetch(name: str, version: str, folder: Path) -> Path:
         files = {version_of(file): file for file in sorted(debs.glob(f"{name}_*.deb"))}
@@ -111,7 +111,7 @@ def from_folder(debs: Path) -> Fetch:
 
 
 def version_of(file: Path) -> str:
-    """The version in a name such as `x_1%3a2.0-1_all.deb`. Raises CorpusError."""
+    """The version in a file name such as `x_1%3a2.0-1_all.deb`. Raises CorpusError."""
     parts = file.name.split("_")
     if len(parts) != 3:
         raise CorpusError(f"{file.name}: expected a name like NAME_VERSION_ARCHITECTURE.deb")

@@ -1,7 +1,7 @@
-"""Which packages make the corpus: `packages.toml`, read and checked.
+"""The corpus's packages: reads and checks `packages.toml`.
 
-Patterns are regular expressions, searched without regard to case in a sound's path in the package
-(an archive inside counts as a folder).
+Patterns are regular expressions, searched case-insensitively in a sound's path in the package (an
+archive inside counts as a folder).
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ from typing import Any
 
 from earmark.training.errors import CorpusError
 
-FILE = Path(__file__).with_name("packages.toml")
-WORDS = ("known", "all", "none")
+PACKAGES_FILE = Path(__file__).with_name("packages.toml")
+WORD_RULES = ("known", "all", "none")
 NAME = re.compile(r"[a-z0-9][a-z0-9+.-]+")
 VERSION = re.compile(r"[0-9][A-Za-z0-9.+~:-]*")
 SHA256 = re.compile(r"[0-9a-f]{64}")
@@ -25,16 +25,17 @@ SHA256 = re.compile(r"[0-9a-f]{64}")
 
 @dataclass(frozen=True)
 class Package:
-    """One package, what to take of it and how its names become tags.
+    """One package: which of its sounds to take, and how their names become tags.
 
-    `keep`, `drop`: which sounds. `rules`: (pattern, tags) that hold beside the words of names.
-    `words`: of a name, the "known" ones of the lexicon, "all", or "none". `folders`: how many
-    folders above the file speak too. `spoken`: where a name says what is said, not what sounds.
-    `language`: its first group is a code that gives the language. `drums`: short drum words count.
+    `keep`, `drop`: patterns of the sounds to take, and of those to leave. `rules`: (pattern, tags)
+    that apply beside the words of names. `words`: which words of a name become tags, the "known"
+    ones of the lexicon, "all", or "none". `folders`: how many folders above the file have words
+    too. `spoken`: a pattern of sounds whose name is what is said, not what sounds. `language`: a
+    pattern whose first group is a language code. `drums`: the lexicon's short drum words apply.
     `ignore`: words and tags that mislead here. `base`: tags of every sound. `fixed`: (pattern,
-    tags, most) have these tags and nothing else. `most_alike`: so many clips of one set of tags.
-    `licence` is what holds where the copyright file names no files; `licences`: (pattern,
-    licence) where it cannot be read by a program.
+    tags, most): at most so many sounds, with these tags only. `most_alike`: at most so many clips
+    of one tag set; 0 is no limit. `licence`: where the copyright file names no files; `licences`:
+    (pattern, licence) where it is not machine-readable.
     """
 
     name: str
@@ -55,21 +56,21 @@ class Package:
     rules: tuple[tuple[str, str], ...] = ()
     licences: tuple[tuple[str, str], ...] = ()
 
-    def wants(self, path: str) -> bool:
-        """Whether a sound is to be taken."""
+    def selects(self, path: str) -> bool:
+        """Whether to take a sound."""
         if any(re.search(pattern, path, re.IGNORECASE) for pattern, _, _ in self.fixed):
             return True
         dropped = self.drop and re.search(self.drop, path, re.IGNORECASE)
         return not dropped and re.search(self.keep, path, re.IGNORECASE) is not None
 
     def digest(self) -> str:
-        """Changes when the package is to be built anew."""
+        """A hash of all fields: the package is rebuilt when it changes."""
         return hashlib.sha256(json.dumps(asdict(self), sort_keys=True).encode()).hexdigest()
 
 
 def read_packages(file: Path | None = None) -> tuple[Package, ...]:
-    """The packages of `FILE`, or of another, in its order. Raises CorpusError, naming the fault."""
-    file = file or FILE
+    """The packages of a file in its order. Raises CorpusError, naming the mistake."""
+    file = file or PACKAGES_FILE
     try:
         entries = tomllib.loads(file.read_text(encoding="utf-8"))["package"]
         packages = tuple(_package(file, entry) for entry in entries)
@@ -84,23 +85,23 @@ def read_packages(file: Path | None = None) -> tuple[Package, ...]:
     return packages
 
 
-def chosen(packages: tuple[Package, ...], names: list[str]) -> tuple[Package, ...]:
-    """Those of the names, all without any. Raises CorpusError for a name that is not there."""
+def select_packages(packages: tuple[Package, ...], names: list[str]) -> tuple[Package, ...]:
+    """The packages of these names; all without names. Raises CorpusError for an unknown one."""
     known = {package.name for package in packages}
     unknown = sorted(set(names) - known)
     if unknown:
         raise CorpusError(
             f"--package: unknown: {', '.join(unknown)}; expected of {', '.join(sorted(known))}"
         )
-    return tuple(each for each in packages if not names or each.name in names)
+    return tuple(package for package in packages if not names or package.name in names)
 
 
 def _package(file: Path, entry: dict[str, Any]) -> Package:
     name = entry.get("name", "?")
 
-    def expect(right: object, what: str) -> None:
-        if not right:
-            raise CorpusError(f"{file}: {name}: {what}")
+    def expect(condition: object, message: str) -> None:
+        if not condition:
+            raise CorpusError(f"{file}: {name}: {message}")
 
     unknown = set(entry) - {field.name for field in fields(Package)}
     expect(not unknown, f"unknown: {', '.join(sorted(unknown))}")
@@ -112,7 +113,10 @@ def _package(file: Path, entry: dict[str, Any]) -> Package:
     expect(VERSION.fullmatch(package.version), f"version: got {package.version!r}")
     expect(SHA256.fullmatch(package.sha256), "sha256: expected 64 hex digits")
     expect(package.licence.strip(), "expected a licence")
-    expect(package.words in WORDS, f"words: expected {', '.join(WORDS)}, got {package.words!r}")
+    expect(
+        package.words in WORD_RULES,
+        f"words: expected {', '.join(WORD_RULES)}, got {package.words!r}",
+    )
     expect(all(len(row) == 3 for row in package.fixed), "fixed: expected [pattern, tags, most]")
     for rows in (package.rules, package.licences):
         expect(all(len(row) == 2 for row in rows), "expected pairs in rules and licences")

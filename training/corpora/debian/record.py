@@ -1,6 +1,6 @@
-"""What is known of a package that is done: `record.json` beside its clips.
+"""The record of a finished package: `record.json` beside its clips.
 
-A package's folder appears whole, by a rename, so a folder with a record is a package that is done.
+A package's folder appears by a rename, so a folder with a record is complete.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ COPYRIGHT = "copyright.txt"
 
 
 @dataclass(frozen=True)
-class Clip:
-    """One clip: its file in the package's folder, the path it came from, what is known of it."""
+class ClipRecord:
+    """A clip: its file in the package's folder, its sound's path in the package, its metadata."""
 
     file: str
     member: str
@@ -29,8 +29,8 @@ class Clip:
 
 
 @dataclass(frozen=True)
-class Record:
-    """A package that is done. `rules` names all that decided on the clips."""
+class PackageRecord:
+    """A finished package. `rules`: a hash of all that determined its clips."""
 
     name: str
     version: str
@@ -38,7 +38,7 @@ class Record:
     pinned: bool
     rules: str
     upstream: str
-    clips: tuple[Clip, ...] = ()
+    clips: tuple[ClipRecord, ...] = ()
     skipped: dict[str, int] = field(default_factory=dict)  # reason → sounds
 
     def write(self, folder: Path) -> None:
@@ -47,14 +47,16 @@ class Record:
         (folder / FILE_NAME).write_text(text + "\n", encoding="utf-8")
 
 
-def read_record(folder: Path) -> Record | None:
+def read_record(folder: Path) -> PackageRecord | None:
     """The record in a package's folder; None where there is none. Raises CorpusError."""
     file = folder / FILE_NAME
     if not file.exists():
         return None
     try:
         values = json.loads(file.read_text(encoding="utf-8"))
-        clips = [Clip(**(clip | {"tags": tuple(clip["tags"])})) for clip in values.pop("clips")]
-        return Record(**values, clips=tuple(clips))
+        clips = [
+            ClipRecord(**(clip | {"tags": tuple(clip["tags"])})) for clip in values.pop("clips")
+        ]
+        return PackageRecord(**values, clips=tuple(clips))
     except (OSError, ValueError, TypeError, KeyError) as error:
         raise CorpusError(f"{file}: not a record of a package; remove {folder} to go on") from error

@@ -1,8 +1,8 @@
-"""Names of files and folders → tags, by a lexicon and each package's rules.
+"""Turns names of files and folders into tags, by a lexicon and each package's rules.
 
-A name is cut into words at what is no letter and at capitals ("FootStepGrass"). A word gives tags
-when the lexicon knows it, in the singular too, joined with the next ("foot", "step") or cut in
-two ("metalhit"). Tags bring their parents (dog → mammal → animal).
+A name is split into words at non-letters and at capitals ("FootStepGrass"). A word gives tags when
+the lexicon has it: as it is, in the singular, joined with the next word ("foot", "step"), or split
+in two ("metalhit"). Tags bring their parents (dog → mammal → animal).
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ from pathlib import Path, PurePosixPath
 from earmark.training.corpora.debian.packages import Package
 from earmark.training.errors import CorpusError
 
-FILE = Path(__file__).with_name("lexicon.toml")
-SHORTEST = 3  # letters of a word that may be part of another, or a tag without the lexicon
+LEXICON_FILE = Path(__file__).with_name("lexicon.toml")
+MIN_WORD_LETTERS = 3  # of a part of a compound, or of a tag that is not in the lexicon
 
 
 class Lexicon:
-    """What words mean; `parents` are direct ones."""
+    """The tags of words, and the direct parents of tags."""
 
     def __init__(
         self,
@@ -36,39 +36,48 @@ class Lexicon:
         self.drums = drums
         self.silent = silent
         self.languages = languages
-        tags = {*parents, *(tag for own in (*parents.values(), *words.values()) for tag in own)}
-        own_names = {tag.replace("-", ""): (tag,) for tag in sorted(tags | plain)}
-        self.words = {word: own for word, own in own_names.items() if word not in drums} | words
+        values = (*parents.values(), *words.values())
+        tags = {*parents, *(tag for word_tags in values for tag in word_tags)}
+        # Each tag is a word for itself.
+        tag_words = {tag.replace("-", ""): (tag,) for tag in sorted(tags | plain)}
+        self.words = {
+            word: word_tags for word, word_tags in tag_words.items() if word not in drums
+        } | words
 
     def with_parents(self, tags: Iterable[str]) -> list[str]:
-        """The tags and all above them, each once, the given ones first."""
-        found = list(dict.fromkeys(tags))
-        for tag in found:  # grows as it is read
-            found += [parent for parent in self.parents.get(tag, ()) if parent not in found]
-        return found
+        """The tags and all of their ancestors, each once, the given ones first."""
+        all_tags = list(dict.fromkeys(tags))
+        for tag in all_tags:  # parents are appended during the loop, and visited too
+            parents = self.parents.get(tag, ())
+            all_tags += [parent for parent in parents if parent not in all_tags]
+        return all_tags
 
-    def of_name(
+    def tags_of_name(
         self, name: str, *, drums: bool = False, all_words: bool = False, ignore: Sequence[str] = ()
     ) -> list[str]:
-        """The tags that a name's words give, without parents."""
+        """The tags of a name's words, without parents."""
         words = split_words(name)
-        known = self.words | self.drums if drums else self.words
-        found: list[str] = []
-        place = 0
-        while place < len(words):
-            word = words[place]
-            joined = word + words[place + 1] if place + 1 < len(words) else ""
-            if joined in known and joined not in ignore:
-                found += known[joined]
-                place += 2
+        lexicon = self.words | self.drums if drums else self.words
+        tags: list[str] = []
+        index = 0
+        while index < len(words):
+            word = words[index]
+            compound = word + words[index + 1] if index + 1 < len(words) else ""
+            if compound in lexicon and compound not in ignore:
+                tags += lexicon[compound]
+                index += 2
                 continue
-            place += 1
+            index += 1
             if word not in ignore:
-                found += _meaning(word, known) or self._itself(word, all_words)
-        return [tag for tag in dict.fromkeys(found) if tag not in ignore]
+                tags += _word_tags(word, lexicon) or self._word_as_tag(word, all_words)
+        return [tag for tag in dict.fromkeys(tags) if tag not in ignore]
 
-    def _itself(self, word: str, all_words: bool) -> tuple[str, ...]:
-        return (word,) if all_words and len(word) >= SHORTEST and word not in self.silent else ()
+    def _word_as_tag(self, word: str, all_words: bool) -> tuple[str, ...]:
+        return (
+            (word,)
+            if all_words and len(word) >= MIN_WORD_LETTERS and word not in self.silent
+            else ()
+        )
 
 
 def split_words(name: str) -> list[str]:
@@ -78,15 +87,15 @@ def split_words(name: str) -> list[str]:
     return [word.lower() for word in re.split(r"[\W\d_]+", name) if len(word) > 1]
 
 
-def _meaning(word: str, known: dict[str, tuple[str, ...]]) -> tuple[str, ...]:
-    """What a word gives: as it is, in the singular, or as two words in one."""
+def _word_tags(word: str, lexicon: dict[str, tuple[str, ...]]) -> tuple[str, ...]:
+    """The tags of a word: as it is, in the singular, or as a compound of two words."""
     singular = [word[: -len(end)] + new for end, new in ENDINGS.items() if word.endswith(end)]
     for form in (word, *singular):
-        if form in known:
-            return known[form]
-    for cut in range(SHORTEST, len(word) - SHORTEST + 1):
-        if word[:cut] in known and word[cut:] in known:
-            return known[word[:cut]] + known[word[cut:]]
+        if form in lexicon:
+            return lexicon[form]
+    for cut in range(MIN_WORD_LETTERS, len(word) - MIN_WORD_LETTERS + 1):
+        if word[:cut] in lexicon and word[cut:] in lexicon:
+            return lexicon[word[:cut]] + lexicon[word[cut:]]
     return ()
 
 
@@ -94,19 +103,19 @@ ENDINGS = {"ies": "y", "es": "", "s": ""}
 
 
 @cache
-def read_lexicon(file: Path = FILE) -> Lexicon:
-    """The lexicon. Raises CorpusError for a word that is explained twice."""
+def read_lexicon(file: Path = LEXICON_FILE) -> Lexicon:
+    """Read the lexicon. Raises CorpusError for a word that is listed twice."""
     tables = tomllib.loads(file.read_text(encoding="utf-8"))
 
     def by_word(table: dict[str, str], *, of_key: bool) -> dict[str, tuple[str, ...]]:
-        found: dict[str, tuple[str, ...]] = {}
+        tags_of_word: dict[str, tuple[str, ...]] = {}
         for key, value in table.items():
             tags, words = (key, value) if of_key else (value, key)
             for word in words.split():
-                if word in found and of_key:
+                if word in tags_of_word and of_key:
                     raise CorpusError(f"{file}: {word!r} is explained twice")
-                found[word] = found.get(word, ()) + tuple(tags.split())
-        return found
+                tags_of_word[word] = tags_of_word.get(word, ()) + tuple(tags.split())
+        return tags_of_word
 
     return Lexicon(
         by_word(tables["parents"], of_key=False),
@@ -119,27 +128,27 @@ def read_lexicon(file: Path = FILE) -> Lexicon:
 
 
 def tags_of(package: Package, path: str, lexicon: Lexicon) -> list[str]:
-    """The tags of a sound, by its path in the package; none when nothing is known of it."""
+    """The tags of a sound, by its path in the package; none when no word or rule gives any."""
 
     def matches(pattern: str) -> bool:
         return re.search(pattern, path, re.IGNORECASE) is not None
 
-    for pattern, tags, _ in package.fixed:
+    for pattern, given, _ in package.fixed:
         if matches(pattern):
-            return lexicon.with_parents(tags.split())
+            return lexicon.with_parents(given.split())
     ignore = package.ignore.split()
-    found = [tag for pattern, tags in package.rules if matches(pattern) for tag in tags.split()]
+    tags = [tag for pattern, given in package.rules if matches(pattern) for tag in given.split()]
     code = re.search(package.language, path) if package.language else None
     if code is not None:
-        found += [lexicon.languages[code[1]]] if code[1] in lexicon.languages else []
+        tags += [lexicon.languages[code[1]]] if code[1] in lexicon.languages else []
     if package.words != "none" and not (package.spoken and matches(package.spoken)):
         *folders, file = PurePosixPath(path).parts
         names = [*folders[len(folders) - package.folders :], PurePosixPath(file).stem]
         for name in names:
-            found += lexicon.of_name(
+            tags += lexicon.tags_of_name(
                 name, drums=package.drums, all_words=package.words == "all", ignore=ignore
             )
-    if not found:
+    if not tags:
         return []
-    all_tags = [tag for tag in lexicon.with_parents(found) if tag not in ignore]
+    all_tags = [tag for tag in lexicon.with_parents(tags) if tag not in ignore]
     return lexicon.with_parents([*all_tags, *package.base.split()])

@@ -30,7 +30,7 @@ NAMES = {
 @pytest.mark.parametrize("name", NAMES)
 def test_tags_of_names(name: str) -> None:
     lexicon = tags.read_lexicon()
-    found = lexicon.with_parents(lexicon.of_name(name))
+    found = lexicon.with_parents(lexicon.tags_of_name(name))
     assert len(found) == len(set(found))
     assert set(found) == set(NAMES[name].split())
 
@@ -54,7 +54,7 @@ def test_tags_of_a_sound() -> None:
 
 
 def test_a_word_has_one_explanation(tmp_path: Path) -> None:
-    text = tags.FILE.read_text().replace("[words]\n", '[words]\n"noise loud" = "puppy"\n')
+    text = tags.LEXICON_FILE.read_text().replace("[words]\n", '[words]\n"noise loud" = "puppy"\n')
     (tmp_path / "lexicon.toml").write_text(text)
     with pytest.raises(CorpusError, match="'puppy' is explained twice"):
         tags.read_lexicon(tmp_path / "lexicon.toml")
@@ -91,7 +91,7 @@ License: CC0
 
 @pytest.mark.parametrize("path", PATHS)
 def test_licences_by_file(path: str) -> None:
-    found = licences.of_sound(licences.paragraphs(TERMS), path)
+    found = licences.paragraph_for(licences.paragraphs(TERMS), path)
     assert found is not None
     assert (found.licence, found.author) == PATHS[path]
     assert licences.paragraphs("This is free software, under the GPL.") == []

@@ -23,7 +23,7 @@ from earmark.model.core.errors import EarmarkError
 from earmark.model.core.manifest import read_manifest
 from earmark.service.cli.main import main
 from earmark.training.corpora.debian import clips, clonk, fetch, packages, unpack
-from earmark.training.corpora.debian.build import Report, build, clip_names
+from earmark.training.corpora.debian.build import BuildReport, build, clip_names
 from earmark.training.corpora.debian.packages import Package
 from earmark.training.corpora.debian.record import read_record
 from earmark.training.errors import CorpusError
@@ -44,7 +44,7 @@ def tiny(folder: Path) -> list[Package]:
 @pytest.fixture(scope="module")
 def built(
     folder: Path, tiny: list[Package], tmp_path_factory: pytest.TempPathFactory
-) -> tuple[Path, Report]:
+) -> tuple[Path, BuildReport]:
     out = tmp_path_factory.mktemp("corpus")
     return out, build(tiny, out, fetch.from_folder(folder), jobs=1)
 
@@ -57,7 +57,7 @@ def bytes_in(out: Path) -> dict[str, bytes]:
 # What is built
 
 
-def test_manifest_is_one(built: tuple[Path, Report]) -> None:
+def test_manifest_is_one(built: tuple[Path, BuildReport]) -> None:
     out, report = built
     rows = read_manifest(out)
     assert report.clips == len(rows) == 3 + 4
@@ -73,7 +73,7 @@ def test_manifest_is_one(built: tuple[Path, Report]) -> None:
         assert rate == 24_000 and samples.ndim == 1 and len(samples) <= 8 * rate
 
 
-def test_skipped_sounds_are_counted(built: tuple[Path, Report]) -> None:
+def test_skipped_sounds_are_counted(built: tuple[Path, BuildReport]) -> None:
     _, report = built
     tiny, two = report.records
     broken = [reason for reason in tiny.skipped if "not a sound" in reason]
@@ -89,7 +89,7 @@ def test_skipped_sounds_are_counted(built: tuple[Path, Report]) -> None:
     assert report.failed == {}
 
 
-def test_nothing_is_left_beside(built: tuple[Path, Report]) -> None:
+def test_nothing_is_left_beside(built: tuple[Path, BuildReport]) -> None:
     out, _ = built
     names = {"ATTRIBUTION.md", "manifest.csv", "tiny-data", "two-data"}
     assert {path.name for path in out.iterdir()} == names
@@ -100,7 +100,7 @@ def test_nothing_is_left_beside(built: tuple[Path, Report]) -> None:
 
 
 def test_again_gives_the_same_bytes(
-    built: tuple[Path, Report], folder: Path, tiny: list[Package], tmp_path: Path
+    built: tuple[Path, BuildReport], folder: Path, tiny: list[Package], tmp_path: Path
 ) -> None:
     time.sleep(1.1)  # the encoder draws its stream's number by the second
     build(tiny[::-1], tmp_path, fetch.from_folder(folder), jobs=2)
@@ -110,7 +110,7 @@ def test_again_gives_the_same_bytes(
 def test_loudest_part() -> None:
     samples = np.concatenate([debs.noise(9, 1, 0.1), debs.noise(8, 2), debs.noise(3, 3, 0.1)])
     samples = np.interp(np.arange(20 * 24_000) / 1.5, np.arange(len(samples)), samples)
-    part = clips.loudest(samples.astype(np.float32))
+    part = clips.loudest_part(samples.astype(np.float32))
     assert np.array_equal(part, samples[9 * 24_000 :][: 8 * 24_000].astype(np.float32))
 
 
@@ -135,22 +135,22 @@ class Counting:
 
 
 def test_what_is_done_is_not_fetched_again(
-    built: tuple[Path, Report], folder: Path, tiny: list[Package], tmp_path: Path
+    built: tuple[Path, BuildReport], folder: Path, tiny: list[Package], tmp_path: Path
 ) -> None:
     out = tmp_path / "out"
     shutil.copytree(built[0], out)
     counting = Counting(folder)
     report = build(tiny, out, counting, jobs=1)
-    assert (counting.fetched, report.kept) == ([], ["tiny-data", "two-data"])
+    assert (counting.fetched, report.unchanged) == ([], ["tiny-data", "two-data"])
     assert bytes_in(out) == bytes_in(built[0])
     changed = replace(tiny[1], base="funny")
     report = build([tiny[0], changed], out, counting, jobs=1)
-    assert (counting.fetched, report.kept) == (["two-data"], ["tiny-data"])
+    assert (counting.fetched, report.unchanged) == (["two-data"], ["tiny-data"])
     assert {"funny", "cat"} <= set(read_manifest(out)[-1].tags)
 
 
 def test_killed_anywhere_it_goes_on(
-    built: tuple[Path, Report], folder: Path, tiny: list[Package], tmp_path: Path
+    built: tuple[Path, BuildReport], folder: Path, tiny: list[Package], tmp_path: Path
 ) -> None:
     out = tmp_path / "out"
     command = [sys.executable, "-m", "tests.training.corpora.debian.debs", str(folder), str(out)]
@@ -193,8 +193,8 @@ def test_another_version(folder: Path, tiny: list[Package], tmp_path: Path) -> N
     [record] = build([wanted], tmp_path, take, any_version=True, jobs=1).records
     assert (record.version, record.pinned) == ("1.0-1", False)
     assert "not the version that was pinned" in (tmp_path / "ATTRIBUTION.md").read_text()
-    assert build([wanted], tmp_path, take, any_version=True, jobs=1).kept == ["tiny-data"]
-    assert build([wanted], tmp_path, take, jobs=1).kept == []  # pinned it was not
+    assert build([wanted], tmp_path, take, any_version=True, jobs=1).unchanged == ["tiny-data"]
+    assert build([wanted], tmp_path, take, jobs=1).unchanged == []  # pinned it was not
 
 
 APT_CACHE = """#!/bin/sh
@@ -323,7 +323,7 @@ def test_the_command(
     for package in (tiny[1], replace(tiny[1], name="three-data")):
         lines += ["[[package]]", *(f'{name} = "{getattr(package, name)}"' for name in texts)]
     (tmp_path / "packages.toml").write_text("\n".join(lines))
-    monkeypatch.setattr(packages, "FILE", tmp_path / "packages.toml")
+    monkeypatch.setattr(packages, "PACKAGES_FILE", tmp_path / "packages.toml")
     out = tmp_path / "out"
     command = ["corpus", "debian-sounds", "--out", str(out), "--debs", str(folder), "--jobs", "1"]
     assert main([*command, "--package", "two-data", "--json"]) == 0

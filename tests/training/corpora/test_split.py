@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from earmark.model.core.manifest import ManifestRow
-from earmark.training.corpora.manifest import split_clips
+from earmark.training.corpora.split import held_out_clips, split_clips
 from earmark.training.errors import CorpusError
 from tests.conftest import ROOT
 
@@ -126,7 +126,7 @@ def ties() -> list[ManifestRow]:
 
 # Prints which groups validate, by three seeds.
 PRINT_SPLITS = """
-from tests.training.corpora.test_manifest import same_groups, ties
+from tests.training.corpora.test_split import same_groups, ties
 print(*(sorted(same_groups(ties(), seed)) for seed in range(3)))
 """
 
@@ -285,3 +285,15 @@ def test_few_groups_are_stratified_too(count: int) -> None:
         train, validation = split_clips(clips, "stratified", seed)
         assert train
         assert 1 <= len(validation) <= max(1, count // 3)
+
+
+def test_held_out_are_the_groups_that_validated_the_model_else_those_of_the_hash() -> None:
+    """Also when the corpus has grown since."""
+    clips = [ManifestRow(Path(f"{number}.wav"), ("t",), group=str(number)) for number in range(120)]
+    held_out, which = held_out_clips({"validation_groups": ["3", "7", "x"]}, clips)
+    assert [clip.group for clip in held_out] == ["3", "7"]
+    assert "validated the model" in which
+    for card in ({}, {"validation_groups": ["x"]}):
+        held_out, which = held_out_clips(card, clips)
+        assert held_out == split_clips(clips)[1]
+        assert "hash" in which

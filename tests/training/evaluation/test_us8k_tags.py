@@ -16,7 +16,7 @@ from earmark.training.authors_checkpoint import import_model
 from earmark.training.corpora.files import read_table
 from earmark.training.corpora.urbansound8k import COLUMNS
 from earmark.training.errors import CorpusError
-from earmark.training.evaluation import downstream, tags
+from earmark.training.evaluation import downstream, us8k_tags
 from tests.model.tiny import WORDS, checkpoint_of, tiny_config
 from tests.training import datasets
 
@@ -43,7 +43,7 @@ class Made:
     """A folder's content: source → its tags."""
 
     folder: Path
-    tags: dict[str, list[str]]
+    us8k_tags: dict[str, list[str]]
 
 
 def made(folder: Path, where: str = "UrbanSound8K.csv") -> Made:
@@ -67,7 +67,7 @@ def with_numbers(each: Made, vocabulary: list[str] = WORDS) -> Made:
     numbers = {s: [vocabulary.index(word) for word in own] for s, own in each.tags.items()}
     datasets.write_json(each.folder / "US8K_tag_ids.json", numbers)
     tokens = {str(number): word for number, word in enumerate(vocabulary)}
-    datasets.write_json(each.folder / tags.TOKENS, tokens)
+    datasets.write_json(each.folder / us8k_tags.TOKENS, tokens)
     return each
 
 
@@ -82,7 +82,7 @@ def with_raw_tags(each: Made) -> Made:
 
 def known(embedder: Embedder, folder: Path) -> dict[str, list[str]]:
     table = read_table(folder / "UrbanSound8K.csv", COLUMNS)
-    return tags.known_clips(embedder, folder, table)[1]
+    return us8k_tags.clips_with_known_tags(embedder, folder, table)[1]
 
 
 # What is measured
@@ -94,7 +94,7 @@ def test_classes_with_words_of_their_own(
     tmp_path: Path, embedder: Embedder, write: Callable[[Made], Made], where: str
 ) -> None:
     each = write(made(tmp_path, where))
-    result = tags.evaluate(embedder, each.folder, repeats=2, seed=0)
+    result = us8k_tags.evaluate(embedder, each.folder, repeats=2, seed=0)
     assert result["metrics"]["accuracy"]["mean"] > 0.9
     assert result["classes"] == sorted(CLASSES)
     protocol = result["protocol"]
@@ -106,7 +106,7 @@ def test_classes_with_words_of_their_own(
 
 def test_the_input_is_phi_as_the_encoder_gives_it(tmp_path: Path, embedder: Embedder) -> None:
     each = with_numbers(made(tmp_path))
-    table = [row for row in read_table(tmp_path / tags.TABLE, COLUMNS) if row["fsID"] < "900"]
+    table = [row for row in read_table(tmp_path / us8k_tags.TABLE, COLUMNS) if row["fsID"] < "900"]
     phi = np.stack([embedder.encode_tags([each.tags[row["fsID"]]])[0] for row in table])
     assert np.ptp(np.linalg.norm(phi, axis=1)) > 0.3  # not scaled to length 1
     splits = downstream.fold_splits([row["fold"] for row in table])
@@ -114,9 +114,9 @@ def test_the_input_is_phi_as_the_encoder_gives_it(tmp_path: Path, embedder: Embe
     # At random, so that there are mistakes to compare.
     labels = np.random.default_rng(0).permutation(labels).tolist()
     rows = [[*list(row.values())[:3], label] for row, label in zip(table, labels, strict=True)]
-    datasets.write_table(tmp_path / tags.TABLE, "slice_file_name,fsID,fold,class", rows)
+    datasets.write_table(tmp_path / us8k_tags.TABLE, "slice_file_name,fsID,fold,class", rows)
     direct = downstream.evaluate(phi, labels, splits, repeats=1, seed=2)
-    result = tags.evaluate(embedder, tmp_path, repeats=1, seed=2)
+    result = us8k_tags.evaluate(embedder, tmp_path, repeats=1, seed=2)
     assert result["confusion"] == direct["confusion"]
     assert 0 < np.trace(direct["confusion"]) < len(table)
 
@@ -167,15 +167,15 @@ def test_the_papers_number_of_clips_takes_part(shared: Path, tmp_path: Path) -> 
     """METHOD §6: 8,251 of 8,732; by the authors' numbers, with their encoder."""
     reference = shared / "reference"
     embedder = Embedder(import_model(reference / "tag_encoder_128_selfatt_c_1h.npz"))
-    table = read_table(reference / tags.TABLE, COLUMNS)
-    rows, own = tags.known_clips(embedder, reference, table)
+    table = read_table(reference / us8k_tags.TABLE, COLUMNS)
+    rows, own = us8k_tags.clips_with_known_tags(embedder, reference, table)
     assert (len(rows), len(table)) == (8_251, 8_732)
     assert {row["fsID"] for row in rows} <= own.keys()
     assert own["159744"] == [embedder.words.words[number] for number in (150, 553)]
     # As many, within a hundredth, by their raw tags and our own cleaning.
-    for name in (tags.TABLE, "US8K_tags.json"):
+    for name in (us8k_tags.TABLE, "US8K_tags.json"):
         (tmp_path / name).symlink_to(reference / name)
-    ours, _ = tags.known_clips(embedder, tmp_path, table)
+    ours, _ = us8k_tags.clips_with_known_tags(embedder, tmp_path, table)
     assert abs(len(ours) - 8_251) < 90
 
 
@@ -183,14 +183,14 @@ def test_a_part_of_the_real_table(shared: Path, tmp_path: Path) -> None:
     """Far above chance on three classes and three folds, through save and load."""
     reference = shared / "reference"
     checkpoint.save(tmp_path, import_model(reference / "tag_encoder_128_mean_c.npz"))
-    table = read_table(reference / tags.TABLE, COLUMNS)
+    table = read_table(reference / us8k_tags.TABLE, COLUMNS)
     classes = ("dog_bark", "siren", "street_music")
     some = [row for row in table if row["class"] in classes and row["fold"] in "123"][::4]
     rows = [[row[name] for name in COLUMNS] for row in some]
-    datasets.write_table(tmp_path / tags.TABLE, ",".join(COLUMNS), rows)
-    for name in ("US8K_tag_ids.json", tags.TOKENS):
+    datasets.write_table(tmp_path / us8k_tags.TABLE, ",".join(COLUMNS), rows)
+    for name in ("US8K_tag_ids.json", us8k_tags.TOKENS):
         (tmp_path / name).symlink_to(reference / name)
-    result = tags.evaluate(Embedder.load(tmp_path), tmp_path, repeats=1, seed=0)
+    result = us8k_tags.evaluate(Embedder.load(tmp_path), tmp_path, repeats=1, seed=0)
     assert result["metrics"]["accuracy"]["mean"] > 0.8
     assert result["protocol"]["clips_in_all"] == len(some)
 
@@ -200,7 +200,7 @@ def test_a_part_of_the_real_table(shared: Path, tmp_path: Path) -> None:
 
 def refused(embedder: Embedder, folder: Path, says: str) -> None:
     with pytest.raises(CorpusError, match=says):
-        tags.evaluate(embedder, folder, repeats=1, seed=0)
+        us8k_tags.evaluate(embedder, folder, repeats=1, seed=0)
 
 
 def test_missing_files(tmp_path: Path, embedder: Embedder) -> None:
@@ -225,7 +225,7 @@ def test_no_source_is_known(tmp_path: Path, embedder: Embedder, raw: dict[str, l
         ("US8K_tag_ids.json", {"100": ["dog"]}, "expected lists of the vocabulary's numbers"),
         ("US8K_tag_ids.json", {"100": 3}, "expected lists of the vocabulary's numbers"),
         ("US8K_tag_ids.json", [1, 2], "expected an object, got list"),
-        (tags.TOKENS, WORDS, "expected an object, got list"),
+        (us8k_tags.TOKENS, WORDS, "expected an object, got list"),
     ],
 )
 def test_broken_files(
@@ -244,5 +244,5 @@ def test_raw_tags_that_are_no_object(tmp_path: Path, embedder: Embedder) -> None
 def test_the_table_needs_its_folds(tmp_path: Path, embedder: Embedder) -> None:
     with_numbers(made(tmp_path))
     rows = [["100-0.wav", "100", "1", "dog_bark"], ["110-0.wav", "110", "1", "car_horn"]] * 2
-    datasets.write_table(tmp_path / tags.TABLE, "slice_file_name,fsID,fold,class", rows)
+    datasets.write_table(tmp_path / us8k_tags.TABLE, "slice_file_name,fsID,fold,class", rows)
     refused(embedder, tmp_path, r"^fold: expected two folds or more for every clip, got \['1'\]$")

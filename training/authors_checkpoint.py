@@ -101,9 +101,9 @@ def _load_state(file: Path) -> dict[str, Tensor]:
 def _last_epoch(folder: Path, name: str) -> Path:
     """The file `name`_epoch_N.pt with the largest N. Raises CheckpointError without one."""
     files = {
-        int(found[1]): file
+        int(match[1]): file
         for file in folder.glob(f"{name}_epoch_*.pt")
-        if (found := _EPOCH.search(file.name))
+        if (match := _EPOCH.search(file.name))
     }
     if not files:
         raise CheckpointError(f"{folder}: expected {name}_epoch_N.pt, found none")
@@ -150,8 +150,8 @@ def _decoder_weights(decoder: StateDict) -> dict[str, Tensor]:
     """The authors' decoder begins with a reshape, so its layers count from 1."""
     weights = {}
     for name, tensor in decoder.items():
-        found = _DECONVOLUTION.fullmatch(name)
-        ours = f"deconvolutions.{int(found[1]) - 1}.{found[2]}" if found else name
+        match = _DECONVOLUTION.fullmatch(name)
+        ours = f"deconvolutions.{int(match[1]) - 1}.{match[2]}" if match else name
         weights[ours] = tensor
     return weights
 

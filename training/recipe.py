@@ -15,23 +15,26 @@ class Recipe:
 
     `audio_weight`, `contrastive_weight`, `tag_weight`: λ_a and λ_ξ of eq. (6), and COALA's.
     `patch`: the loudest window of a clip as in the paper, or a random one in each epoch.
-    `tag_dropout`: the probability that a tag of a clip is left out; one tag always stays. `gain`: a
-    random log-mel offset, uniform ± nats. `mask_frames`, `mask_mels`: the widest mask. `quieter`:
-    clips are brought to full level, then made quieter by up to so many nats. `mix`: the share of
-    clips mixed with another one, 0 to 15 dB quieter, whose tags are added where it is nearly as
-    loud. `tilt`: standard deviation of a slope over the mels, in nats at the edges.
+    `tag_dropout`: the probability that a tag of a clip is left out; one tag always stays.
+    `gain`: a random log-mel offset, uniform ± nats. `mask_frames`, `mask_mels`: the widest mask.
+    `quieter`: clips are brought to full level, then made quieter by up to so many nats.
+    `mix`: the share of clips mixed with another one, 0 to 15 dB quieter, whose tags are added
+    where it is nearly as loud.
+    `tilt`: standard deviation of a slope over the mels, in nats at the edges.
     `learned_temperature`: τ starts at `temperature` and is learned, at least 0.02.
     `tagwise_weight`: of the contrast with single tags (`training.loop.losses.tagwise`).
     `teacher_weight`: of the distance to a teacher's codes (`training.distillation.teacher_codes`).
-    The audio encoder then starts as the pruned teacher, whose first `frozen` convolutions stay
-    fixed. `as_run`: what the authors ran where it differs from the paper. `exclude_same`: clips of
-    one group with the same tags are not each other's negatives. `balance`: 0 shows each clip once
-    in an epoch; else as many clips are drawn, each with a probability that falls with its group's
-    size to this power (1: all groups are equally likely). `words`: word vectors e_w trained on the
-    corpus ("cbow"), "general" ones, or "one-hot" (COALA). `general_words`: how many general words
-    the model keeps. `vocabulary`, `min_count`: the most tags of the vocabulary, and the fewest
-    clips of a tag. `split`: how validation clips are chosen (`training.corpora.split`). `select`:
-    the validation metric that chooses the best checkpoint.
+    The audio encoder then starts as the pruned teacher, and its first `frozen` convolutions stay
+    fixed.
+    `as_run`: as the authors ran it, where that differs from the paper.
+    `exclude_same`: clips of one group with the same tags are not each other's negatives.
+    `balance`: 0 shows each clip once in an epoch; else as many clips are drawn, each with a
+    probability that falls with its group's size to this power (1: all groups are equally likely).
+    `words`: word vectors e_w trained on the corpus ("cbow"), "general" ones, or "one-hot" (COALA).
+    `general_words`: how many general words the model keeps.
+    `vocabulary`, `min_count`: the most tags of the vocabulary, and the fewest clips of a tag.
+    `split`: how validation clips are chosen (`training.corpora.split`).
+    `select`: the validation metric that chooses the best checkpoint.
     """
 
     epochs: int = 200

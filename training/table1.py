@@ -216,10 +216,12 @@ def _classify_tag_sets(
     settings: Table1Settings, rows: Sequence[ManifestRow], rotation: Split, embedder: Embedder
 ) -> dict[str, Any]:
     """Classify the tag sets of the left-out fold's clips that have a known tag."""
-    phi, known = us8k_tags.tag_vectors(embedder, rows)
-    train, test = (np.flatnonzero(np.isin(known, side)) for side in (rotation.train, rotation.test))
+    phi, indices = us8k_tags.tag_vectors(embedder, rows)
+    train, test = (
+        np.flatnonzero(np.isin(indices, side)) for side in (rotation.train, rotation.test)
+    )
     if not len(train) or not len(test):
         raise CorpusError(f"fold {rotation.name}: expected known tags there and in other folds")
-    labels = [rows[index].label for index in known.tolist()]
+    labels = [rows[index].label for index in indices.tolist()]
     split = Split(rotation.name, train, test)
     return downstream.evaluate(phi, labels, [split], repeats=settings.repeats, seed=settings.seed)

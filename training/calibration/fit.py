@@ -75,8 +75,8 @@ def fit_calibration(
     temperature = float(card.get("temperature", 0.1))
     features = _features(validation, temperature)
     folds = _source_folds(validation)
-    with progress("calibrating", len(folds) * len(SHRINKAGES), "fits", quiet=quiet) as shown:
-        fits = [_fit_path(features, validation, train, shown) for train, _ in folds]
+    with progress("calibrating", len(folds) * len(SHRINKAGES), "fits", quiet=quiet) as bar:
+        fits = [_fit_path(features, validation, train, bar) for train, _ in folds]
     left_out = [
         _left_out_probabilities(features, folds, fold_fits) for fold_fits in zip(*fits, strict=True)
     ]
@@ -144,7 +144,7 @@ def _source_folds(validation: ValidationSet) -> Folds:
 
 
 def _fit_path(
-    features: Floats, validation: ValidationSet, train: npt.NDArray[np.int64], shown: Progress
+    features: Floats, validation: ValidationSet, train: npt.NDArray[np.int64], bar: Progress
 ) -> list[HierarchicalFit]:
     """The fits of some clips with each of SHRINKAGES, each starting from the one before."""
     fits: list[HierarchicalFit] = []
@@ -152,7 +152,7 @@ def _fit_path(
     for shrinkage in SHRINKAGES:
         start = fits[-1] if fits else None
         fits.append(fit_hierarchical_logistic(features[train], has_tag, weights, shrinkage, start))
-        shown.step()
+        bar.step()
     return fits
 
 

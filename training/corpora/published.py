@@ -182,7 +182,7 @@ def _copy_patches(
     note.unlink(missing_ok=True)
     low, high = bands or (np.float32(0), np.float32(1))
     count, size, mels = data.shape
-    with progress(f"reading {file.name}", count, "patches") as shown:
+    with progress(f"reading {file.name}", count, "patches") as bar:
         frames = np.lib.format.open_memmap(
             copy, mode="w+", dtype=np.float16, shape=(count * size, mels)
         )
@@ -195,6 +195,6 @@ def _copy_patches(
                     f"{start + len(block) - 1}"
                 )
             frames[start * size : (start + len(block)) * size] = unscaled.reshape(-1, mels)
-            shown.step(len(block))
+            bar.step(len(block))
         frames.flush()
     note.write_text(key, encoding="utf-8")

@@ -184,8 +184,8 @@ def _choose_words(
         # The corpus's own tags keep their vectors, however rare the words are elsewhere.
         used = dict.fromkeys(tag for side in tag_sets for tags in side for tag in tags)
         vectors = general.keep(recipe.general_words, also=used)
-        known = [tag for tag in vocabulary if vectors.certain_vector(tag) is not None]
-        return vectors, known, tag_sets
+        with_vector = [tag for tag in vocabulary if vectors.certain_vector(tag) is not None]
+        return vectors, with_vector, tag_sets
     in_vocabulary = set(vocabulary)
     train_tags, validation_tags = (
         [[tag for tag in tags if tag in in_vocabulary] for tags in side] for side in tag_sets
@@ -200,8 +200,8 @@ def _leave_fold_out(rows: list[ManifestRow], fold: str | None) -> list[ManifestR
     """The rows of all other folds; all rows when None."""
     folds = {row.fold for row in rows}
     if fold is not None and fold not in folds:
-        known = ", ".join(sorted(folds - {""})) or "none"
-        raise CorpusError(f"fold: expected one of the corpus ({known}), got {fold!r}")
+        names = ", ".join(sorted(folds - {""})) or "none"
+        raise CorpusError(f"fold: expected one of the corpus ({names}), got {fold!r}")
     return [row for row in rows if fold is None or row.fold != fold]
 
 

@@ -68,7 +68,7 @@ def compute_teacher_codes(
     folder = shards.make_folder(cache / f"teacher-{_cache_key(features, mixed_precision)}")
     gain = gain_to_full_level(features)
     codes = []
-    with progress("teacher", len(features)) as shown:
+    with progress("teacher", len(features)) as bar:
         for shard, clips in shards.shard_files(folder, len(features)):
             if not shards.is_complete(shard):
                 frames = np.concatenate([features.offsets[clip] + starts[clip] for clip in clips])
@@ -77,7 +77,7 @@ def compute_teacher_codes(
                 shards.save(shard, {"codes": shard_codes})
             with np.load(shard, allow_pickle=False) as data:
                 codes.append(data["codes"])
-            shown.step(len(clips))
+            bar.step(len(clips))
     counts = [len(clip_starts) for clip_starts in starts]
     offsets = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
     return TeacherCodes(np.concatenate(codes), np.concatenate(starts), offsets)

@@ -85,10 +85,10 @@ def extract_features(
     torch.set_num_threads(1)  # the pool's threads share the cores
     features: list[Array | None] = []
     try:
-        with ThreadPoolExecutor(os.cpu_count()) as pool, progress("features", len(paths)) as shown:
+        with ThreadPoolExecutor(os.cpu_count()) as pool, progress("features", len(paths)) as bar:
             for clip in pool.map(attempt, paths):
                 features.append(clip)
-                shown.step()
+                bar.step()
     finally:
         torch.set_num_threads(threads)
     if all(clip is None for clip in features):

@@ -177,7 +177,7 @@ def shared_queries(
     `readable` [validation clips]. Raises CorpusError without a query.
     """
     words = (corpus.words, *vocabularies)
-    known = {
+    shared = {
         tag
         for tag in {tag for tags in corpus.validation_tags for tag in tags}
         if all(vectors.certain_vector(tag) is not None for vectors in words)
@@ -188,7 +188,7 @@ def shared_queries(
         if readable[index] and any(corpus.words.certain_vector(tag) is not None for tag in tags)
     ]
     tag_sets = [corpus.validation_tags[index] for index in usable]
-    tags = [tag for tag in query_tags(tag_sets) if tag in known]
+    tags = [tag for tag in query_tags(tag_sets) if tag in shared]
     if not tags:
         raise CorpusError(f"ladder: expected a tag with {MIN_QUERY_CLIPS} clips or more, got none")
     return LadderQueries(

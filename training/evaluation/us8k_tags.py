@@ -66,14 +66,14 @@ def tag_vectors(
 ) -> tuple[Array, npt.NDArray[np.int64]]:
     """(φ_w [n, D] of the clips with a known tag, their indices [n]). Raises CorpusError."""
     order = {word: number for number, word in enumerate(embedder.words.words)}
-    known = [_known_tags(clean_tags(row.tags, embedder.words), order) for row in rows]
-    indices = np.array([index for index, tags in enumerate(known) if tags], dtype=np.int64)
+    known_tags = [_known_tags(clean_tags(row.tags, embedder.words), order) for row in rows]
+    indices = np.array([index for index, tags in enumerate(known_tags) if tags], dtype=np.int64)
     if not len(indices):
         raise CorpusError("us8k-tags: no clip has a tag that the model knows")
-    tag_sets = list(dict.fromkeys(known[index] for index in indices))
+    tag_sets = list(dict.fromkeys(known_tags[index] for index in indices))
     row_of = {tags: row for row, tags in enumerate(tag_sets)}
     phi = embedder.encode_tags([list(tags) for tags in tag_sets])
-    return phi[[row_of[known[index]] for index in indices]], indices
+    return phi[[row_of[known_tags[index]] for index in indices]], indices
 
 
 def _known_tags(tags: Sequence[str], order: dict[str, int]) -> tuple[str, ...]:

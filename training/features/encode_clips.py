@@ -66,9 +66,9 @@ def corpus_codes(
     if not indices:
         raise CorpusError(f"corpus: expected clips with sound, got none in {len(rows)}")
     codes = []
-    with progress("encoding", len(indices)) as shown:
+    with progress("encoding", len(indices)) as bar:
         for start in range(0, len(indices), CLIPS_IN_MEMORY):
             block = indices[start : start + CLIPS_IN_MEMORY]
             codes.append(clip_codes(embedder, features, block))
-            shown.step(len(block))
+            bar.step(len(block))
     return np.concatenate(codes), indices

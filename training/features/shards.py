@@ -88,7 +88,7 @@ def fill(
     }
     missing = {shard: files for shard, files in files_of.items() if not is_complete(shard)}
     workers = min(workers or os.cpu_count() or 1, len(missing))
-    with progress(title, sum(map(len, missing.values()))) as shown, ExitStack() as stack:
+    with progress(title, sum(map(len, missing.values()))) as bar, ExitStack() as stack:
         if workers > 1:
             # "spawn": a fork of a process that holds torch's threads can hang.
             pool = ProcessPoolExecutor(workers, mp_context=get_context("spawn"))
@@ -96,5 +96,5 @@ def fill(
         else:
             results = map(write, missing.values(), missing)
         for files, _ in zip(missing.values(), results, strict=True):
-            shown.step(len(files))
+            bar.step(len(files))
     return list(files_of)

@@ -106,7 +106,7 @@ def out_of_fold_probabilities(
 
     probabilities = np.full(has_tag.shape, np.nan)
     count = min(folds, len(np.unique(groups)))
-    with progress("predicting tags", count * has_tag.shape[1], "fits") as shown:
+    with progress("predicting tags", count * has_tag.shape[1], "fits") as bar:
         for train, test in GroupKFold(count).split(codes, groups=groups):
             mean, deviation = codes[train].mean(axis=0), codes[train].std(axis=0)
             scaled = (codes - mean) / np.where(deviation > 0, deviation, 1)
@@ -120,7 +120,7 @@ def out_of_fold_probabilities(
             with threadpool_limits(limits=1):
                 for column, predicted in enumerate(run(jobs)):
                     probabilities[test, column] = predicted
-                    shown.step()
+                    bar.step()
     return probabilities
 
 

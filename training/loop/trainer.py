@@ -185,10 +185,10 @@ class Trainer:
         quiet = not self.processes.is_first
         with (
             catch_stop_signals() as request,
-            progress("training", clips_left, quiet=quiet) as shown,
+            progress("training", clips_left, quiet=quiet) as bar,
         ):
             while self.epoch < epochs:
-                metrics = self._train_epoch(steps, shown, request)
+                metrics = self._train_epoch(steps, bar, request)
                 self.epoch += 1
                 self._reset_epoch()
                 self.history.append(metrics)
@@ -198,7 +198,7 @@ class Trainer:
                     )
                     self._save(metrics)
                 self.processes.barrier()
-                shown.write(
+                bar.write(
                     f"epoch {self.epoch}/{epochs}  "
                     + "  ".join(f"{name} {value:.4g}" for name, value in metrics.items())
                 )
@@ -212,7 +212,7 @@ class Trainer:
             )
         return self.history[-1]
 
-    def _train_epoch(self, steps: int, shown: Progress, request: StopRequest) -> dict[str, float]:
+    def _train_epoch(self, steps: int, bar: Progress, request: StopRequest) -> dict[str, float]:
         """Train the remaining steps of an epoch; returns its mean losses."""
         started = saved = time.monotonic()
         seconds_before = self.seconds
@@ -232,7 +232,7 @@ class Trainer:
                 self.processes.barrier()
                 raise RunInterrupted(f"stopped in epoch {self.epoch + 1} after step {self.step}")
             losses = self._train_step(batch, self.epoch * steps + self.step)
-            shown.step(self.batch_size, self._progress_note(losses) if check else None)
+            bar.step(self.batch_size, self._progress_note(losses) if check else None)
             self.step += 1
             self.seconds = seconds_before + time.monotonic() - started
             if time.monotonic() - saved > SAVE_SECONDS:

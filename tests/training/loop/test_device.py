@@ -48,7 +48,7 @@ def test_by_default_the_cpu_in_full_precision() -> None:
     assert (settings.processes.rank, settings.processes.size) == (0, 1)
 
 
-@pytest.mark.parametrize(("precision", "mixed"), [("float32", False), ("bfloat16", True)])
+@pytest.mark.parametrize(("precision", "mixed_precision"), [("float32", False), ("bfloat16", True)])
 def test_a_precision_that_is_asked_for_is_used(precision: str, mixed_precision: bool) -> None:
     assert precision in PRECISIONS
     settings = DeviceSettings(precision=precision)

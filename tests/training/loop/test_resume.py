@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import json
-import lzma
 import re
 import signal
 import subprocess
 import time
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -16,9 +14,7 @@ import pytest
 
 from earmark.model.checkpoint import load
 from earmark.training.loop import resume_state, trainer
-from tests.conftest import ROOT
 from tests.training.loop.test_distributed import RUN, printed, started
-from tests.training.tiny import QUICK, tiny_corpus, tiny_model
 
 SETTINGS = {"recipe": {"epochs": 8, "schedule": "cosine", "warmup_epochs": 1}}
 SLOW = {**SETTINGS, "pause": 0.25}  # 24 steps: six seconds
@@ -86,17 +82,3 @@ def test_a_stopped_run_saves_inside_an_epoch(tmp_path: Path) -> None:
     assert (tmp_path / resume_state.FILE_NAME).exists()
     result = subprocess.run(["ls", "-A", str(tmp_path)], capture_output=True, text=True, check=True)
     assert result.stdout.split() == [resume_state.FILE_NAME]
-
-
-def test_a_run_of_an_earlier_version_is_resumed(tmp_path: Path) -> None:
-    """Its state was saved after one of two epochs, before the code's names changed."""
-    config = tiny_model()
-    recipe = replace(QUICK, epochs=2, learned_temperature=True, tagwise_weight=0.3)
-    state = lzma.decompress((ROOT / "tests/fixtures/training_state.safetensors.xz").read_bytes())
-    (tmp_path / resume_state.FILE_NAME).write_bytes(state)
-    run = trainer.Trainer(config, recipe, tiny_corpus(config), tmp_path)
-    assert run.resume()
-    assert (run.epoch, run.step) == (1, 0)
-    assert run.history[0]["train_loss"] == pytest.approx(5.408, abs=1e-3)
-    assert run.fit()["train_loss"] < run.history[0]["train_loss"]
-    assert [line["epoch"] for line in map(json.loads, (tmp_path / trainer.LOG).open())] == [1, 2]

@@ -164,12 +164,12 @@ def _cut_clips(
     files = clip_names([sound.member for sound in sounds])
     paragraphs = licences.paragraphs(unpacked.copyright)
     clips: dict[str, ClipRecord] = {}
-    with progress(title, len(sounds)) as shown:
+    with progress(title, len(sounds)) as bar:
         targets = [folder / name for name in files]
         for sound, target, result in zip(
             sounds, targets, _make_clips(sounds, targets, pool), strict=True
         ):
-            shown.step()
+            bar.step()
             if result.reason:
                 skipped[result.reason] += 1
             elif result.sha256 in clips:
@@ -185,7 +185,7 @@ def _cut_clips(
                     round(result.seconds, 3), result.sha256,
                 )  # fmt: skip
         reasons = ", ".join(f"{count} {reason}" for reason, count in sorted(skipped.items()))
-        shown.write(f"{title}: {len(clips)} clips; not taken: {reasons or 'none'}")
+        bar.write(f"{title}: {len(clips)} clips; not taken: {reasons or 'none'}")
     upstream = re.search(r"^Homepage: *(\S+)", unpacked.control, re.MULTILINE)
     return PackageRecord(
         package.name,

@@ -87,11 +87,11 @@ def read_packages(file: Path | None = None) -> tuple[Package, ...]:
 
 def select_packages(packages: tuple[Package, ...], names: list[str]) -> tuple[Package, ...]:
     """The packages of these names; all without names. Raises CorpusError for an unknown one."""
-    known = {package.name for package in packages}
-    unknown = sorted(set(names) - known)
+    available = {package.name for package in packages}
+    unknown = sorted(set(names) - available)
     if unknown:
         raise CorpusError(
-            f"--package: unknown: {', '.join(unknown)}; expected of {', '.join(sorted(known))}"
+            f"--package: unknown: {', '.join(unknown)}; expected of {', '.join(sorted(available))}"
         )
     return tuple(package for package in packages if not names or package.name in names)
 

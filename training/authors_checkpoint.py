@@ -25,7 +25,7 @@ from earmark.model.audio.log_mel import mel_filters
 from earmark.model.checkpoint import Checkpoint, load_strictly
 from earmark.model.config import PRESETS, ModelConfig
 from earmark.model.core.errors import CheckpointError
-from earmark.model.networks.dual_encoder import AlignedModel
+from earmark.model.networks.dual_encoder import DualEncoder
 from earmark.model.text.word_vectors import WordVectors
 from earmark.training.corpora.files import read_json
 from earmark.training.errors import CorpusError
@@ -63,7 +63,7 @@ def import_model(source: Path) -> Checkpoint:
         weights |= {
             f"audio_decoder.{name}": tensor for name, tensor in _decoder_weights(decoder).items()
         }
-    model = AlignedModel(config)
+    model = DualEncoder(config)
     defaults = {name: t for name, t in model.state_dict().items() if name in _BUFFERS}
     defaults["mel_filters"] = torch.from_numpy(mel_filters(config.features))
     load_strictly(model, defaults | weights, str(source))

@@ -4,9 +4,9 @@ Arguments: the folder, then JSON settings: `recipe` (changes to QUICK), `preset`
 to wait after each step, so that a signal can arrive between two), `exact`. Under torchrun, the
 processes share the run. Prints the history as JSON.
 
-`exact`: takes steps only, in float64 without dropout; prints their losses and each parameter's sum. In
-float32, rounding alone grows tenfold with each step here. torch's own batch normalisation on a CPU
-is off by 3e-4 with channels-last tensors, so one process uses the shared one too.
+`exact`: takes steps only, in float64 without dropout; prints their losses and each parameter's sum.
+In float32, rounding alone grows tenfold with each step here. torch's own batch normalisation on a
+CPU is off by 3e-4 with channels-last tensors, so one process uses the shared one too.
 """
 
 from __future__ import annotations

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from earmark.model.calibration import in_company
+from earmark.model.calibration import rescore_given_tags
 from earmark.model.core.arrays import Floats
 from earmark.training.calibration.validation_set import ValidationSet
 from earmark.training.metrics import ranking
@@ -53,7 +53,9 @@ def fit_co_occurrence(
         fit, rest = np.isin(clips, train), np.isin(clips, left_out)
         if fit.any() and rest.any() and not positive[fit].all():
             coefficients = _fit(alone[fit], similarity[fit], positive[fit], weights[fit])
-            beside[rest] = in_company({"company": coefficients}, alone[rest], similarity[rest])
+            beside[rest] = rescore_given_tags(
+                {"company": coefficients}, alone[rest], similarity[rest]
+            )
     scores = {"alone": ranking.map_at(alone, positive), "beside": ranking.map_at(beside, positive)}
     return {
         **_fit(alone, similarity, positive, weights),

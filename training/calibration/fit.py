@@ -2,8 +2,8 @@
 
 A logistic regression over all pairs of a validation clip and a vocabulary tag, positive where the
 clip has the tag; a clip may have several. Its features are the cosine, the level of all of the
-sound's cosines (`model.calibration.level`), how often the tag stood in the training clips, and an
-offset for each tag.
+sound's cosines (`model.calibration.log_mean_exp`), how often the tag stood in the training clips,
+and an offset for each tag.
 
 Offsets are shrunk by cross-validation: sources are left out in turn (grouped folds), and of the
 shrinkages whose loss, source by source, is within one standard error of the least, the strongest is
@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from earmark.model.calibration import level, sigmoid
+from earmark.model.calibration import log_mean_exp, sigmoid
 from earmark.model.core.arrays import Floats
 from earmark.model.core.progress import Progress, progress
 from earmark.training.calibration.class_temperature import fit_class_temperature
@@ -125,7 +125,7 @@ def _log_counts(validation: ValidationSet) -> Floats:
 def _features(validation: ValidationSet, temperature: float) -> Floats:
     """The features of each pair [n, V, 4]."""
     cosines = validation.cosines
-    parts = (cosines, level(cosines, temperature), _log_counts(validation), np.ones(()))
+    parts = (cosines, log_mean_exp(cosines, temperature), _log_counts(validation), np.ones(()))
     return np.stack([np.broadcast_to(part, cosines.shape) for part in parts], axis=-1)
 
 

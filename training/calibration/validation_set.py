@@ -85,7 +85,7 @@ def corpus_validation_set(
 
     `cache`: the feature cache's folder; a temporary one when None. Raises CorpusError.
     """
-    embedder.check_hears()
+    embedder.require_audio()
     held_out, _ = held_out_clips(embedder.card, rows)
     if not held_out:
         raise CorpusError("calibration: expected clips that validate, got none")

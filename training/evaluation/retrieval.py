@@ -51,7 +51,7 @@ def score(
     queries = {
         key: list(tags)
         for key, tags in zip(keys, tag_sets, strict=True)
-        if embedder.understand(tags).tags
+        if embedder.parse_tags(tags).tags
     }
     row_of = {key: row for row, key in enumerate(queries)}
     rows = np.array([row_of.get(key, -1) for key in keys])
@@ -73,7 +73,7 @@ def evaluate(
     `cache`: the feature cache's folder; a temporary one when None. `groups`: adds the precision of
     tag → audio by group of tags (`training.evaluation.tag_groups`). Raises CorpusError.
     """
-    embedder.check_hears()
+    embedder.require_audio()
     clips, clips_of = [row for row in rows if row.split == TEST], f"the split {TEST}"
     if not clips:
         clips, clips_of = held_out_clips(embedder.card, rows)
@@ -82,7 +82,7 @@ def evaluate(
     usable = [
         index
         for index, tags in enumerate(tag_sets)
-        if features.readable[index] and embedder.understand(tags).tags
+        if features.readable[index] and embedder.parse_tags(tags).tags
     ]
     if not usable:
         raise CorpusError(

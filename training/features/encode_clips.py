@@ -60,7 +60,7 @@ def corpus_codes(
     reused only where the rows are exactly its training or its validation clips. Raises
     CorpusError when no clip is readable.
     """
-    embedder.check_hears()
+    embedder.require_audio()
     features = load_features([row.path for row in rows], embedder.config.features, cache)
     indices = np.flatnonzero(features.readable).tolist()
     if not indices:

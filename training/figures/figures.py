@@ -244,7 +244,7 @@ def draw_calibration(embedder: Embedder, held_out: HeldOutClips, name: str) -> F
     from matplotlib.ticker import FuncFormatter
 
     scores = held_out.scores
-    probabilities = embedder.tag_probabilities(scores.cosines.astype(np.float32))
+    probabilities = embedder.calibration.probabilities(scores.cosines.astype(np.float32))
     rows = reliability_bins(probabilities.astype(np.float64), scores.has_tag, scores.weights)
     calibration = embedder.card.get("calibration") or {}
     figure = _figure(7.5, f"Are percentages true? {scores.has_tag.size:,d} pairs of a held-out "

@@ -32,12 +32,12 @@ def find_hard_cases(
     At most one clip of a group. Left out are clips without a tag of the vocabulary, which the model
     cannot tag right, and tags below their threshold, which it does not suggest.
     """
-    probabilities = embedder.tag_probabilities(held_out.scores.cosines.astype(np.float32))
+    probabilities = embedder.calibration.probabilities(held_out.scores.cosines.astype(np.float32))
     first = probabilities.argmax(axis=1)
     clips = np.arange(len(first))
     highest = probabilities[clips, first]
     has_tag = held_out.scores.has_tag
-    suggested = highest >= embedder.tag_thresholds[first]
+    suggested = highest >= embedder.calibration.thresholds[first]
     wrong = ~has_tag[clips, first] & has_tag.any(axis=1) & suggested
     cases: dict[str, HardCase] = {}
     for index in np.argsort(-highest, kind="stable").tolist():

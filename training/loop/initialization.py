@@ -11,7 +11,7 @@ import torch
 from earmark.model.audio.log_mel import mel_filters
 from earmark.model.checkpoint import Checkpoint
 from earmark.model.core.errors import ConfigError
-from earmark.model.networks.dual_encoder import AlignedModel
+from earmark.model.networks.dual_encoder import DualEncoder
 from earmark.training.data.corpus import Corpus
 from earmark.training.distillation.channel_pruning import prune_channels
 from earmark.training.distillation.teacher import (
@@ -27,7 +27,7 @@ PRUNING_WINDOWS = 384  # that the pruned encoder is fitted on
 NEARLY_FULL = 0.01  # nats under full level
 
 
-def fit_scaler(model: AlignedModel, corpus: Corpus) -> None:
+def fit_scaler(model: DualEncoder, corpus: Corpus) -> None:
     """Set the scaler's bands from the training clips, and the mel filters (METHOD §1)."""
     if corpus.bands is None:
         frames = corpus.train.features.frames
@@ -59,7 +59,7 @@ def attach_teacher(
 
 
 def initialise_weights(
-    model: AlignedModel, corpus: Corpus, recipe: Recipe, start: Checkpoint | None, seed: int
+    model: DualEncoder, corpus: Corpus, recipe: Recipe, start: Checkpoint | None, seed: int
 ) -> bool:
     """Copy the weights of `start`, or prune the corpus's teacher into the audio encoder.
 

@@ -10,7 +10,7 @@ import math
 import torch
 from torch import Tensor, nn
 
-from earmark.model.networks.dual_encoder import AlignedModel
+from earmark.model.networks.dual_encoder import DualEncoder
 from earmark.model.networks.tag_encoder import MultiHotTagEncoder
 from earmark.training.data.dataset import TrainingBatch
 from earmark.training.loop.distributed import ProcessGroup, gather_rows
@@ -34,7 +34,7 @@ class Objective(nn.Module):
 
     def __init__(
         self,
-        model: AlignedModel,
+        model: DualEncoder,
         recipe: Recipe,
         *,
         mixed_precision: bool = False,
@@ -166,7 +166,7 @@ def bounded_temperature(scale: Tensor) -> Tensor:
     return torch.exp(-scale).clamp(min=MIN_TEMPERATURE)
 
 
-def _first_convolutions(model: AlignedModel, count: int) -> list[nn.Module]:
+def _first_convolutions(model: DualEncoder, count: int) -> list[nn.Module]:
     """The layers of the first `count` convolutions, their normalisation included."""
     assert model.audio is not None, "presets have both halves"
     layers: list[nn.Module] = []

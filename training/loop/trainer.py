@@ -26,7 +26,7 @@ from earmark.model.core.atomic_write import write_whole
 from earmark.model.core.errors import ConfigError
 from earmark.model.core.progress import Progress, progress
 from earmark.model.embedder import Embedder
-from earmark.model.networks.dual_encoder import AlignedModel
+from earmark.model.networks.dual_encoder import DualEncoder
 from earmark.training.calibration.fit import fit_calibration, fit_platt_scaling
 from earmark.training.calibration.validation_set import ValidationSet, run_validation_set
 from earmark.training.data.corpus import Corpus
@@ -82,7 +82,7 @@ class Trainer:
         # Shapes stay the same, so cuDNN may search for its fastest algorithm.
         torch.backends.cudnn.benchmark = self.device.type == "cuda"
         torch.manual_seed(seed)
-        self.model = AlignedModel(config)
+        self.model = DualEncoder(config)
         fit_scaler(self.model, corpus)
         self._start_fingerprint = None if start is None else start.fingerprint
         initialised = initialise_weights(self.model, corpus, recipe, start, seed)

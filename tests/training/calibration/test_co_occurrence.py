@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from earmark.model.calibration import in_company
+from earmark.model.calibration import rescore_given_tags
 from earmark.training.calibration.co_occurrence import fit_co_occurrence
 from earmark.training.calibration.validation_set import ValidationSet
 from tests.training.calibration.test_fit import calibrated, generator
@@ -39,7 +39,7 @@ def test_a_known_tag_brings_the_one_that_goes_with_it() -> None:
     assert made["mAP@10"]["alone"] < 0.5
     assert made["mAP@10"]["beside"] > 0.6
     assert made["clips"] == int((validation.has_tag.sum(axis=1) >= 2).sum())
-    beside = in_company({"company": made}, probabilities[0], validation.tag_similarity[3])
+    beside = rescore_given_tags({"company": made}, probabilities[0], validation.tag_similarity[3])
     assert beside[2] > 0.9
     assert beside[4:].max() < 0.3
     assert fit_co_occurrence(validation, probabilities, folds) == made
@@ -55,7 +55,7 @@ def test_tags_that_say_nothing_of_each_other_leave_probabilities_as_they_are() -
     made = fit_co_occurrence(validation, probabilities, [(np.arange(1500), np.arange(1500))])
     assert made is not None
     assert (made["own"], made["near"]) == pytest.approx((1, 0), abs=0.1)
-    found = in_company({"company": made}, probabilities[0], tag_similarity[0])
+    found = rescore_given_tags({"company": made}, probabilities[0], tag_similarity[0])
     np.testing.assert_allclose(found, probabilities[0], atol=0.05)
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from scipy.optimize import minimize
 
-from earmark.model.calibration import Calibration, level, sigmoid
+from earmark.model.calibration import Calibration, log_mean_exp, sigmoid
 from earmark.model.checkpoint import Checkpoint
 from earmark.model.embedder import Embedder
 from earmark.training.calibration import class_temperature, thresholds
@@ -41,7 +41,7 @@ def planted(offsets: np.ndarray, seed: int = 0) -> tuple[ValidationSet, np.ndarr
     """
     draws = generator(seed)
     cosines = draws.uniform(-0.5, 0.5, (CLIPS, VOCABULARY)) + draws.normal(0, 0.1, (CLIPS, 1))
-    logits = SLOPE * cosines + CROWD * level(cosines, TEMPERATURE) - 1.5 + offsets
+    logits = SLOPE * cosines + CROWD * log_mean_exp(cosines, TEMPERATURE) - 1.5 + offsets
     truth = sigmoid(logits)
     sources = np.arange(CLIPS) % SOURCES
     has_tag = draws.random(truth.shape) < truth
@@ -67,8 +67,8 @@ def test_a_known_truth_is_recovered(
     stated = card["calibration"]
     assert stated["slope"] == pytest.approx(SLOPE, rel=0.1)
     assert stated["crowd"] == pytest.approx(CROWD, rel=0.15)
-    found = Calibration.of_card(card, VOCABULARY)
-    assert found is not None
+    found = Calibration.from_card(card, VOCABULARY)
+    assert isinstance(found, Calibration)
     probabilities = found.probabilities(validation.cosines)
     assert np.abs(probabilities - truth).mean() < 0.02
     assert np.mean(stated["rates"]) == pytest.approx(validation.has_tag.mean(), abs=0.005)
@@ -282,7 +282,7 @@ def test_the_mean_probability_is_the_share_of_carried_tags(corpus: Corpus) -> No
     validation = validation_set_of(corpus, saved)
     for kind in (fit_platt_scaling, fit_calibration):
         kind(saved.card, validation)
-        probabilities = Embedder(saved).tag_probabilities(validation.cosines)
+        probabilities = Embedder(saved).calibration.probabilities(validation.cosines)
         assert 0 < probabilities.min() <= probabilities.max() < 1
         assert probabilities.mean() == pytest.approx(validation.has_tag.mean(), abs=0.01)
         guess = np.mean((validation.has_tag - validation.has_tag.mean()) ** 2)

@@ -17,7 +17,7 @@ from earmark.model.checkpoint import load
 from earmark.model.config import AudioConfig, ModelConfig, preset
 from earmark.model.core.errors import ConfigError
 from earmark.model.networks.audio_encoder import AudioEncoder
-from earmark.model.networks.dual_encoder import AlignedModel
+from earmark.model.networks.dual_encoder import DualEncoder
 from earmark.training.distillation import teacher
 from earmark.training.distillation.channel_pruning import prune_channels
 from earmark.training.distillation.teacher_codes import compute_teacher_codes, window_starts
@@ -246,4 +246,4 @@ def test_a_run_can_begin_with_a_model(tmp_path: Path) -> None:
 
 def test_without_either_the_encoder_begins_anew() -> None:
     corpus = tiny_corpus(CONFIG)
-    assert not initialise_weights(AlignedModel(CONFIG), corpus, QUICK, None, 0)
+    assert not initialise_weights(DualEncoder(CONFIG), corpus, QUICK, None, 0)

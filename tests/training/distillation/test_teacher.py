@@ -189,7 +189,7 @@ def test_a_run_learns_what_its_teacher_hears(wheel: Path, tmp_path: Path) -> Non
         made.model.state_dict().keys()
         == Trainer(CONFIG, QUICK, tiny_corpus(CONFIG), tmp_path / "other").model.state_dict().keys()
     )  # what stands between it and its teacher is not saved
-    assert made.embedder().temperature == pytest.approx(made.objective.temperature)
+    assert made.embedder().card["temperature"] == pytest.approx(made.objective.temperature)
     assert made.objective.temperature != LEARNS.temperature
 
 

@@ -1,11 +1,11 @@
-"""What the steps of the starter's recipe that need no sound bring: `python -m
-tests.benchmarks.bench_heads --help`.
+"""Ablations of the starter's recipe that need no sound: `python -m tests.benchmarks.bench_heads
+--help`.
 
-Losses, words, tags and optimiser, on aiSFX's frozen codes: a projection and a tag encoder trained
-for a few epochs with one step left out or done otherwise, each with several seeds. Judged is the
-last epoch: on the validation clips, asked for the tags that all word vectors know; and by labels
-alone on corpora with classes (`--labelled`; the thesaurus takes no part). A run that is done is not
-done again. `bench_recipe` has the steps that need the sound.
+Losses, word vectors, tags and optimiser, on aiSFX's frozen codes: a projection and a tag encoder
+are trained for a few epochs with one step of the recipe removed or changed, with several seeds.
+Measured is the last epoch: retrieval on the validation clips, by the tags that all word vectors
+have, and zero-shot accuracy on corpora with classes (`--labelled`; without the thesaurus). Finished
+runs are not repeated. `bench_recipe` has the steps that need the sound.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ GENERAL = "general"
 
 @dataclass(frozen=True)
 class Step:
-    """What is otherwise than in the recipe. `words`: which vectors the tags have."""
+    """What differs from the recipe. `words`: the tags' word vectors."""
 
     recipe_for: dict[str, Any] = field(default_factory=dict)
     audio: dict[str, Any] = field(default_factory=dict)
@@ -82,7 +82,7 @@ WITHOUT_SUSPECTS = "likely wrong tags left out"
 
 
 class Bench:
-    """Clips, their codes, and what is asked of all rows."""
+    """Clips, their codes, and the queries of all rows."""
 
     def __init__(self, options: argparse.Namespace) -> None:
         self.options = options
@@ -100,10 +100,10 @@ class Bench:
         self.labelled = {}
         for folder in options.labelled:
             rows = read_corpus(folder)
-            found = codes([row.path for row in rows])
-            there = np.isfinite(found).all(axis=1)
+            label_codes = codes([row.path for row in rows])
+            readable = np.isfinite(label_codes).all(axis=1)
             labels = np.array([row.label for row in rows])
-            self.labelled[folder.name] = (found[there], labels[there])
+            self.labelled[folder.name] = (label_codes[readable], labels[readable])
         self.words = cache(self._words)
 
     def _words(self, name: str) -> WordVectors:
@@ -115,14 +115,14 @@ class Bench:
             return train_word2vec(tags, dim, kind=name).unit()  # type: ignore[arg-type]
         return load_words(Path(name)).unit()
 
-    def asked(self) -> LadderQueries:
-        """The queries that the word vectors of all rows know."""
-        heard = np.isfinite(self.codes[1]).all(axis=1)
-        every = {step.words for step in steps(self.options).values()}
-        return shared_queries(self.clips, heard, [self.words(name) for name in sorted(every)])
+    def queries(self) -> LadderQueries:
+        """The queries that the word vectors of all rows have."""
+        readable = np.isfinite(self.codes[1]).all(axis=1)
+        words = {step.words for step in steps(self.options).values()}
+        return shared_queries(self.clips, readable, [self.words(name) for name in sorted(words)])
 
     def run(self, step: Step, seed: int) -> dict[str, float]:
-        """Train one, and judge its last epoch."""
+        """Train one run; returns the metrics of its last epoch."""
         config, words = preset(PRESET), self.words(step.words)
         config = replace(
             config,
@@ -133,76 +133,78 @@ class Bench:
         if not step.suspects:
             clips = without_suspects(clips, self.options.suspects)
             tags = clean_tag_sets(clips, words)
-        how = replace(recipe_for(PRESET), epochs=self.options.epochs, **step.recipe)
-        epochs = iter(range(how.epochs))
-        lessons = ProjectionData(clips, tags, words, config, how)
-        made, _ = train_projection(
-            lessons, self.codes[0], seed, lambda _: next(epochs)
+        recipe = replace(recipe_for(PRESET), epochs=self.options.epochs, **step.recipe)
+        epochs = iter(range(recipe.epochs))
+        data = ProjectionData(clips, tags, words, config, recipe)
+        projection, _ = train_projection(
+            data, self.codes[0], seed, lambda _: next(epochs)
         )  # the last is best
-        asked = self.asked()
-        queries = np.stack([known(words, tag) for tag in asked.tags])
-        cosines = made.sounds(self.codes[1][asked.numbers]) @ made.words(queries).T
-        scores = retrieval_metrics(cosines, asked.has_tag)
-        figures = {
+        queries = self.queries()
+        vectors = np.stack([certain_vector(words, tag) for tag in queries.tags])
+        cosines = projection.sounds(self.codes[1][queries.indices]) @ projection.words(vectors).T
+        scores = retrieval_metrics(cosines, queries.has_tag)
+        metrics = {
             "tag to audio": scores["tag_to_audio"]["mAP@10"],
             "audio to tag": scores["audio_to_tag"]["mAP@10"],
         }
         for name, (codes, labels) in self.labelled.items():
-            figures[name] = zero_shot(made, words, codes, labels)
-        return figures
+            metrics[name] = zero_shot(projection, words, codes, labels)
+        return metrics
 
 
-def known(words: WordVectors, tag: str) -> Array:
-    """The vector of a tag that is asked for, which has one."""
+def certain_vector(words: WordVectors, tag: str) -> Array:
+    """The vector of a query tag."""
     vector = words.certain_vector(tag)
-    assert vector is not None, "asked is what all know"
+    assert vector is not None, "queries have a vector"
     return vector
 
 
-def zero_shot(made: Projection, words: WordVectors, codes: Array, labels: np.ndarray) -> float:
-    """The share of sounds that are nearest to their label; NaN where a label is not understood."""
+def zero_shot(
+    projection: Projection, words: WordVectors, codes: Array, labels: np.ndarray
+) -> float:
+    """The share of sounds nearest to their label; NaN where a label has no word vector."""
     names = np.unique(labels)
     sets = []
     for name in names:
         tags = clean_tags(name.replace("_", " "), words)
-        found = [vector for tag in tags if (vector := words.vector(tag)) is not None]
-        if not found:
+        vectors = [vector for tag in tags if (vector := words.vector(tag)) is not None]
+        if not vectors:
             return float("nan")
-        sets.append(np.stack(found))
-    made.eval()
+        sets.append(np.stack(vectors))
+    projection.eval()
     with torch.inference_mode():
-        targets = unit(made.tags(*pad_words(sets, max(map(len, sets)))).numpy())
-    nearest = (made.sounds(codes) @ targets.T).argmax(axis=1)
+        targets = unit(projection.tags(*pad_words(sets, max(map(len, sets)))).numpy())
+    nearest = (projection.sounds(codes) @ targets.T).argmax(axis=1)
     return float((names[nearest] == labels).mean())
 
 
 def steps(options: argparse.Namespace) -> dict[str, Step]:
-    """All rows of the table, those of `--words` and `--suspects` too."""
+    """All rows of the table, with those of `--words` and `--suspects`."""
     more = {f"words: {Path(file).stem}": Step(words=str(file)) for file in options.words}
     if options.suspects:
         more[WITHOUT_SUSPECTS] = Step(suspects=False)
     return STEPS | more
 
 
-_benches: list[Bench] = []  # of a process that trains: its one
+_benches: list[Bench] = []  # the one of a training process
 
 
 def start(options: argparse.Namespace) -> None:
-    """Make a process ready to train."""
+    """Prepare a process for training."""
     torch.set_num_threads(1)
     keep_freed_memory()
     _benches.append(Bench(options))
 
 
-def work(what: tuple[str, int]) -> tuple[str, int, dict[str, float]]:
+def work(job: tuple[str, int]) -> tuple[str, int, dict[str, float]]:
     """One run, by the name of its row and its seed."""
-    name, seed = what
+    name, seed = job
     [bench] = _benches
     return name, seed, bench.run(steps(bench.options)[name], seed)
 
 
 def table(done: Sequence[dict[str, Any]]) -> None:
-    """Print what is done."""
+    """Print the finished runs."""
     figures = list(done[0]["figures"])
     print(f"{'':36}" + "".join(f"{name:>18}" for name in figures) + "  seeds")
     for name in dict.fromkeys(run["step"] for run in done):
@@ -220,15 +222,17 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", type=Path, action="append", required=True)
     parser.add_argument("--teacher", type=Path, required=True, help="the wheel of aiSFX")
-    parser.add_argument("--cache", type=Path, required=True, help="features are kept there")
+    parser.add_argument("--cache", type=Path, required=True, help="the feature cache")
     parser.add_argument(
         "--labelled", type=Path, action="append", default=[], help="a corpus with classes"
     )
     parser.add_argument(
-        "--words", type=Path, action="append", default=[], help="other word vectors, as a row"
+        "--words", type=Path, action="append", default=[], help="a row with other word vectors"
     )
-    parser.add_argument("--suspects", type=Path, help="of `earmark corpus suspects`, as a row")
-    parser.add_argument("--out", type=Path, required=True, help="what is done, a line a run")
+    parser.add_argument(
+        "--suspects", type=Path, help="a row without these tags (of `earmark corpus suspects`)"
+    )
+    parser.add_argument("--out", type=Path, required=True, help="results, a line for each run")
     parser.add_argument("--epochs", type=int, default=10)
     parser.add_argument("--seeds", type=int, default=3)
     options = parser.parse_args()
@@ -236,12 +240,12 @@ def main() -> None:
     lines = options.out.read_text().splitlines() if options.out.exists() else []
     runs = [json.loads(line) for line in lines]
     done = [run for run in runs if run["epochs"] == options.epochs]
-    there = {(run["step"], run["seed"]) for run in done}
+    finished = {(run["step"], run["seed"]) for run in done}
     todo = [
         (name, seed)
         for seed in range(options.seeds)
         for name in steps(options)
-        if (name, seed) not in there
+        if (name, seed) not in finished
     ]
     Bench(options)  # features are computed once, before the processes that read them
     with get_context("spawn").Pool(os.cpu_count(), start, (options,)) as pool:

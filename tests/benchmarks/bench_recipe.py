@@ -1,9 +1,9 @@
-"""What each step of the starter's recipe brings: `python -m tests.benchmarks.bench_recipe --help`.
+"""Ablations of the starter's recipe: `python -m tests.benchmarks.bench_recipe --help`.
 
-The recipe, shortened to a few epochs, and the recipe with one step left out or done otherwise, each
-with several seeds, on the same clips and split. Judged is the last epoch, on the validation clips:
-mean and deviation over the seeds. A run that is done is not done again and one that was stopped
-goes on, so that more seeds can be added later; `--again` tells how far two runs of one seed differ.
+The recipe, shortened to a few epochs, and the recipe with one step removed or changed, with several
+seeds, on the same clips and split. Measured is the last epoch on the validation clips: mean and
+standard deviation over the seeds. Finished runs are not repeated and stopped ones resume, so that
+more seeds can be added later; `--again` shows how far two runs of one seed differ.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ FIGURES = ("mAP@10", "audio_to_tag_mAP@10")
 
 
 def run(options: argparse.Namespace, step: str, seed: int, out: Path) -> None:
-    """Train one, from where it was stopped."""
+    """Train one run, or resume it."""
     keep_freed_memory()
     chosen = replace(
         recipe_for(PRESET),
@@ -63,21 +63,27 @@ def run(options: argparse.Namespace, step: str, seed: int, out: Path) -> None:
         **STEPS[step],
     )
     cache = options.out / "features"
-    settings = DeviceSettings("cpu", options.precision)
+    device = DeviceSettings("cpu", options.precision)
     config, corpus = load_corpus(options.data, preset(PRESET), chosen, cache, None, seed)
     if step != NO_TEACHER:
-        attach_teacher(options.teacher, corpus, recipe_for(PRESET), cache, mixed=settings.mixed)
-    trainer = Trainer(config, chosen, corpus, out, seed=seed, settings=settings)
+        attach_teacher(
+            options.teacher,
+            corpus,
+            recipe_for(PRESET),
+            cache,
+            mixed_precision=device.mixed_precision,
+        )
+    trainer = Trainer(config, chosen, corpus, out, seed=seed, settings=device)
     trainer.resume()
     try:
         trainer.fit()
-    except RunInterrupted as stopped:
-        print(f"{stopped}; the same command goes on", file=sys.stderr)
+    except RunInterrupted as interruption:
+        print(f"{interruption}; the same command goes on", file=sys.stderr)
         sys.exit(EXIT_STOPPED)
 
 
 def last(out: Path, epochs: int) -> dict[str, float] | None:
-    """The last epoch's figures of a run; None where it is not done."""
+    """The metrics of a run's last epoch; None if it is not finished."""
     if not (out / LOG).is_file():
         return None
     lines = (out / LOG).read_text().splitlines()
@@ -85,7 +91,7 @@ def last(out: Path, epochs: int) -> dict[str, float] | None:
 
 
 def folders(options: argparse.Namespace) -> Iterator[tuple[str, int, Path]]:
-    """(step, seed, its folder) of all runs, all steps of a seed before the next seed."""
+    """(step, seed, folder) of all runs, seed by seed."""
     for seed in range(options.seeds):
         for number, step in enumerate(STEPS):
             yield step, seed, options.out / f"{number:02}-{seed}"
@@ -94,7 +100,7 @@ def folders(options: argparse.Namespace) -> Iterator[tuple[str, int, Path]]:
 
 
 def table(options: argparse.Namespace) -> None:
-    """Print what is done."""
+    """Print the finished runs."""
     done: dict[str, list[dict[str, float]]] = {}
     for step, _, out in folders(options):
         if out.name != "again" and (figures := last(out, options.epochs)) is not None:
@@ -117,16 +123,16 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", type=Path, action="append", required=True)
     parser.add_argument("--teacher", type=Path, required=True, help="the wheel of aiSFX")
-    parser.add_argument("--out", type=Path, required=True, help="runs and features are kept there")
+    parser.add_argument("--out", type=Path, required=True, help="the folder of runs and features")
     parser.add_argument("--epochs", type=int, default=15)
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--precision", default="bfloat16", choices=("float32", "bfloat16"))
-    parser.add_argument("--again", action="store_true", help="the first run twice")
+    parser.add_argument("--again", action="store_true", help="repeat the first run")
     options = parser.parse_args()
     for step, seed, out in folders(options):
         if last(out, options.epochs) is None:
             print(f"seed {seed}: {step}", flush=True)
-            # A process each: what a run held in memory ends with it.
+            # A process for each run, so that its memory is freed.
             process = get_context("spawn").Process(target=run, args=(options, step, seed, out))
             process.start()
             process.join()

@@ -1,10 +1,10 @@
-"""A training step against a plain loop: `python -m tests.benchmarks.bench_training [cuda]`.
+"""A training step compared with a plain loop: `python -m tests.benchmarks.bench_training [cuda]`.
 
-Preset w2v-128-4h, batch 128, patches in memory. The plain loop is what METHOD.md tells of the
-authors': one backward pass for each loss, float32, contiguous layout, torch's dropout, memory
-given back. Each contender has a process of its own; they take turns, so that what else the
-machine does falls on all of them. Prints clips per second and paired ratios; `--profile` adds
-where our step spends its time.
+Preset w2v-128-4h, batch 128, patches in memory. The plain loop is the authors' as METHOD.md
+describes it: one backward pass for each loss, float32, contiguous layout, torch's dropout, freed
+memory returned to the system. Each contender has its own process; they take turns, so that other
+load on the machine affects all of them. Prints clips per second and paired ratios; `--profile` adds
+a profile of our step.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ PAPER_STEPS = 200 * (171_000 // BATCH)
 
 
 def random_corpus(clips: int) -> Corpus:
-    """Patches and tags at random, in the shape of the authors' data."""
+    """Random patches and tags in the shape of the authors' data."""
     generator = np.random.default_rng(0)
     config, features = preset(PRESET), FeatureConfig()
     names = [f"tag{chr(97 + a)}{chr(97 + b)}" for a in range(26) for b in range(26)]
@@ -48,12 +48,12 @@ def random_corpus(clips: int) -> Corpus:
     offsets = features.frames * np.arange(clips + 1, dtype=np.int64)
     tags = [generator.choice(names, 8, replace=False).tolist() for _ in range(clips)]
     rows = [ManifestRow(Path(str(clip)), group=str(clip)) for clip in range(clips)]
-    made = FeatureSet(frames.astype(np.float16), offsets, {})
-    side = TrainingSet(rows, tags, made, words, config)
+    feature_set = FeatureSet(frames.astype(np.float16), offsets, {})
+    side = TrainingSet(rows, tags, feature_set, words, config)
     return Corpus(side, side, tags, words, names, {})
 
 
-def ours(device: str, precision: str) -> Callable[[int], None]:
+def trainer_steps(device: str, precision: str) -> Callable[[int], None]:
     """Steps of the trainer."""
     keep_freed_memory()
     settings = DeviceSettings(device, precision)  # type: ignore[arg-type]
@@ -69,8 +69,8 @@ def ours(device: str, precision: str) -> Callable[[int], None]:
     return steps
 
 
-def plain(device: str) -> Callable[[int], None]:
-    """Steps of the loop as it was run."""
+def plain_steps(device: str) -> Callable[[int], None]:
+    """Steps of the plain loop."""
     corpus = random_corpus(BATCH * 8)
     corpus.train.to(torch.device(device))
     model = DualEncoder(preset(PRESET))
@@ -96,7 +96,7 @@ def plain(device: str) -> Callable[[int], None]:
 
 
 def with_torch_dropout(module: nn.Module) -> None:
-    """Put torch's dropout in place of ours."""
+    """Replace our dropout by torch's."""
     for name, child in module.named_children():
         if isinstance(child, Dropout):
             setattr(module, name, nn.Dropout(child.p))
@@ -105,8 +105,8 @@ def with_torch_dropout(module: nn.Module) -> None:
 
 
 def contender(name: str, device: str, line: Connection) -> None:
-    """A process: sends the seconds of so many steps for each number that comes."""
-    steps = plain(device) if name == "plain" else ours(device, name)
+    """A process: for each number of steps received, sends the seconds that they took."""
+    steps = plain_steps(device) if name == "plain" else trainer_steps(device, name)
     steps(2)
     while count := line.recv():
         if device != "cpu":
@@ -119,17 +119,17 @@ def contender(name: str, device: str, line: Connection) -> None:
 
 
 def profile(device: str, precision: str) -> str:
-    """Where our step spends its time."""
+    """A table of our step's most expensive operations."""
     from torch.profiler import ProfilerActivity
     from torch.profiler import profile as profiled
 
-    steps = ours(device, precision)
+    steps = trainer_steps(device, precision)
     steps(2)
     gpu = [ProfilerActivity.CUDA] if device != "cpu" else []
-    with profiled(activities=[ProfilerActivity.CPU, *gpu]) as seen:
+    with profiled(activities=[ProfilerActivity.CPU, *gpu]) as profiler:
         steps(STEPS)
     by = "self_cuda_time_total" if gpu else "self_cpu_time_total"
-    table: str = seen.key_averages().table(sort_by=by, row_limit=12, max_name_column_width=40)
+    table: str = profiler.key_averages().table(sort_by=by, row_limit=12, max_name_column_width=40)
     return table
 
 
@@ -151,10 +151,10 @@ def main() -> None:
             seconds[name].append(line.recv())
     for line in lines.values():
         line.send(0)
-    first = np.array(seconds["plain"])
-    for name, own in seconds.items():
-        rate = BATCH * steps / np.median(own)
-        ratio = np.median(first / own)
+    plain = np.array(seconds["plain"])
+    for name, times in seconds.items():
+        rate = BATCH * steps / np.median(times)
+        ratio = np.median(plain / times)
         epochs = PAPER_STEPS * BATCH / rate / 60
         print(
             f"{name:9} {rate:8.1f} clips/s   {ratio:5.2f} x the plain loop   "

@@ -1,9 +1,8 @@
 """A collection to fine-tune on, as an example: `python -m tests.benchmarks.own_sounds DATA OUT`.
 
-Of the corpus that the starter model was trained on, those packages that it was not trained on.
-Their clips are dealt by the name of what is heard without its number (`swordhit_13a` →
-`swordhit`), so that takes of one sound never stand in two splits: about half train, a sixth choose
-the epoch, a third test. Writes a manifest.
+The packages of the starter model's corpus that it was not trained on. Their clips are split by a
+hash of the file name without its number (`swordhit_13a` → `swordhit`), so that takes of one sound
+never stand in two splits: about half train, a sixth validate, a third test. Writes a manifest.
 """
 
 from __future__ import annotations
@@ -24,14 +23,14 @@ TEST, VALIDATION = 77, 115  # of 256
 
 
 def kind(row: ManifestRow) -> str:
-    """What takes of one sound have in common."""
+    """The part of a clip's path that takes of one sound share."""
     return f"{row.group}/{NUMBER.sub('', row.path.stem.lower())}"
 
 
 def split(kind: str) -> str:
-    """Where a hash of it says."""
-    place = hashlib.sha256(kind.encode()).digest()[0]
-    return "test" if place < TEST else "validation" if place < VALIDATION else "train"
+    """The split, by a hash of the kind."""
+    byte = hashlib.sha256(kind.encode()).digest()[0]
+    return "test" if byte < TEST else "validation" if byte < VALIDATION else "train"
 
 
 def main() -> None:
@@ -40,8 +39,8 @@ def main() -> None:
     parser.add_argument("data", type=Path)
     parser.add_argument("out", type=Path)
     options = parser.parse_args()
-    strange = set(load(starter_model()).card["validation_groups"])
-    rows = [row for row in read_corpus(options.data) if row.group in strange]
+    validation_groups = set(load(starter_model()).card["validation_groups"])
+    rows = [row for row in read_corpus(options.data) if row.group in validation_groups]
     with options.out.open("w", newline="", encoding="utf-8") as file:
         lines = csv.writer(file)
         lines.writerow(["path", "tags", "group", "split"])

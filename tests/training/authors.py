@@ -99,22 +99,22 @@ def tag_state(kind: str, seed: int = 0, count: int = len(WORDS), dim: int = DIM)
 
 def phi(state: State, numbers: list[int]) -> np.ndarray:
     """φ_w of the tags with these numbers (from 0), computed directly from the equations."""
-    own = {name: tensor.double().numpy() for name, tensor in state.items()}
-    words = own["embeddings.weight"][[number + 1 for number in numbers]]
-    if "w_qs.weight" in own:
+    arrays = {name: tensor.double().numpy() for name, tensor in state.items()}
+    words = arrays["embeddings.weight"][[number + 1 for number in numbers]]
+    if "w_qs.weight" in arrays:
         dim = words.shape[1]
         words = np.concatenate([words, np.zeros((10 - len(words), dim))])
         heads = []
-        for start in range(0, len(own["w_qs.weight"]), dim):
-            q, k, v = (words @ own[f"w_{n}s.weight"][start : start + dim].T for n in "qkv")
+        for start in range(0, len(arrays["w_qs.weight"]), dim):
+            q, k, v = (words @ arrays[f"w_{n}s.weight"][start : start + dim].T for n in "qkv")
             weights = np.exp(q @ k.T / np.sqrt(dim))
             weights[:, len(numbers) :] = 0
             heads.append(weights / weights.sum(axis=1, keepdims=True) @ v)
-        summed = (np.concatenate(heads, axis=1) @ own["fc.weight"].T).sum(axis=0)
+        summed = (np.concatenate(heads, axis=1) @ arrays["fc.weight"].T).sum(axis=0)
     else:
-        summed = (words @ own["fc.weight"].T).mean(axis=0)
+        summed = (words @ arrays["fc.weight"].T).mean(axis=0)
     centred = (summed - summed.mean()) / np.sqrt(summed.var() + 1e-6)
-    return np.asarray(centred * own["layer_norm.weight"] + own["layer_norm.bias"])
+    return np.asarray(centred * arrays["layer_norm.weight"] + arrays["layer_norm.bias"])
 
 
 def write_tokens(folder: Path, words: list[str] | None = None) -> Path:

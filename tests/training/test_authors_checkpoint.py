@@ -78,8 +78,8 @@ def test_without_an_audio_half_it_says_so(tmp_path: Path) -> None:
     loaded = saved_and_loaded(source, tmp_path / "out")
     for embedder in (imported, loaded):
         assert not embedder.config.hears
-        said = "model w2v-128-1h: embeds only tags, has no audio encoder"
-        with pytest.raises(ConfigError, match=said):
+        message = "model w2v-128-1h: embeds only tags, has no audio encoder"
+        with pytest.raises(ConfigError, match=message):
             embedder.embed_audio(sound)
     # The other half works, to unit length, and both are the same model.
     vectors = [embedder.embed_tags([["dog", "rain"]]) for embedder in (imported, loaded)]
@@ -151,11 +151,11 @@ def test_a_sound_through_save_and_load(both: Both, tmp_path: Path) -> None:
     with torch.inference_mode():
         codes, phi = authors.at_random(authors.AudioHalf())(torch.from_numpy(scaled)[:, None])
     assert codes.std(dim=0).mean() > 0.02  # the windows differ
-    heard = both.embedder.embed_audio(tmp_path / "a.wav")
-    assert len(heard.windows) == len(windows) == 5
-    assert np.abs(heard.code - codes.mean(dim=0).numpy()).max() < 1e-4
+    sound = both.embedder.embed_audio(tmp_path / "a.wav")
+    assert len(sound.windows) == len(windows) == 5
+    assert np.abs(sound.code - codes.mean(dim=0).numpy()).max() < 1e-4
     mean = phi.mean(dim=0).numpy()
-    assert np.abs(heard.vector - mean / np.linalg.norm(mean)).max() < 1e-4
+    assert np.abs(sound.vector - mean / np.linalg.norm(mean)).max() < 1e-4
     state = tag_state("4h")
     assert np.abs(both.embedder.encode_tags([["owl"]])[0] - authors.phi(state, [10])).max() < 1e-5
 
@@ -226,7 +226,7 @@ def test_tokens_of_a_file_may_lie_two_folders_up(tmp_path: Path) -> None:
 
 
 def without(state: dict[str, Tensor], name: str) -> dict[str, Tensor]:
-    return {each: tensor for each, tensor in state.items() if each != name}
+    return {key: tensor for key, tensor in state.items() if key != name}
 
 
 @pytest.mark.parametrize(

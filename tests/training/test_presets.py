@@ -21,16 +21,16 @@ from tests.training.tiny import tiny_corpus, tiny_model
 def test_steps_lower_the_loss(tmp_path: Path, name: str) -> None:
     config, chosen = tiny_model(name), recipe_for(name)
     corpus = tiny_corpus(config, train=12, validation=3)
-    made = Trainer(config, chosen, corpus, tmp_path)
+    trainer = Trainer(config, chosen, corpus, tmp_path)
     quiet = chosen.without_augmentation()
     batch = corpus.train.make_batch(corpus.train.indices, quiet, np.random.default_rng(0))
     values = []
     for _ in range(8):
         torch.manual_seed(0)  # the same dropout each step
-        losses = made.objective.train()(batch)
-        made.optimizer.zero_grad(set_to_none=True)
+        losses = trainer.objective.train()(batch)
+        trainer.optimizer.zero_grad(set_to_none=True)
         losses["loss"].backward()
-        made.optimizer.step()
+        trainer.optimizer.step()
         values.append({key: value.item() for key, value in losses.items()})
     assert all(math.isfinite(value) for row in values for value in row.values())
     assert values[-1]["loss"] < values[0]["loss"]
@@ -51,10 +51,10 @@ def test_every_parameter_of_a_paper_preset_learns(tmp_path: Path) -> None:
     for name in ("w2v-128-4h", "coala", "w2v-128-mean"):
         config = tiny_model(name)
         corpus = tiny_corpus(config, train=12, validation=3)
-        made = Trainer(config, recipe_for(name), corpus, tmp_path)
+        trainer = Trainer(config, recipe_for(name), corpus, tmp_path)
         [batch] = corpus.train.batches(recipe_for(name), (0, 0))
-        made.objective.train()(batch)["loss"].backward()
-        for key, parameter in made.model.named_parameters():
+        trainer.objective.train()(batch)["loss"].backward()
+        for key, parameter in trainer.model.named_parameters():
             assert parameter.grad is not None, key
             assert torch.isfinite(parameter.grad).all(), key
 

@@ -50,7 +50,7 @@ def others(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write(tmp_path_factory.mktemp("two") / "others", clips=6, tags=False)
 
 
-def plan(preset: str, data: Path, out: Path, **changes: Any) -> Table1Settings:
+def settings_for(preset: str, data: Path, out: Path, **changes: Any) -> Table1Settings:
     common = {"transfer": None, "epochs": 1, "batch_size": 16, "repeats": 2}
     return Table1Settings(
         preset=preset, data=data, out=out, cache=data / "cache", **(common | changes)
@@ -59,10 +59,10 @@ def plan(preset: str, data: Path, out: Path, **changes: Any) -> Table1Settings:
 
 def test_a_row(sounds: Path, others: Path, tmp_path: Path) -> None:
     preset = "coala"  # the one with most parts
-    result = reproduce(plan(preset, sounds, tmp_path, transfer=others), DeviceSettings())
+    result = reproduce(settings_for(preset, sounds, tmp_path, transfer=others), DeviceSettings())
     metrics, protocol = result["metrics"], result["protocol"]
     assert set(metrics) == {"us8k", "us8k-tags", "transfer"}
-    assert all(len(each["runs"]) == 2 for each in metrics.values())
+    assert all(len(task_metrics["runs"]) == 2 for task_metrics in metrics.values())
     assert metrics["us8k"]["mean"] > 0.6  # chance is a third
     assert metrics["us8k-tags"]["mean"] > 0.9  # each class has tags of its own
     assert protocol["left_out_in_turn"] == list(FOLDS)
@@ -78,13 +78,13 @@ def test_a_row(sounds: Path, others: Path, tmp_path: Path) -> None:
         assert card["train_clips"] + card["validation_clips"] == 36
     # Again: nothing is trained, the same comes out.
     stamps = {file: file.stat().st_mtime_ns for file in tmp_path.rglob("*.safetensors")}
-    again = reproduce(plan(preset, sounds, tmp_path, transfer=others), DeviceSettings())
+    again = reproduce(settings_for(preset, sounds, tmp_path, transfer=others), DeviceSettings())
     assert again["metrics"] == metrics
     assert {file: file.stat().st_mtime_ns for file in stamps} == stamps
 
 
 def test_the_baseline(sounds: Path, others: Path, tmp_path: Path) -> None:
-    result = baseline(plan("mfcc", sounds, tmp_path, transfer=others))
+    result = baseline(settings_for("mfcc", sounds, tmp_path, transfer=others))
     assert set(result["metrics"]) == {"us8k", "transfer"}
     assert result["metrics"]["us8k"]["mean"] > 0.9
     assert list(tmp_path.iterdir()) == []
@@ -106,10 +106,10 @@ def test_the_command(sounds: Path, tmp_path: Path, capsys: pytest.CaptureFixture
 def test_refuses_what_cannot_be_a_row(sounds: Path, tmp_path: Path) -> None:
     untagged = write(tmp_path / "untagged", clips=3, tags=False)
     with pytest.raises(CorpusError, match="expected tags to train on, got none"):
-        reproduce(plan("coala", untagged, tmp_path / "out"), DeviceSettings())
+        reproduce(settings_for("coala", untagged, tmp_path / "out"), DeviceSettings())
     with pytest.raises(ConfigError, match="batch_size: expected at least 1, got 0"):
-        reproduce(plan("coala", sounds, tmp_path / "out", batch_size=0), DeviceSettings())
+        reproduce(settings_for("coala", sounds, tmp_path / "out", batch_size=0), DeviceSettings())
     (untagged / "2-1.wav").write_text("no sound")
     with pytest.raises(CorpusError, match=r"all to be sounds, 1 are not: 2-1\.wav: "):
-        baseline(plan("mfcc", untagged, tmp_path / "out"))
+        baseline(settings_for("mfcc", untagged, tmp_path / "out"))
     assert not (tmp_path / "out").exists()

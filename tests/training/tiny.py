@@ -76,7 +76,7 @@ def write_corpus(folder: Path, train: int = 30, validation: int = 18, rate: int 
 def features_of(rows: Sequence[ManifestRow], config: FeatureConfig, seed: int = 7) -> FeatureSet:
     """Features of the rows' kinds of sounds, made in memory."""
     frames = _frames(tuple(row.label for row in rows), config, seed)
-    offsets = np.concatenate([[0], np.cumsum([len(each) for each in frames])])
+    offsets = np.concatenate([[0], np.cumsum([len(clip) for clip in frames])])
     return FeatureSet(np.concatenate(frames), offsets.astype(np.int64), {})
 
 
@@ -84,13 +84,13 @@ def features_of(rows: Sequence[ManifestRow], config: FeatureConfig, seed: int = 
 def _frames(kinds: tuple[str, ...], config: FeatureConfig, seed: int) -> list[np.ndarray]:
     generator = np.random.default_rng(seed)
     log_mel = LogMel(config, mel_filters(config))
-    heard = (log_mel(sound(kind, generator, config.sample_rate)) for kind in kinds)
+    clips = (log_mel(sound(kind, generator, config.sample_rate)) for kind in kinds)
     silence = np.log(config.log_offset)
     return [
         np.pad(
-            each, ((0, max(0, config.frames - len(each))), (0, 0)), constant_values=silence
+            clip, ((0, max(0, config.frames - len(clip))), (0, 0)), constant_values=silence
         ).astype(np.float16)
-        for each in heard
+        for clip in clips
     ]
 
 

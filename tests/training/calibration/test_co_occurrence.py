@@ -1,4 +1,4 @@
-"""What a known tag says of others: found where it is planted, nothing where there is none."""
+"""Re-scoring tags given a known tag: co-occurrence is found where planted, and only there."""
 
 from __future__ import annotations
 
@@ -13,11 +13,10 @@ from earmark.training.calibration.validation_set import ValidationSet
 from tests.training.calibration.test_fit import calibrated, generator
 
 
-def in_pairs(
+def paired_tags(
     seed: int = 0,
 ) -> tuple[ValidationSet, np.ndarray, list[tuple[np.ndarray, np.ndarray]]]:
-    """Clips that carry both tags of a pair, or neither, by what is heard of neither; the
-    probabilities of that; folds."""
+    """(clips that have both tags of a pair or neither, uninformative probabilities, folds)."""
     draws = generator(seed)
     pairs = draws.random((400, 6)) < 0.2
     has_tag = np.repeat(pairs, 2, axis=1)
@@ -31,47 +30,49 @@ def in_pairs(
     return validation, np.full((400, 12), 0.2), folds
 
 
-def test_a_known_tag_brings_the_one_that_goes_with_it() -> None:
-    validation, probabilities, folds = in_pairs()
-    made = fit_co_occurrence(validation, probabilities, folds)
-    assert made is not None
-    assert made["near"] > 5
-    assert made["mAP@10"]["alone"] < 0.5
-    assert made["mAP@10"]["beside"] > 0.6
-    assert made["clips"] == int((validation.has_tag.sum(axis=1) >= 2).sum())
-    beside = rescore_given_tags({"company": made}, probabilities[0], validation.tag_similarity[3])
+def test_a_known_tag_raises_its_partner() -> None:
+    validation, probabilities, folds = paired_tags()
+    company = fit_co_occurrence(validation, probabilities, folds)
+    assert company is not None
+    assert company["near"] > 5
+    assert company["mAP@10"]["alone"] < 0.5
+    assert company["mAP@10"]["beside"] > 0.6
+    assert company["clips"] == int((validation.has_tag.sum(axis=1) >= 2).sum())
+    beside = rescore_given_tags(
+        {"company": company}, probabilities[0], validation.tag_similarity[3]
+    )
     assert beside[2] > 0.9
     assert beside[4:].max() < 0.3
-    assert fit_co_occurrence(validation, probabilities, folds) == made
+    assert fit_co_occurrence(validation, probabilities, folds) == company
 
 
-def test_tags_that_say_nothing_of_each_other_leave_probabilities_as_they_are() -> None:
+def test_independent_tags_leave_probabilities_as_they_are() -> None:
     draws = generator(4)
     probabilities = draws.uniform(0.02, 0.6, (1500, 10))
     tag_similarity = draws.uniform(-1, 1, (10, 10))
     has_tag = draws.random((1500, 10)) < probabilities
     sources = np.arange(1500) % 30
     validation = ValidationSet(probabilities, has_tag, sources, np.full(10, 9), tag_similarity)
-    made = fit_co_occurrence(validation, probabilities, [(np.arange(1500), np.arange(1500))])
-    assert made is not None
-    assert (made["own"], made["near"]) == pytest.approx((1, 0), abs=0.1)
-    found = rescore_given_tags({"company": made}, probabilities[0], tag_similarity[0])
-    np.testing.assert_allclose(found, probabilities[0], atol=0.05)
+    company = fit_co_occurrence(validation, probabilities, [(np.arange(1500), np.arange(1500))])
+    assert company is not None
+    assert (company["own"], company["near"]) == pytest.approx((1, 0), abs=0.1)
+    rescored = rescore_given_tags({"company": company}, probabilities[0], tag_similarity[0])
+    np.testing.assert_allclose(rescored, probabilities[0], atol=0.05)
 
 
-def test_without_pairs_of_tags_nothing_is_said_of_company() -> None:
-    validation, probabilities, folds = in_pairs()
+def test_without_clips_of_two_tags_there_is_no_fit() -> None:
+    validation, probabilities, folds = paired_tags()
     alone = validation.has_tag & (np.arange(12) == 3)
     assert fit_co_occurrence(replace(validation, has_tag=alone), probabilities, folds) is None
     assert fit_co_occurrence(replace(validation, tag_similarity=None), probabilities, folds) is None
     assert "company" not in calibrated(replace(validation, tag_similarity=None))
 
 
-def test_of_tags_that_always_go_together_nothing_can_be_fitted() -> None:
-    """No pair is false: clips that carry both tags there are, and clips of one."""
+def test_tags_that_always_go_together_cannot_be_fitted() -> None:
+    """No pair is negative: some clips have both tags, the others only the first."""
     has_tag = np.array([[True, True], [True, False]] * 10)
     cosines = np.random.default_rng(0).normal(size=has_tag.shape)
     validation = ValidationSet(cosines, has_tag, np.arange(20), np.full(2, 5), np.eye(2))
     card = calibrated(validation, company={"own": 1.0, "near": 1.0, "intercept": 0.0})
     assert "thresholds" in card["calibration"]
-    assert "company" not in card  # what was fitted to other scores goes with them
+    assert "company" not in card  # the old fit is removed with the old probabilities

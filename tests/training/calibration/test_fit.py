@@ -1,4 +1,4 @@
-"""Calibration: probabilities that agree with how often a tag is carried."""
+"""Calibration: probabilities that agree with the share of clips that have a tag."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def generator(seed: int = 0) -> np.random.Generator:
 
 
 def planted(offsets: np.ndarray, seed: int = 0) -> tuple[ValidationSet, np.ndarray]:
-    """Clips whose tags are drawn by a known truth, and that truth [n, V].
+    """Clips whose tags are drawn with known probabilities, and those probabilities [n, V].
 
     `offsets`: [V], or [n, V] where they differ from clip to clip.
     """
@@ -49,9 +49,9 @@ def planted(offsets: np.ndarray, seed: int = 0) -> tuple[ValidationSet, np.ndarr
 
 
 def calibrated(validation: ValidationSet, **card: Any) -> dict[str, Any]:
-    made: dict[str, Any] = {"temperature": TEMPERATURE} | card
-    fit_calibration(made, validation, quiet=True)
-    return made
+    calibrated_card: dict[str, Any] = {"temperature": TEMPERATURE} | card
+    fit_calibration(calibrated_card, validation, quiet=True)
+    return calibrated_card
 
 
 @pytest.fixture(scope="module")
@@ -67,9 +67,9 @@ def test_a_known_truth_is_recovered(
     stated = card["calibration"]
     assert stated["slope"] == pytest.approx(SLOPE, rel=0.1)
     assert stated["crowd"] == pytest.approx(CROWD, rel=0.15)
-    found = Calibration.from_card(card, VOCABULARY)
-    assert isinstance(found, Calibration)
-    probabilities = found.probabilities(validation.cosines)
+    fitted = Calibration.from_card(card, VOCABULARY)
+    assert isinstance(fitted, Calibration)
+    probabilities = fitted.probabilities(validation.cosines)
     assert np.abs(probabilities - truth).mean() < 0.02
     assert np.mean(stated["rates"]) == pytest.approx(validation.has_tag.mean(), abs=0.005)
     assert stated["ece"]["after"] < 0.01
@@ -88,16 +88,16 @@ def test_offsets_are_kept_where_all_sources_agree_on_them(
 
 
 def test_offsets_are_shrunk_where_sources_disagree() -> None:
-    """Each source likes tags of its own: what one says of a tag is no news of another."""
-    likes = generator(2).normal(0, 2.0, (SOURCES, VOCABULARY))
-    likes -= likes.mean(axis=0)
-    validation, _ = planted(likes[np.arange(CLIPS) % SOURCES])
+    """Each source has its own offsets: those of one do not predict those of another."""
+    offsets = generator(2).normal(0, 2.0, (SOURCES, VOCABULARY))
+    offsets -= offsets.mean(axis=0)
+    validation, _ = planted(offsets[np.arange(CLIPS) % SOURCES])
     stated = calibrated(validation)["calibration"]
     assert stated["shrinkage"] == 1024
     assert np.std(stated["intercepts"]) < 0.1
 
 
-def test_how_often_a_tag_trained_says_how_often_it_is_carried() -> None:
+def test_the_frequency_of_a_tag_in_training_shifts_its_probability() -> None:
     counts = np.geomspace(5, 1000, VOCABULARY).astype(np.int64)
     validation, _ = planted(np.log1p(counts) - 4.5)
     stated = calibrated(
@@ -108,7 +108,7 @@ def test_how_often_a_tag_trained_says_how_often_it_is_carried() -> None:
     assert np.corrcoef(stated["calibration"]["intercepts"], np.log(counts))[0, 1] > 0.99
 
 
-def test_the_same_evidence_gives_the_same_card(
+def test_the_same_validation_set_gives_the_same_card(
     truly_different: tuple[ValidationSet, np.ndarray, dict[str, Any]],
 ) -> None:
     validation, _, card = truly_different
@@ -132,9 +132,9 @@ def test_the_fit_is_that_of_a_general_optimiser() -> None:
         return float(total)
 
     expected = minimize(cost, np.zeros(7), tol=1e-8).x
-    found = fit_hierarchical_logistic(features, has_tag, weights, shrinkage)
-    np.testing.assert_allclose(found.shared, expected[:2], atol=1e-3)
-    np.testing.assert_allclose(found.offsets, expected[2:], atol=1e-3)
+    fitted = fit_hierarchical_logistic(features, has_tag, weights, shrinkage)
+    np.testing.assert_allclose(fitted.shared, expected[:2], atol=1e-3)
+    np.testing.assert_allclose(fitted.offsets, expected[2:], atol=1e-3)
     again = fit_hierarchical_logistic(
         features,
         has_tag,
@@ -142,23 +142,23 @@ def test_the_fit_is_that_of_a_general_optimiser() -> None:
         shrinkage,
         fit_hierarchical_logistic(features, has_tag, weights, 300.0),
     )
-    np.testing.assert_allclose(again.offsets, found.offsets, atol=1e-3)
+    np.testing.assert_allclose(again.offsets, fitted.offsets, atol=1e-3)
 
 
-def test_a_tag_of_which_few_clips_tell_keeps_to_the_shared_fit() -> None:
-    """Two tags, each carried twice as often as expected: the one that is rarer moves less."""
+def test_a_rare_tag_stays_near_the_shared_fit() -> None:
+    """Two tags, both twice as frequent as expected: the rarer one moves less."""
     rates = np.array([0.004, 0.4, *[0.05] * 10])
     features = np.stack(
         [np.broadcast_to(np.log(rates / 2), (1000, 12)), np.ones((1000, 12))], axis=-1
     )
     has_tag = np.arange(1000)[:, None] < 1000 * rates
-    found = fit_hierarchical_logistic(features, has_tag, np.ones(1000), 16.0)
-    assert 0 < abs(found.offsets[0]) < abs(found.offsets[1])
+    fitted = fit_hierarchical_logistic(features, has_tag, np.ones(1000), 16.0)
+    assert 0 < abs(fitted.offsets[0]) < abs(fitted.offsets[1])
     harder = fit_hierarchical_logistic(features, has_tag, np.ones(1000), 1600.0)
-    assert np.abs(harder.offsets).max() < np.abs(found.offsets).max() / 2
+    assert np.abs(harder.offsets).max() < np.abs(fitted.offsets).max() / 2
 
 
-def test_tags_that_are_perfectly_told_apart_have_a_finite_fit() -> None:
+def test_separable_tags_have_a_finite_fit() -> None:
     cosines = np.where(np.eye(40, 8, dtype=bool), 0.9, -0.9)
     validation = ValidationSet(cosines, cosines > 0, np.arange(40), np.full(8, 5))
     stated = calibrated(validation)["calibration"]
@@ -176,8 +176,8 @@ def test_the_best_f1_is_the_best_of_all_thresholds(seed: int) -> None:
         given = probabilities >= threshold
         return float(2 * (weights * true)[given].sum() / (weights[given].sum() + weights @ true))
 
-    found = thresholds.best_f1_threshold(probabilities, true, weights)
-    assert f1(found) == pytest.approx(max(f1(each) for each in set(probabilities.tolist())))
+    fitted = thresholds.best_f1_threshold(probabilities, true, weights)
+    assert f1(fitted) == pytest.approx(max(f1(value) for value in set(probabilities.tolist())))
 
 
 def test_a_rare_tag_has_a_lower_threshold_than_a_common_one() -> None:
@@ -185,35 +185,35 @@ def test_a_rare_tag_has_a_lower_threshold_than_a_common_one() -> None:
     logits = draws.normal(0, 1.5, (2000, 3)) + np.array([-1.0, -3.0, -5.0])
     probabilities = sigmoid(logits)
     has_tag = draws.random(probabilities.shape) < probabilities
-    has_tag[:, 2] = False  # nobody carries it, yet its probabilities say where to begin
-    found = thresholds.tag_thresholds(probabilities, has_tag, np.ones(2000))
-    assert 0.5 > found[0] > found[1] > found[2] > 0
-    assert (probabilities >= found).mean(axis=0).max() < 0.6
+    has_tag[:, 2] = False  # no clip has it, yet its probabilities give a threshold
+    fitted = thresholds.tag_thresholds(probabilities, has_tag, np.ones(2000))
+    assert 0.5 > fitted[0] > fitted[1] > fitted[2] > 0
+    assert (probabilities >= fitted).mean(axis=0).max() < 0.6
 
 
 def test_the_temperature_of_classes_is_recovered() -> None:
     """Clips of one tag each, drawn by a softmax of a known temperature."""
-    draws, wanted = generator(6), 0.3
+    draws, temperature = generator(6), 0.3
     cosines = draws.uniform(-1, 1, (1500, 20))
-    powers = np.exp(cosines / wanted)
+    powers = np.exp(cosines / temperature)
     chosen = (powers / powers.sum(axis=1, keepdims=True)).cumsum(axis=1) > draws.random((1500, 1))
     has_tag = np.eye(20, dtype=bool)[chosen.argmax(axis=1)]
     validation = ValidationSet(cosines, has_tag, np.arange(1500) % 40, np.full(20, 5))
-    assert fit_class_temperature(validation) == pytest.approx(wanted, rel=0.1)
+    assert fit_class_temperature(validation) == pytest.approx(temperature, rel=0.1)
     rows, weights = class_temperature.draw_choices(validation)
-    assert class_temperature.choice_loss(rows, weights, wanted) < min(
-        class_temperature.choice_loss(rows, weights, wanted * factor) for factor in (0.5, 2.0)
+    assert class_temperature.choice_loss(rows, weights, temperature) < min(
+        class_temperature.choice_loss(rows, weights, temperature * factor) for factor in (0.5, 2.0)
     )
 
 
-def test_the_others_are_tags_that_the_clip_does_not_carry() -> None:
+def test_distractors_are_tags_that_the_clip_does_not_have() -> None:
     has_tag = np.zeros((3, 6), dtype=bool)
     has_tag[0, :2] = has_tag[1, 1:3] = True
     cosines = np.arange(18.0).reshape(3, 6) / 18
     rows, weights = class_temperature.draw_choices(
         ValidationSet(cosines, has_tag, np.arange(3), np.ones(6))
     )
-    # The tags of both are 0, 1 and 2: each clip has one that it does not carry.
+    # Tags 0, 1 and 2 are drawn: each clip lacks exactly one of them.
     assert set(map(tuple, rows[:, :2].tolist())) == {
         (cosines[0, 0], cosines[0, 2]),
         (cosines[0, 1], cosines[0, 2]),
@@ -262,7 +262,7 @@ def validation_set_of(corpus: Corpus, saved: Checkpoint) -> ValidationSet:
     return run_validation_set(saved, corpus.validation, corpus.validation_tags, training_counts)
 
 
-def test_the_evidence_of_a_run(corpus: Corpus) -> None:
+def test_the_validation_set_of_a_run(corpus: Corpus) -> None:
     saved = checkpoint(corpus)
     validation = validation_set_of(corpus, saved)
     tags = len(saved.vocabulary)
@@ -273,11 +273,11 @@ def test_the_evidence_of_a_run(corpus: Corpus) -> None:
     ]
     assert corpus.train.tag_counts(["steady", "unheard"]).tolist() == [20, 0]
     assert set(saved.vocabulary) == set(TAGS)
-    for row, own in zip(validation.has_tag, corpus.validation_tags, strict=True):
-        assert {saved.vocabulary[tag] for tag in np.flatnonzero(row)} == set(own)
+    for row, clip_tags in zip(validation.has_tag, corpus.validation_tags, strict=True):
+        assert {saved.vocabulary[tag] for tag in np.flatnonzero(row)} == set(clip_tags)
 
 
-def test_the_mean_probability_is_the_share_of_carried_tags(corpus: Corpus) -> None:
+def test_the_mean_probability_is_the_share_of_positive_pairs(corpus: Corpus) -> None:
     saved = checkpoint(corpus)
     validation = validation_set_of(corpus, saved)
     for kind in (fit_platt_scaling, fit_calibration):
@@ -300,7 +300,7 @@ def test_untouched_where_nothing_can_be_fit(every: bool) -> None:
     assert card == {}
 
 
-def test_one_source_is_its_own_judge() -> None:
+def test_one_source_is_fitted_and_measured_on_all_of_its_clips() -> None:
     validation, _ = planted(np.zeros(VOCABULARY))
     alone = np.zeros(CLIPS, dtype=np.int64)
     stated = calibrated(

@@ -32,10 +32,13 @@ def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def model(tmp_path: Path) -> Path:
-    made = checkpoint_of(tiny_model())
-    made.words, made.vocabulary = words_of(16), TAGS
-    made.card |= {"temperature": 0.2, "validation_groups": [str(each) for each in range(30, 48)]}
-    save(tmp_path / "model", made)
+    checkpoint = checkpoint_of(tiny_model())
+    checkpoint.words, checkpoint.vocabulary = words_of(16), TAGS
+    checkpoint.card |= {
+        "temperature": 0.2,
+        "validation_groups": [str(number) for number in range(30, 48)],
+    }
+    save(tmp_path / "model", checkpoint)
     return tmp_path / "model"
 
 
@@ -45,10 +48,10 @@ def test_only_the_card_changes(
     before, bytes_before = load(model), (model / FILE_NAME).read_bytes()
     common = ("--model", model, "--data", corpus, "--cache", tmp_path / "cache")
     assert run(*common, "--out", tmp_path / "out", "--json") == 0
-    said = json.loads(capsys.readouterr().out)
-    assert (said["clips"], said["sources"], said["folds"]) == (18, 18, 7)
-    assert said["model"]["fingerprint"] == before.fingerprint
-    assert "thresholds" not in said
+    result = json.loads(capsys.readouterr().out)
+    assert (result["clips"], result["sources"], result["folds"]) == (18, 18, 7)
+    assert result["model"]["fingerprint"] == before.fingerprint
+    assert "thresholds" not in result
     assert (model / FILE_NAME).read_bytes() == bytes_before
     after = load(tmp_path / "out")
     assert after.fingerprint == before.fingerprint
@@ -58,9 +61,9 @@ def test_only_the_card_changes(
     assert run(*common) == 0  # in its place, and the same
     assert f"in {model}: calibrated on 18 clips of 18 sources" in capsys.readouterr().out
     assert (model / FILE_NAME).read_bytes() == (tmp_path / "out" / FILE_NAME).read_bytes()
-    made = Embedder.load(model)
-    assert made.calibration.thresholds.shape == (len(TAGS),)
-    np.testing.assert_array_equal(made.vocabulary_vectors, Embedder(before).vocabulary_vectors)
+    embedder = Embedder.load(model)
+    assert embedder.calibration.thresholds.shape == (len(TAGS),)
+    np.testing.assert_array_equal(embedder.vocabulary_vectors, Embedder(before).vocabulary_vectors)
 
 
 def test_several_corpora_are_one(
@@ -69,9 +72,9 @@ def test_several_corpora_are_one(
     other = write_corpus(tmp_path, 3, 45)  # of the groups that validate, all 18 again
     out = tmp_path / "out"
     assert run("--model", model, "--data", corpus, "--data", other, "--out", out, "--json") == 0
-    said = json.loads(capsys.readouterr().out)
-    assert (said["clips"], said["sources"]) == (36, 18)
-    assert said["company"]["clips"] == 36
+    result = json.loads(capsys.readouterr().out)
+    assert (result["clips"], result["sources"]) == (36, 18)
+    assert result["company"]["clips"] == 36
 
 
 def test_a_corpus_that_did_not_train_the_model_is_named(
@@ -85,9 +88,9 @@ def test_a_corpus_that_did_not_train_the_model_is_named(
 def test_clips_without_a_tag_of_the_model_are_refused(
     corpus: Path, model: Path, tmp_path: Path
 ) -> None:
-    made = load(model)
-    made.words, made.vocabulary = random_words(16), ["dog"]
-    save(tmp_path / "other", made)
+    checkpoint = load(model)
+    checkpoint.words, checkpoint.vocabulary = random_words(16), ["dog"]
+    save(tmp_path / "other", checkpoint)
     with pytest.raises(CorpusError, match="no clip that validates carries a tag of the model's"):
         run("--model", tmp_path / "other", "--data", corpus)
-    assert load(tmp_path / "other").card == made.card
+    assert load(tmp_path / "other").card == checkpoint.card

@@ -32,9 +32,9 @@ def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("model")
-    made = checkpoint_of(tiny_model())
-    made.words = words_of(16)
-    save(folder, made)
+    checkpoint = checkpoint_of(tiny_model())
+    checkpoint.words = words_of(16)
+    save(folder, checkpoint)
     return folder
 
 

@@ -141,8 +141,8 @@ def test_fsd50k_without_and_with_the_users_tags(tmp_path: Path) -> None:
     rows = fsd50k.read(tmp_path)
     assert rows[0] == plain
     assert [row.split for row in rows] == ["train", "validation", "train"]
-    own = {"title": "Wet", "tags": ["storm", "rain"], "license": "CC0", "uploader": "ann"}
-    datasets.write_json(tmp_path / fsd50k.INFO, {"1234": own, "56": {"tags": ["bark"]}})
+    metadata = {"title": "Wet", "tags": ["storm", "rain"], "license": "CC0", "uploader": "ann"}
+    datasets.write_json(tmp_path / fsd50k.INFO, {"1234": metadata, "56": {"tags": ["bark"]}})
     rows = fsd50k.read(tmp_path)
     assert rows[0].tags == ("rain", "water-tap-and-faucet", "storm")
     assert (rows[0].title, rows[0].group, rows[0].licence) == ("Wet", "ann", "CC0")
@@ -169,7 +169,7 @@ def test_a_manifest_comes_first(tmp_path: Path) -> None:
     assert read_corpus(manifest) == mine
 
 
-def test_an_unknown_folder_hears_what_was_looked_for(tmp_path: Path) -> None:
+def test_an_unknown_folder_is_refused_with_the_known_formats(tmp_path: Path) -> None:
     with pytest.raises(CorpusError, match=r"expected manifest\.csv in .*, or a data set by") as it:
         read_corpus(tmp_path)
     for name, (mark, _) in READERS.items():
@@ -187,20 +187,20 @@ def test_missing_sounds_are_counted_and_named(tmp_path: Path, name: str) -> None
     gone = trained[1:3]
     for path in gone:
         path.unlink()
-    said = f"^{name}: 2 of {len(rows)} sounds missing: {gone[0]}, {gone[1]}$"
-    with pytest.raises(CorpusError, match=said):
+    message = f"^{name}: 2 of {len(rows)} sounds missing: {gone[0]}, {gone[1]}$"
+    with pytest.raises(CorpusError, match=message):
         read_corpus(root)
 
 
 @pytest.mark.parametrize(("count", "more"), [(5, ""), (6, " and 1 more"), (40, " and 35 more")])
 def test_only_five_are_named(tmp_path: Path, count: int, more: str) -> None:
-    there = ManifestRow(datasets.write_sound(tmp_path / "there.wav", "tone", 1))
+    present = ManifestRow(datasets.write_sound(tmp_path / "there.wav", "tone", 1))
     lost = [ManifestRow(Path(f"{number}.wav")) for number in range(count)]
     named = "0.wav, 1.wav, 2.wav, 3.wav, 4.wav"
-    said = f"^some: {count} of {count + 1} sounds missing: {named}{more}$"
-    with pytest.raises(CorpusError, match=said):
-        require_files([there, *lost], "some")
-    assert require_files([there], "some") == [there]
+    message = f"^some: {count} of {count + 1} sounds missing: {named}{more}$"
+    with pytest.raises(CorpusError, match=message):
+        require_files([present, *lost], "some")
+    assert require_files([present], "some") == [present]
 
 
 def test_a_data_set_without_a_sound(tmp_path: Path) -> None:
@@ -216,8 +216,8 @@ def test_tables_without_a_column(tmp_path: Path, name: str) -> None:
     file = root / TABLES[name]
     first, rest = file.read_text().split("\n", 1)
     file.write_text(first.replace("fold", "fould").replace("split", "splat") + "\n" + rest)
-    wanted = "split" if name == "FSD50K" else "fold"
-    with pytest.raises(CorpusError, match=f"{file.name}: expected the columns {wanted}$"):
+    column = "split" if name == "FSD50K" else "fold"
+    with pytest.raises(CorpusError, match=f"{file.name}: expected the columns {column}$"):
         read_corpus(root)
     file.write_text("")
     with pytest.raises(CorpusError, match=f"{file.name}: expected the columns .*, "):

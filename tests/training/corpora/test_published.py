@@ -71,9 +71,9 @@ def test_the_copy_is_made_once_and_again_when_the_file_changes(tmp_path: Path) -
     cache = tmp_path / "cache"
     published.read(write(tmp_path), CONFIG, cache)
     copy = cache / "spec_tags_top_1000.npy"
-    made = copy.stat().st_mtime_ns
+    written = copy.stat().st_mtime_ns
     published.read(tmp_path, CONFIG, cache)
-    assert copy.stat().st_mtime_ns == made
+    assert copy.stat().st_mtime_ns == written
     write(tmp_path, data=np.zeros((5, 96, 96), np.float32))
     read = published.read(tmp_path, CONFIG, cache)
     np.testing.assert_allclose(read.train.features.clip(0)[0], np.linspace(-14, -10, 96), atol=0.01)

@@ -39,9 +39,9 @@ def test_groups_never_stand_on_both_sides() -> None:
 
 def test_more_sounds_move_no_group() -> None:
     _, before = split_clips(rows(GROUPS))
-    _, after = split_clips(rows([*reversed(GROUPS), *(f"new {each}" for each in range(100))]))
-    kept = {row.group for row in after if not row.group.startswith("new")}
-    assert kept == {row.group for row in before}
+    _, after = split_clips(rows([*reversed(GROUPS), *(f"new {number}" for number in range(100))]))
+    stable = {row.group for row in after if not row.group.startswith("new")}
+    assert stable == {row.group for row in before}
 
 
 def test_the_split_is_the_same_for_ever() -> None:
@@ -91,11 +91,11 @@ def tagged(seed: int, groups: int = 400, tags: int = 24) -> list[ManifestRow]:
     clips = []
     for group in range(groups):
         count = generator.integers(1, 4)
-        own = generator.choice(names, size=count, replace=False, p=weights / weights.sum())
-        clips += [(str(group), generator.permutation(own)[:2]) for _ in range(count)]
+        group_tags = generator.choice(names, size=count, replace=False, p=weights / weights.sum())
+        clips += [(str(group), generator.permutation(group_tags)[:2]) for _ in range(count)]
     return [
-        ManifestRow(Path(f"{number}.wav"), tuple(map(str, own)), group=group)
-        for number, (group, own) in enumerate(clips)
+        ManifestRow(Path(f"{number}.wav"), tuple(map(str, clip_tags)), group=group)
+        for number, (group, clip_tags) in enumerate(clips)
     ]
 
 
@@ -119,8 +119,8 @@ def ties() -> list[ManifestRow]:
     """Two clips a group with four tags each, of 300 that are about equally frequent."""
     drawn = np.random.default_rng(0).integers(300, size=(600, 4))
     return [
-        ManifestRow(Path("a.wav"), tuple(f"tag{tag}" for tag in own), group=str(number // 2))
-        for number, own in enumerate(drawn)
+        ManifestRow(Path("a.wav"), tuple(f"tag{tag}" for tag in tags), group=str(number // 2))
+        for number, tags in enumerate(drawn)
     ]
 
 
@@ -140,10 +140,10 @@ class TestStratified:
         assert 0.08 < len(held_out) / 400 < 0.12
         checked = 0
         for tag in {tag for clip in clips for tag in clip.tags}:
-            own = {clip.group for clip in clips if tag in clip.tags}
-            if len(own) >= 20:
+            with_tag = {clip.group for clip in clips if tag in clip.tags}
+            if len(with_tag) >= 20:
                 checked += 1
-                assert 0.04 < len(own & held_out) / len(own) < 0.18, tag
+                assert 0.04 < len(with_tag & held_out) / len(with_tag) < 0.18, tag
         assert checked > 15
 
     def test_clips_keep_their_order(self) -> None:
@@ -193,9 +193,9 @@ class TestStratified:
         assert all(clip.group < "2" for clip in validation)
 
     @pytest.mark.parametrize("groups", [2, 3, 10, 25])
-    @pytest.mark.parametrize("own", [["rain"], ["rain", "wind"]], ids=["one tag", "two tags"])
-    def test_few_groups_that_are_all_alike(self, groups: int, own: list[str]) -> None:
-        clips = [replace(clip, tags=tuple(own)) for clip in tagged(0, groups)]
+    @pytest.mark.parametrize("tags", [["rain"], ["rain", "wind"]], ids=["one tag", "two tags"])
+    def test_few_groups_that_are_all_alike(self, groups: int, tags: list[str]) -> None:
+        clips = [replace(clip, tags=tuple(tags)) for clip in tagged(0, groups)]
         assert len(same_groups(clips, 0)) == math.ceil(groups / 10)
 
     @pytest.mark.parametrize(
@@ -246,8 +246,10 @@ class TestStratified:
 
 def test_tags_of_few_groups_do_not_decide() -> None:
     rows = [
-        ManifestRow(Path(f"{each}.wav"), ("all", f"t{each % 4}", f"only{each}"), group=str(each))
-        for each in range(400)
+        ManifestRow(
+            Path(f"{number}.wav"), ("all", f"t{number % 4}", f"only{number}"), group=str(number)
+        )
+        for number in range(400)
     ]
     _, validation = split_clips(rows, "stratified")
     counts = [sum(f"t{kind}" in row.tags for row in validation) for kind in range(4)]
@@ -256,7 +258,7 @@ def test_tags_of_few_groups_do_not_decide() -> None:
 
 @pytest.mark.parametrize("by", ["groups", "stratified"])
 def test_test_clips_are_on_neither_side(by: str) -> None:
-    """As GTZAN and NSynth have it: train and test, and nobody has said who validates."""
+    """As in GTZAN and NSynth: only train and test are assigned."""
     trained, tested = rows(GROUPS, "train"), rows(["other"] * 9, "test")
     train, validation = split_clips([*tested, *trained], by)
     assert 0.03 < len(validation) / 400 < 0.3
@@ -278,8 +280,8 @@ def test_a_group_follows_those_of_it_that_have_a_side(by: str) -> None:
 @pytest.mark.parametrize("count", [2, 5, 9, 12, 25])
 def test_few_groups_are_stratified_too(count: int) -> None:
     clips = [
-        ManifestRow(Path(f"{each}.wav"), (f"t{each % 4}", f"only{each}"), group=str(each))
-        for each in range(count)
+        ManifestRow(Path(f"{number}.wav"), (f"t{number % 4}", f"only{number}"), group=str(number))
+        for number in range(count)
     ]
     for seed in range(10):
         train, validation = split_clips(clips, "stratified", seed)

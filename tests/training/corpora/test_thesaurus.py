@@ -47,26 +47,26 @@ def write(folder: Path, meanings: list[Meaning]) -> Path:
     folder.mkdir()
     for part, name in wordnet.PARTS.items():
         data, senses = [LICENCE], {}
-        for place, each in enumerate(meanings):
-            if each.part != part:
+        for place, meaning in enumerate(meanings):
+            if meaning.part != part:
                 continue
-            words = each.words.split()
+            words = meaning.words.split()
             for word in words:
                 lemma = word.lower().removesuffix("(a)")
                 senses.setdefault(lemma, []).append(f"{100 * place:08d}")
             pointers = " ".join(
                 f"{symbol} {100 * other:08d} {meanings[other].part} {source:02x}{target:02x}"
-                for symbol, other, source, target in each.to
+                for symbol, other, source, target in meaning.to
             )
             written = " ".join(f"{word} 0" for word in words)
             frames = " 01 + 02 00" if part == "v" else ""
             data.append(
-                f"{100 * place:08d} 03 {part} {len(words):02x} {written} {len(each.to):03d} "
-                f"{pointers}{frames} | {each.gloss}  \n"
+                f"{100 * place:08d} 03 {part} {len(words):02x} {written} {len(meaning.to):03d} "
+                f"{pointers}{frames} | {meaning.gloss}  \n"
             )
         lines = [
-            f"{lemma} {part} {len(own)} 2 @ ~ {len(own)} 0 {' '.join(own)}  \n"
-            for lemma, own in sorted(senses.items())
+            f"{lemma} {part} {len(offsets)} 2 @ ~ {len(offsets)} 0 {' '.join(offsets)}  \n"
+            for lemma, offsets in sorted(senses.items())
         ]
         (folder / f"data.{name}").write_text("".join(data), encoding="latin-1")
         (folder / f"index.{name}").write_text("".join([LICENCE, *lines]), encoding="latin-1")
@@ -153,23 +153,23 @@ def build_of(*meanings: Meaning) -> dict[str, dict[str, float]]:
     """From synsets, without the way through files."""
     synsets = {}
     senses: dict[str, dict[str, tuple[wordnet.SynsetKey, ...]]] = {}
-    for place, each in enumerate(meanings):
-        words = tuple(each.words.split())
+    for place, meaning in enumerate(meanings):
+        words = tuple(meaning.words.split())
         pointers = tuple(
-            wordnet.Pointer(symbol, ("n", str(other)), *both) for symbol, other, *both in each.to
+            wordnet.Pointer(symbol, ("n", str(other)), *both) for symbol, other, *both in meaning.to
         )
-        synsets["n", str(place)] = wordnet.Synset(words, pointers, each.gloss)
+        synsets["n", str(place)] = wordnet.Synset(words, pointers, meaning.gloss)
         senses |= {word: {"n": (("n", str(place)),)} for word in words}
     single = [word for word in senses if "_" not in word]
     return build(wordnet.WordNet(synsets, senses), single)
 
 
-def test_many_kinds_weigh_less_and_few_words_are_kept() -> None:
+def test_many_kinds_share_the_weight_and_the_number_of_words_is_limited() -> None:
     count = 2 * MANY
     kinds = [Meaning(f"kind{number:02d}") for number in range(count)]
     top = Meaning("top", to=[("~", 1 + number, 0, 0) for number in range(count)])
-    found = build_of(top, *kinds)["top"]
-    assert found == {f"kind{number:02d}": BELOW / 2 for number in range(MAX_RELATED)}
+    weights = build_of(top, *kinds)["top"]
+    assert weights == {f"kind{number:02d}": BELOW / 2 for number in range(MAX_RELATED)}
 
 
 def test_words_that_explain_too_much_are_left_out() -> None:
@@ -179,11 +179,11 @@ def test_words_that_explain_too_much_are_left_out() -> None:
 
 
 def test_circles_end() -> None:
-    found = build_of(
+    weights = build_of(
         Meaning("one", to=[("~", 1, 0, 0), ("@", 1, 0, 0)]),
         Meaning("two", to=[("~", 0, 0, 0), ("@", 0, 0, 0)]),
     )
-    assert found == {"one": {"two": ABOVE[0]}, "two": {"one": ABOVE[0]}}
+    assert weights == {"one": {"two": ABOVE[0]}, "two": {"one": ABOVE[0]}}
 
 
 def test_the_command_writes_the_same_bytes_again(
@@ -193,10 +193,10 @@ def test_the_command_writes_the_same_bytes_again(
     for file in files:
         command = ["corpus", "thesaurus", "--wordnet", str(folder), "--out", str(file), "--json"]
         assert main(command) == 0
-        told = json.loads(capsys.readouterr().out)
+        result = json.loads(capsys.readouterr().out)
     assert files[0].read_bytes() == files[1].read_bytes()
     loaded = Thesaurus.load(files[0])
-    assert told["words"] == len(loaded)
+    assert result["words"] == len(loaded)
     assert loaded.related("puppy")["dog"] == ABOVE[0]  # words of the starter model
 
 
@@ -208,7 +208,7 @@ def test_the_command_writes_the_same_bytes_again(
         (["thesaurus", "--wordnet", "nowhere"], "data.noun: cannot be read"),
     ],
 )
-def test_what_is_missing_is_said(
+def test_missing_options_and_files_are_refused(
     arguments: list[str], message: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["corpus", *arguments, "--out", str(tmp_path / "out")]) == 2
@@ -225,7 +225,7 @@ def test_what_is_missing_is_said(
         ("index.noun", "dog n 1 0 1 0 99999999\n", "dog: a sense of it is in no data file"),
     ],
 )
-def test_another_format_is_said(tmp_path: Path, name: str, line: str, message: str) -> None:
+def test_other_formats_are_refused(tmp_path: Path, name: str, line: str, message: str) -> None:
     folder = write(tmp_path / "dict", [Meaning("cat"), Meaning("dog")])
     (folder / name).write_text(line)
     with pytest.raises(CorpusError, match=message):

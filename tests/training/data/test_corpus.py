@@ -37,9 +37,9 @@ def paper(name: str) -> object:
 
 
 def test_general_words(manifest: Path, cache: Path, caplog: pytest.LogCaptureFixture) -> None:
-    made = checkpoint_of(tiny_model())
-    made.words = words_of(16)
-    save(manifest.parent / "words", made)
+    checkpoint = checkpoint_of(tiny_model())
+    checkpoint.words = words_of(16)
+    save(manifest.parent / "words", checkpoint)
     with caplog.at_level(logging.WARNING):
         config, corpus = load_corpus(
             manifest, tiny_model(), QUICK, cache, manifest.parent / "words", 5
@@ -50,7 +50,7 @@ def test_general_words(manifest: Path, cache: Path, caplog: pytest.LogCaptureFix
     assert set(corpus.vocabulary) == set(TAGS)
     assert corpus.words.words == TAGS
     assert [set(tags) for tags in corpus.validation_tags[:3]] == [
-        set(each) for each in KINDS.values()
+        set(tags) for tags in KINDS.values()
     ]
     assert corpus.card["train_clips"] == 12
     assert corpus.card["validation_groups"] == [str(number) for number in range(12, 18)]
@@ -58,7 +58,7 @@ def test_general_words(manifest: Path, cache: Path, caplog: pytest.LogCaptureFix
     assert corpus.card["temperature"] == QUICK.temperature
 
 
-def test_words_of_its_own(manifest: Path, cache: Path) -> None:
+def test_words_trained_on_the_corpus(manifest: Path, cache: Path) -> None:
     config, corpus = load_corpus(
         manifest, tiny_model("w2v-128-1h"), paper("w2v-128-1h"), cache, None, 0
     )
@@ -78,9 +78,9 @@ def test_refuses_words_that_do_not_fit(manifest: Path, cache: Path) -> None:
         load_corpus(
             manifest, tiny_model("w2v-128-1h"), recipe_for("w2v-128-1h"), cache, Path("x"), 0
         )
-    made = checkpoint_of(tiny_model())
-    made.words = words_of(12)
-    save(manifest.parent / "twelve", made)
+    checkpoint = checkpoint_of(tiny_model())
+    checkpoint.words = words_of(12)
+    save(manifest.parent / "twelve", checkpoint)
     with pytest.raises(ConfigError, match="expected vectors of 16 dimensions, got 12"):
         load_corpus(manifest, tiny_model(), QUICK, cache, manifest.parent / "twelve", 0)
 
@@ -100,9 +100,9 @@ def test_suspect_tags_do_not_train_and_still_validate(manifest: Path, cache: Pat
             for number in (0, 12)
         ],
     )
-    config, own = tiny_model("w2v-128-1h"), paper("w2v-128-1h")
-    _, whole = load_corpus(manifest, config, own, cache, None, 0)
-    _, clean = load_corpus(manifest, config, own, cache, None, 0, suspects=suspects)
-    before, after = (each.train.tag_counts(["steady", "tone"]) for each in (whole, clean))
+    config, recipe = tiny_model("w2v-128-1h"), paper("w2v-128-1h")
+    _, whole = load_corpus(manifest, config, recipe, cache, None, 0)
+    _, clean = load_corpus(manifest, config, recipe, cache, None, 0, suspects=suspects)
+    before, after = (corpus.train.tag_counts(["steady", "tone"]) for corpus in (whole, clean))
     assert (after - before).tolist() == [-1, 0]
     assert clean.validation_tags == whole.validation_tags

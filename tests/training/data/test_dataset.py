@@ -1,4 +1,4 @@
-"""What the trainer sees: vocabulary, patches, tags, augmentation; all from one generator."""
+"""Training batches: vocabulary, windows, tags, augmentation; all drawn from one generator."""
 
 from __future__ import annotations
 
@@ -83,9 +83,9 @@ def test_tag_table_leaves_out_what_has_no_vector() -> None:
 def test_clips_without_sound_or_known_tags_are_left_out() -> None:
     config = tiny_model()
     rows = tiny_rows(Path("x"), 4, 0)
-    made = features_of(rows[:3], config.features)
-    offsets = np.append(made.offsets, made.offsets[-1])  # the fourth has no frames
-    features = FeatureSet(made.frames, offsets, {"3": "broken"})
+    readable = features_of(rows[:3], config.features)
+    offsets = np.append(readable.offsets, readable.offsets[-1])  # the fourth has no frames
+    features = FeatureSet(readable.frames, offsets, {"3": "broken"})
     tags = [["tone"], ["xyzzy"], ["click"], ["hiss"]]
     clips = TrainingSet(rows, tags, features, words_of(config.tags.word_dim), config)
     assert clips.indices.tolist() == [0, 2]
@@ -112,7 +112,7 @@ def test_a_seed_gives_the_same_epoch(clips: TrainingSet) -> None:
         assert not torch.equal(one.log_mel, three.log_mel)
 
 
-# Everything that is drawn, and `same`, on clips with room for a window to move.
+# All augmentation, and false negatives, on clips with room for a window to move.
 DRAWN = replace(QUICK, exclude_same=True)
 
 
@@ -144,13 +144,13 @@ def test_an_epoch_goes_on_where_it_stopped(long_clips: TrainingSet, first: int) 
 def test_the_parts_of_a_batch_are_the_batch(long_clips: TrainingSet, ranks: int) -> None:
     whole = list(long_clips.batches(DRAWN, (3, 5)))
     parts = [list(long_clips.batches(DRAWN, (3, 5), shard=(rank, ranks))) for rank in range(ranks)]
-    for batch, *own in zip(whole, *parts, strict=True):
-        assert all(len(part.log_mel) == 10 // ranks for part in own)
+    for batch, *shards in zip(whole, *parts, strict=True):
+        assert all(len(part.log_mel) == 10 // ranks for part in shards)
         for name in ("log_mel", "words", "mask"):
-            joined = torch.cat([getattr(part, name) for part in own])
+            joined = torch.cat([getattr(part, name) for part in shards])
             assert torch.equal(joined, getattr(batch, name)), name
         assert batch.false_negatives.shape == (10, 10)
-        assert all(torch.equal(part.false_negatives, batch.false_negatives) for part in own)
+        assert all(torch.equal(part.false_negatives, batch.false_negatives) for part in shards)
 
 
 def test_the_last_short_batch_is_dropped(clips: TrainingSet) -> None:
@@ -247,7 +247,7 @@ def test_tag_dropout_keeps_at_least_one(clips: TrainingSet) -> None:
     assert (all_tags.mask.sum(dim=1) == 3).all()
 
 
-def test_words_are_the_clips_own_and_zero_where_padded(clips: TrainingSet) -> None:
+def test_words_are_the_clips_tags_and_zero_where_padded(clips: TrainingSet) -> None:
     words = words_of(16)
     batch = clips.make_batch(clips.indices[:3], PLAIN, generator())
     for row, kind in enumerate(KINDS):
@@ -276,12 +276,12 @@ def test_as_run_the_first_tags_of_the_vocabulary_are_taken() -> None:
     for seed in range(5):
         batch = clips.make_batch(np.arange(3), recipe, generator(seed))
         assert batch.mask.all()
-        for row, own in enumerate(tags):
-            first = sorted(own, key=names.index)[:2]
+        for row, clip_tags in enumerate(tags):
+            first = sorted(clip_tags, key=names.index)[:2]
             np.testing.assert_array_equal(batch.words[row], [words.vector(tag) for tag in first])
 
 
-def test_same_marks_clips_of_one_group_and_tags() -> None:
+def test_false_negatives_are_clips_of_one_group_with_the_same_tags() -> None:
     config = tiny_model()
     rows = [
         ManifestRow(row.path, row.tags, group=group, label=row.label)
@@ -300,25 +300,25 @@ def test_same_marks_clips_of_one_group_and_tags() -> None:
     assert clips.make_batch(np.arange(5), PLAIN, generator()).false_negatives is None
 
 
-def test_carried_are_all_tags_of_a_clip_and_of_what_joins_it() -> None:
-    """However many are left out of `words`."""
+def test_has_tag_covers_all_tags_of_a_clip_and_of_a_mixed_in_clip() -> None:
+    """Dropped tags included."""
     config = tiny_model()
     rows = tiny_rows(Path("x"), 24, 0)
     words, sets = words_of(config.tags.word_dim), clean_tag_sets(rows)
     clips = TrainingSet(rows, sets, features_of(rows, config.features), words, config)
     indices, table = np.arange(24), TagTable(sets, words)
     assert clips.make_batch(indices, PLAIN, generator()).has_tag is None
-    asked = replace(QUICK, tagwise_weight=1.0, tag_dropout=0.9)
-    batch = clips.make_batch(indices, asked, generator())
+    recipe = replace(QUICK, tagwise_weight=1.0, tag_dropout=0.9)
+    batch = clips.make_batch(indices, recipe, generator())
     assert batch.all_tags is not None
     np.testing.assert_array_equal(batch.all_tags, table.vectors[:-1])
     assert batch.has_tag is not None
-    own = np.array([[tag in tags for tag in table.tags] for tags in sets])
-    np.testing.assert_array_equal(batch.has_tag, own)
-    mixed = clips.make_batch(indices, replace(asked, mix=1.0), generator()).has_tag
+    unmixed = np.array([[tag in tags for tag in table.tags] for tags in sets])
+    np.testing.assert_array_equal(batch.has_tag, unmixed)
+    mixed = clips.make_batch(indices, replace(recipe, mix=1.0), generator()).has_tag
     assert mixed is not None
     joined = mixed.numpy()
-    assert (joined >= own).all()
-    assert joined.sum() > own.sum()
+    assert (joined >= unmixed).all()
+    assert joined.sum() > unmixed.sum()
     for row in joined:  # the tags of one or of two clips
-        assert any((row == (one | other)).all() for one in own for other in own)
+        assert any((row == (one | other)).all() for one in unmixed for other in unmixed)

@@ -91,12 +91,12 @@ def test_wink_json(tmp_path: Path) -> None:
 
 
 def test_the_words_of_a_model(tmp_path: Path) -> None:
-    made = checkpoint_of(tiny_config())
-    save(tmp_path, made)
+    checkpoint = checkpoint_of(tiny_config())
+    save(tmp_path, checkpoint)
     for path in (tmp_path, tmp_path / FILE_NAME):
         words = load_words(path)
         assert words.words == WORDS
-        np.testing.assert_array_equal(words.vectors, made.words.vectors)
+        np.testing.assert_array_equal(words.vectors, checkpoint.words.vectors)
 
 
 @pytest.mark.parametrize(

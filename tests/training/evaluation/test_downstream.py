@@ -39,7 +39,7 @@ def run(apart: float, count: int = 90, **settings: int) -> dict[str, Any]:
 # Figures
 
 
-def test_separable_classes_are_told_apart() -> None:
+def test_separable_classes_are_classified() -> None:
     result = run(12.0)
     accuracy = result["metrics"]["accuracy"]
     assert accuracy == {"mean": 1.0, "std": 0.0, "runs": [1.0, 1.0]}
@@ -82,12 +82,12 @@ def test_accuracy_is_the_mean_over_folds_not_over_clips() -> None:
 
 
 def test_rows_are_the_true_classes() -> None:
-    """Dogs that stand among the bells are dogs heard as bells."""
+    """Dogs placed among the bells are classified as bells."""
     features, labels, folds = blobs(90, 12.0)
     fooled = [n for n, fold in enumerate(folds) if fold == "1" and labels[n] == "dog"]
     bells = [n for n, fold in enumerate(folds) if fold == "1" and labels[n] == "bell"]
     features[fooled] = features[bells]
-    split = [each for each in fold_splits(folds) if each.name == "1"]
+    split = [split for split in fold_splits(folds) if split.name == "1"]
     result = evaluate(features, labels, split, repeats=1)
     assert result["confusion"] == [[10, 0, 0], [10, 0, 0], [0, 0, 10]]
     assert result["metrics"]["accuracy"]["mean"] == pytest.approx(2 / 3)
@@ -117,9 +117,11 @@ def test_standardised_by_the_training_split_alone() -> None:
     features[60:] = 4 * features[60:] + 3  # the test side lies elsewhere and is wider
     split = given_split(["train"] * 60 + ["test"] * 60)
     result = evaluate(features, labels, split, repeats=1, seed=5)
-    own = by_hand(features, labels, split[0], 5, split[0].train)
-    assert result["confusion"] == own
-    assert own != by_hand(features, labels, split[0], 5, np.arange(120))  # it makes a difference
+    confusion = by_hand(features, labels, split[0], 5, split[0].train)
+    assert result["confusion"] == confusion
+    assert confusion != by_hand(
+        features, labels, split[0], 5, np.arange(120)
+    )  # it makes a difference
 
 
 def test_one_wild_clip_to_test_changes_no_other() -> None:
@@ -177,8 +179,8 @@ def test_missing_folds(folds: list[str]) -> None:
     [([], 0, 0), (["train"], 1, 0), (["test", "test"], 0, 2), (["", "Train"], 0, 0)],
 )
 def test_empty_sides(splits: list[str], train: int, test: int) -> None:
-    said = f"^split: expected clips to train and to test, got {train} and {test}$"
-    with pytest.raises(CorpusError, match=said):
+    message = f"^split: expected clips to train and to test, got {train} and {test}$"
+    with pytest.raises(CorpusError, match=message):
         given_split(splits)
 
 

@@ -1,4 +1,4 @@
-"""The ladder: one split and the same questions for every row; and what is found by tag group."""
+"""The ladder: one split and the same queries for every row; and metrics by tag group."""
 
 from __future__ import annotations
 
@@ -44,28 +44,28 @@ SMALL = (2, 2, 2, 2, 2, 2, 4, 4)  # channels of a teacher that is quick
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Two data sets: the second is a few clips that validate, one of them broken."""
-    made = tmp_path_factory.mktemp("ladder")
-    (made / "first").mkdir()
-    (made / "second").mkdir()
-    write_corpus(made / "first", 30, 18)
+    root = tmp_path_factory.mktemp("ladder")
+    (root / "first").mkdir()
+    (root / "second").mkdir()
+    write_corpus(root / "first", 30, 18)
     generator = np.random.default_rng(3)
-    with (made / "second" / "manifest.csv").open("w", newline="", encoding="utf-8") as file:
+    with (root / "second" / "manifest.csv").open("w", newline="", encoding="utf-8") as file:
         lines = csv.writer(file)
         lines.writerow(["path", "tags", "group", "split"])
         for number in range(12):
             kind = list(KINDS)[number % 2]
-            path = made / "second" / f"{number}.wav"
+            path = root / "second" / f"{number}.wav"
             soundfile.write(path, sound(kind, generator), 22_000)
             lines.writerow([path.name, " ".join(KINDS[kind]), f"s{number}", "validation"])
-    (made / "second" / "3.wav").write_text("broken")
-    return made
+    (root / "second" / "3.wav").write_text("broken")
+    return root
 
 
 def model(folder: Path, groups: list[str], seed: int = 0) -> Path:
-    made: Checkpoint = checkpoint_of(tiny_model(), seed)
-    made.words = words_of(16)
-    made.card["validation_groups"] = groups
-    save(folder, made)
+    checkpoint: Checkpoint = checkpoint_of(tiny_model(), seed)
+    checkpoint.words = words_of(16)
+    checkpoint.card["validation_groups"] = groups
+    save(folder, checkpoint)
     return folder
 
 
@@ -81,7 +81,7 @@ def wheel(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return path
 
 
-def test_every_row_is_asked_the_same(
+def test_all_rows_answer_the_same_queries(
     folder: Path, wheel: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(ladder, "EPOCHS", 5)
@@ -102,7 +102,7 @@ def test_every_row_is_asked_the_same(
     assert [(part["clips"], part["queries"]) for part in tables.values()] == [
         (29, 8),
         (18, 8),
-        (11, 4),  # "steady" is carried by all there, and nobody clicks
+        (11, 4),  # all clips there have "steady", and none is a click
     ]
     assert list(tables) == ["all", "first", "second"]
     for part in tables.values():
@@ -114,10 +114,10 @@ def test_every_row_is_asked_the_same(
                 assert len(figure["runs"]) == (2 if row in ("mfcc", "aisfx") else 1)
                 assert figure["mean"] == pytest.approx(np.mean(figure["runs"]))
                 assert figure["std"] == pytest.approx(np.std(figure["runs"]))
-    found, luck = (tables["all"]["rows"][row]["tag_to_audio mAP@10"] for row in ("mfcc", "chance"))
-    assert found["mean"] > 0.9 > luck["mean"] + 0.2  # MFCCs tell tones from hiss and clicks
+    mfcc, chance = (tables["all"]["rows"][row]["tag_to_audio mAP@10"] for row in ("mfcc", "chance"))
+    assert mfcc["mean"] > 0.9 > chance["mean"] + 0.2  # MFCCs distinguish tones, hiss and clicks
     assert result["notes"] == {}
-    # Again, of what is kept; a model that was trained on some of it is told so.
+    # Again, from the cache; a model that may have trained on some clips has a note.
     less = [*command, "--model", other, "--model", clean, "--model", other]
     assert main([*map(str, less)]) == 0
     lines = capsys.readouterr().out.split("\n")
@@ -145,9 +145,9 @@ def test_the_split_is_that_of_training(folder: Path) -> None:
         assert [clip.path for clip in side] == [clip.path for clip in expected]
     assert 0 < len(dealt.validation) < len(dealt.train)
     assert clips.validation_tags[0] == list(KINDS["tone"])
-    known = words_of(16).keep(3)
-    queries = ladder.shared_queries(clips, np.ones(18, dtype=bool), [known])
-    assert queries.tags == sorted(known.words)  # what one row does not understand, none is asked
+    few_words = words_of(16).keep(3)
+    queries = ladder.shared_queries(clips, np.ones(18, dtype=bool), [few_words])
+    assert queries.tags == sorted(few_words.words)  # a query must be known to all rows
     with pytest.raises(CorpusError, match="ladder: expected a tag with 5 clips or more, got none"):
         ladder.shared_queries(clips, np.arange(18) < 4, [])
 
@@ -162,69 +162,71 @@ def test_names_of_data_sets() -> None:
     ]  # as the table of all is
 
 
-def lessons(width: int, epochs: int = 8) -> tuple[projection.ProjectionData, np.ndarray]:
-    """Clips whose features tell their kind in one of `width` places."""
+def projection_data(width: int, epochs: int = 8) -> tuple[projection.ProjectionData, np.ndarray]:
+    """Clips whose kind is encoded in one of `width` features."""
     rows = tiny_rows(Path("nowhere"), 48, 0)
     features = np.random.default_rng(0).standard_normal((48, width)).astype(np.float32)
     features[:, 3] = 1000 + 7 * (np.arange(48) % 3)
-    made = projection.ProjectionData(
+    data = projection.ProjectionData(
         rows, [list(row.tags) for row in rows], words_of(16), tiny_model(), QUICK
     )
-    return replace(made, recipe=replace(QUICK, epochs=epochs)), features
+    return replace(data, recipe=replace(QUICK, epochs=epochs)), features
 
 
 def test_a_rung_learns_what_its_features_tell() -> None:
-    some, features = lessons(6)
+    some, features = projection_data(6)
     features[5] = np.nan  # a clip that could not be read
-    heard = [number for number in range(48) if number != 5]
+    readable = [number for number in range(48) if number != 5]
     vectors = np.stack([some.words.vector(tag) for tag in ("tone", "hiss", "click")])
-    right = np.arange(48)[heard] % 3
+    right = np.arange(48)[readable] % 3
     values = []
 
-    def judge(made: projection.Projection) -> float:
-        found = (made.sounds(features[heard]) @ made.words(vectors).T).argmax(axis=1)
-        values.append(float((found == right).mean()))
+    def score(trained: projection.Projection) -> float:
+        nearest = (trained.sounds(features[readable]) @ trained.words(vectors).T).argmax(axis=1)
+        values.append(float((nearest == right).mean()))
         return values[-1]
 
     before = torch.get_rng_state()
-    made, epoch = projection.train_projection(some, features, 3, judge)
+    best, epoch = projection.train_projection(some, features, 3, score)
     assert torch.equal(before, torch.get_rng_state())
     assert len(values) == 8
     assert values[epoch - 1] == max(values) > 0.9
-    assert judge(made) == max(values)  # the chosen epoch's weights, not the last one's
-    again, same = projection.train_projection(some, features, 3, judge)
+    assert score(best) == max(values)  # the chosen epoch's weights, not the last one's
+    again, same = projection.train_projection(some, features, 3, score)
     assert same == epoch
-    np.testing.assert_array_equal(again.sounds(features[heard]), made.sounds(features[heard]))
-    np.testing.assert_allclose(np.linalg.norm(made.sounds(features[heard]), axis=1), 1, rtol=1e-5)
+    np.testing.assert_array_equal(again.sounds(features[readable]), best.sounds(features[readable]))
+    np.testing.assert_allclose(
+        np.linalg.norm(best.sounds(features[readable]), axis=1), 1, rtol=1e-5
+    )
     with pytest.raises(CorpusError, match="training clips that can be read, got none"):
-        projection.train_projection(some, np.full_like(features, np.nan), 0, judge)
+        projection.train_projection(some, np.full_like(features, np.nan), 0, score)
 
 
 def test_a_rung_keeps_to_its_recipe() -> None:
-    some, features = lessons(6)
+    some, features = projection_data(6)
     linear = replace(some.config, audio=replace(some.config.audio, hidden=0))
     fixed = replace(some.recipe, learned_temperature=False, tagwise_weight=0.3)
-    made, _ = projection.train_projection(
+    trained, _ = projection.train_projection(
         replace(some, config=linear, recipe=fixed), features, 3, lambda _: 1
     )
-    assert isinstance(made.audio, torch.nn.Linear)
+    assert isinstance(trained.audio, torch.nn.Linear)
     start = -np.log(fixed.temperature)
-    assert [made.scale.item(), made.tagwise_scale.item()] == pytest.approx([start, start])
+    assert [trained.scale.item(), trained.tagwise_scale.item()] == pytest.approx([start, start])
     learnt = replace(fixed, learned_temperature=True)
-    made, _ = projection.train_projection(replace(some, recipe=learnt), features, 3, lambda _: 1)
-    assert isinstance(made.audio, torch.nn.Sequential)
-    assert start not in (made.scale.item(), made.tagwise_scale.item())
+    trained, _ = projection.train_projection(replace(some, recipe=learnt), features, 3, lambda _: 1)
+    assert isinstance(trained.audio, torch.nn.Sequential)
+    assert start not in (trained.scale.item(), trained.tagwise_scale.item())
 
 
-def test_frozen_features_are_kept(folder: Path, tmp_path: Path) -> None:
+def test_frozen_features_are_cached(folder: Path, tmp_path: Path) -> None:
     paths = sorted((folder / "second").glob("*.wav"))
-    found = frozen_features.mfcc_statistics(paths, tmp_path)
-    assert found.shape == (12, frozen_features.MFCC_SIZE)
+    statistics = frozen_features.mfcc_statistics(paths, tmp_path)
+    assert statistics.shape == (12, frozen_features.MFCC_SIZE)
     broken = [path.name == "3.wav" for path in paths]
-    assert np.isnan(found).all(axis=1).tolist() == broken
+    assert np.isnan(statistics).all(axis=1).tolist() == broken
     [file] = tmp_path.glob("mfcc-*/*")
     written = file.stat().st_mtime_ns
-    np.testing.assert_array_equal(frozen_features.mfcc_statistics(paths, tmp_path), found)
+    np.testing.assert_array_equal(frozen_features.mfcc_statistics(paths, tmp_path), statistics)
     assert file.stat().st_mtime_ns == written
     with pytest.raises(CorpusError, match=r"none\.wav: cannot be read"):
         frozen_features.mfcc_statistics([tmp_path / "none.wav"], tmp_path)
@@ -237,25 +239,26 @@ def test_the_teachers_code_is_the_mean_over_windows(wheel: Path, tmp_path: Path)
     lengths = np.diff(features.offsets)
     joined = np.array([0, *np.cumsum([lengths[0], 0, lengths[1] + lengths[2], lengths[3]])])
     clips = replace(features, offsets=joined)  # the second unreadable, the third of two
-    found = frozen_features.mean_teacher_codes(read, clips, tmp_path)
-    assert found.shape == (4, SMALL[-1])
-    assert np.isnan(found).all(axis=1).tolist() == [False, True, False, False]
-    alone = compute_teacher_codes(read, clips, tmp_path)
-    own = alone.codes[alone.offsets[2] : alone.offsets[3]].astype(np.float32)
-    assert len(own) > 1
-    np.testing.assert_allclose(found[2], own.mean(axis=0), rtol=1e-5)
+    means = frozen_features.mean_teacher_codes(read, clips, tmp_path)
+    assert means.shape == (4, SMALL[-1])
+    assert np.isnan(means).all(axis=1).tolist() == [False, True, False, False]
+    teacher_codes = compute_teacher_codes(read, clips, tmp_path)
+    first, end = teacher_codes.offsets[2:4]
+    codes = teacher_codes.codes[first:end].astype(np.float32)
+    assert len(codes) > 1
+    np.testing.assert_allclose(means[2], codes.mean(axis=0), rtol=1e-5)
 
 
 # By tag group
 
 
 def test_groups_of_tags(tmp_path: Path) -> None:
-    known = tag_groups.read_groups()
-    assert len(set(known.values())) == 9
-    assert known["dog"] == "animals"
-    assert known["thunder"] == "weather and water"
-    assert known["cough"] == "people and voice"
-    assert all(tag == tag.lower() for tag in known)
+    group_of = tag_groups.read_groups()
+    assert len(set(group_of.values())) == 9
+    assert group_of["dog"] == "animals"
+    assert group_of["thunder"] == "weather and water"
+    assert group_of["cough"] == "people and voice"
+    assert all(tag == tag.lower() for tag in group_of)
     file = tmp_path / "groups.toml"
     for text, says in (
         ("[groups]\na = 'dog'\nb = 'cat dog'", "expected each tag once, got dog twice"),
@@ -273,18 +276,18 @@ def test_groups_of_tags(tmp_path: Path) -> None:
 def test_precision_by_group() -> None:
     has_tag = np.array([[1, 1, 0], [1, 0, 0], [0, 0, 1]], dtype=bool)
     similarity = np.array([[3, 1, 3], [2, 3, 2], [1, 2, 1]], dtype=np.float32)
-    found = tag_groups.precision_by_group(
+    precisions = tag_groups.precision_by_group(
         ["dog", "bark", "odd"], similarity, has_tag, {"dog": "animals", "bark": "animals"}
     )
-    assert found == {
+    assert precisions == {
         "animals": {"AP@10": pytest.approx((1 + 1 / 3) / 2), "tags": 2},
         tag_groups.OTHER: {"AP@10": pytest.approx(1 / 3), "tags": 1},
     }
 
 
 def test_retrieval_by_group(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    made = model(folder / "grouped", [])
-    command = ["evaluate", "retrieval", "--data", str(folder / "first"), "--model", str(made)]
+    grouped = model(folder / "grouped", [])
+    command = ["evaluate", "retrieval", "--data", str(folder / "first"), "--model", str(grouped)]
     command += ["--cache", str(folder / "cache"), "--groups"]
     assert main([*command, "--json"]) == 0
     groups = json.loads(capsys.readouterr().out)["tag_groups"]

@@ -47,7 +47,7 @@ def refused(capsys: Capture, arguments: list[object], says: str) -> None:
     assert err.count("\n") == 1
 
 
-def made(count: int = 3, **more: Any) -> dict[str, Any]:
+def result_of(count: int = 3, **more: Any) -> dict[str, Any]:
     """A result of `count` classes."""
     names = [f"class {number}" for number in range(count)]
     return {
@@ -66,7 +66,7 @@ def made(count: int = 3, **more: Any) -> dict[str, Any]:
 
 
 def test_the_table_says_all() -> None:
-    lines = report.table(made(per_class={"dog bark": 1 / 3})).split("\n")
+    lines = report.table(result_of(per_class={"dog bark": 1 / 3})).split("\n")
     assert lines[0] == "us8k with starter (0123456789abcdef)"
     assert lines[1:3] == ["  clips: 8732", '  features: "MFCC, Δ"']
     assert lines[3].startswith('  failed: {"a.wav": "xxx')
@@ -82,7 +82,7 @@ def test_the_table_says_all() -> None:
 
 
 def test_a_result_without_folds_or_classes() -> None:
-    bare = {key: value for key, value in made().items() if key not in ("folds", "confusion")}
+    bare = {key: value for key, value in result_of().items() if key not in ("folds", "confusion")}
     assert report.table(bare).split("\n")[-1].startswith("accuracy")
 
 
@@ -107,7 +107,7 @@ def cells(png: Path) -> np.ndarray:
 @pytest.mark.parametrize("count", [2, 10, 50])
 def test_the_picture(tmp_path: Path, count: int) -> None:
     file = tmp_path / "confusion.png"
-    result = made(count, confusion=(np.eye(count, dtype=int) * 40).tolist())
+    result = result_of(count, confusion=(np.eye(count, dtype=int) * 40).tolist())
     report.draw_confusion(result, file)
     width, height = size_of(file)
     assert 200 < height <= width < 4_000
@@ -120,7 +120,7 @@ def test_the_picture(tmp_path: Path, count: int) -> None:
 def test_rows_are_shares_of_the_true_class(tmp_path: Path) -> None:
     """One class always mistaken, the other never; a class without clips divides by nothing."""
     file = tmp_path / "confusion.png"
-    report.draw_confusion(made(3, confusion=[[0, 900, 0], [0, 1, 0], [0, 0, 0]]), file)
+    report.draw_confusion(result_of(3, confusion=[[0, 900, 0], [0, 1, 0], [0, 0, 0]]), file)
     rows, columns = np.nonzero(cells(file)[:, : int(size_of(file)[0] * 0.8)])
     # Both dark cells stand in the middle column, one above the other, however many clips.
     assert np.ptp(rows) > 1.6 * np.ptp(columns)
@@ -129,7 +129,7 @@ def test_rows_are_shares_of_the_true_class(tmp_path: Path) -> None:
 def test_pictures_that_cannot_be_written(tmp_path: Path) -> None:
     for file in (tmp_path / "none" / "a.png", tmp_path):
         with pytest.raises(ConfigError, match=f"^--confusion: {file} cannot be written"):
-            report.draw_confusion(made(), file)
+            report.draw_confusion(result_of(), file)
 
 
 # earmark evaluate
@@ -186,8 +186,8 @@ def test_bad_arguments(data: Path, model: Path, tmp_path: Path, capsys: Capture)
     refused(capsys, [*common, "--repeats", 0], "--repeats: expected at least 1, got 0")
     lost = tmp_path / "none" / "a.png"
     for wrong in (lost, tmp_path / "a.svg", tmp_path):
-        said = f"--confusion: expected a .png file in a folder, got {wrong}"
-        refused(capsys, [*common, "--confusion", wrong], said)
+        message = f"--confusion: expected a .png file in a folder, got {wrong}"
+        refused(capsys, [*common, "--confusion", wrong], message)
     refused(capsys, [*common[:-1], tmp_path], "expected a model file or its folder")
 
 
@@ -221,8 +221,8 @@ def test_import_of_both_halves(tmp_path: Path, capsys: Capture) -> None:
     source = authors.write_folder(tmp_path, tag_state("mean"), audio=True)
     out = tmp_path / "mine.safetensors"
     assert main(["import", str(source), "--out", str(out)]) == 0
-    said = rf"w2v-128-mean \([0-9a-f]{{16}}\) in {out}: embeds sounds and tags\n"
-    assert re.fullmatch(said, capsys.readouterr().out)
+    message = rf"w2v-128-mean \([0-9a-f]{{16}}\) in {out}: embeds sounds and tags\n"
+    assert re.fullmatch(message, capsys.readouterr().out)
 
 
 def test_bad_imports(tmp_path: Path, capsys: Capture) -> None:

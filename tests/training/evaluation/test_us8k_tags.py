@@ -39,48 +39,51 @@ def embedder() -> Embedder:
 
 
 @dataclass(frozen=True)
-class Made:
+class TagFiles:
     """A folder's content: source → its tags."""
 
     folder: Path
-    us8k_tags: dict[str, list[str]]
+    tags: dict[str, list[str]]
 
 
-def made(folder: Path, where: str = "UrbanSound8K.csv") -> Made:
-    """Three folds; of each class in each two sources of two clips; one source without tags."""
+def write_table_and_tags(folder: Path, where: str = "UrbanSound8K.csv") -> TagFiles:
+    """Three folds; two sources of each class in each fold, of two clips; one untagged source."""
     rows: list[list[object]] = []
-    own: dict[str, list[str]] = {}
+    tags: dict[str, list[str]] = {}
     for fold in range(1, 4):
         for number, (label, sets) in enumerate(CLASSES.items()):
             for take, words in enumerate(sets):
                 source = str(100 * fold + 10 * number + take)
-                own[source] = words
+                tags[source] = words
                 rows += [[f"{source}-{clip}.wav", source, fold, label] for clip in range(2)]
-    own["900"] = []
+    tags["900"] = []
     rows += [["900-0.wav", "900", 1, "dog_bark"], ["901-0.wav", "901", 2, "dog_bark"]]
     datasets.write_table(folder / where, "slice_file_name,fsID,fold,class", rows)
-    return Made(folder, own)
+    return TagFiles(folder, tags)
 
 
-def with_numbers(each: Made, vocabulary: list[str] = WORDS) -> Made:
+def with_numbers(files: TagFiles, vocabulary: list[str] = WORDS) -> TagFiles:
     """Its tags as the vocabulary's numbers, and that vocabulary."""
-    numbers = {s: [vocabulary.index(word) for word in own] for s, own in each.tags.items()}
-    datasets.write_json(each.folder / "US8K_tag_ids.json", numbers)
+    numbers = {
+        source: [vocabulary.index(word) for word in tags] for source, tags in files.tags.items()
+    }
+    datasets.write_json(files.folder / "US8K_tag_ids.json", numbers)
     tokens = {str(number): word for number, word in enumerate(vocabulary)}
-    datasets.write_json(each.folder / us8k_tags.TOKENS, tokens)
-    return each
+    datasets.write_json(files.folder / us8k_tags.TOKENS, tokens)
+    return files
 
 
-def with_raw_tags(each: Made) -> Made:
+def with_raw_tags(files: TagFiles) -> TagFiles:
     """Its tags as their users wrote them: capitals, plurals, and words that no one knows."""
     raw = {
-        s: [*(f"{word.upper()}s" for word in own), "xyzzyq", "the"] for s, own in each.tags.items()
+        source: [*(f"{word.upper()}s" for word in tags), "xyzzyq", "the"]
+        for source, tags in files.tags.items()
     }
-    datasets.write_json(each.folder / "US8K_tags.json", raw)
-    return each
+    datasets.write_json(files.folder / "US8K_tags.json", raw)
+    return files
 
 
-def known(embedder: Embedder, folder: Path) -> dict[str, list[str]]:
+def known_source_tags(embedder: Embedder, folder: Path) -> dict[str, list[str]]:
     table = read_table(folder / "UrbanSound8K.csv", COLUMNS)
     return us8k_tags.clips_with_known_tags(embedder, folder, table)[1]
 
@@ -91,10 +94,10 @@ def known(embedder: Embedder, folder: Path) -> dict[str, list[str]]:
 @pytest.mark.parametrize("write", [with_numbers, with_raw_tags])
 @pytest.mark.parametrize("where", ["UrbanSound8K.csv", "metadata/UrbanSound8K.csv"])
 def test_classes_with_words_of_their_own(
-    tmp_path: Path, embedder: Embedder, write: Callable[[Made], Made], where: str
+    tmp_path: Path, embedder: Embedder, write: Callable[[TagFiles], TagFiles], where: str
 ) -> None:
-    each = write(made(tmp_path, where))
-    result = us8k_tags.evaluate(embedder, each.folder, repeats=2, seed=0)
+    files = write(write_table_and_tags(tmp_path, where))
+    result = us8k_tags.evaluate(embedder, files.folder, repeats=2, seed=0)
     assert result["metrics"]["accuracy"]["mean"] > 0.9
     assert result["classes"] == sorted(CLASSES)
     protocol = result["protocol"]
@@ -105,9 +108,9 @@ def test_classes_with_words_of_their_own(
 
 
 def test_the_input_is_phi_as_the_encoder_gives_it(tmp_path: Path, embedder: Embedder) -> None:
-    each = with_numbers(made(tmp_path))
+    files = with_numbers(write_table_and_tags(tmp_path))
     table = [row for row in read_table(tmp_path / us8k_tags.TABLE, COLUMNS) if row["fsID"] < "900"]
-    phi = np.stack([embedder.encode_tags([each.tags[row["fsID"]]])[0] for row in table])
+    phi = np.stack([embedder.encode_tags([files.tags[row["fsID"]]])[0] for row in table])
     assert np.ptp(np.linalg.norm(phi, axis=1)) > 0.3  # not scaled to length 1
     splits = downstream.fold_splits([row["fold"] for row in table])
     labels = [row["class"] for row in table]
@@ -125,39 +128,45 @@ def test_the_input_is_phi_as_the_encoder_gives_it(tmp_path: Path, embedder: Embe
 
 
 def test_numbers_are_taken_as_they_are(tmp_path: Path, embedder: Embedder) -> None:
-    each = with_numbers(made(tmp_path))
-    assert known(embedder, tmp_path) == {s: own for s, own in each.tags.items() if own}
+    files = with_numbers(write_table_and_tags(tmp_path))
+    assert known_source_tags(embedder, tmp_path) == {
+        source: tags for source, tags in files.tags.items() if tags
+    }
 
 
 def test_raw_tags_are_cleaned_and_put_in_the_order_of_the_vocabulary(
     tmp_path: Path, embedder: Embedder
 ) -> None:
-    each = with_raw_tags(made(tmp_path))
-    ordered = {s: sorted(own, key=NUMBERS.__getitem__) for s, own in each.tags.items() if own}
-    assert known(embedder, tmp_path) == ordered
-    assert any(ordered[source] != each.tags[source] for source in ordered)  # order was changed
+    files = with_raw_tags(write_table_and_tags(tmp_path))
+    ordered = {
+        source: sorted(tags, key=NUMBERS.__getitem__) for source, tags in files.tags.items() if tags
+    }
+    assert known_source_tags(embedder, tmp_path) == ordered
+    assert any(ordered[source] != files.tags[source] for source in ordered)  # order was changed
 
 
 def test_words_that_are_only_alike_are_not_known(tmp_path: Path, embedder: Embedder) -> None:
     """A search would take "guitarr" for a guitar; the protocol knows its vocabulary's words."""
-    each = with_raw_tags(made(tmp_path))
+    files = with_raw_tags(write_table_and_tags(tmp_path))
     raw = {"100": ["guitarr"], "110": ["car", "guitarr"], "120": ["songwater"]}
-    datasets.write_json(each.folder / "US8K_tags.json", raw)
+    datasets.write_json(files.folder / "US8K_tags.json", raw)
     assert len(embedder.word_vectors(["guitarr"])) == 1
-    assert known(embedder, tmp_path) == {"110": ["car"]}
+    assert known_source_tags(embedder, tmp_path) == {"110": ["car"]}
 
 
 def test_numbers_of_another_vocabulary_are_not_used(tmp_path: Path, embedder: Embedder) -> None:
-    each = with_numbers(with_raw_tags(made(tmp_path)), WORDS[::-1])
-    assert known(embedder, tmp_path)["100"] == sorted(each.tags["100"], key=NUMBERS.__getitem__)
+    files = with_numbers(with_raw_tags(write_table_and_tags(tmp_path)), WORDS[::-1])
+    assert known_source_tags(embedder, tmp_path)["100"] == sorted(
+        files.tags["100"], key=NUMBERS.__getitem__
+    )
 
 
 def test_the_first_ten_of_many(tmp_path: Path, embedder: Embedder) -> None:
-    each = made(tmp_path)
+    files = write_table_and_tags(tmp_path)
     datasets.write_json(tmp_path / "US8K_tags.json", {"100": WORDS[::-1]})
-    own = known(embedder, each.folder)["100"]
-    assert own[:10] == WORDS[:10]
-    assert np.array_equal(embedder.encode_tags([own]), embedder.encode_tags([WORDS[:10]]))
+    tags = known_source_tags(embedder, files.folder)["100"]
+    assert tags[:10] == WORDS[:10]
+    assert np.array_equal(embedder.encode_tags([tags]), embedder.encode_tags([WORDS[:10]]))
 
 
 # The authors' own files
@@ -168,10 +177,10 @@ def test_the_papers_number_of_clips_takes_part(shared: Path, tmp_path: Path) -> 
     reference = shared / "reference"
     embedder = Embedder(import_model(reference / "tag_encoder_128_selfatt_c_1h.npz"))
     table = read_table(reference / us8k_tags.TABLE, COLUMNS)
-    rows, own = us8k_tags.clips_with_known_tags(embedder, reference, table)
+    rows, tags_of = us8k_tags.clips_with_known_tags(embedder, reference, table)
     assert (len(rows), len(table)) == (8_251, 8_732)
-    assert {row["fsID"] for row in rows} <= own.keys()
-    assert own["159744"] == [embedder.words.words[number] for number in (150, 553)]
+    assert {row["fsID"] for row in rows} <= tags_of.keys()
+    assert tags_of["159744"] == [embedder.words.words[number] for number in (150, 553)]
     # As many, within a hundredth, by their raw tags and our own cleaning.
     for name in (us8k_tags.TABLE, "US8K_tags.json"):
         (tmp_path / name).symlink_to(reference / name)
@@ -205,16 +214,16 @@ def refused(embedder: Embedder, folder: Path, says: str) -> None:
 
 def test_missing_files(tmp_path: Path, embedder: Embedder) -> None:
     refused(embedder, tmp_path, r"^us8k-tags: expected UrbanSound8K\.csv in ")
-    each = made(tmp_path)
+    files = write_table_and_tags(tmp_path)
     refused(embedder, tmp_path, r"^us8k-tags: expected US8K_tags\.json in ")
-    with_numbers(each)
+    with_numbers(files)
     (tmp_path / "US8K_tag_ids.json").unlink()
     refused(embedder, tmp_path, r"^us8k-tags: expected US8K_tag_ids\.json in ")
 
 
 @pytest.mark.parametrize("raw", [{}, {"100": []}, {"100": ["xyzzyq"]}, {"7": ["dog"]}])
 def test_no_source_is_known(tmp_path: Path, embedder: Embedder, raw: dict[str, list[str]]) -> None:
-    datasets.write_json(made(tmp_path).folder / "US8K_tags.json", raw)
+    datasets.write_json(write_table_and_tags(tmp_path).folder / "US8K_tags.json", raw)
     refused(embedder, tmp_path, "^us8k-tags: no source of .* has a tag that the model knows$")
 
 
@@ -231,18 +240,18 @@ def test_no_source_is_known(tmp_path: Path, embedder: Embedder, raw: dict[str, l
 def test_broken_files(
     tmp_path: Path, embedder: Embedder, name: str, value: object, says: str
 ) -> None:
-    with_numbers(made(tmp_path))
+    with_numbers(write_table_and_tags(tmp_path))
     datasets.write_json(tmp_path / name, value)
     refused(embedder, tmp_path, f"{name}: {says}")
 
 
 def test_raw_tags_that_are_no_object(tmp_path: Path, embedder: Embedder) -> None:
-    datasets.write_json(made(tmp_path).folder / "US8K_tags.json", ["dog"])
+    datasets.write_json(write_table_and_tags(tmp_path).folder / "US8K_tags.json", ["dog"])
     refused(embedder, tmp_path, r"US8K_tags\.json: expected an object, got list")
 
 
 def test_the_table_needs_its_folds(tmp_path: Path, embedder: Embedder) -> None:
-    with_numbers(made(tmp_path))
+    with_numbers(write_table_and_tags(tmp_path))
     rows = [["100-0.wav", "100", "1", "dog_bark"], ["110-0.wav", "110", "1", "car_horn"]] * 2
     datasets.write_table(tmp_path / us8k_tags.TABLE, "slice_file_name,fsID,fold,class", rows)
     refused(embedder, tmp_path, r"^fold: expected two folds or more for every clip, got \['1'\]$")

@@ -26,9 +26,9 @@ def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def embedder() -> Embedder:
-    made = checkpoint_of(tiny_model())
-    made.words = words_of(16)
-    return Embedder(made)
+    checkpoint = checkpoint_of(tiny_model())
+    checkpoint.words = words_of(16)
+    return Embedder(checkpoint)
 
 
 def test_accuracy_is_that_of_the_nearest_label(embedder: Embedder, corpus: Path) -> None:
@@ -87,6 +87,6 @@ def test_refuses(embedder: Embedder, labels: list[str], message: str) -> None:
 
 
 def test_labels_are_words(embedder: Embedder, corpus: Path) -> None:
-    rows = [replace(each, label=f"{each.label}_clocks") for each in read_manifest(corpus)[:3]]
+    rows = [replace(row, label=f"{row.label}_clocks") for row in read_manifest(corpus)[:3]]
     result = zero_shot.evaluate(embedder, rows, corpus)
     assert result["protocol"]["prompts"]["hiss_clocks"] == ["hiss", "clock"]

@@ -39,21 +39,21 @@ def test_nothing_is_drawn_for_a_plain_recipe() -> None:
     before = generator.bit_generator.state
     drawn = Augmentation.draw(5, PLAIN, CONFIG, generator)
     assert generator.bit_generator.state == before
-    shown = patches(5)
-    assert drawn.apply(shown, ALL) is shown
+    windows = patches(5)
+    assert drawn.apply(windows, ALL) is windows
 
 
-@pytest.mark.parametrize("wanted", ["gain", "mask_frames", "mask_mels"])
-def test_each_wish_is_drawn_alone(wanted: str) -> None:
-    drawn = draw(5, replace(PLAIN, **{wanted: getattr(EVERY, wanted)}))
-    assert (drawn.gain is not None) == (wanted == "gain")
-    axes = {"mask_frames": [1], "mask_mels": [2]}.get(wanted, [])
+@pytest.mark.parametrize("field", ["gain", "mask_frames", "mask_mels"])
+def test_each_augmentation_is_drawn_alone(field: str) -> None:
+    drawn = draw(5, replace(PLAIN, **{field: getattr(EVERY, field)}))
+    assert (drawn.gain is not None) == (field == "gain")
+    axes = {"mask_frames": [1], "mask_mels": [2]}.get(field, [])
     assert list(drawn.masks) == axes
 
 
 def test_a_seed_repeats_the_draw() -> None:
-    shown = patches(5)
-    first, again, other = (draw(5, EVERY, seed).apply(shown, ALL) for seed in (1, 1, 2))
+    windows = patches(5)
+    first, again, other = (draw(5, EVERY, seed).apply(windows, ALL) for seed in (1, 1, 2))
     assert torch.equal(first, again)
     assert not torch.equal(first, other)
 
@@ -62,27 +62,27 @@ def test_a_seed_repeats_the_draw() -> None:
     "rows", [ALL, slice(0, 4), slice(4, 8), slice(7, 8), slice(3, 3), slice(0, 8, 2)], ids=str
 )
 def test_rows_get_what_was_drawn_for_them(rows: slice) -> None:
-    shown, drawn = patches(8), draw(8, EVERY)
-    whole = drawn.apply(shown, ALL)
-    assert torch.equal(drawn.apply(shown[rows], rows), whole[rows])
-    assert not torch.equal(whole, shown)
+    windows, drawn = patches(8), draw(8, EVERY)
+    whole = drawn.apply(windows, ALL)
+    assert torch.equal(drawn.apply(windows[rows], rows), whole[rows])
+    assert not torch.equal(whole, windows)
 
 
 def test_what_is_shown_is_not_changed() -> None:
-    shown = patches(4)
-    draw(4, EVERY).apply(shown, ALL)
-    assert torch.equal(shown, patches(4))
+    windows = patches(4)
+    draw(4, EVERY).apply(windows, ALL)
+    assert torch.equal(windows, patches(4))
 
 
-@pytest.mark.parametrize(("axis", "wanted"), [(1, "mask_frames"), (2, "mask_mels")])
-def test_masks_lie_on_their_axis(axis: int, wanted: str) -> None:
-    drawn = draw(6, replace(PLAIN, **{wanted: 30}), seed=3)
-    shown = patches(6).clamp(min=FLOOR + 1)
-    masked = drawn.apply(shown, ALL)
+@pytest.mark.parametrize(("axis", "field"), [(1, "mask_frames"), (2, "mask_mels")])
+def test_masks_lie_on_their_axis(axis: int, field: str) -> None:
+    drawn = draw(6, replace(PLAIN, **{field: 30}), seed=3)
+    windows = patches(6).clamp(min=FLOOR + 1)
+    masked = drawn.apply(windows, ALL)
     for row, (first, end) in enumerate(drawn.masks[axis].tolist()):
         inside = torch.zeros(96, dtype=torch.bool)
         inside[first:end] = True
-        hidden, left = masked[row].movedim(axis - 1, 0), shown[row].movedim(axis - 1, 0)
+        hidden, left = masked[row].movedim(axis - 1, 0), windows[row].movedim(axis - 1, 0)
         assert bool((hidden[inside] == FLOOR).all())
         assert torch.equal(hidden[~inside], left[~inside])
 
@@ -90,8 +90,8 @@ def test_masks_lie_on_their_axis(axis: int, wanted: str) -> None:
 def test_every_width_and_place_can_be_drawn() -> None:
     config = replace(CONFIG, frames=7)
     edges = draw(4000, replace(PLAIN, mask_frames=3), config=config).masks[1]
-    found = {(end - first, first) for first, end in edges.tolist()}
-    assert found == {(width, first) for width in range(4) for first in range(7 - width + 1)}
+    seen = {(end - first, first) for first, end in edges.tolist()}
+    assert seen == {(width, first) for width in range(4) for first in range(7 - width + 1)}
 
 
 @settings(max_examples=100, deadline=None)
@@ -121,17 +121,17 @@ def test_masks_stay_within_bounds(
 @settings(max_examples=40, deadline=None)
 @given(st.floats(0.01, 10), st.integers(0, 99))
 def test_gain_changes_the_sound_and_not_what_stands_for_silence(gain: float, seed: int) -> None:
-    shown = patches(6, 8, 8, seed)
+    windows = patches(6, 8, 8, seed)
     drawn = draw(6, replace(PLAIN, gain=gain), seed)
     assert drawn.gain is not None
     assert drawn.gain.dtype == np.float32
     assert (np.abs(drawn.gain) <= np.float32(gain)).all()
     assert len(set(drawn.gain.tolist())) == 6
     factors = torch.from_numpy(np.exp(drawn.gain.astype(np.float64)))[:, None, None]
-    power = (shown.double().exp() - CONFIG.log_offset).clamp(min=0) * factors
+    power = (windows.double().exp() - CONFIG.log_offset).clamp(min=0) * factors
     expected = torch.log(power + CONFIG.log_offset).float()
-    torch.testing.assert_close(drawn.apply(shown, ALL), expected, atol=2e-3, rtol=0)
-    assert float(drawn.apply(shown, ALL).min()) >= np.float32(FLOOR) - 2e-3
+    torch.testing.assert_close(drawn.apply(windows, ALL), expected, atol=2e-3, rtol=0)
+    assert float(drawn.apply(windows, ALL).min()) >= np.float32(FLOOR) - 2e-3
 
 
 def test_silence_stays_silent_where_it_is_masked() -> None:

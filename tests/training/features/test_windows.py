@@ -34,7 +34,7 @@ def frames_of(count: int) -> np.ndarray:
 class TestLoudest:
     @settings(max_examples=80, deadline=None)
     @given(st.lists(st.integers(0, 90), max_size=8), st.integers(1, 30), st.integers(0, 99))
-    def test_each_clip_for_itself(self, lengths: list[int], size: int, seed: int) -> None:
+    def test_clip_by_clip(self, lengths: list[int], size: int, seed: int) -> None:
         features = clips(*lengths, seed=seed)
         starts = loudest_starts(features, size)
         assert starts.dtype == np.int64
@@ -45,7 +45,7 @@ class TestLoudest:
         whole = [number for number, length in enumerate(lengths) if length >= size]
         assert all(starts[number] + size <= lengths[number] for number in whole)
 
-    def test_a_loud_stretch_is_found_in_its_own_clip(self) -> None:
+    def test_a_loud_stretch_is_found_in_its_clip(self) -> None:
         features = clips(100, 100, 100)
         loud = 4 * SEARCH_STEP
         features.frames[100 + loud : 100 + loud + 20] = 9
@@ -77,13 +77,13 @@ class TestWindows:
         taken.fill_(0)
         np.testing.assert_array_equal(mapped, frames_of(40))
 
-    def test_on_the_cpu_nothing_is_made_before_it_is_asked_for(self) -> None:
-        windows, made = FrameWindows(frames_of(10), 2), []
+    def test_on_the_cpu_nothing_runs_ahead(self) -> None:
+        windows, calls = FrameWindows(frames_of(10), 2), []
         assert not windows.on_device
-        batches = windows.map_ahead(lambda number: made.append(number) or number, range(3))
-        assert made == []
+        batches = windows.map_ahead(lambda number: calls.append(number) or number, range(3))
+        assert calls == []
         assert next(batches) == 0
-        assert made == [0]
+        assert calls == [0]
         assert list(batches) == [1, 2]
 
     @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
@@ -93,15 +93,16 @@ class TestWindows:
         windows = FrameWindows(frames, 9, torch.device("cuda"), share)
         assert windows.on_device == bool(share)
         taken = list(windows.map_ahead(windows.take, [starts, starts[::-1].copy()]))
-        assert all(each.device.type == "cuda" for each in taken)
-        for each, expected in zip(taken, (starts, starts[::-1]), strict=True):
+        assert all(batch.device.type == "cuda" for batch in taken)
+        for batch, expected in zip(taken, (starts, starts[::-1]), strict=True):
             plain = FrameWindows(frames, 9).take(expected)
-            np.testing.assert_array_equal(each.cpu().numpy(), plain.numpy())
+            np.testing.assert_array_equal(batch.cpu().numpy(), plain.numpy())
 
 
 def working() -> set[threading.Thread]:
     """Threads of a pool that are alive."""
-    return {each for each in threading.enumerate() if each.name.startswith("ThreadPoolExecutor")}
+    threads = threading.enumerate()
+    return {thread for thread in threads if thread.name.startswith("ThreadPoolExecutor")}
 
 
 @pytest.fixture(autouse=True)
@@ -119,15 +120,15 @@ class TestAhead:
 
     @pytest.mark.parametrize("ahead", [0, 1, 4])
     def test_it_runs_ahead_only_so_far(self, ahead: int) -> None:
-        made: list[int] = []
-        batches = map_ahead(made.append, range(20), ahead)
+        calls: list[int] = []
+        batches = map_ahead(calls.append, range(20), ahead)
         for used, _ in enumerate(batches, start=1):
             deadline = time.monotonic() + 60
-            while len(made) < min(20, used + ahead) and time.monotonic() < deadline:
+            while len(calls) < min(20, used + ahead) and time.monotonic() < deadline:
                 time.sleep(0.001)
             time.sleep(0.002)
-            assert len(made) == min(20, used + ahead)  # it does get there, and no further
-        assert made == list(range(20))
+            assert len(calls) == min(20, used + ahead)  # it does get there, and no further
+        assert calls == list(range(20))
 
     def test_it_works_while_its_consumer_does(self) -> None:
         """The next one is made before it is asked for, by another thread."""
@@ -170,11 +171,11 @@ class TestAhead:
             list(map_ahead(lambda number: number, given_numbers(), 4))
 
     def test_a_consumer_may_stop_early(self) -> None:
-        made: list[int] = []
-        batches = map_ahead(lambda number: made.append(number) or number, range(1000), 3)
+        calls: list[int] = []
+        batches = map_ahead(lambda number: calls.append(number) or number, range(1000), 3)
         assert [next(batches), next(batches)] == [0, 1]
         batches.close()
-        assert len(made) <= 5
+        assert len(calls) <= 5
         assert list(batches) == []
 
     def test_a_loop_that_raises_leaves_no_thread(self) -> None:

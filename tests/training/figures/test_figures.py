@@ -1,4 +1,4 @@
-"""`earmark picture`: real PNG files of a tiny model, and its failures as a table."""
+"""`earmark picture`: PNG files of a tiny model, and its hard cases as a table."""
 
 from __future__ import annotations
 
@@ -45,19 +45,19 @@ def model(tmp_path_factory: pytest.TempPathFactory, corpus: Path) -> Path:
     from earmark.model.core.manifest import read_manifest
 
     folder = tmp_path_factory.mktemp("model")
-    made = checkpoint_of(tiny_model())
-    made.words, made.vocabulary = words_of(16), TAGS
+    checkpoint = checkpoint_of(tiny_model())
+    checkpoint.words, checkpoint.vocabulary = words_of(16), TAGS
     groups = [str(number) for number in range(3, 21)]
-    made.card |= {"validation_groups": groups, "history": HISTORY[:2], "epochs": 2}
-    held_out = embed_held_out(Embedder(made), read_manifest(corpus), folder / "cache")
-    fit_calibration(made.card, held_out.scores, quiet=True)
-    save(folder, made)
+    checkpoint.card |= {"validation_groups": groups, "history": HISTORY[:2], "epochs": 2}
+    held_out = embed_held_out(Embedder(checkpoint), read_manifest(corpus), folder / "cache")
+    fit_calibration(checkpoint.card, held_out.scores, quiet=True)
+    save(folder, checkpoint)
     lines = [json.dumps({"epoch": at, **row}) for at, row in enumerate(HISTORY, start=1)]
     (folder / "log.jsonl").write_text("\n".join(lines))
     return folder
 
 
-def test_the_clips_held_out_are_heard(corpus: Path, model: Path) -> None:
+def test_the_held_out_clips_are_embedded(corpus: Path, model: Path) -> None:
     from earmark.model.core.manifest import read_manifest
 
     embedder = Embedder.load(model)
@@ -76,11 +76,11 @@ def test_the_clips_held_out_are_heard(corpus: Path, model: Path) -> None:
 def test_the_pictures(corpus: Path, model: Path, tmp_path: Path, capsys: Capture) -> None:
     command = ["picture", model, "--data", corpus, "--out", tmp_path, "--cache", model / "cache"]
     assert main([*map(str, command), "--json"]) == 0
-    told = json.loads(capsys.readouterr().out)
-    assert told["clips"] == 18
+    result = json.loads(capsys.readouterr().out)
+    assert result["clips"] == 18
     names = ["curves", "groups", "tags", "calibration"]
-    assert [Path(file).name for file in told["pictures"]] == [f"{name}.png" for name in names]
-    for file in map(Path, told["pictures"]):
+    assert [Path(file).name for file in result["pictures"]] == [f"{name}.png" for name in names]
+    for file in map(Path, result["pictures"]):
         picture = imread(file)[..., :3]
         assert picture.shape[1] == 1200
         assert 300 < picture.shape[0] < 1200
@@ -124,8 +124,8 @@ def test_tags_are_scored_over_the_whole_ranking(corpus: Path, model: Path) -> No
     assert results.tags == TAGS
     at = TAGS.index("hiss")
     scores = held_out.audio @ embedder.embed_tags([["hiss"]])[0]
-    own = np.array(["hiss" in tags for tags in held_out.tag_sets])
-    hits = own[np.argsort(-scores, kind="stable")]
+    relevant = np.array(["hiss" in tags for tags in held_out.tag_sets])
+    hits = relevant[np.argsort(-scores, kind="stable")]
     precisions = [hits[: rank + 1].mean() for rank in range(len(hits)) if hits[rank]]
     assert results.precision[at] == pytest.approx(np.mean(precisions))
     assert results.shares[at] == pytest.approx(1 / 3)
@@ -139,14 +139,14 @@ def test_best_and_worst_share_no_tag() -> None:
         figure = figures.draw_best_and_worst(
             figures.TagScores(tags, precision, np.full(count, 0.1), 50), "tiny"
         )
-        shown = [
+        labels = [
             [label.get_text().split()[0] for label in axes.get_yticklabels()]
             for axes in figure.axes
         ]
-        assert [len(side) for side in shown] == [best, worst]
+        assert [len(side) for side in labels] == [best, worst]
         ranked = [tags[at] for at in np.argsort(-precision)]
-        assert shown[0] == ranked[:best]
-        assert shown[1] == (ranked[-worst:] if worst else [])
+        assert labels[0] == ranked[:best]
+        assert labels[1] == (ranked[-worst:] if worst else [])
 
 
 def test_alike_tags_lie_near() -> None:
@@ -155,9 +155,9 @@ def test_alike_tags_lie_near() -> None:
     vectors = middles + 0.05 * generator.standard_normal((24, 16))
     vectors = (vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).astype(np.float32)
     for chosen in (slice(None), slice(0, 24, 4), slice(0, 1)):
-        own, kinds = vectors[chosen], np.repeat(range(3), 8)[chosen]
-        places = tag_map.tag_positions(own)
-        assert places.shape == (len(own), 2)
+        chosen_vectors, kinds = vectors[chosen], np.repeat(range(3), 8)[chosen]
+        places = tag_map.tag_positions(chosen_vectors)
+        assert places.shape == (len(chosen_vectors), 2)
         away = np.linalg.norm(places[:, None] - places[None], axis=2)
         same = kinds[:, None] == kinds[None]
         if not same.all():
@@ -180,7 +180,7 @@ def test_names_cover_no_other() -> None:
     assert not any(one.overlaps(other) for at, one in enumerate(boxes) for other in boxes[at + 1 :])
 
 
-def heard_as(cosines: np.ndarray, rows: list[ManifestRow]) -> HeldOutClips:
+def held_out_with(cosines: np.ndarray, rows: list[ManifestRow]) -> HeldOutClips:
     tag_sets = [list(row.tags) for row in rows]
     has_tag = np.array([[tag in tags for tag in TAGS] for tags in tag_sets])
     counts = np.zeros(len(TAGS), np.int64)
@@ -188,10 +188,10 @@ def heard_as(cosines: np.ndarray, rows: list[ManifestRow]) -> HeldOutClips:
     return HeldOutClips(rows, tag_sets, np.zeros((len(rows), 16), np.float32), scores)
 
 
-def test_failures_are_the_surest_wrong_ones_of_a_group_each() -> None:
-    made = checkpoint_of(tiny_model())
-    made.words, made.vocabulary = words_of(16), TAGS  # not calibrated: (1 + cosine) / 2
-    cases = [  # own tags, group, first suggested, cosine
+def test_hard_cases_are_the_most_confident_errors_one_for_each_group() -> None:
+    checkpoint = checkpoint_of(tiny_model())
+    checkpoint.words, checkpoint.vocabulary = words_of(16), TAGS  # not calibrated: (1 + cosine) / 2
+    cases = [  # tags, group, first suggested, cosine
         ("hiss wind", "a", "click", 0.5),
         ("hiss", "a", "click", 0.9),
         ("tone", "b", "tone", 0.99),  # right
@@ -205,21 +205,21 @@ def test_failures_are_the_surest_wrong_ones_of_a_group_each() -> None:
         cosines[number, TAGS.index(first)] = cosine
         path, title = Path(f"/somewhere/pack/{number}.ogg"), "a|b" if number == 5 else ""
         rows.append(ManifestRow(path, tuple(tags.split()), group=group, title=title))
-    found = find_hard_cases(Embedder(made), heard_as(cosines, rows))
-    assert markdown(found).split("\n")[2:] == [
+    hard_cases = find_hard_cases(Embedder(checkpoint), held_out_with(cosines, rows))
+    assert markdown(hard_cases).split("\n")[2:] == [
         "| pack/1.ogg | hiss | click | 95% |",
         "| a\\|b | steady | wind | 85% |",
     ]
-    assert len(find_hard_cases(Embedder(made), heard_as(cosines, rows), limit=1)) == 1
+    assert len(find_hard_cases(Embedder(checkpoint), held_out_with(cosines, rows), limit=1)) == 1
 
 
-def test_the_failures_are_printed(corpus: Path, model: Path, capsys: Capture) -> None:
+def test_the_hard_cases_are_printed(corpus: Path, model: Path, capsys: Capture) -> None:
     command = ["picture", model, "--data", corpus, "--cache", model / "cache", "--failures"]
     assert main([*map(str, command), "--json"]) == 0
-    told = json.loads(capsys.readouterr().out)["failures"]
+    result = json.loads(capsys.readouterr().out)["failures"]
     assert main([*map(str, command)]) == 0
     out = capsys.readouterr().out.splitlines()
     assert out[0] == "| sound | its tags | suggested first | stated |"
-    assert len(out) == 2 + len(told)
+    assert len(out) == 2 + len(result)
     assert main([*map(str, command), "--out", "x"]) == 2
     assert "--failures: draws nothing" in capsys.readouterr().err

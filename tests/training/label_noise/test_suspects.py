@@ -1,4 +1,4 @@
-"""Suspect tags: planted ones are found, by ears that did not know the clip's group; left out."""
+"""Suspects: planted label errors are found, by fits without the clip's group; then left out."""
 
 from __future__ import annotations
 
@@ -35,15 +35,15 @@ def test_the_rule_is_that_of_the_paper() -> None:
         probabilities[5] = np.nan
         wrong, missing = confident_learning.find_label_errors(probabilities, has_tag)
         of_class = np.stack([1 - probabilities, probabilities])
-        known = [number for number in range(40) if number != 5]
+        finite = [number for number in range(40) if number != 5]
         least = [
-            np.mean([of_class[own, number] for number in known if has_tag[number] == own])
-            for own in (0, 1)
+            np.mean([of_class[answer, number] for number in finite if has_tag[number] == answer])
+            for answer in (0, 1)
         ]
         for number in range(40):
-            fits = [own for own in (0, 1) if of_class[own, number] >= least[own]]
+            fits = [answer for answer in (0, 1) if of_class[answer, number] >= least[answer]]
             other = 1 - int(has_tag[number])
-            sure = other in fits and other == max(fits, key=lambda own: of_class[own, number])
+            sure = other in fits and other == max(fits, key=lambda answer: of_class[answer, number])
             assert (wrong[number], missing[number]) == (sure and other == 0, sure and other == 1)
 
 
@@ -53,9 +53,9 @@ def test_a_tag_on_all_or_none_has_no_suspects() -> None:
         assert not np.any(confident_learning.find_label_errors(probabilities, has_tag))
 
 
-def test_doubt_weighs_a_probability_by_the_tag_s_share() -> None:
-    doubts = confident_learning.wrong_confidence(np.array([0.1, 0.9, 0.001, 0.0, 1.0]), 0.1)
-    np.testing.assert_allclose(doubts, [0.5, 1 / 82, 1 / (1 + 9 / 999), 1, 0], atol=1e-7)
+def test_the_confidence_weighs_a_probability_by_the_tag_s_share() -> None:
+    confidences = confident_learning.wrong_confidence(np.array([0.1, 0.9, 0.001, 0.0, 1.0]), 0.1)
+    np.testing.assert_allclose(confidences, [0.5, 1 / 82, 1 / (1 + 9 / 999), 1, 0], atol=1e-7)
     assert confident_learning.wrong_confidence(np.array([0.001]), 0.001)[0] == pytest.approx(0.5)
 
 
@@ -68,18 +68,18 @@ def clips(count: int = 160) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     return codes, has_tag, np.arange(count) % 10
 
 
-def test_a_clip_is_judged_by_other_groups() -> None:
+def test_a_clip_is_predicted_by_other_groups() -> None:
     codes, has_tag, groups = clips()
     before = confident_learning.out_of_fold_probabilities(codes, has_tag, groups, 5)
     assert before[has_tag].mean() > before[~has_tag].mean() + 0.15
-    own = groups == 3
-    has_tag[own] = ~has_tag[own]
+    group = groups == 3
+    has_tag[group] = ~has_tag[group]
     after = confident_learning.out_of_fold_probabilities(codes, has_tag, groups, 5)
-    np.testing.assert_array_equal(after[own], before[own])
-    assert (after[~own] != before[~own]).any()
+    np.testing.assert_array_equal(after[group], before[group])
+    assert (after[~group] != before[~group]).any()
 
 
-def test_a_tag_of_one_fold_s_groups_is_not_judged_there() -> None:
+def test_a_tag_of_one_group_is_not_predicted_there() -> None:
     codes, has_tag, groups = clips()
     has_tag[:, 0] = groups == 3
     probabilities = confident_learning.out_of_fold_probabilities(codes, has_tag, groups, 5)
@@ -95,7 +95,7 @@ def test_planted_suspects_are_found() -> None:
     given[lost, 0], given[added, 0] = False, True
     columns = zip(("bell", "horn", "noise"), np.column_stack([given, noise]).T, strict=True)
     names = list(columns)
-    tag_sets = [[tag for tag, own in names if own[number]] for number in range(len(codes))]
+    tag_sets = [[tag for tag, column in names if column[number]] for number in range(len(codes))]
     tag_sets[0].append("rare")
     assessment = confident_learning.assess_tags(
         codes, tag_sets, [f"g{group}" for group in groups], 5
@@ -106,11 +106,11 @@ def test_planted_suspects_are_found() -> None:
         assessment.probabilities[:, 0], assessment.has_tag[:, 0]
     )
     # The rule asks for more than an average clip: some of the planted ones are less.
-    for found, planted in ((wrong, added), (missing, lost)):
-        assert len(set(np.flatnonzero(found)) & set(planted)) >= 5
-        assert set(np.flatnonzero(found)) <= set(planted)
-    doubts = confident_learning.wrong_confidence(assessment.probabilities[:, 0], 0.25)
-    assert doubts[added].min() > 0.5 > doubts[has_tag[:, 0] & given[:, 0]].max()
+    for clips_found, planted in ((wrong, added), (missing, lost)):
+        assert len(set(np.flatnonzero(clips_found)) & set(planted)) >= 5
+        assert set(np.flatnonzero(clips_found)) <= set(planted)
+    confidences = confident_learning.wrong_confidence(assessment.probabilities[:, 0], 0.25)
+    assert confidences[added].min() > 0.5 > confidences[has_tag[:, 0] & given[:, 0]].max()
 
 
 def test_a_tag_needs_clips_and_groups() -> None:
@@ -142,12 +142,12 @@ def test_wrong_tags_are_left_out_in_whatever_form(tmp_path: Path) -> None:
         Suspect("ck/b.ogg", "rain", "wrong", 0.8, 0.8, "pack"),  # the end of a name is no path
     ]
     write_suspects(file, suspects)
-    made = without_suspects(ROWS, file)
-    assert [row.tags for row in made] == [("bark", "animal"), ("dog", "rain"), ("dog",)]
-    assert [row.path for row in made] == [row.path for row in ROWS]
+    cleaned = without_suspects(ROWS, file)
+    assert [row.tags for row in cleaned] == [("bark", "animal"), ("dog", "rain"), ("dog",)]
+    assert [row.path for row in cleaned] == [row.path for row in ROWS]
     with pytest.raises(CorpusError, match="expected suspects of this corpus"):
         without_suspects(ROWS[1:], file)
-    write_suspects(file, [each for each in suspects if each.kind == "missing"])
+    write_suspects(file, [suspect for suspect in suspects if suspect.kind == "missing"])
     assert without_suspects(ROWS, file) == ROWS
 
 
@@ -172,30 +172,35 @@ def test_another_file_is_refused(tmp_path: Path, text: str | bytes | None, messa
 def test_the_command(tmp_path: Path, capsys: Capture) -> None:
     manifest = write_corpus(tmp_path, 63, 12)
     rows = read_manifest(manifest)
-    made = checkpoint_of(tiny_model())
-    made.words, made.vocabulary = words_of(16), TAGS
-    made.card["validation_groups"] = [row.group for row in rows if row.split == "validation"]
-    save(tmp_path / "model", made)
+    checkpoint = checkpoint_of(tiny_model())
+    checkpoint.words, checkpoint.vocabulary = words_of(16), TAGS
+    checkpoint.card["validation_groups"] = [row.group for row in rows if row.split == "validation"]
+    save(tmp_path / "model", checkpoint)
     file = tmp_path / "suspects.csv"
     command = ["corpus", "suspects", "--data", tmp_path, "--model", tmp_path / "model"]
     command += ["--cache", tmp_path / "cache"]
     assert main([*map(str, command), "--out", str(file), "--json"]) == 0
-    told = json.loads(capsys.readouterr().out)
-    assert (told["clips"], told["groups"], told["tags"]) == (75, 75, len(TAGS))
+    result = json.loads(capsys.readouterr().out)
+    assert (result["clips"], result["groups"], result["tags"]) == (75, 75, len(TAGS))
     with file.open() as lines:
-        found = list(csv.DictReader(lines))
-    expected = suspects_of(Embedder(made), rows, tmp_path)
-    assert {(each["path"], each["tag"], each["kind"]) for each in found} == set(expected)
-    confidences = [float(each["confidence"]) for each in found]
+        written = list(csv.DictReader(lines))
+    expected = suspects_of(Embedder(checkpoint), rows, tmp_path)
+    assert {(suspect["path"], suspect["tag"], suspect["kind"]) for suspect in written} == set(
+        expected
+    )
+    confidences = [float(suspect["confidence"]) for suspect in written]
     assert confidences == sorted(confidences, reverse=True)
-    assert {"wrong": told["wrong"], "missing": told["missing"]} == Counter(
+    assert {"wrong": result["wrong"], "missing": result["missing"]} == Counter(
         kind for *_, kind in expected
     )
-    kept = without_suspects(read_manifest(manifest), file)
-    assert sum(len(row.tags) for row in rows) - sum(len(row.tags) for row in kept) == told["wrong"]
+    cleaned = without_suspects(read_manifest(manifest), file)
+    assert (
+        sum(len(row.tags) for row in rows) - sum(len(row.tags) for row in cleaned)
+        == result["wrong"]
+    )
     assert main(list(map(str, command))) == 0
-    said = capsys.readouterr().out
-    assert f"likely wrong  {told['wrong']} of {told['given']} given tags" in said
+    output = capsys.readouterr().out
+    assert f"likely wrong  {result['wrong']} of {result['given']} given tags" in output
     assert main([*map(str, command), "--folds", "1"]) == 2
     assert "--folds: expected at least 2" in capsys.readouterr().err
 
@@ -209,17 +214,17 @@ def suspects_of(
     assessment = confident_learning.assess_tags(
         codes, [row.tags for row in rows], [row.group for row in rows], 5
     )
-    found = []
+    suspects = []
     for tag, probabilities, has_tag in zip(
         assessment.tags, assessment.probabilities.T, assessment.has_tag.T, strict=True
     ):
         wrong, missing = confident_learning.find_label_errors(probabilities, has_tag)
         for number, row in enumerate(rows):
             assert has_tag[number] == (tag in row.tags)
-            doubt = confident_learning.wrong_confidence(probabilities[number], has_tag.mean())
+            confidence = confident_learning.wrong_confidence(probabilities[number], has_tag.mean())
             if wrong[number]:
-                found.append((-doubt, row.path.name, tag, "wrong"))
+                suspects.append((-confidence, row.path.name, tag, "wrong"))
             elif missing[number]:
-                found.append((-probabilities[number], row.path.name, tag, "missing"))
-    assert {kind for *_, kind in found} == {"wrong", "missing"}
-    return [tuple(each[1:]) for each in sorted(found)]
+                suspects.append((-probabilities[number], row.path.name, tag, "missing"))
+    assert {kind for *_, kind in suspects} == {"wrong", "missing"}
+    return [tuple(suspect[1:]) for suspect in sorted(suspects)]

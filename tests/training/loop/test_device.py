@@ -99,8 +99,8 @@ def test_training_takes_the_memory_it_freed() -> None:
     sums = set()
     for how in ["given back", "kept"] * 4:
         done = subprocess.run([*command, how], capture_output=True, text=True, cwd=ROOT, check=True)
-        own, total = done.stdout.split()
-        faults[how].append(int(own))
+        count, total = done.stdout.split()
+        faults[how].append(int(count))
         sums.add(total)
     assert max(faults["given back"]) > 1000
     assert max(faults["kept"]) < max(faults["given back"]) / 5

@@ -55,7 +55,7 @@ def test_two_processes_equal_one(tmp_path: Path, preset: str) -> None:
     }
     recipe = {"exclude_same": True, **weights.get(preset, {"audio_weight": 5.0})}
     settings = {"exact": True, "preset": preset, "recipe": recipe}
-    one, two = (started(each, tmp_path, **settings) for each in (RUN, TWO))
+    one, two = (started(command, tmp_path, **settings) for command in (RUN, TWO))
     (losses, sums), (shared_losses, shared_sums) = printed(one), printed(two)
     assert len(losses) == 6
     np.testing.assert_allclose(shared_losses, losses, rtol=1e-9)
@@ -76,7 +76,9 @@ def test_a_shared_run_is_saved_once_and_resumed(tmp_path: Path) -> None:
     process.communicate(timeout=100)
     assert process.returncode != 0
     settings["pause"] = 0.0
-    again, straight = (started(TWO, each, **settings) for each in (tmp_path, tmp_path / "straight"))
+    again, straight = (
+        started(TWO, folder, **settings) for folder in (tmp_path, tmp_path / "straight")
+    )
     history, expected = printed(again), printed(straight)
     for one, other in zip(expected, history, strict=True):
         assert {**other, "seconds": 0} == pytest.approx({**one, "seconds": 0}, abs=1e-4)

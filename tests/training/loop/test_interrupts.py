@@ -1,4 +1,4 @@
-"""A run that is asked to stop: real signals, the first a wish, the second Ctrl-C an end."""
+"""Stop requests: real signals; the first is a request, Ctrl-C after it ends at once."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from earmark.training.loop.interrupts import SIGNALS, RunInterrupted, catch_stop
 
 @pytest.fixture(autouse=True)
 def earlier_handlers() -> Iterator[list[int]]:
-    """Signals that reach the handlers from before, which do not end the tests themselves."""
+    """Signals that reach the handlers installed before, which do not end the tests."""
     numbers: list[int] = []
     before = {
         number: signal.signal(number, lambda number, _: numbers.append(number))
@@ -36,12 +36,12 @@ def handlers() -> list[object]:
     return [signal.getsignal(number) for number in SIGNALS]
 
 
-def test_ctrl_c_and_the_end_of_a_machine_are_heard() -> None:
+def test_the_signals_are_ctrl_c_and_sigterm() -> None:
     assert set(SIGNALS) == {signal.SIGINT, signal.SIGTERM}
 
 
 @pytest.mark.parametrize("number", SIGNALS)
-def test_the_first_signal_is_a_wish(number: int, earlier_handlers: list[int]) -> None:
+def test_the_first_signal_is_a_request(number: int, earlier_handlers: list[int]) -> None:
     with catch_stop_signals() as request:
         assert not request.is_set
         send(number)
@@ -51,19 +51,19 @@ def test_the_first_signal_is_a_wish(number: int, earlier_handlers: list[int]) ->
 
 
 @pytest.mark.parametrize("first", SIGNALS)
-def test_ctrl_c_after_a_wish_ends_at_once(first: int) -> None:
+def test_ctrl_c_after_a_request_ends_at_once(first: int) -> None:
     before = handlers()
     with pytest.raises(KeyboardInterrupt) as raised, catch_stop_signals() as request:
         send(first)
         assert request.is_set
         send(signal.SIGINT)
-        pytest.fail("the second Ctrl-C was not heard")
+        pytest.fail("the second Ctrl-C was ignored")
     assert raised.type is KeyboardInterrupt
     assert handlers() == before
 
 
 @pytest.mark.parametrize("first", SIGNALS)
-def test_sigterm_stays_a_wish_however_often(first: int) -> None:
+def test_sigterm_stays_a_request_however_often(first: int) -> None:
     with catch_stop_signals() as request:
         for number in (first, signal.SIGTERM, signal.SIGTERM):
             send(number)
@@ -93,7 +93,7 @@ def test_the_systems_own_handlers_are_put_back(handler: signal.Handlers) -> None
     assert handlers() == [handler, handler]
 
 
-def test_each_run_has_its_own_wish(earlier_handlers: list[int]) -> None:
+def test_runs_have_separate_requests(earlier_handlers: list[int]) -> None:
     with catch_stop_signals() as outer:
         with catch_stop_signals() as inner:
             send(signal.SIGINT)

@@ -115,7 +115,7 @@ class TestNtXent:
         assert float(nt_xent(ones[:1], ones[:1])) == pytest.approx(0, abs=1e-12)
 
     def test_is_stable_at_a_small_temperature(self) -> None:
-        audio, tags = (each.float().requires_grad_() for each in pair(8, 4))
+        audio, tags = (side.float().requires_grad_() for side in pair(8, 4))
         loss = nt_xent(audio, tags, 0.01)
         loss.backward()
         assert torch.isfinite(loss)
@@ -124,7 +124,7 @@ class TestNtXent:
         assert loss.item() == pytest.approx(exact, rel=1e-4)
 
     def test_gradients(self) -> None:
-        audio, tags = (each.requires_grad_() for each in pair(4, 3))
+        audio, tags = (side.requires_grad_() for side in pair(4, 3))
         false_negatives = torch.eye(4, dtype=torch.bool)
         false_negatives[0, 2] = false_negatives[2, 0] = True
         for options in ({}, {"as_run": True}, {"false_negatives": false_negatives}):
@@ -178,7 +178,7 @@ class TestNtXent:
 
 
 def slow_tagwise(audio: Tensor, tags: Tensor, has_tag: Tensor, temperature: float) -> float:
-    """Both directions, positive by positive; each stands beside all that is not true."""
+    """Both directions, positive by positive, each among all negatives."""
     cosines = [[similarity(one, other) for other in tags.tolist()] for one in audio.tolist()]
     total = 0.0
     for rows, true in (
@@ -186,14 +186,11 @@ def slow_tagwise(audio: Tensor, tags: Tensor, has_tag: Tensor, temperature: floa
         (list(zip(*cosines, strict=True)), has_tag.T.tolist()),
     ):
         means = []
-        for row, own in zip(rows, true, strict=True):
+        for row, positive_row in zip(rows, true, strict=True):
             powers = [math.exp(cosine / temperature) for cosine in row]
-            others = sum(power for power, there in zip(powers, own, strict=True) if not there)
-            losses = [
-                -math.log(power / (power + others))
-                for power, there in zip(powers, own, strict=True)
-                if there
-            ]
+            pairs = list(zip(powers, positive_row, strict=True))
+            others = sum(power for power, positive in pairs if not positive)
+            losses = [-math.log(power / (power + others)) for power, positive in pairs if positive]
             if losses:
                 means.append(sum(losses) / len(losses))
         total += sum(means) / len(means) if means else 0.0
@@ -222,8 +219,8 @@ class TestTagwise:
         slow = slow_tagwise(audio, tags, has_tag, temperature)
         assert fast == pytest.approx(slow, rel=1e-8, abs=1e-10)
 
-    def test_nothing_carried_and_everything_carried_teach_nothing(self) -> None:
-        audio, tags = (each.requires_grad_() for each in pair(4, 3))
+    def test_without_positives_or_without_negatives_there_is_no_gradient(self) -> None:
+        audio, tags = (side.requires_grad_() for side in pair(4, 3))
         for has_tag in (torch.zeros(4, 4), torch.ones(4, 4)):
             loss = tagwise(audio, tags, has_tag.bool())
             loss.backward()
@@ -232,13 +229,13 @@ class TestTagwise:
             assert audio.grad.abs().max().item() == pytest.approx(0, abs=1e-12)
 
     def test_gradients(self) -> None:
-        audio, tags = (each.requires_grad_() for each in pair(4, 3))
+        audio, tags = (side.requires_grad_() for side in pair(4, 3))
         has_tag = torch.eye(4, dtype=torch.bool)
         has_tag[0, 2] = True
         assert torch.autograd.gradcheck(lambda a, t: tagwise(a, t, has_tag, 0.5), (audio, tags))
 
     def test_is_stable_at_a_small_temperature(self) -> None:
-        audio, tags = (each.float().requires_grad_() for each in pair(8, 4))
+        audio, tags = (side.float().requires_grad_() for side in pair(8, 4))
         tagwise(audio, tags, torch.eye(8, dtype=torch.bool), 0.02).backward()
         assert torch.isfinite(audio.grad).all()
 
@@ -271,7 +268,7 @@ class TestKl:
     def test_gradients(self) -> None:
         target = torch.rand(2, 1, 3, 3, dtype=torch.float64)
         estimate = torch.rand(2, 1, 3, 3, dtype=torch.float64).add(0.1).requires_grad_()
-        assert torch.autograd.gradcheck(lambda each: generalized_kl(target, each), (estimate,))
+        assert torch.autograd.gradcheck(lambda values: generalized_kl(target, values), (estimate,))
 
     def test_refuses_other_shapes(self) -> None:
         with pytest.raises(InputError, match=r"estimate: expected the target's shape \[2, 3\]"):

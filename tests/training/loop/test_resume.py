@@ -38,8 +38,8 @@ def hit(out: Path, number: signal.Signals, after: float) -> tuple[int, str]:
     """Send a signal so many seconds after training has begun; (exit status, standard error)."""
     process = started(RUN, out, **SLOW)
     assert process.stderr is not None
-    said = process.stderr.readline()  # "begins": all that was imported is there
-    assert "begins" in said, said
+    line = process.stderr.readline()  # "begins": all that was imported is there
+    assert "begins" in line, line
     time.sleep(after)
     process.send_signal(number)
     errors: str = process.communicate(timeout=60)[1]
@@ -63,11 +63,11 @@ def test_asked_to_stop(
     """It ends its step, saves, says where it stands, and loses nothing."""
     status, errors = hit(tmp_path, number, 1.6)
     assert status == 130
-    said = re.search(r"stopped in epoch (\d) after step [012]", errors)
-    assert said is not None, errors
+    line = re.search(r"stopped in epoch (\d) after step [012]", errors)
+    assert line is not None, errors
     assert not list(tmp_path.glob(".*.tmp"))
     assert (tmp_path / resume_state.FILE_NAME).exists()
-    assert load(tmp_path / "last").card["epochs"] == int(said[1]) - 1
+    assert load(tmp_path / "last").card["epochs"] == int(line[1]) - 1
     history = printed(started(RUN, tmp_path, **SETTINGS))
     assert_equal(straight, history)
     lines = [json.loads(line) for line in (tmp_path / trainer.LOG).read_text().splitlines()]

@@ -88,13 +88,13 @@ class TestScalars:
         assert scalars(tmp_path) == {"train/loss": [(1, 0.5)]}
         writer.close()
 
-    def test_values_that_are_not_finite_are_kept(self, tmp_path: Path) -> None:
+    def test_values_that_are_not_finite_are_written(self, tmp_path: Path) -> None:
         writer = TensorBoardWriter(tmp_path)
         writer.write_scalars(1, {"a": math.inf, "b": math.nan})
         writer.close()
-        found = scalars(tmp_path)
-        assert found["a"] == [(1, math.inf)]
-        assert math.isnan(found["b"][0][1])
+        values = scalars(tmp_path)
+        assert values["a"] == [(1, math.inf)]
+        assert math.isnan(values["b"][0][1])
 
     def test_a_resumed_run_replaces_what_it_trains_again(self, tmp_path: Path) -> None:
         first = TensorBoardWriter(tmp_path)
@@ -160,9 +160,12 @@ class TestTags:
                 epoch, ["rain", "wind"], np.eye(2, dtype=np.float32) * epoch
             )
         writer.close()
-        found = projector(tmp_path).embeddings
-        assert [each.tensor_name for each in found] == ["default:00001", "default:00002"]
-        first, second = (np.loadtxt(tmp_path / each.tensor_path) for each in found)
+        embeddings = projector(tmp_path).embeddings
+        assert [embedding.tensor_name for embedding in embeddings] == [
+            "default:00001",
+            "default:00002",
+        ]
+        first, second = (np.loadtxt(tmp_path / embedding.tensor_path) for embedding in embeddings)
         np.testing.assert_array_equal(2 * first, second)
 
     def test_vectors_that_cannot_be_written_to_are_no_matter(self, tmp_path: Path) -> None:

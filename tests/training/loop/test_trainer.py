@@ -50,9 +50,9 @@ def without_time(history: list[dict[str, float]]) -> list[dict[str, float]]:
 def run(tmp_path_factory: pytest.TempPathFactory) -> Trainer:
     """A run of a few epochs that other tests look at."""
     torch.manual_seed(0)
-    made = trainer(tmp_path_factory.mktemp("run"), replace(QUICK, epochs=EPOCHS))
-    made.fit()
-    return made
+    other_run = trainer(tmp_path_factory.mktemp("run"), replace(QUICK, epochs=EPOCHS))
+    other_run.fit()
+    return other_run
 
 
 def test_it_learns(run: Trainer) -> None:
@@ -73,8 +73,8 @@ def test_the_best_model_finds_sounds_by_their_tags(run: Trainer) -> None:
     hertz, size = config.sample_rate, config.frames
     frames = [embedder.log_mel(sound(kinds[name], generator, hertz))[:size] for name in names]
     vectors = embedder.project(embedder.encode(np.stack(frames)))
-    found = (vectors @ embedder.embed_tags([[tag] for tag in tags]).T).argmax(axis=1)
-    assert (found == names).mean() > 0.7  # chance is 1/3
+    nearest = (vectors @ embedder.embed_tags([[tag] for tag in tags]).T).argmax(axis=1)
+    assert (nearest == names).mean() > 0.7  # chance is 1/3
 
 
 def test_what_a_run_leaves(run: Trainer) -> None:
@@ -100,9 +100,9 @@ def test_a_seed_gives_the_same_run(tmp_path: Path) -> None:
     recipe = replace(QUICK, epochs=1)
     histories = []
     for name, seed in (("a", 1), ("b", 1), ("c", 2)):
-        made = trainer(tmp_path / name, recipe, seed=seed)
-        made.fit()
-        histories.append(without_time(made.history))
+        other_run = trainer(tmp_path / name, recipe, seed=seed)
+        other_run.fit()
+        histories.append(without_time(other_run.history))
     assert histories[0] == histories[1]
     assert histories[0] != histories[2]
     assert load(tmp_path / "a").fingerprint == load(tmp_path / "b").fingerprint
@@ -172,11 +172,11 @@ def test_refuses_a_state_that_is_none(run: Trainer, tmp_path: Path) -> None:
 
 
 def test_a_loss_that_is_not_finite_stops_the_run(tmp_path: Path) -> None:
-    made = trainer(tmp_path)
+    other_run = trainer(tmp_path)
     with torch.no_grad():
-        made.model.audio.convolutions[0].weight[0, 0] = math.nan
+        other_run.model.audio.convolutions[0].weight[0, 0] = math.nan
     with pytest.raises(TrainingError, match="loss: not finite in epoch 1, step 0"):
-        made.fit()
+        other_run.fit()
     assert not (tmp_path / FILE_NAME).exists()
 
 
@@ -192,8 +192,8 @@ def test_refuses_a_corpus_without_clips(tmp_path: Path, side: str) -> None:
 def test_a_band_that_never_varies_does_not_break_the_scaler(tmp_path: Path) -> None:
     corpus = tiny_corpus(CONFIG)
     corpus.train.features.frames[:, 90:] = np.float16(np.log(CONFIG.features.log_offset))
-    made = Trainer(CONFIG, replace(QUICK, epochs=1), corpus, tmp_path)
-    assert math.isfinite(made.fit()["validation_loss"])
+    other_run = Trainer(CONFIG, replace(QUICK, epochs=1), corpus, tmp_path)
+    assert math.isfinite(other_run.fit()["validation_loss"])
 
 
 def test_the_scaler_is_that_of_the_training_clips(run: Trainer) -> None:
@@ -259,28 +259,28 @@ def test_mixed_precision_learns_as_float32_does(tmp_path: Path) -> None:
         recipe = replace(QUICK, epochs=4, audio_weight=5.0, tag_weight=5.0)
         settings = DeviceSettings(precision=precision)
         out = tmp_path / precision
-        made = Trainer(config, recipe, tiny_corpus(config), out, settings=settings)
-        made.fit()
-        losses.append([row["train_loss"] for row in made.history])
-        assert made.model.band_min.dtype == torch.float32
-        assert all(each.dtype == torch.float32 for each in made.model.parameters())
+        other_run = Trainer(config, recipe, tiny_corpus(config), out, settings=settings)
+        other_run.fit()
+        losses.append([row["train_loss"] for row in other_run.history])
+        assert other_run.model.band_min.dtype == torch.float32
+        assert all(parameter.dtype == torch.float32 for parameter in other_run.model.parameters())
     np.testing.assert_allclose(losses[1], losses[0], rtol=0.03)
     assert losses[1] != losses[0]
 
 
-def test_a_board_gets_figures_pictures_and_tags(tmp_path: Path) -> None:
+def test_tensorboard_gets_metrics_images_and_tags(tmp_path: Path) -> None:
     config = tiny_model("w2v-128-4h")
     recipe = replace(QUICK, epochs=2, audio_weight=5.0)
     writer = TensorBoardWriter(tmp_path / "tensorboard")
-    made = Trainer(config, recipe, tiny_corpus(config), tmp_path, tensorboard=writer)
-    made.fit()
+    other_run = Trainer(config, recipe, tiny_corpus(config), tmp_path, tensorboard=writer)
+    other_run.fit()
     writer.close()
     events = EventAccumulator(str(tmp_path / "tensorboard"))
     events.Reload()
-    shown = events.Tags()
-    assert {"train/loss", "validation/loss", "mAP@10"} <= set(shown["scalars"])
-    assert shown["images"] == ["reconstruction"]
+    tags = events.Tags()
+    assert {"train/loss", "validation/loss", "mAP@10"} <= set(tags["scalars"])
+    assert tags["images"] == ["reconstruction"]
     values = [event.value for event in events.Scalars("train/loss")]
-    assert values == pytest.approx([row["train_loss"] for row in made.history])
+    assert values == pytest.approx([row["train_loss"] for row in other_run.history])
     names = next((tmp_path / "tensorboard").rglob("metadata.tsv")).read_text().splitlines()
     assert sorted(names) == sorted(TAGS)

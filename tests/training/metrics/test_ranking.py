@@ -25,13 +25,13 @@ def slow(scores: np.ndarray, relevant: np.ndarray) -> dict[str, float]:
     """Query by query, item by item, from the definitions."""
     precisions, ranks = [], []
     recalls: dict[int, list[float]] = {1: [], 5: [], 10: []}
-    for row, wanted in zip(scores.tolist(), relevant.tolist(), strict=True):
+    for row, relevant_items in zip(scores.tolist(), relevant.tolist(), strict=True):
         ranking = sorted(range(len(row)), key=lambda item: (-row[item], item))
-        places = [rank for rank, item in enumerate(ranking, start=1) if wanted[item]]
-        found = sum(
+        places = [rank for rank, item in enumerate(ranking, start=1) if relevant_items[item]]
+        metrics = sum(
             sum(other <= place for other in places) / place for place in places if place <= 10
         )
-        precisions.append(found / min(10, len(places)))
+        precisions.append(metrics / min(10, len(places)))
         ranks.append(places[0])
         for k, values in recalls.items():
             values.append(sum(place <= k for place in places) / len(places))
@@ -56,19 +56,19 @@ def problems(draw: st.DrawFn) -> tuple[np.ndarray, np.ndarray]:
 @settings(max_examples=150, deadline=None)
 @given(problems())
 def test_metrics_are_the_slow_ones(problem: tuple[np.ndarray, np.ndarray]) -> None:
-    found = evaluate(*problem)
-    assert found == pytest.approx(slow(*problem), rel=1e-12)
-    assert set(found) == NAMES
+    metrics = evaluate(*problem)
+    assert metrics == pytest.approx(slow(*problem), rel=1e-12)
+    assert set(metrics) == NAMES
 
 
 @settings(max_examples=50, deadline=None)
 @given(problems())
 def test_a_perfect_ranking_scores_one(problem: tuple[np.ndarray, np.ndarray]) -> None:
     _, relevant = problem
-    found = evaluate(relevant.astype(float), relevant)
-    assert found["mAP@10"] == found["median_rank"] == 1
+    metrics = evaluate(relevant.astype(float), relevant)
+    assert metrics["mAP@10"] == metrics["median_rank"] == 1
     if relevant.sum(axis=1).max() <= 5:
-        assert found["recall@5"] == 1
+        assert metrics["recall@5"] == 1
     assert evaluate(-relevant.astype(float), relevant)["mAP@10"] <= 1
 
 
@@ -76,9 +76,9 @@ def test_figures_by_hand() -> None:
     """Relevant at ranks 1 and 3 of 4: AP = (1 + 2/3) / 2."""
     scores = np.array([[0.9, 0.5, 0.7, 0.1]])
     relevant = np.array([[True, True, False, False]])
-    found = evaluate(scores, relevant)
-    assert found["mAP@10"] == pytest.approx(5 / 6)
-    assert (found["recall@1"], found["recall@5"], found["median_rank"]) == (0.5, 1.0, 1.0)
+    metrics = evaluate(scores, relevant)
+    assert metrics["mAP@10"] == pytest.approx(5 / 6)
+    assert (metrics["recall@1"], metrics["recall@5"], metrics["median_rank"]) == (0.5, 1.0, 1.0)
 
 
 def test_ties_go_by_position() -> None:
@@ -115,12 +115,12 @@ def test_refuses(scores: np.ndarray, relevant: np.ndarray, message: str) -> None
 def test_chance_is_what_luck_gives() -> None:
     relevant = np.zeros((20, 50), dtype=bool)
     relevant[np.arange(20), np.arange(20)] = True
-    luck = chance(relevant, repeats=100)
-    assert luck["recall@1"] == pytest.approx(1 / 50, abs=0.01)
-    assert luck["recall@10"] == pytest.approx(10 / 50, abs=0.03)
-    assert luck["median_rank"] == pytest.approx(25, abs=2)
+    expected_metrics = chance(relevant, repeats=100)
+    assert expected_metrics["recall@1"] == pytest.approx(1 / 50, abs=0.01)
+    assert expected_metrics["recall@10"] == pytest.approx(10 / 50, abs=0.03)
+    assert expected_metrics["median_rank"] == pytest.approx(25, abs=2)
     expected = sum(1 / rank for rank in range(1, 11)) / 50
-    assert luck["mAP@10"] == pytest.approx(expected, abs=0.01)
+    assert expected_metrics["mAP@10"] == pytest.approx(expected, abs=0.01)
     assert chance(relevant, repeats=3) == chance(relevant, repeats=3)
     assert chance(relevant, repeats=3) != chance(relevant, repeats=3, seed=1)
 

@@ -30,9 +30,9 @@ NAMES = {
 @pytest.mark.parametrize("name", NAMES)
 def test_tags_of_names(name: str) -> None:
     lexicon = tags.read_lexicon()
-    found = lexicon.with_parents(lexicon.tags_of_name(name))
-    assert len(found) == len(set(found))
-    assert set(found) == set(NAMES[name].split())
+    all_tags = lexicon.with_parents(lexicon.tags_of_name(name))
+    assert len(all_tags) == len(set(all_tags))
+    assert set(all_tags) == set(NAMES[name].split())
 
 
 def test_tags_of_a_sound() -> None:
@@ -46,8 +46,8 @@ def test_tags_of_a_sound() -> None:
     assert tags.tags_of(drums, "xyzzy.wav", lexicon) == []  # nothing but the base
     spoken = replace(plain, words="all", spoken="_desc", language=r"_desc_(\w\w)\.")
     rules = (("_desc", "speech"),)
-    found = tags.tags_of(replace(spoken, rules=rules), "sounds/lion_desc_fr.ogg", lexicon)
-    assert set(found) == set("speech voice human talking french".split())
+    spoken_tags = tags.tags_of(replace(spoken, rules=rules), "sounds/lion_desc_fr.ogg", lexicon)
+    assert set(spoken_tags) == set("speech voice human talking french".split())
     assert "okapi" in tags.tags_of(spoken, "sounds/okapi.ogg", lexicon)
     fixed = replace(plain, fixed=(("music/", "music orchestral", 2),))
     assert tags.tags_of(fixed, "music/dog.ogg", lexicon) == ["music", "orchestral"]
@@ -91,9 +91,9 @@ License: CC0
 
 @pytest.mark.parametrize("path", PATHS)
 def test_licences_by_file(path: str) -> None:
-    found = licences.paragraph_for(licences.paragraphs(TERMS), path)
-    assert found is not None
-    assert (found.licence, found.author) == PATHS[path]
+    paragraph = licences.paragraph_for(licences.paragraphs(TERMS), path)
+    assert paragraph is not None
+    assert (paragraph.licence, paragraph.author) == PATHS[path]
     assert licences.paragraphs("This is free software, under the GPL.") == []
 
 
@@ -113,7 +113,7 @@ def test_packages_file_is_valid() -> None:
 
 
 @pytest.mark.parametrize(
-    ("change", "said"),
+    ("change", "message"),
     [
         ('sha256 = "abc"', "sha256: expected 64 hex digits"),
         ('licence = ""', "expected a licence"),
@@ -122,10 +122,10 @@ def test_packages_file_is_valid() -> None:
         ('kepe = ""', "unknown: kepe"),
     ],
 )
-def test_wrong_packages_files(change: str, said: str, tmp_path: Path) -> None:
+def test_wrong_packages_files(change: str, message: str, tmp_path: Path) -> None:
     entry = {"name": '"xy"', "version": '"1"', "sha256": f'"{"0" * 64}"', "licence": '"CC0"'}
     key, _, value = change.partition(" = ")
-    lines = [f"{name} = {each}" for name, each in (entry | {key: value}).items()]
+    lines = [f"{name} = {value}" for name, value in (entry | {key: value}).items()]
     (tmp_path / "p.toml").write_text("\n".join(["[[package]]", *lines]))
-    with pytest.raises(CorpusError, match=said):
+    with pytest.raises(CorpusError, match=message):
         read_packages(tmp_path / "p.toml")

@@ -62,12 +62,12 @@ def test_manifest_is_one(built: tuple[Path, BuildReport]) -> None:
     rows = read_manifest(out)
     assert report.clips == len(rows) == 3 + 4
     assert {row.source for row in rows} == {"tiny-data", "two-data"}
-    found = {row.path.name: row for row in rows}
-    dog = found["DogBark1.ogg"]
+    by_file = {row.path.name: row for row in rows}
+    dog = by_file["DogBark1.ogg"]
     assert dog.tags == ("dog", "bark", "mammal", "animal")
     assert (dog.title, dog.licence, dog.author) == ("DogBark1", "GPL-2+", "Ada Lovelace")
-    assert (found["rain.ogg"].licence, found["rain.ogg"].author) == ("CC-BY-3.0", "Luke Howard")
-    assert found["gravel.ogg"].tags == ("footsteps", "gravel", "walking")
+    assert (by_file["rain.ogg"].licence, by_file["rain.ogg"].author) == ("CC-BY-3.0", "Luke Howard")
+    assert by_file["gravel.ogg"].tags == ("footsteps", "gravel", "walking")
     for row in rows:
         samples, rate = soundfile.read(row.path)
         assert rate == 24_000 and samples.ndim == 1 and len(samples) <= 8 * rate
@@ -185,16 +185,18 @@ def test_wrong_hash_and_nothing_is_unpacked(
 
 
 def test_another_version(folder: Path, tiny: list[Package], tmp_path: Path) -> None:
-    wanted = replace(tiny[0], version="0.9-1")
+    other_version = replace(tiny[0], version="0.9-1")
     take = fetch.from_folder(folder)
-    said = r"tiny-data: version 0\.9-1 is wanted, 1\.0-1 can be had; --any-version"
-    with pytest.raises(EarmarkError, match=said):
-        build([wanted], tmp_path, take, jobs=1)
-    [record] = build([wanted], tmp_path, take, any_version=True, jobs=1).records
+    message = r"tiny-data: version 0\.9-1 is wanted, 1\.0-1 can be had; --any-version"
+    with pytest.raises(EarmarkError, match=message):
+        build([other_version], tmp_path, take, jobs=1)
+    [record] = build([other_version], tmp_path, take, any_version=True, jobs=1).records
     assert (record.version, record.pinned) == ("1.0-1", False)
     assert "not the version that was pinned" in (tmp_path / "ATTRIBUTION.md").read_text()
-    assert build([wanted], tmp_path, take, any_version=True, jobs=1).unchanged == ["tiny-data"]
-    assert build([wanted], tmp_path, take, jobs=1).unchanged == []  # pinned it was not
+    assert build([other_version], tmp_path, take, any_version=True, jobs=1).unchanged == [
+        "tiny-data"
+    ]
+    assert build([other_version], tmp_path, take, jobs=1).unchanged == []  # pinned it was not
 
 
 APT_CACHE = """#!/bin/sh
@@ -243,17 +245,17 @@ def test_hostile_paths_are_refused(name: str, tmp_path: Path) -> None:
 def test_links_are_not_made_nor_followed(tmp_path: Path) -> None:
     files = {"./usr/link/new.wav": debs.wav(debs.noise(1, 1)), "./plain.txt": b"no sound"}
     file = debs.deb(tmp_path / "debs", "linked", files, link="./usr/link")
-    found = unpack.unpack(file, tmp_path / "out", lambda _: True)
-    assert [name for name, _ in found.sounds] == ["usr/link/new.wav"]
+    unpacked = unpack.unpack(file, tmp_path / "out", lambda _: True)
+    assert [name for name, _ in unpacked.sounds] == ["usr/link/new.wav"]
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["000000.wav"]
 
 
 def test_paths_that_lead_out_of_an_inner_archive(tmp_path: Path) -> None:
     inner = {"../../evil.wav": debs.wav(debs.noise(1, 1)), "fine.wav": debs.wav(debs.noise(1, 2))}
     file = debs.deb(tmp_path / "debs", "mixed", {"./x/a.zip": debs.zipped(inner)})
-    found = unpack.unpack(file, tmp_path / "out", lambda _: True)
-    assert [name for name, _ in found.sounds] == ["x/a.zip/fine.wav"]
-    assert found.skipped == [("x/a.zip/../../evil.wav", "a path that leads out of its archive")]
+    unpacked = unpack.unpack(file, tmp_path / "out", lambda _: True)
+    assert [name for name, _ in unpacked.sounds] == ["x/a.zip/fine.wav"]
+    assert unpacked.skipped == [("x/a.zip/../../evil.wav", "a path that leads out of its archive")]
 
 
 @pytest.mark.parametrize("damage", ["short", "noise", "empty"])
@@ -278,9 +280,9 @@ def test_what_dpkg_builds(compression: str, tmp_path: Path) -> None:
     file = tmp_path / "real_1_all.deb"
     command = ["dpkg-deb", f"-Z{compression}", "--build", tmp_path / "tree", file]
     subprocess.run(command, check=True, capture_output=True)
-    found = unpack.unpack(file, tmp_path / "out", lambda _: True)
-    assert [name for name, _ in found.sounds] == ["usr/dog.wav"]
-    assert "Homepage: https://example.org/real" in found.control
+    unpacked = unpack.unpack(file, tmp_path / "out", lambda _: True)
+    assert [name for name, _ in unpacked.sounds] == ["usr/dog.wav"]
+    assert "Homepage: https://example.org/real" in unpacked.control
 
 
 def group(files: dict[str, bytes | dict[str, bytes]]) -> bytes:
@@ -327,8 +329,8 @@ def test_the_command(
     out = tmp_path / "out"
     command = ["corpus", "debian-sounds", "--out", str(out), "--debs", str(folder), "--jobs", "1"]
     assert main([*command, "--package", "two-data", "--json"]) == 0
-    said = json.loads(capsys.readouterr().out)
-    assert (said["clips"], said["packages"][0]["version"]) == (9, "2:0.5~rc1-2")
+    result = json.loads(capsys.readouterr().out)
+    assert (result["clips"], result["packages"][0]["version"]) == (9, "2:0.5~rc1-2")
     with (out / "manifest.csv").open(newline="") as file:
         assert csv.DictReader(file).fieldnames == "path tags source licence title author".split()
     assert main(command) == 1  # one cannot be had, the other is there

@@ -14,7 +14,7 @@ from earmark.training.loop.interrupts import SIGNALS, RunInterrupted, catch_stop
 
 
 @pytest.fixture(autouse=True)
-def earlier_handlers() -> Iterator[list[int]]:
+def earlier_signals() -> Iterator[list[int]]:
     """Signals that reach the handlers installed before, which do not end the tests."""
     numbers: list[int] = []
     before = {
@@ -41,13 +41,13 @@ def test_the_signals_are_ctrl_c_and_sigterm() -> None:
 
 
 @pytest.mark.parametrize("number", SIGNALS)
-def test_the_first_signal_is_a_request(number: int, earlier_handlers: list[int]) -> None:
+def test_the_first_signal_is_a_request(number: int, earlier_signals: list[int]) -> None:
     with catch_stop_signals() as request:
         assert not request.is_set
         send(number)
         assert request.is_set
     assert request.is_set
-    assert earlier_handlers == []
+    assert earlier_signals == []
 
 
 @pytest.mark.parametrize("first", SIGNALS)
@@ -70,7 +70,7 @@ def test_sigterm_stays_a_request_however_often(first: int) -> None:
         assert request.is_set
 
 
-def test_handlers_are_put_back(earlier_handlers: list[int]) -> None:
+def test_handlers_are_put_back(earlier_signals: list[int]) -> None:
     before = handlers()
     with catch_stop_signals() as request:
         assert handlers() == [request, request]
@@ -80,7 +80,7 @@ def test_handlers_are_put_back(earlier_handlers: list[int]) -> None:
     assert handlers() == before
     for number in SIGNALS:
         send(number)
-    assert earlier_handlers == list(SIGNALS)
+    assert earlier_signals == list(SIGNALS)
     assert not request.is_set
 
 
@@ -93,7 +93,7 @@ def test_the_systems_own_handlers_are_put_back(handler: signal.Handlers) -> None
     assert handlers() == [handler, handler]
 
 
-def test_runs_have_separate_requests(earlier_handlers: list[int]) -> None:
+def test_runs_have_separate_requests(earlier_signals: list[int]) -> None:
     with catch_stop_signals() as outer:
         with catch_stop_signals() as inner:
             send(signal.SIGINT)
@@ -102,30 +102,30 @@ def test_runs_have_separate_requests(earlier_handlers: list[int]) -> None:
         assert outer.is_set
     with catch_stop_signals() as later:
         assert not later.is_set
-    assert earlier_handlers == []
+    assert earlier_signals == []
 
 
-def test_outside_the_main_thread_nothing_is_taken(earlier_handlers: list[int]) -> None:
+def test_outside_the_main_thread_nothing_is_taken(earlier_signals: list[int]) -> None:
     before, inside, done = handlers(), threading.Event(), threading.Event()
     seen: list[bool] = []
 
     def run() -> None:
         with catch_stop_signals() as request:
             inside.set()
-            done.wait(10)
+            done.wait(60)
             seen.append(request.is_set)
 
     thread = threading.Thread(target=run)
     thread.start()
     try:
-        assert inside.wait(10)
+        assert inside.wait(60)
         assert handlers() == before
         send(signal.SIGTERM)
     finally:
         done.set()
-        thread.join(10)
+        thread.join(60)
     assert seen == [False]
-    assert earlier_handlers == [signal.SIGTERM]
+    assert earlier_signals == [signal.SIGTERM]
     assert handlers() == before
 
 

@@ -63,19 +63,19 @@ def same_tensors(one: Checkpoint, other: Checkpoint, tolerance: float = 0.0) -> 
 
 @pytest.mark.parametrize("name", PRESETS)
 def test_every_preset_round_trips(tmp_path: Path, name: str) -> None:
-    made = checkpoint_of(replace(tiny_config(name), storage="float32"))
-    fingerprint = save(tmp_path / "model", made)
+    original = checkpoint_of(replace(tiny_config(name), storage="float32"))
+    fingerprint = save(tmp_path / "model", original)
     loaded = load(tmp_path / "model")
-    same_tensors(made, loaded)
-    assert loaded.model.config == made.model.config
-    assert loaded.fingerprint == made.fingerprint == fingerprint
-    assert (loaded.vocabulary, loaded.card) == (made.vocabulary, made.card)
-    assert loaded.words.words == made.words.words
-    np.testing.assert_array_equal(loaded.words.vectors, made.words.vectors)
+    same_tensors(original, loaded)
+    assert loaded.model.config == original.model.config
+    assert loaded.fingerprint == original.fingerprint == fingerprint
+    assert (loaded.vocabulary, loaded.card) == (original.vocabulary, original.card)
+    assert loaded.words.words == original.words.words
+    np.testing.assert_array_equal(loaded.words.vectors, original.words.vectors)
     assert not loaded.model.training
-    words = made.words.vectors[None, :3]
+    words = original.words.vectors[None, :3]
     mask = torch.ones(1, 3, dtype=torch.bool)
-    expected = made.model.tags(torch.from_numpy(words), mask)
+    expected = original.model.tags(torch.from_numpy(words), mask)
     assert torch.equal(loaded.model.tags(torch.from_numpy(words), mask), expected)
 
 
@@ -87,13 +87,13 @@ def test_full_size_preset_round_trips(tmp_path: Path) -> None:
 
 
 def test_half_precision_is_half_the_size_and_exact_where_it_must_be(tmp_path: Path) -> None:
-    made = checkpoint_of(replace(tiny_config(), storage="float16"))
-    save(tmp_path / "half", made)
+    original = checkpoint_of(replace(tiny_config(), storage="float16"))
+    save(tmp_path / "half", original)
     save(tmp_path / "whole", checkpoint_of(tiny_config()))
     loaded = load(tmp_path / "half")
-    same_tensors(made, loaded, tolerance=2e-3)
+    same_tensors(original, loaded, tolerance=2e-3)
     for name in ("band_min", "band_max", "mel_filters"):
-        torch.testing.assert_close(getattr(loaded.model, name), getattr(made.model, name))
+        torch.testing.assert_close(getattr(loaded.model, name), getattr(original.model, name))
     assert all(tensor.dtype != torch.float16 for tensor in loaded.model.state_dict().values())
     tensors, _ = read_tensors(tmp_path / "half" / FILE_NAME)
     assert tensors["model.audio.projection.weight"].dtype == torch.float16
@@ -110,37 +110,39 @@ def test_saving_a_loaded_half_model_again_changes_nothing(tmp_path: Path) -> Non
 
 
 def test_subwords_round_trip(tmp_path: Path) -> None:
-    made = checkpoint_of(tiny_config())
+    original = checkpoint_of(tiny_config())
     buckets = np.random.default_rng(0).standard_normal((50, 16)).astype(np.float32)
-    made.words = WordVectors(made.words.words, made.words.vectors, Subwords(buckets, 3, 6))
-    save(tmp_path, made)
+    original.words = WordVectors(
+        original.words.words, original.words.vectors, Subwords(buckets, 3, 6)
+    )
+    save(tmp_path, original)
     loaded = load(tmp_path).words
-    np.testing.assert_array_equal(loaded.vector("unheard"), made.words.vector("unheard"))
+    np.testing.assert_array_equal(loaded.vector("unheard"), original.words.vector("unheard"))
     assert (loaded.subwords.min_n, loaded.subwords.max_n) == (3, 6)
 
 
 def test_words_may_be_none_or_of_any_script(tmp_path: Path) -> None:
-    made = checkpoint_of(tiny_config(), vocabulary=0)
+    original = checkpoint_of(tiny_config(), vocabulary=0)
     for words in ([], ["дождь", "雨", "café"]):
-        made.words = WordVectors(words, np.zeros((len(words), 16), np.float32))
-        save(tmp_path, made)
+        original.words = WordVectors(words, np.zeros((len(words), 16), np.float32))
+        save(tmp_path, original)
         assert load(tmp_path).words.words == words
 
 
 def test_fingerprint_is_stable_and_sensitive(tmp_path: Path) -> None:
-    made = checkpoint_of(tiny_config())
-    first = save(tmp_path / "a", made)
+    original = checkpoint_of(tiny_config())
+    first = save(tmp_path / "a", original)
     assert len(first) == 16
-    made.card["note"] = "figures may be added later"
-    assert save(tmp_path / "b", made) == first
+    original.card["note"] = "figures may be added later"
+    assert save(tmp_path / "b", original) == first
     assert save(tmp_path / "c", checkpoint_of(tiny_config())) == first
     assert save(tmp_path / "d", checkpoint_of(tiny_config(), seed=1)) != first
     assert save(tmp_path / "e", checkpoint_of(tiny_config(tail="align"))) != first
-    made.words.vectors[0, 0] += 1e-6
-    assert save(tmp_path / "f", made) != first
-    made = checkpoint_of(tiny_config())
-    made.model.band_max[3] += 1e-5
-    assert save(tmp_path / "g", made) != first
+    original.words.vectors[0, 0] += 1e-6
+    assert save(tmp_path / "f", original) != first
+    original = checkpoint_of(tiny_config())
+    original.model.band_max[3] += 1e-5
+    assert save(tmp_path / "g", original) != first
 
 
 def test_a_file_or_its_directory(saved: Path, tmp_path: Path) -> None:
@@ -168,21 +170,21 @@ def test_truncated(saved: Path, tmp_path: Path) -> None:
 def test_a_flipped_bit_in_a_tensor(saved: Path, tmp_path: Path) -> None:
     data = bytearray(saved.read_bytes())
     start = 8 + int.from_bytes(data[:8], "little")
-    for place in np.linspace(start, len(data) - 1, 12).astype(int):
+    for offset in np.linspace(start, len(data) - 1, 12).astype(int):
         broken = bytearray(data)
-        broken[place] ^= 0x10
+        broken[offset] ^= 0x10
         (tmp_path / FILE_NAME).write_bytes(broken)
         with pytest.raises(CheckpointError, match="altered since it was written"):
             load(tmp_path)
 
 
 @settings(max_examples=150, deadline=None)
-@given(place=st.floats(0, 1), bit=st.integers(0, 7))
-def test_a_flipped_bit_in_the_header(saved: Path, place: float, bit: int) -> None:
+@given(offset=st.floats(0, 1), bit=st.integers(0, 7))
+def test_a_flipped_bit_in_the_header(saved: Path, offset: float, bit: int) -> None:
     """Refused, or it fell into the card or the vocabulary, which no vector depends on."""
     data = bytearray(saved.read_bytes())
     size = int.from_bytes(data[:8], "little")
-    data[int(place * (size + 7))] ^= 1 << bit
+    data[int(offset * (size + 7))] ^= 1 << bit
     broken = saved.with_name("broken.safetensors")
     broken.write_bytes(data)
     try:
@@ -270,15 +272,15 @@ def test_nothing_temporary_is_left(tmp_path: Path) -> None:
 
 
 def test_the_old_file_survives_a_failed_write(saved: Path, tmp_path: Path) -> None:
-    made = load(saved)
-    save(tmp_path, made)
+    original = load(saved)
+    save(tmp_path, original)
     before = (tmp_path / FILE_NAME).read_bytes()
-    made.card["note"] = "never arrives"
+    original.card["note"] = "never arrives"
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, limits[1]))  # a disk that fills up
     try:
         with pytest.raises(CheckpointError, match="cannot be written"):
-            save(tmp_path, made)
+            save(tmp_path, original)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
     assert [path.name for path in tmp_path.iterdir()] == [FILE_NAME]

@@ -158,16 +158,16 @@ def test_understand_reports_what_it_ignores(embedder: Embedder) -> None:
     assert (empty.tags, empty.ignored) == ([], [])
 
 
-def test_understand_takes_at_most_max_tags(embedder: Embedder) -> None:
-    most = embedder.config.tags.max_tags
+def test_parse_tags_takes_at_most_max_tags(embedder: Embedder) -> None:
+    max_tags = embedder.config.tags.max_tags
     found = embedder.parse_tags(embedder.words.words)
-    assert found.tags == embedder.words.words[:most]
-    assert found.ignored == embedder.words.words[most:]
+    assert found.tags == embedder.words.words[:max_tags]
+    assert found.ignored == embedder.words.words[max_tags:]
     vector = embedder.embed_tags([embedder.words.words])
     np.testing.assert_allclose(vector, embedder.embed_tags([found.tags]), atol=1e-6)
 
 
-def test_understand_survives_long_words(embedder: Embedder) -> None:
+def test_parse_tags_survives_long_words(embedder: Embedder) -> None:
     found = embedder.parse_tags("x" * 10_000 + " rain")
     assert found.tags == ["rain"]
     assert len(found.ignored) == 1
@@ -182,13 +182,13 @@ def test_vocabulary_vectors(embedder: Embedder) -> None:
 
 
 def test_tag_probabilities() -> None:
-    made = checkpoint_of(tiny_config())
+    checkpoint = checkpoint_of(tiny_config())
     cosines = np.array([-1.0, 0.0, 1.0], np.float32)
-    assert Embedder(made).calibration.probabilities(cosines).tolist() == [0.0, 0.5, 1.0]
-    made.card["calibration"] = {"slope": 4.0, "intercept": -1.0}
+    assert Embedder(checkpoint).calibration.probabilities(cosines).tolist() == [0.0, 0.5, 1.0]
+    checkpoint.card["calibration"] = {"slope": 4.0, "intercept": -1.0}
     expected = 1 / (1 + np.exp(-(4 * cosines - 1)))
     np.testing.assert_allclose(
-        Embedder(made).calibration.probabilities(cosines), expected, rtol=1e-6
+        Embedder(checkpoint).calibration.probabilities(cosines), expected, rtol=1e-6
     )
 
 

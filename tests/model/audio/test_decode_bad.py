@@ -123,9 +123,9 @@ def test_offsets_to_nowhere_are_quiet(capfd: pytest.CaptureFixture[str]) -> None
     data = bytearray(sound.getvalue())
     data[27:30], data[38:40] = bytes(3), b"\x01\x00"  # the sound's chunk is not found
     data[56:120] = bytes(64)
-    for place in range(40, 64):
+    for offset in range(40, 64):
         for wrong in (b"\xff\xff\xff\xff", b"\x80\x00\x00\x00", b"\x00\x00\x00\x01"):
-            broken = bytes(data[:place] + wrong + data[place + 4 :])
+            broken = bytes(data[:offset] + wrong + data[offset + 4 :])
             try_decode(broken)
     assert "Traceback" not in capfd.readouterr().err
 
@@ -206,7 +206,7 @@ def test_damaged_files(
     files: list[bytes], which: int, flips: list[tuple[float, int, bool]], keep: float
 ) -> None:
     data = bytearray(files[which])
-    for place, value, in_header in flips:
+    for offset, value, in_header in flips:
         size = min(len(data), 200) if in_header else len(data)
-        data[int(place * (size - 1))] = value
+        data[int(offset * (size - 1))] = value
     try_decode(bytes(data[: max(1, int(keep * len(data)))]))

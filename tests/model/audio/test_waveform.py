@@ -30,8 +30,8 @@ def slow(samples: np.ndarray, points: int, slack: float = 0.0) -> tuple[np.ndarr
     for number in range(points):
         first = max(0, int(np.floor((number - slack) * width)))
         last = min(len(samples), int(np.ceil((number + 1 + slack) * width)))
-        own = samples[first : max(last, first + 1)]
-        found.append((own.min(), own.max()))
+        segment = samples[first : max(last, first + 1)]
+        found.append((segment.min(), segment.max()))
     low, high = np.array(found).T
     return np.rint(np.clip(low, -1, 1) * 127), np.rint(np.clip(high, -1, 1) * 127)
 
@@ -76,14 +76,14 @@ def test_any_length_in_any_blocks(count: int, points: int, sizes: list[int]) -> 
 def test_memory_does_not_grow_with_the_length() -> None:
     block = noise(1.0)
 
-    def most(seconds: int) -> int:
+    def peak_memory(seconds: int) -> int:
         tracemalloc.start()
         peaks((block for _ in range(seconds)), 500)
-        _, most = tracemalloc.get_traced_memory()
+        _, peak = tracemalloc.get_traced_memory()
         tracemalloc.stop()
-        return most
+        return peak
 
-    assert most(600) < 1.1 * most(60)
+    assert peak_memory(600) < 1.1 * peak_memory(60)
 
 
 @pytest.fixture(scope="module")

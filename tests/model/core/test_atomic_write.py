@@ -26,13 +26,13 @@ def test_all_of_it_or_what_was_there(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == [path]
 
 
-def test_what_killed_writers_left_goes_and_what_others_write_stays(tmp_path: Path) -> None:
+def test_files_of_killed_writers_are_removed_and_others_stay(tmp_path: Path) -> None:
     path = tmp_path / "a[1]"
     left, under_way, other = (tmp_path / f".{name}.tmp" for name in ("a[1].9", "a[1].7", "a1.9"))
-    for each in (left, under_way, other):
-        each.write_bytes(b"part")
+    for file in (left, under_way, other):
+        file.write_bytes(b"part")
     long_ago = time.time() - 2 * ABANDONED_SECONDS
-    for each in (left, other):
-        os.utime(each, (long_ago, long_ago))
+    for file in (left, other):
+        os.utime(file, (long_ago, long_ago))
     write_whole(path, [b"new"])
-    assert {each.name for each in tmp_path.iterdir()} == {path.name, under_way.name, other.name}
+    assert {file.name for file in tmp_path.iterdir()} == {path.name, under_way.name, other.name}

@@ -11,10 +11,10 @@ from earmark.training import errors as training_errors
 @pytest.mark.parametrize(
     "kind",
     [
-        each
+        kind
         for module in (errors, training_errors)
-        for each in vars(module).values()
-        if isinstance(each, type)
+        for kind in vars(module).values()
+        if isinstance(kind, type)
     ],
 )
 def test_one_root(kind: type[Exception]) -> None:

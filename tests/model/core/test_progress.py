@@ -12,10 +12,10 @@ def test_lines_without_a_terminal(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "LINE_SECONDS", 0.0)
-    with progress("adding", 4) as shown:
-        shown.step(note="a.wav")
-        shown.step(2)
-        shown.write("b.wav: not a sound")
+    with progress("adding", 4) as bar:
+        bar.step(note="a.wav")
+        bar.step(2)
+        bar.write("b.wav: not a sound")
     out, err = capsys.readouterr()
     lines = err.splitlines()
     assert out == ""
@@ -26,9 +26,9 @@ def test_lines_without_a_terminal(
 
 
 def test_quick_work_prints_one_line(capsys: pytest.CaptureFixture[str]) -> None:
-    with progress("embedding", 100, "files") as shown:
+    with progress("embedding", 100, "files") as bar:
         for _ in range(100):
-            shown.step()
+            bar.step()
     lines = capsys.readouterr().err.splitlines()
     assert len(lines) == 1
     assert lines[0].startswith("embedding: 100/100 files")
@@ -36,8 +36,8 @@ def test_quick_work_prints_one_line(capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_it_is_closed_when_the_work_fails(capsys: pytest.CaptureFixture[str]) -> None:
     def work() -> None:
-        with progress("adding", 9) as shown:
-            shown.step(3)
+        with progress("adding", 9) as bar:
+            bar.step(3)
             raise OSError("disk full")
 
     with pytest.raises(OSError, match="disk full"):

@@ -27,8 +27,8 @@ def test_a_window_gives_the_same_code_in_any_batch(threads: int) -> None:
     items = [windows(1 + number % 5, number) for number in range(40)]
     with Batcher(embedder.encode, 16, threads) as batches:
         codes = [batches.put(item) for item in items]
-        for item, own in zip(items, codes, strict=True):
-            np.testing.assert_allclose(own.result(30), embedder.encode(item), atol=1e-5)
+        for item, future in zip(items, codes, strict=True):
+            np.testing.assert_allclose(future.result(30), embedder.encode(item), atol=1e-5)
 
 
 def test_what_waits_is_the_next_batch_up_to_its_size() -> None:
@@ -48,7 +48,7 @@ def test_what_waits_is_the_next_batch_up_to_its_size() -> None:
         large = batches.put(np.full((20, 3), 7, np.float32))
         go.set()
         assert first.result(10).tolist() == [0]
-        assert [own.result(10).tolist() for own in rest] == [[2.0 * n] * 3 for n in range(5)]
+        assert [future.result(10).tolist() for future in rest] == [[2.0 * n] * 3 for n in range(5)]
         assert large.result(10).tolist() == [14.0] * 20
     assert sizes == [1, 6, 6, 3, 20]
 
@@ -92,11 +92,11 @@ def test_an_error_reaches_those_of_its_batch_and_no_others() -> None:
 
 
 def test_what_cannot_be_encoded_fails_alone_in_a_full_batch() -> None:
-    begun, go = threading.Event(), threading.Event()
+    started, go = threading.Event(), threading.Event()
     sizes: list[int] = []
 
     def encode(values: np.ndarray) -> np.ndarray:
-        begun.set()
+        started.set()
         assert go.wait(60)
         if (values < 0).any():
             raise RuntimeError("negative")
@@ -104,7 +104,7 @@ def test_what_cannot_be_encoded_fails_alone_in_a_full_batch() -> None:
 
     with Batcher(encode, 100, on_batch=sizes.append) as batches:
         first = batches.put(np.zeros((1, 3), np.float32))
-        assert begun.wait(60)
+        assert started.wait(60)
         bad = batches.put(np.full((1, 3), -1, np.float32))
         odd = batches.put(np.zeros((1, 5), np.float32))
         good = [batches.put(np.full((1, 3), n, np.float32)) for n in range(1, 7)]
@@ -113,21 +113,21 @@ def test_what_cannot_be_encoded_fails_alone_in_a_full_batch() -> None:
         with pytest.raises(RuntimeError, match="negative"):
             bad.result(10)
         assert odd.result(10).tolist() == [0]
-        assert [each.result(10).tolist() for each in good] == [[2 * n] for n in range(1, 7)]
+        assert [future.result(10).tolist() for future in good] == [[2 * n] for n in range(1, 7)]
     assert sizes == [1, 8]
 
 
 def test_closing_cancels_what_waits() -> None:
-    begun, go = threading.Event(), threading.Event()
+    started, go = threading.Event(), threading.Event()
 
     def encode(values: np.ndarray) -> np.ndarray:
-        begun.set()
+        started.set()
         assert go.wait(60)
         return doubled(values)
 
     batches = Batcher(encode, 1)
     first = batches.put(np.zeros((1, 3), np.float32))
-    assert begun.wait(60)
+    assert started.wait(60)
     second = batches.put(np.zeros((1, 3), np.float32))
     closing = threading.Thread(target=batches.close)
     closing.start()

@@ -158,10 +158,10 @@ def test_processes_end_with_whoever_asked(tmp_path: Path) -> None:
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as asking:
         assert asking.stdout is not None
         assert asking.stdout.readline() == "ready\n"
-        own = psutil.Process(asking.pid).children(recursive=True)
-        assert len(own) == 1
+        children = psutil.Process(asking.pid).children(recursive=True)
+        assert len(children) == 1
         asking.kill()
     deadline = time.monotonic() + 60
-    while any(each.is_running() and each.status() != psutil.STATUS_ZOMBIE for each in own):
+    while any(child.is_running() and child.status() != psutil.STATUS_ZOMBIE for child in children):
         assert time.monotonic() < deadline
         time.sleep(0.05)

@@ -127,9 +127,9 @@ def test_gradients_pass_where_values_were_kept(inputs: Tensor) -> None:
 def test_the_type_stays(dtype: torch.dtype) -> None:
     drawn = Dropout(0.25)(torch.ones(COUNT, dtype=dtype))
     assert drawn.dtype == dtype
-    kept = drawn != 0
-    assert abs(float(kept.double().mean()) - 0.75) < band(0.25)
-    assert torch.equal(drawn[kept].unique(), torch.tensor([1 / 0.75], dtype=dtype))
+    retained = drawn != 0
+    assert abs(float(retained.double().mean()) - 0.75) < band(0.25)
+    assert torch.equal(drawn[retained].unique(), torch.tensor([1 / 0.75], dtype=dtype))
 
 
 @settings(max_examples=150, deadline=None)

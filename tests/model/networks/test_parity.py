@@ -31,7 +31,7 @@ TAG_NAMES = {
 
 def formula(shape: tuple[int, ...], name: str) -> Tensor:
     """The golden weights of a tensor of the authors' name."""
-    start = sum((place + 1) * ord(letter) for place, letter in enumerate(name)) % 997
+    start = sum((position + 1) * ord(letter) for position, letter in enumerate(name)) % 997
     count = int(np.prod(shape, dtype=np.int64))
     values = 0.05 * np.sin(0.6180339887 * np.arange(count, dtype=np.float64) + start)
     if name.endswith("running_var"):

@@ -24,8 +24,8 @@ DIM = 16
 
 
 def config(name: str, sum_padding: bool = False) -> ModelConfig:
-    made = tiny_config(name, DIM)
-    return replace(made, tags=replace(made.tags, sum_padding=sum_padding))
+    config = tiny_config(name, DIM)
+    return replace(config, tags=replace(config.tags, sum_padding=sum_padding))
 
 
 def sets(*lengths: int, width: int = 10) -> tuple[Tensor, Tensor]:
@@ -99,7 +99,7 @@ def test_attention_is_the_softmax_of_scaled_products() -> None:
     context, weights = attention(query, key, value, mask)
     for i in range(3):
         scores = [math.exp(float(query[0, 0, i] @ key[0, 0, j]) / 2) for j in range(2)]
-        expected = [each / sum(scores) for each in scores] + [0.0]
+        expected = [score / sum(scores) for score in scores] + [0.0]
         assert weights[0, 0, i].tolist() == pytest.approx(expected, abs=1e-6)
         by_hand = sum(w * value[0, 0, j] for j, w in enumerate(expected))
         torch.testing.assert_close(context[0, 0, i], by_hand)
@@ -133,15 +133,15 @@ def test_multihot_is_the_union() -> None:
 
 
 def test_coala_encodes_and_decodes_tags() -> None:
-    made = tiny_config("coala")
-    encoder, decoder = MultiHotTagEncoder(made).eval(), TagDecoder(made).eval()
-    words = torch.eye(made.tags.word_dim)[None, :4]
+    config = tiny_config("coala")
+    encoder, decoder = MultiHotTagEncoder(config).eval(), TagDecoder(config).eval()
+    words = torch.eye(config.tags.word_dim)[None, :4]
     mask = torch.ones(1, 4, dtype=torch.bool)
     codes = encoder.encode(encoder.multihot(words, mask))
-    assert codes.shape == (1, made.code_dim)
+    assert codes.shape == (1, config.code_dim)
     torch.testing.assert_close(encoder(words, mask), encoder.project(codes))
     probabilities = decoder(codes)
-    assert probabilities.shape == (1, made.tags.word_dim)
+    assert probabilities.shape == (1, config.tags.word_dim)
     assert 0 < probabilities.min().item() <= probabilities.max().item() < 1
 
 

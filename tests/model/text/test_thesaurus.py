@@ -117,10 +117,10 @@ def test_tags_outside_the_vocabulary_are_led_to_it() -> None:
         assert found is not None
         return found
 
-    (own,) = embedder.word_vectors([outside], known)
+    (blended,) = embedder.word_vectors([outside], known)
     mean = 0.75 * vector(inside) + 0.25 * vector(also)
     np.testing.assert_allclose(
-        own, (1 - THESAURUS_WEIGHT) * vector(outside) + THESAURUS_WEIGHT * mean, atol=1e-6
+        blended, (1 - THESAURUS_WEIGHT) * vector(outside) + THESAURUS_WEIGHT * mean, atol=1e-6
     )
     np.testing.assert_array_equal(embedder.word_vectors([outside]), [vector(outside)])
     np.testing.assert_array_equal(embedder.word_vectors([inside], known), [vector(inside)])

@@ -50,7 +50,7 @@ def words() -> WordVectors:
 def test_what_stands_for_a_word(words: WordVectors, word: str, expected: tuple[str, ...]) -> None:
     assert words.resolve(word) == expected
     vector = words.vector(word)
-    rows = [KNOWN.index(each) for each in expected]
+    rows = [KNOWN.index(word) for word in expected]
     np.testing.assert_allclose(vector, words.vectors[rows].mean(axis=0), rtol=1e-6)
     assert vector.dtype == np.float32
     assert vector.shape == (6,)
@@ -65,7 +65,7 @@ def test_unknown_words_are_none(words: WordVectors, word: str) -> None:
 
 
 def test_short_words_have_no_misspellings(words: WordVectors) -> None:
-    assert all(len(each) < MIN_CORRECTED for each in ("rein", "rxin"))
+    assert all(len(word) < MIN_CORRECTED for word in ("rein", "rxin"))
     assert words.vector("rein") is None
 
 
@@ -73,7 +73,7 @@ def test_short_words_have_no_misspellings(words: WordVectors) -> None:
 @given(st.one_of(st.text(max_size=40), st.text("adginorstuw-", max_size=20)))
 def test_any_word_is_known_or_none(words: WordVectors, word: str) -> None:
     resolved = words.resolve(word)
-    assert all(each in words for each in resolved)
+    assert all(word in words for word in resolved)
     vector = words.vector(word)
     assert (vector is None) == (not resolved)
     assert vector is None or np.isfinite(vector).all()
@@ -125,11 +125,11 @@ def test_one_hot() -> None:
 
 
 def test_keep_the_most_frequent_and_some_more(words: WordVectors) -> None:
-    kept = words.keep(3, also=["guitar", "bell", "dog", "unheard"])
-    assert kept.words == ["rain", "dog", "wind", "bell", "guitar"]
-    for word in kept.words:
-        np.testing.assert_array_equal(kept.vector(word), words.vector(word))
-    assert kept.vector("wave") is None
+    reduced = words.keep(3, also=["guitar", "bell", "dog", "unheard"])
+    assert reduced.words == ["rain", "dog", "wind", "bell", "guitar"]
+    for word in reduced.words:
+        np.testing.assert_array_equal(reduced.vector(word), words.vector(word))
+    assert reduced.vector("wave") is None
     assert words.keep(0).words == []
     assert words.keep(10_000).words == KNOWN
 

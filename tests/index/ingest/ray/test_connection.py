@@ -86,11 +86,11 @@ def servers() -> list[psutil.Process]:
 def test_a_ray_that_does_not_come_up_is_started_again(monkeypatch: pytest.MonkeyPatch) -> None:
     import ray
 
-    monkeypatch.setenv("RAY_gcs_server_port_wait_time_s", "10")
+    monkeypatch.setenv("RAY_gcs_server_port_wait_time_s", "30")
     killed: list[int] = []
 
     def kill_the_first() -> None:
-        until = time.monotonic() + 60
+        until = time.monotonic() + 240
         while not killed and time.monotonic() < until:
             for each in servers():
                 each.kill()

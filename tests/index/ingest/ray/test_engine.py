@@ -141,9 +141,16 @@ def test_what_an_interrupted_run_embedded_is_taken_in_by_the_next(
     batches = engine(library.embedder, files)
     yielded = [sound.file.path for sound in next(batches).sounds]
     batches.close()
-    kept = {sound.file.path for name in shards.names() for sound in shards.read(name).sounds}
+    written = {
+        name: {sound.file.path for sound in shards.read(name).sounds} for name in shards.names()
+    }
+    # On a fast machine the actors may have embedded all: then one shard gets lost.
+    if sum(map(len, written.values())) == COUNT:
+        lost = next(name for name, paths in written.items() if not paths & set(yielded))
+        shards.delete(lost)
+        del written[lost]
+    kept = set().union(*written.values())
     assert kept >= set(yielded)
-    assert len(kept) < COUNT
 
     before = {path: path.read_bytes() for path in kept}
     changed, *same = sorted(kept)
@@ -163,7 +170,7 @@ def test_what_was_written_is_dropped_once_known(
     library: Library, engine: RayEngine, shards: ShardFolder, tmp_path: Path
 ) -> None:
     """A run that ended between the transaction and the end of the part."""
-    files = [SourceFile(path) for path in made.write_sounds(tmp_path / "sounds", 3)]
+    files = [SourceFile(path) for path in made.write_sounds(tmp_path / "sounds", 1)]
     batches = engine(library.embedder, files)
     batch = next(batches)
     library.add(batch.sounds)
@@ -171,8 +178,8 @@ def test_what_was_written_is_dropped_once_known(
     assert len(shards.names()) == 1
     generation = library.generation
     report = bulk.add(library, [tmp_path / "sounds"], engine)
-    assert (report.added, report.unchanged, library.generation) == ([], 3, generation)
-    made.write_sounds(tmp_path / "sounds", 1, first=3)
+    assert (report.added, report.unchanged, library.generation) == ([], 1, generation)
+    made.write_sounds(tmp_path / "sounds", 1, first=1)
     assert len(bulk.add(library, [tmp_path / "sounds"], engine).added) == 1
     assert shards.names() == []
 
@@ -240,15 +247,18 @@ def test_an_actor_that_is_killed_loses_nothing(
     library: Library, engine: RayEngine, many: Path
 ) -> None:
     killed = 0
-    for batch in engine(library.embedder, list(bulk.find_sounds(many))):
-        assert not batch.failed
-        library.add(batch.sounds)
-        if not killed:
-            for actor in actors():
-                actor.kill()
-                killed += 1
-    assert killed
-    assert_whole(library, many)
+    for _ in range(5):  # on a fast machine all may be embedded before an actor is killed
+        for batch in engine(library.embedder, list(bulk.find_sounds(many))):
+            assert not batch.failed
+            library.add(batch.sounds)
+            if not killed:
+                for actor in actors():
+                    actor.kill()
+                    killed += 1
+        assert_whole(library, many)
+        if killed:
+            return
+    raise AssertionError("no actor was at work when the first batch came")
 
 
 def test_what_an_actor_cannot_do_is_told(
@@ -325,7 +335,7 @@ def test_processes_that_are_stopped_lose_nothing(
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(process.pid, stop)  # as a terminal does
         try:
-            _, err = process.communicate(timeout=60)
+            _, err = process.communicate(timeout=240)
         finally:
             process.kill()
         # On a busy machine it may have come to its end before.

@@ -220,6 +220,7 @@ def test_killed_again_and_again_a_job_adds_each_sound_once(
     assert list((folder / "jobs").iterdir()) == []
 
 
+@pytest.mark.slow
 def test_stopped_in_good_order_a_job_goes_on_with_the_next_service(
     tmp_path: Path, model_folder: Path
 ) -> None:
@@ -242,6 +243,7 @@ def test_stopped_in_good_order_a_job_goes_on_with_the_next_service(
         assert server.client.get(f"/v1/clips/{clip}").json()["tags"] == ["second"]
 
 
+@pytest.mark.slow
 def test_a_job_is_known_to_all_services_and_taken_over_from_one_that_is_killed(
     tmp_path: Path, model_folder: Path
 ) -> None:
@@ -266,6 +268,7 @@ def test_a_job_is_known_to_all_services_and_taken_over_from_one_that_is_killed(
         assert names_of(job, other) == [str(number) for number in range(100)]
 
 
+@pytest.mark.slow
 def test_a_job_is_cancelled_through_another_service(tmp_path: Path, model_folder: Path) -> None:
     folder = tmp_path / "library"
     Library.open(folder, Embedder.load(model_folder), create=True).close()
@@ -287,7 +290,7 @@ def test_a_job_is_cancelled_through_another_service(tmp_path: Path, model_folder
             assert total == len(body["added"]) == last[2]["added"]
 
 
-def test_a_library_that_may_only_be_read_takes_no_jobs(tmp_path: Path, model_folder: Path) -> None:
+def test_where_no_sounds_can_be_written_no_job_is_taken(tmp_path: Path, model_folder: Path) -> None:
     folder = tmp_path / "library"
     Library.open(folder, Embedder.load(model_folder), create=True).close()
     (folder / "jobs").write_bytes(b"")  # no folder can be made there, root or not

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from importlib.metadata import version
 from importlib.resources import files
 from pathlib import Path
 
@@ -28,6 +29,11 @@ def test_the_parser_needs_nothing_heavy() -> None:
         [sys.executable, "-c", LIGHT], cwd=ROOT, capture_output=True, text=True, check=True
     )
     assert done.stdout == "[]\n"
+
+
+def test_the_version_is_that_of_the_package() -> None:
+    done = earmark("--version")
+    assert (done.returncode, done.stdout) == (0, f"earmark {version('earmark')}\n")
 
 
 def answered(*arguments: object, status: int = 0) -> dict[str, object]:

@@ -30,6 +30,7 @@ USER = 10001
 DEMO = ROOT / "index" / "demo" / "audio"
 
 pytestmark = [
+    pytest.mark.container,
     pytest.mark.skipif(not SCRIPT, reason="EARMARK_IMAGES does not say on what to build"),
     pytest.mark.skipif(not shutil.which("buildah"), reason="no buildah"),
     pytest.mark.skipif(os.getuid() != 0, reason="containers are made by root"),

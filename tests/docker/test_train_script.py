@@ -54,6 +54,7 @@ def test_without_arguments_it_tells_what_it_takes() -> None:
     assert "usage: earmark train" in done.stdout
 
 
+@pytest.mark.slow
 def test_two_processes_of_the_real_command(tmp_path: Path) -> None:
     corpus, out = write_corpus(tmp_path, 30, 15), tmp_path / "out"
     given = ("--preset", "w2v-128-mean", "--data", corpus, "--out", out, "--batch", 10)

@@ -21,7 +21,6 @@ from earmark.index.catalogue.metadata import Metadata
 from earmark.index.catalogue.records import Changes, NewClip
 from earmark.index.ingest import local
 from earmark.model import checkpoint
-from earmark.model.core.errors import AudioError
 from earmark.model.embedder import Embedder
 from tests.model import tiny
 
@@ -103,11 +102,10 @@ def embed_files(embedder: Embedder, paths: Sequence[Path]) -> EmbeddedBatch:
 
 
 def embed_file(embedder: Embedder, file: SourceFile) -> EmbeddedSound:
-    """A file, embedded. Raises AudioError."""
-    [batch] = local.embed(embedder, [file], 1)
-    for reason in batch.failed.values():
-        raise AudioError(reason)
-    return batch.sounds[0]
+    """A file, embedded in this process: no pool is started for it. Raises AudioError."""
+    state = file.path.stat()
+    embedding = embedder.embed_audio(file.path, file.path.name)
+    return EmbeddedSound(file, embedding, state.st_size, state.st_mtime_ns)
 
 
 def environment(**more: str) -> dict[str, str]:

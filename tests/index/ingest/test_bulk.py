@@ -180,6 +180,7 @@ def test_torchs_threads_are_left_as_they_were(library: Library, tmp_path: Path) 
     assert torch.get_num_threads() == before
 
 
+@pytest.mark.slow
 def test_a_full_disk_keeps_what_was_written_and_resumes(
     embedder: Embedder, model_folder: Path, tmp_path: Path
 ) -> None:

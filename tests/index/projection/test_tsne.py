@@ -215,6 +215,7 @@ def at_work(process: int) -> psutil.Process:
 
 
 @pytest.mark.parametrize("how", ["killed", "ended"])
+@pytest.mark.slow
 def test_a_process_that_ends_amid_its_work_is_an_error(how: str) -> None:
     process = LayoutProcess()
     problems: list[str] = []
@@ -251,6 +252,7 @@ LayoutProcess().lay_out(np.random.default_rng(0).standard_normal((4000, 24)).ast
 """
 
 
+@pytest.mark.slow
 def test_it_does_not_outlive_who_asked() -> None:
     asking = subprocess.Popen([sys.executable, "-c", ASKING], cwd=ROOT)
     worker = at_work(asking.pid)

@@ -47,6 +47,7 @@ def answered(*arguments: object, status: int = 0) -> dict[str, object]:
     return body
 
 
+@pytest.mark.slow
 def test_add_search_tag_similar_classify_remove_info(tmp_path: Path) -> None:
     library, dog = tmp_path / "library", DEMO / "dog-barking-1.ogg"
     (tmp_path / "bad.wav").write_text("no sound")
@@ -79,6 +80,7 @@ def test_add_search_tag_similar_classify_remove_info(tmp_path: Path) -> None:
     assert list(info["failures"]) == [str(tmp_path / "bad.wav")]
 
 
+@pytest.mark.slow
 def test_the_demo_library_is_made_on_first_use(tmp_path: Path) -> None:
     done = earmark("search", "church bells", "--json", XDG_DATA_HOME=str(tmp_path))
     assert done.returncode == 0, done.stderr

@@ -11,6 +11,7 @@ from string import ascii_lowercase
 
 import httpx
 import psutil
+import pytest
 
 from earmark.model.checkpoint import starter_model
 from tests.service import sounds as made
@@ -69,6 +70,7 @@ def longest_without_life(server: Server) -> tuple[float, float]:
     return slowest, time.monotonic() - started
 
 
+@pytest.mark.slow
 def test_guesses_are_told_and_memory_keeps_its_bar(tmp_path: Path) -> None:
     with serving(tmp_path / "log", EARMARK_MODEL=str(starter_model())) as server:
         found = server.client.get("/v1/search", params={"q": "thunderstrom quorkz"}).json()

@@ -109,6 +109,7 @@ def test_an_empty_library(tmp_path: Path, model_folder: Path) -> None:
         assert (answer["state"], answer["rough"], answer["shown"]) == ("ready", False, 2)
 
 
+@pytest.mark.slow
 def test_a_map_is_made_kept_and_there_after_a_restart(
     some: Path, model_folder: Path, tmp_path: Path
 ) -> None:
@@ -130,6 +131,7 @@ def test_a_map_is_made_kept_and_there_after_a_restart(
         assert not workers(server.process.pid)
 
 
+@pytest.mark.slow
 def test_new_and_changed_sounds(some: Path, model_folder: Path, tmp_path: Path) -> None:
     with serving(tmp_path / "log", "--library", some, "--model", model_folder) as server:
         old = ready(server.client)
@@ -153,6 +155,7 @@ def test_new_and_changed_sounds(some: Path, model_folder: Path, tmp_path: Path) 
         assert "Only its name" in answer["points"]["title"]
 
 
+@pytest.mark.slow
 def test_a_crash_is_told_once_and_the_call_still_answers(
     large: Path, model_folder: Path, tmp_path: Path
 ) -> None:
@@ -172,6 +175,7 @@ def test_a_crash_is_told_once_and_the_call_still_answers(
 
 
 @pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGKILL])
+@pytest.mark.slow
 def test_nothing_of_it_outlives_the_service(
     large: Path, model_folder: Path, tmp_path: Path, how: signal.Signals
 ) -> None:
@@ -187,6 +191,7 @@ def test_nothing_of_it_outlives_the_service(
     assert not list(large.glob("*.tmp"))
 
 
+@pytest.mark.slow
 def test_searches_go_on_while_it_is_made_and_one_is_made_at_a_time(
     large: Path, model_folder: Path, tmp_path: Path
 ) -> None:

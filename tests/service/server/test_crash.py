@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import httpx
+import pytest
 
 from earmark.index.library import Library
 from earmark.model.embedder import Embedder
@@ -39,6 +40,7 @@ def test_one_corrupt_sound_among_good_ones_fails_alone(server: Server) -> None:
                 assert abs(tags[each["tag"]] - each["score"]) < 1e-4
 
 
+@pytest.mark.slow
 def test_killed_amid_uploads_nothing_acknowledged_is_lost(
     tmp_path: Path, model_folder: Path
 ) -> None:
@@ -77,6 +79,7 @@ def test_killed_amid_uploads_nothing_acknowledged_is_lost(
         assert len(own) == total  # no orphan
 
 
+@pytest.mark.slow
 def test_a_full_disk_refuses_and_serves_on(tmp_path: Path, model_folder: Path) -> None:
     with small_disk(3_000) as disk:
         Library.open(disk / "library", Embedder.load(model_folder), create=True).close()

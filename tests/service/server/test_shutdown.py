@@ -39,6 +39,7 @@ def begun(server: Server, pool: ThreadPoolExecutor, seconds: float) -> Future[ht
     return upload
 
 
+@pytest.mark.slow
 def test_stopped_it_is_not_ready_answers_what_it_accepted_and_ends_with_0(
     tmp_path: Path, model_folder: Path, library_folder: Path
 ) -> None:
@@ -65,6 +66,7 @@ def test_stopped_it_is_not_ready_answers_what_it_accepted_and_ends_with_0(
     assert "Traceback" not in (tmp_path / "log").read_text()
 
 
+@pytest.mark.slow
 def test_work_that_takes_too_long_is_given_up_and_a_second_signal_ends_at_once(
     tmp_path: Path, model_folder: Path, library_folder: Path
 ) -> None:

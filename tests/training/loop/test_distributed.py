@@ -47,6 +47,7 @@ def printed(process: subprocess.Popen[str]) -> Any:
 
 
 @pytest.mark.parametrize("preset", ["w2v-128-4h", "coala", "starter"])
+@pytest.mark.slow
 def test_two_processes_equal_one(tmp_path: Path, preset: str) -> None:
     """With all that is drawn, and clips that are not each other's negatives."""
     weights = {
@@ -63,6 +64,7 @@ def test_two_processes_equal_one(tmp_path: Path, preset: str) -> None:
     assert losses[-1] != losses[0]
 
 
+@pytest.mark.slow
 def test_a_shared_run_is_saved_once_and_resumed(tmp_path: Path) -> None:
     """Stopped inside an epoch, as a node about to be taken away is; the curve stays the same."""
     settings = {"recipe": {"epochs": 6}, "pause": 0.2}

@@ -46,6 +46,7 @@ def hit(out: Path, number: signal.Signals, after: float) -> tuple[int, str]:
     return process.returncode, errors
 
 
+@pytest.mark.slow
 def test_killed_at_random_steps(tmp_path: Path, straight: list[dict[str, float]]) -> None:
     """Three times; nothing is asked of the process before it dies."""
     generator = np.random.default_rng()
@@ -57,6 +58,7 @@ def test_killed_at_random_steps(tmp_path: Path, straight: list[dict[str, float]]
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.slow
 def test_asked_to_stop(
     tmp_path: Path, straight: list[dict[str, float]], number: signal.Signals
 ) -> None:
@@ -74,6 +76,7 @@ def test_asked_to_stop(
     assert [line["epoch"] for line in lines] == list(range(1, 9))
 
 
+@pytest.mark.slow
 def test_a_stopped_run_saves_inside_an_epoch(tmp_path: Path) -> None:
     """Before its first epoch has ended."""
     status, errors = hit(tmp_path, signal.SIGINT, 0.3)

@@ -83,6 +83,7 @@ def servers() -> list[psutil.Process]:
     return children("gcs_server")
 
 
+@pytest.mark.slow
 def test_a_ray_that_does_not_come_up_is_started_again(monkeypatch: pytest.MonkeyPatch) -> None:
     import ray
 

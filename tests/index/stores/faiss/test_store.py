@@ -183,6 +183,7 @@ def test_any_flipped_bit_is_noticed(
     assert not FaissStore("mine", DIM).load(file)
 
 
+@pytest.mark.slow
 def test_every_bit_of_the_header_counts(tmp_path: Path) -> None:
     file = tmp_path / "snapshot"
     filled(2).save(file)

@@ -16,7 +16,7 @@ from types import MappingProxyType
 from typing import Any
 
 from earmark.index.catalogue.catalogue import Catalogue
-from earmark.index.catalogue.embedded_sound import EmbeddedSound, SourceFile
+from earmark.index.catalogue.embedded_sound import EmbeddedSound
 from earmark.index.catalogue.records import Clip
 from earmark.index.errors import (
     ChangedError,
@@ -140,25 +140,19 @@ class Library:
     ) -> list[str]:
         """Add embedded sounds in one transaction; returns their ids.
 
-        A sound from a path that the library holds takes its place and keeps its id.
-        `failed`: reasons to remember for paths that could not be added.
+        A sound from a path that the library holds already replaces that clip and keeps its id.
+        `failed`: paths that could not be added, and the reasons to record.
         """
         with self.catalogue.write() as writer:
             for path, reason in failed.items():
                 writer.record_failure(path, reason)
             return [writer.put(sound.new_clip()) for sound in sounds]
 
-    def update_metadata(self, origins: Sequence[SourceFile]) -> None:
-        """Take what the origins say of files that the library holds, in one transaction."""
-        with self.catalogue.write() as writer:
-            for origin in origins:
-                writer.update_metadata(str(origin.path), origin.metadata)
-
     def edit(self, clip_id: str, changes: Mapping[str, Any], generation: int | None = None) -> Clip:
-        """Let fields of `Metadata` be these, empty ones too; the clip as it is then.
+        """Set these fields of a clip's `Metadata`; returns the changed clip.
 
-        `generation`: that the clip is expected to have. Raises UnknownClipError, ChangedError, and
-        LibraryError for texts that are too long.
+        `generation`: the clip's generation that the caller has read. Raises UnknownClipError,
+        ChangedError where the clip has another generation, LibraryError for texts too long.
         """
         with self.catalogue.write() as writer:
             writer.edit(clip_id, changes, generation)
@@ -167,14 +161,15 @@ class Library:
     def remove(self, clip_ids: Sequence[str], generation: int | None = None) -> None:
         """Remove clips, all or none. Uploads lose their files too; all other files stay.
 
-        `generation`: that each is expected to have. Raises UnknownClipError, ChangedError.
+        `generation`: the clips' generation that the caller has read. Raises UnknownClipError,
+        ChangedError where a clip has another generation.
         """
         clips = [self.catalogue.clip(clip_id) for clip_id in clip_ids]
         for clip in clips:
             if generation not in (None, clip.generation):
                 raise ChangedError(f"id: {clip.id!r} has been changed meanwhile")
-        own = [Path(clip.path).name for clip in clips if self.uploads.contains(clip.path)]
-        removing = self.uploads.removing(own) if own else contextlib.nullcontext()
+        uploads = [Path(clip.path).name for clip in clips if self.uploads.contains(clip.path)]
+        removing = self.uploads.removing(uploads) if uploads else contextlib.nullcontext()
         with removing, self.catalogue.write() as writer:
             for clip_id in clip_ids:
                 writer.remove(clip_id)
@@ -183,7 +178,7 @@ class Library:
 
     @property
     def generation(self) -> int:
-        """The catalogue's generation: how many writes it has seen."""
+        """The catalogue's generation: the number of its writes."""
         return int(self.catalogue.meta("generation"))
 
     def refresh(self, *, wait: bool = False) -> None:

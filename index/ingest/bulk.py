@@ -163,7 +163,9 @@ def _update_metadata(
         if file.metadata.with_defaults(current) != current:
             updated.append(file)
     if updated:
-        library.update_metadata(updated)
+        with library.catalogue.write() as writer:
+            for source in updated:
+                writer.update_metadata(str(source.path), source.metadata)
     report.described = len(updated)
     report.unchanged = len(files) - len(updated)
 

@@ -1,1 +1,1 @@
-"""Training with a teacher's embeddings, and making a smaller model of a larger one."""
+"""Learning from a teacher network: its codes, and pruning it to the model's size."""

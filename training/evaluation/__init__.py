@@ -1,1 +1,1 @@
-"""Evaluation tasks: what a trained model is worth, each with its protocol."""
+"""Evaluation tasks, each with its protocol."""

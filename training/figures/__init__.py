@@ -1,1 +1,1 @@
-"""Figures of a trained model."""
+"""The figures and hard cases of a model's card."""

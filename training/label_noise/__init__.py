@@ -1,1 +1,1 @@
-"""Finding labels that are likely wrong."""
+"""Finding labels that are likely wrong, and training without them."""

@@ -1,1 +1,1 @@
-"""The training loop: objective, optimizer, device, resuming."""
+"""The training loop: objective, optimiser, device, processes, resuming."""

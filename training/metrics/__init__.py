@@ -1,1 +1,1 @@
-"""Retrieval metrics."""
+"""Ranking metrics, and the queries that they are measured on."""

@@ -85,7 +85,7 @@ def create_app(
     search.install(app)
     for module in ROUTES:
         app.include_router(module.router)
-    # Not a mount: with one, a wrong method at an address of the API would be asked of the files.
+    # Not a mount: a mount would answer wrong methods at the API's addresses as missing files.
     app.router.default = GZipMiddleware(PageFiles(directory=UI, html=True))
     return app
 

@@ -110,7 +110,7 @@ class LibraryBody(BaseModel):
             ),
             failures=FailedFiles(
                 total=summary.failures,
-                latest=[FailedFile(name=each.name, reason=each.reason) for each in summary.latest],
+                latest=[FailedFile(name=file.name, reason=file.reason) for file in summary.latest],
             ),
         )
 

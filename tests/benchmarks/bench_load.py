@@ -37,8 +37,8 @@ from tests.benchmarks.load import Outcome, Request, ask, closed, opened
 from tests.benchmarks.rivals import rival
 from tests.model import tiny
 from tests.service import sounds
+from tests.service.http_connection import Wire, get, upload
 from tests.service.server_process import serving
-from tests.service.wire import Wire, get, upload
 
 AT_ONCE = 32
 TIMES_OVER = 5

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from tests.service.wire import Answer, ClosedError, Wire
+from tests.service.http_connection import Answer, ClosedError, Wire
 
 Request = Callable[[], bytes]
 

@@ -57,8 +57,8 @@ def sounds(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for number, (name, title, tags) in enumerate(MANIFEST):
         seconds = 14.0 if name == "long.wav" else 1.0
         soundfile.write(folder / name, tiny.noise(seconds, seed=number), tiny.RATE)
-        said = f"{ODD_ID},Heard at noon" if name == "bell.wav" else ","
-        lines.append(f"{name},{title},{tags},Ann,Field tapes,CC0-1.0,{said}")
+        extra = f"{ODD_ID},Heard at noon" if name == "bell.wav" else ","
+        lines.append(f"{name},{title},{tags},Ann,Field tapes,CC0-1.0,{extra}")
     (folder / "manifest.csv").write_text("\n".join(lines))
     return folder
 
@@ -67,7 +67,7 @@ def sounds(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def library_folder(
     tmp_path_factory: pytest.TempPathFactory, model_folder: Path, sounds: Path
 ) -> Path:
-    """The library of those sounds; the file of one of them has gone since."""
+    """The library of those sounds, without the file of one of them."""
     folder = tmp_path_factory.mktemp("library")
     with Library.open(folder, Embedder.load(model_folder), create=True) as library:
         report = bulk.add(library, [sounds / "manifest.csv"])
@@ -80,7 +80,7 @@ def library_folder(
 def server(
     tmp_path_factory: pytest.TempPathFactory, model_folder: Path, library_folder: Path
 ) -> Iterator[Server]:
-    """A server of that library, shared by all tests that leave it as it is."""
+    """A server of that library, shared by all tests that do not write to it."""
     log = tmp_path_factory.mktemp("server") / "log"
     with serving(log, "--library", library_folder, "--model", model_folder) as server:
         yield server
@@ -89,20 +89,20 @@ def server(
 
 @pytest.fixture(scope="session")
 def collector() -> Iterator[Collector]:
-    """Where the watched server sends its spans."""
+    """The collector that the traced server sends its spans to."""
     with collecting() as collector:
         yield collector
 
 
 @pytest.fixture(scope="session")
-def watched(
+def traced(
     tmp_path_factory: pytest.TempPathFactory,
     model_folder: Path,
     library_folder: Path,
     collector: Collector,
 ) -> Iterator[Server]:
-    """A server that tells all it can: traces, recall of every search, its log from debug on."""
-    log = tmp_path_factory.mktemp("watched") / "log"
+    """A server with traces, recall of every search, and its log from debug on."""
+    log = tmp_path_factory.mktemp("traced") / "log"
     settings = {
         "EARMARK_TRACES": collector.address,
         "EARMARK_RECALL_SAMPLE": "1",
@@ -117,20 +117,20 @@ def watched(
 
 
 @pytest.fixture(scope="session")
-def shelf_folder(tmp_path_factory: pytest.TempPathFactory, model_folder: Path) -> Path:
-    """A library, empty at first, in a folder in which nothing else is."""
-    folder = tmp_path_factory.mktemp("shelf") / "library"
+def writable_folder(tmp_path_factory: pytest.TempPathFactory, model_folder: Path) -> Path:
+    """A library, empty at first, in a folder of its own."""
+    folder = tmp_path_factory.mktemp("writable") / "library"
     Library.open(folder, Embedder.load(model_folder), create=True).close()
     return folder
 
 
 @pytest.fixture(scope="session")
-def shelf(
-    tmp_path_factory: pytest.TempPathFactory, model_folder: Path, shelf_folder: Path
+def writable(
+    tmp_path_factory: pytest.TempPathFactory, model_folder: Path, writable_folder: Path
 ) -> Iterator[Server]:
-    """A server of it, that tests write to."""
-    log = tmp_path_factory.mktemp("shelf-server") / "log"
-    with serving(log, "--library", shelf_folder, "--model", model_folder) as server:
+    """A server of the writable library."""
+    log = tmp_path_factory.mktemp("writable-server") / "log"
+    with serving(log, "--library", writable_folder, "--model", model_folder) as server:
         yield server
         assert server.stop() == 0
         assert "Traceback" not in log.read_text()
@@ -142,7 +142,7 @@ def logging_as_it_was() -> Iterator[None]:
     root = logging.getLogger()
     level = root.level
     yield
-    for handler in [each for each in root.handlers if isinstance(each, StandardError)]:
+    for handler in [handler for handler in root.handlers if isinstance(handler, StandardError)]:
         root.removeHandler(handler)
         root.setLevel(level)
         logging.captureWarnings(capture=False)

@@ -1,4 +1,4 @@
-"""What tests of a library that is written to over HTTP share: adding, finding, looking at files."""
+"""Helpers of tests that write to a library over HTTP: adding, finding, listing files."""
 
 from __future__ import annotations
 

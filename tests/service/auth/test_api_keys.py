@@ -54,7 +54,7 @@ def test_writers_at_once_lose_no_key(path: Path) -> None:
     file = KeyFile(path)
     assert len(file.read()) == 24
     assert all(file.find(secret) is not None for secret in made)
-    assert [each.name for each in path.parent.iterdir()] == [path.name]
+    assert [file.name for file in path.parent.iterdir()] == [path.name]
 
 
 @pytest.mark.parametrize(

@@ -157,11 +157,11 @@ def test_a_key_that_is_none_of_ours_is_refused_wherever_a_key_counts(
 ) -> None:
     for wrong in ("em_x", guarded_server.writing[:-1], "\xff", "x" * 20_000):
         sent = {b"X-API-Key": wrong.encode("latin-1")}
-        for each in (server, guarded_server.server):
-            answer = each.client.get("/v1/search?q=dog", headers=sent)
-            each.problem(answer, 401, "key: expected one that is in use")
+        for target in (server, guarded_server.server):
+            answer = target.client.get("/v1/search?q=dog", headers=sent)
+            target.problem(answer, 401, "key: expected one that is in use")
             assert wrong not in answer.text
-            assert each.client.get("/healthz", headers=sent).status_code == 200
+            assert target.client.get("/healthz", headers=sent).status_code == 200
 
 
 def test_reading_from_elsewhere_may_need_a_key(guarded_server: Guarded) -> None:
@@ -185,9 +185,9 @@ def test_redirects_keep_the_scheme_that_a_trusted_proxy_tells(
     server: Server, guarded_server: Guarded
 ) -> None:
     sent = {"X-Forwarded-Proto": "https", "X-API-Key": guarded_server.reading}
-    for each, scheme in ((guarded_server.server, "https"), (server, "http")):
-        key = {} if each is server else sent
-        answer = each.client.get("/v1/model/", headers={**key, "X-Forwarded-Proto": "https"})
+    for target, scheme in ((guarded_server.server, "https"), (server, "http")):
+        key = {} if target is server else sent
+        answer = target.client.get("/v1/model/", headers={**key, "X-Forwarded-Proto": "https"})
         assert answer.status_code == 307
         assert answer.headers["location"].startswith(f"{scheme}://")
 
@@ -201,29 +201,31 @@ def test_a_revoked_key_ends_at_once(guarded_server: Guarded) -> None:
 
 def test_a_broken_file_of_keys_lets_nobody_in(guarded_server: Guarded) -> None:
     path = guarded_server.file.path
-    kept = path.read_bytes()
+    before = path.read_bytes()
     try:
-        path.write_bytes(kept + b"{")
+        path.write_bytes(before + b"{")
         answer = guarded_server.ask("GET", "/v1/model", X_API_Key=guarded_server.reading)
         guarded_server.server.problem(answer, 503, "keys cannot be read now")
         assert str(path) not in answer.text
     finally:
-        path.write_bytes(kept)
+        path.write_bytes(before)
     answer = guarded_server.ask("GET", "/v1/model", X_API_Key=guarded_server.reading)
     assert answer.status_code == 200
 
 
 def test_pages_of_allowed_origins_may_call(guarded_server: Guarded) -> None:
     key = guarded_server.writing
-    asked = {
+    preflight = {
         "Access_Control_Request_Method": "DELETE",
         "Access_Control_Request_Headers": "x-api-key",
     }
-    allowed = guarded_server.ask("OPTIONS", "/v1/clips/nothing", Origin=LISTED, **asked)
+    allowed = guarded_server.ask("OPTIONS", "/v1/clips/nothing", Origin=LISTED, **preflight)
     assert allowed.status_code == 200
     assert allowed.headers["access-control-allow-origin"] == LISTED
     assert "DELETE" in allowed.headers["access-control-allow-methods"]
-    other = guarded_server.ask("OPTIONS", "/v1/clips/nothing", Origin="https://x.example", **asked)
+    other = guarded_server.ask(
+        "OPTIONS", "/v1/clips/nothing", Origin="https://x.example", **preflight
+    )
     assert other.status_code == 400
     assert "access-control-allow-origin" not in other.headers
     sent = {"X_API_Key": key, "Sec_Fetch_Site": "cross-site"}

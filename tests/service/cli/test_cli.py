@@ -51,8 +51,8 @@ def answered(*arguments: object, status: int = 0) -> dict[str, object]:
 def test_add_search_tag_similar_classify_remove_info(tmp_path: Path) -> None:
     library, dog = tmp_path / "library", DEMO / "dog-barking-1.ogg"
     (tmp_path / "bad.wav").write_text("no sound")
-    wanted = [dog, *(DEMO / f"{name}-1.ogg" for name in ("applause", "bell-ringing", "door-slam"))]
-    added = answered("add", *wanted, tmp_path / "bad.wav", "--library", library, status=1)
+    files = [dog, *(DEMO / f"{name}-1.ogg" for name in ("applause", "bell-ringing", "door-slam"))]
+    added = answered("add", *files, tmp_path / "bad.wav", "--library", library, status=1)
     assert (len(added["added"]), added["unchanged"], added["clips"]) == (4, 0, 4)
     assert list(added["failed"]) == [str(tmp_path / "bad.wav")]
 
@@ -70,8 +70,8 @@ def test_add_search_tag_similar_classify_remove_info(tmp_path: Path) -> None:
     assert alike["hits"][0]["cosine"] == pytest.approx(1, abs=1e-4)
 
     classes = answered("classify", dog, "--labels", "dog,church bell,applause")["classes"]
-    assert sum(each["probability"] for each in classes) == pytest.approx(1, abs=1e-6)
-    assert {each["label"] for each in classes} == {"dog", "church bell", "applause"}
+    assert sum(label["probability"] for label in classes) == pytest.approx(1, abs=1e-6)
+    assert {label["label"] for label in classes} == {"dog", "church bell", "applause"}
 
     removed = earmark("remove", found["hits"][0]["id"], "--library", library)
     assert (removed.returncode, removed.stdout) == (0, "removed 1; 3 clips left\n")

@@ -141,7 +141,7 @@ def test_what_has_no_rate(limited: Server, server: Server) -> None:
 def test_refusals_are_counted(limited: Server) -> None:
     def count() -> float:
         text = ask(limited, next(fresh), "/metrics").text
-        (line,) = (each for each in text.splitlines() if each.startswith(REFUSED))
+        (line,) = (line for line in text.splitlines() if line.startswith(REFUSED))
         return float(line.split()[1])
 
     before = count()

@@ -22,11 +22,11 @@ class Collector:
     address: str
     came: list[tuple[dict[str, str], Any]] = field(default_factory=list)
 
-    def spans(self, wanted: Callable[[Any], bool], count: int = 1) -> list[Any]:
-        """The spans that are wanted, as soon as there are so many."""
+    def spans(self, matches: Callable[[Any], bool], count: int = 1) -> list[Any]:
+        """The spans that match, once there are `count` of them."""
         until = time.monotonic() + WAIT_SECONDS
         while True:
-            found = [span for _, span in list(self.came) if wanted(span)]
+            found = [span for _, span in list(self.came) if matches(span)]
             if len(found) >= count:
                 return found
             names = [span.name for _, span in self.came]
@@ -48,7 +48,10 @@ def collecting() -> Iterator[Collector]:
                 self.send_error(400)
                 return
             for group in ExportTraceServiceRequest.FromString(body).resource_spans:
-                about = {each.key: each.value.string_value for each in group.resource.attributes}
+                about = {
+                    attribute.key: attribute.value.string_value
+                    for attribute in group.resource.attributes
+                }
                 for scope in group.scope_spans:
                     collector.came.extend((about, span) for span in scope.spans)
             self.send_response(200)

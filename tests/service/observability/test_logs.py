@@ -36,9 +36,9 @@ def lines(server: Server) -> list[dict[str, Any]]:
 
 def line_of(server: Server, response: httpx.Response) -> dict[str, Any]:
     """The access line of an answer."""
-    own, until = response.headers["x-request-id"], time.monotonic() + 60
+    request_id, until = response.headers["x-request-id"], time.monotonic() + 60
     while True:  # it is written when the answer has gone out
-        found = [line for line in lines(server) if line.get("request_id") == own]
+        found = [line for line in lines(server) if line.get("request_id") == request_id]
         found = [line for line in found if line["logger"] == "earmark.access"]
         assert len(found) <= 1
         if found:
@@ -68,10 +68,10 @@ def test_decoders_have_no_lines_of_their_own(server: Server) -> None:
 
 
 def test_a_well_formed_request_id_is_taken_over(server: Server) -> None:
-    own = f"Proxy_1.{uuid.uuid4()}"
-    response = server.client.get("/v1/model", headers={"X-Request-ID": own})
-    assert response.headers.get_list("x-request-id") == [own]
-    assert line_of(server, response)["request_id"] == own
+    request_id = f"Proxy_1.{uuid.uuid4()}"
+    response = server.client.get("/v1/model", headers={"X-Request-ID": request_id})
+    assert response.headers.get_list("x-request-id") == [request_id]
+    assert line_of(server, response)["request_id"] == request_id
 
 
 @pytest.mark.parametrize(
@@ -94,31 +94,31 @@ def test_refusals_and_faults_have_ids_too(server: Server) -> None:
         assert line["status"] == response.status_code
 
 
-def test_what_was_searched_for_stands_there_at_debug_only(server: Server, watched: Server) -> None:
+def test_what_was_searched_for_stands_there_at_debug_only(server: Server, traced: Server) -> None:
     word = f"zq{uuid.uuid4().hex}"
-    for each in (server, watched):
-        assert each.client.get(f"/v1/search?q={word}").status_code == 200
-        refused = each.client.get(f"/v1/search?k=1000&q={word}")
-        line_of(each, refused)
+    for target in (server, traced):
+        assert target.client.get(f"/v1/search?q={word}").status_code == 200
+        refused = target.client.get(f"/v1/search?k=1000&q={word}")
+        line_of(target, refused)
     assert word not in server.log.read_text()
-    assert line_of(watched, refused)["query"] == f"k=1000&q={word}"
+    assert line_of(traced, refused)["query"] == f"k=1000&q={word}"
 
 
-def test_probes_are_told_at_debug_only(server: Server, watched: Server) -> None:
+def test_probes_are_told_at_debug_only(server: Server, traced: Server) -> None:
     for path in ("/healthz", "/readyz", "/metrics"):
-        for each in (server, watched):
-            response = each.client.get(path)
+        for target in (server, traced):
+            response = target.client.get(path)
             assert response.status_code == 200
-        assert line_of(watched, response)["level"] == "DEBUG"
+        assert line_of(traced, response)["level"] == "DEBUG"
         assert f"GET {path} 200" not in server.log.read_text()
 
 
-def test_keys_are_never_logged(watched: Server) -> None:
+def test_keys_are_never_logged(traced: Server) -> None:
     secret = f"em_{uuid.uuid4().hex}"
     for headers in ({"Authorization": f"Bearer {secret}"}, {"X-API-Key": secret}):
-        response = watched.client.get("/v1/search?q=dog", headers=headers)
-        line_of(watched, response)
-    assert secret not in watched.log.read_text()
+        response = traced.client.get("/v1/search?q=dog", headers=headers)
+        line_of(traced, response)
+    assert secret not in traced.log.read_text()
 
 
 @pytest.mark.parametrize(
@@ -182,8 +182,8 @@ def test_what_threads_say_belongs_to_the_request(capsys: pytest.CaptureFixture[s
 
     asyncio.run(both())
     found = [json.loads(line) for line in capsys.readouterr().err.splitlines()]
-    said = {line["message"]: line["request_id"] for line in found}
-    assert said == {"from 1": "request-1", "from 2": "request-2"}
+    ids = {line["message"]: line["request_id"] for line in found}
+    assert ids == {"from 1": "request-1", "from 2": "request-2"}
 
 
 def test_a_fault_is_a_problem_that_tells_nothing_and_logged_once_with_its_id(
@@ -207,10 +207,10 @@ def test_a_fault_is_a_problem_that_tells_nothing_and_logged_once_with_its_id(
     assert response.json()["type"] == "/problems/internal"
     assert "secret" not in response.text
     assert response.headers["x-content-type-options"] == "nosniff"
-    own = response.headers["x-request-id"]
+    request_id = response.headers["x-request-id"]
     found = [json.loads(line) for line in capsys.readouterr().err.splitlines()]
     found = [line for line in found if line["logger"] != "httpx"]
-    assert {line["request_id"] for line in found} == {own}
+    assert {line["request_id"] for line in found} == {request_id}
     fault, access = found
     assert "RuntimeError: secret path" in fault["exc_info"]
     assert (access["status"], access["route"]) == (500, "/broken")

@@ -29,7 +29,7 @@ def parsed(text: str) -> Values:
     }
 
 
-def told(server: Server) -> Values:
+def metrics_of(server: Server) -> Values:
     answer = server.client.get("/metrics")
     assert answer.status_code == 200
     assert answer.headers["content-type"].startswith("text/plain; version=")
@@ -45,12 +45,12 @@ def grown(before: Values, after: Values, name: str, **labels: str) -> float:
 
 
 def test_requests_are_counted_by_route_method_and_status(server: Server) -> None:
-    before = told(server)
+    before = metrics_of(server)
     for number in range(3):
         assert server.client.get(f"/v1/search?q=rain&k={number + 1}").status_code == 200
     assert server.client.get("/v1/search?q=rain&k=0").status_code == 422
     assert server.client.get("/v1/clips/nothing-of-that-id").status_code == 404
-    after = told(server)
+    after = metrics_of(server)
     counted = "earmark_http_requests_total"
     search = {"route": "/v1/search", "method": "GET"}
     assert grown(before, after, counted, **search, status="200") == 3
@@ -67,7 +67,7 @@ def test_labels_hold_no_addresses_and_no_invented_methods(server: Server) -> Non
     for path in ("/v1/clips/some-id", "/wp-login.php?a=b", "/v1/clips/a/b/c", "/%00%0a", "/x" * 99):
         server.client.get(path)
         server.client.request("PROPFIND", path)
-    seen = [dict(labels) for _, labels in told(server)]
+    seen = [dict(labels) for _, labels in metrics_of(server)]
     routes = {labels["route"] for labels in seen if "route" in labels}
     methods = {labels["method"] for labels in seen if "method" in labels}
     known = templates | {"/openapi.json", "/docs", "/redoc", "/docs/oauth2-redirect", UNMATCHED}
@@ -77,10 +77,10 @@ def test_labels_hold_no_addresses_and_no_invented_methods(server: Server) -> Non
 
 
 def test_stages_of_uploads_and_searches_are_timed(server: Server) -> None:
-    before = told(server)
+    before = metrics_of(server)
     assert server.upload(sounds.noise(3.0, seed=41)).status_code == 200
     assert server.client.get("/v1/search?q=dog+that+barks+41").status_code == 200
-    after = told(server)
+    after = metrics_of(server)
     for stage in STAGES:
         assert grown(before, after, "earmark_stage_seconds_count", stage=stage) >= 1, stage
         assert grown(before, after, "earmark_stage_seconds_sum", stage=stage) > 0, stage
@@ -88,7 +88,7 @@ def test_stages_of_uploads_and_searches_are_timed(server: Server) -> None:
 
 
 def test_gauges_of_the_library_the_queues_and_the_build(server: Server) -> None:
-    values = told(server)
+    values = metrics_of(server)
     assert value(values, "earmark_clips") == 6
     assert value(values, "earmark_generation") >= 1
     for name in ("uploads_waiting", "uploads_working"):
@@ -100,13 +100,13 @@ def test_gauges_of_the_library_the_queues_and_the_build(server: Server) -> None:
     assert value(values, "process_resident_memory_bytes") > 1e7
 
 
-def test_recall_of_searches_is_measured(watched: Server) -> None:
-    assert watched.client.get("/v1/search?q=rain&tag=rain").status_code == 200
+def test_recall_of_searches_is_measured(traced: Server) -> None:
+    assert traced.client.get("/v1/search?q=rain&tag=rain").status_code == 200
     until = time.monotonic() + 60
-    while not value(told(watched), "earmark_recall_at_10_count"):
+    while not value(metrics_of(traced), "earmark_recall_at_10_count"):
         assert time.monotonic() < until
         time.sleep(0.05)
-    values = told(watched)
+    values = metrics_of(traced)
     assert value(values, "earmark_recall_at_10_sum") == value(values, "earmark_recall_at_10_count")
 
 

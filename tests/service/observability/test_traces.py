@@ -17,20 +17,20 @@ from tests.service.server_process import Server
 
 
 def attributes(span: Any) -> dict[str, str]:
-    return {each.key: each.value.string_value for each in span.attributes}
+    return {attribute.key: attribute.value.string_value for attribute in span.attributes}
 
 
-def trace_of(collector: Collector, own: str) -> tuple[Any, list[Any]]:
+def trace_of(collector: Collector, request_id: str) -> tuple[Any, list[Any]]:
     """The span of the request with that id, and those within."""
-    root = collector.spans(lambda span: attributes(span).get("earmark.request_id") == own)[0]
+    root = collector.spans(lambda span: attributes(span).get("earmark.request_id") == request_id)[0]
     within = collector.spans(
         lambda span: span.trace_id == root.trace_id and span.span_id != root.span_id, count=0
     )
     return root, within
 
 
-def test_an_upload_is_a_trace_of_its_stages(watched: Server, collector: Collector) -> None:
-    response = watched.upload(sounds.noise(2.0, seed=5))
+def test_an_upload_is_a_trace_of_its_stages(traced: Server, collector: Collector) -> None:
+    response = traced.upload(sounds.noise(2.0, seed=5))
     assert response.status_code == 200
     root, within = trace_of(collector, response.headers["x-request-id"])
     assert root.name == "POST /v1/tags"
@@ -43,24 +43,22 @@ def test_an_upload_is_a_trace_of_its_stages(watched: Server, collector: Collecto
     assert about["service.name"] == "earmark"
 
 
-def test_a_trace_goes_on_where_the_caller_began_it(watched: Server, collector: Collector) -> None:
+def test_a_trace_goes_on_where_the_caller_began_it(traced: Server, collector: Collector) -> None:
     trace, parent = uuid.uuid4().hex, uuid.uuid4().hex[:16]
-    response = watched.client.get("/v1/model", headers={"traceparent": f"00-{trace}-{parent}-01"})
+    response = traced.client.get("/v1/model", headers={"traceparent": f"00-{trace}-{parent}-01"})
     root, _ = trace_of(collector, response.headers["x-request-id"])
     assert (root.trace_id.hex(), root.parent_span_id.hex()) == (trace, parent)
 
 
-def test_spans_tell_neither_words_nor_keys_nor_probes(
-    watched: Server, collector: Collector
-) -> None:
+def test_spans_tell_neither_words_nor_keys_nor_probes(traced: Server, collector: Collector) -> None:
     word, secret = f"zq{uuid.uuid4().hex}", f"em_{uuid.uuid4().hex}"
-    watched.client.get("/readyz")
-    response = watched.client.get(f"/v1/search?q={word}", headers={"X-API-Key": secret})
+    traced.client.get("/readyz")
+    response = traced.client.get(f"/v1/search?q={word}", headers={"X-API-Key": secret})
     trace_of(collector, response.headers["x-request-id"])
-    told = str([span for _, span in collector.came])
-    assert word not in told
-    assert secret not in told
-    assert "readyz" not in told
+    exported = str([span for _, span in collector.came])
+    assert word not in exported
+    assert secret not in exported
+    assert "readyz" not in exported
 
 
 def test_an_endpoint_must_be_an_address() -> None:

@@ -47,15 +47,15 @@ def _headers(case: schemathesis.Case) -> None:
 def _query(query: dict[str, Any]) -> None:
     if query.get("cursor"):
         query["cursor"] = ""
-    least, most = query.get("min_duration"), query.get("max_duration")
-    if least is not None and most is not None:
-        query["min_duration"], query["max_duration"] = min(least, most), max(least, most)
+    least, greatest = query.get("min_duration"), query.get("max_duration")
+    if least is not None and greatest is not None:
+        query["min_duration"], query["max_duration"] = min(least, greatest), max(least, greatest)
 
 
 def _body(path: str, body: dict[str, Any]) -> None:
     if path == "/v1/search":
         _query(body)
-        if not body.get("tags") or all(each.get("weight") == 0 for each in body["tags"]):
+        if not body.get("tags") or all(tag.get("weight") == 0 for tag in body["tags"]):
             body["q"] = "rain"
     elif path == "/v1/classify":
         if "prompts" in body:

@@ -72,7 +72,7 @@ def test_a_route_without_facts_fails_when_the_document_is_made() -> None:
 
 
 def test_every_call_is_described(document: dict[str, Any]) -> None:
-    named = {each["name"] for each in document["tags"]}
+    named = {item["name"] for item in document["tags"]}
     for method, path, operation in operations(document):
         assert set(operation["tags"]) <= named
         assert 5 < len(operation["summary"]) < 200, path
@@ -85,23 +85,23 @@ def test_every_call_is_described(document: dict[str, Any]) -> None:
 
 def test_every_type_of_problem_is_told_where_it_comes(document: dict[str, Any]) -> None:
     shared = document["components"]["responses"]
-    told: set[str] = set()
+    documented: set[str] = set()
     for _, path, operation in operations(document):
         for status, response in operation["responses"].items():
             if status >= "400":
                 name = response["$ref"].rpartition("/")[2]
                 content = shared[name]["content"]["application/problem+json"]
-                assert {PROBLEMS[each].status for each in content["examples"]} == {int(status)}
-                told |= set(content["examples"])
+                assert {PROBLEMS[item].status for item in content["examples"]} == {int(status)}
+                documented |= set(content["examples"])
         writing = operation.get("security") == [{"bearer": []}, {"key": []}]
         assert not writing or {"401", "403"} <= operation["responses"].keys(), path
-    assert told == set(PROBLEMS)
+    assert documented == set(PROBLEMS)
 
 
 def test_examples_fit_their_schemas(document: dict[str, Any]) -> None:
     problem = Draft202012Validator(document["components"]["schemas"]["Problem"])
-    for each in document["components"]["examples"].values():
-        problem.validate(each["value"])
+    for item in document["components"]["examples"].values():
+        problem.validate(item["value"])
     for header in document["components"]["headers"].values():
         if "example" in header:
             Draft202012Validator(header["schema"]).validate(header["example"])

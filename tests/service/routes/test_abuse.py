@@ -61,12 +61,12 @@ def longest_without_life(server: Server) -> tuple[float, float]:
 
     slowest, started = 0.0, time.monotonic()
     with ThreadPoolExecutor(20) as pool, httpx.Client(base_url=server.client.base_url) as client:
-        asked = [pool.submit(classify), *(pool.submit(search, query) for query in queries)]
-        while not all(each.done() for each in asked):
+        requests = [pool.submit(classify), *(pool.submit(search, query) for query in queries)]
+        while not all(request.done() for request in requests):
             begun = time.monotonic()
             assert client.get("/healthz").status_code == 200
             slowest = max(slowest, time.monotonic() - begun)
-        assert [each.result() for each in asked] == [200] * len(asked)
+        assert [request.result() for request in requests] == [200] * len(requests)
     return slowest, time.monotonic() - started
 
 

@@ -28,10 +28,10 @@ NAMES = [
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_names_of_files_lead_nowhere(shelf: Server, shelf_folder: Path, name: str) -> None:
-    before = tree(shelf_folder)
-    clip = add(shelf, sounds.noise(0.3, seed=30), name)
-    (new,) = tree(shelf_folder) - before
+def test_names_of_files_lead_nowhere(writable: Server, writable_folder: Path, name: str) -> None:
+    before = tree(writable_folder)
+    clip = add(writable, sounds.noise(0.3, seed=30), name)
+    (new,) = tree(writable_folder) - before
     place = Path(new)
     assert place.parent == Path("library/uploads")
     assert place.suffix == ".wav"
@@ -39,84 +39,84 @@ def test_names_of_files_lead_nowhere(shelf: Server, shelf_folder: Path, name: st
     assert "/" not in str(clip["title"])
     assert "\\" not in str(clip["title"])
     assert len(str(clip["title"])) <= 200
-    shelf.client.delete(address(clip["id"]))
-    assert tree(shelf_folder) == before
+    writable.client.delete(address(clip["id"]))
+    assert tree(writable_folder) == before
 
 
 @pytest.mark.parametrize(
     "clip_id",
     ["../vectors.snapshot", "../../x", "%2e%2e%2f%2e%2e%2fetc%2fpasswd", "a\x00b", "/etc/x"],
 )
-def test_ids_lead_nowhere(shelf: Server, shelf_folder: Path, clip_id: str) -> None:
-    before = tree(shelf_folder)
+def test_ids_lead_nowhere(writable: Server, writable_folder: Path, clip_id: str) -> None:
+    before = tree(writable_folder)
     place = address(clip_id)
     for response in (
-        shelf.client.get(f"{place}/audio"),
-        shelf.client.get(f"{place}/waveform"),
-        shelf.client.patch(place, json={"title": "x"}),
-        shelf.client.delete(place),
+        writable.client.get(f"{place}/audio"),
+        writable.client.get(f"{place}/waveform"),
+        writable.client.patch(place, json={"title": "x"}),
+        writable.client.delete(place),
     ):
-        shelf.problem(response, 404)
-    assert tree(shelf_folder) == before
+        writable.problem(response, 404)
+    assert tree(writable_folder) == before
 
 
 @pytest.mark.parametrize("part", ["audio", "waveform", "similar"])
-def test_parts_of_a_clip_are_only_read(shelf: Server, part: str) -> None:
-    clip = add(shelf, sounds.noise(0.3, seed=31))
+def test_parts_of_a_clip_are_only_read(writable: Server, part: str) -> None:
+    clip = add(writable, sounds.noise(0.3, seed=31))
     for method in ("PATCH", "DELETE", "PUT", "POST"):
-        response = shelf.client.request(method, f"{address(clip['id'])}/{part}", json={})
-        shelf.problem(response, 405)
+        response = writable.client.request(method, f"{address(clip['id'])}/{part}", json={})
+        writable.problem(response, 405)
         assert response.headers["allow"] == "GET"
     for path, methods in (
         (address(clip["id"]), "GET, PATCH, DELETE"),
         ("/v1/clips", "GET, POST"),
         ("/v1/jobs/x", "GET, DELETE"),
     ):
-        assert shelf.client.put(path).headers["allow"] == methods
+        assert writable.client.put(path).headers["allow"] == methods
 
 
-def test_what_is_no_sound_leaves_nothing(shelf: Server, shelf_folder: Path) -> None:
-    before = tree(shelf_folder)
+def test_what_is_no_sound_leaves_nothing(writable: Server, writable_folder: Path) -> None:
+    before = tree(writable_folder)
     for data, says in sounds.bad().values():
-        response = shelf.client.post("/v1/clips", files={"file": ("a.wav", data)})
-        body = shelf.problem(response, 422, says)
+        response = writable.client.post("/v1/clips", files={"file": ("a.wav", data)})
+        body = writable.problem(response, 422, says)
         assert body["type"] == "/problems/not-a-sound"
         assert ".part" not in str(body)
     long = {"title": "x" * 1_001, "description": "x" * 20_001, "tags": "x" * 201}
     for name, value in long.items():
         files = {"file": ("a.wav", sounds.noise(0.3))}
-        response = shelf.client.post("/v1/clips", files=files, data={name: value})
-        shelf.problem(response, 422, name.rstrip("s"))
-    shelf.problem(shelf.client.post("/v1/clips"), 422, "file")
-    assert tree(shelf_folder) == before
+        response = writable.client.post("/v1/clips", files=files, data={name: value})
+        writable.problem(response, 422, name.rstrip("s"))
+    writable.problem(writable.client.post("/v1/clips"), 422, "file")
+    assert tree(writable_folder) == before
 
 
-def test_feedback_on_a_clip_and_on_a_sound(shelf: Server, shelf_folder: Path) -> None:
-    clip = add(shelf, sounds.noise(0.3, seed=40), title="Rain", tags="rain roof")
+def test_feedback_on_a_clip_and_on_a_sound(writable: Server, writable_folder: Path) -> None:
+    clip = add(writable, sounds.noise(0.3, seed=40), title="Rain", tags="rain roof")
     given = {"clip": clip["id"], "accepted": ["heavy rain"], "rejected": ["roof"]}
-    response = shelf.client.post("/v1/feedback", json=given)
+    response = writable.client.post("/v1/feedback", json=given)
     assert response.status_code == 201, response.text
     on_clip = response.json()
     assert (on_clip["clip"], on_clip["accepted"]) == (clip["id"], ["heavy-rain"])
     assert (on_clip["rejected"], on_clip["by"]) == (["roof"], None)
     sound = {"file": ("A bell.wav", sounds.noise(0.3, seed=41))}
     data = {"accepted": ["bell", "church"], "rejected": "dog"}
-    response = shelf.client.post("/v1/feedback", files=sound, data=data)
+    response = writable.client.post("/v1/feedback", files=sound, data=data)
     assert response.status_code == 201, response.text
     on_sound = response.json()
     assert (on_sound["clip"], on_sound["title"]) == (None, "A bell")
-    listed = shelf.client.get("/v1/feedback").json()
+    listed = writable.client.get("/v1/feedback").json()
     assert listed == {"feedback": [on_sound, on_clip], "next": None, "total": 2}
-    first = shelf.client.get("/v1/feedback", params={"k": 1}).json()
+    first = writable.client.get("/v1/feedback", params={"k": 1}).json()
     assert (first["feedback"], first["next"]) == ([on_sound], on_sound["number"])
-    rest = shelf.client.get("/v1/feedback", params={"k": 1, "before": first["next"]}).json()
+    rest = writable.client.get("/v1/feedback", params={"k": 1, "before": first["next"]}).json()
     assert (rest["feedback"], rest["next"]) == ([on_clip], None)
-    response = shelf.client.get("/v1/feedback/manifest.csv")
+    response = writable.client.get("/v1/feedback/manifest.csv")
     assert response.headers["content-type"].startswith("text/csv")
     rows = list(csv.DictReader(io.StringIO(response.text)))
     assert [row["tags"] for row in rows] == ["rain heavy-rain", "bell church"]
-    assert all((shelf_folder / row["path"]).is_file() for row in rows)
-    assert str(shelf_folder) not in response.text
+    assert all((writable_folder / row["path"]).is_file() for row in rows)
+    assert str(writable_folder) not in response.text
 
 
 @pytest.mark.parametrize(
@@ -131,22 +131,22 @@ def test_feedback_on_a_clip_and_on_a_sound(shelf: Server, shelf_folder: Path) ->
         ([], 422),
     ],
 )
-def test_feedback_that_is_none(shelf: Server, body: object, status: int) -> None:
-    shelf.problem(shelf.client.post("/v1/feedback", json=body), status)
+def test_feedback_that_is_none(writable: Server, body: object, status: int) -> None:
+    writable.problem(writable.client.post("/v1/feedback", json=body), status)
 
 
-def test_feedback_that_says_nothing_or_both(shelf: Server) -> None:
-    clip = {"clip": add(shelf, sounds.noise(0.3, seed=42))["id"]}
+def test_feedback_that_says_nothing_or_both(writable: Server) -> None:
+    clip = {"clip": add(writable, sounds.noise(0.3, seed=42))["id"]}
     for tags, says in (
         ({}, "expected at least one tag"),
         ({"accepted": [" ", "\u202e"]}, "expected at least one tag"),
         ({"accepted": ["rain"], "rejected": ["Rain"]}, "expected no accepted tag, got 'rain'"),
     ):
-        shelf.problem(shelf.client.post("/v1/feedback", json={**clip, **tags}), 422, says)
+        writable.problem(writable.client.post("/v1/feedback", json={**clip, **tags}), 422, says)
 
 
-def test_feedback_forms_that_are_none(shelf: Server, shelf_folder: Path) -> None:
-    before = tree(shelf_folder)
+def test_feedback_forms_that_are_none(writable: Server, writable_folder: Path) -> None:
+    before = tree(writable_folder)
     good = {"file": ("a.wav", sounds.noise(0.3))}
     for files, data, status in (
         (good, {}, 422),
@@ -156,21 +156,21 @@ def test_feedback_forms_that_are_none(shelf: Server, shelf_folder: Path) -> None
         ({"file": ("a.wav", b"no sound")}, {"accepted": "a"}, 422),
         ([("file", good["file"]), ("file", good["file"])], {"accepted": "a"}, 400),
     ):
-        shelf.problem(shelf.client.post("/v1/feedback", files=files, data=data), status)
+        writable.problem(writable.client.post("/v1/feedback", files=files, data=data), status)
     for kind in ("text/plain", "application/x-www-form-urlencoded", ""):
         headers = {"content-type": kind}
-        shelf.problem(shelf.client.post("/v1/feedback", content=b"a", headers=headers), 415)
+        writable.problem(writable.client.post("/v1/feedback", content=b"a", headers=headers), 415)
     broken = {"content-type": "multipart/form-data"}
-    shelf.problem(shelf.client.post("/v1/feedback", content=b"a", headers=broken), 400)
-    assert tree(shelf_folder) == before
+    writable.problem(writable.client.post("/v1/feedback", content=b"a", headers=broken), 400)
+    assert tree(writable_folder) == before
 
 
 def test_feedback_says_whose_key_gave_it(
-    tmp_path: Path, model_folder: Path, shelf_folder: Path
+    tmp_path: Path, model_folder: Path, writable_folder: Path
 ) -> None:
     keys = KeyFile(tmp_path / "keys")
     secret = keys.add("ann", "write")
-    arguments = ("--library", shelf_folder, "--model", model_folder)
+    arguments = ("--library", writable_folder, "--model", model_folder)
     with serving(tmp_path / "log", *arguments, EARMARK_KEYS=str(keys.path)) as server:
         clip = add(server, sounds.noise(0.3, seed=43))
         given = {"clip": clip["id"], "accepted": ["rain"]}

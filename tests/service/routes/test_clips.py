@@ -46,13 +46,13 @@ def test_the_sound_itself(server: Server, sounds: Path) -> None:
 def test_parts_of_the_sound(server: Server, sounds: Path) -> None:
     address = str(clip(server, "church bell")["audio"])
     data = (sounds / "bell.wav").read_bytes()
-    for asked, part in (
+    for wanted_range, part in (
         ("0-99", slice(0, 100)),
         ("100-", slice(100, None)),
         ("-50", slice(-50, None)),
         ("5-999999999", slice(5, None)),
     ):
-        response = server.client.get(address, headers={"Range": f"bytes={asked}"})
+        response = server.client.get(address, headers={"Range": f"bytes={wanted_range}"})
         first, last = part.indices(len(data))[0], part.indices(len(data))[1] - 1
         assert response.status_code == 206
         assert response.headers["content-range"] == f"bytes {first}-{last}/{len(data)}"

@@ -35,9 +35,9 @@ def test_what_it_holds(server: Server, library_folder: Path) -> None:
     assert (body["clips"], body["licences"]) == (6, [{"licence": "CC0-1.0", "count": 6}])
     assert body["seconds"] == pytest.approx(19, abs=0.1)
     assert body["sources"] == [{"source": "Field tapes", "count": 6}]
-    told = {each["tag"]: each["count"] for each in body["tags"]}
-    assert told == dict.fromkeys(" ".join(tags for _, _, tags in MANIFEST).split(), 1)
-    assert body["different"] == {"tags": len(told), "licences": 1, "sources": 1}
+    counts = {tag["tag"]: tag["count"] for tag in body["tags"]}
+    assert counts == dict.fromkeys(" ".join(tags for _, _, tags in MANIFEST).split(), 1)
+    assert body["different"] == {"tags": len(counts), "licences": 1, "sources": 1}
     model = server.client.get("/v1/model").json()
     assert body["model"] == {name: model[name] for name in ("name", "fingerprint")}
     assert body["index"].startswith("flat, exact")
@@ -64,24 +64,24 @@ def test_failures_are_told_without_paths(broken: Server, tmp_path: Path) -> None
 
 
 @pytest.mark.parametrize("path", ["/v1/library", "/v1/library?tags=3", "/v1/map"])
-def test_what_a_client_has_is_not_sent_again_until_it_changes(shelf: Server, path: str) -> None:
-    added = add(shelf, noises.noise(1.0, seed=41), tags="first")
-    first = shelf.client.get(path)
+def test_what_a_client_has_is_not_sent_again_until_it_changes(writable: Server, path: str) -> None:
+    added = add(writable, noises.noise(1.0, seed=41), tags="first")
+    first = writable.client.get(path)
     assert first.headers["cache-control"] == "no-cache"
     headers = {"If-None-Match": first.headers["etag"]}
-    again = shelf.client.get(path, headers=headers)
+    again = writable.client.get(path, headers=headers)
     assert (again.status_code, again.content) == (304, b"")
     assert again.headers["etag"] == first.headers["etag"]
-    shelf.client.patch(address(added["id"]), json={"tags": ["second"], "title": "Another"})
-    changed = shelf.client.get(path, headers=headers)
+    writable.client.patch(address(added["id"]), json={"tags": ["second"], "title": "Another"})
+    changed = writable.client.get(path, headers=headers)
     assert changed.status_code == 200
     assert "second" in changed.text or path.endswith("=3")
-    shelf.client.delete(address(added["id"]))
-    assert shelf.client.get(path, headers=headers).status_code == 200
+    writable.client.delete(address(added["id"]))
+    assert writable.client.get(path, headers=headers).status_code == 200
 
 
 def test_other_questions_have_other_tags(server: Server) -> None:
-    tags = {server.client.get(f"/v1/library?tags={most}").headers["etag"] for most in (1, 2, 3)}
+    tags = {server.client.get(f"/v1/library?tags={count}").headers["etag"] for count in (1, 2, 3)}
     assert len(tags) == 3
 
 

@@ -86,26 +86,28 @@ def test_both_clients_read_them(some: Path, model_folder: Path, tmp_path: Path) 
     with serving(tmp_path / "log", "--library", some, "--model", model_folder) as server:
         base = f"http://127.0.0.1:{server.port}"
         with Client(base) as client:
-            library, shown = client.library(tags=1), client.map()
+            library, layout = client.library(tags=1), client.map()
 
         async def awaited() -> tuple[object, int]:
             async with AsyncClient(base) as client:
                 return await client.library(tags=1), (await client.map()).total
 
         assert (library.clips, library.tags[0].tag) == (SOME, "sound")
-        assert asyncio.run(awaited()) == (library, shown.total)
-        assert len(shown.points.id) == SOME
+        assert asyncio.run(awaited()) == (library, layout.total)
+        assert len(layout.points.id) == SOME
 
 
 def test_an_empty_library(tmp_path: Path, model_folder: Path) -> None:
     filled(tmp_path / "none", model_folder, 0)
-    with serving(tmp_path / "log", "--library", tmp_path / "none", "--model", model_folder) as own:
-        answer = own.client.get("/v1/map").json()
+    with serving(
+        tmp_path / "log", "--library", tmp_path / "none", "--model", model_folder
+    ) as empty:
+        answer = empty.client.get("/v1/map").json()
         assert (answer["state"], answer["total"], answer["shown"]) == ("empty", 0, 0)
-        assert own.client.get("/v1/library").json()["clips"] == 0
+        assert empty.client.get("/v1/library").json()["clips"] == 0
         for number in range(2):  # too few for more than a line
-            add(own, noises.noise(1.0, seed=number))
-        answer = own.client.get("/v1/map").json()
+            add(empty, noises.noise(1.0, seed=number))
+        answer = empty.client.get("/v1/map").json()
         assert (answer["state"], answer["rough"], answer["shown"]) == ("ready", False, 2)
 
 
@@ -123,7 +125,7 @@ def test_a_map_is_made_kept_and_there_after_a_restart(
         assert places(answer) != places(first)
         assert answer["names"][0] == "sound"
         assert set(answer["points"]["tag"]) == {"sound"}
-        assert {tuple(each) for each in answer["points"]["tags"]} == {(0, n) for n in range(1, 8)}
+        assert {tuple(tags) for tags in answer["points"]["tags"]} == {(0, n) for n in range(1, 8)}
         assert not workers(server.process.pid)
         assert server.stop() == 0
     with serving(tmp_path / "log2", *arguments) as server:
@@ -143,7 +145,7 @@ def test_new_and_changed_sounds(some: Path, model_folder: Path, tmp_path: Path) 
         near = places(answer)
         assert near[str(other["id"])] == pytest.approx(near[str(twin["id"])], abs=0.1)
         calm = places(ready(server.client))
-        moved = [abs(calm[each][0] - place[0]) for each, place in places(old).items()]
+        moved = [abs(calm[clip_id][0] - place[0]) for clip_id, place in places(old).items()]
         assert sorted(moved)[SOME // 2] < 0.1
         server.client.delete(address(other["id"]))
         gone = server.client.get("/v1/map").json()
@@ -219,26 +221,26 @@ def test_where_a_map_cannot_be_kept_it_is_shown_as_well(
 def test_in_a_folder_that_can_only_be_read_nothing_of_a_map_is_left(model_folder: Path) -> None:
     with made.public_folder() as folder:
         filled(folder / "library", model_folder, SOME)
-        shown = mapped(folder / "library", model_folder)
+        layout = mapped(folder / "library", model_folder)
         (folder / "library" / storage.FILE).unlink()
         (folder / "library").chmod(0o555)
         with made.nobody():
             storage.load(folder / "library", "any")
             with pytest.raises(PermissionError):
-                storage.save(shown, folder / "library", "any")
+                storage.save(layout, folder / "library", "any")
         assert [path.name for path in (folder / "library").glob("*map*")] == []
 
 
 def mapped(library: Path, model: Path) -> storage.MapLayout:
     """The map that is made of a library, as its file has it."""
-    with Library.open(library, Embedder.load(model)) as own:
-        library_map = LibraryMap(own)
+    with Library.open(library, Embedder.load(model)) as opened:
+        library_map = LibraryMap(opened)
         until = time.monotonic() + 120
         while library_map.view().state != "ready":
             assert time.monotonic() < until
             time.sleep(0.05)
         library_map.close()
-        loaded = storage.load(library, own.catalogue.meta("library"))
+        loaded = storage.load(library, opened.catalogue.meta("library"))
     assert loaded is not None
     return loaded
 

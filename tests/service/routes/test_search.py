@@ -131,7 +131,7 @@ def test_filters_choose_among_which(server: Server) -> None:
     everything = search(server, q="dog", k=100).json()["hits"]
     tagged = [hit for hit in everything if "dog" in hit["tags"]]
     assert 0 < len(tagged) < len(everything)
-    for asked, expected in (
+    for parameters, expected in (
         ({"tag": "DOG"}, tagged),
         ({"no_tag": "dog"}, [hit for hit in everything if hit not in tagged]),
         ({"tag": ["dog", "nonesuch"]}, []),
@@ -140,7 +140,7 @@ def test_filters_choose_among_which(server: Server) -> None:
         ({"min_duration": 0.0, "max_duration": 9e9}, everything),
         ({"min_duration": 9e9}, []),
     ):
-        assert titles(**asked) == {hit["title"] for hit in expected}, asked
+        assert titles(**parameters) == {hit["title"] for hit in expected}, parameters
     body = search(server, q="bark -dog", k=100).json()
     assert body["without"] == ["dog"]
     assert not any("dog" in hit["tags"] for hit in body["hits"])

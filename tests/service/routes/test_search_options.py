@@ -83,9 +83,9 @@ def test_what_was_found_in_another_order(
     server: Server, sort: str, key: str, reverse: bool
 ) -> None:
     found = post(server, q="dog", sort=sort)["hits"]
-    own = [hit[key] for hit in found]
-    assert len(own) == 6
-    assert own == sorted(own, reverse=reverse)
+    values = [hit[key] for hit in found]
+    assert len(values) == 6
+    assert values == sorted(values, reverse=reverse)
     newest = [hit["id"] for hit in post(server, q="dog", sort="newest")["hits"]]
     oldest = [hit["id"] for hit in post(server, q="dog", sort="oldest")["hits"]]
     assert newest == oldest[::-1]
@@ -114,8 +114,8 @@ def test_by_a_sound(server: Server, sounds: Path, library_folder: Path, model_fo
     assert body["hits"][0]["cosine"] == pytest.approx(1, abs=1e-4)
     embedder = Embedder.load(model_folder)
     with Library.open(library_folder, embedder) as library:
-        own = library.search_by_vector(embedder.embed_audio(sound).vector, 6).hits
-    ids = [hit.clip.id for hit in own]
+        values = library.search_by_vector(embedder.embed_audio(sound).vector, 6).hits
+    ids = [hit.clip.id for hit in values]
     assert [hit["id"] for hit in body["hits"]] == ids[:3]
     path = f"/v1/search/audio?k=3&cursor={body['next']}"
     assert [hit["id"] for hit in server.upload(sound, path).json()["hits"]] == ids[3:]

@@ -27,20 +27,20 @@ def test_tags_are_ranked_probabilities_with_their_places(server: Server) -> None
     assert body.keys() == {"tags", "duration", "known", "ignored"}
     assert body["duration"] == pytest.approx(7.0, abs=0.01)
     assert len(body["tags"]) == 10
-    scores = [each["score"] for each in body["tags"]]
+    scores = [entry["score"] for entry in body["tags"]]
     assert scores == sorted(scores, reverse=True)
-    assert len({each["tag"] for each in body["tags"]}) == 10
-    for each in body["tags"]:
-        assert 0 <= each["score"] <= 1
-        assert 1 <= len(each["windows"]) <= 3
-        heard = [window["score"] for window in each["windows"]]
-        assert heard == sorted(heard, reverse=True)
-        for window in each["windows"]:
+    assert len({entry["tag"] for entry in body["tags"]}) == 10
+    for entry in body["tags"]:
+        assert 0 <= entry["score"] <= 1
+        assert 1 <= len(entry["windows"]) <= 3
+        window_scores = [window["score"] for window in entry["windows"]]
+        assert window_scores == sorted(window_scores, reverse=True)
+        for window in entry["windows"]:
             assert 0 <= window["score"] <= 1
             assert 0 <= window["start"] < window["end"] <= 7.0
-        starts = sorted(window["start"] for window in each["windows"])
+        starts = sorted(window["start"] for window in entry["windows"])
         assert all(later - former > 1 for former, later in itertools.pairwise(starts))
-        assert each["suggested"] in {True, False}
+        assert entry["suggested"] in {True, False}
 
 
 def test_the_same_upload_has_the_same_answer_and_k_cuts_it(server: Server) -> None:
@@ -60,8 +60,8 @@ def test_tags_agree_with_the_model_itself(server: Server, model_folder: Path) ->
     scores = embedder.calibration.probabilities(cosines)
     best = sorted(zip(embedder.vocabulary, scores.tolist(), strict=True), key=lambda pair: -pair[1])
     answered = server.upload(sound).json()["tags"]
-    assert [each["tag"] for each in answered] == [tag for tag, _ in best[:10]]
-    assert [each["score"] for each in answered] == pytest.approx(
+    assert [entry["tag"] for entry in answered] == [tag for tag, _ in best[:10]]
+    assert [entry["score"] for entry in answered] == pytest.approx(
         [score for _, score in best[:10]], abs=1e-5
     )
 
@@ -72,8 +72,8 @@ def test_classes_are_probabilities_that_sum_to_one(server: Server, labels: list[
     assert response.status_code == 200
     body = response.json()
     assert body.keys() == {"classes", "ignored"}
-    assert {each["label"] for each in body["classes"]} == {"dog", "rain", "siren drum"}
-    shares = [each["probability"] for each in body["classes"]]
+    assert {entry["label"] for entry in body["classes"]} == {"dog", "rain", "siren drum"}
+    shares = [entry["probability"] for entry in body["classes"]]
     assert sum(shares) == pytest.approx(1, abs=1e-6)
     assert shares == sorted(shares, reverse=True)
     assert body["ignored"] == ["siren"]
@@ -89,7 +89,7 @@ def test_classes_are_the_softmax_of_cosines_over_the_temperature(
     )
     powers = [math.exp(float(cosine) / class_temperature(embedder.card)) for cosine in cosines]
     answered = server.upload(sound, "/v1/classify", labels=labels).json()["classes"]
-    assert {each["label"]: each["probability"] for each in answered} == pytest.approx(
+    assert {entry["label"]: entry["probability"] for entry in answered} == pytest.approx(
         {label: power / sum(powers) for label, power in zip(labels, powers, strict=True)}, abs=1e-5
     )
 

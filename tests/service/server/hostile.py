@@ -22,9 +22,9 @@ import psutil
 from earmark.index.library import Library
 from earmark.model.checkpoint import starter_model
 from earmark.model.embedder import Embedder
+from tests.service.http_connection import Answer, ClosedError, Wire
 from tests.service.server import hostile_requests, hostile_sounds
 from tests.service.server_process import NEVER, Server, serving
-from tests.service.wire import Answer, ClosedError, Wire
 
 AT_ONCE = 8
 HANGS = 20.0  # seconds without an answer
@@ -63,7 +63,7 @@ class State:
         children = process.children(recursive=True)
         return cls(
             process.memory_info().rss,
-            sum(each.memory_info().rss for each in children),
+            sum(child.memory_info().rss for child in children),
             process.num_threads(),
             process.num_fds(),
             len(children),
@@ -79,8 +79,8 @@ def wrong_with(answer: Answer) -> str:
     if answer.body and answer.header(b"content-type") != b"application/problem+json":
         return "no problem"
     text = answer.body.decode(errors="replace")
-    told = [secret for secret in NEVER if secret in text]
-    return f"tells {told}" if told else ""
+    leaks = [secret for secret in NEVER if secret in text]
+    return f"tells {leaks}" if leaks else ""
 
 
 async def _one(port: int, number: int, data: bytes, report: Report) -> None:
@@ -153,13 +153,13 @@ def leaves(port: int, numbers: range) -> None:
 @contextlib.contextmanager
 def victim(folder: Path, model: Path) -> Iterator[tuple[Server, Path]]:
     """A server of an empty library, and the folder of all that it may write."""
-    own = folder / "own"
-    (own / "temporary").mkdir(parents=True)
-    Library.open(own / "library", Embedder.load(model), create=True).close()
-    settings = {**HASTY, "TMPDIR": str(own / "temporary"), "HOME": str(own)}
-    arguments = ("--library", own / "library", "--model", model)
+    home = folder / "home"
+    (home / "temporary").mkdir(parents=True)
+    Library.open(home / "library", Embedder.load(model), create=True).close()
+    settings = {**HASTY, "TMPDIR": str(home / "temporary"), "HOME": str(home)}
+    arguments = ("--library", home / "library", "--model", model)
     with serving(folder / "log", *arguments, **settings) as server:
-        yield server, own
+        yield server, home
 
 
 def main(count: int) -> None:
@@ -178,7 +178,7 @@ def main(count: int) -> None:
             traces = (folder / "log").read_text().split("Traceback")[1:]
             print(f"stopped with {stopped}; {len(traces)} traces in the log")
             print(
-                *Counter(each.split('\n{"time"')[0][-600:] for each in traces).most_common(5),
+                *Counter(trace.split('\n{"time"')[0][-600:] for trace in traces).most_common(5),
                 sep="\n",
             )
 

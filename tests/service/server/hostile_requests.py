@@ -10,8 +10,8 @@ import random
 from collections.abc import Callable
 from urllib.parse import quote, quote_from_bytes
 
+from tests.service.http_connection import BOUNDARY, form, post
 from tests.service.server.hostile_sounds import good
-from tests.service.wire import BOUNDARY, form, post
 
 Request = bytes
 Make = Callable[[random.Random], Request]
@@ -140,7 +140,7 @@ def upload(number: int, sound: bytes) -> Request:
 # Queries
 
 
-def asked(seed: random.Random) -> Request:
+def query_request(seed: random.Random) -> Request:
     """An address with texts that should not be there."""
     path = seed.choice(PATHS)
     if b"%b" in path:
@@ -220,7 +220,7 @@ def posted(seed: random.Random) -> Request:
 
 def broken(seed: random.Random) -> Request:
     """What is hardly HTTP."""
-    base = seed.choice((asked, posted))(seed)
+    base = seed.choice((query_request, posted))(seed)
     data = bytearray(base[:2_000])
     for _ in range(seed.choice((1, 4, 40))):
         data[seed.randrange(min(len(data), seed.choice((20, 200, 2_000))))] = seed.randrange(256)
@@ -236,7 +236,7 @@ def broken(seed: random.Random) -> Request:
 def query(number: int) -> Request:
     """The hostile query of that number."""
     seed = random.Random(number)
-    make: Make = seed.choice((asked,) * 5 + (posted,) * 3 + (broken,) * 2)
+    make: Make = seed.choice((query_request,) * 5 + (posted,) * 3 + (broken,) * 2)
     return make(seed)
 
 

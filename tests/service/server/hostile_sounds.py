@@ -78,8 +78,8 @@ def _by_av(samples: np.ndarray, form: str, codec: str) -> bytes:
         stream.layout = "mono"
         frame = av.AudioFrame.from_ndarray(samples[None].astype(np.float32), "fltp", "mono")
         frame.sample_rate = 48_000
-        for each in (*av.AudioResampler(stream.format, "mono", 48_000).resample(frame), None):
-            container.mux(stream.encode(each))
+        for part in (*av.AudioResampler(stream.format, "mono", 48_000).resample(frame), None):
+            container.mux(stream.encode(part))
     return file.getvalue()
 
 
@@ -89,9 +89,9 @@ def _by_av(samples: np.ndarray, form: str, codec: str) -> bytes:
 def flipped(seed: random.Random, sound: bytes) -> bytes:
     """A few bits of it, or of its head alone, turned over."""
     data = bytearray(sound)
-    most = seed.choice((64, 512, len(data)))
+    limit = seed.choice((64, 512, len(data)))
     for _ in range(seed.choice((1, 3, 20, 200))):
-        data[seed.randrange(min(most, len(data)))] ^= 1 << seed.randrange(8)
+        data[seed.randrange(min(limit, len(data)))] ^= 1 << seed.randrange(8)
     return bytes(data)
 
 
@@ -226,7 +226,7 @@ def bombs() -> dict[str, bytes]:
     hours = frames * (HOURS // 10)
     declared = struct.pack(">I", 0x7FFFFFFF)
     inner = declared + zlib.compress(b"\x00\x00\x00\x08moov" * 100_000)
-    packed = b"".join(_box(*each) for each in ((b"dcom", b"zlib"), (b"cmvd", inner)))
+    packed = b"".join(_box(*part) for part in ((b"dcom", b"zlib"), (b"cmvd", inner)))
     nested = b""
     for _ in range(3_000):
         nested = _box(b"moov", nested)

@@ -28,16 +28,16 @@ def post(server: Server, path: str, sound: bytes, **data: str) -> httpx.Response
 
 def test_one_corrupt_sound_among_good_ones_fails_alone(server: Server) -> None:
     good = [sounds.noise(0.5, seed=number) for number in range(AT_ONCE)]
-    alone = [server.upload(each).json() for each in good]
+    alone = [server.upload(sound).json() for sound in good]
     mixed = [*good[:7], good[7][:30], *good[8:]]
     with ThreadPoolExecutor(AT_ONCE) as pool:
         answers = list(pool.map(lambda sound: post(server, "/v1/tags", sound), mixed))
-    assert [each.status_code for each in answers] == [200] * 7 + [422] + [200] * 8
+    assert [answer.status_code for answer in answers] == [200] * 7 + [422] + [200] * 8
     for number, answer in enumerate(answers):
         if number != 7:
-            tags = {each["tag"]: each["score"] for each in answer.json()["tags"]}
-            for each in alone[number]["tags"][:3]:
-                assert abs(tags[each["tag"]] - each["score"]) < 1e-4
+            tags = {tag["tag"]: tag["score"] for tag in answer.json()["tags"]}
+            for tag in alone[number]["tags"][:3]:
+                assert abs(tags[tag["tag"]] - tag["score"]) < 1e-4
 
 
 @pytest.mark.slow
@@ -71,12 +71,12 @@ def test_killed_amid_uploads_nothing_acknowledged_is_lost(
         for thread in threads:
             thread.join()
     with serving(tmp_path / "log", *arguments) as server:
-        for each in known:
-            assert server.client.get(f"{address(each)}/audio").status_code == 200
+        for clip_id in known:
+            assert server.client.get(f"{address(clip_id)}/audio").status_code == 200
         total = server.client.get("/v1/clips?k=1").json()["total"]
         assert total >= len(known)
-        own = [each for each in (folder / "uploads").rglob("*.wav") if each.is_file()]
-        assert len(own) == total  # no orphan
+        files = [file for file in (folder / "uploads").rglob("*.wav") if file.is_file()]
+        assert len(files) == total  # no orphan
 
 
 @pytest.mark.slow

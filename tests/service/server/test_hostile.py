@@ -13,7 +13,7 @@ import pytest
 
 from tests.service import sounds
 from tests.service.library_edits import tree
-from tests.service.raw import until
+from tests.service.raw_connection import until
 from tests.service.server import hostile
 from tests.service.server.hostile import State, victim
 from tests.service.server_process import Server
@@ -31,8 +31,8 @@ Attacked = tuple[Server, Path]
 def attacked(tmp_path_factory: pytest.TempPathFactory, model_folder: Path) -> Iterator[Attacked]:
     """A server that is to be attacked, and the folder of all that it may write."""
     folder = tmp_path_factory.mktemp("attacked")
-    with victim(folder, model_folder) as (server, own):
-        yield server, own
+    with victim(folder, model_folder) as (server, home):
+        yield server, home
         assert server.stop() == 0
         assert "Traceback" not in (folder / "log").read_text()
 
@@ -40,9 +40,9 @@ def attacked(tmp_path_factory: pytest.TempPathFactory, model_folder: Path) -> It
 @pytest.mark.parametrize("make", [hostile.uploads, hostile.queries])
 @pytest.mark.timeout(3_600)
 def test_nothing_breaks_hangs_or_leaks(attacked: Attacked, make: Callable[[int], bytes]) -> None:
-    server, own = attacked
+    server, home = attacked
     hostile.send(server.port, make, range(WARM))
-    before, files = State.of(server), tree(own / "library")
+    before, files = State.of(server), tree(home / "library")
     report = hostile.send(server.port, make, range(WARM, WARM + COUNT))
     assert not report.wrong, "\n".join(report.wrong[:10])
     assert sum(report.statuses.values()) == COUNT
@@ -51,31 +51,31 @@ def test_nothing_breaks_hangs_or_leaks(attacked: Attacked, make: Callable[[int],
     after = State.of(server)
     # A reader that has come since has memory of its own; how many may come is asked below.
     come = max(0, after.processes - before.processes)
-    most = GROWN + come * before.reading / max(1, before.processes)
-    assert after.memory + after.reading < before.memory + before.reading + most, (before, after)
+    allowed = GROWN + come * before.reading / max(1, before.processes)
+    assert after.memory + after.reading < before.memory + before.reading + allowed, (before, after)
     assert after.threads <= before.threads + THREADS, (before, after)
     assert after.files <= before.files + 2 * hostile.AT_ONCE, (before, after)
     assert after.processes <= before.processes + 2, (before, after)
-    stray = {each for each in tree(own / "library") - files if not each.startswith(KEPT)}
+    stray = {file for file in tree(home / "library") - files if not file.startswith(KEPT)}
     assert not stray
     assert server.upload(sounds.noise(0.3)).status_code == 200
     assert server.client.get("/v1/search?q=dog").status_code == 200
 
 
 def test_what_is_kept_has_names_of_our_own(attacked: Attacked) -> None:
-    server, own = attacked
+    server, home = attacked
     until(lambda: not server.client.get("/metrics").text.count("earmark_uploads_working 1"))
     total = server.client.get("/v1/clips?k=1").json()["total"]
-    until(lambda: len(list((own / "library/uploads").glob("*.*"))) >= total)
-    for file in (own / "library/uploads").iterdir():
+    until(lambda: len(list((home / "library/uploads").glob("*.*"))) >= total)
+    for file in (home / "library/uploads").iterdir():
         assert file.name.replace(".", "", 1).isalnum() or file.name.startswith("."), file
-    assert not [each for each in (own / "temporary").iterdir() if each.is_file()]
+    assert not [file for file in (home / "temporary").iterdir() if file.is_file()]
 
 
 def test_clients_that_leave_at_any_time_leave_nothing(attacked: Attacked) -> None:
-    server, own = attacked
+    server, home = attacked
     before = State.of(server)
     hostile.leaves(server.port, range(100))
     until(lambda: State.of(server).files <= before.files + 4)
     assert server.upload(sounds.noise(0.3)).status_code == 200  # and no trace is in the log
-    assert not [each for each in (own / "temporary").iterdir() if each.is_file()]
+    assert not [file for file in (home / "temporary").iterdir() if file.is_file()]

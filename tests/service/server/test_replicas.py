@@ -120,12 +120,12 @@ def test_a_clip_added_through_one_is_found_through_the_other(pair: Pair) -> None
         assert clip in [hit["id"] for hit in by_sound if hit["why"]["sound_rank"]]
         similar = f"{address(clip)}/similar?k=3"
         mine, its = (
-            [hit["id"] for hit in each.client.get(similar).json()["hits"]] for each in both
+            [hit["id"] for hit in service.client.get(similar).json()["hits"]] for service in both
         )
         assert mine == its
         assert len(mine) == 3
         for part in ("", "/audio", "/waveform"):
-            mine, its = (each.client.get(address(clip) + part) for each in (here, there))
+            mine, its = (service.client.get(address(clip) + part) for service in (here, there))
             assert mine.status_code == its.status_code == 200
             assert mine.content == its.content
             assert mine.headers["etag"] == its.headers["etag"]
@@ -176,41 +176,41 @@ def test_what_a_client_has_from_one_it_need_not_fetch_from_the_other(pair: Pair)
     first = pair.one.client.get("/v1/search?q=dog&k=2").json()
     second = {"q": "dog", "k": 2, "cursor": first["next"]}
     mine, its = (
-        [hit["id"] for hit in each.client.get("/v1/search", params=second).json()["hits"]]
-        for each in (pair.one, pair.other)
+        [hit["id"] for hit in service.client.get("/v1/search", params=second).json()["hits"]]
+        for service in (pair.one, pair.other)
     )
     assert mine == its
     assert len({*mine, *(hit["id"] for hit in first["hits"])}) == 4
 
 
 def test_both_are_written_to_at_once(pair: Pair) -> None:
-    def at_work(each: tuple[int, Server]) -> tuple[set[str], set[str]]:
+    def at_work(numbered: tuple[int, Server]) -> tuple[set[str], set[str]]:
         """(the clips that stay, those that were removed), of some added and changed."""
-        number, server = each
-        kept, removed = set(), set()
+        number, server = numbered
+        present, removed = set(), set()
         for turn in range(8):
             sound = sounds.noise(0.2, seed=1_000 + 100 * number + turn)
             clip = str(add(server, sound, title="crowd", tags=f"of{number}")["id"])
-            kept.add(clip)
+            present.add(clip)
             edited = server.client.patch(address(clip), json={"tags": ["done", f"turn{turn}"]})
             assert edited.status_code == 200
             if turn % 2:
                 assert server.client.delete(address(clip)).status_code == 204
-                kept.discard(clip)
+                present.discard(clip)
                 removed.add(clip)
-        return kept, removed
+        return present, removed
 
     with ThreadPoolExecutor(2) as pool:
         work = list(pool.map(at_work, enumerate((pair.one, pair.other))))
-    kept = set().union(*(kept for kept, _ in work))
+    present = set().union(*(present for present, _ in work))
     removed = set().union(*(removed for _, removed in work))
     for server in (pair.one, pair.other):
-        assert set(found(server, "crowd")) == kept
-        asked = {"q": "crowd", "tag": "done", "k": 100}
-        hits = server.client.get("/v1/search", params=asked).json()["hits"]
-        assert {hit["id"] for hit in hits} == kept
+        assert set(found(server, "crowd")) == present
+        parameters = {"q": "crowd", "tag": "done", "k": 100}
+        hits = server.client.get("/v1/search", params=parameters).json()["hits"]
+        assert {hit["id"] for hit in hits} == present
         everything = {str(hit["id"]) for hit in like(server, sounds.noise(0.2), k=100)}
-        assert kept <= everything
+        assert present <= everything
         assert not removed & everything
         total = server.client.get("/v1/clips?k=1").json()["total"]
         assert len(everything) == total
@@ -245,11 +245,11 @@ def test_one_is_killed_and_the_others_go_on(services: Services, tmp_path: Path) 
         for thread in threads:
             thread.join()
     others = (services.other, services.faiss)
-    for each in others:
+    for service in others:
         until = time.monotonic() + 60
-        while each.client.get("/readyz").status_code != 200:  # it takes in what was written
+        while service.client.get("/readyz").status_code != 200:  # it takes in what was written
             assert time.monotonic() < until
-        assert set(known) <= set(found(each, "survivor"))
+        assert set(known) <= set(found(service, "survivor"))
     after = str(add(services.other, sounds.noise(0.3, seed=9_000), title="survivor, later")["id"])
     everything = set(found(services.faiss, "survivor"))
     assert {*known, after} <= everything
@@ -258,5 +258,5 @@ def test_one_is_killed_and_the_others_go_on(services: Services, tmp_path: Path) 
         for clip in everything:
             assert again.client.get(f"{address(clip)}/audio").status_code == 200
         total = again.client.get("/v1/clips?k=1").json()["total"]
-        uploads = [each for each in (services.folder / "uploads").glob("*.wav") if each.is_file()]
+        uploads = [file for file in (services.folder / "uploads").glob("*.wav") if file.is_file()]
         assert len(uploads) == total - COUNT  # no orphan

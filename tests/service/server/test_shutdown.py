@@ -124,7 +124,7 @@ def test_a_search_that_hangs_is_not_ready_and_only_one_is_under_way() -> None:
     readiness = Readiness(0.05)
     readiness.search = hangs
     found = checked(readiness, 50)
-    assert {str(each) for each in found} == {"503: a search takes longer than 0.05 s"}
+    assert {str(error) for error in found} == {"503: a search takes longer than 0.05 s"}
     assert len(searches) == 1
 
 
@@ -143,4 +143,4 @@ def test_a_store_that_does_not_answer_passes_its_error() -> None:
 
     readiness = Readiness(1.0)
     readiness.search = fails
-    assert [type(each) for each in checked(readiness)] == [StorageError]
+    assert [type(error) for error in checked(readiness)] == [StorageError]

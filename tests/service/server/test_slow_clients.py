@@ -24,7 +24,7 @@ from earmark.service.http.problems import ProblemError
 from earmark.service.middleware import body_limit
 from earmark.service.middleware.body_limit import BodyLimit
 from tests.service import sounds
-from tests.service.raw import connected, drip, parts_of, refused, rest, until
+from tests.service.raw_connection import connected, drip, parts_of, refused, rest, until
 from tests.service.server_process import Server, serving
 
 HEAD = b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n"

@@ -29,20 +29,20 @@ PROTOCOL = "uvicorn.protocols.http.httptools_impl.HttpToolsProtocol"
 
 def used_of_super(cls: type) -> Iterator[str]:
     """Names that a class overrides, or uses of itself without having them."""
-    own = set(vars(cls)) | set(getattr(cls, "__annotations__", {}))
+    defined = set(vars(cls)) | set(getattr(cls, "__annotations__", {}))
     tree = ast.parse(inspect.getsource(cls))
     for node in ast.walk(tree):
         if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
             if node.value.id != "self":
                 continue
             if isinstance(node.ctx, ast.Store):
-                own.add(node.attr)
+                defined.add(node.attr)
     for node in ast.walk(tree):
         if not isinstance(node, ast.Attribute):
             continue
         of_self = isinstance(node.value, ast.Name) and node.value.id == "self"
         of_super = isinstance(node.value, ast.Call) and ast.unparse(node.value) == "super()"
-        if of_super or (of_self and node.attr not in own):
+        if of_super or (of_self and node.attr not in defined):
             yield node.attr
 
 

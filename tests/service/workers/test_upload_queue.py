@@ -35,11 +35,11 @@ def long() -> bytes:
 
 
 @pytest.fixture(scope="module")
-def strained(
+def small_queue(
     tmp_path_factory: pytest.TempPathFactory, model_folder: Path, library_folder: Path
 ) -> Iterator[Server]:
     """A server that takes one upload at a time, two at most, within ten seconds."""
-    log = tmp_path_factory.mktemp("strained") / "log"
+    log = tmp_path_factory.mktemp("small_queue") / "log"
     limits = {"THREADS": "1", "MAX_WAITING": "2", "UPLOAD_SECONDS": "10"}
     environment = {f"EARMARK_{name}": value for name, value in limits.items()}
     arguments = ("--library", library_folder, "--model", model_folder)
@@ -80,20 +80,20 @@ def readers(server: Server) -> list[psutil.Process]:
     """The processes that decode."""
     children = psutil.Process(server.process.pid).children()
     return [
-        each
-        for each in children
-        if "earmark.model.inference.decode_pool" in " ".join(each.cmdline())
+        process
+        for process in children
+        if "earmark.model.inference.decode_pool" in " ".join(process.cmdline())
     ]
 
 
 def test_a_long_upload_tells_how_far_it_is(server: Server, long: bytes) -> None:
-    told = events(uploaded(server, long, k="3"))
-    assert [name for name, _ in told[:-1]] == ["progress"] * (len(told) - 1)
-    heard = [float(str(data["seconds"])) for _, data in told[:-1]]
-    assert len(heard) > 3
-    assert heard == sorted(heard)
-    assert heard[-1] == pytest.approx(480, abs=3)
-    assert told[-1] == ("result", server.upload(long).json())
+    progress = events(uploaded(server, long, k="3"))
+    assert [name for name, _ in progress[:-1]] == ["progress"] * (len(progress) - 1)
+    seconds = [float(str(data["seconds"])) for _, data in progress[:-1]]
+    assert len(seconds) > 3
+    assert seconds == sorted(seconds)
+    assert seconds[-1] == pytest.approx(480, abs=3)
+    assert progress[-1] == ("result", server.upload(long).json())
 
 
 def test_events_end_with_the_problem(server: Server) -> None:
@@ -108,16 +108,16 @@ def test_known_tags_draw_others_and_are_not_suggested(server: Server, model_fold
     known = plain["tags"][0]["tag"]
     beside = server.upload(sound, "/v1/tags?k=20", tags=f"{known}, zzzqqq").json()
     assert (beside["known"], beside["ignored"]) == ([known], ["zzzqqq"])
-    assert known not in [each["tag"] for each in beside["tags"]]
+    assert known not in [tag["tag"] for tag in beside["tags"]]
     embedder = Embedder.load(model_folder)
-    own = embedder.embed_audio(sound)
+    expected = embedder.embed_audio(sound)
     vocabulary = embedder.vocabulary_vectors
-    alone = embedder.calibration.probabilities(vocabulary @ own.vector)
+    alone = embedder.calibration.probabilities(vocabulary @ expected.vector)
     cosines = vocabulary @ embedder.embed_tags([[known]])[0]
     given = rescore_given_tags(embedder.card, alone, cosines)
     scores = dict(zip(embedder.vocabulary, given, strict=True))
-    for each in beside["tags"]:
-        assert each["score"] == pytest.approx(float(scores[each["tag"]]), abs=1e-5)
+    for tag in beside["tags"]:
+        assert tag["score"] == pytest.approx(float(scores[tag["tag"]]), abs=1e-5)
     too_many = ",".join(f"tag{number}" for number in range(51))
     server.problem(server.upload(sound, tags=too_many), 422, "tags: expected at most 50, got 51")
 
@@ -126,18 +126,18 @@ def test_labels_may_have_prompts_and_be_true_at_once(server: Server, model_folde
     sound = sounds.noise(1.0, seed=5)
     prompts = json.dumps({"animal": ["dog", "bark"], "weather": ["rain"], "bell": ["bell"]})
     one = server.upload(sound, "/v1/classify", prompts=prompts).json()["classes"]
-    assert {each["label"] for each in one} == {"animal", "weather", "bell"}
-    assert sum(each["probability"] for each in one) == pytest.approx(1, abs=1e-6)
+    assert {label["label"] for label in one} == {"animal", "weather", "bell"}
+    assert sum(label["probability"] for label in one) == pytest.approx(1, abs=1e-6)
     many = server.upload(sound, "/v1/classify", prompts=prompts, multiple="true").json()["classes"]
-    assert [each["label"] for each in many] != [] and all(
-        0 <= each["probability"] <= 1 for each in many
+    assert [label["label"] for label in many] != [] and all(
+        0 <= label["probability"] <= 1 for label in many
     )
     embedder = Embedder.load(model_folder)
     vector = embedder.embed_audio(sound).vector
     labels = Labels(["weather", "bell"], embedder.embed_tags([["rain"], ["bell"]]), [])
-    own = label_probabilities(embedder, labels, vector)
-    got = {each["label"]: each["probability"] for each in many}
-    assert [got["weather"], got["bell"]] == pytest.approx(own.tolist(), abs=1e-5)
+    expected = label_probabilities(embedder, labels, vector)
+    got = {label["label"]: label["probability"] for label in many}
+    assert [got["weather"], got["bell"]] == pytest.approx(expected.tolist(), abs=1e-5)
     alone = server.upload(sound, "/v1/classify", labels="dog", multiple="true").json()
     assert len(alone["classes"]) == 1
 
@@ -161,11 +161,11 @@ def test_labels_and_prompts_that_cannot_be_used(
     server.problem(server.upload(sounds.noise(), "/v1/classify", **data), 422, says)
 
 
-def test_a_full_queue_says_so_before_it_takes_the_body(strained: Server, long: bytes) -> None:
+def test_a_full_queue_says_so_before_it_takes_the_body(small_queue: Server, long: bytes) -> None:
     answers: list[int] = []
 
     def upload() -> None:
-        with httpx.Client(base_url=strained.client.base_url, timeout=60) as client:
+        with httpx.Client(base_url=small_queue.client.base_url, timeout=60) as client:
             answers.append(client.post("/v1/tags", files={"file": ("a.ogg", long)}).status_code)
 
     threads = [threading.Thread(target=upload) for _ in range(2)]
@@ -173,12 +173,13 @@ def test_a_full_queue_says_so_before_it_takes_the_body(strained: Server, long: b
         thread.start()
     until = time.monotonic() + 60
     while (
-        metric(strained, "earmark_uploads_waiting") + metric(strained, "earmark_uploads_working")
+        metric(small_queue, "earmark_uploads_waiting")
+        + metric(small_queue, "earmark_uploads_working")
         < 2
         and time.monotonic() < until
     ):
         time.sleep(0.01)
-    with socket.create_connection(("127.0.0.1", strained.port)) as client:
+    with socket.create_connection(("127.0.0.1", small_queue.port)) as client:
         # Only the head of a request; its body never comes.
         client.sendall(
             b"POST /v1/tags HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000000\r\n"
@@ -193,21 +194,21 @@ def test_a_full_queue_says_so_before_it_takes_the_body(strained: Server, long: b
     assert set(answers) <= {200, 504}
 
 
-def test_what_is_not_done_in_time_is_given_up(strained: Server, long: bytes) -> None:
-    assert strained.upload(sounds.noise()).status_code == 200
-    (process,) = readers(strained)
-    before = metric(strained, 'earmark_rejected_total{reason="deadline"}')
+def test_what_is_not_done_in_time_is_given_up(small_queue: Server, long: bytes) -> None:
+    assert small_queue.upload(sounds.noise()).status_code == 200
+    (process,) = readers(small_queue)
+    before = metric(small_queue, 'earmark_rejected_total{reason="deadline"}')
     process.suspend()  # as a decoder that hangs
     begun = time.monotonic()
-    strained.problem(strained.upload(sounds.noise()), 504, "not done within 10 s")
+    small_queue.problem(small_queue.upload(sounds.noise()), 504, "not done within 10 s")
     assert 9 < time.monotonic() - begun < 60
-    assert metric(strained, 'earmark_rejected_total{reason="deadline"}') == before + 1
-    assert strained.upload(sounds.noise()).status_code == 200  # by another process
+    assert metric(small_queue, 'earmark_rejected_total{reason="deadline"}') == before + 1
+    assert small_queue.upload(sounds.noise()).status_code == 200  # by another process
     assert not process.is_running() or process.status() == psutil.STATUS_ZOMBIE
 
 
-def test_a_client_that_leaves_makes_room(strained: Server, long: bytes) -> None:
-    cancelled = metric(strained, "earmark_cancelled_total")
+def test_a_client_that_leaves_makes_room(small_queue: Server, long: bytes) -> None:
+    cancelled = metric(small_queue, "earmark_cancelled_total")
     body = b"--x\r\nContent-Disposition: form-data; name=file; filename=a\r\n\r\n"
     body += long + b"\r\n--x--\r\n"
     head = (
@@ -215,15 +216,15 @@ def test_a_client_that_leaves_makes_room(strained: Server, long: bytes) -> None:
         f"Content-Length: {len(body)}\r\nContent-Type: multipart/form-data; boundary=x\r\n\r\n"
     )
     for _ in range(6):  # three times what may wait
-        with socket.create_connection(("127.0.0.1", strained.port)) as client:
+        with socket.create_connection(("127.0.0.1", small_queue.port)) as client:
             client.sendall(head.encode() + body)
             time.sleep(0.15)
     until = time.monotonic() + 60
-    while (response := strained.upload(sounds.noise())).status_code == 429:
+    while (response := small_queue.upload(sounds.noise())).status_code == 429:
         assert time.monotonic() < until
         time.sleep(0.05)
     assert response.status_code == 200
-    assert metric(strained, "earmark_cancelled_total") > cancelled
+    assert metric(small_queue, "earmark_cancelled_total") > cancelled
 
 
 def test_a_decoder_that_is_killed_costs_its_own_upload(server: Server, long: bytes) -> None:
@@ -244,7 +245,7 @@ def test_requests_share_the_cores(model_folder: Path, library_folder: Path) -> N
     """No request takes a team of threads, whose members would wait for each other's."""
     with threadpool_limits(2, "blas"):
         open_library(Settings(model=model_folder, library=library_folder)).close()
-        pools = [each for each in threadpool_info() if each["user_api"] == "blas"]
+        pools = [pool for pool in threadpool_info() if pool["user_api"] == "blas"]
         assert pools
-        assert {each["num_threads"] for each in pools} == {1}
+        assert {pool["num_threads"] for pool in pools} == {1}
     assert torch.get_num_threads() == 1

@@ -1,4 +1,4 @@
-"""A light HTTP/1.1 client of our own: sends any bytes as they are, and says what came back.
+"""A light HTTP/1.1 client that sends any bytes and returns the raw response.
 
 Conventions: times in seconds of time.perf_counter(). Light, since it stands beside the server on
 the same cores; and it sends what a well-kept client would refuse to.

@@ -56,7 +56,7 @@ def milvus_uri(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     server_manager_instance.release_server(uri)
 
 
-@pytest.fixture(params=["flat", "merging", "milvus"])
+@pytest.fixture(params=["flat", "merging", pytest.param("milvus", marks=pytest.mark.slow)])
 def opened(request: pytest.FixtureRequest) -> Opened:
     """Makes new stores for a library's id, all of one kind."""
     if request.param == "milvus":

@@ -195,6 +195,7 @@ def test_a_run_learns_its_teachers_codes(wheel: Path, tmp_path: Path) -> None:
     assert trainer.objective.temperature != LEARNS.temperature
 
 
+@pytest.mark.slow
 def test_a_stopped_run_goes_on_with_its_teacher(wheel: Path, tmp_path: Path) -> None:
     def run(out: str, kind: type[Trainer] = Trainer) -> Trainer:
         corpus = tiny_corpus(CONFIG)

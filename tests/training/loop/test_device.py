@@ -92,6 +92,7 @@ def test_refuses_a_gpu_that_is_not_there(device: str) -> None:
 
 
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="only glibc's memory is kept")
+@pytest.mark.slow
 def test_training_takes_the_memory_it_freed() -> None:
     """The most of four runs: now and then the heap happens to give nothing back."""
     command = [sys.executable, "-c", STEPS]

@@ -14,7 +14,8 @@ run: $(VENV)/.run  ## install, then serve the starter model and the demo library
 	$(BIN)/earmark serve $(ARGS)
 
 help:  ## list these commands
-	@sed -n 's/^\([a-z-]*\):.*  ## \(.*\)/make \1|\2/p' Makefile | column -t -s '|'
+	@sed -n 's/^\([a-z-]*\):.*  ## \(.*\)/\1|\2/p' Makefile | while IFS='|' read -r name what; do \
+		printf 'make %-10s %s\n' "$$name" "$$what"; done
 
 test: $(VENV)/.test  ## install, then run the quick tests: minutes, no browser, no container
 	$(PYTEST) $(QUICK) $(ARGS)

@@ -165,7 +165,7 @@ class RunningJob:
 
     @property
     def stopping(self) -> bool:
-        """Whether to stop before the next lot. Raises StorageError."""
+        """Whether to stop before the next batch. Raises StorageError."""
         return self.pausing or self._store.is_cancelled(self.number)
 
     def record(self, added: Sequence[AddedPart], failed: Sequence[FailedPart]) -> None:
@@ -302,7 +302,7 @@ class JobStore:
         return [JobEvent(event, kind, json.loads(data)) for event, kind, data in rows], not live
 
     def cancel(self, number: int) -> None:
-        """Hide a job and have it stopped: at once where it waits, else before its next lot.
+        """Hide a job and have it stopped: at once where it waits, else before its next batch.
 
         Raises StorageError.
         """

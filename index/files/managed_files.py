@@ -45,7 +45,7 @@ class StagedFile:
             name = file_name(self.path.stem, self.path)
             self._marker = self._files.add_marker(name)
             self.path = self.path.replace(self._files.folder / name)
-            _sync_folder(self._files.folder)
+            sync_folder(self._files.folder)
         return self.path
 
     def commit(self) -> None:
@@ -163,7 +163,7 @@ class ManagedFiles:
         """Mark on disk that a file and its catalogue entry may disagree. Raises OSError."""
         marker = self._pending / name
         marker.touch(0o600)
-        _sync_folder(self._pending)
+        sync_folder(self._pending)
         return marker
 
     @contextmanager
@@ -204,8 +204,8 @@ def file_name(stem: str, path: Path) -> str:
         return stem + suffix_of(file.read(HEAD))
 
 
-def _sync_folder(folder: Path) -> None:
-    """Write a folder's entries to disk."""
+def sync_folder(folder: Path) -> None:
+    """Write a folder's entries to disk. Raises OSError."""
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
         os.fsync(descriptor)

@@ -1,25 +1,19 @@
-"""Jobs on disk: their sounds, states, results and events, shared by all services on a library.
+"""Jobs on disk: their states, results and events, shared by all services on a library.
 
-`jobs.sqlite` in the library's folder holds all but the sounds. These lie in `jobs/ID/`, named by
-their numbers, until the job is over. Beside them is the file `lock`, which is locked (flock) by
-the process that stages or runs the job. The system releases the lock when that process ends, even
-if it is killed; a job that is not over and whose lock is free is taken up by the next process that
-looks for work.
+`jobs.sqlite` in the library's folder holds all but the sounds, which are `JobFiles`. A process that
+runs a job holds its lock; a job that is not over and whose lock is free is taken up by the next
+process that looks for work.
 """
 
 from __future__ import annotations
 
 import datetime
-import fcntl
 import json
 import logging
 import os
 import secrets
-import shutil
 import sqlite3
-import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, Literal
@@ -27,18 +21,17 @@ from typing import IO, Any, Literal
 from earmark.index.catalogue.connection import Database
 from earmark.index.errors import StorageError
 from earmark.service.http.problems import ProblemError
+from earmark.service.workers.job_files import JobFiles
 
 log = logging.getLogger(__name__)
 
 State = Literal["waiting", "running", "done", "cancelled", "failed"]
 EventKind = Literal["progress", "failed", "done"]
 
-FILE, FOLDER, LOCK = "jobs.sqlite", "jobs", "lock"
+FILE = "jobs.sqlite"
 VERSION = 1  # of the tables
-COPY_BYTES = 1 << 20
 MAX_STARTS = 5  # of a job, none of which gets a part done: then it is given up
 HIDDEN_SECONDS = 60.0  # that a job stays on disk once it is over and hidden: for its last readers
-STAGING_SECONDS = 60.0  # before a folder without a job is taken for one left by a dead process
 MAX_NUMBER = 2**62  # SQLite's integers end at 2^63
 
 TABLES = (
@@ -193,7 +186,7 @@ class JobStore:
     def __init__(
         self, library_folder: Path, on_change: Callable[[int], None] = lambda _: None
     ) -> None:
-        self._folder = library_folder / FOLDER
+        self._files = JobFiles(library_folder)
         self._database = Database(library_folder / FILE, FILE)
         self._on_change = on_change
         self._checked = False
@@ -226,24 +219,13 @@ class JobStore:
         """
         self._make()
         job_id = secrets.token_urlsafe(16)
-        folder = self._folder / job_id
-        with _disk_errors():
-            lock = _lock(folder)
-            assert lock is not None, "ids are random"
-            try:
-                for number, (sound, _) in enumerate(sounds):
-                    _copy(sound, folder / str(number))
-                for changed in (folder, self._folder):
-                    _to_disk(changed)
-                with self._database.transaction() as db:
-                    _check_room(db, max_waiting)
-                    number = _insert(db, job_id, [name for _, name in sounds], metadata)
-                    _prune(db, max_over)
-            except BaseException:
-                shutil.rmtree(folder, ignore_errors=True)
-                raise
-            finally:
-                os.close(lock)
+        with (
+            self._files.stage(job_id, [sound for sound, _ in sounds]),
+            self._database.transaction() as db,
+        ):
+            _check_room(db, max_waiting)
+            number = _insert(db, job_id, [name for _, name in sounds], metadata)
+            _prune(db, max_over)
         self._on_change(number)
         return number
 
@@ -313,7 +295,7 @@ class JobStore:
             if ended:
                 _end(db, number, "")
         if ended:
-            self._discard(row[0])
+            self._files.discard(row[0])
         self._on_change(number)
 
     # For the process that runs a job
@@ -326,8 +308,7 @@ class JobStore:
             f"SELECT number, id FROM jobs WHERE {LIVE} ORDER BY number"  # noqa: S608
         )
         for number, job_id in rows:
-            with _disk_errors():
-                lock = _lock(self._folder / job_id)
+            lock = self._files.lock(job_id)
             if lock is None:  # another process, or another thread of this one, runs it
                 continue
             try:
@@ -359,13 +340,13 @@ class JobStore:
                     "UPDATE jobs SET state = 'running', starts = starts + 1 WHERE number = ?",
                     (number,),
                 )
-                _tell(db, number, "progress", {**_counts(db, number), "ids": []})
+                _append_event(db, number, "progress", {**_counts(db, number), "ids": []})
                 return RunningJob(
                     self, number, lock, json.loads(metadata), self._parts(db, number, job_id),
                     state == "running",
                 )  # fmt: skip
         if job_id:
-            self._discard(job_id)
+            self._files.discard(job_id)
             self._on_change(number)
         return None
 
@@ -376,8 +357,9 @@ class JobStore:
             "WHERE job = ? AND clip IS NULL AND failure IS NULL ORDER BY number",
             (number,),
         )
-        folder = self._folder / job_id
-        return [JobPart(part, name, folder / str(part), stem) for part, name, stem in rows]
+        return [
+            JobPart(part, name, self._files.path(job_id, part), stem) for part, name, stem in rows
+        ]
 
     def is_cancelled(self, number: int) -> bool:
         """Whether a client has asked to stop a job. Raises StorageError."""
@@ -397,9 +379,9 @@ class JobStore:
             )
             db.execute("UPDATE jobs SET starts = 0 WHERE number = ?", (number,))
             for one in failed:
-                _tell(db, number, "failed", vars(one))
+                _append_event(db, number, "failed", vars(one))
             ids = [one.clip_id for one in added]
-            _tell(db, number, "progress", {**_counts(db, number), "ids": ids})
+            _append_event(db, number, "progress", {**_counts(db, number), "ids": ids})
         self._on_change(number)
 
     def release(self, number: int, problem: str, *, may_wait: bool) -> None:
@@ -420,29 +402,16 @@ class JobStore:
             else:
                 _end(db, number, problem)
         if not waits:
-            self._discard(job_id)
+            self._files.discard(job_id)
         self._on_change(number)
 
     def sweep(self) -> None:
         """Remove sounds that a process left when it ended amid staging. Raises StorageError."""
-        if not self._exists() or not self._folder.is_dir():
-            return
-        live = {job_id for (job_id,) in self._database.query(f"SELECT id FROM jobs WHERE {LIVE}")}  # noqa: S608
-        with _disk_errors():
-            for folder in self._folder.iterdir():
-                age = time.time() - folder.stat().st_mtime
-                if folder.name in live or age < STAGING_SECONDS or not folder.is_dir():
-                    continue
-                lock = _lock(folder)
-                if lock is not None:
-                    shutil.rmtree(folder, ignore_errors=True)
-                    os.close(lock)
+        if self._exists():
+            rows = self._database.query(f"SELECT id FROM jobs WHERE {LIVE}")  # noqa: S608
+            self._files.sweep({job_id for (job_id,) in rows})
 
-    # The files
-
-    def _discard(self, job_id: str) -> None:
-        """Remove a job's sounds; `sweep` removes what is left where that fails."""
-        shutil.rmtree(self._folder / job_id, ignore_errors=True)
+    # The file of jobs
 
     def _exists(self) -> bool:
         """Whether there is a file of jobs that this version reads. Raises StorageError."""
@@ -513,7 +482,7 @@ def _end(db: sqlite3.Connection, number: int, problem: str) -> None:
         "UPDATE jobs SET state = ?, problem = ?, ended_at = ? WHERE number = ?",
         (state, problem, _now(), number),
     )
-    _tell(db, number, "done", {**counts, "state": state, "problem": problem})
+    _append_event(db, number, "done", {**counts, "state": state, "problem": problem})
 
 
 def _counts(db: sqlite3.Connection, number: int) -> dict[str, int]:
@@ -523,8 +492,10 @@ def _counts(db: sqlite3.Connection, number: int) -> dict[str, int]:
     return {"total": total, "done": added + failed, "added": added, "failed": failed}
 
 
-def _tell(db: sqlite3.Connection, number: int, kind: EventKind, data: Mapping[str, Any]) -> None:
-    """Append an event to a job's."""
+def _append_event(
+    db: sqlite3.Connection, number: int, kind: EventKind, data: Mapping[str, Any]
+) -> None:
+    """Append an event with the job's next number."""
     db.execute(
         "INSERT INTO events SELECT ?, coalesce(max(number), 0) + 1, ?, ? FROM events WHERE job = ?",
         (number, kind, json.dumps(data), number),
@@ -535,46 +506,3 @@ def _now(seconds: float = 0.0) -> str:
     """The time, or `seconds` later."""
     now = datetime.datetime.now(datetime.UTC) + datetime.timedelta(seconds=seconds)
     return now.isoformat(timespec="seconds")
-
-
-def _lock(folder: Path) -> int | None:
-    """The locked file of a job's folder, which is made where it is missing.
-
-    None where the lock is held. Closing the descriptor releases it. Raises OSError.
-    """
-    folder.mkdir(parents=True, exist_ok=True)
-    descriptor = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT, 0o600)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        os.close(descriptor)
-        return None
-    except BaseException:
-        os.close(descriptor)
-        raise
-    return descriptor
-
-
-def _copy(sound: IO[bytes], path: Path) -> None:
-    with path.open("xb") as file:
-        shutil.copyfileobj(sound, file, COPY_BYTES)
-        file.flush()
-        os.fsync(file.fileno())
-
-
-def _to_disk(folder: Path) -> None:
-    """See that the names in a folder are on disk. Raises OSError."""
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-@contextmanager
-def _disk_errors() -> Iterator[None]:
-    """The disk's errors as StorageError, without the library's path."""
-    try:
-        yield
-    except OSError as error:
-        raise StorageError(f"{FOLDER}: {error.strerror}") from error

@@ -69,7 +69,7 @@ def line(what: str, rate: float, *times: float) -> None:
     print(f"{what:46} {rate:8.1f} " + " ".join(f"{each:8.1f}" for each in times), flush=True)
 
 
-def told(what: str, outcome: Outcome) -> None:
+def print_outcome(what: str, outcome: Outcome) -> None:
     """An outcome as a line, and what was not a good answer."""
     line(what, outcome.rate(), *(outcome.at(percent) for percent in (50, 95, 99)))
     others = {status: count for status, count in outcome.counts.items() if status != "200"}
@@ -92,7 +92,7 @@ end
 """
 
 
-def asked() -> Request:
+def new_searches() -> Request:
     """One search after another, each of three words that are known and one that is not."""
     generator, numbers = np.random.default_rng(0), itertools.count()
     return lambda: get(f"/v1/search?q={'+'.join(generator.choice(WORDS, 3))}+x{next(numbers)}")
@@ -104,12 +104,12 @@ def by_wrk(port: int, at_once: int, seconds: float, folder: Path) -> float:
     script.write_text(WRK % ", ".join(f'"{word}"' for word in WORDS))
     command = ["wrk", "-t1", f"-c{at_once}", f"-d{seconds:.0f}s", "--latency", "-s", str(script),
                f"http://127.0.0.1:{port}"]  # fmt: skip
-    told = subprocess.run(command, capture_output=True, text=True, check=True).stdout
-    rate = re.search(r"Requests/sec:\s+([\d.]+)", told)
-    assert rate is not None, told
-    assert "Non-2xx" not in told, told
+    printed = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    rate = re.search(r"Requests/sec:\s+([\d.]+)", printed)
+    assert rate is not None, printed
+    assert "Non-2xx" not in printed, printed
     unit = {"us": 0.001, "ms": 1.0, "s": 1000.0}
-    times = dict(re.findall(r"(50|99)%\s+([\d.]+(?:us|ms|s))", told))
+    times = dict(re.findall(r"(50|99)%\s+([\d.]+(?:us|ms|s))", printed))
     own = [re.fullmatch(r"([\d.]+)(\w+)", times[each]) for each in ("50", "99")]
     line(f"wrk, {at_once} at once", float(rate[1]),
          *(float(each[1]) * unit[each[2]] for each in own if each))  # fmt: skip
@@ -119,7 +119,7 @@ def by_wrk(port: int, at_once: int, seconds: float, folder: Path) -> float:
 def search(seconds: float, folder: Path) -> None:
     """Bar 1: as many as it can, and how long they take at a quarter of that."""
     fill(folder / "library", Embedder.load(starter_model()), CLIPS)
-    request = asked()
+    request = new_searches()
     with serving(folder / "log", "--library", folder / "library", OMP_NUM_THREADS="") as server:
         uvloop.run(closed(server.port, request, AT_ONCE, 5))  # takes the clips into memory
         print(f"{'':46} {'a second':>8} {'p50 ms':>8} {'p99':>8}")
@@ -177,9 +177,9 @@ def measured(name: str, port: int, request: Request, seconds: float) -> tuple[Ou
     """One at a time, and many at once."""
     uvloop.run(closed(port, request, 4, 2))
     one = uvloop.run(closed(port, request, 1, seconds))
-    told(f"{name}, 1 in flight", one)
+    print_outcome(f"{name}, 1 in flight", one)
     many = uvloop.run(closed(port, request, AT_ONCE, seconds))
-    told(f"{name}, {AT_ONCE} in flight", many)
+    print_outcome(f"{name}, {AT_ONCE} in flight", many)
     return one, many
 
 
@@ -245,8 +245,8 @@ def overload(seconds: float, folder: Path) -> None:
         uvloop.run(closed(server.port, request, AT_ONCE, 3))
         before = uvloop.run(closed(server.port, request, AT_ONCE, 5))
         alone = uvloop.run(closed(server.port, request, 1, 3))
-        told("capacity", before)
-        told("one at a time", alone)
+        print_outcome("capacity", before)
+        print_outcome("one at a time", alone)
         print(f"before: {state(process)}")
 
         async def both() -> tuple[Outcome, Outcome]:
@@ -259,11 +259,11 @@ def overload(seconds: float, folder: Path) -> None:
         outcome, probe = uvloop.run(both())
         ended = time.perf_counter()
         print(f"after:  {state(process)}")
-        told(f"{TIMES_OVER} times that for {seconds:.0f} s", outcome)
+        print_outcome(f"{TIMES_OVER} times that for {seconds:.0f} s", outcome)
         for status in sorted(outcome.times):
             line(f"  {status}", outcome.rate(status),
                  *(outcome.at(each, status) for each in (50, 95, 99)))  # fmt: skip
-        told("/healthz meanwhile", probe)
+        print_outcome("/healthz meanwhile", probe)
         print(f"  at most {max(probe.times['200']):.1f} ms")
         while True:
             now = uvloop.run(closed(server.port, request, 1, 0.5))

@@ -53,7 +53,7 @@ SHOWN = """() => new Promise((done) => {
 })"""
 
 
-def told(what: str, milliseconds: list[float]) -> None:
+def print_times(what: str, milliseconds: list[float]) -> None:
     """One line of the table."""
     figures = np.percentile(milliseconds, [50, 95, 100])
     print(f"{what:48} {len(milliseconds):6d} " + " ".join(f"{each:8.0f}" for each in figures))
@@ -100,8 +100,8 @@ def main() -> None:
             address = f"http://127.0.0.1:{server.port}"
             first(page, address, 3)
             print(f"{'milliseconds':48} {'':6} {'p50':>8} {'p95':>8} {'most':>8}")
-            told("first paint with results", first(page, address, times))
-            told("from a keystroke to its results", typed(page, address, times))
+            print_times("first paint with results", first(page, address, times))
+            print_times("from a keystroke to its results", typed(page, address, times))
             chromium.close()
 
 

@@ -79,10 +79,10 @@ class Slurm:
 
     def state(self, job: str) -> str:
         """RUNNING, PENDING, COMPLETED, …"""
-        return self.told(job)["JobState"]
+        return self.show(job)["JobState"]
 
-    def told(self, job: str) -> dict[str, str]:
-        """All that is known of a job."""
+    def show(self, job: str) -> dict[str, str]:
+        """What Slurm says of a job, by field."""
         words = self("scontrol", "show", "job", "--oneliner", job).split()
         return dict(word.split("=", 1) for word in words if "=" in word)
 

@@ -69,12 +69,12 @@ def container_of(folder: str) -> Document:
 
 
 def environment() -> dict[str, str]:
-    """What the service's container is told by its manifests."""
+    """The environment of the service's container, by its manifests."""
     generated = kustomization_of("service")["configMapGenerator"][0]
     container = container_of("service")
     assert container["envFrom"] == [{"configMapRef": {"name": generated["name"]}}]
-    told = dict(each.split("=", 1) for each in generated["literals"])
-    return {**told, **{each["name"]: each["value"] for each in container["env"]}}
+    given = dict(each.split("=", 1) for each in generated["literals"])
+    return {**given, **{each["name"]: each["value"] for each in container["env"]}}
 
 
 def rendered(folder: Path) -> list[Document]:
@@ -252,8 +252,8 @@ def test_the_service_takes_its_settings(monkeypatch: pytest.MonkeyPatch) -> None
     for name in list(os.environ):
         if name.startswith("EARMARK_"):
             monkeypatch.delenv(name)
-    told = environment()
-    for name, value in told.items():
+    given = environment()
+    for name, value in given.items():
         assert name.removeprefix("EARMARK_").lower() in Settings.model_fields
         monkeypatch.setenv(name, value)
     settings = read_settings()

@@ -41,12 +41,12 @@ GROUPED = re.compile(r"\b(?:by|on|group_left|group_right|without|ignoring)\s*\((
 LEGEND = re.compile(r"\{\{\s*\$?(?:labels\.)?(\w+)\s*\}\}")
 WINDOW = re.compile(r"\[[^]]*\]")
 
-Told = dict[str, dict[str, set[str]]]
+Series = dict[str, dict[str, set[str]]]
 
 
 @pytest.fixture(scope="module")
-def told(tmp_path_factory: pytest.TempPathFactory) -> Told:
-    """Every series that a server tells after a little of each work: name → label → values."""
+def series(tmp_path_factory: pytest.TempPathFactory) -> Series:
+    """Every series that a server exports after a little of each work: name → label → values."""
     folder = tmp_path_factory.mktemp("watched")
     model = made.save_model(folder / "model")
     files = made.write_sounds(folder / "sounds", 3)
@@ -59,7 +59,7 @@ def told(tmp_path_factory: pytest.TempPathFactory) -> Told:
             assert server.upload(sounds.noise(1.0, seed=2), path, labels="dog,rain").is_success
         assert server.client.get("/v1/search?q=rain").status_code == 200
         text = server.client.get("/metrics").text
-    found: Told = {}
+    found: Series = {}
     for family in text_string_to_metric_families(text):
         for sample in family.samples:
             labels = found.setdefault(sample.name, {})
@@ -92,22 +92,22 @@ def guide_queries() -> Iterator[str]:
         yield from (line for line in block.splitlines() if line and not line.startswith("#"))
 
 
-def check(query: str, told: Told) -> set[str]:
-    """Hold a query to what is told; returns the labels that its result may have."""
+def check(query: str, series: Series) -> set[str]:
+    """Check a query against the series; returns the labels that its result may have."""
     bare = re.sub(r'"[^"]*"', '""', query)
     names = set(FAMILY.findall(bare))
     names |= {name for name, _ in SELECTED.findall(query)} - OWN
-    assert names <= told.keys(), query
-    labels = ATTACHED | RESULTS | {label for name in names for label in told[name]}
+    assert names <= series.keys(), query
+    labels = ATTACHED | RESULTS | {label for name in names for label in series[name]}
     for name, inside in SELECTED.findall(query):
         for label, how, value in MATCHED.findall(inside):
             if name in OWN or label in ATTACHED:
                 continue
-            assert label in told[name], f"{label} in {query}"
+            assert label in series[name], f"{label} in {query}"
             if how == "=" and label not in {"status"}:
-                assert value in told[name][label], query
+                assert value in series[name][label], query
             if how == "=~" and label in {"route", "reason"}:
-                assert set(value.split("|")) <= told[name][label], query
+                assert set(value.split("|")) <= series[name][label], query
     for group in GROUPED.findall(query):
         wanted = {each.strip() for each in group.split(",")} - {""}
         assert wanted <= labels, query
@@ -115,28 +115,28 @@ def check(query: str, told: Told) -> set[str]:
     return set().union(*grouped) if grouped else labels
 
 
-def test_the_dashboard_asks_for_what_the_service_tells(told: Told) -> None:
+def test_the_dashboard_asks_for_what_the_service_tells(series: Series) -> None:
     queries = list(dashboard_queries())
     assert len(queries) > 30
     for query, legend in queries:
-        assert set(LEGEND.findall(legend)) <= check(query, told), legend
+        assert set(LEGEND.findall(legend)) <= check(query, series), legend
     for variable in json.loads(DASHBOARD.read_text())["templating"]["list"][1:]:
         query = variable["query"]["query"]
-        assert set(FAMILY.findall(query)) <= told.keys()
+        assert set(FAMILY.findall(query)) <= series.keys()
 
 
-def test_alerts_ask_for_what_the_service_tells(told: Told) -> None:
+def test_alerts_ask_for_what_the_service_tells(series: Series) -> None:
     assert len(rules()) > 15
     for rule in rules():
-        check(rule["expr"], told)
+        check(rule["expr"], series)
 
 
-def test_the_guide_names_what_the_service_tells(told: Told) -> None:
+def test_the_guide_names_what_the_service_tells(series: Series) -> None:
     queries = list(guide_queries())
     assert len(queries) >= 5
     for query in queries:
-        check(query, told)
-    families = {re.sub(r"_(total|bucket|sum|count)$", "", name) for name in told} | told.keys()
+        check(query, series)
+    families = {re.sub(r"_(total|bucket|sum|count)$", "", name) for name in series} | series.keys()
     table = [line for line in GUIDE.read_text().splitlines() if line.startswith("| `earmark_")]
     named = set(FAMILY.findall("\n".join(table)))
     assert named <= families
@@ -145,10 +145,10 @@ def test_the_guide_names_what_the_service_tells(told: Told) -> None:
     assert {re.sub(r"_total$", "", name) for name in named} == shown
 
 
-def test_the_dashboard_shows_all_that_the_service_tells(told: Told) -> None:
+def test_the_dashboard_shows_all_that_the_service_tells(series: Series) -> None:
     """But for times of making and what histograms consist of."""
     text = " ".join(query for query, _ in dashboard_queries())
-    for name in told:
+    for name in series:
         if name.startswith("earmark_") and not name.endswith("_created"):
             family = re.sub(r"_(bucket|sum|count)$", "", name)
             assert family in text, name

@@ -75,7 +75,7 @@ class Alone:
         )
         program(folder, "apptainer", f'printf "%s\\n" "$@" >>{self.called}')
 
-    def __call__(self, ends: int, told: bool = False, **more: str) -> tuple[int, list[str]]:
+    def __call__(self, ends: int, signalled: bool = False, **more: str) -> tuple[int, list[str]]:
         """The script's status, and what it called, one entry a line."""
         self.called.write_text("")
         given = {
@@ -85,7 +85,7 @@ class Alone:
             "EARMARK_IMAGE": "",
             "STATE": "RUNNING",
             "ENDS": str(ends),
-            "TOLD": "yes" if told else "",
+            "TOLD": "yes" if signalled else "",
             **more,
         }
         done = subprocess.run(
@@ -114,9 +114,9 @@ def test_what_ends_by_itself_is_not_requeued(alone: Alone, status: int) -> None:
 def test_what_was_stopped_is_requeued(alone: Alone) -> None:
     stopped = (EXIT_STOPPED, [TRAINED, REQUEUED])
     assert alone(EXIT_STOPPED) == stopped
-    assert alone(1, told=True) == stopped  # as torchrun ends when it was told to
-    assert alone(128 + signal.SIGTERM, told=True) == stopped
-    assert alone(0, told=True) == (0, [TRAINED])  # it was done all the same
+    assert alone(1, signalled=True) == stopped  # as torchrun ends when it was told to
+    assert alone(128 + signal.SIGTERM, signalled=True) == stopped
+    assert alone(0, signalled=True) == (0, [TRAINED])  # it was done all the same
 
 
 def test_what_was_cancelled_is_not_requeued(alone: Alone) -> None:
@@ -211,7 +211,7 @@ def test_stopped_it_goes_on_as_if_nothing_had_happened(here: slurm.Slurm, work: 
     assert "--resume goes on" in log
     assert "train.sbatch: stopped and saved, requeued; this was run 1" in log
     assert "resuming after epoch" in log
-    assert here.told(job)["Restarts"] == "1"
+    assert here.show(job)["Restarts"] == "1"
     expected, found = history(work / "straight"), history(work / "stopped")
     assert [each["epoch"] for each in expected] == list(range(1, EPOCHS + 1))
     for one, other in zip(expected, found, strict=True):
@@ -239,7 +239,7 @@ def test_cancelled_it_saves_and_stays_away(here: slurm.Slurm, work: Path) -> Non
     wait_for_an_epoch(here, job, work / "cancelled")
     here("scancel", job)
     here.wait(job, "CANCELLED")
-    time.sleep(1)  # the state is told before the script has ended
+    time.sleep(1)  # the state changes before the script has ended
     log = log_of(work, job)
     assert "--resume goes on" in log
     assert "train.sbatch: stopped: cancelled, or Slurm requeues it" in log
@@ -251,4 +251,4 @@ def test_a_failure_stays_one(here: slurm.Slurm, work: Path) -> None:
     job = submit(here, work, "failed", preset="nonsense")
     assert here.wait(job, "FAILED") == "FAILED"
     assert "preset: expected one of" in log_of(work, job)
-    assert here.told(job)["Restarts"] == "0"
+    assert here.show(job)["Restarts"] == "0"

@@ -60,7 +60,7 @@ def check(folder: Path, journal: Path) -> int:
         clips = {clip.row: clip for clip in catalogue.clips()}
         assert sorted(rows.tolist()) == sorted(clips)
         # By their scores: two clips may have the same vector.
-        scores = {row: float(_own(catalogue, row) @ vector(5)) for row in clips}
+        scores = {row: float(_vector_of(catalogue, row) @ vector(5)) for row in clips}
         best = sorted(scores.values(), reverse=True)
         np.testing.assert_allclose([scores[row] for row in rows], best, atol=1e-6)
         for tag in ("red", "blue", "green"):
@@ -71,7 +71,7 @@ def check(folder: Path, journal: Path) -> int:
         return int(catalogue.meta("generation"))
 
 
-def _own(catalogue: Catalogue, row: int) -> np.ndarray:
+def _vector_of(catalogue: Catalogue, row: int) -> np.ndarray:
     own = catalogue.vector(row)
     assert own is not None
     return own

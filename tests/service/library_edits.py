@@ -21,7 +21,7 @@ def add(server: Server, sound: bytes, name: str = "sound.wav", **data: object) -
     return body
 
 
-def found(server: Server, words: str) -> list[str]:
+def matching_ids(server: Server, words: str) -> list[str]:
     """Ids of the clips that hold these words."""
     hits = server.client.get("/v1/search", params={"q": words, "k": 100}).json()["hits"]
     return [hit["id"] for hit in hits if hit["why"]["matched"]]

@@ -14,7 +14,7 @@ import soundfile
 from earmark.model.audio.waveform import peaks
 from tests.model import tiny
 from tests.service import sounds
-from tests.service.library_edits import add, address, found, tree
+from tests.service.library_edits import add, address, matching_ids, tree
 from tests.service.server_process import Server
 
 
@@ -36,7 +36,7 @@ def test_an_upload_is_found_at_once_by_words_and_by_sound(
     assert (body["author"], body["source"], body["licence"]) == ("Ann", "Tapes", "CC0-1.0")
     assert (body["description"], body["twin"]) == ("On a path\nby night", None)
     assert body["duration"] == pytest.approx(1.0)
-    assert found(writable, "gravel") == [body["id"]]
+    assert matching_ids(writable, "gravel") == [body["id"]]
     again = writable.client.get(address(body["id"]))
     assert again.json() == {name: body[name] for name in body if name != "twin"}
     assert writable.client.get(str(body["audio"])).content == sound
@@ -58,18 +58,18 @@ def test_the_same_sound_twice_is_added_and_said(writable: Server) -> None:
 
 def test_retagged_it_is_found_by_that_and_no_more_by_what_was(writable: Server) -> None:
     clip = add(writable, sounds.noise(0.3, seed=4), title="Take 7", tags="zither")
-    assert found(writable, "zither") == [clip["id"]]
+    assert matching_ids(writable, "zither") == [clip["id"]]
     response = writable.client.patch(address(clip["id"]), json={"tags": ["steel drum", "Loud"]})
     assert response.status_code == 200
     assert response.json()["tags"] == ["steel-drum", "Loud"]
     assert response.json()["title"] == "Take 7"
-    assert found(writable, "zither") == []
-    assert found(writable, "steel drum") == [clip["id"]]
+    assert matching_ids(writable, "zither") == []
+    assert matching_ids(writable, "steel drum") == [clip["id"]]
     emptied = writable.client.patch(
         address(clip["id"]), json={"tags": [], "title": "", "description": "by hand"}
     ).json()
     assert (emptied["tags"], emptied["title"], emptied["description"]) == ([], "", "by hand")
-    assert found(writable, "steel drum") == []
+    assert matching_ids(writable, "steel drum") == []
 
 
 @pytest.mark.parametrize(
@@ -118,7 +118,7 @@ def test_removed_it_is_gone_with_its_file(writable: Server, writable_folder: Pat
     assert len(tree(writable_folder)) == len(before) + 1
     response = writable.client.delete(address(clip["id"]))
     assert (response.status_code, response.content) == (204, b"")
-    assert found(writable, "ephemeral") == []
+    assert matching_ids(writable, "ephemeral") == []
     assert tree(writable_folder) == before
     for path in (address(clip["id"]), str(clip["audio"])):
         writable.problem(writable.client.get(path), 404, "no clip")
@@ -209,4 +209,4 @@ def test_many_write_at_once_and_nothing_is_lost(writable: Server, writable_folde
         ids = list(pool.map(one, range(8)))
     listed = writable.client.get("/v1/clips", params={"tag": "crowd", "k": 100}).json()
     assert {clip["id"] for clip in listed["clips"]} == set(ids[::2])
-    assert len(found(writable, "crowd")) == 4
+    assert len(matching_ids(writable, "crowd")) == 4

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import time
 from collections.abc import Iterator
@@ -243,61 +244,64 @@ def test_stopped_in_good_order_a_job_goes_on_with_the_next_service(
         assert server.client.get(f"/v1/clips/{clip}").json()["tags"] == ["second"]
 
 
+@pytest.fixture
+def two_services(tmp_path: Path, model_folder: Path) -> Iterator[tuple[Server, Server]]:
+    """Two servers of one library, empty at first."""
+    folder = tmp_path / "library"
+    Library.open(folder, Embedder.load(model_folder), create=True).close()
+    arguments = ("--library", folder, "--model", model_folder)
+    with (
+        serving(tmp_path / "log-one", *arguments) as one,
+        serving(tmp_path / "log-other", *arguments) as other,
+    ):
+        yield one, other
+
+
+def lock_holder(lock: Path) -> int:
+    """The process that holds a job's lock."""
+    held = {
+        int(fields[5].rpartition(":")[2]): int(fields[4])
+        for fields in map(str.split, Path("/proc/locks").read_text().splitlines())
+        if fields[1] == "FLOCK"
+    }
+    return held[lock.stat().st_ino]
+
+
 @pytest.mark.slow
 def test_a_job_is_known_to_all_services_and_taken_over_from_one_that_is_killed(
-    tmp_path: Path, model_folder: Path
+    tmp_path: Path, two_services: tuple[Server, Server]
 ) -> None:
-    folder = tmp_path / "library"
-    Library.open(folder, Embedder.load(model_folder), create=True).close()
-    arguments = ("--library", folder, "--model", model_folder)
-    with (
-        serving(tmp_path / "log-one", *arguments) as one,
-        serving(tmp_path / "log-other", *arguments) as other,
-    ):
-        place = begin(one, *MANY)
-        with other.client.stream("GET", f"{place}/events") as stream:
-            events = events_of(stream)
-            first = next(event for event in events if event[2]["added"])
-            runs = {"running": one, "waiting": one}[one.client.get(place).json()["state"]]
-            runs.process.kill()
-            rest = list(events)  # the reader does not notice
-        assert rest[-1][2]["state"] == "done"
-        assert rest[-1][2]["added"] == 100
-        assert rest[0][0] == first[0] + 1
-        job = other.client.get(place).json()
-        assert names_of(job, other) == [str(number) for number in range(100)]
+    place = begin(two_services[0], *MANY)
+    with contextlib.ExitStack() as streams:
+        readers = [
+            events_of(streams.enter_context(service.client.stream("GET", f"{place}/events")))
+            for service in two_services
+        ]
+        first = [next(event for event in events if event[2]["added"]) for events in readers]
+        assert first[0] == first[1]
+        holder = lock_holder(tmp_path / "library" / "jobs" / place.rpartition("/")[2] / "lock")
+        killed = [service.process.pid for service in two_services].index(holder)
+        two_services[killed].process.kill()
+        rest = list(readers[1 - killed])  # this reader does not notice
+    other = two_services[1 - killed]
+    assert rest[0][0] == first[0][0] + 1
+    assert [] in [data.get("ids") for _, _, data in rest]  # the other service has begun it anew
+    assert (rest[-1][2]["state"], rest[-1][2]["added"]) == ("done", 100)
+    job = other.client.get(place).json()
+    assert names_of(job, other) == [str(number) for number in range(100)]
 
 
 @pytest.mark.slow
-def test_a_job_is_cancelled_through_another_service(tmp_path: Path, model_folder: Path) -> None:
-    folder = tmp_path / "library"
-    Library.open(folder, Embedder.load(model_folder), create=True).close()
-    arguments = ("--library", folder, "--model", model_folder)
-    with (
-        serving(tmp_path / "log-one", *arguments) as one,
-        serving(tmp_path / "log-other", *arguments) as other,
-    ):
-        place = begin(one, *MANY)
-        with one.client.stream("GET", f"{place}/events") as stream:
-            events = events_of(stream)
-            next(event for event in events if event[2]["added"])
-            body = other.client.delete(place).json()
-            last = list(events)[-1]
-        assert (body["state"], last[2]["state"]) == ("cancelled", "cancelled")
-        for service in (one, other):
-            service.problem(service.client.get(place), 404, "no job")
-            total = service.client.get("/v1/clips?k=1").json()["total"]
-            assert total == len(body["added"]) == last[2]["added"]
-
-
-def test_where_no_sounds_can_be_written_no_job_is_taken(tmp_path: Path, model_folder: Path) -> None:
-    folder = tmp_path / "library"
-    Library.open(folder, Embedder.load(model_folder), create=True).close()
-    (folder / "jobs").write_bytes(b"")  # no folder can be made there, root or not
-    with serving(tmp_path / "log", "--library", folder, "--model", model_folder) as server:
-        refused = server.client.post("/v1/jobs", files=[("file", ("a.wav", sounds.noise(0.3)))])
-        server.problem(refused, 503, "cannot be read or written")
-        server.problem(server.client.get("/v1/jobs/x"), 404, "no job")
-        assert server.client.get("/v1/search?q=dog").status_code == 200
-        assert server.stop() == 0
-    assert "Traceback" not in (tmp_path / "log").read_text()
+def test_a_job_is_cancelled_through_another_service(two_services: tuple[Server, Server]) -> None:
+    one, other = two_services
+    place = begin(one, *MANY)
+    with one.client.stream("GET", f"{place}/events") as stream:
+        events = events_of(stream)
+        next(event for event in events if event[2]["added"])
+        body = other.client.delete(place).json()
+        last = list(events)[-1]
+    assert (body["state"], last[2]["state"]) == ("cancelled", "cancelled")
+    for service in two_services:
+        service.problem(service.client.get(place), 404, "no job")
+        total = service.client.get("/v1/clips?k=1").json()["total"]
+        assert total == len(body["added"]) == last[2]["added"]

@@ -24,7 +24,7 @@ from earmark.model.embedder import Embedder
 from tests.index import made
 from tests.index.stores.milvus import server as milvus
 from tests.service import sounds
-from tests.service.library_edits import add, address, found
+from tests.service.library_edits import add, address, matching_ids
 from tests.service.server_process import Server, serving
 
 COUNT = 5  # clips at first
@@ -113,7 +113,7 @@ def test_a_clip_added_through_one_is_found_through_the_other(pair: Pair) -> None
         sound = sounds.noise(0.6, seed=100 + number)
         word = f"quetzal{number}"
         clip = str(add(here, sound, title=f"A {word} at dawn", tags="feathers")["id"])
-        assert found(there, word) == [clip]
+        assert matching_ids(there, word) == [clip]
         nearest = like(there, sound)[0]
         assert (nearest["id"], nearest["cosine"]) == (clip, pytest.approx(1.0, abs=1e-3))
         by_sound = there.client.get("/v1/search?q=dog&k=100").json()["hits"]
@@ -142,7 +142,7 @@ def test_what_is_said_of_a_clip_is_the_same_in_both(pair: Pair) -> None:
     )
     assert changed.status_code == 200
     assert pair.one.client.get(address(clip)).json()["tags"] == ["newtag"]
-    assert (found(pair.one, "xolotl"), found(pair.one, "nameless")) == ([clip], [])
+    assert (matching_ids(pair.one, "xolotl"), matching_ids(pair.one, "nameless")) == ([clip], [])
     for tag, expected in (("newtag", [clip]), ("oldtag", [])):
         answer = pair.one.client.get("/v1/search", params={"q": "dog", "tag": tag})
         assert [hit["id"] for hit in answer.json()["hits"]] == expected
@@ -159,7 +159,7 @@ def test_a_clip_deleted_through_one_is_gone_in_the_other(pair: Pair) -> None:
     assert pair.other.client.delete(address(clip)).status_code == 204
     pair.one.problem(pair.one.client.get(address(clip)), 404)
     pair.one.problem(pair.one.client.get(f"{address(clip)}/audio"), 404)
-    assert found(pair.one, "ephemeral") == []
+    assert matching_ids(pair.one, "ephemeral") == []
     assert clip not in [hit["id"] for hit in like(pair.one, sound, k=100)]
     assert len(like(pair.one, sound, k=4)) == 4
 
@@ -205,7 +205,7 @@ def test_both_are_written_to_at_once(pair: Pair) -> None:
     present = set().union(*(present for present, _ in work))
     removed = set().union(*(removed for _, removed in work))
     for server in (pair.one, pair.other):
-        assert set(found(server, "crowd")) == present
+        assert set(matching_ids(server, "crowd")) == present
         parameters = {"q": "crowd", "tag": "done", "k": 100}
         hits = server.client.get("/v1/search", params=parameters).json()["hits"]
         assert {hit["id"] for hit in hits} == present
@@ -249,12 +249,12 @@ def test_one_is_killed_and_the_others_go_on(services: Services, tmp_path: Path) 
         until = time.monotonic() + 60
         while service.client.get("/readyz").status_code != 200:  # it takes in what was written
             assert time.monotonic() < until
-        assert set(known) <= set(found(service, "survivor"))
+        assert set(known) <= set(matching_ids(service, "survivor"))
     after = str(add(services.other, sounds.noise(0.3, seed=9_000), title="survivor, later")["id"])
-    everything = set(found(services.faiss, "survivor"))
+    everything = set(matching_ids(services.faiss, "survivor"))
     assert {*known, after} <= everything
     with services.start(tmp_path / "again.log") as again:
-        assert set(found(again, "survivor")) == everything
+        assert set(matching_ids(again, "survivor")) == everything
         for clip in everything:
             assert again.client.get(f"{address(clip)}/audio").status_code == 200
         total = again.client.get("/v1/clips?k=1").json()["total"]

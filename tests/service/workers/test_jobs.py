@@ -16,6 +16,7 @@ import pytest
 from earmark.index.errors import StorageError
 from earmark.service.http.problems import ProblemError
 from earmark.service.workers import job_store, jobs
+from earmark.service.workers.job_files import JobFiles
 from earmark.service.workers.job_store import (
     AddedPart,
     FailedPart,
@@ -440,7 +441,7 @@ def test_sounds_that_a_dead_process_left_are_removed(
     for name in ("left", "fresh", "staged"):
         (tmp_path / "jobs" / name).mkdir()
         (tmp_path / "jobs" / name / "0").write_bytes(b"sound")
-    lock = job_store._lock(tmp_path / "jobs" / "staged")
+    lock = JobFiles(tmp_path).lock("staged")
     assert lock is not None
     for name in ("left", "staged", job):
         os.utime(tmp_path / "jobs" / name, (0, 0))

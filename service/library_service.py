@@ -36,7 +36,7 @@ def clean_metadata(sent: Metadata) -> Metadata:
     """A client's metadata, cleaned for the catalogue. Raises LibraryError where it is too long."""
     clean = Metadata(
         metadata.clean_line(sent.title),
-        metadata.clean_tags(sent.tags),
+        metadata.printable_tags(sent.tags),
         metadata.clean_line(sent.author),
         metadata.clean_line(sent.source),
         metadata.clean_line(sent.licence),
@@ -119,4 +119,4 @@ class LibraryService:
 
 
 def _opinion(accepted: Sequence[str], rejected: Sequence[str], by: str) -> Opinion:
-    return Opinion(metadata.clean_tags(accepted), metadata.clean_tags(rejected), by)
+    return Opinion(metadata.printable_tags(accepted), metadata.printable_tags(rejected), by)

@@ -90,19 +90,19 @@ def clean_lines(text: str) -> str:
     return "\n".join(" ".join(_printable(line).split()) for line in text.splitlines()).strip()
 
 
-def clean_tag(text: str) -> str:
+def printable_tag(text: str) -> str:
     """One tag; empty if nothing printable is left."""
     return "-".join(_printable(text.replace(";", " ")).split())
 
 
-def clean_tags(texts: Iterable[str]) -> tuple[str, ...]:
-    """Cleaned tags in their order, without duplicates and empty ones."""
-    return tuple(dict.fromkeys(tag for text in texts if (tag := clean_tag(text))))
+def printable_tags(texts: Iterable[str]) -> tuple[str, ...]:
+    """Printable tags in their order, without duplicates and empty ones."""
+    return tuple(dict.fromkeys(tag for text in texts if (tag := printable_tag(text))))
 
 
 def split_tags(texts: Iterable[str]) -> tuple[str, ...]:
     """The tags of texts that list several, separated by spaces, commas or semicolons."""
-    return clean_tags(tag for text in texts for tag in _TAG_SEPARATORS.split(text))
+    return printable_tags(tag for text in texts for tag in _TAG_SEPARATORS.split(text))
 
 
 def title_from_file_name(file_name: str) -> str:

@@ -31,11 +31,13 @@ PLACES = {
     "earmark.model.core": "earmark.client.core",
 }
 
-Settings = dict[str, str | list[str] | None] | None
+ConfigSettings = dict[str, str | list[str] | None] | None
 
 
 def build_wheel(
-    wheel_directory: str, config_settings: Settings = None, metadata_directory: str | None = None
+    wheel_directory: str,
+    config_settings: ConfigSettings = None,
+    metadata_directory: str | None = None,
 ) -> str:
     """Build the wheel (PEP 517); returns its file's name."""
     del metadata_directory  # setuptools makes it again
@@ -45,7 +47,7 @@ def build_wheel(
     return name
 
 
-def build_sdist(sdist_directory: str, config_settings: Settings = None) -> str:
+def build_sdist(sdist_directory: str, config_settings: ConfigSettings = None) -> str:
     """Build the source distribution (PEP 517); returns its file's name."""
     to = Path(sdist_directory).resolve()
     with _source_tree():

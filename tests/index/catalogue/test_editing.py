@@ -180,14 +180,14 @@ def test_an_empty_library_is_an_empty_list(library: Library) -> None:
     ],
 )
 def test_tags_as_they_are_kept(typed: list[str], kept: tuple[str, ...]) -> None:
-    assert metadata.clean_tags(typed) == kept
+    assert metadata.printable_tags(typed) == kept
 
 
 @given(st.lists(st.text()))
 def test_any_tags_come_back_from_where_they_are_kept(typed: list[str]) -> None:
-    kept = metadata.clean_tags(typed)
+    kept = metadata.printable_tags(typed)
     assert Metadata.from_row(list(Metadata(tags=kept).to_row().values())).tags == kept
-    assert metadata.clean_tags(kept) == kept
+    assert metadata.printable_tags(kept) == kept
 
 
 @pytest.mark.parametrize(

@@ -29,9 +29,15 @@ Attacked = tuple[Server, Path]
 
 @pytest.fixture(scope="module")
 def attacked(tmp_path_factory: pytest.TempPathFactory, model_folder: Path) -> Iterator[Attacked]:
-    """A server that is to be attacked, and the folder of all that it may write."""
+    """A server that is to be attacked, and the folder of all that it may write.
+
+    It has taken uploads and jobs already: files and connections that come with the first are there,
+    whichever test this worker begins with.
+    """
     folder = tmp_path_factory.mktemp("attacked")
     with victim(folder, model_folder) as (server, home):
+        hostile.send(server.port, hostile.uploads, range(WARM))
+        assert server.upload(sounds.noise(0.3), "/v1/clips").status_code == 201
         yield server, home
         assert server.stop() == 0
         assert "Traceback" not in (folder / "log").read_text()

@@ -22,9 +22,15 @@ COUNT = int(os.environ.get("EARMARK_HOSTILE", "300"))
 WARM = 120  # requests after which all that is loaded late is there
 THREADS = 45  # that come and go with the work: pools grow to so many
 GROWN = 60e6  # bytes in all
+JOBS_SECONDS = 120  # in which the jobs that were taken are over
 KEPT = ("library/uploads/", "library/feedback/", "library/vectors")
 
 Attacked = tuple[Server, Path]
+
+
+def no_jobs(home: Path) -> bool:
+    """Whether no sound of a job is on disk any more."""
+    return not any((home / "library/jobs").glob("*"))
 
 
 @pytest.fixture(scope="module")
@@ -48,12 +54,14 @@ def attacked(tmp_path_factory: pytest.TempPathFactory, model_folder: Path) -> It
 def test_nothing_breaks_hangs_or_leaks(attacked: Attacked, make: Callable[[int], bytes]) -> None:
     server, home = attacked
     hostile.send(server.port, make, range(WARM))
+    until(lambda: no_jobs(home), JOBS_SECONDS)
     before, files = State.of(server), tree(home / "library")
     report = hostile.send(server.port, make, range(WARM, WARM + COUNT))
     assert not report.wrong, "\n".join(report.wrong[:10])
     assert sum(report.statuses.values()) == COUNT
     assert {"200", "400", "422"} <= set(report.statuses)  # it did reach what it was made for
     until(lambda: server.client.get("/v1/jobs/x").status_code == 404)
+    until(lambda: no_jobs(home), JOBS_SECONDS)
     after = State.of(server)
     # A reader that has come since has memory of its own; how many may come is asked below.
     come = max(0, after.processes - before.processes)

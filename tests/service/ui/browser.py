@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import http.client
 import json
 import os
 import shutil
@@ -13,9 +14,11 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from threading import Thread
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -112,6 +115,41 @@ def _wait_until_ready(address: str, server: subprocess.Popen[bytes], log: Path) 
         except urllib.error.URLError:
             time.sleep(0.2)
     raise AssertionError(f"the server did not get ready: {log.read_text()}")
+
+
+@contextmanager
+def proxying(address: str, prefix: str) -> Iterator[tuple[str, list[str]]]:
+    """A reverse proxy of a server under `prefix`: its address, and the paths that it refused."""
+    refused: list[str] = []
+
+    class Proxy(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            if not self.path.startswith(prefix):
+                refused.append(self.path)
+                self.send_error(404)
+                return
+            headers = {name: value for name, value in self.headers.items() if name != "Host"}
+            target = urlsplit(address).netloc
+            with closing(http.client.HTTPConnection(target, timeout=PATIENCE)) as server:
+                server.request("GET", "/" + self.path.removeprefix(prefix), headers=headers)
+                answer = server.getresponse()
+                body = answer.read()
+            self.send_response(answer.status)
+            for name, value in answer.getheaders():
+                if name.lower() not in ("connection", "transfer-encoding", "content-length"):
+                    self.send_header(name, value)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            with suppress(ConnectionError):  # the browser does not want it any more
+                self.wfile.write(body)
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Proxy) as proxy:
+        Thread(target=proxy.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{proxy.server_port}", refused
+        proxy.shutdown()
 
 
 @dataclass

@@ -10,7 +10,7 @@ import re
 import urllib.request
 from pathlib import Path
 
-from playwright.sync_api import Browser, Page, Route, expect
+from playwright.sync_api import Browser, Page, expect
 
 from earmark.service.app import UI
 from tests.service.ui.browser import (
@@ -19,6 +19,7 @@ from tests.service.ui.browser import (
     in_browser,
     needs_chromium,
     played,
+    proxying,
     refusing,
     serving,
     type_words,
@@ -50,32 +51,24 @@ def test_page_holds_no_inline_code() -> None:
 
 @in_browser
 @needs_chromium
-def test_works_under_a_path_of_a_proxy(page: Page, page_address: str) -> None:
-    prefix = f"{page_address}/sounds/"
-    requested: list[str] = []
-
-    def forward(route: Route) -> None:
-        address = route.request.url
-        requested.append(address)
-        if address.startswith(prefix):
-            route.fulfill(response=route.fetch(url=address.replace(prefix, f"{page_address}/")))
-        else:
-            route.abort()
-
-    page.route("**/*", forward)
-    page.goto(prefix)
-    expect(page.locator("#model")).to_contain_text("Model: ")
-    type_words(page, "thunder")
-    expect(page).to_have_url(f"{prefix}?q=thunder")
-    expect(page.locator("#results .track.drawn").first).to_be_visible()
-    page.locator("#results .play").first.click()
-    until(lambda: played(page) > 0.1)
-    for view in ("Map", "Library", "Find"):
-        page.get_by_role("link", name=view, exact=True).click()
-    expect(page.locator("#results h2").first).to_be_visible()
-    page.get_by_role("link", name="Earmark").click()
-    expect(page).to_have_url(prefix)
-    assert [address for address in requested if not address.startswith(prefix)] == []
+def test_works_under_a_path_of_a_proxy(chromium: Browser, page_address: str) -> None:
+    with (
+        proxying(page_address, "/sounds/") as (proxy, refused),
+        visiting(chromium, proxy) as (page, _),
+    ):
+        page.goto("/sounds/")
+        expect(page.locator("#model")).to_contain_text("Model: ")
+        type_words(page, "thunder")
+        expect(page).to_have_url(f"{proxy}/sounds/?q=thunder")
+        expect(page.locator("#results .track.drawn").first).to_be_visible()
+        page.locator("#results .play").first.click()
+        until(lambda: played(page) > 0.1)
+        for view in ("Map", "Library", "Find"):
+            page.get_by_role("link", name=view, exact=True).click()
+        expect(page.locator("#results h2").first).to_be_visible()
+        page.get_by_role("link", name="Earmark").click()
+        expect(page).to_have_url(f"{proxy}/sounds/")
+    assert refused == []
 
 
 @in_browser

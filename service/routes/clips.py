@@ -21,6 +21,7 @@ from starlette.types import Message, Receive, Scope, Send
 from earmark.index.catalogue.records import Clip
 from earmark.index.library import Library
 from earmark.index.listing import list_clips
+from earmark.model.core.errors import AudioError
 from earmark.service.http import etags
 from earmark.service.http.problems import ProblemError, problem
 from earmark.service.openapi.operation import UPLOAD_PROBLEMS, Tag, operation
@@ -210,7 +211,11 @@ async def waveform(
     tag = _sound_tag(clip, state, points)
     if etags.matches(if_none_match, tag):
         return _unchanged(tag)
-    body = await services.waveforms.get(clip, state, points)
+    try:
+        body = await services.waveforms.get(clip, state, points)
+    except AudioError:
+        await anyio.to_thread.run_sync(_file_state, clip)  # removed while it was read: 410
+        raise
     return Response(body, headers={"ETag": tag, **REVALIDATE}, media_type="application/json")
 
 

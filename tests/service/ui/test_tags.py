@@ -224,7 +224,8 @@ class TestKeeping:
         assert (newest["clip"], newest["rejected"]) == (clip["id"], ["tree"])
         own_page.get_by_role("link", name="Find it").click()
         expect(own_page.locator("#results h2").first).to_have_text("Quokka in the rain")
-        expect(own_page.locator("#results .track.drawn").first).to_be_visible()  # while it is there
+        first = own_page.locator("#results .result").first
+        expect(first.locator(".track.drawn")).to_be_visible()  # while it is there
         own_page.go_back()
         own_page.get_by_role("button", name="Remove from the library").click()
         expect(own_page.locator("#added")).to_have_text("Removed from the library.")

@@ -4,8 +4,10 @@ Format 1: a safetensors file, no pickle. Its header's `earmark` entry is JSON wi
 version, the configuration, the vocabulary (tags that the model may suggest), a card (how it was
 trained, figures, calibration) and the fingerprint. Tensors: `model.*` (weights, scaler, mel
 filters), `words.vectors`, `words.text` (UTF-8, one word a line), and for FastText `words.subwords`
-with `words.subword_lengths`. The fingerprint is a hash of configuration and tensors: models with
-the same fingerprint give the same vectors. It is checked on load.
+with `words.subword_lengths`. Where the configuration names a sentence encoder there are no word
+vectors; the header's `sentence_encoder` is the hash of its weights. The fingerprint is a hash of
+configuration and tensors: models with the same fingerprint give the same vectors. It is checked on
+load.
 """
 
 from __future__ import annotations
@@ -28,6 +30,8 @@ from earmark.model.config import ModelConfig
 from earmark.model.core.atomic_write import write_whole
 from earmark.model.core.errors import CheckpointError, ConfigError
 from earmark.model.networks.dual_encoder import DualEncoder
+from earmark.model.text import sentence_vectors
+from earmark.model.text.sentence_vectors import SentenceVectors
 from earmark.model.text.word_vectors import Subwords, WordVectors
 
 FORMAT = 1
@@ -106,10 +110,10 @@ def _fingerprint(config: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> st
 
 def _word_tensors(words: WordVectors) -> dict[str, Tensor]:
     text = "\n".join(words.words).encode()
-    tensors = {
-        "words.vectors": torch.from_numpy(words.vectors),
-        "words.text": torch.from_numpy(np.frombuffer(text, np.uint8).copy()),
-    }
+    tensors = {"words.text": torch.from_numpy(np.frombuffer(text, np.uint8).copy())}
+    if isinstance(words, SentenceVectors):
+        return tensors
+    tensors["words.vectors"] = torch.from_numpy(words.vectors)
     if words.subwords is not None:
         lengths = [words.subwords.min_n, words.subwords.max_n]
         tensors["words.subwords"] = torch.from_numpy(words.subwords.vectors)
@@ -152,6 +156,8 @@ def save(path: Path, checkpoint: Checkpoint) -> str:
         "card": checkpoint.card,
         "fingerprint": _fingerprint(config.to_dict(), tensors),
     }
+    if config.words != "stored":
+        header["sentence_encoder"] = sentence_vectors.WEIGHTS_SHA256
     write_tensors(file, tensors, header)
     checkpoint.fingerprint = header["fingerprint"]
     return checkpoint.fingerprint
@@ -194,7 +200,7 @@ def load(path: Path) -> Checkpoint:
             f"{file}: altered since it was written: expected fingerprint "
             f"{header['fingerprint']}, got {fingerprint}"
         )
-    words = _read_words(file, tensors)
+    words = _read_words(file, tensors, config, header)
     model = DualEncoder(config)
     weights = {
         name.removeprefix("model."): tensor.float() if tensor.is_floating_point() else tensor
@@ -224,9 +230,14 @@ def load_strictly(model: nn.Module, weights: Mapping[str, Tensor], where: str) -
     model.load_state_dict(dict(weights))
 
 
-def _read_words(file: Path, tensors: Mapping[str, Tensor]) -> WordVectors:
+def _read_words(
+    file: Path, tensors: Mapping[str, Tensor], config: ModelConfig, header: Mapping[str, Any]
+) -> WordVectors:
     try:
         text = bytes(tensors["words.text"].numpy()).decode()
+        words = text.split("\n") if text else []
+        if config.words != "stored":
+            return _sentence_vectors(file, words, config, header)
         vectors = tensors["words.vectors"].float().numpy()
         subwords = None
         if "words.subwords" in tensors:
@@ -234,4 +245,19 @@ def _read_words(file: Path, tensors: Mapping[str, Tensor]) -> WordVectors:
             subwords = Subwords(tensors["words.subwords"].float().numpy(), shortest, longest)
     except KeyError as error:
         raise CheckpointError(f"{file}: tensor {error} is missing") from error
-    return WordVectors(text.split("\n") if text else [], np.ascontiguousarray(vectors), subwords)
+    return WordVectors(words, np.ascontiguousarray(vectors), subwords)
+
+
+def _sentence_vectors(
+    file: Path, words: list[str], config: ModelConfig, header: Mapping[str, Any]
+) -> SentenceVectors:
+    """The sentence encoder that a checkpoint names. Raises CheckpointError, WordsError."""
+    expected = (sentence_vectors.NAME, sentence_vectors.WEIGHTS_SHA256)
+    found = (config.words, header.get("sentence_encoder"))
+    if found != expected:
+        raise CheckpointError(
+            f"{file}: expected the sentence encoder {expected[0]} with the weights "
+            f"{expected[1][:16]}, got {found[0]} with {str(found[1])[:16]}"
+        )
+    sentence_vectors.check_encoder()
+    return SentenceVectors(words)

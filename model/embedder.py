@@ -26,6 +26,8 @@ from earmark.model.calibration import Calibration, summary
 from earmark.model.core.arrays import Array
 from earmark.model.core.errors import ConfigError, WordsError
 from earmark.model.text.normalize import clean_tags, tokens
+from earmark.model.text.phrase import read_phrase
+from earmark.model.text.sentence_vectors import SentenceVectors
 from earmark.model.text.thesaurus import Thesaurus
 
 WINDOW_BATCH = 64  # windows in one pass of the encoder: bounds memory
@@ -51,13 +53,20 @@ class AudioEmbedding:
 class ParsedTags:
     """A text as the model reads it.
 
-    `tags`: those it uses; `ignored`: words that are unknown, or beyond its maximum of tags;
-    `guessed`: for tags that are misspelt or run together, the words that stand in for them.
+    `tags`: those it uses; `ignored`: words that are unknown, or beyond what it reads;
+    `guessed`: for tags that are misspelt or run together, the words that stand in for them;
+    `phrase`: the text as a model of whole phrases reads it, else "".
     """
 
     tags: list[str]
     ignored: list[str]
     guessed: dict[str, str]
+    phrase: str = ""
+
+    @property
+    def pieces(self) -> list[str]:
+        """What is embedded as one set: the phrase and its words, or the tags."""
+        return list(dict.fromkeys([self.phrase, *self.tags])) if self.phrase else self.tags
 
 
 def unit(vectors: Array) -> Array:
@@ -181,6 +190,9 @@ class Embedder:
 
     def parse_tags(self, text: str | Iterable[str]) -> ParsedTags:
         """A text or a list of words → the tags that the model uses, at most `max_tags`."""
+        if isinstance(self.words, SentenceVectors):
+            phrase = read_phrase(text if isinstance(text, str) else " ".join(text))
+            return ParsedTags(phrase.words, phrase.ignored, {}, phrase.text)
         tags: list[str] = []
         pieces = text.split() if isinstance(text, str) else list(text)
         ignored = [
@@ -213,6 +225,8 @@ class Embedder:
         self, tag_sets: Sequence[Sequence[str]], thesaurus: Thesaurus | None = None
     ) -> Array:
         """Sets of tags → φ_w [n, D], not scaled to length 1. Raises WordsError."""
+        if isinstance(self.words, SentenceVectors):  # one batch, then single ones from the cache
+            self.words.vectors_of([tag for tags in tag_sets for tag in tags])
         vectors = [self.word_vectors(tags, thesaurus) for tags in tag_sets]
         for tags, words_of_set in zip(tag_sets, vectors, strict=True):
             if not len(words_of_set):
@@ -232,6 +246,8 @@ class Embedder:
         With a thesaurus, the vector of a tag outside the vocabulary moves towards related tags
         in it.
         """
+        if isinstance(self.words, SentenceVectors):
+            return self.words.vectors_of(list(tags)[: self.config.tags.max_tags])
         vectors = []
         for tag in tags:
             vector = self.words.vector(tag)

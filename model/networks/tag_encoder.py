@@ -12,9 +12,11 @@ from typing import Protocol
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from earmark.model.config import ModelConfig
 from earmark.model.networks.layers import Dropout, perceptron
+from earmark.model.networks.prototypes import Prototypes
 
 
 class TagEncoder(Protocol):
@@ -74,6 +76,40 @@ class AttentionTagEncoder(nn.Module):
     def forward(self, words: Tensor, mask: Tensor) -> Tensor:
         """Words [B, N, F_w], mask [B, N] → φ_w [B, D]."""
         return self.attend(words, mask)[0]
+
+
+class PrototypeTagEncoder(nn.Module):
+    """Self-attention over the tags in the shared space, where prototypes take each of them first.
+
+    Eqs. (1)–(4) with a residual in place of the LayerNorm; the attention's output begins at zero,
+    so that a set is the sum of its tags. `width` of a head: D / H.
+    """
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        tags, dim = config.tags, config.dim
+        self.heads = tags.heads
+        self.prototypes = Prototypes(tags.word_dim, tags.prototypes, tags.hidden, dim, tags.dropout)
+        self.query = nn.Linear(dim, dim, bias=False)
+        self.key = nn.Linear(dim, dim, bias=False)
+        self.value = nn.Linear(dim, dim, bias=False)
+        self.output = nn.Linear(dim, dim, bias=False)
+        nn.init.zeros_(self.output.weight)
+        self.dropout = Dropout(tags.dropout)
+
+    def forward(self, words: Tensor, mask: Tensor) -> Tensor:
+        """Words [B, N, F_w], mask [B, N] → φ_w [B, D]."""
+        batch, count, _ = words.shape
+        tags = functional.normalize(self.prototypes(words), dim=-1)
+        query, key, value = (
+            layer(tags).view(batch, count, self.heads, -1).transpose(1, 2)
+            for layer in (self.query, self.key, self.value)
+        )
+        context, _ = attention(query, key, value, mask)
+        merged = context.transpose(1, 2).reshape(batch, count, -1)
+        outputs = tags + self.dropout(self.output(merged))
+        phi: Tensor = (outputs * mask[..., None]).sum(dim=1)
+        return phi
 
 
 class MeanTagEncoder(nn.Module):
@@ -166,9 +202,11 @@ class TagDecoder(nn.Module):
 
 def build_tag_encoder(
     config: ModelConfig,
-) -> AttentionTagEncoder | MeanTagEncoder | MultiHotTagEncoder:
+) -> AttentionTagEncoder | PrototypeTagEncoder | MeanTagEncoder | MultiHotTagEncoder:
     """The tag encoder of the kind `config.tags.kind`."""
     match config.tags.kind:
+        case "attention" if config.tags.prototypes:
+            return PrototypeTagEncoder(config)
         case "attention":
             return AttentionTagEncoder(config)
         case "mean":

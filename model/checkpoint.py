@@ -5,7 +5,8 @@ version, the configuration, the vocabulary (tags that the model may suggest), a 
 trained, figures, calibration) and the fingerprint. Tensors: `model.*` (weights, scaler, mel
 filters), `words.vectors`, `words.text` (UTF-8, one word a line), and for FastText `words.subwords`
 with `words.subword_lengths`. Where the configuration names a sentence encoder there are no word
-vectors; the header's `sentence_encoder` is the hash of its weights. The fingerprint is a hash of
+vectors; the header's `sentence_encoder` is the hash of its weights. `background.mean` and
+`background.covariance` are there where they were measured. The fingerprint is a hash of
 configuration and tensors: models with the same fingerprint give the same vectors. It is checked on
 load.
 """
@@ -26,6 +27,7 @@ import safetensors.torch
 import torch
 from torch import Tensor, nn
 
+from earmark.model.background import Background
 from earmark.model.config import ModelConfig
 from earmark.model.core.atomic_write import write_whole
 from earmark.model.core.errors import CheckpointError, ConfigError
@@ -40,13 +42,15 @@ FILE_NAME = "model.safetensors"
 
 @dataclass
 class Checkpoint:
-    """A model with its word vectors. `fingerprint`: set when it is saved or loaded."""
+    """A model with its word vectors. `fingerprint`: set when it is saved or loaded;
+    `background`: of the training sounds."""
 
     model: DualEncoder
     words: WordVectors
     vocabulary: list[str]
     card: dict[str, Any] = field(default_factory=dict)
     fingerprint: str = ""
+    background: Background | None = None
 
 
 def starter_model() -> Path:
@@ -126,7 +130,7 @@ def _storage_tensors(tensors: Mapping[str, Tensor], config: ModelConfig) -> dict
 
     The scaler and the mel filters stay in float32: rounding them changes quiet sounds.
     """
-    exact = ("model.band_", "model.mel_filters")
+    exact = ("model.band_", "model.mel_filters", "background.")
     is_half = config.storage == "float16"
     return {
         name: tensor.half()
@@ -147,6 +151,9 @@ def save(path: Path, checkpoint: Checkpoint) -> str:
         f"model.{name}": tensor.detach().cpu()
         for name, tensor in checkpoint.model.state_dict().items()
     }
+    if checkpoint.background is not None:
+        tensors["background.mean"] = torch.from_numpy(checkpoint.background.mean)
+        tensors["background.covariance"] = torch.from_numpy(checkpoint.background.covariance)
     tensors = _storage_tensors(tensors | _word_tensors(words), config)
     header: dict[str, Any] = {
         "kind": "model",
@@ -209,7 +216,14 @@ def load(path: Path) -> Checkpoint:
     }
     load_strictly(model, weights, str(file))
     model.eval()
-    return Checkpoint(model, words, header["vocabulary"], header["card"], fingerprint)
+    background = None
+    if "background.mean" in tensors and "background.covariance" in tensors:
+        background = Background(
+            tensors["background.mean"].float().numpy(),
+            tensors["background.covariance"].float().numpy(),
+        )
+    vocabulary, card = header["vocabulary"], header["card"]
+    return Checkpoint(model, words, vocabulary, card, fingerprint, background)
 
 
 def load_strictly(model: nn.Module, weights: Mapping[str, Tensor], where: str) -> None:

@@ -102,6 +102,7 @@ class Embedder:
         self.fingerprint = loaded.fingerprint
         self.words = loaded.words
         self.vocabulary = loaded.vocabulary
+        self.background = loaded.background
         self.card: dict[str, Any] = loaded.card
         self.calibration = Calibration.from_card(self.card, len(self.vocabulary))
         self.log_mel = LogMel(self.config.features, loaded.model.mel_filters.cpu().numpy())

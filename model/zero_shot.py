@@ -107,8 +107,13 @@ def classify(
 
 
 def class_probabilities(embedder: Embedder, labels: Labels, vector: Array) -> Floats:
-    """Exclusive classes [n], which sum to 1: the softmax of cosines over the fitted temperature."""
-    logits = (labels.vectors @ vector).astype(np.float64)
+    """Exclusive classes [n], which sum to 1: the softmax over the fitted temperature of cosines, or
+    of standard scores where the model has a background (`model.background`)."""
+    if embedder.background is None:
+        scores = labels.vectors @ vector
+    else:
+        scores = embedder.background.standard_scores(labels.vectors, vector)
+    logits = scores.astype(np.float64)
     weights = np.exp((logits - logits.max()) / class_temperature(embedder.card))
     return np.asarray(weights / weights.sum(), dtype=np.float64)
 

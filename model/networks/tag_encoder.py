@@ -97,10 +97,13 @@ class PrototypeTagEncoder(nn.Module):
         nn.init.zeros_(self.output.weight)
         self.dropout = Dropout(tags.dropout)
 
-    def forward(self, words: Tensor, mask: Tensor) -> Tensor:
-        """Words [B, N, F_w], mask [B, N] → φ_w [B, D]."""
-        batch, count, _ = words.shape
-        tags = functional.normalize(self.prototypes(words), dim=-1)
+    def vectors(self, words: Tensor) -> Tensor:
+        """Word vectors [..., F_w] → vectors of length 1 in the shared space, [..., D]."""
+        return functional.normalize(self.prototypes(words), dim=-1)
+
+    def attend(self, tags: Tensor, mask: Tensor) -> Tensor:
+        """Vectors of tags [B, N, D], mask [B, N] → φ_w [B, D]."""
+        batch, count, _ = tags.shape
         query, key, value = (
             layer(tags).view(batch, count, self.heads, -1).transpose(1, 2)
             for layer in (self.query, self.key, self.value)
@@ -108,8 +111,11 @@ class PrototypeTagEncoder(nn.Module):
         context, _ = attention(query, key, value, mask)
         merged = context.transpose(1, 2).reshape(batch, count, -1)
         outputs = tags + self.dropout(self.output(merged))
-        phi: Tensor = (outputs * mask[..., None]).sum(dim=1)
-        return phi
+        return (outputs * mask[..., None]).sum(dim=1)
+
+    def forward(self, words: Tensor, mask: Tensor) -> Tensor:
+        """Words [B, N, F_w], mask [B, N] → φ_w [B, D]."""
+        return self.attend(self.vectors(words), mask)
 
 
 class MeanTagEncoder(nn.Module):

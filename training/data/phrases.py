@@ -1,0 +1,97 @@
+"""Concepts, and the phrases that say them in sixteen languages (`earmark.training.phrases`).
+
+Letters: F_w = word dimension.
+"""
+
+from __future__ import annotations
+
+import csv
+import functools
+from collections.abc import Mapping, Sequence
+from importlib.resources import files
+
+import numpy as np
+import numpy.typing as npt
+
+from earmark.model.core.arrays import Array
+from earmark.model.text.sentence_vectors import SentenceVectors
+
+LANGUAGES = ("en", *"ar de es fr it ja ko nl pl pt ru th tr zh zh-TW".split())
+CLASSES = 527  # of AudioSet; the first concepts of each file
+
+Integers = npt.NDArray[np.int64]
+
+
+@functools.cache
+def phrases_of_concepts() -> Mapping[str, Mapping[str, tuple[str, ...]]]:
+    """Each concept's phrases by language, English first; the classes of AudioSet come first."""
+    concepts: dict[str, dict[str, tuple[str, ...]]] = {}
+    for language in LANGUAGES:
+        text = (files("earmark.training.phrases") / f"{language}.csv").read_text("utf-8")
+        for row in csv.DictReader(text.splitlines()):
+            said = tuple(phrase for phrase in row["phrases"].split("; ") if phrase)
+            concepts.setdefault(row["concept"], {})[language] = said
+    return concepts
+
+
+def audioset_classes() -> list[str]:
+    """The names of AudioSet's classes, in the order of its models' outputs."""
+    return list(phrases_of_concepts())[:CLASSES]
+
+
+def suggested_words() -> list[str]:
+    """The words that a model for everyday sounds may suggest as tags."""
+    return (files("earmark.training.phrases") / "vocabulary.txt").read_text("utf-8").split()
+
+
+class ConceptPhrases:
+    """The phrases of some concepts, and their vectors.
+
+    Attributes: `vectors` [phrases, F_w]; `concept_of` [phrases]: the number of each one's concept;
+    `first` [concepts]: the row of each concept's own name.
+    """
+
+    def __init__(self, concepts: Sequence[str], words: SentenceVectors) -> None:
+        said = phrases_of_concepts()
+        texts: list[str] = []
+        concept_of: list[int] = []
+        self.first = np.zeros(len(concepts), dtype=np.int64)
+        self._english: list[Integers] = []
+        self._others: list[Integers] = []
+        for number, concept in enumerate(concepts):
+            by_language = said.get(concept, {})
+            english = dict.fromkeys([concept, *by_language.get("en", ())])
+            others = [
+                text for language in LANGUAGES[1:] for text in by_language.get(language, ())
+            ]
+            self.first[number] = len(texts)
+            self._english.append(np.arange(len(texts), len(texts) + len(english)))
+            texts += english
+            self._others.append(np.arange(len(texts), len(texts) + len(others)))
+            texts += others
+            concept_of += [number] * (len(english) + len(others))
+        self.vectors: Array = words.vectors_of(texts)
+        self.concept_of = np.array(concept_of, dtype=np.int64)
+
+    def __len__(self) -> int:
+        return len(self.first)
+
+    def draw(
+        self, translated: float, paraphrased: float, generator: np.random.Generator
+    ) -> Integers:
+        """A row for each concept [concepts]: with these probabilities a phrase of another language,
+        or else another English phrase; where there is none, the concept's name."""
+        rows = self.first.copy()
+        chance = generator.random((len(self), 3))
+        for number, (turn, again, which) in enumerate(chance):
+            among = self._others[number] if turn < translated else None
+            if among is None or not len(among):
+                among = self._english[number] if again < paraphrased else None
+            if among is not None:
+                rows[number] = among[int(which * len(among))]
+        return rows
+
+    def draw_translations(self, count: int, generator: np.random.Generator) -> Integers:
+        """Rows [count] of phrases of other languages; none where there is no such phrase."""
+        rows = np.concatenate([*self._others, np.zeros(0, dtype=np.int64)])
+        return generator.choice(rows, count) if len(rows) else rows

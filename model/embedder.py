@@ -28,10 +28,8 @@ from earmark.model.core.errors import ConfigError, WordsError
 from earmark.model.text.normalize import clean_tags, tokens
 from earmark.model.text.phrase import read_phrase
 from earmark.model.text.sentence_vectors import SentenceVectors
-from earmark.model.text.thesaurus import Thesaurus
 
 WINDOW_BATCH = 64  # windows in one pass of the encoder: bounds memory
-THESAURUS_WEIGHT = 0.7  # of related trained words in the vector of a word that was not trained
 MAX_WORD_LENGTH = 60  # letters; longer words are ignored
 
 
@@ -212,23 +210,18 @@ class Embedder:
         guesses = {tag: self.words.guess(tag) for tag in tags}
         return ParsedTags(tags, ignored, {tag: guess for tag, guess in guesses.items() if guess})
 
-    def embed_tags(
-        self, tag_sets: Sequence[Sequence[str]], thesaurus: Thesaurus | None = None
-    ) -> Array:
+    def embed_tags(self, tag_sets: Sequence[Sequence[str]]) -> Array:
         """Sets of tags → unit vectors [n, D]. Unknown tags are skipped (see `parse_tags`).
 
-        `thesaurus`: relates tags outside the vocabulary to tags in it (see `word_vectors`).
         Raises WordsError for a set without a known tag.
         """
-        return unit(self.encode_tags(tag_sets, thesaurus))
+        return unit(self.encode_tags(tag_sets))
 
-    def encode_tags(
-        self, tag_sets: Sequence[Sequence[str]], thesaurus: Thesaurus | None = None
-    ) -> Array:
+    def encode_tags(self, tag_sets: Sequence[Sequence[str]]) -> Array:
         """Sets of tags → φ_w [n, D], not scaled to length 1. Raises WordsError."""
         if isinstance(self.words, SentenceVectors):  # one batch, then single ones from the cache
             self.words.vectors_of([tag for tags in tag_sets for tag in tags])
-        vectors = [self.word_vectors(tags, thesaurus) for tags in tag_sets]
+        vectors = [self.word_vectors(tags) for tags in tag_sets]
         for tags, words_of_set in zip(tag_sets, vectors, strict=True):
             if not len(words_of_set):
                 raise WordsError(f"tags: none of these words is understood: {' '.join(tags)!r}")
@@ -241,46 +234,15 @@ class Embedder:
             phi = self._model.tags(words.to(self.device), mask.to(self.device))
             return np.asarray(phi.cpu().numpy(), dtype=np.float32)
 
-    def word_vectors(self, tags: Iterable[str], thesaurus: Thesaurus | None = None) -> Array:
-        """Vectors [n, F_w] of the first `max_tags` known tags.
-
-        With a thesaurus, the vector of a tag outside the vocabulary moves towards related tags
-        in it.
-        """
+    def word_vectors(self, tags: Iterable[str]) -> Array:
+        """Vectors [n, F_w] of the first `max_tags` known tags."""
         if isinstance(self.words, SentenceVectors):
             return self.words.vectors_of(list(tags)[: self.config.tags.max_tags])
-        vectors = []
-        for tag in tags:
-            vector = self.words.vector(tag)
-            if vector is not None:
-                vectors.append(
-                    vector if thesaurus is None else self._related_vector(tag, vector, thesaurus)
-                )
+        found = (self.words.vector(tag) for tag in tags)
+        vectors = [vector for vector in found if vector is not None]
         if not vectors:
             return np.zeros((0, self.words.dim), dtype=np.float32)
         return np.stack(vectors[: self.config.tags.max_tags])
-
-    def _related_vector(self, tag: str, vector: Array, thesaurus: Thesaurus) -> Array:
-        """A tag's vector [F_w], blended with the weighted mean of related vocabulary tags."""
-        words = (tag,) if tag in self.words else self.words.resolve(tag)
-        if self._vocabulary_set.issuperset(words):
-            return vector
-        mean, total = np.zeros_like(vector), 0.0
-        for word in words:
-            for related, weight in thesaurus.related(word).items():
-                if related not in self._vocabulary_set:
-                    continue
-                related_vector = self.words.vector(related)
-                if related_vector is not None:
-                    mean, total = mean + weight * related_vector, total + weight
-        if not total:
-            return vector
-        blend = (1 - THESAURUS_WEIGHT) * vector + THESAURUS_WEIGHT / total * mean
-        return np.asarray(blend, dtype=np.float32)
-
-    @cached_property
-    def _vocabulary_set(self) -> frozenset[str]:
-        return frozenset(self.vocabulary)
 
     @cached_property
     def vocabulary_vectors(self) -> Array:

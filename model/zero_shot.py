@@ -16,7 +16,6 @@ from earmark.model.calibration import class_temperature
 from earmark.model.core.arrays import Array, Floats
 from earmark.model.core.errors import InputError
 from earmark.model.embedder import Embedder, unit
-from earmark.model.text.thesaurus import load_thesaurus
 
 MAX_LABELS = 200
 MAX_LABEL_LETTERS = 100
@@ -75,18 +74,17 @@ def check_prompts(prompts: Prompts, min_labels: int) -> None:
 
 
 def embed_labels(embedder: Embedder, prompts: Prompts) -> Labels:
-    """Labels and the vectors of their prompts. The thesaurus relates words outside the model's
-    vocabulary to words in it.
+    """Labels and the vectors of their prompts.
 
     Raises InputError for a label whose prompts have no word that the model knows.
     """
     vectors, ignored = [], []
     for label, texts in prompts.items():
         parsed = [embedder.parse_tags(text) for text in texts]
-        tag_sets = [text.tags for text in parsed if text.tags]
+        tag_sets = [text.pieces for text in parsed if text.tags]
         if not tag_sets:
             raise InputError(f"labels: not understood: {label[:60]!r}")
-        vectors.append(embedder.embed_tags(tag_sets, load_thesaurus()).mean(axis=0))
+        vectors.append(embedder.embed_tags(tag_sets).mean(axis=0))
         ignored += [word for text in parsed for word in text.ignored]
     return Labels(list(prompts), unit(np.stack(vectors)), ignored)
 

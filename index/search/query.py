@@ -20,7 +20,7 @@ from earmark.index.types import Filter, Query, SearchRequest
 from earmark.model.core.arrays import Array
 from earmark.model.embedder import Embedder, ParsedTags, unit
 from earmark.model.text.normalize import clean_tags
-from earmark.model.text.thesaurus import Thesaurus, load_thesaurus
+from earmark.model.text.thesaurus import load_thesaurus
 
 MIN_WEIGHT, MAX_WEIGHT = 0.1, 10.0
 NEGATIVE_SHARE = 0.5  # of the unwanted direction that is subtracted
@@ -120,7 +120,7 @@ class QueryEncoder:
     def _encode(self, queries: Sequence[Query]) -> list[SearchRequest]:
         """An encoded request of each query."""
         understood = [self._embedder.parse_tags(query.text) for query in queries]
-        vectors = embed(self._embedder, queries, understood, self._thesaurus)
+        vectors = embed(self._embedder, queries, understood)
         requests = []
         for query, words, vector in zip(queries, understood, vectors, strict=True):
             by_stem = stems(query.text)
@@ -134,26 +134,23 @@ class QueryEncoder:
 
 
 def embed(
-    embedder: Embedder,
-    queries: Sequence[Query],
-    understood: Sequence[ParsedTags],
-    thesaurus: Thesaurus | None = None,
+    embedder: Embedder, queries: Sequence[Query], understood: Sequence[ParsedTags]
 ) -> list[Array | None]:
     """The queries' unit vectors [D]; None for a query of which the model knows no word.
 
-    The wanted tags are embedded as one set, with related words of a thesaurus
-    (`Embedder.embed_tags`). Weights pull the vector towards heavier tags; unwanted words push it
-    away from theirs.
+    What is wanted is embedded as one set: the whole phrase and its words, or the tags
+    (`ParsedTags.pieces`). Weights pull the vector towards heavier tags; unwanted words push it away
+    from theirs.
     """
     known = [number for number, words in enumerate(understood) if words.tags]
-    sets = embedder.embed_tags([understood[number].tags for number in known], thesaurus)
+    sets = embedder.embed_tags([understood[number].pieces for number in known])
     wanted = dict(zip(known, sets, strict=True))
     vectors: list[Array | None] = []
     for number, query in enumerate(queries):
         vector = wanted.get(number, np.zeros(embedder.dim, dtype=np.float32))
         if query.weights:
             vector = vector + _weight_shift(embedder, understood[number].tags, query.weights)
-        unwanted = embedder.parse_tags(query.without).tags if query.without else []
+        unwanted = embedder.parse_tags(query.without).pieces if query.without else []
         if unwanted:
             length = float(np.linalg.norm(vector)) or 1.0
             vector = vector - NEGATIVE_SHARE * length * embedder.embed_tags([unwanted])[0]

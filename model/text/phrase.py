@@ -30,7 +30,8 @@ def read_phrase(text: str) -> Phrase:
     pieces: list[str] = []
     ignored: list[str] = []
     room = MAX_LETTERS
-    for piece in text[: 20 * MAX_LETTERS].split():  # 10,000 letters cost no more than these
+    bounded = text[: 20 * MAX_LETTERS]  # 10,000 letters cost no more than these
+    for piece in bounded.encode(errors="replace").decode().split():  # lone surrogates: "?"
         word = _stripped(unicodedata.normalize("NFC", piece).lower())
         if word and (len(word) <= room or not pieces):
             pieces.append(word[:room])

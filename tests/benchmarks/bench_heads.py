@@ -4,7 +4,7 @@
 Losses, word vectors, tags and optimiser, on aiSFX's frozen codes: a projection and a tag encoder
 are trained for a few epochs with one step of the recipe removed or changed, with several seeds.
 Measured is the last epoch: retrieval on the validation clips, by the tags that all word vectors
-have, and zero-shot accuracy on corpora with classes (`--labelled`; without the thesaurus). Finished
+have, and zero-shot accuracy on corpora with classes (`--labelled`). Finished
 runs are not repeated. `bench_recipe` has the steps that need the sound.
 """
 

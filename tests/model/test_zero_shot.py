@@ -7,7 +7,6 @@ import math
 import numpy as np
 import pytest
 
-from earmark.model.checkpoint import starter_model
 from earmark.model.core.errors import InputError
 from earmark.model.embedder import Embedder, unit
 from earmark.model.zero_shot import (
@@ -19,7 +18,7 @@ from earmark.model.zero_shot import (
     embed_labels,
     plain_prompts,
 )
-from tests.model.tiny import checkpoint_of, tiny_config
+from tests.model.tiny import checkpoint_of, sentence_config, tiny_config
 
 
 @pytest.fixture(scope="module")
@@ -44,22 +43,25 @@ def vector(embedder: Embedder) -> np.ndarray:
     return unit(np.random.default_rng(0).standard_normal((1, embedder.dim)))[0]
 
 
-def test_the_thesaurus_relates_labels_to_the_vocabulary() -> None:
-    embedder = Embedder.load(starter_model())
-    words = ["dog", "puppy"]
-    assert [word in embedder.vocabulary for word in words] == [True, False]
-    labels = embed_labels(embedder, plain_prompts(words))
-    plain = embedder.embed_tags([[word] for word in words])
-    np.testing.assert_allclose(labels.vectors[0], plain[0], atol=1e-6)
-    assert labels.vectors[1] @ labels.vectors[0] > plain[1] @ plain[0] + 0.03
-
-
 def test_a_label_is_the_mean_of_its_prompts(embedder: Embedder) -> None:
     labels = embed_labels(embedder, {"pet": ["dog", "xyzzyx", "bark qwrtz"], "sky": ["rain"]})
     assert (labels.names, labels.ignored) == (["pet", "sky"], ["xyzzyx", "qwrtz"])
     prompts = embedder.embed_tags([["dog"], ["bark"]])
     np.testing.assert_allclose(labels.vectors[0], unit(prompts.mean(axis=0)), atol=1e-6)
     np.testing.assert_allclose(labels.vectors[1], embedder.embed_tags([["rain"]])[0], atol=1e-6)
+
+
+@pytest.fixture(scope="module")
+def sentences() -> Embedder:
+    return Embedder(checkpoint_of(sentence_config()))
+
+
+def test_a_prompt_is_its_phrase_and_its_words(sentences: Embedder) -> None:
+    labels = embed_labels(sentences, {"pet": ["Hund bellt", "a dog"], "sky": ["xyzzyx"]})
+    prompts = sentences.embed_tags([["hund bellt", "hund", "bellt"], ["a dog", "dog"]])
+    np.testing.assert_allclose(labels.vectors[0], unit(prompts.mean(axis=0)), atol=1e-6)
+    np.testing.assert_allclose(labels.vectors[1], sentences.embed_tags([["xyzzyx"]])[0], atol=1e-6)
+    assert labels.ignored == []
 
 
 def test_plain_prompts_are_distinct_and_not_empty() -> None:

@@ -13,8 +13,9 @@ from torch import nn
 
 from earmark.model.audio.log_mel import LogMel, mel_filters
 from earmark.model.checkpoint import Checkpoint
-from earmark.model.config import FeatureConfig, ModelConfig, preset
+from earmark.model.config import AudioConfig, FeatureConfig, ModelConfig, TagConfig, preset
 from earmark.model.networks.dual_encoder import DualEncoder
+from earmark.model.text.sentence_vectors import DIM, SentenceVectors
 from earmark.model.text.word_vectors import WordVectors
 
 RATE = 22_000
@@ -46,6 +47,17 @@ def tiny_config(name: str = "w2v-128-1h", dim: int = 16, **features: object) -> 
     )
 
 
+def sentence_config(dim: int = 16) -> ModelConfig:
+    """A small MobileNet whose words are of the sentence encoder, over eight prototypes."""
+    return ModelConfig(
+        name="sentences",
+        dim=dim,
+        audio=AudioConfig(kind="mobilenet", width=0.1, hidden=HIDDEN, decoder=False),
+        tags=TagConfig(word_dim=DIM, heads=2, hidden=HIDDEN, prototypes=8),
+        words="use-multilingual-3",
+    )
+
+
 def random_words(dim: int = 16, seed: int = 0) -> WordVectors:
     """A vector for each of WORDS."""
     generator = np.random.default_rng(seed)
@@ -68,6 +80,8 @@ def trained_like(config: ModelConfig, seed: int = 0) -> DualEncoder:
     for module in model.audio.modules():
         if isinstance(module, nn.BatchNorm2d | nn.BatchNorm1d):
             module.momentum = None  # the plain mean over what is shown
+    if config.tags.prototypes:  # begins at zero: all words would be one
+        nn.init.normal_(model.tags.prototypes.perceptron[-1].weight, std=1)
     with torch.no_grad():
         model.train().audio.project(model.encode_windows(torch.from_numpy(np.stack(frames))))
     return model.eval()
@@ -75,11 +89,12 @@ def trained_like(config: ModelConfig, seed: int = 0) -> DualEncoder:
 
 def checkpoint_of(config: ModelConfig, seed: int = 0, vocabulary: int = 6) -> Checkpoint:
     """A whole tiny model with words."""
-    words = (
-        WordVectors.one_hot(WORDS)
-        if config.tags.kind == "multihot"
-        else random_words(config.tags.word_dim)
-    )
+    if config.words != "stored":
+        words = SentenceVectors(WORDS)
+    elif config.tags.kind == "multihot":
+        words = WordVectors.one_hot(WORDS)
+    else:
+        words = random_words(config.tags.word_dim)
     return Checkpoint(trained_like(config, seed), words, WORDS[:vocabulary], {"seed": seed})
 
 

@@ -14,7 +14,7 @@ from earmark.index.search.query import MAX_WEIGHT, MIN_WEIGHT, embed, parse
 from earmark.index.types import Filter, Query
 from earmark.model.embedder import Embedder
 from tests.index.test_library import add, write
-from tests.model.tiny import checkpoint_of, tiny_config
+from tests.model.tiny import checkpoint_of, sentence_config, tiny_config
 
 KINDS = "dog rain wind car bell bird song drum".split()
 
@@ -64,6 +64,11 @@ def test_any_text_is_a_query(text: str) -> None:
     assert all(MIN_WEIGHT <= weight <= MAX_WEIGHT for weight in query.weights.values())
 
 
+@pytest.fixture(scope="module")
+def sentences() -> Embedder:
+    return Embedder(checkpoint_of(sentence_config()))
+
+
 def vector(embedder: Embedder, text: str) -> np.ndarray | None:
     query = parse(text)
     (vector,) = embed(embedder, [query], [embedder.parse_tags(query.text)])
@@ -95,6 +100,39 @@ def test_weights_draw_and_unwanted_words_push(embedder: Embedder) -> None:
     assert cosine(embedder, "dog rain -wind", "wind") < cosine(embedder, "dog rain", "wind") - 0.1
     assert cosine(embedder, "-wind", "wind") == pytest.approx(-1, abs=1e-5)
     assert vector(embedder, "zzzqqqx -zzzqqqx") is None
+
+
+def test_a_phrase_is_one_set_with_its_words(sentences: Embedder) -> None:
+    np.testing.assert_allclose(
+        vector(sentences, "Ein Hund bellt"),
+        sentences.embed_tags([["ein hund bellt", "ein", "hund", "bellt"]])[0],
+        atol=1e-6,
+    )
+    np.testing.assert_allclose(
+        vector(sentences, "dog"), sentences.embed_tags([["dog"]])[0], atol=1e-6
+    )
+    assert vector(sentences, "xyzzy") is not None
+    assert vector(sentences, "… !") is None
+    queries = [parse("Hund bellt"), parse("-Wind"), parse("…"), parse("雨")]
+    together = embed(sentences, queries, [sentences.parse_tags(query.text) for query in queries])
+    for query, made in zip(("Hund bellt", "-Wind", "…", "雨"), together, strict=True):
+        alone = vector(sentences, query)
+        assert (made is None) == (alone is None)
+        if made is not None:
+            np.testing.assert_allclose(made, alone, atol=1e-6)
+
+
+def test_weights_and_unwanted_words_of_a_phrase(sentences: Embedder) -> None:
+    plain = cosine(sentences, "Hund Regen", "hund")
+    assert cosine(sentences, "Hund^4 Regen", "hund") > plain + 0.01
+    assert cosine(sentences, "Hund^0.1 Regen", "hund") < plain
+    wind = cosine(sentences, "Hund Regen", "starker wind")
+    unwanted = sentences.embed_tags([["starker wind", "starker", "wind"]])[0]
+    query = Query("Hund Regen", ("starker", "wind"))
+    (made,) = embed(sentences, [query], [sentences.parse_tags(query.text)])
+    assert made is not None
+    assert made @ unwanted < vector(sentences, "Hund Regen") @ unwanted - 0.1
+    assert made @ sentences.embed_tags([["starker wind"]])[0] < wind
 
 
 def test_unwanted_tags_are_not_found(stocked: Library) -> None:

@@ -261,31 +261,40 @@ def _coala() -> ModelConfig:
 
 
 def _starter() -> ModelConfig:
-    """The model that ships: its teacher's features, a pooled encoder, aligned last windows."""
+    """The model that ships: EfficientAT's features and network, phrases of a sentence encoder."""
+    frames, hop, sample_rate = 256, 320, 32_000
     return ModelConfig(
         name="starter",
-        dim=256,
+        dim=384,
         features=FeatureConfig(
-            sample_rate=44_100,
-            n_fft=2_048,
-            hop=1_024,
-            mel_scale="htk",
+            sample_rate=sample_rate,
+            n_fft=1_024,
+            hop=hop,
+            n_mels=128,
+            stft_window="hann-symmetric",
+            window_samples=800,
+            mel_scale="kaldi",
+            max_hz=15_000.0,
+            pre_emphasis=0.97,
+            edges="reflect",
             power=2,
-            frames=112,
-            min_seconds=111 * 1_024 / 44_100,
+            frames=frames,
+            min_seconds=((frames - 1) * hop + 1) / sample_rate,
             tail="align",
-            log_offset=1e-4,
+            log_offset=1e-5,
         ),
         audio=AudioConfig(
-            kind="pooled",
-            channels=(16, 16, 48, 48, 96, 96, 192, 256),
+            kind="mobilenet",
+            channels=(),
             dropout=0.2,
             layer_norm=False,
             hidden=512,
             decoder=False,
+            width=0.4,
         ),
-        tags=TagConfig(word_dim=100, heads=4, dropout=0.1, hidden=512),
+        tags=TagConfig(word_dim=512, heads=4, dropout=0.2, hidden=512, prototypes=6 * 527),
         storage="float16",
+        words="use-multilingual-3",
     )
 
 

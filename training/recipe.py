@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from typing import Literal
+from dataclasses import asdict, dataclass, replace
+from typing import Any, Literal
 
 from earmark.model.config import PRESETS
 from earmark.model.core.errors import ConfigError
+
+LATER = ("translated", "paraphrased")
 
 
 @dataclass(frozen=True)
@@ -23,15 +25,18 @@ class Recipe:
     `tilt`: standard deviation of a slope over the mels, in nats at the edges.
     `learned_temperature`: τ starts at `temperature` and is learned, at least 0.02.
     `tagwise_weight`: of the contrast with single tags (`training.loop.losses.tagwise`).
-    `teacher_weight`: of the distance to a teacher's codes (`training.distillation.teacher_codes`).
-    The audio encoder then starts as the pruned teacher, and its first `frozen` convolutions stay
-    fixed.
+    `teacher_weight`: of the rehearsal of what the model knew when its training began
+    (`training.distillation.rehearsal`). With a teacher it begins as this
+    (`training.distillation.bridge`), and its first `frozen` layers stay fixed.
+    `translated`, `paraphrased`: the probability that a tag is said in another language, or else in
+    other English words (`training.data.phrases`).
     `as_run`: as the authors ran it, where that differs from the paper.
     `exclude_same`: clips of one group with the same tags are not each other's negatives.
     `balance`: 0 shows each clip once in an epoch; else as many clips are drawn, each with a
     probability that falls with its group's size to this power (1: all groups are equally likely).
-    `words`: word vectors e_w trained on the corpus ("cbow"), "general" ones, or "one-hot" (COALA).
-    `general_words`: how many general words the model keeps.
+    `words`: word vectors e_w trained on the corpus ("cbow"), those of whole "phrases", or "one-hot"
+    (COALA).
+    `general_words`: how many English words a model of phrases knows as such.
     `vocabulary`, `min_count`: the most tags of the vocabulary, and the fewest clips of a tag.
     `split`: how validation clips are chosen (`training.corpora.split`).
     `select`: the validation metric that chooses the best checkpoint.
@@ -63,12 +68,25 @@ class Recipe:
     tilt: float = 0.0
     exclude_same: bool = False
     balance: float = 0.0
-    words: Literal["cbow", "general", "one-hot"] = "cbow"
+    words: Literal["cbow", "phrases", "one-hot"] = "cbow"
     general_words: int = 40_000
     vocabulary: int = 1_000
     min_count: int = 10
     split: Literal["groups", "stratified"] = "stratified"
     select: Literal["loss", "mAP@10"] = "loss"
+    translated: float = 0.0
+    paraphrased: float = 0.0
+
+    def to_dict(self) -> dict[str, Any]:
+        """As a dictionary for JSON; later fields only where they differ from their defaults, so
+        that runs of before can be resumed."""
+        values = asdict(self)
+        defaults = Recipe()
+        return {
+            name: value
+            for name, value in values.items()
+            if name not in LATER or value != getattr(defaults, name)
+        }
 
     def with_values(self, **values: int | None) -> Recipe:
         """The recipe with other values for these fields; None keeps the field's value.
@@ -82,13 +100,12 @@ class Recipe:
         return replace(self, **changes)  # type: ignore[arg-type]
 
     def for_fine_tuning(self) -> Recipe:
-        """For a trained model: fewer epochs, a lower learning rate, no teacher."""
+        """For a trained model: fewer epochs, a lower learning rate."""
         return replace(
             self,
             epochs=max(1, self.epochs // 3),
             learning_rate=self.learning_rate / 5,
             warmup_epochs=min(1.0, self.warmup_epochs),
-            teacher_weight=0.0,
         )
 
     def without_augmentation(self) -> Recipe:
@@ -104,36 +121,36 @@ class Recipe:
             mix=0.0,
             tilt=0.0,
             balance=0.0,
+            translated=0.0,
+            paraphrased=0.0,
         )
 
 
 _STARTER = Recipe(
-    epochs=45,
+    epochs=12,
     batch_size=256,
     optimizer="adamw",
-    learning_rate=2e-3,
-    weight_decay=0.05,
+    learning_rate=1e-3,
+    weight_decay=0.01,
     schedule="cosine",
-    warmup_epochs=2,
+    warmup_epochs=1,
     audio_weight=0.0,
-    contrastive_weight=1.0,
+    contrastive_weight=0.5,
+    temperature=0.07,
     learned_temperature=True,
-    tagwise_weight=0.3,
+    tagwise_weight=1.0,
     teacher_weight=1.0,
-    frozen=2,
+    frozen=17,
     as_run=False,
     patch="random",
     tag_dropout=0.5,
-    quieter=5.8,
-    mix=0.3,
-    tilt=0.5,
-    mask_frames=24,
-    mask_mels=16,
     exclude_same=True,
-    words="general",
+    words="phrases",
     min_count=5,
     split="groups",
     select="mAP@10",
+    translated=0.3,
+    paraphrased=0.5,
 )
 
 RECIPES: dict[str, Recipe] = {

@@ -111,7 +111,8 @@ class PrototypeTagEncoder(nn.Module):
         context, _ = attention(query, key, value, mask)
         merged = context.transpose(1, 2).reshape(batch, count, -1)
         outputs = tags + self.dropout(self.output(merged))
-        return (outputs * mask[..., None]).sum(dim=1)
+        phi: Tensor = (outputs * mask[..., None]).sum(dim=1)
+        return phi
 
     def forward(self, words: Tensor, mask: Tensor) -> Tensor:
         """Words [B, N, F_w], mask [B, N] → φ_w [B, D]."""

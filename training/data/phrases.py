@@ -61,9 +61,7 @@ class ConceptPhrases:
         for number, concept in enumerate(concepts):
             by_language = said.get(concept, {})
             english = dict.fromkeys([concept, *by_language.get("en", ())])
-            others = [
-                text for language in LANGUAGES[1:] for text in by_language.get(language, ())
-            ]
+            others = [text for language in LANGUAGES[1:] for text in by_language.get(language, ())]
             self.first[number] = len(texts)
             self._english.append(np.arange(len(texts), len(texts) + len(english)))
             texts += english

@@ -8,18 +8,34 @@ V = size of a code, D = shared dimension, F_w = word dimension, C = classes.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 from torch.nn import functional
 
+from earmark.model.audio.log_mel import mel_filters
+from earmark.model.checkpoint import Checkpoint
+from earmark.model.config import preset
 from earmark.model.core.arrays import Array
 from earmark.model.core.errors import ConfigError
 from earmark.model.core.progress import progress
 from earmark.model.networks.audio_encoder import AudioEncoder, ClassifierProjection
+from earmark.model.networks.dual_encoder import DualEncoder
 from earmark.model.networks.prototypes import Prototypes
 from earmark.model.networks.tag_encoder import PrototypeTagEncoder
-from earmark.training.distillation.efficientat import Teacher
+from earmark.model.text.normalize import tokens
+from earmark.model.text.sentence_vectors import SentenceVectors
+from earmark.training.distillation.efficientat import (
+    BANDS,
+    TEACHER_LICENCE,
+    TEACHER_NAME,
+    Teacher,
+)
+
+Integers = npt.NDArray[np.int64]
 
 KEY_TEMPERATURE = 0.03  # of the softmax over the cosines of a phrase and the prototypes' keys
 FIT_STEPS, FIT_PHRASES, FIT_RATE = 300, 1_024, 2e-3
@@ -52,7 +68,7 @@ def begin_audio(audio: AudioEncoder, teacher: Teacher, codes: Array) -> Array:
 def _signs(axes: Array) -> Array:
     """A sign for each axis, so that its largest entry is positive: eigenvectors have either."""
     largest = np.abs(axes).argmax(axis=0)
-    return np.sign(axes[largest, np.arange(axes.shape[1])])
+    return np.asarray(np.sign(axes[largest, np.arange(axes.shape[1])]))
 
 
 def _set(parameter: Tensor, values: Array) -> None:
@@ -61,7 +77,7 @@ def _set(parameter: Tensor, values: Array) -> None:
 
 
 def begin_tags(
-    tags: PrototypeTagEncoder, vectors: Array, class_of: Array, directions: Array, seed: int
+    tags: PrototypeTagEncoder, vectors: Array, class_of: Integers, directions: Array, seed: int
 ) -> None:
     """Set the prototypes of a tag encoder from phrases of the classes, and fit them to these.
 
@@ -84,7 +100,7 @@ def begin_tags(
     _fit(prototypes, torch.from_numpy(vectors), torch.from_numpy(directions[class_of]), seed)
 
 
-def _centres(vectors: Array, class_of: Array, classes: int, count: int, seed: int) -> Array:
+def _centres(vectors: Array, class_of: Integers, classes: int, count: int, seed: int) -> Array:
     """`count` unit centres of each class's phrases, [classes · count, F_w]."""
     from sklearn.cluster import KMeans
 
@@ -117,3 +133,37 @@ def _fit(prototypes: Prototypes, vectors: Tensor, targets: Tensor, seed: int) ->
             optimizer.step()
             schedule.step()
             bar.step(1)
+
+
+def teacher_model(teacher: Teacher, names: list[str]) -> Checkpoint:
+    """The teacher as a model of ours: a sound's vector is its logits [527], and each class, whose
+    name is a tag, is a prototype of the sentence encoder.
+
+    `names`: those of the classes, in order.
+    """
+    base, classes = preset("starter"), len(names)
+    config = replace(
+        base, name="mn04_as", dim=classes, tags=replace(base.tags, heads=1, prototypes=classes)
+    )
+    model = DualEncoder(config)
+    model.band_min.fill_(BANDS[0])
+    model.band_max.fill_(BANDS[1])
+    model.mel_filters.copy_(torch.from_numpy(mel_filters(config.features)))
+    assert model.audio is not None, "the preset hears"
+    assert isinstance(model.audio.projection, ClassifierProjection), "as the preset says"
+    assert isinstance(model.tags, PrototypeTagEncoder), "as the preset says"
+    model.audio.convolutions.load_state_dict(teacher.convolutions)
+    layers = (
+        (model.audio.projection.hidden, teacher.hidden),
+        (model.audio.projection.linear, teacher.output),
+    )
+    for layer, (weight, bias) in layers:
+        layer.load_state_dict({"weight": weight, "bias": bias})
+    tags = ["-".join(tokens(name.split(",")[0])) for name in names]
+    words = SentenceVectors(list(dict.fromkeys(word for name in names for word in tokens(name))))
+    with torch.no_grad():
+        keys = words.vectors_of(names) / KEY_TEMPERATURE
+        model.tags.prototypes.keys.weight.copy_(torch.from_numpy(keys))
+        model.tags.prototypes.values.weight.copy_(torch.eye(classes))
+    card = {"preset": config.name, "teacher": {"name": TEACHER_NAME, "licence": TEACHER_LICENCE}}
+    return Checkpoint(model, words, list(dict.fromkeys(tags)), card)

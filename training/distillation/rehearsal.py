@@ -75,16 +75,20 @@ class Rehearsal(nn.Module):
             torch.cat([said.classes, said.phrases, said.translations, said.originals])
         )
         sizes = [len(said.classes), len(said.phrases), len(said.translations), len(said.originals)]
-        names, phrases, translations, originals = functional.normalize(
-            vectors.float(), dim=1
-        ).split(sizes)
+        vectors = functional.normalize(vectors.float(), dim=1)
+        names, phrases, translations, originals = torch.split(vectors, sizes)
         told = functional.normalize(phi, dim=1) @ names.T / TEMPERATURE
         known = before @ self.directions.T / TEMPERATURE
-        loss = _divergence(told, known) + _divergence(told.T, known.T)
-        loss = loss + (1 - (phrases * self.directions[said.class_of]).sum(dim=1)).mean()
+        loss: Tensor = _divergence(told, known) + _divergence(told.T, known.T)
+        loss = loss + _distance(phrases, self.directions[said.class_of])
         if len(translations):
-            loss = loss + (1 - (translations * originals.detach()).sum(dim=1)).mean()
+            loss = loss + _distance(translations, originals.detach())
         return loss
+
+
+def _distance(vectors: Tensor, targets: Tensor) -> Tensor:
+    """One less the mean cosine of unit vectors, both [n, D]."""
+    return 1 - (vectors * targets).sum(dim=1).mean()
 
 
 def _divergence(told: Tensor, known: Tensor) -> Tensor:

@@ -10,21 +10,24 @@ import torch
 
 from earmark.model.audio.log_mel import mel_filters
 from earmark.model.checkpoint import Checkpoint
+from earmark.model.config import ModelConfig
+from earmark.model.core.arrays import Array
 from earmark.model.core.errors import ConfigError
+from earmark.model.core.progress import progress
+from earmark.model.embedder import Embedder
 from earmark.model.networks.dual_encoder import DualEncoder
+from earmark.model.networks.tag_encoder import PrototypeTagEncoder
 from earmark.training.data.corpus import Corpus
-from earmark.training.distillation.channel_pruning import prune_channels
-from earmark.training.distillation.teacher import (
-    TEACHER_FEATURES,
+from earmark.training.distillation.bridge import begin_audio, begin_tags
+from earmark.training.distillation.efficientat import (
     TEACHER_LICENCE,
     TEACHER_NAME,
+    Teacher,
     read_teacher,
 )
-from earmark.training.distillation.teacher_codes import compute_teacher_codes
+from earmark.training.distillation.rehearsal import Rehearsal
+from earmark.training.features.encode_clips import CLIPS_IN_MEMORY, clip_codes
 from earmark.training.recipe import Recipe
-
-PRUNING_WINDOWS = 384  # that the pruned encoder is fitted on
-NEARLY_FULL = 0.01  # nats under full level
 
 
 def fit_scaler(model: DualEncoder, corpus: Corpus) -> None:
@@ -40,28 +43,21 @@ def fit_scaler(model: DualEncoder, corpus: Corpus) -> None:
     model.mel_filters.copy_(torch.from_numpy(mel_filters(model.config.features)))
 
 
-def attach_teacher(
-    file: Path, corpus: Corpus, recipe: Recipe, cache: Path, *, mixed_precision: bool
-) -> None:
-    """Read a teacher, compute its codes of the training clips, and name it on the corpus's card.
+def attach_teacher(file: Path, corpus: Corpus, config: ModelConfig) -> None:
+    """Read a teacher, and name it on the corpus's card.
 
-    `mixed_precision`: the teacher computes in bfloat16. Raises ConfigError where the preset has no
-    teacher loss, TrainingError where the file is not the teacher's.
+    Raises ConfigError where the preset has no teacher, TrainingError for another file.
     """
-    clips = corpus.train
-    if not recipe.teacher_weight or clips.config.features != TEACHER_FEATURES:
-        raise ConfigError(f"--teacher: the preset {clips.config.name} learns from none")
+    if config.audio.kind != "mobilenet" or config.words == "stored":
+        raise ConfigError(f"--teacher: the preset {config.name} learns from none")
     corpus.teacher = read_teacher(file)
-    clips.teacher_codes = compute_teacher_codes(
-        corpus.teacher, clips.features, cache, mixed_precision=mixed_precision
-    )
     corpus.card["teacher"] = {"name": TEACHER_NAME, "licence": TEACHER_LICENCE}
 
 
 def initialise_weights(
-    model: DualEncoder, corpus: Corpus, recipe: Recipe, start: Checkpoint | None, seed: int
+    model: DualEncoder, corpus: Corpus, start: Checkpoint | None, seed: int
 ) -> bool:
-    """Copy the weights of `start`, or prune the corpus's teacher into the audio encoder.
+    """Copy the weights of `start`, or begin as the corpus's teacher.
 
     Returns whether there was either; else the weights stay random. Raises ConfigError where
     `start` has another architecture.
@@ -76,10 +72,44 @@ def initialise_weights(
         return True
     if corpus.teacher is None:
         return False
-    assert model.audio is not None, "presets have both halves"
-    clips, generator = corpus.train, np.random.default_rng(seed)
-    indices = generator.choice(clips.indices, min(PRUNING_WINDOWS, len(clips)))
-    plain = replace(recipe.without_augmentation(), quieter=NEARLY_FULL)
-    patches = model.scale(clips.make_batch(indices, plain, generator).log_mel.cpu())[:, None]
-    prune_channels(corpus.teacher, model.audio, patches, seed)
+    begin_as_teacher(model, corpus, corpus.teacher, seed)
     return True
+
+
+def begin_as_teacher(model: DualEncoder, corpus: Corpus, teacher: Teacher, seed: int) -> None:
+    """Make the model what `training.distillation.bridge` describes, on the training clips."""
+    assert model.audio is not None, "presets have both halves"
+    assert isinstance(model.tags, PrototypeTagEncoder), "checked with the teacher"
+    model.audio.convolutions.load_state_dict(teacher.convolutions)
+    codes = _training_codes(model, corpus)
+    directions = begin_audio(model.audio, teacher, codes)
+    said = corpus.train.said
+    assert said is not None, "a model of phrases"
+    begin_tags(model.tags, said.classes.vectors, said.classes.concept_of, directions, seed)
+
+
+def _training_codes(model: DualEncoder, corpus: Corpus) -> Array:
+    """Codes z_a [n, V] of the training clips."""
+    checkpoint = Checkpoint(model, corpus.words, corpus.vocabulary)
+    embedder, clips = Embedder(checkpoint), corpus.train
+    indices = clips.indices.tolist()
+    codes = []
+    with progress("hearing as the teacher", len(indices)) as bar:
+        for first in range(0, len(indices), CLIPS_IN_MEMORY):
+            block = indices[first : first + CLIPS_IN_MEMORY]
+            codes.append(clip_codes(embedder, clips.features, block))
+            bar.step(len(block))
+    return np.concatenate(codes)
+
+
+def rehearsal_of(
+    model: DualEncoder, corpus: Corpus, recipe: Recipe, *, fixed: bool
+) -> Rehearsal | None:
+    """What the model knows now, where the recipe keeps it. `fixed`: its convolutions stay so."""
+    said = corpus.train.said
+    if not recipe.teacher_weight or said is None or model.audio is None:
+        return None
+    if not isinstance(model.tags, PrototypeTagEncoder):
+        return None
+    names = torch.from_numpy(said.classes.vectors[said.classes.first])
+    return Rehearsal(model.audio, model.tags, names, same_codes=fixed)

@@ -54,7 +54,7 @@ class SentenceVectors(WordVectors):
 
         Of a phrase its first 200 letters count, in lower case. A hyphen separates words.
         """
-        texts = [phrase[:MAX_LETTERS].lower().replace("-", " ").strip() for phrase in phrases]
+        texts = [_plain(phrase) for phrase in phrases]
         with self._cache_lock:
             found = {text: self._cache[text] for text in texts if text in self._cache}
         missing = [text for text in dict.fromkeys(texts) if text not in found]
@@ -90,6 +90,12 @@ class SentenceVectors(WordVectors):
         """Only the `count` most frequent words, and words of `also`."""
         kept = {*self.words[:count], *(word for word in also if word in self)}
         return SentenceVectors([word for word in self.words if word in kept])
+
+
+def _plain(phrase: str) -> str:
+    """What is encoded of a phrase; a lone surrogate, which has no UTF-8, becomes "?"."""
+    text = phrase[:MAX_LETTERS].lower().replace("-", " ").strip()
+    return text.encode(errors="replace").decode()
 
 
 _encoding = threading.Lock()  # the package's encoder sets BLAS's threads while it works

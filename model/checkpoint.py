@@ -147,6 +147,8 @@ def save(path: Path, checkpoint: Checkpoint) -> str:
     """
     file = path if path.suffix == ".safetensors" else path / FILE_NAME
     config, words = checkpoint.model.config, checkpoint.words
+    if isinstance(words, SentenceVectors) != (config.words != "stored"):
+        raise CheckpointError(f"words: expected {config.words} ones, got {type(words).__name__}")
     tensors = {
         f"model.{name}": tensor.detach().cpu()
         for name, tensor in checkpoint.model.state_dict().items()

@@ -182,10 +182,31 @@ class ModelConfig:
             )
         if self.features.power not in (1, 2):
             raise ConfigError(f"features: expected power 1 or 2, got {self.features.power}")
+        if not 0 <= self.features.window_samples <= self.features.n_fft:
+            raise ConfigError(
+                f"features: expected window_samples from 0 to {self.features.n_fft}, got "
+                f"{self.features.window_samples}"
+            )
         sizes = (self.dim, self.tags.word_dim, self.tags.heads, self.tags.max_tags)
         if min(sizes) < 1:
             raise ConfigError(
                 f"dim, word_dim, heads, max_tags: expected at least 1 each, got {list(sizes)}"
+            )
+        self._check_prototypes()
+
+    def _check_prototypes(self) -> None:
+        """Raise ConfigError for prototypes without what their tag encoder needs."""
+        tags = self.tags
+        if not tags.prototypes:
+            return
+        if tags.kind != "attention" or tags.prototypes < 0 or not tags.hidden:
+            raise ConfigError(
+                "tags: expected attention and a hidden layer for prototypes, got "
+                f"{tags.kind}, {tags.hidden} and {tags.prototypes}"
+            )
+        if self.dim % tags.heads:
+            raise ConfigError(
+                f"tags: expected heads to divide the {self.dim} dimensions, got {tags.heads}"
             )
 
     @property

@@ -7,8 +7,9 @@ from dataclasses import replace
 
 import pytest
 
-from earmark.model.config import PRESETS, FeatureConfig, ModelConfig, preset
+from earmark.model.config import LATER, PRESETS, FeatureConfig, ModelConfig, TagConfig, preset
 from earmark.model.core.errors import ConfigError, InputError
+from tests.model.tiny import everyday_config
 
 TABLE_1 = [f"w2v-{dim}-{kind}" for dim in (128, 1152) for kind in ("1h", "4h", "mean")]
 
@@ -94,3 +95,45 @@ def test_sizes_are_at_least_one(field: str) -> None:
 
 def test_window_seconds() -> None:
     assert FeatureConfig().window_seconds == pytest.approx(2.234, abs=1e-3)
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_later_settings_are_left_out_at_their_defaults(name: str) -> None:
+    """So that files, fingerprints and runs from before them stay equal."""
+    data = replace(preset(name), features=FeatureConfig(), tags=TagConfig()).to_dict()
+    for part, later in LATER.items():
+        assert later
+        assert not data[part].keys() & set(later)
+    assert "words" not in data
+    assert set(data["features"]) == {
+        *("sample_rate", "n_fft", "hop", "n_mels", "stft_window", "mel_scale", "power"),
+        *("frames", "min_seconds", "tail", "log_offset"),
+    }
+
+
+def test_later_settings_round_trip() -> None:
+    config = everyday_config()
+    data = json.loads(json.dumps(config.to_dict()))
+    assert ModelConfig.from_dict(data) == config
+    assert data["words"] == "use-multilingual-3"
+    assert data["audio"]["width"] == 0.1
+    assert data["tags"]["prototypes"] == 5
+    assert {name: data["features"][name] for name in LATER["features"]} == {
+        "window_samples": 800,
+        "max_hz": 15_000.0,
+        "pre_emphasis": 0.97,
+        "edges": "reflect",
+    }
+
+
+def test_a_mobilenet_has_a_width_and_a_hidden_layer() -> None:
+    config = everyday_config()
+    assert config.audio.halvings == 5
+    assert config.code_dim == 96
+    for wrong in ({"width": 0.0}, {"hidden": 0}):
+        with pytest.raises(ConfigError, match="a width over 0 and a hidden layer for a mobilenet"):
+            replace(config, audio=replace(config.audio, **wrong))
+    with pytest.raises(ConfigError, match="a mobilenet encoder has no decoder"):
+        replace(config, audio=replace(config.audio, decoder=True))
+    with pytest.raises(ConfigError, match="multiples of 32 for 5 halvings, got 48 and 128"):
+        everyday_config(frames=48)

@@ -47,12 +47,19 @@ def tiny_config(name: str = "w2v-128-1h", dim: int = 16, **features: object) -> 
     )
 
 
-def sentence_config(dim: int = 16) -> ModelConfig:
-    """A small MobileNet whose words are of the sentence encoder, over eight prototypes."""
+def sentence_config(dim: int = 16, **features: object) -> ModelConfig:
+    """A small MobileNet whose words are of the sentence encoder, over eight prototypes.
+
+    Its features are EfficientAT's, in windows of 64 frames.
+    """
+    settings = {"frames": 64, "min_seconds": (63 * 320 + 1) / 32_000, **features}
     return ModelConfig(
         name="sentences",
         dim=dim,
-        audio=AudioConfig(kind="mobilenet", width=0.1, hidden=HIDDEN, decoder=False),
+        features=everyday_features(**settings),
+        audio=AudioConfig(
+            kind="mobilenet", channels=(), layer_norm=False, hidden=HIDDEN, decoder=False, width=0.1
+        ),
         tags=TagConfig(word_dim=DIM, heads=2, hidden=HIDDEN, prototypes=8),
         words="use-multilingual-3",
     )
@@ -158,6 +165,11 @@ def write_sine(folder: Path, name: str, seconds: float = 1.0) -> Path:
         return path
     codec, container, rate = AV_KINDS[name]
     return write_av(path, sine(seconds, rate=rate), rate, codec, container)
+
+
+def everyday_features(**changes: object) -> FeatureConfig:
+    """EfficientAT's features."""
+    return replace(preset("starter").features, **changes)
 
 
 def default_features(**changes: object) -> FeatureConfig:

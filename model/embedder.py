@@ -188,7 +188,10 @@ class Embedder:
     # Words
 
     def parse_tags(self, text: str | Iterable[str]) -> ParsedTags:
-        """A text or a list of words → the tags that the model uses, at most `max_tags`."""
+        """A text or a list of words → the tags that the model uses.
+
+        At most `max_tags`, but all words of a phrase where the model reads whole phrases.
+        """
         if isinstance(self.words, SentenceVectors):
             phrase = read_phrase(text if isinstance(text, str) else " ".join(text))
             return ParsedTags(phrase.words, phrase.ignored, {}, phrase.text)

@@ -7,6 +7,7 @@ import math
 import numpy as np
 import pytest
 
+from earmark.model.background import Background
 from earmark.model.core.errors import InputError
 from earmark.model.embedder import Embedder, unit
 from earmark.model.zero_shot import (
@@ -130,3 +131,18 @@ def test_at_the_limits_prompts_pass() -> None:
 def test_an_unknown_label_is_refused(embedder: Embedder) -> None:
     with pytest.raises(InputError, match="labels: not understood: 'xyzzyx'"):
         embed_labels(embedder, {"dog": ["dog"], "xyzzyx": ["xyzzyx", "qwrtz"]})
+
+
+def test_classes_stand_out_from_what_they_score_at_large() -> None:
+    checkpoint = checkpoint_of(tiny_config())
+    labels = embed_labels(Embedder(checkpoint), plain_prompts(["dog", "rain"]))
+    dog, rain = labels.vectors
+    # Nearly all sounds at large are near to "dog": that a sound is too says little.
+    generator = np.random.default_rng(0)
+    at_large = dog + 0.1 * generator.standard_normal((200, len(dog)))
+    sound = unit((1.02 * dog + rain).astype(np.float32))
+    assert classify(Embedder(checkpoint), labels, sound).classes[0].label == "dog"
+    checkpoint.background = Background.of(unit(at_large))
+    found = classify(Embedder(checkpoint), labels, sound)
+    assert found.classes[0].label == "rain"
+    assert sum(score.probability for score in found.classes) == pytest.approx(1)

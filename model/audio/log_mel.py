@@ -3,8 +3,7 @@
 Frame i is centred on sample i · hop; n samples (one fewer after pre-emphasis) give 1 + n // hop
 frames. Unless configured otherwise: magnitudes (power 1), Slaney-normalised mel bands, natural log
 of (x + 2^-23). Nothing is random, and blocks of any size give the same frames as the whole sound.
-Axes: T = frames of a
-window, F = mels, n = samples, frames or windows.
+Axes: T = frames of a window, F = mels, n = samples, frames or windows.
 """
 
 from __future__ import annotations
@@ -109,7 +108,10 @@ class LogMel:
             yield np.zeros(missing, dtype=np.float32)
 
     def _frame_with_edges(self, blocks: Iterable[Array]) -> Iterator[Array]:
-        """The blocks between n_fft / 2 zeros, or between reflections of both ends."""
+        """The blocks between n_fft / 2 zeros, or between reflections of both ends.
+
+        To have something to reflect, a shorter sound is padded with zeros to n_fft / 2 + 1.
+        """
         half = self.config.n_fft // 2
         if self.config.edges == "zeros":
             edge = np.zeros(half, dtype=np.float32)
@@ -117,7 +119,7 @@ class LogMel:
             yield from blocks
             yield edge
             return
-        # The last samples are kept for the reflection; a sound is at least that long.
+        # The last samples are kept for the reflection.
         held = np.zeros(0, dtype=np.float32)
         at_start = True
         for block in blocks:

@@ -33,7 +33,7 @@ from earmark.model.core.errors import CheckpointError
 from earmark.model.embedder import Embedder, unit
 from earmark.model.text.sentence_vectors import WEIGHTS_SHA256, SentenceVectors
 from earmark.model.text.word_vectors import Subwords, WordVectors
-from tests.model.tiny import WORDS, checkpoint_of, everyday_config, tiny_config
+from tests.model.tiny import WORDS, checkpoint_of, sentence_config, tiny_config
 
 Change = Callable[[dict[str, Tensor], dict[str, object]], None]
 
@@ -85,7 +85,7 @@ def test_every_preset_round_trips(tmp_path: Path, name: str) -> None:
 
 def test_full_size_preset_round_trips(tmp_path: Path) -> None:
     config = PRESETS["starter"]
-    words = WordVectors(["rain"], np.ones((1, 100), np.float32))
+    words = SentenceVectors(["rain"])
     save(tmp_path, Checkpoint(checkpoint.DualEncoder(config), words, ["rain"]))
     assert load(tmp_path).model.config == config
 
@@ -295,7 +295,7 @@ def test_the_old_file_survives_a_failed_write(saved: Path, tmp_path: Path) -> No
 def everyday(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A saved model that names a sentence encoder, with a background."""
     folder = tmp_path_factory.mktemp("everyday")
-    original = checkpoint_of(replace(everyday_config(), storage="float16"))
+    original = checkpoint_of(replace(sentence_config(), storage="float16"))
     generator = np.random.default_rng(0)
     original.background = Background.of(unit(generator.standard_normal((50, 16))))
     save(folder, original)
@@ -311,8 +311,8 @@ def test_a_sentence_encoder_is_named_not_stored(everyday: Path) -> None:
     loaded = load(everyday)
     assert isinstance(loaded.words, SentenceVectors)
     assert loaded.words.words == WORDS
-    assert loaded.model.config == replace(everyday_config(), storage="float16")
-    same_tensors(checkpoint_of(everyday_config()), loaded, tolerance=2e-2)
+    assert loaded.model.config == replace(sentence_config(), storage="float16")
+    same_tensors(checkpoint_of(sentence_config()), loaded, tolerance=2e-2)
     assert save(everyday.with_name("again.safetensors"), loaded) == loaded.fingerprint
 
 
@@ -352,7 +352,7 @@ def test_other_sentence_encoders_are_refused(
 
 def test_words_are_those_that_the_configuration_names(tmp_path: Path) -> None:
     """Else the file could not be loaded."""
-    one, other = checkpoint_of(tiny_config()), checkpoint_of(everyday_config())
+    one, other = checkpoint_of(tiny_config()), checkpoint_of(sentence_config())
     one.words, other.words = other.words, one.words
     with pytest.raises(CheckpointError, match="expected stored ones, got SentenceVectors"):
         save(tmp_path, one)

@@ -7,9 +7,9 @@ from dataclasses import replace
 
 import pytest
 
-from earmark.model.config import LATER, PRESETS, FeatureConfig, ModelConfig, TagConfig, preset
+from earmark.model.config import LATER, PRESETS, FeatureConfig, ModelConfig, preset
 from earmark.model.core.errors import ConfigError, InputError
-from tests.model.tiny import everyday_config
+from tests.model.tiny import sentence_config
 
 TABLE_1 = [f"w2v-{dim}-{kind}" for dim in (128, 1152) for kind in ("1h", "4h", "mean")]
 
@@ -97,10 +97,10 @@ def test_window_seconds() -> None:
     assert FeatureConfig().window_seconds == pytest.approx(2.234, abs=1e-3)
 
 
-@pytest.mark.parametrize("name", PRESETS)
+@pytest.mark.parametrize("name", [*TABLE_1, "coala"])
 def test_later_settings_are_left_out_at_their_defaults(name: str) -> None:
     """So that files, fingerprints and runs from before them stay equal."""
-    data = replace(preset(name), features=FeatureConfig(), tags=TagConfig()).to_dict()
+    data = preset(name).to_dict()
     for part, later in LATER.items():
         assert later
         assert not data[part].keys() & set(later)
@@ -112,12 +112,12 @@ def test_later_settings_are_left_out_at_their_defaults(name: str) -> None:
 
 
 def test_later_settings_round_trip() -> None:
-    config = everyday_config()
+    config = sentence_config()
     data = json.loads(json.dumps(config.to_dict()))
     assert ModelConfig.from_dict(data) == config
     assert data["words"] == "use-multilingual-3"
     assert data["audio"]["width"] == 0.1
-    assert data["tags"]["prototypes"] == 5
+    assert data["tags"]["prototypes"] == 8
     assert {name: data["features"][name] for name in LATER["features"]} == {
         "window_samples": 800,
         "max_hz": 15_000.0,
@@ -127,7 +127,7 @@ def test_later_settings_round_trip() -> None:
 
 
 def test_a_mobilenet_has_a_width_and_a_hidden_layer() -> None:
-    config = everyday_config()
+    config = sentence_config()
     assert config.audio.halvings == 5
     assert config.code_dim == 96
     for wrong in ({"width": 0.0}, {"hidden": 0}):
@@ -136,4 +136,4 @@ def test_a_mobilenet_has_a_width_and_a_hidden_layer() -> None:
     with pytest.raises(ConfigError, match="a mobilenet encoder has no decoder"):
         replace(config, audio=replace(config.audio, decoder=True))
     with pytest.raises(ConfigError, match="multiples of 32 for 5 halvings, got 48 and 128"):
-        everyday_config(frames=48)
+        sentence_config(frames=48)

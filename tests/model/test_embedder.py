@@ -23,8 +23,8 @@ from earmark.model.embedder import (
 from tests.model.tiny import (
     RATE,
     checkpoint_of,
-    everyday_config,
     noise,
+    sentence_config,
     sine,
     tiny_config,
     write,
@@ -236,7 +236,7 @@ def test_unit_and_padding() -> None:
 @pytest.fixture(scope="module")
 def everyday() -> Embedder:
     """A model that reads whole phrases."""
-    return Embedder(checkpoint_of(everyday_config()))
+    return Embedder(checkpoint_of(sentence_config()))
 
 
 def test_a_phrase_and_its_words_are_one_set(everyday: Embedder) -> None:

@@ -16,12 +16,12 @@ from earmark.model.networks.mobilenet import (
     MobileNet,
     SqueezeExcitation,
 )
-from tests.model.tiny import everyday_config, trained_like
+from tests.model.tiny import sentence_config, trained_like
 
 
 @pytest.fixture(scope="module")
 def model() -> DualEncoder:
-    return trained_like(everyday_config())
+    return trained_like(sentence_config())
 
 
 def test_channels_are_multiples_of_eight_near_the_share() -> None:
@@ -92,7 +92,7 @@ def test_codes_and_vectors(model: DualEncoder) -> None:
 
 
 def test_fused_norms_give_the_same() -> None:
-    model = trained_like(everyday_config())
+    model = trained_like(sentence_config())
     patches = torch.rand(2, 1, 64, 128)
     with torch.inference_mode():
         codes, phi = model.audio(patches)
@@ -120,7 +120,7 @@ def test_a_projection_begins_as_the_classifier() -> None:
 
 
 def test_all_parameters_learn() -> None:
-    encoder = AudioEncoder(everyday_config()).train()
+    encoder = AudioEncoder(sentence_config()).train()
     nn.init.normal_(encoder.projection.perceptron[-1].weight)
     _, phi = encoder(torch.rand(4, 1, 64, 128))
     phi.square().sum().backward()

@@ -15,13 +15,13 @@ from earmark.model.config import ModelConfig
 from earmark.model.core.errors import ConfigError
 from earmark.model.networks.prototypes import Prototypes
 from earmark.model.networks.tag_encoder import PrototypeTagEncoder, build_tag_encoder
-from tests.model.tiny import everyday_config
+from tests.model.tiny import sentence_config
 
 WORD_DIM = 12
 
 
 def config(**tags: object) -> ModelConfig:
-    config = everyday_config()
+    config = sentence_config()
     return replace(config, tags=replace(config.tags, **{"word_dim": WORD_DIM, **tags}))
 
 
@@ -105,9 +105,9 @@ def test_no_tags_are_zero_and_teach_nothing_wrong() -> None:
     ("tags", "message"),
     [
         ({"heads": 3}, "expected heads to divide the 16 dimensions, got 3"),
-        ({"hidden": 0}, "attention and a hidden layer for prototypes, got attention, 0 and 5"),
-        ({"kind": "mean"}, "for prototypes, got mean, 24 and 5"),
-        ({"prototypes": -1}, "for prototypes, got attention, 24 and -1"),
+        ({"hidden": 0}, "attention and a hidden layer for prototypes, got attention, 0 and 8"),
+        ({"kind": "mean"}, "for prototypes, got mean, 48 and 8"),
+        ({"prototypes": -1}, "for prototypes, got attention, 48 and -1"),
     ],
 )
 def test_prototypes_have_what_they_need(tags: dict[str, object], message: str) -> None:

@@ -34,7 +34,7 @@ from tests.model.tiny import (
 
 @pytest.fixture(scope="module")
 def embedder() -> Embedder:
-    return Embedder(checkpoint_of(tiny_config("starter", log_offset=1e-4)))
+    return Embedder(checkpoint_of(tiny_config("first-starter", log_offset=1e-4)))
 
 
 def test_vectors_have_length_one_and_say_where(embedder: Embedder, tmp_path: Path) -> None:

@@ -19,8 +19,36 @@ from earmark.model.text.sentence_vectors import DIM, SentenceVectors
 from earmark.model.text.word_vectors import WordVectors
 
 RATE = 22_000
-CHANNELS = {"strided": (4, 4, 8, 8, 8), "pooled": (4, 4, 8, 8, 8, 8, 8, 8)}
+CHANNELS = {"strided": (4, 4, 8, 8, 8), "pooled": (4, 4, 8, 8, 8, 8, 8, 8), "mobilenet": ()}
+WIDTH = 0.1  # of a MobileNet
 HIDDEN = 48  # of perceptrons, where the preset has any
+PROTOTYPES = 8
+# The starter model before it began as EfficientAT: its checkpoints still load.
+FIRST_STARTER = ModelConfig(
+    name="starter",
+    dim=256,
+    features=FeatureConfig(
+        sample_rate=44_100,
+        n_fft=2_048,
+        hop=1_024,
+        mel_scale="htk",
+        power=2,
+        frames=112,
+        min_seconds=111 * 1_024 / 44_100,
+        tail="align",
+        log_offset=1e-4,
+    ),
+    audio=AudioConfig(
+        kind="pooled",
+        channels=(16, 16, 48, 48, 96, 96, 192, 256),
+        dropout=0.2,
+        layer_norm=False,
+        hidden=512,
+        decoder=False,
+    ),
+    tags=TagConfig(word_dim=100, heads=4, dropout=0.1, hidden=512),
+    storage="float16",
+)
 WORDS = (
     "dog bark rain wind car engine bell church bird song sea wave door footstep guitar drum "
     "voice child water metal hard hit wood glass"
@@ -30,9 +58,14 @@ Samples = np.ndarray
 
 
 def tiny_config(name: str = "w2v-128-1h", dim: int = 16, **features: object) -> ModelConfig:
-    """A preset with few channels, of `dim` dimensions, that takes sounds of one window."""
-    config = preset(name)
+    """A preset with few channels, of `dim` dimensions, that takes sounds of one window.
+
+    `name`: a preset's, or "first-starter".
+    """
+    config = FIRST_STARTER if name == "first-starter" else preset(name)
     word_dim = len(WORDS) if config.tags.kind == "multihot" else dim
+    if config.words != "stored":
+        word_dim = DIM
     settings = {"min_seconds": config.features.window_seconds, **features}
     return replace(
         config,
@@ -42,8 +75,14 @@ def tiny_config(name: str = "w2v-128-1h", dim: int = 16, **features: object) -> 
             config.audio,
             channels=CHANNELS[config.audio.kind],
             hidden=min(config.audio.hidden, HIDDEN),
+            width=WIDTH if config.audio.kind == "mobilenet" else config.audio.width,
         ),
-        tags=replace(config.tags, word_dim=word_dim, hidden=min(config.tags.hidden, HIDDEN)),
+        tags=replace(
+            config.tags,
+            word_dim=word_dim,
+            hidden=min(config.tags.hidden, HIDDEN),
+            prototypes=min(config.tags.prototypes, PROTOTYPES),
+        ),
     )
 
 

@@ -16,9 +16,9 @@ from earmark.model.audio.log_mel import (
     mel_filters,
     windows,
 )
-from earmark.model.config import FeatureConfig, ModelConfig, preset
+from earmark.model.config import FeatureConfig, ModelConfig
 from earmark.model.core.errors import ConfigError, InputError
-from tests.model.tiny import default_features, everyday_features, noise, sine
+from tests.model.tiny import FIRST_STARTER, default_features, everyday_features, noise, sine
 
 CONFIG = default_features()
 LOG_MEL = LogMel(CONFIG, mel_filters(CONFIG))
@@ -188,8 +188,8 @@ def test_mel_filters_are_slaney_normalised() -> None:
     np.testing.assert_allclose(filters[40:].sum(axis=1) * hertz, 1, rtol=0.1)
 
 
-def test_the_teacher_s_features_are_librosa_s_power_of_htk_bands() -> None:
-    config = preset("starter").features
+def test_the_first_starter_s_features_are_librosa_s_power_of_htk_bands() -> None:
+    config = FIRST_STARTER.features
     samples = noise(3.0, config.sample_rate)
     power = librosa.feature.melspectrogram(
         y=samples,

@@ -70,7 +70,7 @@ def test_encode_windows_scales_first() -> None:
 
 
 def test_a_pooled_encoder_hears_the_strongest_moment() -> None:
-    config = tiny_config("starter")
+    config = tiny_config("first-starter")
     encoder = AudioEncoder(config).eval()
     patches = torch.zeros(2, 1, 112, 96)
     patches[0, :, 10:20] = 1.0
@@ -81,7 +81,7 @@ def test_a_pooled_encoder_hears_the_strongest_moment() -> None:
     torch.testing.assert_close(codes[0], codes[1], atol=1e-3, rtol=1e-3)  # when, it does not say
 
 
-@pytest.mark.parametrize("name", ["starter", "w2v-128-1h"])
+@pytest.mark.parametrize("name", ["first-starter", "w2v-128-1h"])
 def test_fused_norms_give_the_same(name: str) -> None:
     model = trained_like(tiny_config(name))
     frames = model.config.features.frames

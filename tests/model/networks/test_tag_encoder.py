@@ -14,6 +14,7 @@ from earmark.model.networks.tag_encoder import (
     AttentionTagEncoder,
     MeanTagEncoder,
     MultiHotTagEncoder,
+    PrototypeTagEncoder,
     TagDecoder,
     attention,
     build_tag_encoder,
@@ -151,7 +152,8 @@ def test_coala_encodes_and_decodes_tags() -> None:
         ("w2v-128-1h", AttentionTagEncoder),
         ("w2v-128-mean", MeanTagEncoder),
         ("coala", MultiHotTagEncoder),
-        ("starter", AttentionTagEncoder),
+        ("first-starter", AttentionTagEncoder),
+        ("starter", PrototypeTagEncoder),
     ],
 )
 def test_the_configuration_chooses_the_encoder(name: str, kind: type) -> None:

@@ -16,10 +16,14 @@ from earmark.model.calibration import class_temperature
 from earmark.model.core.arrays import Array, Floats
 from earmark.model.core.errors import InputError
 from earmark.model.embedder import Embedder, unit
+from earmark.model.text.negation import negating_word
 
 MAX_LABELS = 200
 MAX_LABEL_LETTERS = 100
 MAX_PROMPTS = 20  # of one label
+# Cosine of two labels that mean the same to a model. With sentence vectors "dog" and "dogs" have
+# 0.99, "rain" and "raining" 0.95; "crow" and "raven" too, "rain on roof" and "rain on window" 0.91.
+SAME_COSINE = 0.95
 
 Prompts = Mapping[str, Sequence[str]]  # of each label
 
@@ -34,19 +38,23 @@ class ClassScore:
 
 @dataclass(frozen=True)
 class Classification:
-    """Labels, the most probable first, and the words of their prompts that the model ignored."""
+    """Labels, the most probable first, the words of their prompts that the model ignored, and
+    `notes` for people on labels that it takes otherwise than they may be meant."""
 
     classes: list[ClassScore]
     ignored: list[str]
+    notes: list[str]
 
 
 @dataclass(frozen=True)
 class Labels:
-    """Labels, their unit vectors [n, D], and the words of their prompts that the model ignored."""
+    """Labels, their unit vectors [n, D], the words of their prompts that the model ignored, and
+    `notes` as of `Classification`."""
 
     names: list[str]
     vectors: Array
     ignored: list[str]
+    notes: list[str]
 
 
 def plain_prompts(labels: Sequence[str]) -> dict[str, list[str]]:
@@ -76,17 +84,42 @@ def check_prompts(prompts: Prompts, min_labels: int) -> None:
 def embed_labels(embedder: Embedder, prompts: Prompts) -> Labels:
     """Labels and the vectors of their prompts.
 
-    Raises InputError for a label whose prompts have no word that the model knows.
+    Raises InputError for a label whose prompts have no word that the model knows, or without a
+    label.
     """
-    vectors, ignored = [], []
+    if not prompts:
+        raise InputError("labels: expected at least one, got none")
+    tag_sets, first, ignored = [], [], []
     for label, texts in prompts.items():
         parsed = [embedder.parse_tags(text) for text in texts]
-        tag_sets = [text.pieces for text in parsed if text.tags]
-        if not tag_sets:
+        first.append(len(tag_sets))
+        tag_sets += [text.pieces for text in parsed if text.tags]
+        if len(tag_sets) == first[-1]:
             raise InputError(f"labels: not understood: {label[:60]!r}")
-        vectors.append(embedder.embed_tags(tag_sets).mean(axis=0))
         ignored += [word for text in parsed for word in text.ignored]
-    return Labels(list(prompts), unit(np.stack(vectors)), ignored)
+    sets = np.split(embedder.embed_tags(tag_sets), first[1:])
+    vectors = unit(np.stack([vectors.mean(axis=0) for vectors in sets]))
+    notes = [*_negations(prompts), *_twins(list(prompts), vectors)]
+    return Labels(list(prompts), vectors, ignored, notes)
+
+
+def _negations(prompts: Prompts) -> list[str]:
+    """A note for each label with a prompt that negates: its vector lies beside what it negates."""
+    notes = []
+    for label, texts in prompts.items():
+        word = next(filter(None, map(negating_word, texts)), None)
+        if word:
+            notes.append(f"“{label}”: the model does not understand “{word}”")
+    return notes
+
+
+def _twins(names: Sequence[str], vectors: Array) -> list[str]:
+    """A note for each label that means the same as one before it. vectors: [n, D]."""
+    same = np.tril(vectors @ vectors.T >= SAME_COSINE, -1)
+    return [
+        f"“{names[int(same[number].argmax())]}” and “{names[number]}” mean the same to the model"
+        for number in np.flatnonzero(same.any(axis=1))
+    ]
 
 
 def classify(
@@ -101,6 +134,7 @@ def classify(
             for number in np.argsort(-probabilities, kind="stable")
         ],
         labels.ignored,
+        labels.notes,
     )
 
 

@@ -57,6 +57,10 @@ class ClassesBody(BaseModel):
 
     classes: list[ClassBody]
     ignored: list[str] = Field(description="Words of the labels that the model does not know")
+    notes: list[str] = Field(
+        description="Labels that mean the same to the model, or negate, which it does not understand",
+        examples=[["“dog” and “dogs” mean the same to the model"]],
+    )
 
     @classmethod
     def of(cls, classification: Classification) -> ClassesBody:

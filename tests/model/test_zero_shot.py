@@ -65,6 +65,39 @@ def test_a_prompt_is_its_phrase_and_its_words(sentences: Embedder) -> None:
     assert labels.ignored == []
 
 
+def test_only_a_label_without_letters_is_unknown_to_a_model_of_phrases(
+    sentences: Embedder,
+) -> None:
+    names = ["xyzzyx", "Küchengerät", "犬", "42"]
+    assert embed_labels(sentences, plain_prompts(names)).vectors.shape == (4, sentences.dim)
+    for nothing in ("…", "🐶", " "):
+        with pytest.raises(InputError, match="labels: not understood: "):
+            embed_labels(sentences, {"dog": ["dog"], nothing: [nothing]})
+    with pytest.raises(InputError, match="labels: expected at least one, got none"):
+        embed_labels(sentences, {})
+
+
+def test_labels_that_mean_the_same_are_said(sentences: Embedder, vector: np.ndarray) -> None:
+    names = ["Dog", "rain", "DOG!", "church bell", "(dog)"]
+    labels = embed_labels(sentences, plain_prompts(names))
+    assert labels.notes == [
+        "“Dog” and “DOG!” mean the same to the model",
+        "“Dog” and “(dog)” mean the same to the model",
+    ]
+    assert classify(sentences, labels, vector).notes == labels.notes
+    assert embed_labels(sentences, plain_prompts(["dog", "rain"])).notes == []
+    assert embed_labels(sentences, plain_prompts(["dog"])).notes == []
+
+
+def test_labels_that_negate_are_said(sentences: Embedder, embedder: Embedder) -> None:
+    prompts = {"dry": ["wind", "ohne Regen"], "wet": ["rain"]}
+    said = ["“dry”: the model does not understand “ohne”"]
+    assert embed_labels(sentences, prompts).notes == said
+    assert embed_labels(embedder, {"no dog": ["no dog"], "rain": ["rain"]}).notes == [
+        "“no dog”: the model does not understand “no”"
+    ]
+
+
 def test_plain_prompts_are_distinct_and_not_empty() -> None:
     assert plain_prompts([" dog", "rain", "dog ", "", " "]) == {"dog": ["dog"], "rain": ["rain"]}
 

@@ -54,7 +54,7 @@ import { authorization } from "./api-key.js";
  * @property {string[]} ignored
  *
  * @typedef {{label: string, probability: number}} ClassScore
- * @typedef {{classes: ClassScore[], ignored: string[]}} Classification
+ * @typedef {{classes: ClassScore[], ignored: string[], notes: string[]}} Classification
  *
  * @typedef {object} MapAnswer
  * @property {"empty" | "making" | "ready"} state

@@ -56,6 +56,14 @@ class TestClassifying:
         expect(page.locator("#classes li")).to_have_count(2)
         expect(page.get_by_role("button", name="Remove rain")).to_be_focused()
 
+    def test_labels_that_are_taken_otherwise_are_said(self, labelled: Page) -> None:
+        page = labelled
+        _label(page, "dog", "dogs", "no rain")
+        expect(page.locator("#classify-note")).to_contain_text(
+            "“no rain”: the model does not understand “no”. "
+            "“dog” and “dogs” mean the same to the model."
+        )
+
     def test_several_may_be_true(self, labelled: Page) -> None:
         page = labelled
         _label(page, "rain", "water", "dog")

@@ -58,7 +58,7 @@ class ClassesBody(BaseModel):
     classes: list[ClassBody]
     ignored: list[str] = Field(description="Words of the labels that the model does not know")
     notes: list[str] = Field(
-        description="Labels that mean the same to the model, or negate, which it does not understand",
+        description="Labels that mean the same to the model, or negate (it knows no negation)",
         examples=[["“dog” and “dogs” mean the same to the model"]],
     )
 

@@ -89,7 +89,9 @@ def embed_labels(embedder: Embedder, prompts: Prompts) -> Labels:
     """
     if not prompts:
         raise InputError("labels: expected at least one, got none")
-    tag_sets, first, ignored = [], [], []
+    tag_sets: list[list[str]] = []
+    first: list[int] = []  # each label's in `tag_sets`
+    ignored: list[str] = []
     for label, texts in prompts.items():
         parsed = [embedder.parse_tags(text) for text in texts]
         first.append(len(tag_sets))
@@ -118,7 +120,7 @@ def _twins(names: Sequence[str], vectors: Array) -> list[str]:
     same = np.tril(vectors @ vectors.T >= SAME_COSINE, -1)
     return [
         f"“{names[int(same[number].argmax())]}” and “{names[number]}” mean the same to the model"
-        for number in np.flatnonzero(same.any(axis=1))
+        for number in np.flatnonzero(same.any(axis=1)).tolist()
     ]
 
 

@@ -187,7 +187,8 @@ def load(path: Path) -> Checkpoint:
     """Load a model on the CPU, in evaluation mode.
 
     Raises CheckpointError if the file is missing, truncated, altered or of another format, or if
-    a parameter does not fit the configuration (the message names it).
+    a parameter does not fit the configuration (the message names it); WordsError if it names a
+    sentence encoder that is not installed.
     """
     file = model_file(path)
     tensors, header = read_tensors(file)
@@ -218,12 +219,7 @@ def load(path: Path) -> Checkpoint:
     }
     load_strictly(model, weights, str(file))
     model.eval()
-    background = None
-    if "background.mean" in tensors and "background.covariance" in tensors:
-        background = Background(
-            tensors["background.mean"].float().numpy(),
-            tensors["background.covariance"].float().numpy(),
-        )
+    background = _read_background(file, tensors, config.dim)
     vocabulary, card = header["vocabulary"], header["card"]
     return Checkpoint(model, words, vocabulary, card, fingerprint, background)
 
@@ -244,6 +240,20 @@ def load_strictly(model: nn.Module, weights: Mapping[str, Tensor], where: str) -
                 f"got {list(weights[name].shape)}"
             )
     model.load_state_dict(dict(weights))
+
+
+def _read_background(file: Path, tensors: Mapping[str, Tensor], dim: int) -> Background | None:
+    """The background, or None where a file has none. Raises CheckpointError."""
+    names = ("background.mean", "background.covariance")
+    found = [tensors[name].float().numpy() for name in names if name in tensors]
+    if not found:
+        return None
+    shapes = [list(part.shape) for part in found]
+    if shapes != [[dim], [dim, dim]]:
+        raise CheckpointError(
+            f"{file}: background: expected the shapes [{dim}] and [{dim}, {dim}], got {shapes}"
+        )
+    return Background(*found)
 
 
 def _read_words(

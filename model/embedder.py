@@ -223,7 +223,8 @@ class Embedder:
     def encode_tags(self, tag_sets: Sequence[Sequence[str]]) -> Array:
         """Sets of tags → φ_w [n, D], not scaled to length 1. Raises WordsError."""
         if isinstance(self.words, SentenceVectors):  # one batch, then single ones from the cache
-            self.words.vectors_of([tag for tags in tag_sets for tag in tags])
+            count = self.config.tags.max_tags
+            self.words.vectors_of([tag for tags in tag_sets for tag in tags[:count]])
         vectors = [self.word_vectors(tags) for tags in tag_sets]
         for tags, words_of_set in zip(tag_sets, vectors, strict=True):
             if not len(words_of_set):

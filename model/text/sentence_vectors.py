@@ -61,7 +61,8 @@ class SentenceVectors(WordVectors):
         if missing:
             found |= zip(missing, _encode(missing), strict=True)
             with self._cache_lock:
-                self._cache.update({text: found[text] for text in missing})
+                # Copies, as a row would keep its whole batch in memory.
+                self._cache.update({text: found[text].copy() for text in missing})
         if not texts:
             return np.zeros((0, DIM), dtype=np.float32)
         return np.stack([found[text] for text in texts])

@@ -350,6 +350,24 @@ def test_other_sentence_encoders_are_refused(
         load(changed(everyday, tmp_path / FILE_NAME, change, refresh=True))
 
 
+@pytest.mark.parametrize(
+    "change",
+    [
+        drop("background.covariance"),
+        drop("background.mean"),
+        put("background.mean", (1, 16)),
+        put("background.covariance", (16, 15)),
+    ],
+)
+def test_a_background_that_does_not_fit_is_refused(
+    everyday: Path, tmp_path: Path, change: Change
+) -> None:
+    with pytest.raises(
+        CheckpointError, match=r"background: expected the shapes \[16\] and \[16, 1"
+    ):
+        load(changed(everyday, tmp_path / FILE_NAME, change, refresh=True))
+
+
 def test_words_are_those_that_the_configuration_names(tmp_path: Path) -> None:
     """Else the file could not be loaded."""
     one, other = checkpoint_of(tiny_config()), checkpoint_of(sentence_config())

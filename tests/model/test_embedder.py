@@ -284,6 +284,12 @@ def test_of_many_words_the_first_count_and_the_phrase(everyday: Embedder) -> Non
     )
 
 
+def test_words_that_do_not_count_cost_nothing() -> None:
+    embedder = Embedder(checkpoint_of(sentence_config()))
+    embedder.embed_tags([[f"word {number}" for number in range(60)]])
+    assert len(embedder.words._cache) == embedder.config.tags.max_tags
+
+
 def test_a_model_of_phrases_hears_sounds_of_any_length(everyday: Embedder, tmp_path: Path) -> None:
     for number, count in enumerate([160, 20_000, 70_000]):
         path = write(tmp_path / f"{number}.wav", noise(3.0, 32_000)[:count], 32_000)

@@ -48,6 +48,12 @@ def test_batches_and_the_cache_change_nothing(vectors: SentenceVectors) -> None:
     np.testing.assert_array_equal(twice[0], twice[2])
 
 
+def test_a_cached_vector_keeps_no_batch_in_memory() -> None:
+    fresh = SentenceVectors([])
+    fresh.vectors_of(PHRASES)
+    assert all(vector.base is None for vector in fresh._cache.values())
+
+
 def test_what_callers_do_to_a_vector_stays_theirs(vectors: SentenceVectors) -> None:
     expected = vectors.vector("rain").copy()
     vectors.vectors_of(["rain"])[:] = 0

@@ -31,6 +31,7 @@ from earmark.model.text.sentence_vectors import SentenceVectors
 
 WINDOW_BATCH = 64  # windows in one pass of the encoder: bounds memory
 MAX_WORD_LENGTH = 60  # letters; longer words are ignored
+MAX_WORDS_BESIDE = 3  # of a phrase beside which its words are embedded
 
 
 @dataclass(frozen=True)
@@ -63,8 +64,12 @@ class ParsedTags:
 
     @property
     def pieces(self) -> list[str]:
-        """What is embedded as one set: the phrase and its words, or the tags."""
-        return list(dict.fromkeys([self.phrase, *self.tags])) if self.phrase else self.tags
+        """What is embedded as one set: the tags; or the phrase, and beside it its words unless it is
+        a sentence, which says more than they do."""
+        if not self.phrase:
+            return self.tags
+        is_sentence = len(self.phrase.split()) > MAX_WORDS_BESIDE
+        return [self.phrase] if is_sentence else list(dict.fromkeys([self.phrase, *self.tags]))
 
 
 def unit(vectors: Array) -> Array:

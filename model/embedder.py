@@ -64,8 +64,8 @@ class ParsedTags:
 
     @property
     def pieces(self) -> list[str]:
-        """What is embedded as one set: the tags; or the phrase, and beside it its words unless it is
-        a sentence, which says more than they do."""
+        """What is embedded as one set: the tags; or the phrase, and beside it its words, unless it
+        is a sentence, which says more than they do."""
         if not self.phrase:
             return self.tags
         is_sentence = len(self.phrase.split()) > MAX_WORDS_BESIDE

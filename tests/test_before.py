@@ -126,6 +126,7 @@ def test_a_run_goes_on_where_it_was_stopped(tmp_path: Path) -> None:
     out = shutil.copytree(FOLDER / "run", tmp_path / "run")
     config = tiny_model("w2v-128-1h")
     recipe = replace(QUICK, epochs=4, schedule="cosine", warmup_epochs=1)
+    recipe = replace(recipe, words="general")  # as it was made
     run = Trainer(config, recipe, tiny_corpus(config), out)
     run.resume()
     assert len(run.history) == 2

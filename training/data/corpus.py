@@ -25,7 +25,7 @@ from earmark.training.corpora import published
 from earmark.training.corpora.detect import read_corpus
 from earmark.training.corpora.split import clips_digest, split_clips
 from earmark.training.data.dataset import TrainingSet, build_vocabulary, clean_tag_sets
-from earmark.training.data.phrases import suggested_words
+from earmark.training.data.phrases import ConceptPhrases, audioset_classes, suggested_words
 from earmark.training.data.word2vec import load_words, train_word2vec
 from earmark.training.distillation.efficientat import BANDS, Teacher
 from earmark.training.errors import CorpusError
@@ -110,6 +110,9 @@ def load_corpus(
     if features is not None:
         bands = features.bands or _unit_bands(config)
         config = replace(config, scaler_known=features.bands is not None)
+    classes = None
+    if isinstance(vectors, SentenceVectors):
+        classes = ConceptPhrases(audioset_classes(), vectors)
     train, validation = sides.clips
     train_features, validation_features = (
         (features.train.features, features.validation.features)
@@ -117,8 +120,10 @@ def load_corpus(
         else (_load_features(train, config, cache), _load_features(validation, config, cache))
     )
     return config, Corpus(
-        train=TrainingSet(train, tag_sets[0], train_features, vectors, config),
-        validation=TrainingSet(validation, tag_sets[1], validation_features, vectors, config),
+        train=TrainingSet(train, tag_sets[0], train_features, vectors, config, classes),
+        validation=TrainingSet(
+            validation, tag_sets[1], validation_features, vectors, config, classes
+        ),
         validation_tags=tag_sets[1],
         words=vectors,
         vocabulary=vocabulary,

@@ -22,7 +22,7 @@ from earmark.model.core.manifest import ManifestRow
 from earmark.model.text.normalize import clean_tags
 from earmark.model.text.sentence_vectors import SentenceVectors
 from earmark.model.text.word_vectors import WordVectors
-from earmark.training.data.phrases import ConceptPhrases, audioset_classes
+from earmark.training.data.phrases import ConceptPhrases
 from earmark.training.distillation.rehearsal import RehearsedPhrases
 from earmark.training.features.augmentation import Augmentation, Mixing, change_level, mix_log_mel
 from earmark.training.features.cache import FeatureSet
@@ -111,19 +111,19 @@ class TagTable:
             self.rows[clip, : len(clip_rows)] = clip_rows
 
 
+@dataclass(frozen=True)
 class Said:
-    """What phrases say the tags in use, and AudioSet's classes."""
+    """What phrases say the tags in use, and the classes of a teacher."""
 
-    def __init__(self, tags: Sequence[str], words: SentenceVectors) -> None:
-        self.tags = ConceptPhrases(tags, words)
-        self.classes = ConceptPhrases(audioset_classes(), words)
+    tags: ConceptPhrases
+    classes: ConceptPhrases
 
 
 class TrainingSet:
     """The clips of one side that have frames and at least one tag with a vector.
 
     `indices`: which of the given clips they are; `groups` [given clips]: a number for each clip's
-    group; `said`: phrases, for a model of phrases.
+    group; `said`: phrases, where there are classes to rehearse.
     """
 
     def __init__(
@@ -133,9 +133,13 @@ class TrainingSet:
         features: FeatureSet,
         words: WordVectors,
         config: ModelConfig,
+        classes: ConceptPhrases | None = None,
     ) -> None:
+        """`classes`: phrases of the classes to rehearse, where `words` are of phrases."""
         self._table = TagTable(tag_sets, words)
-        self.said = Said(self._table.tags, words) if isinstance(words, SentenceVectors) else None
+        self.said: Said | None = None
+        if classes is not None and isinstance(words, SentenceVectors):
+            self.said = Said(ConceptPhrases(self._table.tags, words), classes)
         self.config = config
         self.features = features
         self.indices = np.flatnonzero((self._table.counts > 0) & features.readable)
@@ -229,7 +233,7 @@ class TrainingSet:
         padding = len(self._vectors) - 1
         words, mask = self._vectors[tag_index], tag_index != padding
         batch = TrainingBatch(log_mel, words, mask, false_negatives)
-        if recipe.tagwise_weight:
+        if recipe.tagwise_weight or self.said is not None:
             table = np.zeros((len(indices), padding + 1), dtype=np.bool_)
             np.put_along_axis(table, tags, True, axis=1)
             batch = self._with_single_tags(batch, table[:, :padding], tag_index, recipe, generator)

@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from earmark.model.core.arrays import Array
+from earmark.model.text.normalize import tokens
 from earmark.model.text.sentence_vectors import SentenceVectors
 
 LANGUAGES = ("en", *"ar de es fr it ja ko nl pl pt ru th tr zh zh-TW".split())
@@ -39,6 +40,19 @@ def audioset_classes() -> list[str]:
     return list(phrases_of_concepts())[:CLASSES]
 
 
+@functools.cache
+def _concept_of_tag() -> Mapping[str, str]:
+    """Each concept by its own name, and classes by the tag that their first name is too."""
+    classes = {"-".join(tokens(name.split(",")[0])): name for name in reversed(audioset_classes())}
+    return classes | {name: name for name in phrases_of_concepts()}
+
+
+def phrases_of(concept: str) -> Mapping[str, tuple[str, ...]]:
+    """A concept's phrases by language; none where it is unknown. "dog" is the class "Dog"."""
+    name = _concept_of_tag().get(concept)
+    return {} if name is None else phrases_of_concepts()[name]
+
+
 def suggested_words() -> list[str]:
     """The words that a model for everyday sounds may suggest as tags."""
     return (files("earmark.training.phrases") / "vocabulary.txt").read_text("utf-8").split()
@@ -47,19 +61,20 @@ def suggested_words() -> list[str]:
 class ConceptPhrases:
     """The phrases of some concepts, and their vectors.
 
-    Attributes: `vectors` [phrases, F_w]; `concept_of` [phrases]: the number of each one's concept;
+    Attributes: `texts`, the phrases; `concept_of` [phrases]: the number of each one's concept;
     `first` [concepts]: the row of each concept's own name.
     """
 
     def __init__(self, concepts: Sequence[str], words: SentenceVectors) -> None:
-        said = phrases_of_concepts()
-        texts: list[str] = []
+        self._words = words
+        self.texts: list[str] = []
+        texts = self.texts
         concept_of: list[int] = []
         self.first = np.zeros(len(concepts), dtype=np.int64)
         self._english: list[Integers] = []
         self._others: list[Integers] = []
         for number, concept in enumerate(concepts):
-            by_language = said.get(concept, {})
+            by_language = phrases_of(concept)
             english = dict.fromkeys([concept, *by_language.get("en", ())])
             others = [text for language in LANGUAGES[1:] for text in by_language.get(language, ())]
             self.first[number] = len(texts)
@@ -68,8 +83,12 @@ class ConceptPhrases:
             self._others.append(np.arange(len(texts), len(texts) + len(others)))
             texts += others
             concept_of += [number] * (len(english) + len(others))
-        self.vectors: Array = words.vectors_of(texts)
         self.concept_of = np.array(concept_of, dtype=np.int64)
+
+    @functools.cached_property
+    def vectors(self) -> Array:
+        """Word vectors of the phrases [phrases, F_w]."""
+        return self._words.vectors_of(self.texts)
 
     def __len__(self) -> int:
         return len(self.first)

@@ -59,23 +59,21 @@ class Rehearsal(nn.Module):
         self.start.eval()
         return self
 
-    def forward(
-        self,
-        patches: Tensor,
-        codes: Tensor,
-        phi: Tensor,
-        tags: PrototypeTagEncoder,
-        said: RehearsedPhrases,
-    ) -> Tensor:
-        """The sum of the losses, for patches [B, 1, T, F], their codes [B, V] and φ_a [B, D]."""
+    def recall(self, patches: Tensor, codes: Tensor) -> Tensor:
+        """Patches [B, 1, T, F], their codes now [B, V] → unit vectors [B, D] of the start."""
         with torch.no_grad():
-            before = self.start(codes) if self.same_codes else self.start(patches)[1]
-        before = functional.normalize(before.float(), dim=1)
+            before: Tensor = self.start(codes) if self.same_codes else self.start(patches)[1]
+        return functional.normalize(before, dim=1)
+
+    def forward(
+        self, before: Tensor, phi: Tensor, tags: PrototypeTagEncoder, said: RehearsedPhrases
+    ) -> Tensor:
+        """The sum of the losses, for what `recall` gives [B, D] and φ_a now [B, D]."""
         vectors = tags.vectors(
             torch.cat([said.classes, said.phrases, said.translations, said.originals])
         )
         sizes = [len(said.classes), len(said.phrases), len(said.translations), len(said.originals)]
-        vectors = functional.normalize(vectors.float(), dim=1)
+        vectors = functional.normalize(vectors, dim=1)
         names, phrases, translations, originals = torch.split(vectors, sizes)
         told = functional.normalize(phi, dim=1) @ names.T / TEMPERATURE
         known = before @ self.directions.T / TEMPERATURE

@@ -14,7 +14,7 @@ from earmark.model.networks.dual_encoder import DualEncoder
 from earmark.model.networks.mobilenet import MobileNet
 from earmark.model.networks.tag_encoder import MultiHotTagEncoder, PrototypeTagEncoder
 from earmark.training.data.dataset import TrainingBatch
-from earmark.training.distillation.rehearsal import Rehearsal
+from earmark.training.distillation.rehearsal import Rehearsal, RehearsedPhrases
 from earmark.training.loop.distributed import ProcessGroup, gather_rows
 from earmark.training.loop.losses import generalized_kl, nt_xent, tag_reconstruction, tagwise
 from earmark.training.recipe import Recipe
@@ -98,7 +98,7 @@ class Objective(nn.Module):
         losses["contrastive"] = self._contrastive_loss(
             _to_float32(phi_audio), _to_float32(phi_tags), batch.false_negatives
         )
-        if phi_single is not None and batch.has_tag is not None:
+        if self.tagwise_scale is not None and phi_single is not None and batch.has_tag is not None:
             losses["tagwise"] = self._tagwise_loss(
                 _to_float32(phi_audio), _to_float32(phi_single), batch.has_tag
             )
@@ -109,9 +109,9 @@ class Objective(nn.Module):
             probabilities = model.tag_decoder(_to_float32(tag_codes))
             losses["tags"] = tag_reconstruction(multihot, probabilities)
         if self.rehearsal is not None and batch.rehearsed is not None:
-            assert isinstance(model.tags, PrototypeTagEncoder), "what was known is said in phrases"
-            losses["teacher"] = self.rehearsal(
-                patches, _to_float32(codes), _to_float32(phi_audio), model.tags, batch.rehearsed
+            before = self.rehearsal.recall(patches, _to_float32(codes))
+            losses["teacher"] = self._rehearsal_loss(
+                before, _to_float32(phi_audio), self.rehearsal, batch.rehearsed
             )
         losses["loss"] = self._weighted_sum(losses)
         return losses
@@ -137,6 +137,15 @@ class Objective(nn.Module):
             audio = gather_rows(audio)
         assert self.tagwise_scale is not None, "only where the loss has a weight"
         return tagwise(audio, tags, has_tag, bounded_temperature(self.tagwise_scale))
+
+    def _rehearsal_loss(
+        self, before: Tensor, audio: Tensor, rehearsal: Rehearsal, said: RehearsedPhrases
+    ) -> Tensor:
+        assert isinstance(self.model.tags, PrototypeTagEncoder), "what was known is said in phrases"
+        if self.training and self.processes.size > 1:
+            before, audio = gather_rows(before), gather_rows(audio)
+        loss: Tensor = rehearsal(before, audio, self.model.tags, said)
+        return loss
 
     def _weighted_sum(self, losses: dict[str, Tensor]) -> Tensor:
         """Eq. (6) over the losses that there are."""

@@ -28,11 +28,24 @@ def phrases_of_concepts() -> Mapping[str, Mapping[str, tuple[str, ...]]]:
     """Each concept's phrases by language, English first; the classes of AudioSet come first."""
     concepts: dict[str, dict[str, tuple[str, ...]]] = {}
     for language in LANGUAGES:
-        text = (files("earmark.training.phrases") / f"{language}.csv").read_text("utf-8")
-        for row in csv.DictReader(text.splitlines()):
-            said = tuple(phrase for phrase in row["phrases"].split("; ") if phrase)
-            concepts.setdefault(row["concept"], {})[language] = said
+        for concept, said in _read(f"{language}.csv"):
+            concepts.setdefault(concept, {})[language] = said
     return concepts
+
+
+@functools.cache
+def associations() -> Mapping[str, tuple[str, ...]]:
+    """What people type, by concept, who think of the scene and not of the sound."""
+    return dict(_read("associations.csv"))
+
+
+def _read(name: str) -> list[tuple[str, tuple[str, ...]]]:
+    """(concept, phrases) of each row of a file."""
+    text = (files("earmark.training.phrases") / name).read_text("utf-8")
+    return [
+        (row["concept"], tuple(phrase for phrase in row["phrases"].split("; ") if phrase))
+        for row in csv.DictReader(text.splitlines())
+    ]
 
 
 def audioset_classes() -> list[str]:
@@ -73,6 +86,7 @@ class ConceptPhrases:
         self.first = np.zeros(len(concepts), dtype=np.int64)
         self._english: list[Integers] = []
         self._others: list[Integers] = []
+        self._associated: list[Integers] = []
         for number, concept in enumerate(concepts):
             by_language = phrases_of(concept)
             english = dict.fromkeys([concept, *by_language.get("en", ())])
@@ -82,8 +96,13 @@ class ConceptPhrases:
             texts += english
             self._others.append(np.arange(len(texts), len(texts) + len(others)))
             texts += others
-            concept_of += [number] * (len(english) + len(others))
+            associated = associations().get(concept, ())
+            self._associated.append(np.arange(len(texts), len(texts) + len(associated)))
+            texts += associated
+            concept_of += [number] * (len(english) + len(others) + len(associated))
         self.concept_of = np.array(concept_of, dtype=np.int64)
+        self.literal = np.ones(len(texts), dtype=np.bool_)
+        self.literal[_joined(self._associated)] = False
 
     @functools.cached_property
     def vectors(self) -> Array:
@@ -109,6 +128,11 @@ class ConceptPhrases:
         return rows
 
     def draw_translations(self, count: int, generator: np.random.Generator) -> Integers:
-        """Rows [count] of phrases of other languages; none where there is no such phrase."""
-        rows = np.concatenate([*self._others, np.zeros(0, dtype=np.int64)])
+        """Rows [count] of phrases of other languages and of associations; none where there are
+        none."""
+        rows = _joined([*self._others, *self._associated])
         return generator.choice(rows, count) if len(rows) else rows
+
+
+def _joined(rows: Sequence[Integers]) -> Integers:
+    return np.concatenate([*rows, np.zeros(0, dtype=np.int64)])

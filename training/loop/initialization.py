@@ -85,7 +85,9 @@ def begin_as_teacher(model: DualEncoder, corpus: Corpus, teacher: Teacher, seed:
     directions = begin_audio(model.audio, teacher, codes)
     said = corpus.train.said
     assert said is not None, "a model of phrases"
-    begin_tags(model.tags, said.classes.vectors, said.classes.concept_of, directions, seed)
+    classes, literal = said.classes, said.classes.literal
+    vectors, class_of = classes.vectors[literal], classes.concept_of[literal]
+    begin_tags(model.tags, vectors, class_of, directions, seed)
 
 
 def _training_codes(model: DualEncoder, corpus: Corpus) -> Array:

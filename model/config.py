@@ -127,7 +127,7 @@ LATER = {
 }
 
 
-def _without_defaults(
+def without_later_defaults(
     part: FeatureConfig | AudioConfig | TagConfig, later: Collection[str]
 ) -> dict[str, Any]:
     """A part as a dictionary, without settings of `later` at their defaults."""
@@ -233,7 +233,7 @@ class ModelConfig:
         """As a dictionary for JSON; later settings only where they differ from their defaults."""
         parts = ("features", "audio", "tags")
         return {
-            field.name: _without_defaults(getattr(self, field.name), LATER.get(field.name, ()))
+            field.name: without_later_defaults(getattr(self, field.name), LATER.get(field.name, ()))
             if field.name in parts
             else getattr(self, field.name)
             for field in dataclasses.fields(self)

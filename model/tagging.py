@@ -45,7 +45,7 @@ class TagScore:
 @dataclass(frozen=True)
 class Suggestion:
     """Tags, most probable first. `duration` of the sound; `known` tags that conditioned them, and
-    `ignored` ones that the model does not know.
+    `ignored` ones that the model does not know, or that are more than it reads.
     """
 
     tags: list[TagScore]
@@ -63,10 +63,11 @@ def suggest(
     """
     vocabulary = embedder.vocabulary_vectors
     conditions = embedder.parse_tags(known)
+    read = conditions.tags[: embedder.config.tags.max_tags]
     probabilities = embedder.calibration.probabilities(vocabulary @ sound.vector)
     by_window = embedder.calibration.probabilities(sound.windows @ vocabulary.T)
-    if conditions.tags:
-        near_known = vocabulary @ embedder.embed_tags([conditions.tags])[0]
+    if read:
+        near_known = vocabulary @ embedder.embed_tags([read])[0]
         probabilities = rescore_given_tags(embedder.card, probabilities, near_known)
         by_window = rescore_given_tags(embedder.card, by_window, near_known)
     rates, thresholds = embedder.calibration.rates, embedder.calibration.thresholds
@@ -85,7 +86,8 @@ def suggest(
         )
         for number in candidates[:k]
     ]
-    return Suggestion(tags, sound.info.duration, conditions.tags, conditions.ignored)
+    ignored = [*conditions.ignored, *conditions.tags[len(read) :]]
+    return Suggestion(tags, sound.info.duration, read, ignored)
 
 
 def _best_windows(sound: AudioEmbedding, scores: Array, length: float) -> list[TagWindow]:

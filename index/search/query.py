@@ -124,7 +124,8 @@ class QueryEncoder:
         requests = []
         for query, words, vector in zip(queries, understood, vectors, strict=True):
             by_stem = stems(query.text)
-            related = RelatedWords(query.text, by_stem, self._embedder.words, self._thesaurus)
+            read = words.phrase or query.text  # of a long text, what the model reads of it
+            related = RelatedWords(read, stems(read), self._embedder.words, self._thesaurus)
             requests.append(
                 SearchRequest(
                     query, vector=vector, stems=by_stem, related=related, understood=words
@@ -164,6 +165,7 @@ def _weight_shift(embedder: Embedder, tags: Sequence[str], weights: dict[str, fl
     for word, weight in weights.items():
         by_tag |= {tag: weight for tag in embedder.parse_tags(word).tags if tag in by_tag}
     uneven = [(tag, weight - 1.0) for tag, weight in by_tag.items() if weight != 1.0]
+    uneven = uneven[: embedder.config.tags.max_tags]
     if not uneven:
         return np.zeros(embedder.dim, dtype=np.float32)
     vectors = embedder.embed_tags([[tag] for tag, _ in uneven])

@@ -1,6 +1,8 @@
 """Query expansion: synonyms, corrections and similar words for terms that no clip holds.
 
-A related word counts less than the word itself (`index.lexical.term_weights`).
+A related word counts less than the word itself (`index.lexical.term_weights`). Spellings are of
+English words: with a model that reads any language they are only guessed in a text that looks
+English, as "bellt" (German: barks) is one edit from "bell".
 """
 
 from __future__ import annotations
@@ -11,6 +13,7 @@ from typing import NamedTuple
 
 from earmark.index.lexical.stemming import stem, stems
 from earmark.model.text.normalize import STOP_WORDS, singular, tokens
+from earmark.model.text.sentence_vectors import SentenceVectors
 from earmark.model.text.thesaurus import Thesaurus
 from earmark.model.text.word_vectors import WordVectors
 
@@ -19,6 +22,7 @@ SPELLING_WEIGHT = 0.6  # of each of several possible spellings
 # A thesaurus entry counts in part by its cosine with the word: of a word's senses that picks the
 # one that people mean.
 MIN_ENTRY_SHARE = 0.2  # of the weight of an entry of cosine 0
+MIN_ENGLISH_SHARE = 0.5  # of a text's words, where misspelt ones are guessed
 # Neighbours among the word vectors: weight of their cosine, how many, least cosine.
 NEIGHBOUR_WEIGHT, MAX_NEIGHBOURS, MIN_NEIGHBOUR_COSINE = 0.3, 30, 0.4
 
@@ -42,6 +46,12 @@ def compounds(text: str, known: WordVectors) -> dict[str, str]:
     return {stem(word): word for word in pairs if singular(word, known) in known}
 
 
+def looks_english(words: Mapping[str, str], known: WordVectors) -> bool:
+    """Whether at least half of a text's words (by stem) are in the model's English word list."""
+    count = sum(singular(word, known) in known for word in words.values())
+    return count >= MIN_ENGLISH_SHARE * len(words)
+
+
 class RelatedWords(Mapping[str, tuple[RelatedWord, ...]]):
     """Related words of a query's words and compounds, by stem, the heaviest first.
 
@@ -53,6 +63,7 @@ class RelatedWords(Mapping[str, tuple[RelatedWord, ...]]):
         self, text: str, words: Mapping[str, str], known: WordVectors, thesaurus: Thesaurus
     ) -> None:
         self._known, self._thesaurus = known, thesaurus
+        self._guesses = not isinstance(known, SentenceVectors) or looks_english(words, known)
         self._compounds = {
             stem: word for stem, word in compounds(text, known).items() if stem not in words
         }
@@ -88,13 +99,15 @@ class RelatedWords(Mapping[str, tuple[RelatedWord, ...]]):
     def _weighted(self, word: str) -> Iterator[tuple[str, float]]:
         """Related words and weights; a word may come several times."""
         known = self._known
-        for resolved in dict.fromkeys((word, *known.resolve(word))):
+        is_read = self._guesses or not known.is_guess(word)
+        for resolved in dict.fromkeys((word, *(known.resolve(word) if is_read else ()))):
             if resolved != word:
                 yield resolved, CORRECTION_WEIGHT
-            for other, weight in self._thesaurus.related(resolved).items():
-                cosine = max(0.0, known.cosine(resolved, other))
-                yield other, weight * (MIN_ENTRY_SHARE + (1 - MIN_ENTRY_SHARE) * cosine)
-        for spelling in known.spellings(word):
+            entries = self._thesaurus.related(resolved)
+            cosines = known.cosines(resolved, list(entries))
+            for (other, weight), cosine in zip(entries.items(), cosines, strict=True):
+                yield other, weight * (MIN_ENTRY_SHARE + (1 - MIN_ENTRY_SHARE) * max(0.0, cosine))
+        for spelling in known.spellings(word) if self._guesses else ():
             yield spelling, SPELLING_WEIGHT
         neighbours = known.near(word, MAX_NEIGHBOURS, MIN_NEIGHBOUR_COSINE)
         for other, cosine in neighbours.items():

@@ -79,6 +79,13 @@ class SentenceVectors(WordVectors):
         """Empty: the encoder reads each word as it is."""
         return ""
 
+    def cosines(self, word: str, others: Sequence[str]) -> list[float]:
+        """Cosines [n] of a phrase and others, all in one batch."""
+        if not others:
+            return []
+        vectors = self.vectors_of([word, *others])
+        return [float(cosine) for cosine in vectors[1:] @ vectors[0]]
+
     def near(self, _word: str, _k: int, _min_cosine: float) -> dict[str, float]:
         """Empty: the words have no vectors of their own to search in."""
         return {}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -14,10 +14,13 @@ from earmark.index.lexical.stemming import stems
 from earmark.index.library import Library
 from earmark.model.checkpoint import starter_model
 from earmark.model.embedder import Embedder
+from earmark.model.text import sentence_vectors
+from earmark.model.text.sentence_vectors import SentenceVectors
 from earmark.model.text.thesaurus import Thesaurus
 from earmark.model.text.word_vectors import WordVectors
 from earmark.service.demo import demo_sounds
 from tests.index.made import new_clip
+from tests.model.tiny import checkpoint_of, sentence_config
 
 
 @pytest.fixture(scope="module")
@@ -158,3 +161,78 @@ def test_two_words_are_also_one(known: WordVectors) -> None:
         assert list(found) == ["rain", "storm", "rainstorm"]
         assert found["rainstorm"][0].word == "rainstorm"
     assert list(standing("storm rain", known, {})) == ["storm", "rain"]
+
+
+ENGLISH = "rain storm rainstorm dog puppy bark barking bell belt guitar acoustic".split()
+
+
+@pytest.fixture(scope="module")
+def english() -> SentenceVectors:
+    return SentenceVectors(ENGLISH)
+
+
+@pytest.mark.parametrize(
+    ("text", "word", "found"),
+    [
+        ("Hund bellt", "bellt", []),
+        ("bellt", "bellt", []),
+        ("der Hund bellt im Garten", "bellt", []),
+        ("dog bellt", "bellt", ["bell", "belt"]),
+        ("a dog barkng", "barkng", ["barking"]),
+        ("acoustic gutar", "gutar", ["guitar"]),
+        ("rainstrom", "rainstrom", []),
+        ("dog rainstrom", "rainstrom", ["rainstorm"]),
+        ("dogs rainstorms", "rainstorms", []),
+        ("Hund dogbark", "dogbark", []),
+        ("dog dogbark", "dogbark", ["bark", "dog"]),
+    ],
+)
+def test_spellings_are_guessed_only_in_a_text_that_looks_english(
+    english: SentenceVectors, text: str, word: str, found: list[str]
+) -> None:
+    (related,) = [
+        others for stem, others in standing(text, english, {}).items() if stem in stems(word)
+    ]
+    assert sorted(other.word for other in related) == found
+
+
+def test_entries_count_by_the_cosines_of_phrases_in_one_batch(
+    english: SentenceVectors, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    batches: list[list[str]] = []
+    encode = sentence_vectors._encode
+
+    def counted(phrases: Sequence[str]) -> np.ndarray:
+        batches.append(list(phrases))
+        return encode(phrases)
+
+    monkeypatch.setattr(sentence_vectors, "_encode", counted)
+    entries = {"dog": 0.8, "hound": 0.8, "wind": 0.8}
+    related = standing("puppies", english, {"puppy": entries})["puppi"]
+    assert [sorted(batch) for batch in batches] == [sorted(["puppies", "puppy", *entries])]
+    weights = {each.word: each.weight for each in related}
+    for word, weight in entries.items():
+        cosine = max(0.0, english.cosine("puppy", word))
+        assert weights[word] == pytest.approx(weight * (0.2 + 0.8 * cosine), abs=1e-4)
+    assert weights["dog"] > weights["wind"]
+
+
+def test_words_of_another_language_find_no_english_word_that_looks_alike(tmp_path: Path) -> None:
+    checkpoint = checkpoint_of(sentence_config())
+    checkpoint.words = SentenceVectors(ENGLISH)
+    embedder = Embedder(checkpoint)
+    with Library.open(tmp_path / "library", embedder, create=True) as library:
+        with library.catalogue.write() as writer:
+            for number, title in enumerate(("bell", "Hund", "dog barking")):
+                own = unit(number, library)
+                put(writer, embedder, f"{number}.wav", number, own, title, "")
+        matched = {
+            asked: [(hit.clip.metadata.title, hit.matched) for hit in hits if hit.matched]
+            for asked in ("Hund bellt", "bellt", "barkng dog")
+            for hits in [library.search(asked, 3).hits]
+        }
+    assert matched == {
+        "Hund bellt": [("Hund", ("hund",))],
+        "bellt": [],
+        "barkng dog": [("dog barking", ("barking", "dog"))],
+    }

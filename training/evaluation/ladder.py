@@ -84,9 +84,12 @@ class LadderCorpus:
             [row for _, rows in data_sets for row in rows], recipe_for(PRESET).split
         )
         self.data_set_of = {row.path: name for name, rows in data_sets for row in rows}
-        self.words: WordVectors = SentenceVectors(load_words(starter_model()).words)
-        self.train_tags = clean_tag_sets(self.train, self.words)
-        self.validation_tags = clean_tag_sets(self.validation, self.words)
+        words = SentenceVectors(load_words(starter_model()).words)
+        self.words: WordVectors = words
+        self.train_tags = clean_tag_sets(self.train, words)
+        self.validation_tags = clean_tag_sets(self.validation, words)
+        # One batch, then single ones from its cache.
+        words.vectors_of(list(dict.fromkeys(tag for tags in self.validation_tags for tag in tags)))
 
     @cached_property
     def validation_groups(self) -> set[str]:
@@ -335,6 +338,7 @@ def _protocol(
             "weight_decay": recipe.weight_decay,
             "warmup_epochs": recipe.warmup_epochs,
             "temperature": f"learned, from {recipe.temperature}",
+            "contrastive_weight": recipe.contrastive_weight,
             "tagwise_weight": recipe.tagwise_weight,
             "tag_dropout": recipe.tag_dropout,
             "same_source_and_tags": "no negatives",

@@ -139,9 +139,8 @@ def embed(
 ) -> list[Array | None]:
     """The queries' unit vectors [D]; None for a query of which the model knows no word.
 
-    What is wanted is embedded as one set: the whole phrase and its words, or the tags
-    (`ParsedTags.pieces`). Weights pull the vector towards heavier tags; unwanted words push it away
-    from theirs.
+    What is wanted is embedded as the whole phrase, or as the set of its tags (`ParsedTags.pieces`).
+    Weights pull the vector towards heavier tags; unwanted words push it away from theirs.
     """
     known = [number for number, words in enumerate(understood) if words.tags]
     sets = embedder.embed_tags([understood[number].pieces for number in known])
@@ -151,7 +150,7 @@ def embed(
         vector = wanted.get(number, np.zeros(embedder.dim, dtype=np.float32))
         if query.weights:
             vector = vector + _weight_shift(embedder, understood[number].tags, query.weights)
-        unwanted = embedder.parse_tags(query.without).pieces if query.without else []
+        unwanted = embedder.parse_tags(query.without).tags if query.without else []
         if unwanted:
             length = float(np.linalg.norm(vector)) or 1.0
             vector = vector - NEGATIVE_SHARE * length * embedder.embed_tags([unwanted])[0]

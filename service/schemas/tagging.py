@@ -58,8 +58,8 @@ class ClassesBody(BaseModel):
     classes: list[ClassBody]
     ignored: list[str] = Field(description="Words of the labels that the model does not know")
     notes: list[str] = Field(
-        description="Labels that mean the same to the model, or negate (it knows no negation)",
-        examples=[["“dog” and “dogs” mean the same to the model"]],
+        description="Labels that mean nearly the same to the model, or that negate",
+        examples=[["“dog” and “dogs” mean nearly the same to the model"]],
     )
 
     @classmethod

@@ -57,9 +57,9 @@ def sentences() -> Embedder:
     return Embedder(checkpoint_of(sentence_config()))
 
 
-def test_a_prompt_is_its_phrase_and_its_words(sentences: Embedder) -> None:
+def test_a_prompt_is_its_phrase(sentences: Embedder) -> None:
     labels = embed_labels(sentences, {"pet": ["Hund bellt", "a dog"], "sky": ["xyzzyx"]})
-    prompts = sentences.embed_tags([["hund bellt", "hund", "bellt"], ["a dog", "dog"]])
+    prompts = sentences.embed_tags([["hund bellt"], ["a dog"]])
     np.testing.assert_allclose(labels.vectors[0], unit(prompts.mean(axis=0)), atol=1e-6)
     np.testing.assert_allclose(labels.vectors[1], sentences.embed_tags([["xyzzyx"]])[0], atol=1e-6)
     assert labels.ignored == []
@@ -81,8 +81,8 @@ def test_labels_that_mean_the_same_are_said(sentences: Embedder, vector: np.ndar
     names = ["Dog", "rain", "DOG!", "church bell", "(dog)"]
     labels = embed_labels(sentences, plain_prompts(names))
     assert labels.notes == [
-        "“Dog” and “DOG!” mean the same to the model",
-        "“Dog” and “(dog)” mean the same to the model",
+        "“Dog” and “DOG!” mean nearly the same to the model",
+        "“Dog” and “(dog)” mean nearly the same to the model",
     ]
     assert classify(sentences, labels, vector).notes == labels.notes
     assert embed_labels(sentences, plain_prompts(["dog", "rain"])).notes == []

@@ -49,7 +49,7 @@ def seen(embedder: Embedder, monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 
 def check(seen: list[str], sets: int = 1) -> None:
-    """Of each set of texts no more was seen than two long sentences: the phrase and its words."""
+    """Of each set of texts no more was seen than two long sentences, in ten texts."""
     assert sum(map(len, seen)) <= sets * 2 * MAX_LETTERS
     assert all(len(text) <= MAX_LETTERS for text in seen)
     assert len(seen) <= sets * 10

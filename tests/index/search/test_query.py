@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from earmark.index.library import Library
 from earmark.index.search.query import MAX_WEIGHT, MIN_WEIGHT, embed, parse
 from earmark.index.types import Filter, Query
-from earmark.model.embedder import Embedder
+from earmark.model.embedder import Embedder, unit
 from tests.index.test_library import add, write
 from tests.model.tiny import checkpoint_of, sentence_config, tiny_config
 
@@ -102,10 +102,10 @@ def test_weights_draw_and_unwanted_words_push(embedder: Embedder) -> None:
     assert vector(embedder, "zzzqqqx -zzzqqqx") is None
 
 
-def test_a_phrase_is_one_set_with_its_words(sentences: Embedder) -> None:
+def test_a_phrase_is_embedded_as_a_whole(sentences: Embedder) -> None:
     np.testing.assert_allclose(
         vector(sentences, "Ein Hund bellt"),
-        sentences.embed_tags([["ein hund bellt", "ein", "hund", "bellt"]])[0],
+        sentences.embed_tags([["ein hund bellt"]])[0],
         atol=1e-6,
     )
     np.testing.assert_allclose(
@@ -126,13 +126,12 @@ def test_weights_and_unwanted_words_of_a_phrase(sentences: Embedder) -> None:
     plain = cosine(sentences, "Hund Regen", "hund")
     assert cosine(sentences, "Hund^4 Regen", "hund") > plain + 0.01
     assert cosine(sentences, "Hund^0.1 Regen", "hund") < plain
-    wind = cosine(sentences, "Hund Regen", "starker wind")
-    unwanted = sentences.embed_tags([["starker wind", "starker", "wind"]])[0]
-    query = Query("Hund Regen", ("starker", "wind"))
-    (made,) = embed(sentences, [query], [sentences.parse_tags(query.text)])
-    assert made is not None
-    assert made @ unwanted < vector(sentences, "Hund Regen") @ unwanted - 0.1
-    assert made @ sentences.embed_tags([["starker wind"]])[0] < wind
+    unwanted = sentences.embed_tags([["wind", "verkehr"]])[0]  # each of them, as a set
+    before, after = (vector(sentences, text) for text in ("Hund", "Hund -Wind -Verkehr"))
+    assert before is not None
+    assert after is not None
+    assert after @ unwanted < before @ unwanted - 0.1
+    np.testing.assert_allclose(after, unit((before - 0.5 * unwanted)[None])[0], atol=1e-5)
 
 
 def test_unwanted_tags_are_not_found(stocked: Library) -> None:

@@ -61,7 +61,7 @@ class TestClassifying:
         _label(page, "dog", "dogs", "no rain")
         expect(page.locator("#classify-note")).to_contain_text(
             "“no rain”: the model does not understand “no”. "
-            "“dog” and “dogs” mean the same to the model."
+            "“dog” and “dogs” mean nearly the same to the model."
         )
 
     def test_several_may_be_true(self, labelled: Page) -> None:

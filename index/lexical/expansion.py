@@ -38,12 +38,16 @@ class RelatedWord(NamedTuple):
 RelatedByStem = Mapping[str, tuple[RelatedWord, ...]]  # by the stem of the word they stand for
 
 
-def compounds(text: str, known: WordVectors) -> dict[str, str]:
-    """Known words made of two words of a text that stand side by side ("door bell" → doorbell), by
-    stem. A hyphen separates words."""
+def compounds(text: str, known: WordVectors, thesaurus: Thesaurus) -> dict[str, str]:
+    """Words of the model's list or the thesaurus that are made of two words of a text that stand
+    side by side ("door bell" → doorbell), by stem. A hyphen separates words."""
     words = tokens(text.replace("-", " "))
     pairs = (one + other for one, other in pairwise(words) if not {one, other} & STOP_WORDS)
-    return {stem(word): word for word in pairs if singular(word, known) in known}
+    return {
+        stem(word): word
+        for word in pairs
+        if any(singular(word, words) in words for words in (known, thesaurus))
+    }
 
 
 def looks_english(words: Mapping[str, str], known: WordVectors) -> bool:
@@ -65,7 +69,9 @@ class RelatedWords(Mapping[str, tuple[RelatedWord, ...]]):
         self._known, self._thesaurus = known, thesaurus
         self._guesses = not isinstance(known, SentenceVectors) or looks_english(words, known)
         self._compounds = {
-            stem: word for stem, word in compounds(text, known).items() if stem not in words
+            stem: word
+            for stem, word in compounds(text, known, thesaurus).items()
+            if stem not in words
         }
         self._words = {**words, **self._compounds}
         self._cache: dict[str, tuple[RelatedWord, ...]] = {}
@@ -98,12 +104,14 @@ class RelatedWords(Mapping[str, tuple[RelatedWord, ...]]):
 
     def _weighted(self, word: str) -> Iterator[tuple[str, float]]:
         """Related words and weights; a word may come several times."""
-        known = self._known
-        is_read = self._guesses or not known.is_guess(word)
+        known, thesaurus = self._known, self._thesaurus
+        # A word of the thesaurus is no misspelling, though a model's list may lack it.
+        is_word = singular(word, thesaurus) in thesaurus
+        is_read = not known.is_guess(word) or (self._guesses and not is_word)
         for resolved in dict.fromkeys((word, *(known.resolve(word) if is_read else ()))):
             if resolved != word:
                 yield resolved, CORRECTION_WEIGHT
-            entries = self._thesaurus.related(resolved)
+            entries = thesaurus.related(resolved)
             cosines = known.cosines(resolved, list(entries))
             for (other, weight), cosine in zip(entries.items(), cosines, strict=True):
                 yield other, weight * (MIN_ENTRY_SHARE + (1 - MIN_ENTRY_SHARE) * max(0.0, cosine))

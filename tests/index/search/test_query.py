@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ from earmark.index.library import Library
 from earmark.index.search.query import MAX_WEIGHT, MIN_WEIGHT, embed, parse
 from earmark.index.types import Filter, Query
 from earmark.model.embedder import Embedder, unit
+from earmark.model.text import sentence_vectors
 from tests.index.test_library import add, write
 from tests.model.tiny import checkpoint_of, sentence_config, tiny_config
 
@@ -132,6 +134,24 @@ def test_weights_and_unwanted_words_of_a_phrase(sentences: Embedder) -> None:
     assert after is not None
     assert after @ unwanted < before @ unwanted - 0.1
     np.testing.assert_allclose(after, unit((before - 0.5 * unwanted)[None])[0], atol=1e-5)
+
+
+def test_queries_share_one_batch_of_the_word_model(
+    sentences: Embedder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    batches: list[list[str]] = []
+    encode = sentence_vectors._encode
+
+    def counted(phrases: Sequence[str]) -> np.ndarray:
+        batches.append(list(phrases))
+        return encode(phrases)
+
+    monkeypatch.setattr(sentence_vectors, "_encode", counted)
+    queries = [parse("a steam train -whistle"), parse("heavy^3 hammer"), parse("Zug -Dampf")]
+    embed(sentences, queries, [sentences.parse_tags(query.text) for query in queries])
+    assert [sorted(batch) for batch in batches] == [
+        ["a steam train", "dampf", "heavy", "heavy hammer", "whistle", "zug"]
+    ]
 
 
 def test_unwanted_tags_are_not_found(stocked: Library) -> None:

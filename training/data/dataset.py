@@ -39,7 +39,7 @@ Integers = npt.NDArray[np.int64]
 def clean_tag_sets(
     clips: Sequence[ManifestRow], words: WordVectors | None = None
 ) -> list[list[str]]:
-    """Each clip's clean tags; with general `words`, a plural becomes only a known singular."""
+    """Each clip's clean tags; with English `words`, a plural becomes only a known singular."""
     return [clean_tags(clip.tags, words) for clip in clips]
 
 

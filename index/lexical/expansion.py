@@ -22,6 +22,16 @@ SPELLING_WEIGHT = 0.6  # of each of several possible spellings
 # A thesaurus entry counts in part by its cosine with the word: of a word's senses that picks the
 # one that people mean.
 MIN_ENTRY_SHARE = 0.2  # of the weight of an entry of cosine 0
+MIN_FOREIGN_TEXT = 3  # words of a text that an article or preposition gives away
+# Of Spanish, Portuguese, French, Italian, German, Dutch, Polish and Turkish; no English words.
+FOREIGN_WORDS = frozenset(
+    """
+    el la los las un una unos unas del al por para con sin en y o os uma um da na nas nos em ao
+    le les une du des et est dans sur avec au aux qui il lo gli di della dello nel nella che
+    der das ein eine einen einem einer im dem den auf mit und von zu het een van op zijn met
+    w z na przez nad bir ve ile
+    """.split()
+)
 MIN_ENGLISH_SHARE = 0.5  # of a text's words, where misspelt ones are guessed
 # Neighbours among the word vectors: weight of their cosine, how many, least cosine.
 NEIGHBOUR_WEIGHT, MAX_NEIGHBOURS, MIN_NEIGHBOUR_COSINE = 0.3, 30, 0.4
@@ -51,7 +61,10 @@ def compounds(text: str, known: WordVectors, thesaurus: Thesaurus) -> dict[str, 
 
 
 def looks_english(words: Mapping[str, str], known: WordVectors) -> bool:
-    """Whether at least half of a text's words (by stem) are in the model's English word list."""
+    """Whether at least half of a text's words (by stem) are in the model's English word list, and
+    none of several is an article or preposition of another language."""
+    if len(words) >= MIN_FOREIGN_TEXT and not FOREIGN_WORDS.isdisjoint(words.values()):
+        return False
     count = sum(singular(word, known) in known for word in words.values())
     return count >= MIN_ENGLISH_SHARE * len(words)
 
@@ -111,7 +124,7 @@ class RelatedWords(Mapping[str, tuple[RelatedWord, ...]]):
         for resolved in dict.fromkeys((word, *(known.resolve(word) if is_read else ()))):
             if resolved != word:
                 yield resolved, CORRECTION_WEIGHT
-            entries = thesaurus.related(resolved)
+            entries = thesaurus.related(resolved) if self._guesses else {}
             cosines = known.cosines(resolved, list(entries))
             for (other, weight), cosine in zip(entries.items(), cosines, strict=True):
                 yield other, weight * (MIN_ENTRY_SHARE + (1 - MIN_ENTRY_SHARE) * max(0.0, cosine))

@@ -30,7 +30,7 @@ def serve(descriptor: int) -> None:
     """Compute one layout: the process's main function. `descriptor`: of its connection."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent
     with suppress(OSError):
-        os.nice(LOWEST_PRIORITY)
+        os.setpriority(os.PRIO_PROCESS, 0, LOWEST_PRIORITY)  # `nice` would add to what it has
     connection = Connection(descriptor)
     with suppress(EOFError, ConnectionError):
         vectors, start = connection.recv()

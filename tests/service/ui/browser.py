@@ -148,8 +148,10 @@ def proxying(address: str, prefix: str) -> Iterator[tuple[str, list[str]]]:
 
     with ThreadingHTTPServer(("127.0.0.1", 0), Proxy) as proxy:
         Thread(target=proxy.serve_forever, daemon=True).start()
-        yield f"http://127.0.0.1:{proxy.server_port}", refused
-        proxy.shutdown()
+        try:
+            yield f"http://127.0.0.1:{proxy.server_port}", refused
+        finally:
+            proxy.shutdown()
 
 
 @dataclass

@@ -1,0 +1,42 @@
+"""Waveforms, where the sound goes away before it is read."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+import httpx
+
+from earmark.index.ingest.bulk import add
+from earmark.index.library import Library
+from earmark.model.embedder import Embedder
+from earmark.service.app import create_app
+from earmark.service.settings import Settings
+from tests.index.made import write_sounds
+
+
+def test_a_sound_removed_before_it_is_read_is_gone(model_folder: Path, tmp_path: Path) -> None:
+    [sound] = write_sounds(tmp_path / "sounds", 1)
+    folder = tmp_path / "library"
+    with Library.open(folder, Embedder.load(model_folder), create=True) as library:
+        add(library, [sound])
+        [clip] = library.catalogue.clips()
+
+    async def answer() -> httpx.Response:
+        app = create_app(Settings(model=model_folder, library=folder))
+        transport = httpx.ASGITransport(app)
+        async with (
+            app.router.lifespan_context(app),
+            httpx.AsyncClient(transport=transport, base_url="http://localhost") as client,
+        ):
+            waveforms = app.state.services.waveforms
+            async with waveforms._turn:  # another sound is being read
+                asked = asyncio.create_task(client.get(f"/v1/clips/{clip.id}/waveform"))
+                while not waveforms._waiting:
+                    await asyncio.sleep(0.01)
+                sound.unlink()
+            return await asked
+
+    response = asyncio.run(answer())
+    assert response.status_code == 410, response.text
+    assert response.json()["type"].endswith("sound-gone")

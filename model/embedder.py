@@ -261,6 +261,14 @@ class Embedder:
             return np.zeros((0, self.dim), dtype=np.float32)
         return self.embed_tags([[tag] for tag in self.vocabulary])
 
+    @cached_property
+    def vocabulary_moments(self) -> tuple[Array, Array] | None:
+        """(mean, deviation), each [len(vocabulary)], of the tags' cosines with sounds at large; None
+        where the model states no background."""
+        if self.background is None:
+            return None
+        return self.background.moments(self.vocabulary_vectors)
+
 
 def pad_words(vectors: Sequence[Array], max_tags: int) -> tuple[Tensor, Tensor]:
     """Sets of word vectors [n_i, F_w] → words [B, N, F_w] padded with zeros, mask [B, N]."""

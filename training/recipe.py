@@ -8,7 +8,7 @@ from typing import Any, Literal
 from earmark.model.config import PRESETS
 from earmark.model.core.errors import ConfigError
 
-LATER = ("translated", "paraphrased")
+LATER = ("translated", "paraphrased", "code_noise", "other_tags")
 
 
 @dataclass(frozen=True)
@@ -16,7 +16,9 @@ class Recipe:
     """A preset's optimisation, losses and augmentation. Resume states and cards store its fields.
 
     `audio_weight`, `contrastive_weight`, `tag_weight`: λ_a and λ_ξ of eq. (6), and COALA's.
-    `patch`: the loudest window of a clip as in the paper, or a random one in each epoch.
+    `patch`: the loudest window of a clip as in the paper, a random one in each epoch, or the whole
+    clip where the convolutions are fixed (else a random one).
+    `code_noise`: of Gaussian noise on the codes of whole clips, in their standard deviations.
     `tag_dropout`: the probability that a tag of a clip is left out; one tag always stays.
     `gain`: a random log-mel offset, uniform ± nats. `mask_frames`, `mask_mels`: the widest mask.
     `quieter`: clips are brought to full level, then made quieter by up to so many nats.
@@ -25,6 +27,7 @@ class Recipe:
     `tilt`: standard deviation of a slope over the mels, in nats at the edges.
     `learned_temperature`: τ starts at `temperature` and is learned, at least 0.02.
     `tagwise_weight`: of the contrast with single tags (`training.loop.losses.tagwise`).
+    `other_tags`: the share of the tags of no clip in a batch that its clips are contrasted with.
     `teacher_weight`: of the rehearsal of what the model knew when its training began
     (`training.distillation.rehearsal`). With a teacher it begins as this
     (`training.distillation.bridge`), and its first `frozen` layers stay fixed.
@@ -58,7 +61,7 @@ class Recipe:
     teacher_weight: float = 0.0
     frozen: int = 0
     as_run: bool = True
-    patch: Literal["loudest", "random"] = "loudest"
+    patch: Literal["loudest", "random", "whole"] = "loudest"
     tag_dropout: float = 0.0
     gain: float = 0.0
     mask_frames: int = 0
@@ -76,6 +79,8 @@ class Recipe:
     select: Literal["loss", "mAP@10"] = "loss"
     translated: float = 0.0
     paraphrased: float = 0.0
+    code_noise: float = 0.0
+    other_tags: float = 1.0
 
     def to_dict(self) -> dict[str, Any]:
         """As a dictionary for JSON; later fields only where they differ from their defaults, so
@@ -123,6 +128,8 @@ class Recipe:
             balance=0.0,
             translated=0.0,
             paraphrased=0.0,
+            code_noise=0.0,
+            other_tags=1.0,
         )
 
 
@@ -142,7 +149,7 @@ _STARTER = Recipe(
     teacher_weight=1.0,
     frozen=17,
     as_run=False,
-    patch="random",
+    patch="whole",
     tag_dropout=0.5,
     exclude_same=True,
     words="phrases",

@@ -106,8 +106,11 @@ def _pooled(config: ModelConfig) -> nn.Sequential:
 class ClassifierProjection(nn.Module):
     """A classifier's hidden layer, a linear layer, and a perceptron that begins at zero.
 
-    The linear layer can begin as the classifier's logits, turned to the shared space.
+    The linear layer can begin as the classifier's logits, turned to the shared space: standardised
+    ones have a length of about `GAIN`, to which the perceptron's output is brought.
     """
+
+    GAIN = 20.0
 
     def __init__(self, inputs: int, hidden: int, outputs: int, dropout: float) -> None:
         super().__init__()
@@ -123,7 +126,7 @@ class ClassifierProjection(nn.Module):
     def forward(self, codes: Tensor) -> Tensor:
         """Codes z_a [B, V] → φ_a [B, D]."""
         values = functional.hardswish(self.hidden(codes))
-        phi: Tensor = self.linear(values) + self.perceptron(values)
+        phi: Tensor = self.linear(values) + self.GAIN * self.perceptron(values)
         return phi
 
 

@@ -28,13 +28,14 @@ class TagEncoder(Protocol):
 def attention(query: Tensor, key: Tensor, value: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
     """Scaled dot-product attention softmax(QKᵀ/√F_w)V (eq. (2)).
 
-    query, key, value: [B, H, N, F_w]; mask: [B, N], keys where False get no weight.
-    Returns the context [B, H, N, F_w] and the weights [B, H, N, N]. The weights of a set without
-    real tags are 0, not NaN.
+    query, key, value: [B, H, N, F_w]; mask: [B, N], or [B, N, N] for each query: keys where False
+    get no weight. Returns the context [B, H, N, F_w] and the weights [B, H, N, N]; those of a query
+    without keys are 0, not NaN.
     """
     scores = query @ key.transpose(-2, -1) / math.sqrt(query.shape[-1])
-    scores = scores.masked_fill(~mask[:, None, None, :], -1e9)
-    weights = torch.softmax(scores, dim=-1) * mask.any(dim=1)[:, None, None, None]
+    keys = mask[:, None] if mask.ndim == 3 else mask[:, None, None, :]
+    scores = scores.masked_fill(~keys, -1e9)
+    weights = torch.softmax(scores, dim=-1) * keys.any(dim=-1, keepdim=True)
     return weights @ value, weights
 
 
@@ -81,8 +82,9 @@ class AttentionTagEncoder(nn.Module):
 class PrototypeTagEncoder(nn.Module):
     """Self-attention over the tags in the shared space, where prototypes take each of them first.
 
-    Eqs. (1)–(4) with a residual in place of the LayerNorm; the attention's output begins at zero,
-    so that a set is the sum of its tags. `width` of a head: D / H.
+    Eqs. (1)–(4) with a residual in place of the LayerNorm, and each tag attends to the others only:
+    a set of one tag is this tag. The attention's output begins at zero, so that a set is the sum of
+    its tags. `width` of a head: D / H.
     """
 
     def __init__(self, config: ModelConfig) -> None:
@@ -108,7 +110,8 @@ class PrototypeTagEncoder(nn.Module):
             layer(tags).view(batch, count, self.heads, -1).transpose(1, 2)
             for layer in (self.query, self.key, self.value)
         )
-        context, _ = attention(query, key, value, mask)
+        others = mask[:, None] & ~torch.eye(count, dtype=torch.bool, device=mask.device)
+        context, _ = attention(query, key, value, others)
         merged = context.transpose(1, 2).reshape(batch, count, -1)
         outputs = tags + self.dropout(self.output(merged))
         phi: Tensor = (outputs * mask[..., None]).sum(dim=1)

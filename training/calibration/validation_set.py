@@ -79,7 +79,7 @@ def run_validation_set(
     """The validation clips of a training run; `tag_sets`: of all of its clips."""
     embedder = Embedder(checkpoint, str(next(checkpoint.model.parameters()).device))
     indices = validation.indices[:: -(-len(validation) // MAX_CLIPS)]
-    audio = clip_vectors(embedder, validation.features, indices.tolist())
+    audio = validation.vectors(embedder, indices)
     return ValidationSet(
         vocabulary_cosines(embedder, audio),
         vocabulary_labels([tag_sets[index] for index in indices.tolist()], checkpoint.vocabulary),

@@ -18,7 +18,10 @@ import torch
 from torch import Tensor
 
 from earmark.model.config import ModelConfig
+from earmark.model.core.arrays import Array
 from earmark.model.core.manifest import ManifestRow
+from earmark.model.core.progress import progress
+from earmark.model.embedder import Embedder
 from earmark.model.text.normalize import clean_tags
 from earmark.model.text.sentence_vectors import SentenceVectors
 from earmark.model.text.word_vectors import WordVectors
@@ -26,6 +29,7 @@ from earmark.training.data.phrases import ConceptPhrases
 from earmark.training.distillation.rehearsal import RehearsedPhrases
 from earmark.training.features.augmentation import Augmentation, Mixing, change_level, mix_log_mel
 from earmark.training.features.cache import FeatureSet
+from earmark.training.features.encode_clips import CLIPS_IN_MEMORY, clip_codes, clip_vectors
 from earmark.training.features.loudness import NATS_PER_DECIBEL, gain_to_full_level
 from earmark.training.features.windows import FrameWindows, loudest_starts
 from earmark.training.recipe import Recipe
@@ -62,19 +66,21 @@ def build_vocabulary(tag_sets: Sequence[Sequence[str]], size: int, min_count: in
 class TrainingBatch:
     """What a training step sees; a field is None where no loss of the recipe needs it.
 
-    `log_mel` [B, T, F]: unscaled; `words` [B, N, F_w] and `mask` [B, N]: the tags' word vectors;
-    `false_negatives` [B, B]: clips of one group with the same tags; `has_tag` [B, C]: whether a
-    clip has each tag in use, dropped tags included; `all_tags` [C, F_w]: word vectors of the tags
-    in use; `tag_rows` [B, N]: which of them the clip's tags are, C where padded; `rehearsed`: a
-    step's phrases of AudioSet's classes.
+    `log_mel` [B, T, F]: unscaled; `codes` [B, V]: in its place, where the convolutions that give
+    them are fixed; `words` [B, N, F_w] and `mask` [B, N]: the tags' word vectors;
+    `false_negatives` [B, B]: clips of one group with the same tags; `all_tags` [C, F_w]: word
+    vectors of the tags in use, or of some of them (`Recipe.other_tags`); `has_tag` [B, C]: whether
+    a clip has each of these, dropped tags included; `tag_rows` [B, N]: which of them the clip's
+    tags are, C where padded; `rehearsed`: a step's phrases of AudioSet's classes.
 
     Where several processes share a batch, `false_negatives` and `has_tag` are of the whole batch.
     """
 
-    log_mel: Tensor
+    log_mel: Tensor | None
     words: Tensor
     mask: Tensor
     false_negatives: Tensor | None
+    codes: Tensor | None = None
     has_tag: Tensor | None = None
     all_tags: Tensor | None = None
     tag_rows: Tensor | None = None
@@ -123,7 +129,8 @@ class TrainingSet:
     """The clips of one side that have frames and at least one tag with a vector.
 
     `indices`: which of the given clips they are; `groups` [given clips]: a number for each clip's
-    group; `said`: phrases, where there are classes to rehearse.
+    group; `said`: phrases, where there are classes to rehearse; `codes` [given clips, V]: of whole
+    clips, which batches hold in place of windows where it is set.
     """
 
     def __init__(
@@ -138,6 +145,8 @@ class TrainingSet:
         """`classes`: phrases of the classes to rehearse, where `words` are of phrases."""
         self._table = TagTable(tag_sets, words)
         self.said: Said | None = None
+        self.codes: Array | None = None
+        self._code_deviations = np.zeros(0, dtype=np.float32)
         if classes is not None and isinstance(words, SentenceVectors):
             self.said = Said(ConceptPhrases(self._table.tags, words), classes)
         self.config = config
@@ -154,6 +163,11 @@ class TrainingSet:
     def __len__(self) -> int:
         return len(self.indices)
 
+    @property
+    def device(self) -> torch.device:
+        """Where batches are made."""
+        return self._vectors.device
+
     @cached_property
     def _gain_to_full(self) -> npt.NDArray[np.float32]:
         return gain_to_full_level(self.features)
@@ -162,6 +176,22 @@ class TrainingSet:
         """Make batches on `device`; frames and vectors move there where they fit."""
         self._vectors = self._vectors.to(device)
         self._windows = FrameWindows(self.features.frames, self.config.features.frames, device)
+
+    def hear(self, embedder: Embedder) -> None:
+        """Set `codes`, for a model whose convolutions stay as they are."""
+        self.codes = np.zeros((len(self.features), embedder.config.code_dim), dtype=np.float32)
+        with progress("encoding", len(self)) as bar:
+            for first in range(0, len(self), CLIPS_IN_MEMORY):
+                block = self.indices[first : first + CLIPS_IN_MEMORY]
+                self.codes[block] = clip_codes(embedder, self.features, block.tolist())
+                bar.step(len(block))
+        self._code_deviations = self.codes[self.indices].std(axis=0)
+
+    def vectors(self, embedder: Embedder, indices: Integers) -> Array:
+        """Unit embeddings [n, D] of the clips at these indices."""
+        if self.codes is not None:
+            return embedder.project(self.codes[indices])
+        return clip_vectors(embedder, self.features, indices.tolist())
 
     def tag_counts(self, tags: Sequence[str]) -> Integers:
         """How many of these clips have each of the tags, [tags]."""
@@ -216,13 +246,17 @@ class TrainingSet:
         rows_of_rank = len(indices) // size
         rows = slice(rank * rows_of_rank, (rank + 1) * rows_of_rank)
         # Each process draws for all rows, so that the batch does not depend on their number.
-        starts = self._window_starts(indices, recipe, generator)
+        starts = self._window_starts(indices, recipe, generator) if self.codes is None else None
         mixing = Mixing.draw(len(indices), recipe.mix, generator)
         augmentation = Augmentation.draw(len(indices), recipe, self.config.features, generator)
         tags, counts = self._mixed_tags(indices, mixing)
         tag_rows = self._batch_tags(tags, counts, recipe, generator)[rows]
-        windows = self._mixed_windows(indices, starts, mixing, recipe, rows)
-        log_mel = augmentation.apply(windows, rows)
+        log_mel = codes = None
+        if self.codes is not None:
+            codes = self._to_device(self._noisy_codes(self.codes[indices], recipe, generator)[rows])
+        elif starts is not None:
+            windows = self._mixed_windows(indices, starts, mixing, recipe, rows)
+            log_mel = augmentation.apply(windows, rows)
         tag_index = self._to_device(tag_rows)
         false_negatives = None
         if recipe.exclude_same:
@@ -232,18 +266,18 @@ class TrainingSet:
             )
         padding = len(self._vectors) - 1
         words, mask = self._vectors[tag_index], tag_index != padding
-        batch = TrainingBatch(log_mel, words, mask, false_negatives)
+        batch = TrainingBatch(log_mel, words, mask, false_negatives, codes)
         if recipe.tagwise_weight or self.said is not None:
             table = np.zeros((len(indices), padding + 1), dtype=np.bool_)
             np.put_along_axis(table, tags, True, axis=1)
-            batch = self._with_single_tags(batch, table[:, :padding], tag_index, recipe, generator)
+            batch = self._with_single_tags(batch, table[:, :padding], tag_rows, recipe, generator)
         return batch
 
     def _with_single_tags(
         self,
         batch: TrainingBatch,
         has_tag: npt.NDArray[np.bool_],
-        tag_rows: Tensor,
+        tag_rows: Integers,
         recipe: Recipe,
         generator: np.random.Generator,
     ) -> TrainingBatch:
@@ -251,14 +285,14 @@ class TrainingSet:
         if self.said is None:
             all_tags = self._vectors[:-1]
             return replace(batch, has_tag=self._to_device(has_tag), all_tags=all_tags)
-        vectors = self.said.tags.vectors[
-            self.said.tags.draw(recipe.translated, recipe.paraphrased, generator)
-        ]
+        said = self.said.tags.draw(recipe.translated, recipe.paraphrased, generator)
+        used = has_tag.any(axis=0) | (generator.random(len(said)) < recipe.other_tags)
+        row_of = np.append(np.cumsum(used) - 1, used.sum())  # the last one is padding
         return replace(
             batch,
-            has_tag=self._to_device(has_tag),
-            all_tags=self._to_device(vectors),
-            tag_rows=tag_rows,
+            has_tag=self._to_device(has_tag[:, used]),
+            all_tags=self._to_device(self.said.tags.vectors[said[used]]),
+            tag_rows=self._to_device(row_of[tag_rows]),
             rehearsed=self._rehearsed(self.said, recipe, generator),
         )
 
@@ -280,8 +314,14 @@ class TrainingSet:
             self._to_device(tags.vectors[originals]),
         )
 
+    def _noisy_codes(self, codes: Array, recipe: Recipe, generator: np.random.Generator) -> Array:
+        if not recipe.code_noise:
+            return codes
+        noise = generator.standard_normal(codes.shape, dtype=np.float32)
+        return np.asarray(codes + recipe.code_noise * self._code_deviations * noise)
+
     def _to_device(self, values: npt.NDArray[np.generic]) -> Tensor:
-        return torch.from_numpy(values).to(self._vectors.device, non_blocking=True)
+        return torch.from_numpy(values).to(self.device, non_blocking=True)
 
     def _window_starts(
         self, indices: Integers, recipe: Recipe, generator: np.random.Generator

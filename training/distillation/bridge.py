@@ -58,10 +58,8 @@ def begin_audio(audio: AudioEncoder, teacher: Teacher, codes: Array) -> Array:
     _set(projection.hidden.weight, teacher.hidden[0].numpy())
     assert projection.hidden.bias is not None and projection.linear.bias is not None
     _set(projection.hidden.bias, teacher.hidden[1].numpy())
-    # Vectors of length 1 on average: the perceptron that is added to them need not be large.
-    scale = 1 / np.linalg.norm(standard @ directions, axis=1).mean()
-    _set(projection.linear.weight, scale * (directions / deviation[:, None]).T @ weight)
-    _set(projection.linear.bias, scale * ((bias - mean) / deviation) @ directions)
+    _set(projection.linear.weight, (directions / deviation[:, None]).T @ weight)
+    _set(projection.linear.bias, ((bias - mean) / deviation) @ directions)
     return np.asarray(directions / np.linalg.norm(directions, axis=1, keepdims=True), np.float32)
 
 

@@ -59,8 +59,11 @@ class Rehearsal(nn.Module):
         self.start.eval()
         return self
 
-    def recall(self, patches: Tensor, codes: Tensor) -> Tensor:
-        """Patches [B, 1, T, F], their codes now [B, V] → unit vectors [B, D] of the start."""
+    def recall(self, patches: Tensor | None, codes: Tensor) -> Tensor:
+        """Patches [B, 1, T, F], their codes now [B, V] → unit vectors [B, D] of the start.
+
+        Patches are needed where the codes are not those of the start.
+        """
         with torch.no_grad():
             before: Tensor = self.start(codes) if self.same_codes else self.start(patches)[1]
         return functional.normalize(before, dim=1)

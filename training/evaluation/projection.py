@@ -145,6 +145,7 @@ def _train_epoch(
     for step, batch in enumerate(clips.batches(augmented, seed), start=seed[1] * steps):
         for group in optimizer.param_groups:
             group["lr"] = learning_rate(recipe, step, steps)
+        assert batch.log_mel is not None, "the clips' features stand for frames"
         sounds = projection.audio(batch.log_mel[:, 0])
         loss = recipe.contrastive_weight * nt_xent(
             sounds,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,9 +12,7 @@ import torch
 from earmark.model.audio.log_mel import mel_filters
 from earmark.model.checkpoint import Checkpoint
 from earmark.model.config import ModelConfig
-from earmark.model.core.arrays import Array
 from earmark.model.core.errors import ConfigError
-from earmark.model.core.progress import progress
 from earmark.model.embedder import Embedder
 from earmark.model.networks.dual_encoder import DualEncoder
 from earmark.model.networks.tag_encoder import PrototypeTagEncoder
@@ -26,7 +25,6 @@ from earmark.training.distillation.efficientat import (
     read_teacher,
 )
 from earmark.training.distillation.rehearsal import Rehearsal
-from earmark.training.features.encode_clips import CLIPS_IN_MEMORY, clip_codes
 from earmark.training.recipe import Recipe
 
 
@@ -62,6 +60,7 @@ def initialise_weights(
     Returns whether there was either; else the weights stay random. Raises ConfigError where
     `start` has another architecture.
     """
+    corpus.train.codes = corpus.validation.codes = None  # of a run before
     if start is not None:
         if replace(start.model.config, name=model.config.name) != model.config:
             raise ConfigError(
@@ -81,7 +80,9 @@ def begin_as_teacher(model: DualEncoder, corpus: Corpus, teacher: Teacher, seed:
     assert model.audio is not None, "presets have both halves"
     assert isinstance(model.tags, PrototypeTagEncoder), "checked with the teacher"
     model.audio.convolutions.load_state_dict(teacher.convolutions)
-    codes = _training_codes(model, corpus)
+    hear_clips(model, corpus)
+    assert corpus.train.codes is not None, "just set"
+    codes = corpus.train.codes[corpus.train.indices]
     directions = begin_audio(model.audio, teacher, codes)
     said = corpus.train.said
     assert said is not None, "a model of phrases"
@@ -90,18 +91,16 @@ def begin_as_teacher(model: DualEncoder, corpus: Corpus, teacher: Teacher, seed:
     begin_tags(model.tags, vectors, class_of, directions, seed)
 
 
-def _training_codes(model: DualEncoder, corpus: Corpus) -> Array:
-    """Codes z_a [n, V] of the training clips."""
-    checkpoint = Checkpoint(model, corpus.words, corpus.vocabulary)
-    embedder, clips = Embedder(checkpoint), corpus.train
-    indices = clips.indices.tolist()
-    codes = []
-    with progress("hearing as the teacher", len(indices)) as bar:
-        for first in range(0, len(indices), CLIPS_IN_MEMORY):
-            block = indices[first : first + CLIPS_IN_MEMORY]
-            codes.append(clip_codes(embedder, clips.features, block))
-            bar.step(len(block))
-    return np.concatenate(codes)
+def hear_clips(model: DualEncoder, corpus: Corpus) -> None:
+    """Set the codes of the corpus's clips, as the model's convolutions give them now."""
+    fused = copy.deepcopy(model).eval()
+    assert fused.audio is not None, "presets have both halves"
+    fused.audio.fuse()
+    embedder = Embedder(
+        Checkpoint(fused, corpus.words, corpus.vocabulary), str(corpus.train.device)
+    )
+    for clips in (corpus.train, corpus.validation):
+        clips.hear(embedder)
 
 
 def rehearsal_of(

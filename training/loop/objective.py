@@ -75,11 +75,10 @@ class Objective(nn.Module):
         """
         model, recipe = self.model, self.recipe
         assert model.audio is not None, "presets have both halves"
-        patches = model.scale(batch.log_mel)[:, None]
-        patches = patches.contiguous(memory_format=torch.channels_last)
         losses: dict[str, Tensor] = {}
-        with torch.autocast(patches.device.type, torch.bfloat16, enabled=self.mixed_precision):
-            codes, phi_audio = model.audio(patches)
+        with torch.autocast(batch.words.device.type, torch.bfloat16, enabled=self.mixed_precision):
+            patches, codes = _encode(model, batch)
+            phi_audio = model.audio.project(codes)
             estimate = None
             if model.audio_decoder is not None and recipe.audio_weight:
                 estimate = model.audio_decoder(codes)
@@ -102,7 +101,7 @@ class Objective(nn.Module):
             losses["tagwise"] = self._tagwise_loss(
                 _to_float32(phi_audio), _to_float32(phi_single), batch.has_tag
             )
-        if estimate is not None:
+        if estimate is not None and patches is not None:
             losses["audio"] = generalized_kl(patches, _to_float32(estimate))
         if model.tag_decoder is not None and recipe.tag_weight:
             # In float32: bfloat16 has no value between 0.996 and 1.
@@ -157,6 +156,16 @@ class Objective(nn.Module):
             "tags": self.recipe.tag_weight,
         }
         return torch.stack([weights[name] * loss for name, loss in losses.items()]).sum()
+
+
+def _encode(model: DualEncoder, batch: TrainingBatch) -> tuple[Tensor | None, Tensor]:
+    """(patches [B, 1, T, F], codes [B, V]) of a batch; None for patches where it holds codes."""
+    if batch.codes is not None:
+        return None, batch.codes
+    assert batch.log_mel is not None and model.audio is not None, "a batch has one of both"
+    patches = model.scale(batch.log_mel)[:, None]
+    patches = patches.contiguous(memory_format=torch.channels_last)
+    return patches, model.audio.encode(patches)
 
 
 def _prototype_vectors(encoder: PrototypeTagEncoder, batch: TrainingBatch) -> tuple[Tensor, Tensor]:

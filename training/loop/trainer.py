@@ -33,11 +33,15 @@ from earmark.training.calibration.validation_set import ValidationSet, run_valid
 from earmark.training.data.corpus import Corpus
 from earmark.training.data.dataset import TrainingBatch
 from earmark.training.errors import TrainingError
-from earmark.training.features.encode_clips import clip_vectors
 from earmark.training.loop import resume_state
 from earmark.training.loop.device import DeviceSettings
 from earmark.training.loop.distributed import share_batch_norm
-from earmark.training.loop.initialization import fit_scaler, initialise_weights, rehearsal_of
+from earmark.training.loop.initialization import (
+    fit_scaler,
+    hear_clips,
+    initialise_weights,
+    rehearsal_of,
+)
 from earmark.training.loop.interrupts import RunInterrupted, StopRequest, catch_stop_signals
 from earmark.training.loop.objective import Objective
 from earmark.training.loop.optimizer import build_optimizer, learning_rate
@@ -94,6 +98,7 @@ class Trainer:
         if initialised:
             fixed = frozen >= len(MOBILENET_BLOCKS) + 2
             rehearsal = rehearsal_of(self.model, corpus, recipe, fixed=fixed)
+            self._keep_codes(fixed and recipe.patch == "whole")
         self.model.to(self.device)
         self.model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         if self.processes.size > 1:
@@ -113,6 +118,13 @@ class Trainer:
         self.best: float | None = None
         self.history: list[dict[str, float]] = []
         self._reset_epoch()
+
+    def _keep_codes(self, keep: bool) -> None:
+        """Whether batches hold the codes of whole clips, which the model's start may have set."""
+        if not keep:
+            self.corpus.train.codes = self.corpus.validation.codes = None
+        elif self.corpus.train.codes is None:
+            hear_clips(self.model, self.corpus)
 
     def _batch_size(self) -> int:
         """The recipe's, at most the number of clips. Raises ConfigError."""
@@ -321,8 +333,7 @@ class Trainer:
         """What the training clips are at large, to a model."""
         clips = self.corpus.train
         indices = clips.indices[:: -(-len(clips) // BACKGROUND_CLIPS)]
-        embedder = Embedder(best, str(self.device))
-        return Background.of(clip_vectors(embedder, clips.features, indices.tolist()))
+        return Background.of(clips.vectors(Embedder(best, str(self.device)), indices))
 
     def _save(self, metrics: dict[str, float]) -> None:
         """Save the best model if this epoch is the best, the last model, then the run's state."""

@@ -263,8 +263,8 @@ class Embedder:
 
     @cached_property
     def vocabulary_moments(self) -> tuple[Array, Array] | None:
-        """(mean, deviation), each [len(vocabulary)], of the tags' cosines with sounds at large; None
-        where the model states no background."""
+        """(mean, deviation) [len(vocabulary)] of the tags' cosines with sounds at large; None where
+        the model states no background."""
         if self.background is None:
             return None
         return self.background.moments(self.vocabulary_vectors)

@@ -2,7 +2,8 @@
 
 Probabilities are calibrated (`model.calibration`) and tags independent of each other: several can
 be probable. What is probable of many sounds ("animal") tells little of one, so tags are ranked by
-how far the sound stands out among sounds at large, too. Axes: V = tags of the vocabulary, W = windows. Times in seconds.
+how far the sound stands out among sounds at large, too. Axes: V = tags of the vocabulary, W =
+windows. Times in seconds.
 """
 
 from __future__ import annotations
@@ -48,8 +49,8 @@ class TagScore:
 
 @dataclass(frozen=True)
 class Suggestion:
-    """Tags, the most telling first. `duration` of the sound; `known` tags that conditioned them, and
-    `ignored` ones that the model does not know, or that are more than it reads.
+    """Tags, the most telling first. `duration` of the sound; `known` tags that conditioned them;
+    `ignored` ones, which the model does not know, or which are more than it reads.
     """
 
     tags: list[TagScore]

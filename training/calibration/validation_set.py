@@ -154,9 +154,9 @@ def source_numbers(clips: Sequence[ManifestRow]) -> npt.NDArray[np.int64]:
 
 
 def _background(embedder: Embedder) -> tuple[Floats, Floats] | None:
-    if embedder.background is None:
+    if embedder.vocabulary_moments is None:
         return None
-    mean, deviation = embedder.background.moments(embedder.vocabulary_vectors)
+    mean, deviation = embedder.vocabulary_moments
     return mean.astype(np.float64), deviation.astype(np.float64)
 
 

@@ -17,7 +17,8 @@ class Recipe:
 
     `audio_weight`, `contrastive_weight`, `tag_weight`: λ_a and λ_ξ of eq. (6), and COALA's.
     `patch`: the loudest window of a clip as in the paper, a random one in each epoch, or the whole
-    clip where the convolutions are fixed (else a random one).
+    clip where the convolutions are fixed (else a random one). Of whole clips only `code_noise` and
+    what concerns their tags is augmented.
     `code_noise`: of Gaussian noise on the codes of whole clips, in their standard deviations.
     `tag_dropout`: the probability that a tag of a clip is left out; one tag always stays.
     `gain`: a random log-mel offset, uniform ± nats. `mask_frames`, `mask_mels`: the widest mask.
@@ -134,7 +135,7 @@ class Recipe:
 
 
 _STARTER = Recipe(
-    epochs=10,
+    epochs=14,
     batch_size=256,
     optimizer="adamw",
     learning_rate=1e-3,
@@ -142,11 +143,11 @@ _STARTER = Recipe(
     schedule="cosine",
     warmup_epochs=1,
     audio_weight=0.0,
-    contrastive_weight=0.5,
+    contrastive_weight=0.2,
     temperature=0.07,
     learned_temperature=True,
     tagwise_weight=1.0,
-    teacher_weight=1.0,
+    teacher_weight=2.0,
     frozen=17,
     as_run=False,
     patch="whole",
@@ -158,6 +159,8 @@ _STARTER = Recipe(
     select="mAP@10",
     translated=0.3,
     paraphrased=0.5,
+    code_noise=0.3,
+    other_tags=0.2,
 )
 
 RECIPES: dict[str, Recipe] = {

@@ -19,6 +19,9 @@ from earmark.model.text.word_vectors import WordVectors
 
 CORRECTION_WEIGHT = 0.95  # of the word that a misspelt one is resolved to, and of compounds
 SPELLING_WEIGHT = 0.6  # of each of several possible spellings
+# Of a thesaurus entry and of a neighbour: the model hears better than synonyms tell. With 0.1, 76 of
+# the 100 everyday queries have a right sound first, with 1 there are 70 (`tests/everyday.py`).
+RELATED_WEIGHT = 0.1
 # A thesaurus entry counts in part by its cosine with the word: of a word's senses that picks the
 # one that people mean.
 MIN_ENTRY_SHARE = 0.2  # of the weight of an entry of cosine 0
@@ -127,9 +130,10 @@ class RelatedWords(Mapping[str, tuple[RelatedWord, ...]]):
             entries = thesaurus.related(resolved) if self._guesses else {}
             cosines = known.cosines(resolved, list(entries))
             for (other, weight), cosine in zip(entries.items(), cosines, strict=True):
-                yield other, weight * (MIN_ENTRY_SHARE + (1 - MIN_ENTRY_SHARE) * max(0.0, cosine))
+                share = MIN_ENTRY_SHARE + (1 - MIN_ENTRY_SHARE) * max(0.0, cosine)
+                yield other, RELATED_WEIGHT * weight * share
         for spelling in known.spellings(word) if self._guesses else ():
             yield spelling, SPELLING_WEIGHT
         neighbours = known.near(word, MAX_NEIGHBOURS, MIN_NEIGHBOUR_COSINE)
         for other, cosine in neighbours.items():
-            yield other, NEIGHBOUR_WEIGHT * cosine
+            yield other, RELATED_WEIGHT * NEIGHBOUR_WEIGHT * cosine

@@ -32,7 +32,7 @@ class TagBody(BaseModel):
 
 
 class TagsBody(BaseModel):
-    """Suggested tags, best first."""
+    """Suggested tags, the most telling first, not the most probable."""
 
     tags: list[TagBody]
     duration: float

@@ -247,7 +247,8 @@ class TrainingSet:
         rows = slice(rank * rows_of_rank, (rank + 1) * rows_of_rank)
         # Each process draws for all rows, so that the batch does not depend on their number.
         starts = self._window_starts(indices, recipe, generator) if self.codes is None else None
-        mixing = Mixing.draw(len(indices), recipe.mix, generator)
+        mix = recipe.mix if self.codes is None else 0.0  # codes of two sounds do not add up
+        mixing = Mixing.draw(len(indices), mix, generator)
         augmentation = Augmentation.draw(len(indices), recipe, self.config.features, generator)
         tags, counts = self._mixed_tags(indices, mixing)
         tag_rows = self._batch_tags(tags, counts, recipe, generator)[rows]

@@ -128,10 +128,12 @@ class ConceptPhrases:
         return rows
 
     def draw_translations(self, count: int, generator: np.random.Generator) -> Integers:
-        """Rows [count] of phrases of other languages and of associations; none where there are
-        none."""
-        rows = _joined([*self._others, *self._associated])
-        return generator.choice(rows, count) if len(rows) else rows
+        """Rows [count]: phrases of other languages and associations, half of each where there are
+        both; none where there are neither."""
+        kinds = [rows for rows in map(_joined, (self._others, self._associated)) if len(rows)]
+        sizes = [count - count // 2, count // 2] if len(kinds) == 2 else [count]
+        drawn = zip(kinds, sizes, strict=False)
+        return _joined([generator.choice(rows, size) for rows, size in drawn])
 
 
 def _joined(rows: Sequence[Integers]) -> Integers:

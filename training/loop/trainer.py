@@ -96,7 +96,7 @@ class Trainer:
         frozen = recipe.frozen if initialised else 0
         rehearsal = None
         if initialised:
-            fixed = frozen >= len(MOBILENET_BLOCKS) + 2
+            fixed = self._fixes_convolutions(frozen)
             rehearsal = rehearsal_of(self.model, corpus, recipe, fixed=fixed)
             self._keep_codes(fixed and recipe.patch == "whole")
         self.model.to(self.device)
@@ -118,6 +118,10 @@ class Trainer:
         self.best: float | None = None
         self.history: list[dict[str, float]] = []
         self._reset_epoch()
+
+    def _fixes_convolutions(self, frozen: int) -> bool:
+        """Whether so many frozen layers are all that give a code: other kinds have a norm too."""
+        return self.config.audio.kind == "mobilenet" and frozen >= len(MOBILENET_BLOCKS) + 2
 
     def _keep_codes(self, keep: bool) -> None:
         """Whether batches hold the codes of whole clips, which the model's start may have set."""

@@ -12,6 +12,7 @@ import pytest
 from earmark.index.lexical.expansion import CORRECTION_WEIGHT, RelatedWords
 from earmark.index.lexical.stemming import stems
 from earmark.index.library import Library
+from earmark.index.types import Hit
 from earmark.model.checkpoint import starter_model
 from earmark.model.embedder import Embedder
 from earmark.model.text import sentence_vectors
@@ -21,6 +22,9 @@ from earmark.model.text.word_vectors import WordVectors
 from earmark.service.demo import demo_sounds
 from tests.index.made import new_clip
 from tests.model.tiny import checkpoint_of, sentence_config
+
+
+SOUNDS = 189  # of the demo library
 
 
 @pytest.fixture(scope="module")
@@ -46,6 +50,12 @@ def put(writer, embedder, path, seed, vector, title, tags) -> None:
     writer.put(new_clip(Path(path).stem, seed, vector=own, windows=none, **said))
 
 
+def best_by_words(library: Library, asked: str) -> Hit:
+    """The first of the word ranking; hearing weighs more than a related word."""
+    (hit,) = (hit for hit in library.search(asked, SOUNDS).hits if hit.word_rank == 1)
+    return hit
+
+
 @pytest.mark.parametrize(
     ("asked", "holds"),
     [
@@ -64,14 +74,14 @@ def put(writer, embedder, path, seed, vector, title, tags) -> None:
     ],
 )
 def test_words_that_nobody_wrote_find(demo: Library, asked: str, holds: str) -> None:
-    (hit,) = demo.search(asked, 1).hits
+    hit = best_by_words(demo, asked)
     assert hit.matched
     assert 0 < hit.share <= 1
     assert holds in stems(f"{hit.clip.metadata.title} {' '.join(hit.clip.metadata.tags)}")
 
 
 def test_the_word_that_was_found_is_said(demo: Library) -> None:
-    (hit,) = demo.search("puppy", 1).hits
+    hit = best_by_words(demo, "puppy")
     assert hit.matched == ("dog",)
     assert hit.share < 1
     (hit,) = demo.search("barkng dog", 1).hits

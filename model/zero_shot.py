@@ -151,7 +151,9 @@ def class_probabilities(embedder: Embedder, labels: Labels, vector: Array) -> Fl
     else:
         scores = embedder.background.standard_scores(labels.vectors, vector)
     logits = scores.astype(np.float64)
-    weights = np.exp((logits - logits.max()) / class_temperature(embedder.card))
+    standard = embedder.background is not None
+    temperature = class_temperature(embedder.card, standard_scores=standard)
+    weights = np.exp((logits - logits.max()) / temperature)
     return np.asarray(weights / weights.sum(), dtype=np.float64)
 
 

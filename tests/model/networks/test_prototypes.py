@@ -92,6 +92,34 @@ def test_at_first_a_tag_is_its_prototypes_and_a_set_their_sum() -> None:
     torch.testing.assert_close(phi[1], each[1, :3].sum(dim=0))
 
 
+@settings(max_examples=25, deadline=None)
+@given(st.integers(1, 12), st.integers(0, 11), st.integers(0, 1000))
+def test_a_set_of_one_tag_is_this_tag(width: int, at: int, seed: int) -> None:
+    """Whatever attention has learned, and wherever among the padding the tag is."""
+    encode = encoder(seed)
+    words, mask = sets(1, width=width)
+    rolled = (words.roll(at, dims=1), mask.roll(at, dims=1))
+    expected = encode.vectors(words[:, 0])
+    torch.testing.assert_close(encode(*rolled), expected)
+    assert torch.equal(
+        encode.attend(expected[:, None], torch.ones(1, 1, dtype=torch.bool)), expected
+    )
+    garbage = torch.where(rolled[1][..., None], rolled[0], 9.0)
+    torch.testing.assert_close(encode(garbage, rolled[1]), expected)
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.integers(2, 12), st.integers(0, 1000))
+def test_of_two_tags_each_takes_in_the_other(width: int, seed: int) -> None:
+    """Wholly, because it does not attend to itself."""
+    encode = encoder(seed)
+    words, mask = sets(2, width=width)
+    tags = encode.vectors(words[0, :2])
+    expected = (tags + encode.output(encode.value(tags.flip(0)))).sum(dim=0)
+    torch.testing.assert_close(encode(words, mask)[0], expected, atol=1e-5, rtol=1e-4)
+    assert not torch.allclose(expected, tags.sum(dim=0), atol=1e-2)  # attention has learned
+
+
 def test_no_tags_are_zero_and_teach_nothing_wrong() -> None:
     encode = encoder().train()
     words, mask = sets(0, 2)

@@ -121,6 +121,7 @@ def test_what_is_recalled_when_the_convolutions_learn(model: DualEncoder) -> Non
     with torch.no_grad():
         codes = model.audio.encode(PATCHES)
         torch.testing.assert_close(fixed.recall(PATCHES, codes), free.recall(PATCHES, codes))
+        assert torch.equal(fixed.recall(None, codes), fixed.recall(PATCHES, codes))
         before = free.recall(PATCHES, codes)
         for parameter in model.audio.convolutions.parameters():
             parameter.add_(0.1)

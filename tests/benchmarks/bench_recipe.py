@@ -65,10 +65,13 @@ STEPS: dict[str, Step] = {
     "a fixed temperature": Step({"learned_temperature": False}),
     "negatives of the same source": Step({"exclude_same": False}),
     "no dropped tags": Step({"tag_dropout": 0.0}),
-    "all convolutions learn": Step({"frozen": 0}),
+    "no noise on the codes": Step({"code_noise": 0.0}),
+    "all tags in each step": Step({"other_tags": 1.0}),
     "256 dimensions": Step(config={"dim": 256}),
-    "mixed clips": Step({"mix": 0.3}),
-    "random level and tilt": Step({"quieter": 5.8, "tilt": 0.5}),
+    "random windows": Step({"patch": "random"}),
+    "random windows, mixed": Step({"patch": "random", "mix": 0.3}),
+    "random windows, random level and tilt": Step({"patch": "random", "quieter": 5.8, "tilt": 0.5}),
+    "random windows, all convolutions learn": Step({"patch": "random", "frozen": 0}),
 }
 
 

@@ -23,7 +23,6 @@ from earmark.service.demo import demo_sounds
 from tests.index.made import new_clip
 from tests.model.tiny import checkpoint_of, sentence_config
 
-
 SOUNDS = 189  # of the demo library
 
 

@@ -15,6 +15,7 @@ from earmark.training.data.phrases import (
     CLASSES,
     LANGUAGES,
     ConceptPhrases,
+    associations,
     audioset_classes,
     phrases_of,
     phrases_of_concepts,
@@ -40,7 +41,7 @@ def rows_of(language: str) -> list[dict[str, str]]:
 
 
 def test_a_file_for_each_language() -> None:
-    assert {path.stem for path in FOLDER.glob("*.csv")} == set(LANGUAGES)
+    assert {path.stem for path in FOLDER.glob("*.csv")} == {*LANGUAGES, "associations"}
     assert len(LANGUAGES) == 16
     assert LANGUAGES[0] == "en"
 
@@ -99,11 +100,19 @@ def test_rows_of_concepts(concepts: ConceptPhrases) -> None:
     assert (np.diff(concepts.concept_of) >= 0).all()
     for number, name in enumerate(["Dog", "rain", "Siren"]):
         texts = {concepts.texts[row] for row in np.flatnonzero(concepts.concept_of == number)}
-        assert texts == {name, *(text for phrases in phrases_of(name).values() for text in phrases)}
+        said = {text for phrases in phrases_of(name).values() for text in phrases}
+        assert texts == {name, *said, *associations().get(name, ())}
+        literal = {concepts.texts[row] for row in rows_of_concept(concepts, number)}
+        assert literal == {name, *said}
     assert (concepts.concept_of == 3).sum() == 1
     row = concepts.first[1]
     alone = SentenceVectors([]).vector("rain")
     np.testing.assert_allclose(concepts.vectors[row], alone, atol=1e-5)
+
+
+def rows_of_concept(concepts: ConceptPhrases, number: int) -> np.ndarray:
+    """Rows of its phrases that say it, without what only makes think of it."""
+    return np.flatnonzero((concepts.concept_of == number) & concepts.literal)
 
 
 def drawn(concepts: ConceptPhrases, translated: float, paraphrased: float) -> list[list[str]]:
@@ -155,16 +164,20 @@ def test_draws_depend_on_the_generator_alone(concepts: ConceptPhrases) -> None:
     assert one == again != other
 
 
-def test_translations(concepts: ConceptPhrases) -> None:
+def test_half_of_the_translations_are_associations(concepts: ConceptPhrases) -> None:
+    names = ("Dog", "rain", "Siren")
     others = {
-        text
-        for name in ("Dog", "rain", "Siren")
-        for language in LANGUAGES[1:]
-        for text in phrases_of(name)[language]
+        text for name in names for language in LANGUAGES[1:] for text in phrases_of(name)[language]
     }
-    rows = concepts.draw_translations(400, np.random.default_rng(0))
-    assert len(rows) == 400
-    assert {concepts.texts[row] for row in rows} <= others
+    thought_of = {text for name in names for text in associations().get(name, ())}
+    rows = concepts.draw_translations(401, np.random.default_rng(0))
+    texts = [concepts.texts[row] for row in rows]
+    assert len(texts) == 401
+    assert set(texts[:201]) <= others
+    assert set(texts[201:]) <= thought_of
     assert set(concepts.concept_of[rows].tolist()) == {0, 1, 2}
+
+
+def test_a_concept_without_phrases_has_no_translations() -> None:
     alone = ConceptPhrases(["xyzzy"], tiny.sentences())
     assert len(alone.draw_translations(5, np.random.default_rng(0))) == 0

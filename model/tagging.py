@@ -78,7 +78,7 @@ def suggest(
         near_known = vocabulary @ embedder.embed_tags([read])[0]
         probabilities = rescore_given_tags(embedder.card, probabilities, near_known)
         by_window = rescore_given_tags(embedder.card, by_window, near_known)
-    ranks = _ranks(embedder, cosines, probabilities, beside_known=bool(read))
+    ranks = rank_tags(embedder, cosines, probabilities, beside_known=bool(read))
     rates, thresholds = embedder.calibration.rates, embedder.calibration.thresholds
     candidates = [
         number
@@ -99,10 +99,10 @@ def suggest(
     return Suggestion(tags, sound.info.duration, read, ignored)
 
 
-def _ranks(
-    embedder: Embedder, cosines: Array, probabilities: Array, *, beside_known: bool
+def rank_tags(
+    embedder: Embedder, cosines: Array, probabilities: Array, *, beside_known: bool = False
 ) -> Array:
-    """What tags are ranked by [V], from their cosines and probabilities."""
+    """What tags are ranked by [..., V], from their cosines and probabilities [..., V]."""
     if embedder.vocabulary_moments is None:
         return probabilities
     mean, deviation = embedder.vocabulary_moments

@@ -19,8 +19,8 @@ from earmark.model.text.word_vectors import WordVectors
 
 CORRECTION_WEIGHT = 0.95  # of the word that a misspelt one is resolved to, and of compounds
 SPELLING_WEIGHT = 0.6  # of each of several possible spellings
-# Of a thesaurus entry and of a neighbour: the model hears better than synonyms tell. With 0.1, 76 of
-# the 100 everyday queries have a right sound first, with 1 there are 70 (`tests/everyday.py`).
+# Of a thesaurus entry and of a neighbour: the model hears better than synonyms tell. Of the 100
+# everyday queries (`tests/everyday.py`) 76 have a right sound first with it, 70 with 1.
 RELATED_WEIGHT = 0.1
 # A thesaurus entry counts in part by its cosine with the word: of a word's senses that picks the
 # one that people mean.

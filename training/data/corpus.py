@@ -57,11 +57,14 @@ class Corpus:
     teacher: Teacher | None = None
 
     def digest(self) -> bytes:
-        """A hash of the clips, word vectors and vocabulary that a run sees."""
+        """A hash of the clips, word vectors, vocabulary and phrases that a run sees."""
         digest = hashlib.sha256(str(self.card.get("corpus")).encode())
         digest.update(self.train.indices.tobytes())
         digest.update(np.ascontiguousarray(self.words.vectors).tobytes())
         digest.update(" ".join(self.vocabulary).encode())
+        if self.train.said is not None:
+            phrases = [*self.train.said.tags.texts, *self.train.said.classes.texts]
+            digest.update("\n".join(phrases).encode())
         return digest.digest()
 
 

@@ -63,6 +63,10 @@ def test_phrases(manifest: Path, cache: Path, caplog: pytest.LogCaptureFixture) 
         assert side.said is not None
         assert len(side.said.classes) == CLASSES
         assert len(side.said.tags) == len(TAGS)
+    before = corpus.digest()
+    assert corpus.digest() == before
+    corpus.train.said.tags.texts[-1] += "s"  # a corrected phrase is another corpus
+    assert corpus.digest() != before
     _, corpus = load_corpus(manifest, preset, PHRASES, cache, None, 5)
     assert corpus.vocabulary == suggested_words()
     assert "rain" in corpus.words  # the shipped model's list of English words

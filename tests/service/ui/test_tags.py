@@ -109,6 +109,7 @@ class TestDeciding:
         assert after[: len(before)] == before
         assert len(after) <= 8
         own_page.keyboard.press("Enter")  # takes it back
+        expect(other).to_have_text(score)
         expect(own_page.locator("#tags li")).to_have_count(len(before))
         assert _tags(own_page) == before
         assert _tags(own_page, "#less-likely-tags") == less

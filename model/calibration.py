@@ -163,9 +163,10 @@ def rescore_given_tags(card: Mapping[str, Any], probabilities: Real, cosines: Re
     return sigmoid(logits).astype(np.float32)
 
 
-def class_temperature(card: Mapping[str, Any]) -> float:
-    """τ of the softmax over exclusive classes: fitted on validation clips, else as trained."""
-    temperature = card.get("temperature", DEFAULT_TEMPERATURE)
+def class_temperature(card: Mapping[str, Any], *, standard_scores: bool = False) -> float:
+    """τ of the softmax over exclusive classes: fitted on validation clips, else as trained, or 1
+    where it is over standard scores (`model.background`)."""
+    temperature = 1.0 if standard_scores else card.get("temperature", DEFAULT_TEMPERATURE)
     return float(card.get("class_temperature", temperature))
 
 

@@ -4,8 +4,11 @@ Format 1: a safetensors file, no pickle. Its header's `earmark` entry is JSON wi
 version, the configuration, the vocabulary (tags that the model may suggest), a card (how it was
 trained, figures, calibration) and the fingerprint. Tensors: `model.*` (weights, scaler, mel
 filters), `words.vectors`, `words.text` (UTF-8, one word a line), and for FastText `words.subwords`
-with `words.subword_lengths`. The fingerprint is a hash of configuration and tensors: models with
-the same fingerprint give the same vectors. It is checked on load.
+with `words.subword_lengths`. Where the configuration names a sentence encoder there are no word
+vectors; the header's `sentence_encoder` is the hash of its weights. `background.mean` and
+`background.covariance` are there where they were measured. The fingerprint is a hash of
+configuration and tensors: models with the same fingerprint give the same vectors. It is checked on
+load.
 """
 
 from __future__ import annotations
@@ -24,10 +27,13 @@ import safetensors.torch
 import torch
 from torch import Tensor, nn
 
+from earmark.model.background import Background
 from earmark.model.config import ModelConfig
 from earmark.model.core.atomic_write import write_whole
 from earmark.model.core.errors import CheckpointError, ConfigError
 from earmark.model.networks.dual_encoder import DualEncoder
+from earmark.model.text import sentence_vectors
+from earmark.model.text.sentence_vectors import SentenceVectors
 from earmark.model.text.word_vectors import Subwords, WordVectors
 
 FORMAT = 1
@@ -36,13 +42,15 @@ FILE_NAME = "model.safetensors"
 
 @dataclass
 class Checkpoint:
-    """A model with its word vectors. `fingerprint`: set when it is saved or loaded."""
+    """A model with its word vectors. `fingerprint`: set when it is saved or loaded;
+    `background`: of the training sounds."""
 
     model: DualEncoder
     words: WordVectors
     vocabulary: list[str]
     card: dict[str, Any] = field(default_factory=dict)
     fingerprint: str = ""
+    background: Background | None = None
 
 
 def starter_model() -> Path:
@@ -106,10 +114,10 @@ def _fingerprint(config: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> st
 
 def _word_tensors(words: WordVectors) -> dict[str, Tensor]:
     text = "\n".join(words.words).encode()
-    tensors = {
-        "words.vectors": torch.from_numpy(words.vectors),
-        "words.text": torch.from_numpy(np.frombuffer(text, np.uint8).copy()),
-    }
+    tensors = {"words.text": torch.from_numpy(np.frombuffer(text, np.uint8).copy())}
+    if isinstance(words, SentenceVectors):
+        return tensors
+    tensors["words.vectors"] = torch.from_numpy(words.vectors)
     if words.subwords is not None:
         lengths = [words.subwords.min_n, words.subwords.max_n]
         tensors["words.subwords"] = torch.from_numpy(words.subwords.vectors)
@@ -122,7 +130,7 @@ def _storage_tensors(tensors: Mapping[str, Tensor], config: ModelConfig) -> dict
 
     The scaler and the mel filters stay in float32: rounding them changes quiet sounds.
     """
-    exact = ("model.band_", "model.mel_filters")
+    exact = ("model.band_", "model.mel_filters", "background.")
     is_half = config.storage == "float16"
     return {
         name: tensor.half()
@@ -139,10 +147,15 @@ def save(path: Path, checkpoint: Checkpoint) -> str:
     """
     file = path if path.suffix == ".safetensors" else path / FILE_NAME
     config, words = checkpoint.model.config, checkpoint.words
+    if isinstance(words, SentenceVectors) != (config.words != "stored"):
+        raise CheckpointError(f"words: expected {config.words} ones, got {type(words).__name__}")
     tensors = {
         f"model.{name}": tensor.detach().cpu()
         for name, tensor in checkpoint.model.state_dict().items()
     }
+    if checkpoint.background is not None:
+        tensors["background.mean"] = torch.from_numpy(checkpoint.background.mean)
+        tensors["background.covariance"] = torch.from_numpy(checkpoint.background.covariance)
     tensors = _storage_tensors(tensors | _word_tensors(words), config)
     header: dict[str, Any] = {
         "kind": "model",
@@ -152,6 +165,8 @@ def save(path: Path, checkpoint: Checkpoint) -> str:
         "card": checkpoint.card,
         "fingerprint": _fingerprint(config.to_dict(), tensors),
     }
+    if config.words != "stored":
+        header["sentence_encoder"] = sentence_vectors.WEIGHTS_SHA256
     write_tensors(file, tensors, header)
     checkpoint.fingerprint = header["fingerprint"]
     return checkpoint.fingerprint
@@ -172,7 +187,8 @@ def load(path: Path) -> Checkpoint:
     """Load a model on the CPU, in evaluation mode.
 
     Raises CheckpointError if the file is missing, truncated, altered or of another format, or if
-    a parameter does not fit the configuration (the message names it).
+    a parameter does not fit the configuration (the message names it); WordsError if it names a
+    sentence encoder that is not installed.
     """
     file = model_file(path)
     tensors, header = read_tensors(file)
@@ -194,7 +210,7 @@ def load(path: Path) -> Checkpoint:
             f"{file}: altered since it was written: expected fingerprint "
             f"{header['fingerprint']}, got {fingerprint}"
         )
-    words = _read_words(file, tensors)
+    words = _read_words(file, tensors, config, header)
     model = DualEncoder(config)
     weights = {
         name.removeprefix("model."): tensor.float() if tensor.is_floating_point() else tensor
@@ -203,7 +219,9 @@ def load(path: Path) -> Checkpoint:
     }
     load_strictly(model, weights, str(file))
     model.eval()
-    return Checkpoint(model, words, header["vocabulary"], header["card"], fingerprint)
+    background = _read_background(file, tensors, config.dim)
+    vocabulary, card = header["vocabulary"], header["card"]
+    return Checkpoint(model, words, vocabulary, card, fingerprint, background)
 
 
 def load_strictly(model: nn.Module, weights: Mapping[str, Tensor], where: str) -> None:
@@ -224,9 +242,28 @@ def load_strictly(model: nn.Module, weights: Mapping[str, Tensor], where: str) -
     model.load_state_dict(dict(weights))
 
 
-def _read_words(file: Path, tensors: Mapping[str, Tensor]) -> WordVectors:
+def _read_background(file: Path, tensors: Mapping[str, Tensor], dim: int) -> Background | None:
+    """The background, or None where a file has none. Raises CheckpointError."""
+    names = ("background.mean", "background.covariance")
+    found = [tensors[name].float().numpy() for name in names if name in tensors]
+    if not found:
+        return None
+    shapes = [list(part.shape) for part in found]
+    if shapes != [[dim], [dim, dim]]:
+        raise CheckpointError(
+            f"{file}: background: expected the shapes [{dim}] and [{dim}, {dim}], got {shapes}"
+        )
+    return Background(*found)
+
+
+def _read_words(
+    file: Path, tensors: Mapping[str, Tensor], config: ModelConfig, header: Mapping[str, Any]
+) -> WordVectors:
     try:
         text = bytes(tensors["words.text"].numpy()).decode()
+        words = text.split("\n") if text else []
+        if config.words != "stored":
+            return _sentence_vectors(file, words, config, header)
         vectors = tensors["words.vectors"].float().numpy()
         subwords = None
         if "words.subwords" in tensors:
@@ -234,4 +271,19 @@ def _read_words(file: Path, tensors: Mapping[str, Tensor]) -> WordVectors:
             subwords = Subwords(tensors["words.subwords"].float().numpy(), shortest, longest)
     except KeyError as error:
         raise CheckpointError(f"{file}: tensor {error} is missing") from error
-    return WordVectors(text.split("\n") if text else [], np.ascontiguousarray(vectors), subwords)
+    return WordVectors(words, np.ascontiguousarray(vectors), subwords)
+
+
+def _sentence_vectors(
+    file: Path, words: list[str], config: ModelConfig, header: Mapping[str, Any]
+) -> SentenceVectors:
+    """The sentence encoder that a checkpoint names. Raises CheckpointError, WordsError."""
+    expected = (sentence_vectors.NAME, sentence_vectors.WEIGHTS_SHA256)
+    found = (config.words, header.get("sentence_encoder"))
+    if found != expected:
+        raise CheckpointError(
+            f"{file}: expected the sentence encoder {expected[0]} with the weights "
+            f"{expected[1][:16]}, got {found[0]} with {str(found[1])[:16]}"
+        )
+    sentence_vectors.check_encoder()
+    return SentenceVectors(words)

@@ -8,12 +8,14 @@ N = tags of a set.
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from earmark.model.core.errors import ConfigError
 
 TagKind = Literal["attention", "mean", "multihot"]
+Words = Literal["stored", "use-multilingual-3"]
 
 
 @dataclass(frozen=True)
@@ -23,7 +25,13 @@ class FeatureConfig:
     `min_seconds`: shorter clips are padded with zeros to this length.
     `tail`: the frames after the last whole window; "drop" them like the paper's authors, or
     "align" one more window to the end of the clip.
-    `mel_scale`: Slaney's bands, normalised by their width, or HTK's, normalised to unit sum.
+    `stft_window`: "hann-symmetric" ends in two zeros, the others are periodic.
+    `window_samples`: length of the STFT's window, centred in the n_fft samples; 0: all of them.
+    `mel_scale`: Slaney's bands, normalised by their width; HTK's, normalised to unit sum; or
+    Kaldi's, triangles in mel of height 1.
+    `max_hz`: upper edge of the highest band; 0: half the sample rate.
+    `pre_emphasis`: the share of each sample that is subtracted from the next one.
+    `edges`: whether the sound is framed by zeros or by its own reflection.
     `power`: exponent of the magnitudes, 1 or 2.
     `log_offset`: added before the logarithm; a larger one hides the noise floor, which differs
     between codecs and bit depths.
@@ -33,13 +41,17 @@ class FeatureConfig:
     n_fft: int = 1_024
     hop: int = 512
     n_mels: int = 96
-    stft_window: Literal["hann", "hamming"] = "hann"
-    mel_scale: Literal["slaney", "htk"] = "slaney"
+    stft_window: Literal["hann", "hamming", "hann-symmetric"] = "hann"
+    mel_scale: Literal["slaney", "htk", "kaldi"] = "slaney"
     power: int = 1
     frames: int = 96
     min_seconds: float = 10.0
     tail: Literal["drop", "align"] = "drop"
     log_offset: float = 2.0**-23
+    window_samples: int = 0
+    max_hz: float = 0.0
+    pre_emphasis: float = 0.0
+    edges: Literal["zeros", "reflect"] = "zeros"
 
     @property
     def window_seconds(self) -> float:
@@ -47,29 +59,40 @@ class FeatureConfig:
         return self.frames * self.hop / self.sample_rate
 
 
+def rounded_channels(count: float) -> int:
+    """MobileNet's multiple of 8 nearest to a number of channels; never less than 90 % of it."""
+    rounded = max(8, int(count + 4) // 8 * 8)
+    return rounded if rounded >= 0.9 * count else rounded + 8
+
+
 @dataclass(frozen=True)
 class AudioConfig:
     """The convolutional encoder e_a and its mirror d_a (paper §2.1).
 
-    `kind`: "strided", the paper's stride-2 convolutions; or "pooled", pairs of 3×3 convolutions
-    with a max pool after each pair but the last; the code z_a is the mean over mels, then the
-    maximum over time.
-    `channels`: output channels of the convolutions.
+    `kind`: "strided", the paper's stride-2 convolutions; "pooled", pairs of 3×3 convolutions
+    with a max pool after each pair but the last, the code z_a is the mean over mels, then the
+    maximum over time; or "mobilenet", a MobileNetV3 (`model.networks.mobilenet`), z_a is the mean
+    over mels and time.
+    `channels`: output channels of the convolutions; a MobileNet has `width` instead, the share of
+    MobileNetV3-Large's channels.
     `layer_norm`: LayerNorm on the code z_a (the COALA baseline has none).
     `hidden`: width of the projection's hidden layers; 0 for the paper's linear layer.
     `decoder`: whether the model has the autoencoder's d_a; only for "strided".
     """
 
-    kind: Literal["strided", "pooled"] = "strided"
+    kind: Literal["strided", "pooled", "mobilenet"] = "strided"
     channels: tuple[int, ...] = (128, 128, 128, 128, 128)
     dropout: float = 0.25
     layer_norm: bool = True
     hidden: int = 0
     decoder: bool = True
+    width: float = 1.0
 
     @property
     def halvings(self) -> int:
         """How many times frames and mels are halved before the code."""
+        if self.kind == "mobilenet":
+            return 5
         return len(self.channels) if self.kind == "strided" else len(self.channels) // 2 - 1
 
 
@@ -81,6 +104,8 @@ class TagConfig:
     paper.
     `sum_padding`: whether the sum of eq. (4) includes padded positions, as in the authors' code.
     `decoder`: whether the model decodes its tags, like the COALA baseline.
+    `prototypes`: how many prototypes take each word vector to the shared space before the
+    attention (`model.networks.prototypes`); 0 for none, as in the paper.
     """
 
     kind: TagKind = "attention"
@@ -91,6 +116,28 @@ class TagConfig:
     hidden: int = 0
     sum_padding: bool = False
     decoder: bool = False
+    prototypes: int = 0
+
+
+# Settings that came after format 1. Checkpoints and runs without them stay as they were.
+LATER = {
+    "features": ("window_samples", "max_hz", "pre_emphasis", "edges"),
+    "audio": ("width",),
+    "tags": ("prototypes",),
+}
+
+
+def without_later_defaults(
+    part: FeatureConfig | AudioConfig | TagConfig, later: Collection[str]
+) -> dict[str, Any]:
+    """A part as a dictionary, without settings of `later` at their defaults."""
+    values = dataclasses.asdict(part)
+    defaults = {field.name: field.default for field in dataclasses.fields(part)}
+    return {
+        name: value
+        for name, value in values.items()
+        if name not in later or value != defaults[name]
+    }
 
 
 @dataclass(frozen=True)
@@ -99,7 +146,8 @@ class ModelConfig:
 
     `storage`: precision of the weights on disk. `hears`: False if the model has no audio encoder
     and embeds only tags. `scaler_known`: False if it was trained on scaled patches whose scaler is
-    unknown, so that it cannot embed sounds.
+    unknown, so that it cannot embed sounds. `words`: the word vectors e_w, stored in the checkpoint
+    or of a sentence encoder (`model.text.sentence_vectors`).
     """
 
     name: str
@@ -110,13 +158,20 @@ class ModelConfig:
     storage: Literal["float32", "float16"] = "float32"
     hears: bool = True
     scaler_known: bool = True
+    words: Words = "stored"
 
     def __post_init__(self) -> None:
-        if self.audio.kind == "pooled" and (len(self.audio.channels) % 2 or self.audio.decoder):
+        if self.audio.kind != "strided" and self.audio.decoder:
+            raise ConfigError(f"audio: a {self.audio.kind} encoder has no decoder, got one")
+        if self.audio.kind == "pooled" and len(self.audio.channels) % 2:
             raise ConfigError(
-                "audio: expected pairs of convolutions and no decoder for a pooled encoder, got "
+                "audio: expected pairs of convolutions for a pooled encoder, got "
                 f"{len(self.audio.channels)} convolutions"
-                + (" and a decoder" if self.audio.decoder else "")
+            )
+        if self.audio.kind == "mobilenet" and not (self.audio.width > 0 and self.audio.hidden):
+            raise ConfigError(
+                "audio: expected a width over 0 and a hidden layer for a mobilenet encoder, got "
+                f"{self.audio.width} and {self.audio.hidden}"
             )
         factor = 2**self.audio.halvings
         if self.features.frames % factor or self.features.n_mels % factor:
@@ -127,10 +182,31 @@ class ModelConfig:
             )
         if self.features.power not in (1, 2):
             raise ConfigError(f"features: expected power 1 or 2, got {self.features.power}")
+        if not 0 <= self.features.window_samples <= self.features.n_fft:
+            raise ConfigError(
+                f"features: expected window_samples from 0 to {self.features.n_fft}, got "
+                f"{self.features.window_samples}"
+            )
         sizes = (self.dim, self.tags.word_dim, self.tags.heads, self.tags.max_tags)
         if min(sizes) < 1:
             raise ConfigError(
                 f"dim, word_dim, heads, max_tags: expected at least 1 each, got {list(sizes)}"
+            )
+        self._check_prototypes()
+
+    def _check_prototypes(self) -> None:
+        """Raise ConfigError for prototypes without what their tag encoder needs."""
+        tags = self.tags
+        if not tags.prototypes:
+            return
+        if tags.kind != "attention" or tags.prototypes < 0 or not tags.hidden:
+            raise ConfigError(
+                "tags: expected attention and a hidden layer for prototypes, got "
+                f"{tags.kind}, {tags.hidden} and {tags.prototypes}"
+            )
+        if self.dim % tags.heads:
+            raise ConfigError(
+                f"tags: expected heads to divide the {self.dim} dimensions, got {tags.heads}"
             )
 
     @property
@@ -138,6 +214,8 @@ class ModelConfig:
         """Shape [channels, frames, mels] of the maps that are flattened to z_a."""
         if self.audio.kind == "pooled":
             return (self.audio.channels[-1], 1, 1)
+        if self.audio.kind == "mobilenet":
+            return (6 * rounded_channels(self.audio.width * 160), 1, 1)
         factor = 2**self.audio.halvings
         return (
             self.audio.channels[-1],
@@ -152,8 +230,15 @@ class ModelConfig:
         return channels * frames * mels
 
     def to_dict(self) -> dict[str, Any]:
-        """As a dictionary for JSON."""
-        return dataclasses.asdict(self)
+        """As a dictionary for JSON; later settings only where they differ from their defaults."""
+        parts = ("features", "audio", "tags")
+        return {
+            field.name: without_later_defaults(getattr(self, field.name), LATER.get(field.name, ()))
+            if field.name in parts
+            else getattr(self, field.name)
+            for field in dataclasses.fields(self)
+            if field.name != "words" or self.words != "stored"
+        }
 
     @staticmethod
     def from_dict(data: dict[str, Any]) -> ModelConfig:
@@ -170,6 +255,7 @@ class ModelConfig:
                 storage=data["storage"],
                 hears=data.get("hears", True),
                 scaler_known=data.get("scaler_known", True),
+                words=data.get("words", "stored"),
             )
         except (KeyError, TypeError) as error:
             raise ConfigError(
@@ -196,31 +282,40 @@ def _coala() -> ModelConfig:
 
 
 def _starter() -> ModelConfig:
-    """The model that ships: its teacher's features, a pooled encoder, aligned last windows."""
+    """The model that ships: EfficientAT's features and network, phrases of a sentence encoder."""
+    frames, hop, sample_rate = 256, 320, 32_000
     return ModelConfig(
         name="starter",
-        dim=256,
+        dim=384,
         features=FeatureConfig(
-            sample_rate=44_100,
-            n_fft=2_048,
-            hop=1_024,
-            mel_scale="htk",
+            sample_rate=sample_rate,
+            n_fft=1_024,
+            hop=hop,
+            n_mels=128,
+            stft_window="hann-symmetric",
+            window_samples=800,
+            mel_scale="kaldi",
+            max_hz=15_000.0,
+            pre_emphasis=0.97,
+            edges="reflect",
             power=2,
-            frames=112,
-            min_seconds=111 * 1_024 / 44_100,
+            frames=frames,
+            min_seconds=((frames - 1) * hop + 1) / sample_rate,
             tail="align",
-            log_offset=1e-4,
+            log_offset=1e-5,
         ),
         audio=AudioConfig(
-            kind="pooled",
-            channels=(16, 16, 48, 48, 96, 96, 192, 256),
+            kind="mobilenet",
+            channels=(),
             dropout=0.2,
             layer_norm=False,
             hidden=512,
             decoder=False,
+            width=0.4,
         ),
-        tags=TagConfig(word_dim=100, heads=4, dropout=0.1, hidden=512),
+        tags=TagConfig(word_dim=512, heads=4, dropout=0.2, hidden=512, prototypes=6 * 527),
         storage="float16",
+        words="use-multilingual-3",
     )
 
 

@@ -26,10 +26,10 @@ from earmark.model.calibration import Calibration, summary
 from earmark.model.core.arrays import Array
 from earmark.model.core.errors import ConfigError, WordsError
 from earmark.model.text.normalize import clean_tags, tokens
-from earmark.model.text.thesaurus import Thesaurus
+from earmark.model.text.phrase import read_phrase
+from earmark.model.text.sentence_vectors import LANGUAGES, SentenceVectors
 
 WINDOW_BATCH = 64  # windows in one pass of the encoder: bounds memory
-THESAURUS_WEIGHT = 0.7  # of related trained words in the vector of a word that was not trained
 MAX_WORD_LENGTH = 60  # letters; longer words are ignored
 
 
@@ -51,13 +51,21 @@ class AudioEmbedding:
 class ParsedTags:
     """A text as the model reads it.
 
-    `tags`: those it uses; `ignored`: words that are unknown, or beyond its maximum of tags;
-    `guessed`: for tags that are misspelt or run together, the words that stand in for them.
+    `tags`: those it uses; `ignored`: words that are unknown, or beyond what it reads;
+    `guessed`: for tags that are misspelt or run together, the words that stand in for them;
+    `phrase`: the text as a model of whole phrases reads it, else "".
     """
 
     tags: list[str]
     ignored: list[str]
     guessed: dict[str, str]
+    phrase: str = ""
+
+    @property
+    def pieces(self) -> list[str]:
+        """What is embedded as one set: the phrase, or the tags. (A phrase's words beside it made
+        labels and sentences worse: "air" and "conditioner" are not "air conditioner".)"""
+        return [self.phrase] if self.phrase else self.tags
 
 
 def unit(vectors: Array) -> Array:
@@ -93,6 +101,7 @@ class Embedder:
         self.fingerprint = loaded.fingerprint
         self.words = loaded.words
         self.vocabulary = loaded.vocabulary
+        self.background = loaded.background
         self.card: dict[str, Any] = loaded.card
         self.calibration = Calibration.from_card(self.card, len(self.vocabulary))
         self.log_mel = LogMel(self.config.features, loaded.model.mel_filters.cpu().numpy())
@@ -111,6 +120,11 @@ class Embedder:
     def dim(self) -> int:
         """D, the size of every vector."""
         return self.config.dim
+
+    @property
+    def languages(self) -> tuple[str, ...]:
+        """Of the phrases that it reads (BCP 47); empty where it knows single words."""
+        return LANGUAGES if isinstance(self.words, SentenceVectors) else ()
 
     def calibration_summary(self) -> dict[str, Any] | None:
         """The calibration as the API shows it (`model.calibration.summary`)."""
@@ -180,7 +194,13 @@ class Embedder:
     # Words
 
     def parse_tags(self, text: str | Iterable[str]) -> ParsedTags:
-        """A text or a list of words → the tags that the model uses, at most `max_tags`."""
+        """A text or a list of words → the tags that the model uses.
+
+        At most `max_tags`, but all words of a phrase where the model reads whole phrases.
+        """
+        if isinstance(self.words, SentenceVectors):
+            phrase = read_phrase(text if isinstance(text, str) else " ".join(text))
+            return ParsedTags(phrase.words, phrase.ignored, {}, phrase.text)
         tags: list[str] = []
         pieces = text.split() if isinstance(text, str) else list(text)
         ignored = [
@@ -199,21 +219,19 @@ class Embedder:
         guesses = {tag: self.words.guess(tag) for tag in tags}
         return ParsedTags(tags, ignored, {tag: guess for tag, guess in guesses.items() if guess})
 
-    def embed_tags(
-        self, tag_sets: Sequence[Sequence[str]], thesaurus: Thesaurus | None = None
-    ) -> Array:
+    def embed_tags(self, tag_sets: Sequence[Sequence[str]]) -> Array:
         """Sets of tags → unit vectors [n, D]. Unknown tags are skipped (see `parse_tags`).
 
-        `thesaurus`: relates tags outside the vocabulary to tags in it (see `word_vectors`).
         Raises WordsError for a set without a known tag.
         """
-        return unit(self.encode_tags(tag_sets, thesaurus))
+        return unit(self.encode_tags(tag_sets))
 
-    def encode_tags(
-        self, tag_sets: Sequence[Sequence[str]], thesaurus: Thesaurus | None = None
-    ) -> Array:
+    def encode_tags(self, tag_sets: Sequence[Sequence[str]]) -> Array:
         """Sets of tags → φ_w [n, D], not scaled to length 1. Raises WordsError."""
-        vectors = [self.word_vectors(tags, thesaurus) for tags in tag_sets]
+        if isinstance(self.words, SentenceVectors):  # one batch, then single ones from the cache
+            count = self.config.tags.max_tags
+            self.words.vectors_of([tag for tags in tag_sets for tag in tags[:count]])
+        vectors = [self.word_vectors(tags) for tags in tag_sets]
         for tags, words_of_set in zip(tag_sets, vectors, strict=True):
             if not len(words_of_set):
                 raise WordsError(f"tags: none of these words is understood: {' '.join(tags)!r}")
@@ -226,44 +244,15 @@ class Embedder:
             phi = self._model.tags(words.to(self.device), mask.to(self.device))
             return np.asarray(phi.cpu().numpy(), dtype=np.float32)
 
-    def word_vectors(self, tags: Iterable[str], thesaurus: Thesaurus | None = None) -> Array:
-        """Vectors [n, F_w] of the first `max_tags` known tags.
-
-        With a thesaurus, the vector of a tag outside the vocabulary moves towards related tags
-        in it.
-        """
-        vectors = []
-        for tag in tags:
-            vector = self.words.vector(tag)
-            if vector is not None:
-                vectors.append(
-                    vector if thesaurus is None else self._related_vector(tag, vector, thesaurus)
-                )
+    def word_vectors(self, tags: Iterable[str]) -> Array:
+        """Vectors [n, F_w] of the first `max_tags` known tags."""
+        if isinstance(self.words, SentenceVectors):
+            return self.words.vectors_of(list(tags)[: self.config.tags.max_tags])
+        found = (self.words.vector(tag) for tag in tags)
+        vectors = [vector for vector in found if vector is not None]
         if not vectors:
             return np.zeros((0, self.words.dim), dtype=np.float32)
         return np.stack(vectors[: self.config.tags.max_tags])
-
-    def _related_vector(self, tag: str, vector: Array, thesaurus: Thesaurus) -> Array:
-        """A tag's vector [F_w], blended with the weighted mean of related vocabulary tags."""
-        words = (tag,) if tag in self.words else self.words.resolve(tag)
-        if self._vocabulary_set.issuperset(words):
-            return vector
-        mean, total = np.zeros_like(vector), 0.0
-        for word in words:
-            for related, weight in thesaurus.related(word).items():
-                if related not in self._vocabulary_set:
-                    continue
-                related_vector = self.words.vector(related)
-                if related_vector is not None:
-                    mean, total = mean + weight * related_vector, total + weight
-        if not total:
-            return vector
-        blend = (1 - THESAURUS_WEIGHT) * vector + THESAURUS_WEIGHT / total * mean
-        return np.asarray(blend, dtype=np.float32)
-
-    @cached_property
-    def _vocabulary_set(self) -> frozenset[str]:
-        return frozenset(self.vocabulary)
 
     @cached_property
     def vocabulary_vectors(self) -> Array:
@@ -271,6 +260,14 @@ class Embedder:
         if not self.vocabulary:
             return np.zeros((0, self.dim), dtype=np.float32)
         return self.embed_tags([[tag] for tag in self.vocabulary])
+
+    @cached_property
+    def vocabulary_moments(self) -> tuple[Array, Array] | None:
+        """(mean, deviation) [len(vocabulary)] of the tags' cosines with sounds at large; None where
+        the model states no background."""
+        if self.background is None:
+            return None
+        return self.background.moments(self.vocabulary_vectors)
 
 
 def pad_words(vectors: Sequence[Array], max_tags: int) -> tuple[Tensor, Tensor]:

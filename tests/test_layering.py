@@ -37,7 +37,7 @@ ALLOWED = {
 # those before it, lazily and for types too, and none behind it.
 ORDER = {
     "model": (
-        *("core", "config", "text", "audio", "networks", "calibration"),
+        *("core", "config", "text", "audio", "networks", "calibration", "background"),
         *("checkpoint", "embedder", "tagging", "zero_shot", "inference"),
     ),
     "index": (

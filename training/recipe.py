@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from typing import Literal
+from dataclasses import asdict, dataclass, replace
+from typing import Any, Literal
 
 from earmark.model.config import PRESETS
 from earmark.model.core.errors import ConfigError
+
+LATER = ("translated", "paraphrased", "code_noise", "other_tags")
 
 
 @dataclass(frozen=True)
@@ -14,7 +16,10 @@ class Recipe:
     """A preset's optimisation, losses and augmentation. Resume states and cards store its fields.
 
     `audio_weight`, `contrastive_weight`, `tag_weight`: λ_a and λ_ξ of eq. (6), and COALA's.
-    `patch`: the loudest window of a clip as in the paper, or a random one in each epoch.
+    `patch`: the loudest window of a clip as in the paper, a random one in each epoch, or the whole
+    clip where the convolutions are fixed (else a random one). Of whole clips only `code_noise` and
+    what concerns their tags is augmented.
+    `code_noise`: of Gaussian noise on the codes of whole clips, in their standard deviations.
     `tag_dropout`: the probability that a tag of a clip is left out; one tag always stays.
     `gain`: a random log-mel offset, uniform ± nats. `mask_frames`, `mask_mels`: the widest mask.
     `quieter`: clips are brought to full level, then made quieter by up to so many nats.
@@ -23,15 +28,19 @@ class Recipe:
     `tilt`: standard deviation of a slope over the mels, in nats at the edges.
     `learned_temperature`: τ starts at `temperature` and is learned, at least 0.02.
     `tagwise_weight`: of the contrast with single tags (`training.loop.losses.tagwise`).
-    `teacher_weight`: of the distance to a teacher's codes (`training.distillation.teacher_codes`).
-    The audio encoder then starts as the pruned teacher, and its first `frozen` convolutions stay
-    fixed.
+    `other_tags`: the share of the tags of no clip in a batch that its clips are contrasted with.
+    `teacher_weight`: of the rehearsal of what the model knew when its training began
+    (`training.distillation.rehearsal`). With a teacher it begins as this
+    (`training.distillation.bridge`), and its first `frozen` layers stay fixed.
+    `translated`, `paraphrased`: the probability that a tag is said in another language, or else in
+    other English words (`training.data.phrases`).
     `as_run`: as the authors ran it, where that differs from the paper.
     `exclude_same`: clips of one group with the same tags are not each other's negatives.
     `balance`: 0 shows each clip once in an epoch; else as many clips are drawn, each with a
     probability that falls with its group's size to this power (1: all groups are equally likely).
-    `words`: word vectors e_w trained on the corpus ("cbow"), "general" ones, or "one-hot" (COALA).
-    `general_words`: how many general words the model keeps.
+    `words`: word vectors e_w trained on the corpus ("cbow"), those of whole "phrases", or "one-hot"
+    (COALA).
+    `general_words`: how many English words a model of phrases knows as such.
     `vocabulary`, `min_count`: the most tags of the vocabulary, and the fewest clips of a tag.
     `split`: how validation clips are chosen (`training.corpora.split`).
     `select`: the validation metric that chooses the best checkpoint.
@@ -53,7 +62,7 @@ class Recipe:
     teacher_weight: float = 0.0
     frozen: int = 0
     as_run: bool = True
-    patch: Literal["loudest", "random"] = "loudest"
+    patch: Literal["loudest", "random", "whole"] = "loudest"
     tag_dropout: float = 0.0
     gain: float = 0.0
     mask_frames: int = 0
@@ -63,12 +72,27 @@ class Recipe:
     tilt: float = 0.0
     exclude_same: bool = False
     balance: float = 0.0
-    words: Literal["cbow", "general", "one-hot"] = "cbow"
+    words: Literal["cbow", "phrases", "one-hot"] = "cbow"
     general_words: int = 40_000
     vocabulary: int = 1_000
     min_count: int = 10
     split: Literal["groups", "stratified"] = "stratified"
     select: Literal["loss", "mAP@10"] = "loss"
+    translated: float = 0.0
+    paraphrased: float = 0.0
+    code_noise: float = 0.0
+    other_tags: float = 1.0
+
+    def to_dict(self) -> dict[str, Any]:
+        """As a dictionary for JSON; later fields only where they differ from their defaults, so
+        that runs of before can be resumed."""
+        values = asdict(self)
+        defaults = Recipe()
+        return {
+            name: value
+            for name, value in values.items()
+            if name not in LATER or value != getattr(defaults, name)
+        }
 
     def with_values(self, **values: int | None) -> Recipe:
         """The recipe with other values for these fields; None keeps the field's value.
@@ -82,13 +106,12 @@ class Recipe:
         return replace(self, **changes)  # type: ignore[arg-type]
 
     def for_fine_tuning(self) -> Recipe:
-        """For a trained model: fewer epochs, a lower learning rate, no teacher."""
+        """For a trained model: fewer epochs, a lower learning rate."""
         return replace(
             self,
             epochs=max(1, self.epochs // 3),
             learning_rate=self.learning_rate / 5,
             warmup_epochs=min(1.0, self.warmup_epochs),
-            teacher_weight=0.0,
         )
 
     def without_augmentation(self) -> Recipe:
@@ -104,36 +127,40 @@ class Recipe:
             mix=0.0,
             tilt=0.0,
             balance=0.0,
+            translated=0.0,
+            paraphrased=0.0,
+            code_noise=0.0,
+            other_tags=1.0,
         )
 
 
 _STARTER = Recipe(
-    epochs=45,
+    epochs=14,
     batch_size=256,
     optimizer="adamw",
-    learning_rate=2e-3,
-    weight_decay=0.05,
+    learning_rate=1e-3,
+    weight_decay=0.01,
     schedule="cosine",
-    warmup_epochs=2,
+    warmup_epochs=1,
     audio_weight=0.0,
-    contrastive_weight=1.0,
+    contrastive_weight=0.2,
+    temperature=0.07,
     learned_temperature=True,
-    tagwise_weight=0.3,
-    teacher_weight=1.0,
-    frozen=2,
+    tagwise_weight=1.0,
+    teacher_weight=2.0,
+    frozen=17,
     as_run=False,
-    patch="random",
+    patch="whole",
     tag_dropout=0.5,
-    quieter=5.8,
-    mix=0.3,
-    tilt=0.5,
-    mask_frames=24,
-    mask_mels=16,
     exclude_same=True,
-    words="general",
+    words="phrases",
     min_count=5,
     split="groups",
     select="mAP@10",
+    translated=0.3,
+    paraphrased=0.5,
+    code_noise=0.3,
+    other_tags=0.2,
 )
 
 RECIPES: dict[str, Recipe] = {

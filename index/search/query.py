@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 import threading
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 from cachetools import LRUCache
@@ -20,7 +20,7 @@ from earmark.index.types import Filter, Query, SearchRequest
 from earmark.model.core.arrays import Array
 from earmark.model.embedder import Embedder, ParsedTags, unit
 from earmark.model.text.normalize import clean_tags
-from earmark.model.text.thesaurus import Thesaurus, load_thesaurus
+from earmark.model.text.thesaurus import load_thesaurus
 
 MIN_WEIGHT, MAX_WEIGHT = 0.1, 10.0
 NEGATIVE_SHARE = 0.5  # of the unwanted direction that is subtracted
@@ -120,11 +120,12 @@ class QueryEncoder:
     def _encode(self, queries: Sequence[Query]) -> list[SearchRequest]:
         """An encoded request of each query."""
         understood = [self._embedder.parse_tags(query.text) for query in queries]
-        vectors = embed(self._embedder, queries, understood, self._thesaurus)
+        vectors = embed(self._embedder, queries, understood)
         requests = []
         for query, words, vector in zip(queries, understood, vectors, strict=True):
             by_stem = stems(query.text)
-            related = RelatedWords(query.text, by_stem, self._embedder.words, self._thesaurus)
+            read = words.phrase or query.text  # of a long text, what the model reads of it
+            related = RelatedWords(read, stems(read), self._embedder.words, self._thesaurus)
             requests.append(
                 SearchRequest(
                     query, vector=vector, stems=by_stem, related=related, understood=words
@@ -134,41 +135,56 @@ class QueryEncoder:
 
 
 def embed(
-    embedder: Embedder,
-    queries: Sequence[Query],
-    understood: Sequence[ParsedTags],
-    thesaurus: Thesaurus | None = None,
+    embedder: Embedder, queries: Sequence[Query], understood: Sequence[ParsedTags]
 ) -> list[Array | None]:
     """The queries' unit vectors [D]; None for a query of which the model knows no word.
 
-    The wanted tags are embedded as one set, with related words of a thesaurus
-    (`Embedder.embed_tags`). Weights pull the vector towards heavier tags; unwanted words push it
-    away from theirs.
+    What is wanted is embedded as the whole phrase, or as the set of its tags (`ParsedTags.pieces`).
+    Weights pull the vector towards heavier tags; unwanted words push it away from theirs. All are
+    one batch of the model.
     """
-    known = [number for number, words in enumerate(understood) if words.tags]
-    sets = embedder.embed_tags([understood[number].tags for number in known], thesaurus)
-    wanted = dict(zip(known, sets, strict=True))
-    vectors: list[Array | None] = []
-    for number, query in enumerate(queries):
-        vector = wanted.get(number, np.zeros(embedder.dim, dtype=np.float32))
-        if query.weights:
-            vector = vector + _weight_shift(embedder, understood[number].tags, query.weights)
-        unwanted = embedder.parse_tags(query.without).tags if query.without else []
-        if unwanted:
-            length = float(np.linalg.norm(vector)) or 1.0
-            vector = vector - NEGATIVE_SHARE * length * embedder.embed_tags([unwanted])[0]
-        vectors.append(unit(vector[None])[0] if vector.any() else None)
-    return vectors
+    parts = [
+        _Parts(
+            tuple(words.pieces),
+            tuple(embedder.parse_tags(query.without).tags) if query.without else (),
+            _uneven(embedder, words.tags, query.weights),
+            len(words.tags),
+        )
+        for query, words in zip(queries, understood, strict=True)
+    ]
+    sets = [tags for part in parts for tags in part.sets() if tags]
+    embedded = dict(zip(sets, embedder.embed_tags(sets), strict=True))
+    embedded[()] = np.zeros(embedder.dim, dtype=np.float32)
+    return [part.vector(embedded) for part in parts]
 
 
-def _weight_shift(embedder: Embedder, tags: Sequence[str], weights: dict[str, float]) -> Array:
-    """What the weights add to the vector [D]: zero when all are 1."""
+@dataclass(frozen=True)
+class _Parts:
+    """What a query's vector is made of: sets of tags that are wanted and unwanted, by how much the
+    weights of tags differ from 1, and of how many tags these are."""
+
+    wanted: tuple[str, ...]
+    unwanted: tuple[str, ...]
+    uneven: dict[str, float]
+    count: int
+
+    def sets(self) -> list[tuple[str, ...]]:
+        return [self.wanted, self.unwanted, *((tag,) for tag in self.uneven)]
+
+    def vector(self, embedded: Mapping[tuple[str, ...], Array]) -> Array | None:
+        """`embedded`: a unit vector [D] of each set, of zeros for the empty one."""
+        vector = embedded[self.wanted]
+        for tag, difference in self.uneven.items():
+            vector = vector + difference / self.count * embedded[tag,]
+        length = float(np.linalg.norm(vector)) or 1.0
+        vector = vector - NEGATIVE_SHARE * length * embedded[self.unwanted]
+        return unit(vector[None])[0] if vector.any() else None
+
+
+def _uneven(embedder: Embedder, tags: Sequence[str], weights: dict[str, float]) -> dict[str, float]:
+    """By how much the weights of tags differ from 1, where they do."""
     by_tag = dict.fromkeys(tags, 1.0)
     for word, weight in weights.items():
         by_tag |= {tag: weight for tag in embedder.parse_tags(word).tags if tag in by_tag}
     uneven = [(tag, weight - 1.0) for tag, weight in by_tag.items() if weight != 1.0]
-    if not uneven:
-        return np.zeros(embedder.dim, dtype=np.float32)
-    vectors = embedder.embed_tags([[tag] for tag, _ in uneven])
-    shifts = np.array([weight for _, weight in uneven], dtype=np.float32)
-    return np.asarray(shifts @ vectors / len(tags), dtype=np.float32)
+    return dict(uneven[: embedder.config.tags.max_tags])

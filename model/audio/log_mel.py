@@ -1,9 +1,9 @@
 """Samples → log-mel frames → windows (paper §3.1, METHOD §1).
 
-Frame i is centred on sample i · hop; n samples give 1 + n // hop frames. Unless configured
-otherwise: magnitudes (power 1), Slaney-normalised mel bands, natural log of (x + 2^-23). Nothing is
-random, and blocks of any size give the same frames as the whole sound. Axes: T = frames of a
-window, F = mels, n = samples, frames or windows.
+Frame i is centred on sample i · hop; n samples (one fewer after pre-emphasis) give 1 + n // hop
+frames. Unless configured otherwise: magnitudes (power 1), Slaney-normalised mel bands, natural log
+of (x + 2^-23). Nothing is random, and blocks of any size give the same frames as the whole sound.
+Axes: T = frames of a window, F = mels, n = samples, frames or windows.
 """
 
 from __future__ import annotations
@@ -20,32 +20,58 @@ from earmark.model.core.errors import InputError
 
 SEARCH_STEP = 12  # frames between candidates for the loudest patch
 CHUNK_FRAMES = 4_096  # STFT frames computed at once: bounds memory
+HIDING_OFFSET = 1e-5  # of power: a hundred times float32's noise beside a sound at full scale
 
 
 def mel_filters(config: FeatureConfig) -> Array:
-    """librosa's mel filter bank, [F, n_fft // 2 + 1], 0 Hz to half the rate."""
+    """The mel filter bank, [F, n_fft // 2 + 1], from 0 Hz: librosa's, or Kaldi's."""
     import librosa.filters
 
+    if config.mel_scale == "kaldi":
+        return _kaldi_filters(config)
     htk = config.mel_scale == "htk"
     filters = librosa.filters.mel(
         sr=config.sample_rate,
         n_fft=config.n_fft,
         n_mels=config.n_mels,
+        fmax=config.max_hz or None,
         norm=1 if htk else "slaney",
         htk=htk,
     )
     return np.asarray(filters, dtype=np.float32)
 
 
-def _stft_window(config: FeatureConfig) -> npt.NDArray[np.float64]:
-    """Periodic Hann or Hamming window of n_fft samples.
+def _kaldi_filters(config: FeatureConfig) -> Array:
+    """Triangles of height 1, equally wide in mel and linear in mel; the last bin has no weight."""
+    # Mel here is ln(1 + Hz / 700): a factor of it changes no triangle.
+    highest = np.log1p((config.max_hz or config.sample_rate / 2) / 700)
+    edges = np.linspace(0.0, highest, config.n_mels + 2)
+    hertz = np.arange(config.n_fft // 2 + 1) * (config.sample_rate / config.n_fft)
+    bins = np.log1p(hertz / 700)
+    width = edges[1] - edges[0]
+    rising = (bins[None] - edges[:-2, None]) / width
+    falling = (edges[2:, None] - bins[None]) / width
+    filters = np.clip(np.minimum(rising, falling), 0, None)
+    filters[:, -1] = 0
+    return np.asarray(filters, dtype=np.float32)
 
-    In float64, like the transform: the side lobes of a Hann window lie below the rounding noise
-    of float32, which the log would amplify (0.3 in quiet bands).
+
+def _stft_window(config: FeatureConfig) -> npt.NDArray[np.floating]:
+    """Hann or Hamming window, centred in n_fft samples, in the precision of the transform.
+
+    Float64, as the side lobes of a Hann window lie below the rounding noise of float32, which the
+    log would amplify (0.3 in quiet bands); but float32 where the offset hides that noise.
     """
-    phase = 2 * np.pi * np.arange(config.n_fft) / config.n_fft
-    low = {"hann": 0.5, "hamming": 0.54}[config.stft_window]
-    return low - (1 - low) * np.cos(phase)
+    length = config.window_samples or config.n_fft
+    period = length - 1 if config.stft_window == "hann-symmetric" else length
+    phase = 2 * np.pi * np.arange(length) / period
+    low = 0.54 if config.stft_window == "hamming" else 0.5
+    before = (config.n_fft - length) // 2
+    window = low - (1 - low) * np.cos(phase)
+    is_noise_hidden = config.power == 2 and config.log_offset >= HIDING_OFFSET
+    return np.pad(window, (before, config.n_fft - length - before)).astype(
+        np.float32 if is_noise_hidden else np.float64
+    )
 
 
 class LogMel:
@@ -65,18 +91,49 @@ class LogMel:
 
         Sounds shorter than `min_seconds` are padded with zeros to it.
         """
-        config = self.config
-        edge = np.zeros(config.n_fft // 2, dtype=np.float32)
-        rest, count = edge, 0
+        rest = np.zeros(0, dtype=np.float32)
+        samples = _emphasise(self._lengthen(blocks), self.config.pre_emphasis)
+        for block in self._frame_with_edges(samples):
+            chunks, rest = self._transform(np.concatenate([rest, block]))
+            yield from chunks
+
+    def _lengthen(self, blocks: Iterable[Array]) -> Iterator[Array]:
+        """The blocks, and zeros up to `min_seconds`."""
+        count = 0
         for block in blocks:
             count += len(block)
-            rest = np.concatenate([rest, block])
-            chunks, rest = self._transform(rest)
-            yield from chunks
-        missing = max(0, round(config.min_seconds * config.sample_rate) - count)
-        padding = np.zeros(missing, dtype=np.float32)
-        chunks, _ = self._transform(np.concatenate([rest, padding, edge]))
-        yield from chunks
+            yield block
+        missing = round(self.config.min_seconds * self.config.sample_rate) - count
+        if missing > 0:
+            yield np.zeros(missing, dtype=np.float32)
+
+    def _frame_with_edges(self, blocks: Iterable[Array]) -> Iterator[Array]:
+        """The blocks between n_fft / 2 zeros, or between reflections of both ends.
+
+        To have something to reflect, a shorter sound is padded with zeros to n_fft / 2 + 1.
+        """
+        half = self.config.n_fft // 2
+        if self.config.edges == "zeros":
+            edge = np.zeros(half, dtype=np.float32)
+            yield edge
+            yield from blocks
+            yield edge
+            return
+        # The last samples are kept for the reflection.
+        held = np.zeros(0, dtype=np.float32)
+        at_start = True
+        for block in blocks:
+            held = np.concatenate([held, block])
+            if at_start and len(held) > half:
+                yield held[half:0:-1]
+                at_start = False
+            if not at_start and len(held) > half + 1:
+                yield held[: -half - 1]
+                held = held[-half - 1 :]
+        if at_start:
+            held = np.pad(held, (0, half + 1 - len(held)))
+            yield held[half:0:-1]
+        yield from (held, held[-2 : -half - 2 : -1])
 
     def _transform(self, samples: Array) -> tuple[list[Array], Array]:
         """(Chunks of the whole frames in `samples`, the samples that the next frame needs)."""
@@ -97,6 +154,19 @@ class LogMel:
         if samples.ndim != 1 or not len(samples):
             raise InputError(f"samples: expected one dimension, not empty, got {samples.shape}")
         return np.concatenate(list(self.frames([samples])))
+
+
+def _emphasise(blocks: Iterable[Array], share: float) -> Iterator[Array]:
+    """Blocks of samples x → y[n] = x[n + 1] − share · x[n]; as they are when `share` is 0."""
+    if not share:
+        yield from blocks
+        return
+    last = np.zeros(0, dtype=np.float32)
+    for block in blocks:
+        joined = np.concatenate([last, block])
+        if len(joined) > 1:
+            yield joined[1:] - np.float32(share) * joined[:-1]
+        last = joined[-1:]
 
 
 def windows(

@@ -10,10 +10,12 @@ from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from earmark.model.config import ModelConfig
 from earmark.model.networks.layers import Dropout, perceptron
+from earmark.model.networks.mobilenet import MobileNet
 
 
 class AudioEncoder(nn.Module):
@@ -22,9 +24,9 @@ class AudioEncoder(nn.Module):
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
         audio = config.audio
-        self.pooled = audio.kind == "pooled"
+        self.kind = audio.kind
         self.width = config.code_dim
-        self.convolutions = _pooled(config) if self.pooled else _strided(config)
+        self.convolutions = _convolutions(config)
         self.norm = nn.LayerNorm(config.code_dim, eps=1e-6) if audio.layer_norm else nn.Identity()
         self.projection = _projection(config)
         self.dropout = Dropout(
@@ -34,8 +36,10 @@ class AudioEncoder(nn.Module):
     def encode(self, patches: Tensor) -> Tensor:
         """Patches [B, 1, T, F] → codes z_a [B, V]."""
         maps = self.convolutions(patches)
-        if self.pooled:  # mean over mels, then max pooling over time
+        if self.kind == "pooled":  # mean over mels, then max pooling over time
             maps = maps.mean(dim=3).amax(dim=2)
+        elif self.kind == "mobilenet":
+            maps = maps.mean(dim=(2, 3))
         code: Tensor = self.norm(torch.flatten(maps, start_dim=1))
         return code
 
@@ -51,11 +55,24 @@ class AudioEncoder(nn.Module):
 
     def fuse(self) -> None:
         """Fold each BatchNorm into its convolution: the same outputs, faster. For inference."""
+        if isinstance(self.convolutions, MobileNet):
+            self.convolutions.fuse()
         layers = list(self.convolutions)
         for index, (layer, following) in enumerate(pairwise(layers)):
             if isinstance(layer, nn.Conv2d) and isinstance(following, nn.BatchNorm2d):
                 self.convolutions[index] = fuse_conv_bn_eval(layer, following)
                 self.convolutions[index + 1] = nn.Identity()
+
+
+def _convolutions(config: ModelConfig) -> nn.Sequential:
+    """The layers of the encoder's kind, [B, 1, T, F] → maps [B, C, T', F']."""
+    match config.audio.kind:
+        case "strided":
+            return _strided(config)
+        case "pooled":
+            return _pooled(config)
+        case "mobilenet":
+            return MobileNet(config.audio.width)
 
 
 def _strided(config: ModelConfig) -> nn.Sequential:
@@ -86,11 +103,40 @@ def _pooled(config: ModelConfig) -> nn.Sequential:
     return nn.Sequential(*layers)
 
 
+class ClassifierProjection(nn.Module):
+    """A classifier's hidden layer, a linear layer, and a perceptron that begins at zero.
+
+    The linear layer can begin as the classifier's logits, turned to the shared space: standardised
+    ones have a length of about `GAIN`, to which the perceptron's output is brought.
+    """
+
+    GAIN = 20.0
+
+    def __init__(self, inputs: int, hidden: int, outputs: int, dropout: float) -> None:
+        super().__init__()
+        self.hidden = nn.Linear(inputs, hidden)
+        self.linear = nn.Linear(hidden, outputs)
+        last = nn.Linear(hidden, outputs)
+        nn.init.zeros_(last.weight)
+        nn.init.zeros_(last.bias)
+        self.perceptron = nn.Sequential(
+            nn.Linear(hidden, hidden), nn.LayerNorm(hidden), nn.GELU(), Dropout(dropout), last
+        )
+
+    def forward(self, codes: Tensor) -> Tensor:
+        """Codes z_a [B, V] → φ_a [B, D]."""
+        values = functional.hardswish(self.hidden(codes))
+        phi: Tensor = self.linear(values) + self.GAIN * self.perceptron(values)
+        return phi
+
+
 def _projection(config: ModelConfig) -> nn.Module:
-    """FNN_c-a: one linear layer, or a perceptron on normalised codes."""
+    """FNN_c-a: one linear layer, a perceptron on normalised codes, or a classifier's."""
     inputs, hidden = config.code_dim, config.audio.hidden
     if not hidden:
         return nn.Linear(inputs, config.dim, bias=False)
+    if config.audio.kind == "mobilenet":
+        return ClassifierProjection(inputs, hidden, config.dim, config.audio.dropout)
     layers = perceptron(inputs, hidden, config.dim, config.audio.dropout)
     return nn.Sequential(nn.BatchNorm1d(inputs), *layers)
 

@@ -38,9 +38,11 @@ class DualEncoder(nn.Module):
         """Log-mel windows [..., T, F] → patches in [0, 1], by the training set's band minima and
         maxima.
 
-        Values below the minimum become 0; values above the maximum stay above 1 (METHOD §1).
+        Values below the minimum become 0, but not for a MobileNet; values above the maximum stay
+        above 1 (METHOD §1).
         """
-        return ((log_mel - self.band_min) / (self.band_max - self.band_min)).clamp(min=0)
+        scaled = (log_mel - self.band_min) / (self.band_max - self.band_min)
+        return scaled if self.config.audio.kind == "mobilenet" else scaled.clamp(min=0)
 
     def encode_windows(self, log_mel: Tensor) -> Tensor:
         """Log-mel windows [B, T, F], unscaled → codes z_a [B, V].

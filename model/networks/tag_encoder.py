@@ -12,9 +12,11 @@ from typing import Protocol
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from earmark.model.config import ModelConfig
 from earmark.model.networks.layers import Dropout, perceptron
+from earmark.model.networks.prototypes import Prototypes
 
 
 class TagEncoder(Protocol):
@@ -26,13 +28,14 @@ class TagEncoder(Protocol):
 def attention(query: Tensor, key: Tensor, value: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
     """Scaled dot-product attention softmax(QKᵀ/√F_w)V (eq. (2)).
 
-    query, key, value: [B, H, N, F_w]; mask: [B, N], keys where False get no weight.
-    Returns the context [B, H, N, F_w] and the weights [B, H, N, N]. The weights of a set without
-    real tags are 0, not NaN.
+    query, key, value: [B, H, N, F_w]; mask: [B, N], or [B, N, N] for each query: keys where False
+    get no weight. Returns the context [B, H, N, F_w] and the weights [B, H, N, N]; those of a query
+    without keys are 0, not NaN.
     """
     scores = query @ key.transpose(-2, -1) / math.sqrt(query.shape[-1])
-    scores = scores.masked_fill(~mask[:, None, None, :], -1e9)
-    weights = torch.softmax(scores, dim=-1) * mask.any(dim=1)[:, None, None, None]
+    keys = mask[:, None] if mask.ndim == 3 else mask[:, None, None, :]
+    scores = scores.masked_fill(~keys, -1e9)
+    weights = torch.softmax(scores, dim=-1) * keys.any(dim=-1, keepdim=True)
     return weights @ value, weights
 
 
@@ -74,6 +77,49 @@ class AttentionTagEncoder(nn.Module):
     def forward(self, words: Tensor, mask: Tensor) -> Tensor:
         """Words [B, N, F_w], mask [B, N] → φ_w [B, D]."""
         return self.attend(words, mask)[0]
+
+
+class PrototypeTagEncoder(nn.Module):
+    """Self-attention over the tags in the shared space, where prototypes take each of them first.
+
+    Eqs. (1)–(4) with a residual in place of the LayerNorm, and each tag attends to the others only:
+    a set of one tag is this tag. The attention's output begins at zero, so that a set is the sum of
+    its tags. `width` of a head: D / H.
+    """
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        tags, dim = config.tags, config.dim
+        self.heads = tags.heads
+        self.prototypes = Prototypes(tags.word_dim, tags.prototypes, tags.hidden, dim, tags.dropout)
+        self.query = nn.Linear(dim, dim, bias=False)
+        self.key = nn.Linear(dim, dim, bias=False)
+        self.value = nn.Linear(dim, dim, bias=False)
+        self.output = nn.Linear(dim, dim, bias=False)
+        nn.init.zeros_(self.output.weight)
+        self.dropout = Dropout(tags.dropout)
+
+    def vectors(self, words: Tensor) -> Tensor:
+        """Word vectors [..., F_w] → vectors of length 1 in the shared space, [..., D]."""
+        return functional.normalize(self.prototypes(words), dim=-1)
+
+    def attend(self, tags: Tensor, mask: Tensor) -> Tensor:
+        """Vectors of tags [B, N, D], mask [B, N] → φ_w [B, D]."""
+        batch, count, _ = tags.shape
+        query, key, value = (
+            layer(tags).view(batch, count, self.heads, -1).transpose(1, 2)
+            for layer in (self.query, self.key, self.value)
+        )
+        others = mask[:, None] & ~torch.eye(count, dtype=torch.bool, device=mask.device)
+        context, _ = attention(query, key, value, others)
+        merged = context.transpose(1, 2).reshape(batch, count, -1)
+        outputs = tags + self.dropout(self.output(merged))
+        phi: Tensor = (outputs * mask[..., None]).sum(dim=1)
+        return phi
+
+    def forward(self, words: Tensor, mask: Tensor) -> Tensor:
+        """Words [B, N, F_w], mask [B, N] → φ_w [B, D]."""
+        return self.attend(self.vectors(words), mask)
 
 
 class MeanTagEncoder(nn.Module):
@@ -166,9 +212,11 @@ class TagDecoder(nn.Module):
 
 def build_tag_encoder(
     config: ModelConfig,
-) -> AttentionTagEncoder | MeanTagEncoder | MultiHotTagEncoder:
+) -> AttentionTagEncoder | PrototypeTagEncoder | MeanTagEncoder | MultiHotTagEncoder:
     """The tag encoder of the kind `config.tags.kind`."""
     match config.tags.kind:
+        case "attention" if config.tags.prototypes:
+            return PrototypeTagEncoder(config)
         case "attention":
             return AttentionTagEncoder(config)
         case "mean":

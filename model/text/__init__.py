@@ -1,1 +1,1 @@
-"""Words → clean tags → word vectors; related words."""
+"""Words and phrases → clean tags → word vectors; related words."""

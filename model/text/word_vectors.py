@@ -152,13 +152,17 @@ class WordVectors:
         first, second = max(splits, key=lambda pair: min(map(len, pair)))
         return (first, singular(second, self._row))
 
-    def guess(self, word: str) -> str:
-        """The words that stand for a misspelt or run-together word; empty for other words."""
+    def is_guess(self, word: str) -> bool:
+        """Whether the words that stand for a word are a guess: it is misspelt or run together."""
         resolved = self.resolve(word)
         parts = word.replace("-", " ").split()
         forms = {form for part in (word, *parts) for form in (part, singular(part, self._row))}
         is_certain = forms & set(resolved) or word.replace("-", "") in resolved
-        return "" if is_certain else " ".join(resolved)
+        return bool(resolved) and not is_certain
+
+    def guess(self, word: str) -> str:
+        """The words that stand for a misspelt or run-together word; empty for other words."""
+        return " ".join(self.resolve(word)) if self.is_guess(word) else ""
 
     def certain_vector(self, word: str) -> Array | None:
         """The word's vector, or None if it would be a guess: for tags to train on."""
@@ -181,6 +185,10 @@ class WordVectors:
             return 0.0
         lengths = float(np.linalg.norm(first)) * float(np.linalg.norm(second))
         return float(first @ second) / max(lengths, 1e-12)
+
+    def cosines(self, word: str, others: Sequence[str]) -> list[float]:
+        """Cosines [n] of a word and others, as of `cosine`."""
+        return [self.cosine(word, other) for other in others]
 
     def near(self, word: str, k: int, min_cosine: float) -> dict[str, float]:
         """The k frequent words nearest to a word, with their cosines, of at least `min_cosine`."""

@@ -151,4 +151,8 @@ def _class(options: argparse.Namespace) -> int:
         return 0
     for label in classes.classes:
         print(f"{label.probability:6.1%}  {label.label}")
+    if classes.ignored:
+        print(f"not used: {' '.join(classes.ignored)}")
+    for note in classes.notes:
+        print(f"note: {note}")
     return 0

@@ -121,7 +121,7 @@ async def classify(
     ] = False,
 ) -> Response:
     """Classify a sound by labels of your own, without training."""
-    # In a thread: looking up many unknown words takes seconds.
+    # In a thread: what many prompts mean takes seconds to compute.
     embedder = services.library.embedder
     classes = await anyio.to_thread.run_sync(
         _labels, embedder, labels, prompts, 1 if multiple else 2

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 
 if TYPE_CHECKING:
     from earmark.model.embedder import Embedder
@@ -16,7 +16,17 @@ class ModelBody(BaseModel):
     name: str
     fingerprint: str
     dim: int
-    words: int
+    words: int | None = Field(
+        description="Words that it has vectors of; null where it reads phrases, and knows any word"
+    )
+    sentence_encoder: str | None = Field(
+        description="What reads whole phrases; null where it knows single words",
+        examples=["use-multilingual-3"],
+    )
+    languages: list[str] = Field(
+        description="Of those phrases (BCP 47); empty where it knows single words",
+        examples=[["de", "en", "ja"]],
+    )
     vocabulary: int
     max_tags: int
     window_seconds: float
@@ -27,6 +37,7 @@ class ModelBody(BaseModel):
     def of(cls, embedder: Embedder) -> ModelBody:
         """From the model."""
         config = embedder.config
+        languages = list(embedder.languages)
         card = {name: value for name, value in embedder.card.items() if name != "history"}
         if (calibration := embedder.calibration_summary()) is not None:
             card["calibration"] = calibration  # by tag, where the card has arrays
@@ -34,7 +45,9 @@ class ModelBody(BaseModel):
             name=config.name,
             fingerprint=embedder.fingerprint,
             dim=embedder.dim,
-            words=len(embedder.words),
+            words=None if languages else len(embedder.words),
+            sentence_encoder=config.words if languages else None,
+            languages=languages,
             vocabulary=len(embedder.vocabulary),
             max_tags=config.tags.max_tags,
             window_seconds=config.features.window_seconds,

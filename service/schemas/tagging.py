@@ -32,7 +32,7 @@ class TagBody(BaseModel):
 
 
 class TagsBody(BaseModel):
-    """Suggested tags, best first."""
+    """Suggested tags, the most telling first, not the most probable."""
 
     tags: list[TagBody]
     duration: float
@@ -57,6 +57,10 @@ class ClassesBody(BaseModel):
 
     classes: list[ClassBody]
     ignored: list[str] = Field(description="Words of the labels that the model does not know")
+    notes: list[str] = Field(
+        description="Labels that mean nearly the same to the model, or that negate",
+        examples=[["“dog” and “dogs” mean nearly the same to the model"]],
+    )
 
     @classmethod
     def of(cls, classification: Classification) -> ClassesBody:

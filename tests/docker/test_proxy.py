@@ -21,6 +21,7 @@ from earmark.service.auth.api_keys import KeyFile
 from tests.index import made
 from tests.index.made import ROOT
 from tests.service import sounds
+from tests.service.raw_connection import until
 from tests.service.server_process import Server, free_port, serving
 
 FILE = ROOT / "docker/proxy/haproxy.cfg"
@@ -124,8 +125,13 @@ def test_a_client_stays_with_its_server_and_clients_are_spread(front: Front) -> 
 
 def test_the_service_sees_who_asks_and_believes_no_more_than_the_last_hop(front: Front) -> None:
     assert front.call("GET", "/v1/clips/from-afar", "203.0.113.99").status_code == 404
-    logs = "".join(server.log.read_text() for server in front.servers)
-    [line] = [line for line in logs.splitlines() if "from-afar" in line]
+
+    def lines() -> list[str]:
+        logs = "".join(server.log.read_text() for server in front.servers)
+        return [line for line in logs.splitlines() if "from-afar" in line]
+
+    until(lambda: bool(lines()))  # written once the answer is out
+    [line] = lines()
     assert '"client": "203.0.113.99"' in line
 
 

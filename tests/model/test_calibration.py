@@ -134,7 +134,11 @@ def test_models_with_one_curve_or_none_still_work() -> None:
 def test_class_temperature_falls_back_to_that_of_training() -> None:
     assert class_temperature({}) == 0.1
     assert class_temperature({"temperature": 0.07}) == 0.07
-    assert class_temperature({"temperature": 0.07, "class_temperature": 0.2}) == 0.2
+    fitted = {"temperature": 0.07, "class_temperature": 0.2}
+    assert class_temperature(fitted) == 0.2
+    # Standard scores lie further apart than cosines.
+    assert class_temperature({"temperature": 0.07}, standard_scores=True) == 1
+    assert class_temperature(fitted, standard_scores=True) == 0.2
 
 
 def test_a_card_is_replaced_and_all_else_stays(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ import resource
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -17,19 +18,22 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from earmark.model import checkpoint
+from earmark.model.background import Background
 from earmark.model.checkpoint import (
     FILE_NAME,
     Checkpoint,
     load,
     read_tensors,
     save,
+    starter_model,
     write_tensors,
 )
 from earmark.model.config import PRESETS
 from earmark.model.core.errors import CheckpointError
-from earmark.model.embedder import Embedder
+from earmark.model.embedder import Embedder, unit
+from earmark.model.text.sentence_vectors import WEIGHTS_SHA256, SentenceVectors
 from earmark.model.text.word_vectors import Subwords, WordVectors
-from tests.model.tiny import checkpoint_of, tiny_config
+from tests.model.tiny import WORDS, checkpoint_of, sentence_config, tiny_config
 
 Change = Callable[[dict[str, Tensor], dict[str, object]], None]
 
@@ -61,7 +65,7 @@ def same_tensors(one: Checkpoint, other: Checkpoint, tolerance: float = 0.0) -> 
         torch.testing.assert_close(found[name], tensor, atol=tolerance, rtol=tolerance)
 
 
-@pytest.mark.parametrize("name", PRESETS)
+@pytest.mark.parametrize("name", [*PRESETS, "first-starter"])
 def test_every_preset_round_trips(tmp_path: Path, name: str) -> None:
     original = checkpoint_of(replace(tiny_config(name), storage="float32"))
     fingerprint = save(tmp_path / "model", original)
@@ -73,15 +77,15 @@ def test_every_preset_round_trips(tmp_path: Path, name: str) -> None:
     assert loaded.words.words == original.words.words
     np.testing.assert_array_equal(loaded.words.vectors, original.words.vectors)
     assert not loaded.model.training
-    words = original.words.vectors[None, :3]
+    words = torch.from_numpy(np.stack([original.words.vector(word) for word in WORDS[:3]]))[None]
     mask = torch.ones(1, 3, dtype=torch.bool)
-    expected = original.model.tags(torch.from_numpy(words), mask)
-    assert torch.equal(loaded.model.tags(torch.from_numpy(words), mask), expected)
+    expected = original.model.tags(words, mask)
+    assert torch.equal(loaded.model.tags(words, mask), expected)
 
 
 def test_full_size_preset_round_trips(tmp_path: Path) -> None:
     config = PRESETS["starter"]
-    words = WordVectors(["rain"], np.ones((1, 100), np.float32))
+    words = SentenceVectors(["rain"])
     save(tmp_path, Checkpoint(checkpoint.DualEncoder(config), words, ["rain"]))
     assert load(tmp_path).model.config == config
 
@@ -285,3 +289,96 @@ def test_the_old_file_survives_a_failed_write(saved: Path, tmp_path: Path) -> No
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
     assert [path.name for path in tmp_path.iterdir()] == [FILE_NAME]
     assert (tmp_path / FILE_NAME).read_bytes() == before
+
+
+@pytest.fixture(scope="module")
+def everyday(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A saved model that names a sentence encoder, with a background."""
+    folder = tmp_path_factory.mktemp("everyday")
+    original = checkpoint_of(replace(sentence_config(), storage="float16"))
+    generator = np.random.default_rng(0)
+    original.background = Background.of(unit(generator.standard_normal((50, 16))))
+    save(folder, original)
+    return folder / FILE_NAME
+
+
+def test_a_sentence_encoder_is_named_not_stored(everyday: Path) -> None:
+    tensors, header = read_tensors(everyday)
+    assert header["config"]["words"] == "use-multilingual-3"
+    assert header["sentence_encoder"] == WEIGHTS_SHA256
+    assert "words.text" in tensors
+    assert "words.vectors" not in tensors
+    loaded = load(everyday)
+    assert isinstance(loaded.words, SentenceVectors)
+    assert loaded.words.words == WORDS
+    assert loaded.model.config == replace(sentence_config(), storage="float16")
+    same_tensors(checkpoint_of(sentence_config()), loaded, tolerance=2e-2)
+    assert save(everyday.with_name("again.safetensors"), loaded) == loaded.fingerprint
+
+
+def test_a_background_is_stored_exactly(everyday: Path, saved: Path) -> None:
+    expected = Background.of(unit(np.random.default_rng(0).standard_normal((50, 16))))
+    found = load(everyday).background
+    assert found is not None
+    np.testing.assert_array_equal(found.mean, expected.mean)
+    np.testing.assert_array_equal(found.covariance, expected.covariance)
+    assert load(saved).background is None
+
+
+def header_entry(name: str, value: object) -> Change:
+    return lambda tensors, header: header.update({name: value})
+
+
+def of_another_encoder(_tensors: dict[str, Tensor], header: dict[str, Any]) -> None:
+    header["config"]["words"] = "use-multilingual-4"
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (header_entry("sentence_encoder", "0" * 64), f"{WEIGHTS_SHA256[:16]}, got .* with 0{{16}}"),
+        (header_entry("sentence_encoder", None), "got use-multilingual-3 with None"),
+        (header_entry("sentence_encoder", [1]), r"got use-multilingual-3 with \[1\]"),
+        (of_another_encoder, "expected the sentence encoder use-multi.*, got use-multilingual-4"),
+        (drop("words.text"), "tensor 'words.text' is missing"),
+    ],
+)
+def test_other_sentence_encoders_are_refused(
+    everyday: Path, tmp_path: Path, change: Change, message: str
+) -> None:
+    with pytest.raises(CheckpointError, match=message):
+        load(changed(everyday, tmp_path / FILE_NAME, change, refresh=True))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        drop("background.covariance"),
+        drop("background.mean"),
+        put("background.mean", (1, 16)),
+        put("background.covariance", (16, 15)),
+    ],
+)
+def test_a_background_that_does_not_fit_is_refused(
+    everyday: Path, tmp_path: Path, change: Change
+) -> None:
+    with pytest.raises(
+        CheckpointError, match=r"background: expected the shapes \[16\] and \[16, 1"
+    ):
+        load(changed(everyday, tmp_path / FILE_NAME, change, refresh=True))
+
+
+def test_words_are_those_that_the_configuration_names(tmp_path: Path) -> None:
+    """Else the file could not be loaded."""
+    one, other = checkpoint_of(tiny_config()), checkpoint_of(sentence_config())
+    one.words, other.words = other.words, one.words
+    with pytest.raises(CheckpointError, match="expected stored ones, got SentenceVectors"):
+        save(tmp_path, one)
+    with pytest.raises(CheckpointError, match="use-multilingual-3 ones, got WordVectors"):
+        save(tmp_path, other)
+    assert not list(tmp_path.iterdir())
+
+
+def test_the_shipped_starter_keeps_its_fingerprint(tmp_path: Path) -> None:
+    loaded = load(starter_model())
+    assert save(tmp_path, loaded) == read_tensors(starter_model() / FILE_NAME)[1]["fingerprint"]

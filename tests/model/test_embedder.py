@@ -12,13 +12,29 @@ import torch
 
 from earmark.model.audio.decode import SoundReader
 from earmark.model.core.errors import AudioError, ConfigError, WordsError
-from earmark.model.embedder import WINDOW_BATCH, Embedder, pad_words, select_device, unit
-from tests.model.tiny import RATE, checkpoint_of, noise, sine, tiny_config, write, write_av
+from earmark.model.embedder import (
+    WINDOW_BATCH,
+    Embedder,
+    ParsedTags,
+    pad_words,
+    select_device,
+    unit,
+)
+from tests.model.tiny import (
+    RATE,
+    checkpoint_of,
+    noise,
+    sentence_config,
+    sine,
+    tiny_config,
+    write,
+    write_av,
+)
 
 
 @pytest.fixture(scope="module")
 def embedder() -> Embedder:
-    return Embedder(checkpoint_of(tiny_config("starter", log_offset=1e-4)))
+    return Embedder(checkpoint_of(tiny_config("first-starter", log_offset=1e-4)))
 
 
 def test_vectors_have_length_one_and_say_where(embedder: Embedder, tmp_path: Path) -> None:
@@ -215,3 +231,70 @@ def test_unit_and_padding() -> None:
     assert words.shape == (2, 4, 3)
     assert mask.tolist() == [[True, True, False, False], [False] * 4]
     assert words.sum() == 6
+
+
+@pytest.fixture(scope="module")
+def everyday() -> Embedder:
+    """A model that reads whole phrases."""
+    return Embedder(checkpoint_of(sentence_config()))
+
+
+def test_a_phrase_is_embedded_as_a_whole(everyday: Embedder) -> None:
+    found = everyday.parse_tags("The dog barks, 🐶 loudly")
+    assert found == ParsedTags(
+        ["dog", "barks", "loudly"], ["🐶"], {}, phrase="the dog barks loudly"
+    )
+    assert found.pieces == ["the dog barks loudly"]
+    assert everyday.parse_tags("Rain").pieces == ["rain"]
+    assert everyday.parse_tags(["Dog", "bark"]).pieces == ["dog bark"]
+    assert everyday.parse_tags(iter(["rain"])).pieces == ["rain"]
+    for empty in ("", "🐶", []):
+        assert everyday.parse_tags(empty).pieces == []
+    words = ParsedTags(["dog"], [], {})
+    assert words.pieces == words.tags
+
+
+def test_nothing_is_unknown_to_a_model_of_phrases(everyday: Embedder) -> None:
+    texts = ["xyzzyx", "Hund bellt", "狗叫", "a\ud800b", "x" * 10_000, "dog " * 2_500]
+    vectors = everyday.embed_tags([everyday.parse_tags(text).pieces for text in texts])
+    assert vectors.shape == (6, 16)
+    np.testing.assert_allclose(np.linalg.norm(vectors, axis=1), 1, atol=1e-5)
+    with pytest.raises(WordsError, match="none of these words is understood"):
+        everyday.embed_tags([["dog"], everyday.parse_tags("🐶").pieces])
+
+
+def test_phrases_are_embedded_alike_alone_and_in_a_batch(everyday: Embedder) -> None:
+    sets = [everyday.parse_tags(text).pieces for text in ("rain", "a dog barks", "Wind und Regen")]
+    together = everyday.encode_tags(sets)
+    for row, pieces in enumerate(sets):
+        np.testing.assert_allclose(everyday.encode_tags([pieces])[0], together[row], atol=1e-5)
+        np.testing.assert_allclose(
+            everyday.encode_tags([pieces[::-1]])[0], together[row], atol=1e-5
+        )
+    assert everyday.encode_tags([]).shape == (0, 16)
+
+
+def test_of_many_words_the_first_count_and_the_phrase(everyday: Embedder) -> None:
+    count = everyday.config.tags.max_tags
+    many = everyday.parse_tags(" ".join(everyday.words.words))
+    assert many.tags == everyday.words.words
+    assert many.ignored == []  # the phrase has them all
+    np.testing.assert_allclose(
+        everyday.embed_tags([many.pieces]), everyday.embed_tags([many.pieces[:count]]), atol=1e-6
+    )
+
+
+def test_words_that_do_not_count_cost_nothing() -> None:
+    embedder = Embedder(checkpoint_of(sentence_config()))
+    embedder.embed_tags([[f"word {number}" for number in range(60)]])
+    assert len(embedder.words._cache) == embedder.config.tags.max_tags
+
+
+def test_a_model_of_phrases_hears_sounds_of_any_length(everyday: Embedder, tmp_path: Path) -> None:
+    for number, count in enumerate([160, 20_000, 70_000]):
+        path = write(tmp_path / f"{number}.wav", noise(3.0, 32_000)[:count], 32_000)
+        found = everyday.embed_audio(path)
+        assert np.linalg.norm(found.vector) == pytest.approx(1, abs=1e-5)
+        assert found.code.shape == (everyday.config.code_dim,)
+        frames = 1 + (max(count, 63 * 320 + 1) - 1) // 320
+        assert len(found.windows) == -(-frames // 64)

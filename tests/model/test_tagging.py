@@ -6,10 +6,13 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from earmark.model.audio.decode import SoundInfo
+from earmark.model.background import Background
 from earmark.model.embedder import AudioEmbedding, Embedder, unit
-from earmark.model.tagging import MAX_WINDOWS, MIN_DISTANCE, suggest
+from earmark.model.tagging import LOGIT_WEIGHT, MAX_WINDOWS, MIN_DISTANCE, suggest
 from tests.model.tiny import checkpoint_of, tiny_config
 
 TAGS = 6
@@ -33,6 +36,17 @@ def embedder_of(**card: object) -> Embedder:
 @pytest.fixture(scope="module")
 def embedder() -> Embedder:
     return embedder_of(calibration=CALIBRATION, company=COMPANY)
+
+
+@pytest.fixture(scope="module")
+def telling() -> Embedder:
+    """The same model with a background of sounds that lie around a direction."""
+    checkpoint = checkpoint_of(tiny_config(), vocabulary=TAGS)
+    checkpoint.card |= {"calibration": CALIBRATION, "company": COMPANY}
+    generator = np.random.default_rng(5)
+    sounds = generator.standard_normal((200, 16)) + 2 * generator.standard_normal(16)
+    checkpoint.background = Background.of(unit(sounds.astype(np.float32)))
+    return Embedder(checkpoint)
 
 
 def sound_of(embedder: Embedder, windows: int = 8, seed: int = 0) -> AudioEmbedding:
@@ -62,6 +76,69 @@ def test_tags_have_calibrated_probabilities_in_descending_order(embedder: Embedd
         assert tag.lift == pytest.approx(tag.score / CALIBRATION["rates"][number], rel=1e-5)
     assert {tag.suggested for tag in result.tags} == {True, False}
     assert (result.duration, result.known, result.ignored) == (sound.info.duration, [], [])
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.integers(0, 10_000))
+def test_the_most_telling_come_first_where_sounds_at_large_are_known(
+    telling: Embedder, seed: int
+) -> None:
+    """By standard score and logit; what a tag's score says stays its probability."""
+    assert telling.background is not None
+    sound = sound_of(telling, seed=seed)
+    standard = telling.background.standard_scores(telling.vocabulary_vectors, sound.vector)
+    result = suggest(telling, sound, TAGS)
+    ranks = []
+    for tag in result.tags:
+        number = telling.vocabulary.index(tag.tag)
+        cosines = telling.vocabulary_vectors @ sound.vector
+        expected = float(telling.calibration.probabilities(cosines)[number])
+        assert tag.score == pytest.approx(expected, rel=1e-5)
+        ranks.append(standard[number] + LOGIT_WEIGHT * np.log(expected / (1 - expected)))
+    assert (np.diff(ranks) < 1e-4).all()
+
+
+def test_what_is_probable_of_all_sounds_does_not_come_first(telling: Embedder) -> None:
+    """A tag that stands out goes before one that is more probable."""
+    orders = [
+        [tag.score for tag in suggest(telling, sound_of(telling, seed=seed), TAGS).tags]
+        for seed in range(10)
+    ]
+    assert any(scores != sorted(scores, reverse=True) for scores in orders)
+
+
+def test_known_tags_condition_the_order(telling: Embedder) -> None:
+    """What is both more probable beside them and stands out more comes first."""
+    assert telling.background is not None
+    for seed in range(10):
+        sound, known = sound_of(telling, seed=seed), telling.vocabulary[seed % TAGS]
+        standard = telling.background.standard_scores(telling.vocabulary_vectors, sound.vector)
+        tags = suggest(telling, sound, TAGS, [known]).tags
+        pairs = [(tag.score, float(standard[telling.vocabulary.index(tag.tag)])) for tag in tags]
+        for at, (score, stands_out) in enumerate(pairs):
+            assert not any(b > score and c > stands_out for b, c in pairs[at + 1 :])
+        unknown = suggest(telling, sound, TAGS, ["xyzzyx"])  # which condition nothing
+        assert unknown.tags == suggest(telling, sound, TAGS).tags
+
+
+def test_certain_tags_have_a_rank_too() -> None:
+    checkpoint = checkpoint_of(tiny_config(), vocabulary=TAGS)
+    steep = {**CALIBRATION, "slope": 0.0, "intercepts": [200.0, -200.0, 200.0, -200.0, 0.0, 200.0]}
+    checkpoint.card |= {"calibration": steep}
+    checkpoint.background = Background(np.zeros(16, np.float32), np.zeros((16, 16), np.float32))
+    embedder = Embedder(checkpoint)
+    tags = suggest(embedder, sound_of(embedder), TAGS).tags
+    assert {tag.score for tag in tags} >= {1.0}
+    assert sorted(tag.tag for tag in tags) == sorted(embedder.vocabulary)
+
+
+def test_moments_are_those_of_the_vocabulary(embedder: Embedder, telling: Embedder) -> None:
+    assert embedder.vocabulary_moments is None
+    assert telling.background is not None and telling.vocabulary_moments is not None
+    expected = telling.background.moments(telling.vocabulary_vectors)
+    for values, others in zip(telling.vocabulary_moments, expected, strict=True):
+        assert values.shape == (TAGS,)
+        np.testing.assert_array_equal(values, others)
 
 
 @pytest.mark.parametrize("k", [0, 1, 3, TAGS, 100])

@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 
-from earmark.model.checkpoint import starter_model
+from earmark.model.background import Background
 from earmark.model.core.errors import InputError
 from earmark.model.embedder import Embedder, unit
 from earmark.model.zero_shot import (
@@ -19,7 +19,7 @@ from earmark.model.zero_shot import (
     embed_labels,
     plain_prompts,
 )
-from tests.model.tiny import checkpoint_of, tiny_config
+from tests.model.tiny import checkpoint_of, sentence_config, tiny_config
 
 
 @pytest.fixture(scope="module")
@@ -44,22 +44,58 @@ def vector(embedder: Embedder) -> np.ndarray:
     return unit(np.random.default_rng(0).standard_normal((1, embedder.dim)))[0]
 
 
-def test_the_thesaurus_relates_labels_to_the_vocabulary() -> None:
-    embedder = Embedder.load(starter_model())
-    words = ["dog", "puppy"]
-    assert [word in embedder.vocabulary for word in words] == [True, False]
-    labels = embed_labels(embedder, plain_prompts(words))
-    plain = embedder.embed_tags([[word] for word in words])
-    np.testing.assert_allclose(labels.vectors[0], plain[0], atol=1e-6)
-    assert labels.vectors[1] @ labels.vectors[0] > plain[1] @ plain[0] + 0.03
-
-
 def test_a_label_is_the_mean_of_its_prompts(embedder: Embedder) -> None:
     labels = embed_labels(embedder, {"pet": ["dog", "xyzzyx", "bark qwrtz"], "sky": ["rain"]})
     assert (labels.names, labels.ignored) == (["pet", "sky"], ["xyzzyx", "qwrtz"])
     prompts = embedder.embed_tags([["dog"], ["bark"]])
     np.testing.assert_allclose(labels.vectors[0], unit(prompts.mean(axis=0)), atol=1e-6)
     np.testing.assert_allclose(labels.vectors[1], embedder.embed_tags([["rain"]])[0], atol=1e-6)
+
+
+@pytest.fixture(scope="module")
+def sentences() -> Embedder:
+    return Embedder(checkpoint_of(sentence_config()))
+
+
+def test_a_prompt_is_its_phrase(sentences: Embedder) -> None:
+    labels = embed_labels(sentences, {"pet": ["Hund bellt", "a dog"], "sky": ["xyzzyx"]})
+    prompts = sentences.embed_tags([["hund bellt"], ["a dog"]])
+    np.testing.assert_allclose(labels.vectors[0], unit(prompts.mean(axis=0)), atol=1e-6)
+    np.testing.assert_allclose(labels.vectors[1], sentences.embed_tags([["xyzzyx"]])[0], atol=1e-6)
+    assert labels.ignored == []
+
+
+def test_only_a_label_without_letters_is_unknown_to_a_model_of_phrases(
+    sentences: Embedder,
+) -> None:
+    names = ["xyzzyx", "Küchengerät", "犬", "42"]
+    assert embed_labels(sentences, plain_prompts(names)).vectors.shape == (4, sentences.dim)
+    for nothing in ("…", "🐶", " "):
+        with pytest.raises(InputError, match="labels: not understood: "):
+            embed_labels(sentences, {"dog": ["dog"], nothing: [nothing]})
+    with pytest.raises(InputError, match="labels: expected at least one, got none"):
+        embed_labels(sentences, {})
+
+
+def test_labels_that_mean_the_same_are_said(sentences: Embedder, vector: np.ndarray) -> None:
+    names = ["Dog", "rain", "DOG!", "church bell", "(dog)"]
+    labels = embed_labels(sentences, plain_prompts(names))
+    assert labels.notes == [
+        "“Dog” and “DOG!” mean nearly the same to the model",
+        "“Dog” and “(dog)” mean nearly the same to the model",
+    ]
+    assert classify(sentences, labels, vector).notes == labels.notes
+    assert embed_labels(sentences, plain_prompts(["dog", "rain"])).notes == []
+    assert embed_labels(sentences, plain_prompts(["dog"])).notes == []
+
+
+def test_labels_that_negate_are_said(sentences: Embedder, embedder: Embedder) -> None:
+    prompts = {"dry": ["wind", "ohne Regen"], "wet": ["rain"]}
+    said = ["“dry”: the model does not understand “ohne”"]
+    assert embed_labels(sentences, prompts).notes == said
+    assert embed_labels(embedder, {"no dog": ["no dog"], "rain": ["rain"]}).notes == [
+        "“no dog”: the model does not understand “no”"
+    ]
 
 
 def test_plain_prompts_are_distinct_and_not_empty() -> None:
@@ -128,3 +164,18 @@ def test_at_the_limits_prompts_pass() -> None:
 def test_an_unknown_label_is_refused(embedder: Embedder) -> None:
     with pytest.raises(InputError, match="labels: not understood: 'xyzzyx'"):
         embed_labels(embedder, {"dog": ["dog"], "xyzzyx": ["xyzzyx", "qwrtz"]})
+
+
+def test_classes_stand_out_from_what_they_score_at_large() -> None:
+    checkpoint = checkpoint_of(tiny_config())
+    labels = embed_labels(Embedder(checkpoint), plain_prompts(["dog", "rain"]))
+    dog, rain = labels.vectors
+    # Nearly all sounds at large are near to "dog": that a sound is too says little.
+    generator = np.random.default_rng(0)
+    at_large = dog + 0.1 * generator.standard_normal((200, len(dog)))
+    sound = unit((1.02 * dog + rain).astype(np.float32))
+    assert classify(Embedder(checkpoint), labels, sound).classes[0].label == "dog"
+    checkpoint.background = Background.of(unit(at_large))
+    found = classify(Embedder(checkpoint), labels, sound)
+    assert found.classes[0].label == "rain"
+    assert sum(score.probability for score in found.classes) == pytest.approx(1)

@@ -13,13 +13,42 @@ from torch import nn
 
 from earmark.model.audio.log_mel import LogMel, mel_filters
 from earmark.model.checkpoint import Checkpoint
-from earmark.model.config import FeatureConfig, ModelConfig, preset
+from earmark.model.config import AudioConfig, FeatureConfig, ModelConfig, TagConfig, preset
 from earmark.model.networks.dual_encoder import DualEncoder
+from earmark.model.text.sentence_vectors import DIM, SentenceVectors
 from earmark.model.text.word_vectors import WordVectors
 
 RATE = 22_000
-CHANNELS = {"strided": (4, 4, 8, 8, 8), "pooled": (4, 4, 8, 8, 8, 8, 8, 8)}
+CHANNELS = {"strided": (4, 4, 8, 8, 8), "pooled": (4, 4, 8, 8, 8, 8, 8, 8), "mobilenet": ()}
+WIDTH = 0.1  # of a MobileNet
 HIDDEN = 48  # of perceptrons, where the preset has any
+PROTOTYPES = 8
+# The starter model before it began as EfficientAT: its checkpoints still load.
+FIRST_STARTER = ModelConfig(
+    name="starter",
+    dim=256,
+    features=FeatureConfig(
+        sample_rate=44_100,
+        n_fft=2_048,
+        hop=1_024,
+        mel_scale="htk",
+        power=2,
+        frames=112,
+        min_seconds=111 * 1_024 / 44_100,
+        tail="align",
+        log_offset=1e-4,
+    ),
+    audio=AudioConfig(
+        kind="pooled",
+        channels=(16, 16, 48, 48, 96, 96, 192, 256),
+        dropout=0.2,
+        layer_norm=False,
+        hidden=512,
+        decoder=False,
+    ),
+    tags=TagConfig(word_dim=100, heads=4, dropout=0.1, hidden=512),
+    storage="float16",
+)
 WORDS = (
     "dog bark rain wind car engine bell church bird song sea wave door footstep guitar drum "
     "voice child water metal hard hit wood glass"
@@ -29,9 +58,14 @@ Samples = np.ndarray
 
 
 def tiny_config(name: str = "w2v-128-1h", dim: int = 16, **features: object) -> ModelConfig:
-    """A preset with few channels, of `dim` dimensions, that takes sounds of one window."""
-    config = preset(name)
+    """A preset with few channels, of `dim` dimensions, that takes sounds of one window.
+
+    `name`: a preset's, or "first-starter".
+    """
+    config = FIRST_STARTER if name == "first-starter" else preset(name)
     word_dim = len(WORDS) if config.tags.kind == "multihot" else dim
+    if config.words != "stored":
+        word_dim = DIM
     settings = {"min_seconds": config.features.window_seconds, **features}
     return replace(
         config,
@@ -41,8 +75,32 @@ def tiny_config(name: str = "w2v-128-1h", dim: int = 16, **features: object) -> 
             config.audio,
             channels=CHANNELS[config.audio.kind],
             hidden=min(config.audio.hidden, HIDDEN),
+            width=WIDTH if config.audio.kind == "mobilenet" else config.audio.width,
         ),
-        tags=replace(config.tags, word_dim=word_dim, hidden=min(config.tags.hidden, HIDDEN)),
+        tags=replace(
+            config.tags,
+            word_dim=word_dim,
+            hidden=min(config.tags.hidden, HIDDEN),
+            prototypes=min(config.tags.prototypes, PROTOTYPES),
+        ),
+    )
+
+
+def sentence_config(dim: int = 16, **features: object) -> ModelConfig:
+    """A small MobileNet whose words are of the sentence encoder, over eight prototypes.
+
+    Its features are EfficientAT's, in windows of 64 frames.
+    """
+    settings = {"frames": 64, "min_seconds": (63 * 320 + 1) / 32_000, **features}
+    return ModelConfig(
+        name="sentences",
+        dim=dim,
+        features=everyday_features(**settings),
+        audio=AudioConfig(
+            kind="mobilenet", channels=(), layer_norm=False, hidden=HIDDEN, decoder=False, width=0.1
+        ),
+        tags=TagConfig(word_dim=DIM, heads=2, hidden=HIDDEN, prototypes=8),
+        words="use-multilingual-3",
     )
 
 
@@ -68,6 +126,8 @@ def trained_like(config: ModelConfig, seed: int = 0) -> DualEncoder:
     for module in model.audio.modules():
         if isinstance(module, nn.BatchNorm2d | nn.BatchNorm1d):
             module.momentum = None  # the plain mean over what is shown
+    if config.tags.prototypes:  # begins at zero: all words would be one
+        nn.init.normal_(model.tags.prototypes.perceptron[-1].weight, std=1)
     with torch.no_grad():
         model.train().audio.project(model.encode_windows(torch.from_numpy(np.stack(frames))))
     return model.eval()
@@ -75,11 +135,12 @@ def trained_like(config: ModelConfig, seed: int = 0) -> DualEncoder:
 
 def checkpoint_of(config: ModelConfig, seed: int = 0, vocabulary: int = 6) -> Checkpoint:
     """A whole tiny model with words."""
-    words = (
-        WordVectors.one_hot(WORDS)
-        if config.tags.kind == "multihot"
-        else random_words(config.tags.word_dim)
-    )
+    if config.words != "stored":
+        words = SentenceVectors(WORDS)
+    elif config.tags.kind == "multihot":
+        words = WordVectors.one_hot(WORDS)
+    else:
+        words = random_words(config.tags.word_dim)
     return Checkpoint(trained_like(config, seed), words, WORDS[:vocabulary], {"seed": seed})
 
 
@@ -143,6 +204,11 @@ def write_sine(folder: Path, name: str, seconds: float = 1.0) -> Path:
         return path
     codec, container, rate = AV_KINDS[name]
     return write_av(path, sine(seconds, rate=rate), rate, codec, container)
+
+
+def everyday_features(**changes: object) -> FeatureConfig:
+    """EfficientAT's features."""
+    return replace(preset("starter").features, **changes)
 
 
 def default_features(**changes: object) -> FeatureConfig:

@@ -18,6 +18,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 import torch.distributed as dist
 from torch import Tensor
@@ -34,7 +35,7 @@ from earmark.training.loop.distributed import (
 from earmark.training.loop.interrupts import RunInterrupted
 from earmark.training.loop.trainer import Trainer
 from earmark.training.recipe import Recipe
-from tests.training.tiny import QUICK, tiny_corpus, tiny_model
+from tests.training.tiny import QUICK, tiny_corpus, tiny_model, tiny_teacher
 
 
 class SlowTrainer(Trainer):
@@ -50,11 +51,17 @@ class SlowTrainer(Trainer):
 
 def exact_steps(config: ModelConfig, recipe: Recipe, out: Path, processes: ProcessGroup) -> None:
     """Two epochs of steps; prints [losses, sums of parameters]."""
+    corpus = tiny_corpus(config)
+    if recipe.teacher_weight:
+        corpus.teacher = tiny_teacher(config)
+    if corpus.train.said is not None:
+        for phrases in (corpus.train.said.tags, corpus.train.said.classes):
+            phrases.vectors = phrases.vectors.astype(np.float64)
     torch.set_default_dtype(torch.float64)
     audio, tags = replace(config.audio, dropout=0.0), replace(config.tags, dropout=0.0)
     config = replace(config, audio=audio, tags=tags)
     device = DeviceSettings(processes=processes)
-    trainer = Trainer(config, recipe, tiny_corpus(config), out, settings=device)
+    trainer = Trainer(config, recipe, corpus, out, settings=device)
     if processes.size == 1:
         dist.init_process_group("gloo", store=dist.HashStore(), rank=0, world_size=1)
         share_batch_norm(trainer.model, trainer.device)
@@ -95,7 +102,7 @@ def train(
 def main() -> int:
     out, settings = Path(sys.argv[1]), dict[str, Any](json.loads(sys.argv[2]))
     torch.set_num_threads(1)
-    config = tiny_model(settings.get("preset", "starter"))
+    config = tiny_model(settings.get("preset", "first-starter"))
     recipe = replace(QUICK, **settings.get("recipe", {}))
     with join_process_group("cpu") as (processes, device):
         if settings.get("exact"):

@@ -74,10 +74,21 @@ def test_recipes_are_as_the_paper_says() -> None:
         recipe_for("nope")
 
 
+def test_later_fields_are_stored_where_they_say_something() -> None:
+    """So that the settings of a run of before are still its settings."""
+    later = {"code_noise": 0.1, "other_tags": 0.5}
+    assert not later.keys() & Recipe().to_dict().keys()
+    for name, value in later.items():
+        assert replace(Recipe(), **{name: value}).to_dict() == Recipe().to_dict() | {name: value}
+
+
 def test_without_augmentation_keeps_the_losses() -> None:
     plain = recipe_for("starter").without_augmentation()
     assert (plain.patch, plain.tag_dropout, plain.gain) == ("loudest", 0.0, 0.0)
     assert (plain.mask_frames, plain.mask_mels) == (0, 0)
+    changed = replace(recipe_for("starter"), code_noise=0.1, other_tags=0.5)
+    assert changed.without_augmentation() == plain
+    assert (plain.code_noise, plain.other_tags) == (0.0, 1.0)
     assert plain.temperature == recipe_for("starter").temperature
     assert plain.exclude_same
     assert replace(recipe_for("starter"), balance=0.5).without_augmentation() == plain

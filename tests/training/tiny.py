@@ -10,13 +10,18 @@ from pathlib import Path
 
 import numpy as np
 import soundfile
+import torch
 
 from earmark.model.audio.log_mel import LogMel, mel_filters
 from earmark.model.config import FeatureConfig, ModelConfig
 from earmark.model.core.manifest import ManifestRow
+from earmark.model.networks.mobilenet import MobileNet
+from earmark.model.text.sentence_vectors import SentenceVectors
 from earmark.model.text.word_vectors import WordVectors
 from earmark.training.data.corpus import Corpus
 from earmark.training.data.dataset import TrainingSet, build_vocabulary, clean_tag_sets
+from earmark.training.data.phrases import ConceptPhrases
+from earmark.training.distillation.efficientat import BANDS, Teacher
 from earmark.training.features.cache import FeatureSet
 from earmark.training.recipe import Recipe
 from tests.model.tiny import RATE, tiny_config
@@ -28,6 +33,29 @@ KINDS = {
 }
 TAGS = sorted({tag for tags in KINDS.values() for tag in tags})
 SECONDS = 1.0
+# Of AudioSet, in the place of all 527.
+CLASSES = (
+    "Speech",
+    "Whistling",
+    "Dog",
+    "Cat",
+    "Music",
+    "Guitar",
+    "Drum",
+    "Wind",
+    "Thunderstorm",
+    "Rain",
+    "Fire",
+    "Car",
+    "Siren",
+    "Tick-tock",
+    "Hammer",
+    "Glass",
+    "Hiss",
+    "Sine wave",
+    "White noise",
+    "Clicking",
+)
 
 
 def sound(kind: str, generator: np.random.Generator, rate: int = RATE) -> np.ndarray:
@@ -100,12 +128,49 @@ def words_of(dim: int) -> WordVectors:
     return WordVectors(TAGS, generator.standard_normal((len(TAGS), dim)).astype(np.float32))
 
 
-def tiny_model(name: str = "starter", dim: int = 16) -> ModelConfig:
-    """A preset's small model for the tiny corpus."""
+@functools.cache
+def sentences() -> SentenceVectors:
+    """The sentence encoder's vectors; phrases are encoded once for all tests."""
+    return SentenceVectors(TAGS)
+
+
+@functools.cache
+def class_phrases() -> ConceptPhrases:
+    """The phrases of CLASSES, in all languages."""
+    return ConceptPhrases(CLASSES, sentences())
+
+
+def tiny_model(name: str = "first-starter", dim: int = 16) -> ModelConfig:
+    """A preset's small model for the tiny corpus; that of the starter hears windows of 0.6 s."""
     config = tiny_config(name, dim)
     if config.tags.kind == "multihot":
         config = replace(config, tags=replace(config.tags, word_dim=len(TAGS)))
+    if config.audio.kind == "mobilenet":
+        frames, features = 64, config.features
+        seconds = ((frames - 1) * features.hop + 1) / features.sample_rate
+        features = replace(features, frames=frames, n_mels=32, min_seconds=seconds)
+        config = replace(config, features=features, tags=replace(config.tags, prototypes=60))
     return config
+
+
+def tiny_teacher(config: ModelConfig, seed: int = 0) -> Teacher:
+    """A network that tells CLASSES, built as EfficientAT is: random weights, but the batch
+    statistics of real sounds."""
+    torch.manual_seed(seed)
+    network, hidden = MobileNet(config.audio.width), config.audio.hidden
+    for module in network.modules():
+        if isinstance(module, torch.nn.BatchNorm2d):
+            module.momentum = None  # the plain mean over what is shown
+    features = features_of(tiny_rows(Path("nowhere"), 12, 0), config.features)
+    frames = np.stack([features.clip(clip)[: config.features.frames] for clip in range(12)])
+    patches = (torch.from_numpy(frames.astype(np.float32)) - BANDS[0]) / (BANDS[1] - BANDS[0])
+    with torch.no_grad():
+        network(patches[:, None])
+    return Teacher(
+        network.state_dict(),
+        (torch.randn(hidden, config.code_dim), torch.zeros(hidden)),
+        (torch.randn(len(CLASSES), hidden), torch.zeros(len(CLASSES))),
+    )
 
 
 def tiny_corpus(
@@ -113,16 +178,20 @@ def tiny_corpus(
 ) -> Corpus:
     """The corpus in memory, as `load_corpus` would give it."""
     rows = tiny_rows(Path("nowhere"), train, validation)
-    one_hot = config.tags.kind == "multihot"
-    words = WordVectors.one_hot(TAGS) if one_hot else words_of(config.tags.word_dim)
+    words, classes = words_of(config.tags.word_dim), None
+    if config.tags.kind == "multihot":
+        words = WordVectors.one_hot(TAGS)
+    if config.words != "stored":
+        words, classes = sentences(), class_phrases()
     sides = (
         [row for row in rows if row.split == "train"],
         [row for row in rows if row.split == "validation"],
     )
     tag_sets = [clean_tag_sets(side) for side in sides]
+    features = [features_of(side, config.features, seed + at) for at, side in enumerate(sides)]
     sets = [
-        TrainingSet(side, tags, features_of(side, config.features, seed + place), words, config)
-        for place, (side, tags) in enumerate(zip(sides, tag_sets, strict=True))
+        TrainingSet(*parts, words, config, classes)
+        for parts in zip(sides, tag_sets, features, strict=True)
     ]
     vocabulary = build_vocabulary(tag_sets[0], 100, 2)
     return Corpus(sets[0], sets[1], tag_sets[1], words, vocabulary, {"preset": config.name})
@@ -144,8 +213,20 @@ QUICK = Recipe(
     mask_mels=8,
     patch="random",
     exclude_same=False,
-    words="general",
     min_count=2,
     split="groups",
     select="mAP@10",
+)
+
+# The same with phrases, and what the model knew at its start rehearsed.
+PHRASES = replace(
+    QUICK,
+    epochs=2,
+    words="phrases",
+    exclude_same=True,
+    learned_temperature=True,
+    tagwise_weight=1.0,
+    teacher_weight=1.0,
+    translated=0.3,
+    paraphrased=0.5,
 )

@@ -3,7 +3,8 @@
 Each pair of a clip and one of its tags becomes a multiple choice: the tag among CLASSES - 1
 distractors that the clip does not have. Distractors are drawn as tags of other clips, so that a
 frequent tag is as often a distractor as it is the answer. The temperature minimises the negative
-log likelihood of the answers.
+log likelihood of the answers. Scores are cosines, or standard scores where the model has a
+background (`ValidationSet.class_scores`).
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ SEED = 0
 
 
 def draw_choices(validation: ValidationSet) -> tuple[Floats, Floats]:
-    """(cosines [m, CLASSES] of the answer and its distractors, weights [m]).
+    """(scores [m, CLASSES] of the answer and its distractors, weights [m]).
 
     A row with too few distractors ends in -inf; one without any is left out.
     """
@@ -34,14 +35,15 @@ def draw_choices(validation: ValidationSet) -> tuple[Floats, Floats]:
     shares = weights / weights.sum()
     pairs = np.repeat(np.arange(len(clips)), DRAWS)
     candidates = tags[generator.choice(len(tags), size=(len(pairs), CANDIDATES), p=shares)]
-    cosines = np.full((len(pairs), CLASSES), -np.inf)
+    scores = validation.class_scores
+    choices = np.full((len(pairs), CLASSES), -np.inf)
     for row, pair in enumerate(pairs):
         clip = clips[pair]
         distractors = _distractors(candidates[row], validation.has_tag[clip])
-        cosines[row, 0] = validation.cosines[clip, tags[pair]]
-        cosines[row, 1 : 1 + len(distractors)] = validation.cosines[clip, distractors]
-    usable = np.isfinite(cosines[:, 1])
-    return cosines[usable], weights[pairs][usable]
+        choices[row, 0] = scores[clip, tags[pair]]
+        choices[row, 1 : 1 + len(distractors)] = scores[clip, distractors]
+    usable = np.isfinite(choices[:, 1])
+    return choices[usable], weights[pairs][usable]
 
 
 def _distractors(
@@ -53,9 +55,9 @@ def _distractors(
     return free[first[: CLASSES - 1]]
 
 
-def choice_loss(cosines: Floats, weights: Floats, temperature: float) -> float:
+def choice_loss(choices: Floats, weights: Floats, temperature: float) -> float:
     """Weighted mean −log probability of the answer, the first of each row, in nats."""
-    logits = (cosines - cosines[:, :1]) / temperature
+    logits = (choices - choices[:, :1]) / temperature
     highest = logits.max(axis=1, keepdims=True)
     losses = highest[:, 0] + np.log(np.exp(logits - highest).sum(axis=1))
     return float((weights * losses).sum() / weights.sum())
@@ -65,11 +67,11 @@ def fit_class_temperature(validation: ValidationSet) -> float | None:
     """The temperature of the least loss; None without a choice to fit it on."""
     from scipy.optimize import minimize_scalar
 
-    cosines, weights = draw_choices(validation)
-    if not len(cosines):
+    choices, weights = draw_choices(validation)
+    if not len(choices):
         return None
     best = minimize_scalar(
-        lambda exponent: choice_loss(cosines, weights, float(np.exp(exponent))),
+        lambda exponent: choice_loss(choices, weights, float(np.exp(exponent))),
         bounds=(np.log(LOWEST_TEMPERATURE), np.log(HIGHEST_TEMPERATURE)),
         method="bounded",
     )

@@ -37,7 +37,8 @@ class ValidationSet:
 
     `cosines` [n, V]; `has_tag` [n, V]: whether a clip has the tag; `sources` [n]: a number for each
     source; `training_counts` [V]: training clips that have the tag; `tag_similarity` [V, V]:
-    cosines between tags, where co-occurrence is to be fitted.
+    cosines between tags, where co-occurrence is to be fitted; `background`: mean [V] and deviation
+    [V] of the tags' cosines with sounds at large, where the model states them.
     """
 
     cosines: Floats
@@ -45,6 +46,16 @@ class ValidationSet:
     sources: npt.NDArray[np.int64]
     training_counts: npt.NDArray[np.int64]
     tag_similarity: Floats | None = None
+    background: tuple[Floats, Floats] | None = None
+
+    @property
+    def class_scores(self) -> Floats:
+        """What exclusive classes are told apart by [n, V]: standard scores where the model has a
+        background (`model.zero_shot`), else the cosines."""
+        if self.background is None:
+            return self.cosines
+        mean, deviation = self.background
+        return np.asarray((self.cosines - mean) / deviation, dtype=np.float64)
 
     @property
     def weights(self) -> Floats:
@@ -68,13 +79,14 @@ def run_validation_set(
     """The validation clips of a training run; `tag_sets`: of all of its clips."""
     embedder = Embedder(checkpoint, str(next(checkpoint.model.parameters()).device))
     indices = validation.indices[:: -(-len(validation) // MAX_CLIPS)]
-    audio = clip_vectors(embedder, validation.features, indices.tolist())
+    audio = validation.vectors(embedder, indices)
     return ValidationSet(
         vocabulary_cosines(embedder, audio),
         vocabulary_labels([tag_sets[index] for index in indices.tolist()], checkpoint.vocabulary),
         validation.groups[indices],
         training_counts,
         _tag_similarity(embedder),
+        _background(embedder),
     )
 
 
@@ -107,6 +119,7 @@ def corpus_validation_set(
         source_numbers(clips),
         vocabulary_counts(embedder, others),
         _tag_similarity(embedder),
+        _background(embedder),
     )
 
 
@@ -138,6 +151,13 @@ def vocabulary_counts(embedder: Embedder, rows: Iterable[ManifestRow]) -> npt.ND
 def source_numbers(clips: Sequence[ManifestRow]) -> npt.NDArray[np.int64]:
     """A number for each clip's group, [n]."""
     return np.unique([clip.group for clip in clips], return_inverse=True)[1]
+
+
+def _background(embedder: Embedder) -> tuple[Floats, Floats] | None:
+    if embedder.vocabulary_moments is None:
+        return None
+    mean, deviation = embedder.vocabulary_moments
+    return mean.astype(np.float64), deviation.astype(np.float64)
 
 
 def _tag_similarity(embedder: Embedder) -> Floats:

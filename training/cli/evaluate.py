@@ -58,13 +58,13 @@ def add_command(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
         "--groups", action="store_true", help="retrieval: add metrics by group of tags"
     )
     command.add_argument(
-        "--teacher", type=Path, metavar="FILE", help="ladder: add a row of aiSFX, given its wheel"
+        "--teacher",
+        type=Path,
+        metavar="FILE",
+        help="ladder: add a row of EfficientAT, given its file",
     )
     command.add_argument(
         "--seeds", type=int, metavar="N", help="ladder: train each rung N times, from --seed on"
-    )
-    command.add_argument(
-        "--precision", metavar="P", help="ladder: aiSFX's, float32 or bfloat16 (default: float32)"
     )
     add_json(command)
     command.set_defaults(run=_evaluate)
@@ -103,7 +103,7 @@ def _check_options(options: argparse.Namespace) -> None:
     if options.groups and options.task != "retrieval":
         raise ConfigError(f"--groups: is for the task retrieval, not {options.task}")
     if options.task != LADDER:
-        for name in ("teacher", "seeds", "precision"):
+        for name in ("teacher", "seeds"):
             if getattr(options, name) is not None:
                 raise ConfigError(f"--{name}: is for the task {LADDER}, not {options.task}")
         for name in ("data", "model"):
@@ -125,7 +125,7 @@ def _run_ladder(options: argparse.Namespace) -> dict[str, Any]:
 
     if Path(MFCC) in (options.model or ()):
         raise ConfigError(f"--model: the {LADDER} has a row of {MFCC} by itself")
-    DeviceSettings(options.device, options.precision).check()
+    DeviceSettings(options.device).check()
     seeds = check_positive("--seeds", 1 if options.seeds is None else options.seeds)
     return ladder.evaluate(
         ladder.LadderSettings(
@@ -135,7 +135,6 @@ def _run_ladder(options: argparse.Namespace) -> dict[str, Any]:
             seeds=range(options.seed, options.seed + seeds),
             cache=options.cache,
             device=options.device,
-            mixed_precision=options.precision == "bfloat16",
         )
     )
 

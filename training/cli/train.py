@@ -35,14 +35,14 @@ def add_command(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
         "--teacher",
         type=Path,
         metavar="FILE",
-        help="learn from aiSFX too, given its wheel (starter)",
+        help="begin as EfficientAT mn04_as, given its file (starter)",
     )
     command.add_argument("--out", required=True, type=Path, metavar="DIR")
     command.add_argument(
         "--words",
         type=Path,
         metavar="FILE",
-        help="general word vectors (default: the starter model's)",
+        help="a list of English words, as a model or word vectors (default: the starter model's)",
     )
     command.add_argument("--resume", action="store_true", help="continue the run in DIR")
     add_device(command)
@@ -148,13 +148,7 @@ def _build_trainer(processes: ProcessGroup, device: str, options: argparse.Names
             suspects=options.without_suspects,
         )
         if options.teacher is not None:
-            attach_teacher(
-                options.teacher,
-                corpus,
-                recipe,
-                cache,
-                mixed_precision=settings.mixed_precision,
-            )
+            attach_teacher(options.teacher, corpus, config)
     processes.check_equal("corpus", corpus.digest())
     return Trainer(
         config, recipe, corpus, options.out, seed=options.seed, settings=settings, start=start

@@ -19,14 +19,15 @@ from earmark.model.config import ModelConfig
 from earmark.model.core.arrays import Array
 from earmark.model.core.errors import ConfigError
 from earmark.model.core.manifest import ManifestRow
-from earmark.model.networks.audio_encoder import AudioEncoder
+from earmark.model.text.sentence_vectors import SentenceVectors
 from earmark.model.text.word_vectors import WordVectors
 from earmark.training.corpora import published
 from earmark.training.corpora.detect import read_corpus
 from earmark.training.corpora.split import clips_digest, split_clips
 from earmark.training.data.dataset import TrainingSet, build_vocabulary, clean_tag_sets
+from earmark.training.data.phrases import ConceptPhrases, audioset_classes, suggested_words
 from earmark.training.data.word2vec import load_words, train_word2vec
-from earmark.training.distillation.teacher import TEACHER_FEATURES, scaler_bands
+from earmark.training.distillation.efficientat import BANDS, Teacher
 from earmark.training.errors import CorpusError
 from earmark.training.features.cache import FeatureSet, load_features
 from earmark.training.label_noise.suspects import without_suspects
@@ -43,7 +44,7 @@ class Corpus:
 
     `validation_tags`: clean tags of all validation clips, readable or not. `card`: what the model's
     card says of the corpus. `bands`: band minima and maxima [F] of the scaler; measured on the
-    training clips when None. `teacher`: the network whose codes the training clips come with.
+    training clips when None. `teacher`: the network that the model begins as.
     """
 
     train: TrainingSet
@@ -53,14 +54,17 @@ class Corpus:
     vocabulary: list[str]
     card: dict[str, Any]
     bands: tuple[Array, Array] | None = None
-    teacher: AudioEncoder | None = None
+    teacher: Teacher | None = None
 
     def digest(self) -> bytes:
-        """A hash of the clips, word vectors and vocabulary that a run sees."""
+        """A hash of the clips, word vectors, vocabulary and phrases that a run sees."""
         digest = hashlib.sha256(str(self.card.get("corpus")).encode())
         digest.update(self.train.indices.tobytes())
         digest.update(np.ascontiguousarray(self.words.vectors).tobytes())
         digest.update(" ".join(self.vocabulary).encode())
+        if self.train.said is not None:
+            phrases = [*self.train.said.tags.texts, *self.train.said.classes.texts]
+            digest.update("\n".join(phrases).encode())
         return digest.digest()
 
 
@@ -102,11 +106,16 @@ def load_corpus(
     vectors, vocabulary, tag_sets = _choose_words(
         sources[0], sides.tag_sets, general, config, recipe, seed
     )
+    if general is not None and words is None:
+        vocabulary = suggested_words()  # a fine-tuned model suggests its corpus's tags
     config = _with_word_dim(config, vectors, recipe)
-    bands = scaler_bands() if config.features == TEACHER_FEATURES else None
+    bands = _teacher_bands(config) if config.audio.kind == "mobilenet" else None
     if features is not None:
         bands = features.bands or _unit_bands(config)
         config = replace(config, scaler_known=features.bands is not None)
+    classes = None
+    if isinstance(vectors, SentenceVectors):
+        classes = ConceptPhrases(audioset_classes(), vectors)
     train, validation = sides.clips
     train_features, validation_features = (
         (features.train.features, features.validation.features)
@@ -114,8 +123,10 @@ def load_corpus(
         else (_load_features(train, config, cache), _load_features(validation, config, cache))
     )
     return config, Corpus(
-        train=TrainingSet(train, tag_sets[0], train_features, vectors, config),
-        validation=TrainingSet(validation, tag_sets[1], validation_features, vectors, config),
+        train=TrainingSet(train, tag_sets[0], train_features, vectors, config, classes),
+        validation=TrainingSet(
+            validation, tag_sets[1], validation_features, vectors, config, classes
+        ),
         validation_tags=tag_sets[1],
         words=vectors,
         vocabulary=vocabulary,
@@ -184,8 +195,7 @@ def _choose_words(
         # The corpus's own tags keep their vectors, however rare the words are elsewhere.
         used = dict.fromkeys(tag for side in tag_sets for tags in side for tag in tags)
         vectors = general.keep(recipe.general_words, also=used)
-        with_vector = [tag for tag in vocabulary if vectors.certain_vector(tag) is not None]
-        return vectors, with_vector, tag_sets
+        return vectors, vocabulary, tag_sets
     in_vocabulary = set(vocabulary)
     train_tags, validation_tags = (
         [[tag for tag in tags if tag in in_vocabulary] for tags in side] for side in tag_sets
@@ -211,15 +221,21 @@ def _unit_bands(config: ModelConfig) -> tuple[Array, Array]:
     return np.zeros(bands, dtype=np.float32), np.ones(bands, dtype=np.float32)
 
 
+def _teacher_bands(config: ModelConfig) -> tuple[Array, Array]:
+    """Band minima and maxima of the scaler that gives the teacher's own input."""
+    low, high = (np.full(config.features.n_mels, value, dtype=np.float32) for value in BANDS)
+    return low, high
+
+
 def _general_words(recipe: Recipe, words: Path | None) -> WordVectors | None:
-    """The general word vectors, for a recipe that uses them."""
-    if recipe.words != "general":
+    """The words of phrases, for a recipe that uses them: an English list, those of `words`."""
+    if recipe.words != "phrases":
         if words is not None:
             raise ConfigError(f"words: this preset trains its own ({recipe.words}), got {words}")
         return None
     if words is None:
-        log.info("word vectors: those of the starter model")
-    return load_words(words or starter_model()).unit()
+        log.info("word list: that of the starter model")
+    return SentenceVectors(load_words(words or starter_model()).words)
 
 
 def _with_word_dim(config: ModelConfig, vectors: WordVectors, recipe: Recipe) -> ModelConfig:

@@ -2,14 +2,14 @@
 
 An epoch's order is drawn from (seed, epoch) and a batch's contents from (seed, epoch, step), so a
 run resumes at any step exactly. Letters: B = batch, T = frames, F = mels, N = tags of a clip,
-C = tags in use, F_w = word dimension, V = size of the teacher's code.
+C = tags in use, F_w = word dimension.
 """
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -18,16 +18,23 @@ import torch
 from torch import Tensor
 
 from earmark.model.config import ModelConfig
+from earmark.model.core.arrays import Array
 from earmark.model.core.manifest import ManifestRow
+from earmark.model.core.progress import progress
+from earmark.model.embedder import Embedder
 from earmark.model.text.normalize import clean_tags
+from earmark.model.text.sentence_vectors import SentenceVectors
 from earmark.model.text.word_vectors import WordVectors
-from earmark.training.distillation.teacher_codes import TeacherCodes
+from earmark.training.data.phrases import ConceptPhrases
+from earmark.training.distillation.rehearsal import RehearsedPhrases
 from earmark.training.features.augmentation import Augmentation, Mixing, change_level, mix_log_mel
 from earmark.training.features.cache import FeatureSet
+from earmark.training.features.encode_clips import CLIPS_IN_MEMORY, clip_codes, clip_vectors
 from earmark.training.features.loudness import NATS_PER_DECIBEL, gain_to_full_level
 from earmark.training.features.windows import FrameWindows, loudest_starts
 from earmark.training.recipe import Recipe
 
+REHEARSED_PHRASES = 192  # of the classes in a step, and as many translations of tags
 MAX_TAG_SHARE = 0.7  # a tag of more clips than this says nothing (METHOD §3)
 
 Integers = npt.NDArray[np.int64]
@@ -36,7 +43,7 @@ Integers = npt.NDArray[np.int64]
 def clean_tag_sets(
     clips: Sequence[ManifestRow], words: WordVectors | None = None
 ) -> list[list[str]]:
-    """Each clip's clean tags; with general `words`, a plural becomes only a known singular."""
+    """Each clip's clean tags; with English `words`, a plural becomes only a known singular."""
     return [clean_tags(clip.tags, words) for clip in clips]
 
 
@@ -59,23 +66,25 @@ def build_vocabulary(tag_sets: Sequence[Sequence[str]], size: int, min_count: in
 class TrainingBatch:
     """What a training step sees; a field is None where no loss of the recipe needs it.
 
-    `log_mel` [B, T, F]: unscaled; `words` [B, N, F_w] and `mask` [B, N]: the tags' word vectors;
-    `false_negatives` [B, B]: clips of one group with the same tags; `teacher_codes` [B, V]: the
-    teacher's codes of the windows before mixing; `unmixed` [B]: False where a window is mixed with
-    one that is nearly as loud; `has_tag` [B, C]: whether a clip has each tag in use, dropped tags
-    included; `all_tags` [C, F_w]: word vectors of the tags in use.
+    `log_mel` [B, T, F]: unscaled; `codes` [B, V]: in its place, where the convolutions that give
+    them are fixed; `words` [B, N, F_w] and `mask` [B, N]: the tags' word vectors;
+    `false_negatives` [B, B]: clips of one group with the same tags; `all_tags` [C, F_w]: word
+    vectors of the tags in use, or of some of them (`Recipe.other_tags`); `has_tag` [B, C]: whether
+    a clip has each of these, dropped tags included; `tag_rows` [B, N]: which of them the clip's
+    tags are, C where padded; `rehearsed`: a step's phrases of AudioSet's classes.
 
     Where several processes share a batch, `false_negatives` and `has_tag` are of the whole batch.
     """
 
-    log_mel: Tensor
+    log_mel: Tensor | None
     words: Tensor
     mask: Tensor
     false_negatives: Tensor | None
-    teacher_codes: Tensor | None = None
-    unmixed: Tensor | None = None
+    codes: Tensor | None = None
     has_tag: Tensor | None = None
     all_tags: Tensor | None = None
+    tag_rows: Tensor | None = None
+    rehearsed: RehearsedPhrases | None = None
 
 
 class TagTable:
@@ -89,7 +98,10 @@ class TagTable:
     def __init__(self, tag_sets: Sequence[Sequence[str]], words: WordVectors) -> None:
         order = {word: position for position, word in enumerate(words.words)}
         vectors: dict[str, npt.NDArray[np.float32]] = {}
-        for tag in dict.fromkeys(tag for tags in tag_sets for tag in tags):
+        distinct = list(dict.fromkeys(tag for tags in tag_sets for tag in tags))
+        if isinstance(words, SentenceVectors):
+            words.vectors_of(distinct)  # one batch, then single ones from its cache
+        for tag in distinct:
             vector = words.certain_vector(tag)
             if vector is not None:
                 vectors[tag] = vector
@@ -105,11 +117,20 @@ class TagTable:
             self.rows[clip, : len(clip_rows)] = clip_rows
 
 
+@dataclass(frozen=True)
+class Said:
+    """What phrases say the tags in use, and the classes of a teacher."""
+
+    tags: ConceptPhrases
+    classes: ConceptPhrases
+
+
 class TrainingSet:
     """The clips of one side that have frames and at least one tag with a vector.
 
     `indices`: which of the given clips they are; `groups` [given clips]: a number for each clip's
-    group.
+    group; `said`: phrases, where there are classes to rehearse; `codes` [given clips, V]: of whole
+    clips, which batches hold in place of windows where it is set.
     """
 
     def __init__(
@@ -119,10 +140,15 @@ class TrainingSet:
         features: FeatureSet,
         words: WordVectors,
         config: ModelConfig,
-        teacher_codes: TeacherCodes | None = None,
+        classes: ConceptPhrases | None = None,
     ) -> None:
-        self.teacher_codes = teacher_codes
+        """`classes`: phrases of the classes to rehearse, where `words` are of phrases."""
         self._table = TagTable(tag_sets, words)
+        self.said: Said | None = None
+        self.codes: Array | None = None
+        self._code_deviations = np.zeros(0, dtype=np.float32)
+        if classes is not None and isinstance(words, SentenceVectors):
+            self.said = Said(ConceptPhrases(self._table.tags, words), classes)
         self.config = config
         self.features = features
         self.indices = np.flatnonzero((self._table.counts > 0) & features.readable)
@@ -137,6 +163,11 @@ class TrainingSet:
     def __len__(self) -> int:
         return len(self.indices)
 
+    @property
+    def device(self) -> torch.device:
+        """Where batches are made."""
+        return self._vectors.device
+
     @cached_property
     def _gain_to_full(self) -> npt.NDArray[np.float32]:
         return gain_to_full_level(self.features)
@@ -145,6 +176,22 @@ class TrainingSet:
         """Make batches on `device`; frames and vectors move there where they fit."""
         self._vectors = self._vectors.to(device)
         self._windows = FrameWindows(self.features.frames, self.config.features.frames, device)
+
+    def hear(self, embedder: Embedder) -> None:
+        """Set `codes`, for a model whose convolutions stay as they are."""
+        self.codes = np.zeros((len(self.features), embedder.config.code_dim), dtype=np.float32)
+        with progress("encoding", len(self)) as bar:
+            for first in range(0, len(self), CLIPS_IN_MEMORY):
+                block = self.indices[first : first + CLIPS_IN_MEMORY]
+                self.codes[block] = clip_codes(embedder, self.features, block.tolist())
+                bar.step(len(block))
+        self._code_deviations = self.codes[self.indices].std(axis=0)
+
+    def vectors(self, embedder: Embedder, indices: Integers) -> Array:
+        """Unit embeddings [n, D] of the clips at these indices."""
+        if self.codes is not None:
+            return embedder.project(self.codes[indices])
+        return clip_vectors(embedder, self.features, indices.tolist())
 
     def tag_counts(self, tags: Sequence[str]) -> Integers:
         """How many of these clips have each of the tags, [tags]."""
@@ -199,13 +246,18 @@ class TrainingSet:
         rows_of_rank = len(indices) // size
         rows = slice(rank * rows_of_rank, (rank + 1) * rows_of_rank)
         # Each process draws for all rows, so that the batch does not depend on their number.
-        starts, codes = self._window_starts(indices, recipe, generator)
-        mixing = Mixing.draw(len(indices), recipe.mix, generator)
+        starts = self._window_starts(indices, recipe, generator) if self.codes is None else None
+        mix = recipe.mix if self.codes is None else 0.0  # codes of two sounds do not add up
+        mixing = Mixing.draw(len(indices), mix, generator)
         augmentation = Augmentation.draw(len(indices), recipe, self.config.features, generator)
         tags, counts = self._mixed_tags(indices, mixing)
         tag_rows = self._batch_tags(tags, counts, recipe, generator)[rows]
-        windows = self._mixed_windows(indices, starts, mixing, recipe, rows)
-        log_mel = augmentation.apply(windows, rows)
+        log_mel = codes = None
+        if self.codes is not None:
+            codes = self._to_device(self._noisy_codes(self.codes[indices], recipe, generator)[rows])
+        elif starts is not None:
+            windows = self._mixed_windows(indices, starts, mixing, recipe, rows)
+            log_mel = augmentation.apply(windows, rows)
         tag_index = self._to_device(tag_rows)
         false_negatives = None
         if recipe.exclude_same:
@@ -213,41 +265,74 @@ class TrainingSet:
             false_negatives = self._to_device(
                 (groups[:, None] == groups[None, :]) & (sets[:, None] == sets[None, :])
             )
-        unmixed = None
-        if codes is not None:
-            codes = codes[rows].to(self._vectors.device, non_blocking=True)
-            single = np.ones(len(indices), dtype=np.bool_)
-            single[mixing.rows[mixing.adds_tags]] = False
-            unmixed = self._to_device(single[rows])
         padding = len(self._vectors) - 1
-        has_tag = all_tags = None
-        if recipe.tagwise_weight:
+        words, mask = self._vectors[tag_index], tag_index != padding
+        batch = TrainingBatch(log_mel, words, mask, false_negatives, codes)
+        if recipe.tagwise_weight or self.said is not None:
             table = np.zeros((len(indices), padding + 1), dtype=np.bool_)
             np.put_along_axis(table, tags, True, axis=1)
-            has_tag = self._to_device(table[:, :padding])
-            all_tags = self._vectors[:padding]
-        words, mask = self._vectors[tag_index], tag_index != padding
-        return TrainingBatch(
-            log_mel, words, mask, false_negatives, codes, unmixed, has_tag, all_tags
+            batch = self._with_single_tags(batch, table[:, :padding], tag_rows, recipe, generator)
+        return batch
+
+    def _with_single_tags(
+        self,
+        batch: TrainingBatch,
+        has_tag: npt.NDArray[np.bool_],
+        tag_rows: Integers,
+        recipe: Recipe,
+        generator: np.random.Generator,
+    ) -> TrainingBatch:
+        """The batch with what the losses of single tags and of rehearsed phrases need."""
+        if self.said is None:
+            all_tags = self._vectors[:-1]
+            return replace(batch, has_tag=self._to_device(has_tag), all_tags=all_tags)
+        said = self.said.tags.draw(recipe.translated, recipe.paraphrased, generator)
+        used = has_tag.any(axis=0) | (generator.random(len(said)) < recipe.other_tags)
+        row_of = np.append(np.cumsum(used) - 1, used.sum())  # the last one is padding
+        return replace(
+            batch,
+            has_tag=self._to_device(has_tag[:, used]),
+            all_tags=self._to_device(self.said.tags.vectors[said[used]]),
+            tag_rows=self._to_device(row_of[tag_rows]),
+            rehearsed=self._rehearsed(self.said, recipe, generator),
         )
 
+    def _rehearsed(
+        self, said: Said, recipe: Recipe, generator: np.random.Generator
+    ) -> RehearsedPhrases:
+        """A step's phrases: each class in some phrase, random phrases, and translations of tags."""
+        classes, tags = said.classes, said.tags
+        each = classes.draw(recipe.translated, recipe.paraphrased, generator)
+        count = REHEARSED_PHRASES if recipe.translated else 0
+        rows = generator.integers(0, len(classes.vectors), count) if count else classes.first
+        translations = tags.draw_translations(count, generator)
+        originals = tags.first[tags.concept_of[translations]]
+        return RehearsedPhrases(
+            self._to_device(classes.vectors[each]),
+            self._to_device(classes.vectors[rows]),
+            self._to_device(classes.concept_of[rows]),
+            self._to_device(tags.vectors[translations]),
+            self._to_device(tags.vectors[originals]),
+        )
+
+    def _noisy_codes(self, codes: Array, recipe: Recipe, generator: np.random.Generator) -> Array:
+        if not recipe.code_noise:
+            return codes
+        noise = generator.standard_normal(codes.shape, dtype=np.float32)
+        return np.asarray(codes + recipe.code_noise * self._code_deviations * noise)
+
     def _to_device(self, values: npt.NDArray[np.generic]) -> Tensor:
-        return torch.from_numpy(values).to(self._vectors.device, non_blocking=True)
+        return torch.from_numpy(values).to(self.device, non_blocking=True)
 
     def _window_starts(
         self, indices: Integers, recipe: Recipe, generator: np.random.Generator
-    ) -> tuple[Integers, Tensor | None]:
-        """(first frame of each clip's window among all frames, the teacher's codes of them)."""
+    ) -> Integers:
+        """The first frame of each clip's window among all frames."""
         first = self.features.offsets[indices]
         if recipe.patch == "loudest":
-            return first + self._loudest[indices], None
-        if self.teacher_codes is not None:
-            teacher = self.teacher_codes
-            low, high = teacher.offsets[indices], teacher.offsets[indices + 1]
-            window = generator.integers(low, high)
-            return first + teacher.starts[window], torch.from_numpy(teacher.codes[window]).float()
+            return first + self._loudest[indices]
         lengths = self.features.offsets[indices + 1] - first
-        return first + generator.integers(0, lengths - self.config.features.frames + 1), None
+        return first + generator.integers(0, lengths - self.config.features.frames + 1)
 
     def _mixed_windows(
         self, indices: Integers, starts: Integers, mixing: Mixing, recipe: Recipe, rows: slice

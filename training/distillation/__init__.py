@@ -1,1 +1,1 @@
-"""Learning from a teacher network: its codes, and pruning it to the model's size."""
+"""Beginning as a teacher network, and keeping what it knew while tags are learned."""

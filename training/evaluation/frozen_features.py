@@ -1,4 +1,4 @@
-"""Frozen features of clips, which nothing is trained for: MFCC statistics, and aiSFX's codes.
+"""Frozen features of clips, which nothing is trained for: MFCC statistics, and EfficientAT's codes.
 
 Both are matrices [clips, d], with a row of NaN for an unreadable clip.
 """
@@ -10,13 +10,19 @@ from pathlib import Path
 
 import numpy as np
 
+from earmark.model.checkpoint import Checkpoint
+from earmark.model.config import preset
 from earmark.model.core.arrays import Array
 from earmark.model.core.errors import AudioError
-from earmark.model.networks.audio_encoder import AudioEncoder
-from earmark.training.distillation.teacher_codes import compute_teacher_codes
+from earmark.model.core.progress import progress
+from earmark.model.embedder import Embedder
+from earmark.model.networks.dual_encoder import DualEncoder
+from earmark.model.text.sentence_vectors import SentenceVectors
+from earmark.training.distillation.efficientat import BANDS, Teacher
 from earmark.training.evaluation.mfcc_baseline import COEFFICIENTS, mfcc_features
 from earmark.training.features import shards
 from earmark.training.features.cache import FeatureSet
+from earmark.training.features.encode_clips import CLIPS_IN_MEMORY, clip_codes
 
 MFCC_SIZE = 6 * COEFFICIENTS
 
@@ -44,18 +50,20 @@ def _write_shard(paths: Sequence[Path], shard: Path) -> None:
     shards.save(shard, {"mfcc": statistics})
 
 
-def mean_teacher_codes(
-    teacher: AudioEncoder, features: FeatureSet, cache: Path, *, mixed_precision: bool = False
-) -> Array:
-    """The teacher's codes [clips, V], averaged over each clip's windows.
-
-    The arguments are those of `training.distillation.teacher_codes.compute_teacher_codes`.
-    """
-    teacher_codes = compute_teacher_codes(teacher, features, cache, mixed_precision=mixed_precision)
-    codes, offsets = teacher_codes.codes.astype(np.float32), teacher_codes.offsets
-    means = np.full((len(features), teacher_codes.code_dim), np.nan, dtype=np.float32)
+def teacher_codes(teacher: Teacher, features: FeatureSet) -> Array:
+    """The teacher's codes [clips, V] of the starter preset's features, as that model hears."""
+    config = preset("starter")
+    model = DualEncoder(config)
+    model.band_min.fill_(BANDS[0])
+    model.band_max.fill_(BANDS[1])
+    assert model.audio is not None, "presets have both halves"
+    model.audio.convolutions.load_state_dict(teacher.convolutions)
+    embedder = Embedder(Checkpoint(model, SentenceVectors([]), []))
+    codes = np.full((len(features), config.code_dim), np.nan, dtype=np.float32)
     readable = np.flatnonzero(features.readable)
-    if len(readable):
-        sums = np.add.reduceat(codes, offsets[readable], axis=0)
-        means[readable] = sums / np.diff(offsets)[readable, None]
-    return means
+    with progress("hearing as the teacher", len(readable)) as bar:
+        for first in range(0, len(readable), CLIPS_IN_MEMORY):
+            block = readable[first : first + CLIPS_IN_MEMORY]
+            codes[block] = clip_codes(embedder, features, block.tolist())
+            bar.step(len(block))
+    return codes

@@ -26,12 +26,17 @@ from earmark.model.config import preset
 from earmark.model.core.arrays import Array
 from earmark.model.core.manifest import FILE_NAME
 from earmark.model.embedder import Embedder
+from earmark.model.text.sentence_vectors import NAME, SentenceVectors
 from earmark.model.text.word_vectors import WordVectors
 from earmark.training.corpora.detect import read_corpus
 from earmark.training.corpora.split import clips_digest, split_clips
 from earmark.training.data.dataset import clean_tag_sets
 from earmark.training.data.word2vec import load_words
-from earmark.training.distillation.teacher import TEACHER_LICENCE, TEACHER_NAME, read_teacher
+from earmark.training.distillation.efficientat import (
+    TEACHER_LICENCE,
+    TEACHER_NAME,
+    read_teacher,
+)
 from earmark.training.errors import CorpusError
 from earmark.training.evaluation import frozen_features
 from earmark.training.evaluation.projection import Projection, ProjectionData, train_projection
@@ -57,8 +62,8 @@ MAY_HAVE_TRAINED = "may have trained on some of these"
 class LadderSettings:
     """The rows to compare, and the data sets to compare them on.
 
-    `teacher`: the wheel of aiSFX, for its rung, or None; `mixed_precision`: it computes in
-    bfloat16. `cache`: the feature cache's folder; a temporary one when None.
+    `teacher`: EfficientAT's file, for its rung, or None. `cache`: the feature cache's folder; a
+    temporary one when None.
     """
 
     data: Sequence[Path]
@@ -67,7 +72,6 @@ class LadderSettings:
     seeds: Sequence[int] = (0,)
     cache: Path | None = None
     device: str = "cpu"
-    mixed_precision: bool = False
 
 
 class LadderCorpus:
@@ -80,9 +84,12 @@ class LadderCorpus:
             [row for _, rows in data_sets for row in rows], recipe_for(PRESET).split
         )
         self.data_set_of = {row.path: name for name, rows in data_sets for row in rows}
-        self.words: WordVectors = load_words(starter_model()).unit()
-        self.train_tags = clean_tag_sets(self.train, self.words)
-        self.validation_tags = clean_tag_sets(self.validation, self.words)
+        words = SentenceVectors(load_words(starter_model()).words)
+        self.words: WordVectors = words
+        self.train_tags = clean_tag_sets(self.train, words)
+        self.validation_tags = clean_tag_sets(self.validation, words)
+        # One batch, then single ones from its cache.
+        words.vectors_of(list(dict.fromkeys(tag for tags in self.validation_tags for tag in tags)))
 
     @cached_property
     def validation_groups(self) -> set[str]:
@@ -207,12 +214,9 @@ def _frozen_features(
     features = {"mfcc": [frozen_features.mfcc_statistics(paths, cache) for paths in sides]}
     if settings.teacher is not None:
         teacher = read_teacher(settings.teacher)
-        features["aisfx"] = [
-            frozen_features.mean_teacher_codes(
-                teacher,
-                load_features(paths, preset(PRESET).features, cache),
-                cache,
-                mixed_precision=settings.mixed_precision,
+        features["teacher"] = [
+            frozen_features.teacher_codes(
+                teacher, load_features(paths, preset(PRESET).features, cache)
             )
             for paths in sides
         ]
@@ -313,7 +317,6 @@ def _protocol(
 ) -> dict[str, Any]:
     """Every choice that the metrics depend on."""
     recipe = data.recipe
-    teacher = settings.teacher is not None
     return {
         "data": data_set_names(settings.data),
         "train_clips": len(corpus.train),
@@ -325,7 +328,7 @@ def _protocol(
         "corpus": clips_digest(corpus.train),
         "groups": sorted(corpus.validation_groups),
         "seeds": list(settings.seeds),
-        "words": "the starter model's, of length 1",
+        "words": f"{NAME}, of each tag alone",
         "recipe": {
             "preset": PRESET,
             "epochs": recipe.epochs,
@@ -335,6 +338,7 @@ def _protocol(
             "weight_decay": recipe.weight_decay,
             "warmup_epochs": recipe.warmup_epochs,
             "temperature": f"learned, from {recipe.temperature}",
+            "contrastive_weight": recipe.contrastive_weight,
             "tagwise_weight": recipe.tagwise_weight,
             "tag_dropout": recipe.tag_dropout,
             "same_source_and_tags": "no negatives",
@@ -344,14 +348,11 @@ def _protocol(
         "frozen": {
             "mfcc": "20 MFCCs, first and second differences, mean and deviation over time",
             **(
-                {"aisfx": f"{TEACHER_NAME} ({TEACHER_LICENCE}), mean over windows"}
-                if teacher
+                {"teacher": f"{TEACHER_NAME} ({TEACHER_LICENCE}), mean over windows"}
+                if settings.teacher is not None
                 else {}
             ),
         },
-        "teacher_precision": (
-            ("bfloat16" if settings.mixed_precision else "float32") if teacher else None
-        ),
         "similarity": "cosine",
         "chance_repeats": CHANCE_REPEATS,
     }

@@ -1,8 +1,9 @@
 """A rung of the ladder: a projection and a tag encoder, trained on frozen features of sounds.
 
-The audio side is the preset's projection (a perceptron) on the features; the tag encoder, the
-losses and the optimiser are the preset's own. Letters: B = batch, n = clips, d = size of the
-features, D = shared dimension, F_w = word dimension.
+The audio side is a perceptron of the preset's width on the features. The tag encoder is the
+preset's self-attention over word vectors, without prototypes: those begin as a teacher's names, and
+a rung has no teacher of words. The losses and the optimiser are the preset's own. Letters:
+B = batch, n = clips, d = size of the features, D = shared dimension, F_w = word dimension.
 """
 
 from __future__ import annotations
@@ -44,7 +45,7 @@ class Projection(nn.Module):
         self.audio: nn.Module = nn.Linear(width, config.dim, bias=False)
         if audio.hidden:
             self.audio = perceptron(width, audio.hidden, config.dim, audio.dropout)
-        self.tags = build_tag_encoder(config)
+        self.tags = build_tag_encoder(replace(config, tags=replace(config.tags, prototypes=0)))
         scale, learned = torch.tensor(-math.log(recipe.temperature)), recipe.learned_temperature
         self.scale = nn.Parameter(scale, learned)  # ln(1 / τ)
         self.tagwise_scale = nn.Parameter(scale.clone(), learned)
@@ -144,8 +145,9 @@ def _train_epoch(
     for step, batch in enumerate(clips.batches(augmented, seed), start=seed[1] * steps):
         for group in optimizer.param_groups:
             group["lr"] = learning_rate(recipe, step, steps)
+        assert batch.log_mel is not None, "the clips' features stand for frames"
         sounds = projection.audio(batch.log_mel[:, 0])
-        loss = nt_xent(
+        loss = recipe.contrastive_weight * nt_xent(
             sounds,
             projection.tags(batch.words, batch.mask),
             bounded_temperature(projection.scale),

@@ -53,7 +53,6 @@ def evaluate(embedder: Embedder, clips: Sequence[ManifestRow], data: Path) -> di
             "clips": len(right),
             "failed": failed,
             "prompts": tags,
-            "thesaurus": True,
             "similarity": "cosine",
             "chance": 1 / len(names),
         },

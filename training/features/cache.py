@@ -11,7 +11,7 @@ import json
 import tempfile
 from collections.abc import Sequence
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
@@ -20,7 +20,7 @@ import numpy.typing as npt
 
 from earmark.model.audio.decode import SoundReader
 from earmark.model.audio.log_mel import LogMel, mel_filters
-from earmark.model.config import FeatureConfig
+from earmark.model.config import LATER, FeatureConfig, without_later_defaults
 from earmark.model.core.errors import AudioError
 from earmark.training.features import shards
 
@@ -59,7 +59,7 @@ def load_features(
     `cache`: a temporary folder when None. `workers`: processes, all cores when None. An unreadable
     clip is listed in `failed`. Raises CorpusError for a missing file.
     """
-    settings = json.dumps(asdict(config), sort_keys=True)
+    settings = json.dumps(without_later_defaults(config, LATER["features"]), sort_keys=True)
     write = partial(_write_shard, config=config)
     with ExitStack() as stack:
         if cache is None:

@@ -9,6 +9,7 @@ import numpy as np
 
 from earmark.model.core.manifest import ManifestRow
 from earmark.model.embedder import Embedder
+from earmark.model.tagging import rank_tags
 from earmark.training.figures.held_out import HeldOutClips
 
 MAX_CASES = 12
@@ -32,8 +33,9 @@ def find_hard_cases(
     At most one clip of a group. Left out are clips without a tag of the vocabulary, which the model
     cannot tag right, and tags below their threshold, which it does not suggest.
     """
-    probabilities = embedder.calibration.probabilities(held_out.scores.cosines.astype(np.float32))
-    first = probabilities.argmax(axis=1)
+    cosines = held_out.scores.cosines.astype(np.float32)
+    probabilities = embedder.calibration.probabilities(cosines)
+    first = rank_tags(embedder, cosines, probabilities).argmax(axis=1)
     clips = np.arange(len(first))
     highest = probabilities[clips, first]
     has_tag = held_out.scores.has_tag

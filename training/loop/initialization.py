@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,21 +11,21 @@ import torch
 
 from earmark.model.audio.log_mel import mel_filters
 from earmark.model.checkpoint import Checkpoint
+from earmark.model.config import ModelConfig
 from earmark.model.core.errors import ConfigError
+from earmark.model.embedder import Embedder
 from earmark.model.networks.dual_encoder import DualEncoder
+from earmark.model.networks.tag_encoder import PrototypeTagEncoder
 from earmark.training.data.corpus import Corpus
-from earmark.training.distillation.channel_pruning import prune_channels
-from earmark.training.distillation.teacher import (
-    TEACHER_FEATURES,
+from earmark.training.distillation.bridge import begin_audio, begin_tags
+from earmark.training.distillation.efficientat import (
     TEACHER_LICENCE,
     TEACHER_NAME,
+    Teacher,
     read_teacher,
 )
-from earmark.training.distillation.teacher_codes import compute_teacher_codes
+from earmark.training.distillation.rehearsal import Rehearsal
 from earmark.training.recipe import Recipe
-
-PRUNING_WINDOWS = 384  # that the pruned encoder is fitted on
-NEARLY_FULL = 0.01  # nats under full level
 
 
 def fit_scaler(model: DualEncoder, corpus: Corpus) -> None:
@@ -40,32 +41,26 @@ def fit_scaler(model: DualEncoder, corpus: Corpus) -> None:
     model.mel_filters.copy_(torch.from_numpy(mel_filters(model.config.features)))
 
 
-def attach_teacher(
-    file: Path, corpus: Corpus, recipe: Recipe, cache: Path, *, mixed_precision: bool
-) -> None:
-    """Read a teacher, compute its codes of the training clips, and name it on the corpus's card.
+def attach_teacher(file: Path, corpus: Corpus, config: ModelConfig) -> None:
+    """Read a teacher, and name it on the corpus's card.
 
-    `mixed_precision`: the teacher computes in bfloat16. Raises ConfigError where the preset has no
-    teacher loss, TrainingError where the file is not the teacher's.
+    Raises ConfigError where the preset has no teacher, TrainingError for another file.
     """
-    clips = corpus.train
-    if not recipe.teacher_weight or clips.config.features != TEACHER_FEATURES:
-        raise ConfigError(f"--teacher: the preset {clips.config.name} learns from none")
+    if config.audio.kind != "mobilenet" or config.words == "stored":
+        raise ConfigError(f"--teacher: the preset {config.name} learns from none")
     corpus.teacher = read_teacher(file)
-    clips.teacher_codes = compute_teacher_codes(
-        corpus.teacher, clips.features, cache, mixed_precision=mixed_precision
-    )
     corpus.card["teacher"] = {"name": TEACHER_NAME, "licence": TEACHER_LICENCE}
 
 
 def initialise_weights(
-    model: DualEncoder, corpus: Corpus, recipe: Recipe, start: Checkpoint | None, seed: int
+    model: DualEncoder, corpus: Corpus, start: Checkpoint | None, seed: int
 ) -> bool:
-    """Copy the weights of `start`, or prune the corpus's teacher into the audio encoder.
+    """Copy the weights of `start`, or begin as the corpus's teacher.
 
     Returns whether there was either; else the weights stay random. Raises ConfigError where
     `start` has another architecture.
     """
+    corpus.train.codes = corpus.validation.codes = None  # of a run before
     if start is not None:
         if replace(start.model.config, name=model.config.name) != model.config:
             raise ConfigError(
@@ -76,10 +71,46 @@ def initialise_weights(
         return True
     if corpus.teacher is None:
         return False
-    assert model.audio is not None, "presets have both halves"
-    clips, generator = corpus.train, np.random.default_rng(seed)
-    indices = generator.choice(clips.indices, min(PRUNING_WINDOWS, len(clips)))
-    plain = replace(recipe.without_augmentation(), quieter=NEARLY_FULL)
-    patches = model.scale(clips.make_batch(indices, plain, generator).log_mel.cpu())[:, None]
-    prune_channels(corpus.teacher, model.audio, patches, seed)
+    begin_as_teacher(model, corpus, corpus.teacher, seed)
     return True
+
+
+def begin_as_teacher(model: DualEncoder, corpus: Corpus, teacher: Teacher, seed: int) -> None:
+    """Make the model what `training.distillation.bridge` describes, on the training clips."""
+    assert model.audio is not None, "presets have both halves"
+    assert isinstance(model.tags, PrototypeTagEncoder), "checked with the teacher"
+    model.audio.convolutions.load_state_dict(teacher.convolutions)
+    hear_clips(model, corpus)
+    assert corpus.train.codes is not None, "just set"
+    codes = corpus.train.codes[corpus.train.indices]
+    directions = begin_audio(model.audio, teacher, codes)
+    said = corpus.train.said
+    assert said is not None, "a model of phrases"
+    classes, literal = said.classes, said.classes.literal
+    vectors, class_of = classes.vectors[literal], classes.concept_of[literal]
+    begin_tags(model.tags, vectors, class_of, directions, seed)
+
+
+def hear_clips(model: DualEncoder, corpus: Corpus) -> None:
+    """Set the codes of the corpus's clips, as the model's convolutions give them now."""
+    fused = copy.deepcopy(model).eval()
+    assert fused.audio is not None, "presets have both halves"
+    fused.audio.fuse()
+    embedder = Embedder(
+        Checkpoint(fused, corpus.words, corpus.vocabulary), str(corpus.train.device)
+    )
+    for clips in (corpus.train, corpus.validation):
+        clips.hear(embedder)
+
+
+def rehearsal_of(
+    model: DualEncoder, corpus: Corpus, recipe: Recipe, *, fixed: bool
+) -> Rehearsal | None:
+    """What the model knows now, where the recipe keeps it. `fixed`: its convolutions stay so."""
+    said = corpus.train.said
+    if not recipe.teacher_weight or said is None or model.audio is None:
+        return None
+    if not isinstance(model.tags, PrototypeTagEncoder):
+        return None
+    names = torch.from_numpy(said.classes.vectors[said.classes.first])
+    return Rehearsal(model.audio, model.tags, names, same_codes=fixed)

@@ -1,6 +1,6 @@
-"""The loss of a training step: eq. (6), the tagwise loss, and the distance to a teacher's codes.
+"""The loss of a training step: eq. (6), the tagwise loss, and the rehearsal of what was known.
 
-Letters: B = batch, T = frames, F = mels, C = tags, V = size of the teacher's code.
+Letters: B = batch, T = frames, F = mels, C = tags.
 """
 
 from __future__ import annotations
@@ -11,8 +11,10 @@ import torch
 from torch import Tensor, nn
 
 from earmark.model.networks.dual_encoder import DualEncoder
-from earmark.model.networks.tag_encoder import MultiHotTagEncoder
+from earmark.model.networks.mobilenet import MobileNet
+from earmark.model.networks.tag_encoder import MultiHotTagEncoder, PrototypeTagEncoder
 from earmark.training.data.dataset import TrainingBatch
+from earmark.training.distillation.rehearsal import Rehearsal, RehearsedPhrases
 from earmark.training.loop.distributed import ProcessGroup, gather_rows
 from earmark.training.loop.losses import generalized_kl, nt_xent, tag_reconstruction, tagwise
 from earmark.training.recipe import Recipe
@@ -25,12 +27,9 @@ class Objective(nn.Module):
 
     `mixed_precision`: encoders and decoders run in bfloat16 where torch finds it safe; losses never
     do. `processes`: in training mode, contrastive losses run over the rows of all processes.
-    `teacher_statistics`: mean and standard deviation [V] of the teacher's codes, with a teacher.
-    `frozen`: convolutions of a pooled encoder that stay fixed, from the first on.
+    `frozen`: layers of the audio encoder's convolutions that stay fixed, from the first on.
+    `rehearsal`: of what the model knows before its first step, where the recipe gives it a weight.
     """
-
-    mean: Tensor
-    deviation: Tensor
 
     def __init__(
         self,
@@ -39,8 +38,8 @@ class Objective(nn.Module):
         *,
         mixed_precision: bool = False,
         processes: ProcessGroup,
-        teacher_statistics: tuple[Tensor, Tensor] | None = None,
         frozen: int = 0,
+        rehearsal: Rehearsal | None = None,
     ) -> None:
         super().__init__()
         self.model, self.recipe, self.processes = model, recipe, processes
@@ -54,12 +53,7 @@ class Objective(nn.Module):
         self.tagwise_scale: nn.Parameter | None = None
         if recipe.tagwise_weight:
             self.tagwise_scale = nn.Parameter(torch.tensor(-math.log(recipe.temperature)))
-        self.to_teacher: nn.Linear | None = None
-        if teacher_statistics is not None:
-            mean, deviation = teacher_statistics
-            self.to_teacher = nn.Linear(model.config.code_dim, len(mean))
-            self.register_buffer("mean", mean)
-            self.register_buffer("deviation", deviation)
+        self.rehearsal = rehearsal
 
     def train(self, mode: bool = True) -> Objective:
         """Set the mode as for any module; frozen layers stay in evaluation mode."""
@@ -81,40 +75,43 @@ class Objective(nn.Module):
         """
         model, recipe = self.model, self.recipe
         assert model.audio is not None, "presets have both halves"
-        patches = model.scale(batch.log_mel)[:, None]
-        patches = patches.contiguous(memory_format=torch.channels_last)
         losses: dict[str, Tensor] = {}
-        with torch.autocast(patches.device.type, torch.bfloat16, enabled=self.mixed_precision):
-            codes, phi_audio = model.audio(patches)
+        with torch.autocast(batch.words.device.type, torch.bfloat16, enabled=self.mixed_precision):
+            patches, codes = _encode(model, batch)
+            phi_audio = model.audio.project(codes)
             estimate = None
             if model.audio_decoder is not None and recipe.audio_weight:
                 estimate = model.audio_decoder(codes)
-            if isinstance(model.tags, MultiHotTagEncoder):
+            phi_single = None
+            if isinstance(model.tags, PrototypeTagEncoder) and batch.all_tags is not None:
+                phi_single, phi_tags = _prototype_vectors(model.tags, batch)
+            elif isinstance(model.tags, MultiHotTagEncoder):
                 multihot = model.tags.multihot(batch.words, batch.mask)
                 tag_codes = model.tags.encode(multihot)
                 phi_tags = model.tags.project(tag_codes)
             else:
                 phi_tags = model.tags(batch.words, batch.mask)
-            phi_single = None
-            if self.tagwise_scale is not None and batch.all_tags is not None:
+            if phi_single is None and self.tagwise_scale is not None and batch.all_tags is not None:
                 mask = batch.mask.new_ones(len(batch.all_tags), 1)
                 phi_single = model.tags(batch.all_tags[:, None], mask)
         losses["contrastive"] = self._contrastive_loss(
             _to_float32(phi_audio), _to_float32(phi_tags), batch.false_negatives
         )
-        if phi_single is not None and batch.has_tag is not None:
+        if self.tagwise_scale is not None and phi_single is not None and batch.has_tag is not None:
             losses["tagwise"] = self._tagwise_loss(
                 _to_float32(phi_audio), _to_float32(phi_single), batch.has_tag
             )
-        if estimate is not None:
+        if estimate is not None and patches is not None:
             losses["audio"] = generalized_kl(patches, _to_float32(estimate))
         if model.tag_decoder is not None and recipe.tag_weight:
             # In float32: bfloat16 has no value between 0.996 and 1.
             probabilities = model.tag_decoder(_to_float32(tag_codes))
             losses["tags"] = tag_reconstruction(multihot, probabilities)
-        teacher = self._teacher_loss(codes, batch)
-        if teacher is not None:
-            losses["teacher"] = teacher
+        if self.rehearsal is not None and batch.rehearsed is not None:
+            before = self.rehearsal.recall(patches, _to_float32(codes))
+            losses["teacher"] = self._rehearsal_loss(
+                before, _to_float32(phi_audio), self.rehearsal, batch.rehearsed
+            )
         losses["loss"] = self._weighted_sum(losses)
         return losses
 
@@ -140,13 +137,13 @@ class Objective(nn.Module):
         assert self.tagwise_scale is not None, "only where the loss has a weight"
         return tagwise(audio, tags, has_tag, bounded_temperature(self.tagwise_scale))
 
-    def _teacher_loss(self, codes: Tensor, batch: TrainingBatch) -> Tensor | None:
-        """Mean squared distance to the teacher's standardised codes, over unmixed windows."""
-        if self.to_teacher is None or batch.teacher_codes is None or batch.unmixed is None:
-            return None
-        target = (batch.teacher_codes - self.mean) / self.deviation
-        distance = (self.to_teacher(_to_float32(codes)) - target).square().mean(dim=1)
-        loss: Tensor = (distance * batch.unmixed).sum() / batch.unmixed.sum().clamp(min=1)
+    def _rehearsal_loss(
+        self, before: Tensor, audio: Tensor, rehearsal: Rehearsal, said: RehearsedPhrases
+    ) -> Tensor:
+        assert isinstance(self.model.tags, PrototypeTagEncoder), "what was known is said in phrases"
+        if self.training and self.processes.size > 1:
+            before, audio = gather_rows(before), gather_rows(audio)
+        loss: Tensor = rehearsal(before, audio, self.model.tags, said)
         return loss
 
     def _weighted_sum(self, losses: dict[str, Tensor]) -> Tensor:
@@ -161,14 +158,34 @@ class Objective(nn.Module):
         return torch.stack([weights[name] * loss for name, loss in losses.items()]).sum()
 
 
+def _encode(model: DualEncoder, batch: TrainingBatch) -> tuple[Tensor | None, Tensor]:
+    """(patches [B, 1, T, F], codes [B, V]) of a batch; None for patches where it holds codes."""
+    if batch.codes is not None:
+        return None, batch.codes
+    assert batch.log_mel is not None and model.audio is not None, "a batch has one of both"
+    patches = model.scale(batch.log_mel)[:, None]
+    patches = patches.contiguous(memory_format=torch.channels_last)
+    return patches, model.audio.encode(patches)
+
+
+def _prototype_vectors(encoder: PrototypeTagEncoder, batch: TrainingBatch) -> tuple[Tensor, Tensor]:
+    """(vectors of all tags in use [C, D], φ_w [B, D] of the clips' tags among them)."""
+    assert batch.all_tags is not None and batch.tag_rows is not None, "made with single tags"
+    single = encoder.vectors(batch.all_tags)
+    padded = torch.cat([single, single.new_zeros(1, single.shape[1])])
+    return single, encoder.attend(padded[batch.tag_rows], batch.mask)
+
+
 def bounded_temperature(scale: Tensor) -> Tensor:
     """τ of a learned ln(1 / τ), at least MIN_TEMPERATURE."""
     return torch.exp(-scale).clamp(min=MIN_TEMPERATURE)
 
 
 def _first_convolutions(model: DualEncoder, count: int) -> list[nn.Module]:
-    """The layers of the first `count` convolutions, their normalisation included."""
+    """The first `count` convolutions, or blocks of a MobileNet, with their normalisation."""
     assert model.audio is not None, "presets have both halves"
+    if isinstance(model.audio.convolutions, MobileNet):
+        return list(model.audio.convolutions)[:count]
     layers: list[nn.Module] = []
     for layer in model.audio.convolutions:
         if isinstance(layer, nn.Conv2d):

@@ -10,7 +10,6 @@ from __future__ import annotations
 import json
 import math
 import time
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +19,7 @@ from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from earmark.model import checkpoint
+from earmark.model.background import Background
 from earmark.model.checkpoint import Checkpoint
 from earmark.model.config import ModelConfig
 from earmark.model.core.atomic_write import write_whole
@@ -27,6 +27,7 @@ from earmark.model.core.errors import ConfigError
 from earmark.model.core.progress import Progress, progress
 from earmark.model.embedder import Embedder
 from earmark.model.networks.dual_encoder import DualEncoder
+from earmark.model.networks.mobilenet import BLOCKS as MOBILENET_BLOCKS
 from earmark.training.calibration.fit import fit_calibration, fit_platt_scaling
 from earmark.training.calibration.validation_set import ValidationSet, run_validation_set
 from earmark.training.data.corpus import Corpus
@@ -35,7 +36,12 @@ from earmark.training.errors import TrainingError
 from earmark.training.loop import resume_state
 from earmark.training.loop.device import DeviceSettings
 from earmark.training.loop.distributed import share_batch_norm
-from earmark.training.loop.initialization import fit_scaler, initialise_weights
+from earmark.training.loop.initialization import (
+    fit_scaler,
+    hear_clips,
+    initialise_weights,
+    rehearsal_of,
+)
 from earmark.training.loop.interrupts import RunInterrupted, StopRequest, catch_stop_signals
 from earmark.training.loop.objective import Objective
 from earmark.training.loop.optimizer import build_optimizer, learning_rate
@@ -45,6 +51,7 @@ from earmark.training.recipe import Recipe
 
 LOG = "log.jsonl"
 GPU_CHECK_STEPS = 16  # steps between two reads of the loss on a GPU, which wait for the device
+BACKGROUND_CLIPS = 4_096  # of the training clips, at most
 SAVE_SECONDS = 600.0  # between two saves inside an epoch
 
 
@@ -85,19 +92,24 @@ class Trainer:
         self.model = DualEncoder(config)
         fit_scaler(self.model, corpus)
         self._start_fingerprint = None if start is None else start.fingerprint
-        initialised = initialise_weights(self.model, corpus, recipe, start, seed)
+        initialised = initialise_weights(self.model, corpus, start, seed)
+        frozen = recipe.frozen if initialised else 0
+        rehearsal = None
+        if initialised:
+            fixed = self._fixes_convolutions(frozen)
+            rehearsal = rehearsal_of(self.model, corpus, recipe, fixed=fixed)
+            self._keep_codes(fixed and recipe.patch == "whole")
         self.model.to(self.device)
         self.model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         if self.processes.size > 1:
             share_batch_norm(self.model, self.device)
-        codes = corpus.train.teacher_codes
         self.objective = Objective(
             self.model,
             recipe,
             mixed_precision=settings.mixed_precision,
             processes=self.processes,
-            teacher_statistics=None if codes is None else codes.statistics(corpus.train.indices),
-            frozen=recipe.frozen if initialised else 0,
+            frozen=frozen,
+            rehearsal=rehearsal,
         ).to(self.device)
         self._step_module = self._build_step_module(settings)
         self.optimizer = build_optimizer(recipe, self.objective.parameters(), self.device)
@@ -106,6 +118,17 @@ class Trainer:
         self.best: float | None = None
         self.history: list[dict[str, float]] = []
         self._reset_epoch()
+
+    def _fixes_convolutions(self, frozen: int) -> bool:
+        """Whether so many frozen layers are all that give a code: other kinds have a norm too."""
+        return self.config.audio.kind == "mobilenet" and frozen >= len(MOBILENET_BLOCKS) + 2
+
+    def _keep_codes(self, keep: bool) -> None:
+        """Whether batches hold the codes of whole clips, which the model's start may have set."""
+        if not keep:
+            self.corpus.train.codes = self.corpus.validation.codes = None
+        elif self.corpus.train.codes is None:
+            hear_clips(self.model, self.corpus)
 
     def _batch_size(self) -> int:
         """The recipe's, at most the number of clips. Raises ConfigError."""
@@ -148,7 +171,7 @@ class Trainer:
         initial = {"from": self._start_fingerprint, "teacher": self.corpus.card.get("teacher")}
         return {name: value for name, value in initial.items() if value is not None} | {
             "config": self.config.to_dict(),
-            "recipe": asdict(self.recipe),
+            "recipe": self.recipe.to_dict(),
             "seed": self.seed,
             "mixed": self.objective.mixed_precision,
             "clips": len(self.corpus.train),
@@ -305,8 +328,16 @@ class Trainer:
         if "thresholds" in best.card.get("calibration", {}):
             return  # a finished run that was resumed
         best.model.to(self.device)
+        if self.recipe.words == "phrases":
+            best.background = self._background(best)
         fit_calibration(best.card, self._validation_set(best))
-        checkpoint.replace_card(self.out, best.card)
+        checkpoint.save(self.out, best)
+
+    def _background(self, best: Checkpoint) -> Background:
+        """What the training clips are at large, to a model."""
+        clips = self.corpus.train
+        indices = clips.indices[:: -(-len(clips) // BACKGROUND_CLIPS)]
+        return Background.of(clips.vectors(Embedder(best, str(self.device)), indices))
 
     def _save(self, metrics: dict[str, float]) -> None:
         """Save the best model if this epoch is the best, the last model, then the run's state."""

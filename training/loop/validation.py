@@ -8,7 +8,6 @@ from torch import Tensor
 
 from earmark.model.embedder import Embedder
 from earmark.training.data.corpus import Corpus
-from earmark.training.features.encode_clips import clip_vectors
 from earmark.training.loop.objective import Objective
 from earmark.training.loop.tensorboard import MAX_PATCHES
 from earmark.training.metrics import ranking
@@ -30,7 +29,7 @@ def validation_metrics(
     metrics = {"validation_loss": float(np.mean(losses))}
     tag_sets = [corpus.validation_tags[index] for index in clips.indices.tolist()]
     if known_query_tags(embedder, tag_sets):
-        audio = clip_vectors(embedder, clips.features, clips.indices.tolist())
+        audio = clips.vectors(embedder, clips.indices)
         cosines, has_tag = tag_cosines(embedder, audio, tag_sets)
         tagged = has_tag.any(axis=1)
         metrics["mAP@10"] = ranking.map_at(cosines.T, has_tag.T)
@@ -46,6 +45,7 @@ def reconstructions(objective: Objective, corpus: Corpus) -> tuple[Tensor, Tenso
     recipe = objective.recipe.without_augmentation()
     indices = corpus.validation.indices[:MAX_PATCHES]
     batch = corpus.validation.make_batch(indices, recipe, np.random.default_rng(0))
+    assert batch.log_mel is not None, "a decoder needs frames"
     with torch.inference_mode():
         patches = model.scale(batch.log_mel)[:, None]
         return patches, model.audio_decoder(model.audio.encode(patches))

@@ -2,7 +2,6 @@
 
 import { find, findInput, focused, make, meter, searchLink } from "../lib/dom.js";
 import { clock, percent, splitList } from "../lib/format.js";
-import { byEvidence } from "../lib/tags.js";
 
 /** @import { TagScore, Tagging, ScoredWindow } from "../lib/api.js" */
 /** @import { Player } from "./player.js" */
@@ -85,10 +84,9 @@ export class TagList {
     this.#player = player;
     const isFirst = this.#scores.size === 0;
     for (const score of tags) this.#scores.set(score.tag, score);
-    const ranked = byEvidence(tags);
-    if (isFirst) this.#first = ranked.filter((score) => score.suggested).map(({ tag }) => tag);
+    if (isFirst) this.#first = tags.filter((score) => score.suggested).map(({ tag }) => tag);
     const decided = this.#decided("less-likely-tags"); // these stay where they were
-    const open = ranked.filter(({ tag }) =>
+    const open = tags.filter(({ tag }) =>
       !this.added.includes(tag) && !this.#first.includes(tag) && !decided.includes(tag));
     const more = open.filter((score) => score.suggested)
       .slice(0, Math.max(0, MAX_SUGGESTED - this.#first.length)).map(({ tag }) => tag);

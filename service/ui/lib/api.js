@@ -54,7 +54,7 @@ import { authorization } from "./api-key.js";
  * @property {string[]} ignored
  *
  * @typedef {{label: string, probability: number}} ClassScore
- * @typedef {{classes: ClassScore[], ignored: string[]}} Classification
+ * @typedef {{classes: ClassScore[], ignored: string[], notes: string[]}} Classification
  *
  * @typedef {object} MapAnswer
  * @property {"empty" | "making" | "ready"} state
@@ -85,7 +85,9 @@ import { authorization } from "./api-key.js";
  * @typedef {object} Model
  * @property {string} name
  * @property {number} vocabulary
- * @property {number} words
+ * @property {number | null} words null where it reads phrases
+ * @property {string | null} sentence_encoder
+ * @property {string[]} languages
  * @property {number} window_seconds
  * @property {number} sample_rate Hz
  * @property {ModelCard} card

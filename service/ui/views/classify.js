@@ -120,8 +120,9 @@ function showResult(answer, multiple) {
   }));
   find("result").hidden = false;
   find("result").removeAttribute("aria-busy");
-  const summary = multiple ? "Each label is scored by itself" : `Most likely: ${answer.classes[0].label}`;
-  showNote(summary + (answer.ignored.length ? `. Ignored: ${answer.ignored.join(", ")}.` : "."));
+  const parts = [multiple ? "Each label is scored by itself" : `Most likely: ${answer.classes[0].label}`];
+  if (answer.ignored.length) parts.push(`Ignored: ${answer.ignored.join(", ")}`);
+  showNote(`${[...parts, ...answer.notes].join(". ")}.`);
 }
 
 /** @param {string} text */

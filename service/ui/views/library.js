@@ -226,15 +226,23 @@ function showModel(model) {
     make("p", {}, make("strong", {}, model.name),
       ` embeds sounds and words in one space, so that each can be searched with the other. ${training(model)}`),
     make("ul", { class: "points" },
-      make("li", {}, `It can suggest ${count(model.vocabulary, "tag")}, and knows ${number(model.words)} `
-        + "search words. Other words are replaced by a similar spelling or split into parts; "
-        + "words without a match are listed and ignored."),
+      make("li", {}, `It can suggest ${count(model.vocabulary, "tag")}, and ${wordsOf(model)}`),
       make("li", {}, `It analyses sound in windows of ${model.window_seconds.toFixed(1)} s at `
         + `${number(model.sample_rate)} Hz. Frequencies above ${halfRate} Hz have no effect.`),
       error !== undefined && make("li", {}, "Tag scores are probabilities: of sounds with a score of 20 %, "
         + `about one in five has the tag. On sounds it was not trained on, the mean error was ${percent(error)}.`)),
     make("details", { open }, make("summary", {}, "All details"),
       make("dl", { class: "known" }, ...descriptions([...facts(model, [])]))));
+}
+
+/** What it makes of words. @param {Model} model */
+function wordsOf({ words, sentence_encoder, languages }) {
+  if (words === null) {
+    return `understands whole phrases in ${count(languages.length, "language")} (${sentence_encoder}): `
+      + `${languages.join(", ")}. No word is unknown to it.`;
+  }
+  return `knows ${number(words)} search words. Other words are replaced by a similar spelling or split into `
+    + "parts; words without a match are listed and ignored.";
 }
 
 /** @param {Model} model */

@@ -163,7 +163,7 @@ async function condition() {
 function explain({ known, ignored }) {
   const parts = [];
   if (known.length) parts.push(`The other suggestions take into account: ${known.join(", ")}.`);
-  if (ignored.length) parts.push(`Unknown to the model, but added: ${ignored.join(", ")}.`);
+  if (ignored.length) parts.push(`Not used by the model, but added: ${ignored.join(", ")}.`);
   find("suggestions-note").textContent = parts.join(" ");
 }
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -12,9 +13,10 @@ from hypothesis import strategies as st
 from earmark.index.library import Library
 from earmark.index.search.query import MAX_WEIGHT, MIN_WEIGHT, embed, parse
 from earmark.index.types import Filter, Query
-from earmark.model.embedder import Embedder
+from earmark.model.embedder import Embedder, unit
+from earmark.model.text import sentence_vectors
 from tests.index.test_library import add, write
-from tests.model.tiny import checkpoint_of, tiny_config
+from tests.model.tiny import checkpoint_of, sentence_config, tiny_config
 
 KINDS = "dog rain wind car bell bird song drum".split()
 
@@ -64,6 +66,11 @@ def test_any_text_is_a_query(text: str) -> None:
     assert all(MIN_WEIGHT <= weight <= MAX_WEIGHT for weight in query.weights.values())
 
 
+@pytest.fixture(scope="module")
+def sentences() -> Embedder:
+    return Embedder(checkpoint_of(sentence_config()))
+
+
 def vector(embedder: Embedder, text: str) -> np.ndarray | None:
     query = parse(text)
     (vector,) = embed(embedder, [query], [embedder.parse_tags(query.text)])
@@ -95,6 +102,56 @@ def test_weights_draw_and_unwanted_words_push(embedder: Embedder) -> None:
     assert cosine(embedder, "dog rain -wind", "wind") < cosine(embedder, "dog rain", "wind") - 0.1
     assert cosine(embedder, "-wind", "wind") == pytest.approx(-1, abs=1e-5)
     assert vector(embedder, "zzzqqqx -zzzqqqx") is None
+
+
+def test_a_phrase_is_embedded_as_a_whole(sentences: Embedder) -> None:
+    np.testing.assert_allclose(
+        vector(sentences, "Ein Hund bellt"),
+        sentences.embed_tags([["ein hund bellt"]])[0],
+        atol=1e-6,
+    )
+    np.testing.assert_allclose(
+        vector(sentences, "dog"), sentences.embed_tags([["dog"]])[0], atol=1e-6
+    )
+    assert vector(sentences, "xyzzy") is not None
+    assert vector(sentences, "… !") is None
+    queries = [parse("Hund bellt"), parse("-Wind"), parse("…"), parse("雨")]
+    together = embed(sentences, queries, [sentences.parse_tags(query.text) for query in queries])
+    for query, made in zip(("Hund bellt", "-Wind", "…", "雨"), together, strict=True):
+        alone = vector(sentences, query)
+        assert (made is None) == (alone is None)
+        if made is not None:
+            np.testing.assert_allclose(made, alone, atol=1e-6)
+
+
+def test_weights_and_unwanted_words_of_a_phrase(sentences: Embedder) -> None:
+    plain = cosine(sentences, "Hund Regen", "hund")
+    assert cosine(sentences, "Hund^4 Regen", "hund") > plain + 0.01
+    assert cosine(sentences, "Hund^0.1 Regen", "hund") < plain
+    unwanted = sentences.embed_tags([["wind", "verkehr"]])[0]  # each of them, as a set
+    before, after = (vector(sentences, text) for text in ("Hund", "Hund -Wind -Verkehr"))
+    assert before is not None
+    assert after is not None
+    assert after @ unwanted < before @ unwanted - 0.1
+    np.testing.assert_allclose(after, unit((before - 0.5 * unwanted)[None])[0], atol=1e-5)
+
+
+def test_queries_share_one_batch_of_the_word_model(
+    sentences: Embedder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    batches: list[list[str]] = []
+    encode = sentence_vectors._encode
+
+    def counted(phrases: Sequence[str]) -> np.ndarray:
+        batches.append(list(phrases))
+        return encode(phrases)
+
+    monkeypatch.setattr(sentence_vectors, "_encode", counted)
+    queries = [parse("a steam train -whistle"), parse("heavy^3 hammer"), parse("Zug -Dampf")]
+    embed(sentences, queries, [sentences.parse_tags(query.text) for query in queries])
+    assert [sorted(batch) for batch in batches] == [
+        ["a steam train", "dampf", "heavy", "heavy hammer", "whistle", "zug"]
+    ]
 
 
 def test_unwanted_tags_are_not_found(stocked: Library) -> None:

@@ -16,9 +16,9 @@ from earmark.model.audio.log_mel import (
     mel_filters,
     windows,
 )
-from earmark.model.config import FeatureConfig, preset
-from earmark.model.core.errors import InputError
-from tests.model.tiny import default_features, noise, sine
+from earmark.model.config import FeatureConfig, ModelConfig
+from earmark.model.core.errors import ConfigError, InputError
+from tests.model.tiny import FIRST_STARTER, default_features, everyday_features, noise, sine
 
 CONFIG = default_features()
 LOG_MEL = LogMel(CONFIG, mel_filters(CONFIG))
@@ -188,8 +188,8 @@ def test_mel_filters_are_slaney_normalised() -> None:
     np.testing.assert_allclose(filters[40:].sum(axis=1) * hertz, 1, rtol=0.1)
 
 
-def test_the_teacher_s_features_are_librosa_s_power_of_htk_bands() -> None:
-    config = preset("starter").features
+def test_the_first_starter_s_features_are_librosa_s_power_of_htk_bands() -> None:
+    config = FIRST_STARTER.features
     samples = noise(3.0, config.sample_rate)
     power = librosa.feature.melspectrogram(
         y=samples,
@@ -203,3 +203,102 @@ def test_the_teacher_s_features_are_librosa_s_power_of_htk_bands() -> None:
     )
     found = LogMel(config, mel_filters(config))(samples)
     np.testing.assert_allclose(found, np.log(power.T + 1e-4), atol=1e-3)
+
+
+EVERYDAY = everyday_features(min_seconds=0.0)
+EVERYDAY_LOG_MEL = LogMel(EVERYDAY, mel_filters(EVERYDAY))
+
+
+def slow_log_mel(samples: np.ndarray, config: FeatureConfig) -> np.ndarray:
+    """EfficientAT's features of one sound, frame by frame, in float64."""
+    emphasised = samples[1:].astype(np.float64) - config.pre_emphasis * samples[:-1]
+    padded = np.pad(emphasised, config.n_fft // 2, mode="reflect")
+    window = np.zeros(config.n_fft)
+    before = (config.n_fft - config.window_samples) // 2
+    window[before : before + config.window_samples] = np.hanning(config.window_samples)
+    filters = mel_filters(config).astype(np.float64)
+    starts = range(0, len(padded) - config.n_fft + 1, config.hop)
+    powers = [np.abs(np.fft.rfft(padded[at : at + config.n_fft] * window)) ** 2 for at in starts]
+    return np.log(np.stack(powers) @ filters.T + config.log_offset)
+
+
+@pytest.mark.parametrize("level", [1.0, 1e-4])
+def test_the_everyday_features_are_their_definition(level: float) -> None:
+    samples = ((noise(0.7, 32_000) + sine(0.7, 3000, 32_000)) * level).astype(np.float32)
+    expected = slow_log_mel(samples, EVERYDAY)
+    found = EVERYDAY_LOG_MEL(samples)
+    assert found.dtype == np.float32
+    assert found.shape == expected.shape == (1 + (len(samples) - 1) // 320, 128)
+    np.testing.assert_allclose(found, expected, atol=1e-3)  # the transform is in float32
+
+
+def test_a_sound_at_full_scale_hides_no_quiet_band() -> None:
+    """The transform is in float32 there: its rounding noise stays far below the offset."""
+    samples = sine(0.3, 440.0, 32_000, level=1.0)
+    np.testing.assert_allclose(
+        EVERYDAY_LOG_MEL(samples), slow_log_mel(samples, EVERYDAY), atol=1e-3
+    )
+
+
+def test_kaldis_bands_are_equally_wide_in_mel() -> None:
+    filters = mel_filters(EVERYDAY)
+    assert filters.shape == (128, 513)
+    assert filters.dtype == np.float32
+    assert 0 <= filters.min() <= filters.max() <= 1
+    mel = 1127 * np.log(1 + np.arange(513) * (32_000 / 1024) / 700)
+    step = 1127 * np.log(1 + 15_000 / 700) / 129
+    for band in (40, 100, 127):
+        inside = np.flatnonzero(filters[band])
+        assert band * step < mel[inside].min() < mel[inside].max() < (band + 2) * step
+        heights = 1 - np.abs(mel[inside] - (band + 1) * step) / step
+        np.testing.assert_allclose(filters[band, inside], heights, atol=1e-5)
+    assert not filters[:, 481:].any()  # nothing above 15,000 Hz
+    inner = filters[:, (mel > 40 * step) & (mel < 128 * step)]
+    np.testing.assert_allclose(inner.sum(axis=0), 1, atol=1e-5)  # neighbours share each bin
+    whole = mel_filters(everyday_features(max_hz=0.0))
+    assert whole[:, 481:512].any()
+    assert not whole[:, 512].any()
+
+
+@settings(max_examples=30, deadline=None)
+@given(
+    st.lists(st.integers(0, 5000), min_size=1, max_size=12),
+    st.sampled_from([0.0, 0.1]),
+    st.integers(0, 100),
+)
+def test_blocks_of_any_size_are_reflected_and_emphasised_alike(
+    sizes: list[int], min_seconds: float, seed: int
+) -> None:
+    config = everyday_features(min_seconds=min_seconds)
+    log_mel = LogMel(config, EVERYDAY_LOG_MEL._filters.T)
+    count = max(1, sum(sizes))
+    samples = noise(0.5 + count / 32_000, 32_000, seed)[:count]
+    whole = log_mel(samples)
+    in_blocks = np.concatenate(list(log_mel.frames(np.split(samples, np.cumsum(sizes)[:-1]))))
+    assert in_blocks.shape == whole.shape
+    np.testing.assert_allclose(in_blocks, whole, atol=1e-3)
+
+
+@pytest.mark.parametrize("count", [1, 2, 320, 511, 512, 513, 514, 800, 1024, 9600, 100_000])
+def test_sounds_of_any_length_fill_whole_windows(count: int) -> None:
+    samples = noise(4.0, 32_000)[:count]
+    found = EVERYDAY_LOG_MEL(samples)
+    assert len(found) == 1 + max(count - 1, 513) // 320
+    assert np.isfinite(found).all()
+    config = everyday_features()
+    frames = LogMel(config, EVERYDAY_LOG_MEL._filters.T).frames([samples])
+    patches, starts = (np.concatenate(part) for part in zip(*windows(frames, config), strict=True))
+    assert patches.shape[1:] == (256, 128)
+    assert np.isfinite(patches).all()
+    assert len(patches) == len(starts) == (1 if count <= 81_601 else 2)
+
+
+def test_silence_is_the_offset_in_the_everyday_features_too() -> None:
+    frames = EVERYDAY_LOG_MEL(np.zeros(5000, np.float32))
+    np.testing.assert_allclose(frames, np.log(1e-5), rtol=1e-6)
+
+
+def test_a_window_of_the_transform_fits_into_it() -> None:
+    for samples in (-1, 1025):
+        with pytest.raises(ConfigError, match=f"window_samples from 0 to 1024, got {samples}"):
+            ModelConfig("wide", 4, features=everyday_features(window_samples=samples))

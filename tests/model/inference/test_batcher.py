@@ -14,7 +14,7 @@ from tests.model.tiny import checkpoint_of, tiny_config
 
 
 def windows(count: int, seed: int) -> np.ndarray:
-    return np.random.default_rng(seed).standard_normal((count, 96, 96)).astype(np.float32)
+    return np.random.default_rng(seed).standard_normal((count, 64, 128)).astype(np.float32)
 
 
 def doubled(values: np.ndarray) -> np.ndarray:

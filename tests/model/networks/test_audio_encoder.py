@@ -7,9 +7,10 @@ from dataclasses import replace
 import pytest
 import torch
 from torch import nn
+from torch.nn import functional
 
 from earmark.model.config import preset
-from earmark.model.networks.audio_encoder import AudioDecoder, AudioEncoder
+from earmark.model.networks.audio_encoder import AudioDecoder, AudioEncoder, ClassifierProjection
 from earmark.model.networks.dual_encoder import DualEncoder
 from tests.model.tiny import tiny_config, trained_like
 
@@ -70,7 +71,7 @@ def test_encode_windows_scales_first() -> None:
 
 
 def test_a_pooled_encoder_hears_the_strongest_moment() -> None:
-    config = tiny_config("starter")
+    config = tiny_config("first-starter")
     encoder = AudioEncoder(config).eval()
     patches = torch.zeros(2, 1, 112, 96)
     patches[0, :, 10:20] = 1.0
@@ -81,7 +82,23 @@ def test_a_pooled_encoder_hears_the_strongest_moment() -> None:
     torch.testing.assert_close(codes[0], codes[1], atol=1e-3, rtol=1e-3)  # when, it does not say
 
 
-@pytest.mark.parametrize("name", ["starter", "w2v-128-1h"])
+def test_a_perceptron_moves_what_is_as_long_as_logits() -> None:
+    """From zero, by its own output brought to their length."""
+    torch.manual_seed(0)
+    projection = AudioEncoder(tiny_config("starter")).projection.eval()
+    assert isinstance(projection, ClassifierProjection)
+    codes = torch.randn(5, projection.hidden.in_features)
+    with torch.inference_mode():
+        values = functional.hardswish(projection.hidden(codes))
+        logits = projection.linear(values)
+        assert torch.equal(projection(codes), logits)
+        nn.init.normal_(projection.perceptron[-1].weight)
+        moved = projection(codes) - logits
+        expected = 20 * projection.perceptron(values)
+    torch.testing.assert_close(moved, expected, atol=1e-4, rtol=1e-4)
+
+
+@pytest.mark.parametrize("name", ["first-starter", "w2v-128-1h"])
 def test_fused_norms_give_the_same(name: str) -> None:
     model = trained_like(tiny_config(name))
     frames = model.config.features.frames

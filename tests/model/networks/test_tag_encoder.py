@@ -7,6 +7,8 @@ from dataclasses import replace
 
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from torch import Tensor
 
 from earmark.model.config import ModelConfig
@@ -14,6 +16,7 @@ from earmark.model.networks.tag_encoder import (
     AttentionTagEncoder,
     MeanTagEncoder,
     MultiHotTagEncoder,
+    PrototypeTagEncoder,
     TagDecoder,
     attention,
     build_tag_encoder,
@@ -112,6 +115,28 @@ def test_attention_to_nothing_is_zero() -> None:
     assert context.abs().max().item() == 0
 
 
+@settings(max_examples=25, deadline=None)
+@given(st.integers(1, 3), st.integers(1, 5), st.integers(0, 1000))
+def test_each_query_can_have_keys_of_its_own(batch: int, count: int, seed: int) -> None:
+    """Each as if it were alone with its keys; one without keys gets nothing."""
+    generator = torch.Generator().manual_seed(seed)
+    query, key, value = torch.randn(3, batch, 2, count, 4, generator=generator).unbind()
+    mask = torch.rand(batch, count, count, generator=generator) < 0.5
+    context, weights = attention(query, key, value, mask)
+    assert not weights[~mask[:, None].expand_as(weights)].any()
+    for at in range(count):
+        alone, _ = attention(query[:, :, at : at + 1], key, value, mask[:, at])
+        torch.testing.assert_close(context[:, :, at : at + 1], alone)
+    assert not context.transpose(1, 2)[~mask.any(dim=2)].any()
+    shared = mask[:, 0]
+    for one, other in zip(
+        attention(query, key, value, shared),
+        attention(query, key, value, shared[:, None].expand(-1, count, -1)),
+        strict=True,
+    ):
+        assert torch.equal(one, other)
+
+
 def test_dropout_acts_in_training_only() -> None:
     encoder = AttentionTagEncoder(config("w2v-128-4h"))
     words, mask = sets(8)
@@ -151,7 +176,8 @@ def test_coala_encodes_and_decodes_tags() -> None:
         ("w2v-128-1h", AttentionTagEncoder),
         ("w2v-128-mean", MeanTagEncoder),
         ("coala", MultiHotTagEncoder),
-        ("starter", AttentionTagEncoder),
+        ("first-starter", AttentionTagEncoder),
+        ("starter", PrototypeTagEncoder),
     ],
 )
 def test_the_configuration_chooses_the_encoder(name: str, kind: type) -> None:

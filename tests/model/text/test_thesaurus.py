@@ -1,4 +1,4 @@
-"""Related words: the file, inflected words, what ships, and how they lead a model's vectors."""
+"""Related words: the file, inflected words, and what ships."""
 
 from __future__ import annotations
 
@@ -6,14 +6,11 @@ import gzip
 from importlib.resources import files
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 from earmark.model.core.errors import WordsError
-from earmark.model.embedder import THESAURUS_WEIGHT, Embedder
 from earmark.model.text import thesaurus
 from earmark.model.text.thesaurus import INFLECTION_WEIGHT, Thesaurus
-from tests.model.tiny import checkpoint_of, tiny_config
 
 RELATED = {
     "puppy": {"dog": 0.8, "pup": 0.9, "young-dog": 0.4},
@@ -102,32 +99,3 @@ def test_what_ships_is_small_and_says_whose_it_is() -> None:
         assert 0 < len(weights) <= 12
         assert word not in weights
         assert all(0 < weight < 100 for weight in weights.values())
-
-
-def test_tags_outside_the_vocabulary_are_led_to_it() -> None:
-    embedder = Embedder(checkpoint_of(tiny_config(), vocabulary=6))
-    inside, also = embedder.vocabulary[:2]
-    outside = next(word for word in embedder.words.words if word not in embedder.vocabulary)
-    known = Thesaurus.from_weights(
-        {outside: {inside: 0.6, also: 0.2, "xyzzy": 0.9}, inside: {also: 0.9}}
-    )
-
-    def vector(word: str) -> np.ndarray:
-        found = embedder.words.vector(word)
-        assert found is not None
-        return found
-
-    (blended,) = embedder.word_vectors([outside], known)
-    mean = 0.75 * vector(inside) + 0.25 * vector(also)
-    np.testing.assert_allclose(
-        blended, (1 - THESAURUS_WEIGHT) * vector(outside) + THESAURUS_WEIGHT * mean, atol=1e-6
-    )
-    np.testing.assert_array_equal(embedder.word_vectors([outside]), [vector(outside)])
-    np.testing.assert_array_equal(embedder.word_vectors([inside], known), [vector(inside)])
-    np.testing.assert_allclose(
-        embedder.embed_tags([[outside]], Thesaurus.from_weights({})),
-        embedder.embed_tags([[outside]]),
-    )
-    assert not np.allclose(
-        embedder.embed_tags([[outside]], known), embedder.embed_tags([[outside]]), atol=1e-3
-    )

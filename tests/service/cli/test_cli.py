@@ -56,8 +56,11 @@ def test_add_search_tag_similar_classify_remove_info(tmp_path: Path) -> None:
     assert (len(added["added"]), added["unchanged"], added["clips"]) == (4, 0, 4)
     assert list(added["failed"]) == [str(tmp_path / "bad.wav")]
 
-    found = answered("search", "a dog barks", "-k", "2", "--library", library)
-    assert found["understood"] == ["dog", "bark"]
+    found = answered("search", "a dog barking", "-k", "2", "--library", library)
+    assert found["understood"] == ["dog", "barking"]
+    abroad = answered("search", "ein Hund bellt", "-k", "1", "--library", library)
+    assert abroad["ignored"] == []
+    assert abroad["hits"][0]["title"] == "dog barking 1"
     assert found["hits"][0]["title"] == "dog barking 1"
     assert len(found["hits"]) == 2
 
@@ -72,6 +75,10 @@ def test_add_search_tag_similar_classify_remove_info(tmp_path: Path) -> None:
     classes = answered("classify", dog, "--labels", "dog,church bell,applause")["classes"]
     assert sum(label["probability"] for label in classes) == pytest.approx(1, abs=1e-6)
     assert {label["label"] for label in classes} == {"dog", "church bell", "applause"}
+
+    said = earmark("classify", dog, "--labels", "dog,dogs !?,no dog,church bell").stdout
+    assert "not used: !?\nnote: “no dog”: the model does not understand “no”\n" in said
+    assert "note: “dog” and “dogs !?” mean nearly the same to the model\n" in said
 
     removed = earmark("remove", found["hits"][0]["id"], "--library", library)
     assert (removed.returncode, removed.stdout) == (0, "removed 1; 3 clips left\n")

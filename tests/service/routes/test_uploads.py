@@ -71,12 +71,23 @@ def test_classes_are_probabilities_that_sum_to_one(server: Server, labels: list[
     response = server.upload(sounds.noise(), "/v1/classify", labels=labels)
     assert response.status_code == 200
     body = response.json()
-    assert body.keys() == {"classes", "ignored"}
+    assert body.keys() == {"classes", "ignored", "notes"}
     assert {entry["label"] for entry in body["classes"]} == {"dog", "rain", "siren drum"}
     shares = [entry["probability"] for entry in body["classes"]]
     assert sum(shares) == pytest.approx(1, abs=1e-6)
     assert shares == sorted(shares, reverse=True)
     assert body["ignored"] == ["siren"]
+    assert body["notes"] == []
+
+
+def test_labels_that_are_taken_otherwise_are_said(server: Server) -> None:
+    labels = ["dog", "dogs", "no rain"]
+    for multiple in ("false", "true"):
+        answer = server.upload(sounds.noise(), "/v1/classify", labels=labels, multiple=multiple)
+        assert answer.json()["notes"] == [
+            "“no rain”: the model does not understand “no”",
+            "“dog” and “dogs” mean nearly the same to the model",
+        ]
 
 
 def test_classes_are_the_softmax_of_cosines_over_the_temperature(

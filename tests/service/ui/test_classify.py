@@ -56,6 +56,14 @@ class TestClassifying:
         expect(page.locator("#classes li")).to_have_count(2)
         expect(page.get_by_role("button", name="Remove rain")).to_be_focused()
 
+    def test_labels_that_are_taken_otherwise_are_said(self, labelled: Page) -> None:
+        page = labelled
+        _label(page, "dog", "dogs", "no rain")
+        expect(page.locator("#classify-note")).to_contain_text(
+            "“no rain”: the model does not understand “no”. "
+            "“dog” and “dogs” mean nearly the same to the model."
+        )
+
     def test_several_may_be_true(self, labelled: Page) -> None:
         page = labelled
         _label(page, "rain", "water", "dog")
@@ -72,16 +80,16 @@ class TestClassifying:
     ) -> None:
         page = labelled
         visit[1].failures_expected = True
-        _label(page, "xqzvb", "fire")
-        expect(page.locator("#classify-problem")).to_contain_text("does not know “xqzvb”")
+        _label(page, "☔", "fire")
+        expect(page.locator("#classify-problem")).to_contain_text("does not know “☔”")
         assert violations(page) == []
-        page.locator("#label-words").get_by_role("textbox", name="xqzvb").fill("rain, drizzle")
+        page.locator("#label-words").get_by_role("textbox", name="☔").fill("rain, drizzle")
         page.keyboard.press("Enter")
-        expect(page.locator("#classify-note")).to_have_text("Most likely: xqzvb.")
+        expect(page.locator("#classify-note")).to_have_text("Most likely: ☔.")
         expect(page.locator("#classify-problem")).to_be_empty()
         page.get_by_role("button", name="Copy as JSON").locator("visible=true").click()
         copied = json.loads(page.evaluate("() => navigator.clipboard.readText()"))
-        assert [row["label"] for row in copied["classes"]] == ["xqzvb", "fire"]
+        assert [row["label"] for row in copied["classes"]] == ["☔", "fire"]
         assert copied["sound"] == RAIN.name
 
     def test_results_stay_and_the_sound_is_shared(self, labelled: Page) -> None:

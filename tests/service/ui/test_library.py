@@ -44,10 +44,29 @@ def test_what_is_in_it(page: Page) -> None:
     expect(page.locator("#library-failed")).to_be_hidden()
     model = page.locator("#library-model")
     expect(model).to_contain_text("starter embeds sounds and words in one space")
-    expect(model).to_contain_text("It can suggest 634 tags")
+    expect(model).to_contain_text(re.compile(r"It can suggest \d{3} tags, and understands"))
+    expect(model).to_contain_text("whole phrases in 16 languages (use-multilingual-3): ar, de, en")
+    expect(model).to_contain_text("No word is unknown to it.")
     expect(model.get_by_text("window seconds")).to_be_hidden()
     model.get_by_text("All details").click()
     expect(model.get_by_text("window seconds")).to_be_visible()
+
+
+def test_what_a_model_of_stored_words_makes_of_words(chromium: Browser, page_address: str) -> None:
+    with visiting(chromium, page_address, viewport=LARGE) as (page, _):
+
+        def reads_words(route: Route) -> None:
+            own = route.fetch().json()
+            own |= {"words": 40_000, "sentence_encoder": None, "languages": []}
+            route.fulfill(json=own)
+
+        page.route("**/v1/model", reads_words)
+        page.goto("/#library")
+        expect(page.locator("#library-model")).to_contain_text(
+            re.compile(
+                r"knows 40.000 search words\. Other words are replaced by a similar spelling"
+            )
+        )
 
 
 def test_recent_sounds_play_and_go_on(page: Page) -> None:

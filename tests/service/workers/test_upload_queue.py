@@ -134,7 +134,7 @@ def test_labels_may_have_prompts_and_be_true_at_once(server: Server, model_folde
     )
     embedder = Embedder.load(model_folder)
     vector = embedder.embed_audio(sound).vector
-    labels = Labels(["weather", "bell"], embedder.embed_tags([["rain"], ["bell"]]), [])
+    labels = Labels(["weather", "bell"], embedder.embed_tags([["rain"], ["bell"]]), [], [])
     expected = label_probabilities(embedder, labels, vector)
     got = {label["label"]: label["probability"] for label in many}
     assert [got["weather"], got["bell"]] == pytest.approx(expected.tolist(), abs=1e-5)

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
 from scipy.optimize import minimize
 
+from earmark.model.background import Background
 from earmark.model.calibration import Calibration, log_mean_exp, sigmoid
 from earmark.model.checkpoint import Checkpoint
-from earmark.model.embedder import Embedder
+from earmark.model.embedder import Embedder, unit
+from earmark.model.zero_shot import class_probabilities, embed_labels
 from earmark.training.calibration import class_temperature, thresholds
 from earmark.training.calibration.class_temperature import fit_class_temperature
 from earmark.training.calibration.fit import (
@@ -206,6 +209,23 @@ def test_the_temperature_of_classes_is_recovered() -> None:
     )
 
 
+def test_the_temperature_of_classes_is_of_standard_scores_where_there_is_a_background() -> None:
+    draws, temperature = generator(7), 0.8
+    means, deviations = draws.uniform(-0.5, 0.5, 20), draws.uniform(0.05, 0.3, 20)
+    scores = draws.normal(0, 1, (1500, 20))
+    powers = np.exp(scores / temperature)
+    chosen = (powers / powers.sum(axis=1, keepdims=True)).cumsum(axis=1) > draws.random((1500, 1))
+    validation = ValidationSet(
+        means + deviations * scores,
+        np.eye(20, dtype=bool)[chosen.argmax(axis=1)],
+        np.arange(1500) % 40,
+        np.full(20, 5),
+        background=(means, deviations),
+    )
+    np.testing.assert_allclose(validation.class_scores, scores, atol=1e-9)
+    assert fit_class_temperature(validation) == pytest.approx(temperature, rel=0.1)
+
+
 def test_distractors_are_tags_that_the_clip_does_not_have() -> None:
     has_tag = np.zeros((3, 6), dtype=bool)
     has_tag[0, :2] = has_tag[1, 1:3] = True
@@ -275,6 +295,25 @@ def test_the_validation_set_of_a_run(corpus: Corpus) -> None:
     assert set(saved.vocabulary) == set(TAGS)
     for row, clip_tags in zip(validation.has_tag, corpus.validation_tags, strict=True):
         assert {saved.vocabulary[tag] for tag in np.flatnonzero(row)} == set(clip_tags)
+
+
+def test_the_background_of_the_tags_is_that_of_zero_shot_classes(corpus: Corpus) -> None:
+    saved = checkpoint(corpus)
+    plain = validation_set_of(corpus, saved)
+    assert plain.background is None
+    assert plain.class_scores is plain.cosines
+    sounds = generator(8).standard_normal((50, saved.model.config.dim)).astype(np.float32)
+    saved.background = Background.of(unit(sounds + 0.2))
+    validation = validation_set_of(corpus, saved)
+    embedder = Embedder(saved)
+    labels = embed_labels(embedder, {tag: [tag] for tag in saved.vocabulary})
+    saved.card["class_temperature"] = 0.7
+    sound = unit(sounds[:1])[0]
+    scored = replace(validation, cosines=(labels.vectors @ sound)[None].astype(np.float64))
+    powers = np.exp(scored.class_scores[0] / 0.7)
+    np.testing.assert_allclose(
+        class_probabilities(embedder, labels, sound), powers / powers.sum(), rtol=1e-4
+    )
 
 
 def test_the_mean_probability_is_the_share_of_positive_pairs(corpus: Corpus) -> None:

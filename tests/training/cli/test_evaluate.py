@@ -12,9 +12,10 @@ import torch
 from earmark.model.checkpoint import load, save
 from earmark.model.core.errors import ConfigError
 from earmark.training.cli.commands import add_commands
+from earmark.training.data.phrases import suggested_words
 from earmark.training.errors import CorpusError
 from tests.model.tiny import checkpoint_of
-from tests.training.tiny import tiny_model, words_of, write_corpus
+from tests.training.tiny import TAGS, tiny_model, words_of, write_corpus
 
 
 def run(*words: object) -> int:
@@ -58,6 +59,26 @@ def test_train_resume_and_refuse(
     assert "resuming after epoch 1" in capsys.readouterr().err
     with pytest.raises(ConfigError, match="holds a run with other settings"):
         run(*common, *small, "--resume", "--seed", 4)
+
+
+@pytest.mark.slow
+def test_the_starter_and_a_model_that_begins_with_it(
+    corpus: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The first suggests words of ours, the second the corpus's tags."""
+    common = ("train", "--preset", "starter", "--data", corpus, "--epochs", 1)
+    cached = ("--cache", tmp_path / "cache")
+    assert run(*common, *cached, "--out", tmp_path / "first") == 0
+    first = load(tmp_path / "first")
+    assert first.vocabulary == suggested_words()
+    assert first.background is not None
+    start = ("--from", tmp_path / "first")
+    assert run(*common, *cached, *start, "--out", tmp_path / "second") == 0
+    second = load(tmp_path / "second")
+    assert set(second.vocabulary) == set(TAGS)
+    assert second.card["history"][0]["train_teacher"] > 0  # what the first knew is rehearsed
+    with pytest.raises(ConfigError, match="--from: the model brings its words, and needs no"):
+        run(*common, *start, "--teacher", tmp_path / "a.pt", "--out", tmp_path / "third")
 
 
 @pytest.mark.parametrize("task", ("zero-shot", "retrieval"))

@@ -11,11 +11,12 @@ import pytest
 from earmark.model.checkpoint import save
 from earmark.model.core.errors import ConfigError
 from earmark.training.data.corpus import load_corpus
+from earmark.training.data.phrases import CLASSES, suggested_words
 from earmark.training.errors import CorpusError
 from earmark.training.label_noise.suspects import Suspect, write_suspects
 from earmark.training.recipe import recipe_for
 from tests.model.tiny import checkpoint_of
-from tests.training.tiny import KINDS, QUICK, TAGS, tiny_model, words_of, write_corpus
+from tests.training.tiny import KINDS, PHRASES, TAGS, tiny_model, words_of, write_corpus
 
 
 @pytest.fixture(scope="module")
@@ -36,16 +37,16 @@ def paper(name: str) -> object:
     return replace(recipe_for(name), min_count=2)
 
 
-def test_general_words(manifest: Path, cache: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_phrases(manifest: Path, cache: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """With the words of a given model, the vocabulary is the corpus's; else a list of ours."""
     checkpoint = checkpoint_of(tiny_model())
     checkpoint.words = words_of(16)
     save(manifest.parent / "words", checkpoint)
+    preset = tiny_model("starter")
     with caplog.at_level(logging.WARNING):
-        config, corpus = load_corpus(
-            manifest, tiny_model(), QUICK, cache, manifest.parent / "words", 5
-        )
+        config, corpus = load_corpus(manifest, preset, PHRASES, cache, manifest.parent / "words", 5)
     assert "left out: 003.wav: not a sound" in caplog.text
-    assert config == tiny_model()
+    assert config == preset
     assert (len(corpus.train), len(corpus.validation)) == (11, 6)
     assert set(corpus.vocabulary) == set(TAGS)
     assert corpus.words.words == TAGS
@@ -55,7 +56,20 @@ def test_general_words(manifest: Path, cache: Path, caplog: pytest.LogCaptureFix
     assert corpus.card["train_clips"] == 12
     assert corpus.card["validation_groups"] == [str(number) for number in range(12, 18)]
     assert (corpus.card["seed"], corpus.card["preset"]) == (5, "starter")
-    assert corpus.card["temperature"] == QUICK.temperature
+    assert corpus.card["temperature"] == PHRASES.temperature
+    low, high = corpus.bands  # of EfficientAT, not of these clips
+    assert (set(low.tolist()), set(high.tolist())) == ({-4.5}, {0.5})
+    for side in (corpus.train, corpus.validation):
+        assert side.said is not None
+        assert len(side.said.classes) == CLASSES
+        assert len(side.said.tags) == len(TAGS)
+    before = corpus.digest()
+    assert corpus.digest() == before
+    corpus.train.said.tags.texts[-1] += "s"  # a corrected phrase is another corpus
+    assert corpus.digest() != before
+    _, corpus = load_corpus(manifest, preset, PHRASES, cache, None, 5)
+    assert corpus.vocabulary == suggested_words()
+    assert "rain" in corpus.words  # the shipped model's list of English words
 
 
 def test_words_trained_on_the_corpus(manifest: Path, cache: Path) -> None:
@@ -78,11 +92,10 @@ def test_refuses_words_that_do_not_fit(manifest: Path, cache: Path) -> None:
         load_corpus(
             manifest, tiny_model("w2v-128-1h"), recipe_for("w2v-128-1h"), cache, Path("x"), 0
         )
-    checkpoint = checkpoint_of(tiny_model())
-    checkpoint.words = words_of(12)
-    save(manifest.parent / "twelve", checkpoint)
-    with pytest.raises(ConfigError, match="expected vectors of 16 dimensions, got 12"):
-        load_corpus(manifest, tiny_model(), QUICK, cache, manifest.parent / "twelve", 0)
+    config = tiny_model("starter")
+    narrow = replace(config, tags=replace(config.tags, word_dim=16))
+    with pytest.raises(ConfigError, match="expected vectors of 16 dimensions, got 512"):
+        load_corpus(manifest, narrow, PHRASES, cache, None, 0)
 
 
 def test_refuses_too_few_tags(manifest: Path, cache: Path) -> None:

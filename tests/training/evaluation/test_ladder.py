@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import csv
-import hashlib
 import json
-import zipfile
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,17 +12,19 @@ import pytest
 import soundfile
 import torch
 
+from earmark.model.audio.log_mel import windows
 from earmark.model.checkpoint import Checkpoint, save
+from earmark.model.config import preset
 from earmark.model.core.manifest import read_manifest
+from earmark.model.networks.mobilenet import MobileNet
+from earmark.model.networks.tag_encoder import AttentionTagEncoder
 from earmark.service.cli.main import main
 from earmark.training.corpora.split import split_clips
-from earmark.training.distillation import teacher
-from earmark.training.distillation.teacher_codes import compute_teacher_codes
+from earmark.training.distillation.efficientat import BANDS, read_teacher
 from earmark.training.errors import CorpusError
 from earmark.training.evaluation import frozen_features, ladder, projection, tag_groups
 from earmark.training.recipe import recipe_for
 from tests.model.tiny import checkpoint_of
-from tests.training.distillation.test_teacher import saved, state
 from tests.training.tiny import (
     KINDS,
     QUICK,
@@ -37,8 +37,8 @@ from tests.training.tiny import (
     write_corpus,
 )
 
-ROWS = {"chance", "mfcc", "aisfx", "starter"}
-SMALL = (2, 2, 2, 2, 2, 2, 4, 4)  # channels of a teacher that is quick
+TEACHER = "mn04_as_mAP_432.pt"
+ROWS = {"chance", "mfcc", "starter"}
 
 
 @pytest.fixture(scope="module")
@@ -69,20 +69,8 @@ def model(folder: Path, groups: list[str], seed: int = 0) -> Path:
     return folder
 
 
-@pytest.fixture
-def wheel(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A small teacher in the place of the real one."""
-    monkeypatch.setattr(teacher, "CHANNELS", SMALL)
-    data = saved((state(), {}))
-    monkeypatch.setattr(teacher, "TEACHER_SHA256", hashlib.sha256(data).hexdigest())
-    path = tmp_path / "aisfx.whl"
-    with zipfile.ZipFile(path, "w") as file:
-        file.writestr(teacher.MEMBER, data)
-    return path
-
-
 def test_all_rows_answer_the_same_queries(
-    folder: Path, wheel: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(ladder, "EPOCHS", 5)
     groups = [str(number) for number in range(30, 48)]
@@ -90,7 +78,7 @@ def test_all_rows_answer_the_same_queries(
     other = model(folder / "other", groups, seed=1)
     command = ["evaluate", "ladder", "--data", folder / "first", "--data"]
     command += [folder / "second" / "manifest.csv", "--cache", folder / "cache", "--seed", 4]
-    whole = [*command, "--teacher", wheel, "--seeds", 2, "--model", clean]
+    whole = [*command, "--seeds", 2, "--model", clean]
     assert main([*map(str, whole), "--json"]) == 0
     result = json.loads(capsys.readouterr().out)
     protocol = result["protocol"]
@@ -111,7 +99,7 @@ def test_all_rows_answer_the_same_queries(
             assert set(figures) == {" ".join(column) for column in ladder.COLUMNS}
             for figure in figures.values():
                 assert 0 <= figure["mean"] <= 1
-                assert len(figure["runs"]) == (2 if row in ("mfcc", "aisfx") else 1)
+                assert len(figure["runs"]) == (2 if row == "mfcc" else 1)
                 assert figure["mean"] == pytest.approx(np.mean(figure["runs"]))
                 assert figure["std"] == pytest.approx(np.std(figure["runs"]))
     mfcc, chance = (tables["all"]["rows"][row]["tag_to_audio mAP@10"] for row in ("mfcc", "chance"))
@@ -218,6 +206,15 @@ def test_a_rung_keeps_to_its_recipe() -> None:
     assert start not in (trained.scale.item(), trained.tagwise_scale.item())
 
 
+def test_a_rung_has_no_prototypes() -> None:
+    """Random ones would be of no use: they begin as a teacher's names."""
+    features = np.random.default_rng(0).standard_normal((9, 5)).astype(np.float32)
+    rung = projection.Projection(features, preset("starter"), recipe_for("starter"))
+    assert isinstance(rung.tags, AttentionTagEncoder)
+    assert rung.tags.query.in_features == 512
+    assert rung.words(words_of(512).vectors).shape == (len(TAGS), 384)
+
+
 def test_frozen_features_are_cached(folder: Path, tmp_path: Path) -> None:
     paths = sorted((folder / "second").glob("*.wav"))
     statistics = frozen_features.mfcc_statistics(paths, tmp_path)
@@ -232,21 +229,42 @@ def test_frozen_features_are_cached(folder: Path, tmp_path: Path) -> None:
         frozen_features.mfcc_statistics([tmp_path / "none.wav"], tmp_path)
 
 
-def test_the_teachers_code_is_the_mean_over_windows(wheel: Path, tmp_path: Path) -> None:
-    read = teacher.read_teacher(wheel)
-    rows = tiny_rows(Path("nowhere"), 4, 0)
-    features = features_of(rows, teacher.TEACHER_FEATURES)
+def test_the_teacher_is_a_rung(
+    folder: Path,
+    teachers: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr(ladder, "EPOCHS", 5)
+    command = ["evaluate", "ladder", "--data", str(folder / "first"), "--json"]
+    command += ["--cache", str(folder / "cache"), "--teacher", str(teachers / TEACHER)]
+    assert main(command) == 0
+    result = json.loads(capsys.readouterr().out)
+    assert "EfficientAT mn04_as (MIT)" in result["protocol"]["frozen"]["teacher"]
+    rows = result["tables"]["all"]["rows"]
+    assert list(rows) == ["chance", "mfcc", "teacher"]
+    taught, chance = (rows[row]["tag_to_audio mAP@10"]["mean"] for row in ("teacher", "chance"))
+    assert taught > 0.9 > chance + 0.2
+
+
+def test_the_teachers_code_is_the_mean_over_windows(teachers: Path) -> None:
+    teacher = read_teacher(teachers / TEACHER)
+    config = preset("starter").features
+    features = features_of(tiny_rows(Path("nowhere"), 4, 0), config)
     lengths = np.diff(features.offsets)
     joined = np.array([0, *np.cumsum([lengths[0], 0, lengths[1] + lengths[2], lengths[3]])])
     clips = replace(features, offsets=joined)  # the second unreadable, the third of two
-    means = frozen_features.mean_teacher_codes(read, clips, tmp_path)
-    assert means.shape == (4, SMALL[-1])
-    assert np.isnan(means).all(axis=1).tolist() == [False, True, False, False]
-    teacher_codes = compute_teacher_codes(read, clips, tmp_path)
-    first, end = teacher_codes.offsets[2:4]
-    codes = teacher_codes.codes[first:end].astype(np.float32)
-    assert len(codes) > 1
-    np.testing.assert_allclose(means[2], codes.mean(axis=0), rtol=1e-5)
+    codes = frozen_features.teacher_codes(teacher, clips)
+    assert codes.shape == (4, 384)
+    assert np.isnan(codes).all(axis=1).tolist() == [False, True, False, False]
+    network = MobileNet(0.4).eval()
+    network.load_state_dict(teacher.convolutions)
+    frames = clips.clip(2).astype(np.float32)
+    [(batch, _)] = list(windows([frames], config))
+    with torch.inference_mode():
+        maps = network((torch.from_numpy(batch)[:, None] - BANDS[0]) / (BANDS[1] - BANDS[0]))
+    assert len(batch) > 1
+    np.testing.assert_allclose(codes[2], maps.mean(dim=(0, 2, 3)).numpy(), atol=1e-4)
 
 
 # By tag group
@@ -303,12 +321,12 @@ def test_options_of_other_tasks(folder: Path, capsys: pytest.CaptureFixture[str]
     for task, more, says in (
         ("retrieval", none, "--data: the task retrieval takes one, got several"),
         ("us8k", ("--model", "a", "--model", "b"), "--model: the task us8k takes one"),
-        ("us8k", ("--teacher", "a.whl"), "--teacher: is for the task ladder, not us8k"),
+        ("us8k", ("--teacher", "a.pt"), "--teacher: is for the task ladder, not us8k"),
         ("zero-shot", ("--seeds", "2"), "--seeds: is for the task ladder, not zero-shot"),
         ("ladder", ("--groups",), "--groups: is for the task retrieval, not ladder"),
         ("ladder", ("--seeds", "0"), "--seeds: expected at least 1, got 0"),
         ("ladder", ("--model", "mfcc"), "--model: the ladder has a row of mfcc by itself"),
-        ("ladder", ("--precision", "half"), "precision: expected float32 or bfloat16"),
+        ("ladder", ("--device", "nope"), "device"),
         ("ladder", ("--confusion", "a.png"), "--confusion: the task ladder has no confusion"),
     ):
         assert main(["evaluate", task, *none, *more]) == 2

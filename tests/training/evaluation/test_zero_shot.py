@@ -11,7 +11,6 @@ import pytest
 from earmark.model.core.errors import InputError
 from earmark.model.core.manifest import ManifestRow, read_manifest
 from earmark.model.embedder import Embedder
-from earmark.model.text.thesaurus import load_thesaurus
 from earmark.training.errors import CorpusError
 from earmark.training.evaluation import zero_shot
 from earmark.training.loop.trainer import Trainer
@@ -35,7 +34,7 @@ def test_accuracy_is_that_of_the_nearest_label(embedder: Embedder, corpus: Path)
     rows = read_manifest(corpus)
     result = zero_shot.evaluate(embedder, rows, corpus)
     labels = sorted(KINDS)
-    targets = embedder.embed_tags([[label] for label in labels], load_thesaurus())
+    targets = embedder.embed_tags([[label] for label in labels])
     right = [
         labels[int((targets @ embedder.embed_audio(row.path).vector).argmax())] == row.label
         for row in rows
@@ -48,10 +47,11 @@ def test_accuracy_is_that_of_the_nearest_label(embedder: Embedder, corpus: Path)
     assert np.mean(list(result["per_class"].values())) == pytest.approx(accuracy["mean"])
 
 
-def test_a_trained_model_beats_chance(corpus: Path, tmp_path: Path) -> None:
+def test_a_trained_model_beats_chance(tmp_path: Path) -> None:
     config = tiny_model()
-    trainer = Trainer(config, replace(QUICK, epochs=20), tiny_corpus(config), tmp_path)
+    trainer = Trainer(config, replace(QUICK, epochs=30), tiny_corpus(config), tmp_path)
     trainer.fit()
+    corpus = write_corpus(tmp_path, 0, 18, config.features.sample_rate)
     result = zero_shot.evaluate(Embedder.load(tmp_path), read_manifest(corpus), corpus)
     assert result["metrics"]["accuracy"]["mean"] > 0.6
 

@@ -46,12 +46,18 @@ def printed(process: subprocess.Popen[str]) -> Any:
     return json.loads(out.strip().splitlines()[-1])
 
 
-@pytest.mark.parametrize("preset", ["w2v-128-4h", "coala", "starter"])
+@pytest.mark.parametrize("preset", ["w2v-128-4h", "coala", "first-starter", "starter"])
 @pytest.mark.slow
 def test_two_processes_equal_one(tmp_path: Path, preset: str) -> None:
     """With all that is drawn, and clips that are not each other's negatives."""
     weights = {
-        "starter": {"tagwise_weight": 0.3},
+        "first-starter": {"tagwise_weight": 0.3},
+        "starter": {  # with all that is said, and a teacher
+            "tagwise_weight": 0.3,
+            "teacher_weight": 1.0,
+            "translated": 0.3,
+            "paraphrased": 0.5,
+        },
         "coala": {"audio_weight": 5.0, "tag_weight": 5.0},
     }
     recipe = {"exclude_same": True, **weights.get(preset, {"audio_weight": 5.0})}

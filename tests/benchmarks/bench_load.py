@@ -2,9 +2,10 @@
 
 The starter model and a server as `earmark serve` starts it. `search`: by words in a library of
 10,000 clips, every query different; as fast as it can (by `wrk` where there is one), then a quarter
-of that in an open loop. The others send uploads of 10 s of ogg to /v1/tags beside the demo library.
-`uploads`: beside the bare path and other servers. `overload`: five times what it can do, with its
-probe watched. `soak`: half of what it can do, for long. Prints and judges nothing.
+of that in an open loop, and a plain route beside it. The others send uploads of 10 s of ogg to
+/v1/tags beside the demo library. `uploads`: beside the bare path and other servers. `overload`:
+five times what it can do, with its probe watched. `soak`: half of what it can do, for long. Prints
+and judges nothing.
 """
 
 from __future__ import annotations
@@ -117,23 +118,33 @@ def by_wrk(port: int, at_once: int, seconds: float, folder: Path) -> float:
 
 
 def search(seconds: float, folder: Path) -> None:
-    """Bar 1: as many as it can, and how long they take at a quarter of that."""
+    """Bar 1: as many as it can beside a plain route, and how long they take at a quarter."""
     fill(folder / "library", Embedder.load(starter_model()), CLIPS)
     request = new_searches()
     with serving(folder / "log", "--library", folder / "library", OMP_NUM_THREADS="") as server:
         uvloop.run(closed(server.port, request, AT_ONCE, 5))  # takes the clips into memory
         print(f"{'':46} {'a second':>8} {'p50 ms':>8} {'p99':>8}")
-        rate = 0.0
-        for at_once in (1, 16, 32, 64, 128):
-            if shutil.which("wrk"):
-                rate = max(rate, by_wrk(server.port, at_once, seconds, folder))
-            else:
-                outcome = uvloop.run(closed(server.port, request, at_once, seconds))
-                rate = max(rate, outcome.rate())
-                line(f"{at_once} at once", outcome.rate(), outcome.at(50), outcome.at(99))
+        rate = best_rate(server.port, request, seconds, folder)
         outcome = uvloop.run(opened(server.port, request, rate / 4, 2 * seconds))
         line("open loop, a quarter of the best", outcome.rate(), outcome.at(50), outcome.at(99))
         print(f"  {dict(outcome.counts)}; {state(psutil.Process(server.process.pid))}")
+    print("a plain route and a flat index:")
+    with rival("plain") as port:
+        plain = best_rate(port, request, seconds, folder)
+    print(f"  {rate / plain:.1f} times the plain route")
+
+
+def best_rate(port: int, request: Request, seconds: float, folder: Path) -> float:
+    """Searches a second, with the number at once that is best."""
+    rate = 0.0
+    for at_once in (1, 16, 32, 64, 128):
+        if shutil.which("wrk"):
+            rate = max(rate, by_wrk(port, at_once, seconds, folder))
+        else:
+            outcome = uvloop.run(closed(port, request, at_once, seconds))
+            rate = max(rate, outcome.rate())
+            line(f"{at_once} at once", outcome.rate(), outcome.at(50), outcome.at(99))
+    return rate
 
 
 # The bare path

@@ -130,7 +130,8 @@ def open_library(settings: Settings) -> Library:
     threadpool_limits(1, "blas")
     embedder = Embedder.load(settings.model or starter_model(), settings.device)
     library = demo.open_library(settings.library, embedder)
-    _ = embedder.vocabulary_vectors  # computed now, so that the first upload need not wait
+    # Computed now, so that the first upload need not wait.
+    _ = embedder.vocabulary_vectors, embedder.vocabulary_moments
     return library
 
 

@@ -28,7 +28,8 @@ class Recipe:
     `tilt`: standard deviation of a slope over the mels, in nats at the edges.
     `learned_temperature`: τ starts at `temperature` and is learned, at least 0.02.
     `tagwise_weight`: of the contrast with single tags (`training.loop.losses.tagwise`).
-    `other_tags`: the share of the tags of no clip in a batch that its clips are contrasted with.
+    `other_tags`: of phrases, the share of the tags of no clip in a batch that its clips are
+    contrasted with.
     `teacher_weight`: of the rehearsal of what the model knew when its training began
     (`training.distillation.rehearsal`). With a teacher it begins as this
     (`training.distillation.bridge`), and its first `frozen` layers stay fixed.

@@ -121,6 +121,19 @@ def test_known_tags_condition_the_order(telling: Embedder) -> None:
         assert unknown.tags == suggest(telling, sound, TAGS).tags
 
 
+def test_known_tags_make_the_probability_count_in_full(telling: Embedder) -> None:
+    assert telling.background is not None
+    for seed in range(10):
+        sound, known = sound_of(telling, seed=seed), telling.vocabulary[seed % TAGS]
+        standard = telling.background.standard_scores(telling.vocabulary_vectors, sound.vector)
+        tags = suggest(telling, sound, TAGS, [known]).tags
+        ranks = [
+            standard[telling.vocabulary.index(tag.tag)] + np.log(tag.score / (1 - tag.score))
+            for tag in tags
+        ]
+        assert (np.diff(ranks) < 1e-3).all()
+
+
 def test_certain_tags_have_a_rank_too() -> None:
     checkpoint = checkpoint_of(tiny_config(), vocabulary=TAGS)
     steep = {**CALIBRATION, "slope": 0.0, "intercepts": [200.0, -200.0, 200.0, -200.0, 0.0, 200.0]}

@@ -240,7 +240,7 @@ class TrainingSet:
     ) -> TrainingBatch:
         """The batch of these clips, or a process's rows of it.
 
-        Without augmentation, nothing is drawn from the generator.
+        Without augmentation, the batch does not depend on the generator.
         """
         rank, size = shard
         rows_of_rank = len(indices) // size

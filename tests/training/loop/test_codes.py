@@ -25,6 +25,7 @@ from earmark.training.loop.objective import Objective
 from earmark.training.loop.trainer import Trainer
 from earmark.training.loop.validation import validation_metrics
 from tests.model.tiny import checkpoint_of, trained_like
+from tests.training.loop.runs import StopsAfterOne, without_time
 from tests.training.tiny import (
     PHRASES,
     QUICK,
@@ -194,19 +195,6 @@ def test_codes_of_a_run_before_are_gone(tmp_path: Path) -> None:
     assert shared.validation.codes is None
 
 
-class OneEpoch(Trainer):
-    """Stopped after its first epoch."""
-
-    def _train_epoch(self, *arguments: object) -> dict[str, float]:
-        if self.epoch == 1:
-            raise KeyboardInterrupt
-        return super()._train_epoch(*arguments)
-
-
-def without_time(history: list[dict[str, float]]) -> list[dict[str, float]]:
-    return [{key: value for key, value in row.items() if key != "seconds"} for row in history]
-
-
 def test_a_run_learns_leaves_what_others_leave_and_resumes(tmp_path: Path) -> None:
     recipe = replace(WHOLE, code_noise=0.2, batch_size=6)
     run = Trainer(CONFIG, recipe, corpus(), tmp_path / "whole")
@@ -220,7 +208,7 @@ def test_a_run_learns_leaves_what_others_leave_and_resumes(tmp_path: Path) -> No
     teacher = tiny_teacher(CONFIG)
     for name, value in run.model.audio.convolutions.state_dict().items():
         assert torch.equal(value, teacher.convolutions[name]), name
-    stopped = OneEpoch(CONFIG, recipe, corpus(), tmp_path / "stopped")
+    stopped = StopsAfterOne(CONFIG, recipe, corpus(), tmp_path / "stopped")
     with pytest.raises(KeyboardInterrupt):
         stopped.fit()
     resumed = Trainer(CONFIG, recipe, corpus(), tmp_path / "stopped")

@@ -16,6 +16,7 @@ from earmark.training.data.corpus import Corpus
 from earmark.training.loop.initialization import attach_teacher
 from earmark.training.loop.trainer import Trainer
 from earmark.training.recipe import Recipe
+from tests.training.loop.runs import StopsAfterOne, without_time
 from tests.training.tiny import (
     CLASSES,
     PHRASES,
@@ -40,17 +41,6 @@ def corpus(*, taught: bool = False) -> Corpus:
 
 def trainer(out: Path, recipe: Recipe = PHRASES, *, taught: bool = False, **options: object):
     return Trainer(CONFIG, recipe, corpus(taught=taught), out, **options)
-
-
-class StopsAfterOne(Trainer):
-    def _train_epoch(self, *arguments: object) -> dict[str, float]:
-        if self.epoch == 1:
-            raise KeyboardInterrupt
-        return super()._train_epoch(*arguments)
-
-
-def without_time(history: list[dict[str, float]]) -> list[dict[str, float]]:
-    return [{key: value for key, value in row.items() if key != "seconds"} for row in history]
 
 
 @pytest.fixture(scope="module")

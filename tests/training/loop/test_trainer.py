@@ -22,6 +22,7 @@ from earmark.training.loop.device import DeviceSettings
 from earmark.training.loop.optimizer import learning_rate
 from earmark.training.loop.tensorboard import TensorBoardWriter
 from earmark.training.loop.trainer import Trainer
+from tests.training.loop.runs import without_time
 from tests.training.tiny import KINDS, QUICK, TAGS, sound, tiny_corpus, tiny_model
 
 CONFIG = tiny_model()
@@ -40,10 +41,6 @@ class Interrupted(Trainer):
         if self.epoch == 2:
             raise KeyboardInterrupt
         return figures
-
-
-def without_time(history: list[dict[str, float]]) -> list[dict[str, float]]:
-    return [{key: value for key, value in row.items() if key != "seconds"} for row in history]
 
 
 @pytest.fixture(scope="module")

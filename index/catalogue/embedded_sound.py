@@ -50,6 +50,7 @@ class EmbeddedSound:
             duration=info.duration,
             sample_rate=info.sample_rate,
             channels=info.channels,
+            damaged=info.damaged,
             vector=embedding.vector,
             windows=embedding.windows[stored],
             starts=embedding.starts[stored],

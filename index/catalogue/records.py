@@ -15,7 +15,10 @@ MAX_ID_CHARACTERS = 200
 
 @dataclass(frozen=True)
 class Clip:
-    """A sound of the library. Duration in seconds, sample rate in Hz, dates in ISO 8601 (UTC)."""
+    """A sound of the library. Duration in seconds, sample rate in Hz, dates in ISO 8601 (UTC).
+
+    `damaged`: the seconds of the file that could not be decoded and are left out.
+    """
 
     row: int
     id: str
@@ -29,6 +32,7 @@ class Clip:
     duration: float
     sample_rate: int
     channels: int
+    damaged: float
     added_at: str
     changed_at: str
     sha256: str
@@ -73,6 +77,7 @@ class NewClip:
     duration: float
     sample_rate: int
     channels: int
+    damaged: float
     vector: Array
     windows: Array
     starts: npt.NDArray[np.float64]

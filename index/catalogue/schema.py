@@ -6,7 +6,7 @@ removal. So whatever is derived from the catalogue can read only the changes sin
 """
 
 APPLICATION_ID = 0x4541524D  # "EARM"
-VERSION = 4
+VERSION = 5
 
 # MIGRATIONS[v] brings a catalogue from version v to v + 1.
 MIGRATIONS: tuple[tuple[str, ...], ...] = (
@@ -72,5 +72,9 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
         """,
         "CREATE INDEX feedback_by_row ON feedback (row)",
         "CREATE INDEX feedback_by_sha256 ON feedback (sha256)",
+    ),
+    (
+        "ALTER TABLE clips ADD COLUMN damaged REAL NOT NULL DEFAULT 0.0",  # seconds left out
+        "ALTER TABLE clips ADD COLUMN recorded TEXT NOT NULL DEFAULT ''",
     ),
 )

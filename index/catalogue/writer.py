@@ -18,7 +18,7 @@ from earmark.index.errors import ChangedError, LibraryError, UnknownClipError
 ID_CHARACTERS = 12  # of an id made from a sound's SHA-256
 
 _FILE_COLUMNS = (
-    "path", "size", "mtime_ns", "sha256", "duration", "sample_rate", "channels",
+    "path", "size", "mtime_ns", "sha256", "duration", "sample_rate", "channels", "damaged",
 )  # fmt: skip
 
 

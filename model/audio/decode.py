@@ -46,13 +46,15 @@ class SoundInfo:
     """A sound's format; complete once the sound is read to its end.
 
     `frames`: samples per channel; `sha256`: of the mono samples at the file's rate, equal for the
-    same sound in another lossless container.
+    same sound in another lossless container; `damaged`: seconds that could not be decoded and are
+    left out.
     """
 
     sample_rate: int
     channels: int
     frames: int = 0
     sha256: str = ""
+    damaged: float = 0.0
 
     @property
     def duration(self) -> float:

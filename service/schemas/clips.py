@@ -24,6 +24,9 @@ class ClipBody(BaseModel):
     description: str
     sample_rate: int = Field(description="Of the file, in Hz", examples=[24_000])
     channels: int = Field(examples=[1])
+    damaged: float = Field(
+        description="Seconds of the file that could not be decoded and are left out", examples=[0.0]
+    )
     added_at: str = Field(description="ISO 8601", examples=["2026-11-23T08:25:57+00:00"])
     changed_at: str = Field(description="ISO 8601", examples=["2026-11-23T08:25:57+00:00"])
     audio: str = Field(
@@ -44,6 +47,7 @@ class ClipBody(BaseModel):
             "description": clip.description,
             "sample_rate": clip.sample_rate,
             "channels": clip.channels,
+            "damaged": clip.damaged,
             "added_at": clip.added_at,
             "changed_at": clip.changed_at,
             "audio": f"/v1/clips/{quote(clip.id, safe='')}/audio",

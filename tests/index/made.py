@@ -52,6 +52,7 @@ def new_clip(name: str = "a", seed: int = 0, **changes: object) -> NewClip:
         duration=1.0,
         sample_rate=22_000,
         channels=1,
+        damaged=0.0,
         vector=vector(seed),
         windows=np.zeros((0, 4), np.float32),
         starts=np.zeros(0),

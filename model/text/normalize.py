@@ -1,4 +1,4 @@
-"""Text → tags: lower case, stop-words out, plural nouns to singular (METHOD §3).
+"""Text → tags: case folded, stop-words out, plural nouns to singular (METHOD §3).
 
 A tag is a lower-case word of letters and digits, with inner hyphens ("bass-drum"). Tags keep their
 order, for people; to the encoders a set is unordered. Repeats are dropped.
@@ -9,6 +9,8 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Container, Iterable
+
+from earmark.model.text.text_key import visible
 
 _TOKEN = re.compile(r"[^\W_]+(?:[-'’][^\W_]+)*")
 _APOSTROPHES = str.maketrans("", "", "'’")
@@ -85,10 +87,15 @@ def _singular_forms(word: str) -> list[str]:
 
 
 def tokens(text: str) -> list[str]:
-    """Words of a text in lower case, with inner hyphens, without accents or punctuation."""
-    plain = text.lower()
-    if not plain.isascii():
-        plain = unicodedata.normalize("NFKD", unicodedata.normalize("NFKC", text).lower())
+    """Words of a text in lower case, with inner hyphens, without accents or punctuation.
+
+    Case is folded: "Straße" and "STRASSE" are one word.
+    """
+    if text.isascii():
+        plain = text.lower()
+    else:
+        plain = unicodedata.normalize("NFKC", visible(text)).casefold()
+        plain = unicodedata.normalize("NFKD", plain)
         plain = "".join(char for char in plain if not unicodedata.combining(char))
     return [token.translate(_APOSTROPHES) for token in _TOKEN.findall(plain)]
 

@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
+import csv
+import io
+import os
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from earmark.model.core.errors import ManifestError
 from earmark.model.core.manifest import ManifestRow, read_manifest
@@ -39,9 +46,74 @@ def test_a_folder_stands_for_its_manifest(tmp_path: Path) -> None:
     assert read_manifest(tmp_path) == read_manifest(path)
 
 
-def test_tags_are_split_at_spaces_and_semicolons(tmp_path: Path) -> None:
-    path = manifest(tmp_path, 'path,tags\na.wav,"rain; wind;sea  storm;;"\nb.wav,\n')
-    assert [row.tags for row in read_manifest(path)] == [("rain", "wind", "sea", "storm"), ()]
+def test_tags_are_split_at_spaces_semicolons_and_commas(tmp_path: Path) -> None:
+    text = 'path,tags\na.wav,"rain; wind;sea  storm;;"\nb.wav,\nc.wav,"rain, thunder,wind"\n'
+    assert [row.tags for row in read_manifest(manifest(tmp_path, text))] == [
+        ("rain", "wind", "sea", "storm"),
+        (),
+        ("rain", "thunder", "wind"),
+    ]
+
+
+ROWS = [
+    ManifestRow(Path("a b.wav"), ("rain", "wind"), "Café; früh, spät", group="Feld"),
+    ManifestRow(Path("c.wav"), title='Say "x"\tnow', group="c.wav"),
+]
+
+
+@pytest.mark.parametrize(
+    "encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-32", "latin-1", "cp1252"]
+)
+@pytest.mark.parametrize("separator", [",", ";", "\t"])
+@pytest.mark.parametrize("line_end", ["\n", "\r\n", "\r"])
+def test_as_spreadsheets_write_it(
+    tmp_path: Path, encoding: str, separator: str, line_end: str
+) -> None:
+    """Any separator and encoding, header names in any case, and empty rows and columns."""
+    out = io.StringIO()
+    rows = csv.writer(out, delimiter=separator, lineterminator=line_end)
+    rows.writerow([" Path ", "TAGS", "", "Title", "\xa0Source", "", ""])
+    for row in ROWS:
+        source = row.group if row.group != str(row.path) else ""
+        rows.writerow([row.path, " ".join(row.tags), "", row.title, source, "", ""])
+        rows.writerow([""] * 7)
+    out.write(line_end * 2)
+    path = manifest(tmp_path, out.getvalue().encode(encoding))
+    told = encoding if encoding in ("latin-1", "cp1252") else None
+    found = read_manifest(path, told)
+    assert [replace(row, path=row.path.relative_to(tmp_path), source="") for row in found] == ROWS
+
+
+def test_a_spreadsheet_may_name_its_separator(tmp_path: Path) -> None:
+    text = "sep=|\r\npath|tags\r\na,b;c.wav|rain\r\n|x\r\n"
+    with pytest.raises(ManifestError, match="line 4: expected a path"):
+        read_manifest(manifest(tmp_path, text))
+    [row] = read_manifest(manifest(tmp_path, text.removesuffix("|x\r\n")))
+    assert (row.path.name, row.tags) == ("a,b;c.wav", ("rain",))
+
+
+def test_a_byte_order_mark_outweighs_the_encoding_that_is_named(tmp_path: Path) -> None:
+    for encoding in ("utf-8-sig", "utf-16"):
+        path = manifest(tmp_path, "path,tags\na.wav,café\n".encode(encoding))
+        assert read_manifest(path, "latin-1")[0].tags == ("café",)
+
+
+@pytest.mark.parametrize("encoding", ["klingon", "hex", "undefined", "a\0b"])
+def test_encodings_that_are_none(tmp_path: Path, encoding: str) -> None:
+    with pytest.raises(ManifestError, match="encoding: expected the name of one"):
+        read_manifest(manifest(tmp_path, "path,tags\na.wav,\xff\xff..x\n"), encoding)
+
+
+@settings(
+    max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(data=st.binary(max_size=80), encoding=st.sampled_from([None, "latin-1", "utf-16", "utf-7"]))
+def test_any_bytes_are_rows_or_a_manifest_error(
+    tmp_path: Path, data: bytes, encoding: str | None
+) -> None:
+    for head in (b"", b"path,tags\n", b"\xff\xfe"):
+        with contextlib.suppress(ManifestError):
+            read_manifest(manifest(tmp_path, head + data), encoding)
 
 
 def test_a_class_gives_the_tags_where_there_is_no_such_column(tmp_path: Path) -> None:
@@ -71,9 +143,15 @@ def test_absolute_paths_byte_order_mark_quotes_and_class(tmp_path: Path) -> None
         ("", "got an empty file"),
         ("path,tags\n", "expected at least one sound, got none"),
         ("path,tags\na.wav,x\n ,y\n", "line 3: expected a path, got ''"),
-        (b"path,tags\na.wav,caf\xe9\n", "not a CSV file in UTF-8"),
-        (b"\xff\xfep\x00a\x00", "not a CSV file in UTF-8"),
+        (b"path,tags\na.wav,x\n\nb.wav,caf\xe9\n", "line 4: expected text in UTF-8, got .* 0xe9"),
+        (b"\xff\xfep\x00a\x00", "expected the columns path and tags .or class., got pa"),
+        (b"\xff\xfep\x00a\x00t", "line 1: expected text in UTF-16"),
+        ("path,tags\n".encode("utf-16-le"), "got UTF-16 without a byte-order mark"),
         ("path,tags\na\x00b.wav,x\n", "line 2: expected a path|not a CSV file"),
+        ('path,tags\n"a\nb.wav",x\n,y\n', "line 4: expected a path"),
+        ('path,tags\na.wav,x\nb.wav,"rain\nc.wav,y\n', "line 3: not a CSV file"),
+        ("path,tags, Tags\na.wav,x,y\n", "line 1: expected one column tags, got 2"),
+        ('path,tags\na.wav,"' + "x" * 200_000 + '"\n', "line 2: not a CSV file"),
     ],
 )
 def test_refuses(tmp_path: Path, text: str | bytes, message: str) -> None:
@@ -86,6 +164,11 @@ def test_refuses_what_is_not_there(tmp_path: Path) -> None:
         read_manifest(tmp_path / "none.csv")
     with pytest.raises(ManifestError, match=r"manifest\.csv: cannot be read"):
         read_manifest(tmp_path)
+    with pytest.raises(ManifestError, match=r"cannot be read \(File name too long\)"):
+        read_manifest(tmp_path / f"{'x' * 300}.csv")
+    os.mkfifo(tmp_path / "pipe.csv")
+    with pytest.raises(ManifestError, match=r"cannot be read \(not a file\)"):
+        read_manifest(tmp_path / "pipe.csv")
 
 
 def test_short_and_long_rows(tmp_path: Path) -> None:

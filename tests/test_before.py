@@ -32,6 +32,7 @@ ADDED: dict[str, dict[str, Any]] = {  # fields of answers since then
     "classify": {"notes": []},
     "model": {"languages": [], "sentence_encoder": None},
 }
+ADDED_OF_CLIPS = {"damaged": 0.0, "recorded": ""}  # fields of a clip in any answer
 
 
 def close_to(expected: Any) -> Any:
@@ -41,6 +42,16 @@ def close_to(expected: Any) -> Any:
     if isinstance(expected, list):
         return [close_to(value) for value in expected]
     return pytest.approx(expected, rel=1e-4, abs=1e-5) if isinstance(expected, float) else expected
+
+
+def with_new_fields(answer: Any) -> Any:
+    """The same JSON, its clips with the fields that they have by now."""
+    if isinstance(answer, list):
+        return [with_new_fields(value) for value in answer]
+    if not isinstance(answer, dict):
+        return answer
+    fields = {key: with_new_fields(value) for key, value in answer.items()}
+    return {**fields, **ADDED_OF_CLIPS} if "sample_rate" in answer and "audio" in answer else fields
 
 
 def at_its_new_place(answer: dict[str, Any]) -> dict[str, Any]:
@@ -74,7 +85,8 @@ def test_http_answers_as_before(server: Server, name: str) -> None:
         sound = ("query.wav", (FOLDER / "query.wav").read_bytes())
         response = server.client.post(call["post"], data=call["data"], files={"file": sound})
     assert response.status_code == 200, response.text
-    assert response.json() == close_to(at_its_new_place(call["answer"] | ADDED.get(name, {})))
+    expected = with_new_fields(call["answer"]) | ADDED.get(name, {})
+    assert response.json() == close_to(at_its_new_place(expected))
 
 
 def test_feedback_is_exported_as_before(server: Server) -> None:

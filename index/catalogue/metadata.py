@@ -6,6 +6,7 @@ Tags are stored separated by spaces, so a tag that contains spaces becomes a com
 
 from __future__ import annotations
 
+import datetime
 import re
 import unicodedata
 from collections.abc import Iterable, Sequence
@@ -20,17 +21,24 @@ MAX_CHARACTERS = {  # of each field; of each tag
     "source": 1_000,
     "licence": 1_000,
     "description": 20_000,
+    "recorded": 40,
 }
 MAX_TAGS = 1_000
 
 _BIDI_CONTROLS = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 _UNPRINTABLE_CATEGORIES = frozenset(("Cc", "Cs"))
+_DATE = re.compile(  # the forms of ISO 8601 that a recording's date may have
+    r"\d{4}(-\d\d(-\d\d(T\d\d:\d\d(:\d\d(\.\d{1,6})?)?(Z|[+-]\d\d:\d\d)?)?)?)?", re.ASCII
+)
 _TAG_SEPARATORS = re.compile(r"[;,\s]+")
 
 
 @dataclass(frozen=True)
 class Metadata:
-    """The metadata of a sound. An empty field is unknown."""
+    """The metadata of a sound. An empty field is unknown.
+
+    `recorded`: when, in ISO 8601: a year, a month, a day, or a day with a time.
+    """
 
     title: str = ""
     tags: tuple[str, ...] = ()
@@ -38,6 +46,7 @@ class Metadata:
     source: str = ""
     licence: str = ""
     description: str = ""
+    recorded: str = ""
 
     @classmethod
     def from_row(cls, row: Sequence[str]) -> Metadata:
@@ -51,7 +60,7 @@ class Metadata:
         return values | {"tags": " ".join(self.tags)}
 
     def problem(self) -> str | None:
-        """A message about the first field that is too long; None if all fields fit."""
+        """A message about the first field that is too long, or no date; None if all are valid."""
         for name, limit in MAX_CHARACTERS.items():
             texts = self.tags if name == "tags" else (getattr(self, name),)
             for text in texts:
@@ -63,6 +72,11 @@ class Metadata:
                     )
         if len(self.tags) > MAX_TAGS:
             return f"tags: expected at most {MAX_TAGS}, got {len(self.tags)}"
+        if self.recorded and not _is_date(self.recorded):
+            return (
+                "recorded: expected a date such as 2026, 2026-05-31 or 2026-05-31T06:30:00, "
+                f"got {self.recorded!r}"
+            )
         return None
 
     def with_defaults(self, defaults: Metadata) -> Metadata:
@@ -74,10 +88,22 @@ class Metadata:
             self.source or defaults.source,
             self.licence or defaults.licence,
             self.description or defaults.description,
+            self.recorded or defaults.recorded,
         )
 
 
 METADATA_FIELDS = tuple(field.name for field in fields(Metadata))  # database columns, in order
+
+
+def _is_date(text: str) -> bool:
+    """Whether a text is a date that exists, alone or with a time of day."""
+    if not _DATE.fullmatch(text):
+        return False
+    try:
+        datetime.datetime.fromisoformat(text + "-01-01"[len(text) - 4 :])
+    except ValueError:
+        return False
+    return True
 
 
 def clean_line(text: str) -> str:

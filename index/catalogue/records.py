@@ -29,6 +29,7 @@ class Clip:
     source: str
     licence: str
     description: str
+    recorded: str
     duration: float
     sample_rate: int
     channels: int

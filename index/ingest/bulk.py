@@ -72,7 +72,13 @@ def find_sounds(path: Path) -> Iterator[SourceFile]:
 def _sounds_of_manifest(path: Path) -> Iterator[SourceFile]:
     for row in manifest.read_manifest(path):
         metadata = Metadata(
-            row.title, row.tags, row.author, row.source, row.licence, row.description
+            row.title,
+            row.tags,
+            row.author,
+            row.source,
+            row.licence,
+            row.description,
+            row.recorded,
         )
         _check(path, row.path, metadata, row.id)
         yield SourceFile(row.path.resolve(), metadata, row.id)

@@ -1,10 +1,10 @@
 """The manifest of a set of sounds: the CSV format that training and the library read.
 
 The header is `path,tags`, and optionally
-`id,title,description,group,source,split,licence,author,class,fold`, and `fsID`, the Freesound id of
-the source; in any order, any case, and with blanks around. Tags are separated by spaces, `;` or
-`,`; without the column `tags`, the words of `class` are the tags. Relative paths start at the
-manifest's folder.
+`id,title,description,recorded,group,source,split,licence,author,class,fold`, and `fsID`, the
+Freesound id of the source; in any order, any case, and with blanks around. Tags are separated by
+spaces, `;` or `,`; without the column `tags`, the words of `class` are the tags. `recorded` is a
+date of ISO 8601. Relative paths start at the manifest's folder.
 
 Spreadsheets write the same in their own ways, and all are read: cells separated by `,`, `;` or tabs
 (the header shows which), UTF-8 or UTF-16 with a byte-order mark, another encoding where the caller
@@ -53,6 +53,7 @@ class ManifestRow:
     fold: str = ""
     id: str = ""
     description: str = ""
+    recorded: str = ""
 
 
 def read_manifest(path: Path, encoding: str | None = None) -> list[ManifestRow]:
@@ -166,7 +167,7 @@ def _column(name: str) -> str:
 KNOWN = frozenset(
     _column(name)
     for name in (
-        *("path", "tags", "class", "id", "title", "description", "group"),
+        *("path", "tags", "class", "id", "title", "description", "recorded", "group"),
         *("source", "split", "licence", "author", "fold", "fsID"),
     )
 )
@@ -210,4 +211,5 @@ def _row(file: Path, number: int, row: dict[str, str]) -> ManifestRow:
         fold=text("fold"),
         id=text("id"),
         description=text("description"),
+        recorded=text("recorded"),
     )

@@ -61,6 +61,7 @@ class ClipMetadata(SharedMetadata, total=False):
 
     title: str
     description: str
+    recorded: str
 
 
 @dataclass(frozen=True)

@@ -49,14 +49,15 @@ def search_request(query: SearchQuery | WeightedSearchQuery) -> SearchRequest:
 
 def metadata_of(form: OriginForm) -> Metadata:
     """The metadata in a form, with its lists of tags split."""
-    title, description = (form.title, form.description) if isinstance(form, ClipForm) else ("", "")
+    own = form if isinstance(form, ClipForm) else ClipForm()
     return Metadata(
-        title=title,
+        title=own.title,
         tags=metadata.split_tags(form.tags),
         author=form.author,
         source=form.source,
         licence=form.licence,
-        description=description,
+        description=own.description,
+        recorded=own.recorded,
     )
 
 

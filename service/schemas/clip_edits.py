@@ -8,12 +8,21 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from earmark.service.schemas.clips import ClipBody
 from earmark.service.schemas.filters import MAX_HITS, FilterQuery
-from earmark.service.schemas.limits import MAX_PEAK, MAX_TAGS, Description, Name, Tag, Title
+from earmark.service.schemas.limits import (
+    MAX_PEAK,
+    MAX_TAGS,
+    Description,
+    Name,
+    Recorded,
+    Tag,
+    Title,
+)
 
 if TYPE_CHECKING:
     from earmark.index.ingest.uploads import AddedClip
     from earmark.index.listing import ClipPage
 
+RECORDED = "When: `2026`, `2026-05`, `2026-05-31` or `2026-05-31T06:30:00`, a zone may follow"
 MAX_TAG_FIELDS = 100  # of a form; a field may list many tags
 
 Peak = Annotated[int, Field(ge=-MAX_PEAK, le=MAX_PEAK)]
@@ -75,10 +84,11 @@ class ClipChanges(BaseModel):
     source: Name = ""
     licence: Name = ""
     description: Description = ""
+    recorded: Recorded = Field("", description=RECORDED)
 
 
 class OriginForm(BaseModel):
-    """Metadata of uploaded sounds, beside their files."""
+    """Metadata of uploaded sounds, beside their files; what is empty is read from the files."""
 
     tags: list[str] = Field(
         [],
@@ -91,10 +101,11 @@ class OriginForm(BaseModel):
 
 
 class ClipForm(OriginForm):
-    """Metadata of one uploaded sound, beside its file."""
+    """Metadata of one uploaded sound, beside its file; what is empty is read from the file."""
 
-    title: Title = Field("", description="Empty: made from the file's name")
+    title: Title = Field("", description="Empty: the file's own, or made from its name")
     description: Description = ""
+    recorded: Recorded = Field("", description=RECORDED)
 
 
 class WaveformBody(BaseModel):

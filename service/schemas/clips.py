@@ -22,6 +22,10 @@ class ClipBody(BaseModel):
     source: str = Field(examples=["openclonk-data"])
     licence: str = Field(examples=["CC-BY-3.0"])
     description: str
+    recorded: str = Field(
+        description="When, in ISO 8601: a year, month or day, or a day with a time; may be empty",
+        examples=["2026-05-31T06:30:00"],
+    )
     sample_rate: int = Field(description="Of the file, in Hz", examples=[24_000])
     channels: int = Field(examples=[1])
     damaged: float = Field(
@@ -45,6 +49,7 @@ class ClipBody(BaseModel):
             "source": clip.source,
             "licence": clip.licence,
             "description": clip.description,
+            "recorded": clip.recorded,
             "sample_rate": clip.sample_rate,
             "channels": clip.channels,
             "damaged": clip.damaged,

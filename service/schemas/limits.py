@@ -18,5 +18,6 @@ MAX_PEAK = 127  # of a waveform
 Title = Annotated[str, StringConstraints(max_length=1_000)]
 Name = Annotated[str, StringConstraints(max_length=1_000)]  # author, source, licence
 Description = Annotated[str, StringConstraints(max_length=20_000)]
+Recorded = Annotated[str, StringConstraints(max_length=40)]  # ISO 8601
 Tag = Annotated[str, StringConstraints(max_length=200)]
 Sort = Literal["relevance", "newest", "oldest", "shortest", "longest", "title"]

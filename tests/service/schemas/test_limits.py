@@ -28,6 +28,7 @@ HEAVY = ("torch", "numpy", "faiss", "earmark.model", "earmark.index")
         ("licence", limits.Name),
         ("description", limits.Description),
         ("tags", limits.Tag),
+        ("recorded", limits.Recorded),
     ],
 )
 def test_texts_are_limited_as_in_the_catalogue(field: str, kind: type[str]) -> None:

@@ -20,8 +20,9 @@ import torch
 from torch import Tensor
 
 from earmark.model import checkpoint
-from earmark.model.audio.decode import SoundInfo, SoundReader, Source
+from earmark.model.audio.decode import SoundReader, Source
 from earmark.model.audio.log_mel import LogMel, window_blocks
+from earmark.model.audio.sound_info import SoundInfo
 from earmark.model.calibration import Calibration, summary
 from earmark.model.core.arrays import Array
 from earmark.model.core.errors import ConfigError, WordsError

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
-from earmark.model.audio.decode import SoundInfo
+from earmark.model.audio.sound_info import SoundInfo
 from earmark.model.checkpoint import starter_model
 from earmark.model.core.arrays import Array
 from earmark.model.core.manifest import read_manifest

@@ -24,8 +24,9 @@ from multiprocessing.connection import Connection
 import numpy as np
 import numpy.typing as npt
 
-from earmark.model.audio.decode import SoundInfo, SoundReader, Source
+from earmark.model.audio.decode import SoundReader, Source
 from earmark.model.audio.log_mel import LogMel, window_blocks
+from earmark.model.audio.sound_info import SoundInfo
 from earmark.model.audio.waveform import Envelope, Peaks
 from earmark.model.core.arrays import Array
 from earmark.model.core.errors import AudioError

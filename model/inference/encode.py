@@ -13,7 +13,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from earmark.model.audio.decode import SoundInfo, Source
+from earmark.model.audio.decode import Source
+from earmark.model.audio.sound_info import SoundInfo
 from earmark.model.core.arrays import Array
 from earmark.model.embedder import AudioEmbedding, Embedder
 from earmark.model.inference.batcher import Batcher

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from earmark.model.audio.decode import SoundInfo
+from earmark.model.audio.sound_info import SoundInfo
 from earmark.model.background import Background
 from earmark.model.embedder import AudioEmbedding, Embedder, unit
 from earmark.model.tagging import LOGIT_WEIGHT, MAX_WINDOWS, MIN_DISTANCE, suggest

@@ -28,7 +28,7 @@ import safetensors.numpy
 
 from earmark.index.catalogue.embedded_sound import EmbeddedBatch, EmbeddedSound, SourceFile
 from earmark.index.errors import LibraryError, StorageError
-from earmark.model.audio.decode import SoundInfo
+from earmark.model.audio.sound_info import SoundInfo
 from earmark.model.core.atomic_write import write_whole
 from earmark.model.core.errors import ConfigError, EarmarkError
 from earmark.model.embedder import AudioEmbedding

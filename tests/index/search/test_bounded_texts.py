@@ -9,7 +9,7 @@ import pytest
 
 from earmark.index.search.query import QueryEncoder, parse
 from earmark.index.types import SearchRequest
-from earmark.model.audio.decode import SoundInfo
+from earmark.model.audio.sound_info import SoundInfo
 from earmark.model.embedder import AudioEmbedding, Embedder, unit
 from earmark.model.tagging import suggest
 from earmark.model.text import sentence_vectors

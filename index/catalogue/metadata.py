@@ -1,7 +1,8 @@
-"""Metadata of sounds: the record, its limits, and cleaning of what people type.
+"""Metadata of sounds: the record, its limits, and cleaning of what people and files say.
 
 Tags are stored separated by spaces, so a tag that contains spaces becomes a compound ("metal roof"
-→ "metal-roof"). Control characters and characters that change the text's direction are removed.
+→ "metal-roof"). What is kept is NFC; control characters go, and so do those that show nothing
+(`model.text.text_key`). Every way into the catalogue cleans the same.
 """
 
 from __future__ import annotations
@@ -10,9 +11,12 @@ import datetime
 import re
 import unicodedata
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from pathlib import PurePosixPath, PureWindowsPath
 
+from earmark.model.text.text_key import distinct, visible
+
+UNTITLED = "Untitled"  # a sound whose file's name holds no title
 MAX_TITLE_CHARACTERS = 200  # of a title made from a file name
 MAX_CHARACTERS = {  # of each field; of each tag
     "title": 1_000,
@@ -25,7 +29,6 @@ MAX_CHARACTERS = {  # of each field; of each tag
 }
 MAX_TAGS = 1_000
 
-_BIDI_CONTROLS = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 _UNPRINTABLE_CATEGORIES = frozenset(("Cc", "Cs"))
 _DATE = re.compile(  # the forms of ISO 8601 that a recording's date may have
     r"\d{4}(-\d\d(-\d\d(T\d\d:\d\d(:\d\d(\.\d{1,6})?)?(Z|[+-]\d\d:\d\d)?)?)?)?", re.ASCII
@@ -79,6 +82,19 @@ class Metadata:
             )
         return None
 
+    def clean(self) -> Metadata:
+        """This metadata as the catalogue keeps it."""
+        return replace(
+            self,
+            title=clean_line(self.title),
+            tags=printable_tags(self.tags),
+            author=clean_line(self.author),
+            source=clean_line(self.source),
+            licence=clean_line(self.licence),
+            description=clean_lines(self.description),
+            recorded=clean_line(self.recorded),
+        )
+
     def with_defaults(self, defaults: Metadata) -> Metadata:
         """This metadata, with empty fields taken from `defaults`."""
         return Metadata(
@@ -122,8 +138,8 @@ def printable_tag(text: str) -> str:
 
 
 def printable_tags(texts: Iterable[str]) -> tuple[str, ...]:
-    """Printable tags in their order, without duplicates and empty ones."""
-    return tuple(dict.fromkeys(tag for text in texts if (tag := printable_tag(text))))
+    """Printable tags in their order, without empty ones and those that equal an earlier one."""
+    return tuple(distinct(tag for text in texts if (tag := printable_tag(text))))
 
 
 def split_tags(texts: Iterable[str]) -> tuple[str, ...]:
@@ -132,19 +148,19 @@ def split_tags(texts: Iterable[str]) -> tuple[str, ...]:
 
 
 def title_from_file_name(file_name: str) -> str:
-    """A title from the file name that a client sends. May be empty; never a path."""
+    """A title from a file's name, on disk or as a client sends it. May be empty; never a path."""
     name = PureWindowsPath(PurePosixPath(clean_line(file_name)).name).stem
     return clean_line(name.replace("_", " ").replace("-", " "))[:MAX_TITLE_CHARACTERS].strip(" .")
 
 
 def _printable(text: str) -> str:
-    """The text with all white space as spaces, without unprintable characters."""
-    return "".join(
-        " " if character.isspace() else character
-        for character in text
-        if character.isspace()
-        or not (
-            character in _BIDI_CONTROLS
-            or unicodedata.category(character) in _UNPRINTABLE_CATEGORIES
+    """The text with all white space as spaces, without unprintable characters, in NFC."""
+    if text.isascii() and text.isprintable():
+        return text
+    return visible(
+        "".join(
+            " " if character.isspace() else character
+            for character in text
+            if character.isspace() or unicodedata.category(character) not in _UNPRINTABLE_CATEGORIES
         )
     )

@@ -10,14 +10,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from earmark.index.catalogue.embedded_sound import EmbeddedSound, SourceFile
-from earmark.index.catalogue.metadata import Metadata
+from earmark.index.catalogue.metadata import UNTITLED, Metadata
 from earmark.index.catalogue.records import Clip
 from earmark.index.files.managed_files import StagedFile
 from earmark.index.files.relocation import record_uploads_folder
 from earmark.index.library import Library
 from earmark.model.embedder import AudioEmbedding
-
-UNTITLED = "Untitled"
 
 
 @dataclass(frozen=True)

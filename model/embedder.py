@@ -9,7 +9,7 @@ D = shared dimension, F_w = word dimension, B = batch, N = tags.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,7 @@ from torch import Tensor
 
 from earmark.model import checkpoint
 from earmark.model.audio.decode import SoundReader, Source
+from earmark.model.audio.file_metadata import FileMetadata
 from earmark.model.audio.log_mel import LogMel, window_blocks
 from earmark.model.audio.sound_info import SoundInfo
 from earmark.model.calibration import Calibration, summary
@@ -38,7 +39,8 @@ MAX_WORD_LENGTH = 60  # letters; longer words are ignored
 class AudioEmbedding:
     """A sound's unit vector [D], and those of its windows [W, D] with their starts [W] in seconds.
 
-    `code`: z_a [V], averaged over the windows; downstream tasks build on it.
+    `code`: z_a [V], averaged over the windows; downstream tasks build on it. `metadata`: what the
+    file tells of itself, where it was asked.
     """
 
     vector: Array
@@ -46,6 +48,7 @@ class AudioEmbedding:
     windows: Array
     starts: npt.NDArray[np.float64]
     info: SoundInfo
+    metadata: FileMetadata = field(default_factory=FileMetadata)
 
 
 @dataclass(frozen=True)

@@ -25,15 +25,18 @@ import numpy as np
 import numpy.typing as npt
 
 from earmark.model.audio.decode import SoundReader, Source
+from earmark.model.audio.file_metadata import FileMetadata, read_file_metadata
 from earmark.model.audio.log_mel import LogMel, window_blocks
 from earmark.model.audio.sound_info import SoundInfo
 from earmark.model.audio.waveform import Envelope, Peaks
 from earmark.model.core.arrays import Array
 from earmark.model.core.errors import AudioError
+from earmark.model.inference.bounds import OutOfTimeError, bounded
 
 BLOCK_WINDOWS = 64  # at most in one message
 MEMORY_BYTES = 4 << 30  # address space of a process
 SILENT_SECONDS = 60.0  # without a message: the process hangs
+METADATA_SECONDS, METADATA_BYTES = 2.0, 256 << 20  # that reading the metadata in a file may take
 
 
 @dataclass(frozen=True)
@@ -62,16 +65,20 @@ class _Heartbeat:
 
 @dataclass(frozen=True)
 class _Job:
-    """A sound to decode: into windows, or into a waveform if `points` is not 0."""
+    """A sound to decode: into windows, or into a waveform if `points` is not 0.
+
+    `with_metadata`: the metadata in its file is read as well, once all windows are there.
+    """
 
     source: Source
     name: str
     max_seconds: float | None
     points: int = 0
     sample_rate: int = 0  # Hz, of a waveform's samples
+    with_metadata: bool = False
 
 
-Message = Block | SoundInfo | Waveform | _Heartbeat
+Message = Block | FileMetadata | SoundInfo | Waveform | _Heartbeat
 
 
 def serve(descriptor: int) -> None:
@@ -95,6 +102,8 @@ def serve(descriptor: int) -> None:
             except MemoryError:
                 connection.send(AudioError(f"{job.name}: decoding it takes too much memory"))
             else:
+                if job.with_metadata:
+                    connection.send(_metadata(job.source))
                 if not job.points:
                     connection.send(reader.info)
 
@@ -125,6 +134,13 @@ def _blocks(log_mel: LogMel, reader: SoundReader) -> Iterator[Block]:
         elapsed = time.perf_counter() - start
         yield Block(windows, first_frames, decode_seconds, elapsed - decode_seconds)
         start, decode_seconds = time.perf_counter(), 0.0
+
+
+def _metadata(source: Source) -> FileMetadata:
+    """The metadata in a file; what takes too much to read counts as none."""
+    with suppress(OutOfTimeError, MemoryError), bounded(METADATA_SECONDS, METADATA_BYTES):
+        return read_file_metadata(source)
+    return FileMetadata()
 
 
 def _waveform(reader: SoundReader, points: int) -> Iterator[Waveform | _Heartbeat]:
@@ -170,7 +186,7 @@ class _Process:
                 raise TimeoutError(f"{name}: not decoded in time")
             raise AudioError(f"{name}: decoding it took over {SILENT_SECONDS:g} s")
         message: Message | AudioError = self._connection.recv()
-        self.is_busy = isinstance(message, Block | _Heartbeat)
+        self.is_busy = isinstance(message, Block | FileMetadata | _Heartbeat)
         if isinstance(message, AudioError):
             raise message
         return message
@@ -210,13 +226,17 @@ class DecodePool:
         name: str,
         max_seconds: float | None = None,
         deadline: float | None = None,
-    ) -> Iterator[Block | SoundInfo]:
-        """The sound's windows block by block, then its format and length.
+        *,
+        with_metadata: bool = False,
+    ) -> Iterator[Block | FileMetadata | SoundInfo]:
+        """The sound's windows block by block, the metadata in its file if that is asked for, then
+        its format and length.
 
         Waits for a free process. Raises AudioError, and TimeoutError after the deadline.
         """
-        for message in self._run(_Job(source, name, max_seconds), deadline):
-            assert isinstance(message, Block | SoundInfo), "the messages of such a job"
+        job = _Job(source, name, max_seconds, with_metadata=with_metadata)
+        for message in self._run(job, deadline):
+            assert isinstance(message, Block | FileMetadata | SoundInfo), "the messages of this job"
             yield message
 
     def waveform(

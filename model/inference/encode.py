@@ -8,12 +8,13 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from concurrent.futures import Future
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
 
 from earmark.model.audio.decode import Source
+from earmark.model.audio.file_metadata import FileMetadata
 from earmark.model.audio.sound_info import SoundInfo
 from earmark.model.core.arrays import Array
 from earmark.model.embedder import AudioEmbedding, Embedder
@@ -32,6 +33,7 @@ class PendingEmbedding:
     codes: list[Future[Array]]
     first_frames: npt.NDArray[np.int64]
     info: SoundInfo
+    metadata: FileMetadata
     decode_seconds: float
     feature_seconds: float
 
@@ -45,7 +47,8 @@ class PendingEmbedding:
         except BaseException:
             _cancel(self.codes)
             raise
-        return embedder.embed_codes(np.concatenate(codes), self.first_frames, self.info)
+        embedding = embedder.embed_codes(np.concatenate(codes), self.first_frames, self.info)
+        return replace(embedding, metadata=self.metadata)
 
 
 def encode_sound(
@@ -56,23 +59,28 @@ def encode_sound(
     max_seconds: float | None = None,
     deadline: float | None = None,
     on_block: Callable[[Block], None] = lambda _: None,
+    with_metadata: bool = False,
 ) -> PendingEmbedding:
     """Decode a sound and queue its windows for encoding, block by block.
 
-    `on_block` is called with each block of windows as it is decoded. Raises AudioError,
+    `on_block` is called with each block of windows as it is decoded. `with_metadata`: the metadata
+    in the file is read as well. Raises AudioError,
     TimeoutError after the deadline, and what `on_block` raises.
     """
     codes, first_frames = [], []
     decode_seconds = feature_seconds = 0.0
-    info = None
+    info, metadata = None, FileMetadata()
+    messages = decoders.read(source, name, max_seconds, deadline, with_metadata=with_metadata)
     try:
-        for message in decoders.read(source, name, max_seconds, deadline):
+        for message in messages:
             if isinstance(message, Block):
                 on_block(message)
                 codes.append(batcher.put(message.windows))
                 first_frames.append(message.first_frames)
                 decode_seconds += message.decode_seconds
                 feature_seconds += message.feature_seconds
+            elif isinstance(message, FileMetadata):
+                metadata = message
             else:
                 info = message
     except BaseException:
@@ -80,7 +88,7 @@ def encode_sound(
         raise
     assert info is not None, "the last message is the sound's info"
     return PendingEmbedding(
-        codes, np.concatenate(first_frames), info, decode_seconds, feature_seconds
+        codes, np.concatenate(first_frames), info, metadata, decode_seconds, feature_seconds
     )
 
 

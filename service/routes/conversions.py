@@ -49,15 +49,14 @@ def search_request(query: SearchQuery | WeightedSearchQuery) -> SearchRequest:
 
 def metadata_of(form: OriginForm) -> Metadata:
     """The metadata in a form, with its lists of tags split."""
-    own = form if isinstance(form, ClipForm) else ClipForm()
     return Metadata(
-        title=own.title,
+        title=form.title if isinstance(form, ClipForm) else "",
         tags=metadata.split_tags(form.tags),
         author=form.author,
         source=form.source,
         licence=form.licence,
-        description=own.description,
-        recorded=own.recorded,
+        description=form.description if isinstance(form, ClipForm) else "",
+        recorded=form.recorded if isinstance(form, ClipForm) else "",
     )
 
 

@@ -1,11 +1,12 @@
 """Shards: files that carry embedded sounds from the embedding process to the catalogue.
 
-Format 1: a safetensors file named `FINGERPRINT-SUM.part`, from the model's fingerprint and the
+Format 2: a safetensors file named `FINGERPRINT-SUM.part`, from the model's fingerprint and the
 first 32 hexadecimal digits of the file's SHA-256. So the name reveals a damaged shard or one of
 another model, and the same sounds, embedded twice, make one shard. The tensor `header` is JSON in
-UTF-8: `format`, `sounds` (path, size, mtime_ns, info of each) and `failed` (path → reason).
-Sound i has the tensors `i.vector` [D], `i.code` [V], `i.windows` [W, D] and `i.starts` [W] (s).
-A shard holds no metadata: whoever reads it has the newest.
+UTF-8: `format`, `sounds` (of each path, size, mtime_ns, info, and the metadata in its file) and
+`failed` (path → reason). Sound i has the tensors `i.vector` [D], `i.code` [V], `i.windows`
+[W, D] and `i.starts` [W] (s). A shard holds no metadata of manifests: whoever reads it has the
+newest.
 """
 
 from __future__ import annotations
@@ -28,12 +29,13 @@ import safetensors.numpy
 
 from earmark.index.catalogue.embedded_sound import EmbeddedBatch, EmbeddedSound, SourceFile
 from earmark.index.errors import LibraryError, StorageError
+from earmark.model.audio.file_metadata import FileMetadata
 from earmark.model.audio.sound_info import SoundInfo
 from earmark.model.core.atomic_write import write_whole
 from earmark.model.core.errors import ConfigError, EarmarkError
 from earmark.model.embedder import AudioEmbedding
 
-FORMAT = 1
+FORMAT = 2
 SUFFIX = ".part"
 LOCK = "lock"
 TENSORS = ("vector", "code", "windows", "starts")
@@ -126,7 +128,7 @@ class ShardFolder:
         return name
 
     def read(self, name: str) -> EmbeddedBatch:
-        """The sounds of a shard, without metadata. Raises ShardError."""
+        """The sounds of a shard, without a manifest's metadata. Raises ShardError."""
         path = self.folder / name
         try:
             data = path.read_bytes()
@@ -163,7 +165,10 @@ class ShardFolder:
         vector, code, windows, starts = arrays
         if vector.shape != (self.dim,) or windows.shape != (len(starts), self.dim):
             raise ValueError(f"vectors of shape {vector.shape} and {windows.shape}")
-        embedding = AudioEmbedding(vector, code, windows, starts, SoundInfo(**entry["info"]))
+        metadata = {**entry["metadata"], "tags": tuple(entry["metadata"]["tags"])}
+        embedding = AudioEmbedding(
+            vector, code, windows, starts, SoundInfo(**entry["info"]), FileMetadata(**metadata)
+        )
         return EmbeddedSound(
             SourceFile(Path(entry["path"])), embedding, entry["size"], entry["mtime_ns"]
         )
@@ -175,6 +180,7 @@ def _entry(sound: EmbeddedSound) -> dict[str, Any]:
         "size": sound.size,
         "mtime_ns": sound.mtime_ns,
         "info": asdict(sound.embedding.info),
+        "metadata": asdict(sound.embedding.metadata),
     }
 
 

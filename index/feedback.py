@@ -2,7 +2,8 @@
 
 Feedback is on a clip of the library, and is deleted with it; or on a separate sound, which is
 stored once in the library's folder `feedback`. The labels of a sound are its clip's tags, plus
-accepted tags, minus rejected ones, ignoring case; of two opinions on a tag the later one counts.
+accepted tags, minus rejected ones, compared by `text_key`; of two opinions on a tag the later one
+counts.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from earmark.index.errors import LibraryError, StorageError, UnknownClipError
 from earmark.index.files.managed_files import StagedFile
 from earmark.index.library import Library
 from earmark.model.core.atomic_write import write_whole
+from earmark.model.text.text_key import text_key
 
 MAX_NUMBER = 2**62  # above every feedback number
 MANIFEST_COLUMNS = ("path", "tags", "title", "licence", "author", "source", "id")
@@ -44,8 +46,8 @@ class Opinion:
     def __post_init__(self) -> None:
         if not self.accepted and not self.rejected:
             raise LibraryError("accepted, rejected: expected at least one tag, got none")
-        rejected = {tag.lower() for tag in self.rejected}
-        if both := [tag for tag in self.accepted if tag.lower() in rejected]:
+        rejected = set(map(text_key, self.rejected))
+        if both := [tag for tag in self.accepted if text_key(tag) in rejected]:
             raise LibraryError(f"rejected: expected no accepted tag, got {both[0][:60]!r}")
         for tags in (self.accepted, self.rejected):
             if problem := Metadata(tags=tags).problem():
@@ -75,7 +77,7 @@ class _LabelledSound:
     clip: Clip | None
     path: str
     title: str
-    tags: dict[str, str] = field(default_factory=dict)  # by their lower-case form
+    tags: dict[str, str] = field(default_factory=dict)  # by their keys
 
 
 _SELECT = (
@@ -191,13 +193,13 @@ def _labelled_sounds(catalogue: Catalogue) -> list[_LabelledSound]:
             clip = clips.get(feedback.clip)
             if feedback.clip and clip is None:
                 continue  # removed meanwhile
-            tags = {tag.lower(): tag for tag in (clip.tags if clip else ())}
+            tags = {text_key(tag): tag for tag in (clip.tags if clip else ())}
             sounds[key] = _LabelledSound(clip, feedback.sound, feedback.title, tags)
         labels = sounds[key].tags
         for tag in feedback.accepted:
-            labels.setdefault(tag.lower(), tag)
+            labels.setdefault(text_key(tag), tag)
         for tag in feedback.rejected:
-            labels.pop(tag.lower(), None)
+            labels.pop(text_key(tag), None)
     return list(sounds.values())
 
 

@@ -1,7 +1,8 @@
 """Statistics of a library: counts of its tags, licences, sources and failed files.
 
 They are computed once a generation: in milliseconds where the store has the clips' columns in
-memory, else by reading all clips. Tags are in lower case, counted once a clip.
+memory, else by reading all clips. Tags are in lower case, counted once a clip. Names that count as
+the same (`model.text.text_key`) are counted together, in their most frequent spelling.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ import numpy as np
 from earmark.index.catalogue.catalogue import Catalogue
 from earmark.index.library import Library
 from earmark.index.stores.columns import Columns, Mask, NameColumn
+from earmark.model.text.text_key import usual_spellings
 
 MAX_FAILURES = 50  # the last failed files that are listed
 BATCH_ROWS = 5_000  # read at a time
@@ -153,6 +155,9 @@ def _count_catalogue(catalogue: Catalogue) -> _Totals:
 
 
 def _descending(counts: Mapping[str, int]) -> NameCounts:
-    """Descending by count, then by name; without the empty name."""
-    named = [(name, count) for name, count in counts.items() if name]
+    """One count for each name but the empty one, descending by count, then by name."""
+    totals: Counter[str] = Counter()
+    for name, usual in usual_spellings(counts).items():
+        totals[usual] += counts[name]
+    named = [(name, count) for name, count in totals.items() if name]
     return tuple(sorted(named, key=lambda item: (-item[1], item[0])))

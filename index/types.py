@@ -26,10 +26,10 @@ Sort = Literal["relevance", "newest", "oldest", "shortest", "longest", "title"]
 class Filter:
     """Conditions on clips; all must hold, and an empty filter lets all clips pass.
 
-    `all_tags`, `any_tags`, `no_tags`: a clip has all of these tags, one of them, none of them;
-    letter case is ignored. `min_duration`, `max_duration`: seconds, both inclusive. `licences`,
-    `sources`: one of these. `rows`: one of these clip numbers; `up_to`: the highest clip number;
-    `but`: a clip number to leave out.
+    `all_tags`, `any_tags`, `no_tags`: a clip has all of these tags, one of them, none of them.
+    `licences`, `sources`: one of these. Tags, licences and sources are compared by `text_key`.
+    `min_duration`, `max_duration`: seconds, both inclusive. `rows`: one of these clip numbers;
+    `up_to`: the highest clip number; `but`: a clip number to leave out.
     Raises FilterError for durations that are no range.
     """
 

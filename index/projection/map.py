@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 import threading
+from collections import Counter
 from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import dataclass
@@ -22,6 +23,7 @@ from earmark.index.projection.storage import MapLayout, VectorHashes
 from earmark.index.projection.tsne import Frame
 from earmark.index.projection.worker import LayoutError, LayoutProcess
 from earmark.model.core.arrays import Array, Rows
+from earmark.model.text.text_key import usual_spellings
 
 log = logging.getLogger(__name__)
 
@@ -37,7 +39,7 @@ class MapView:
 
     `state`: "making" while a better layout is computed. `generation`: the library's that the layout
     is of. `total`: clips in the library. `rough`: the layout is only PCA. `tags`: of each clip, in
-    lower case.
+    lower case, each in its most frequent spelling.
     """
 
     state: State
@@ -145,7 +147,7 @@ class LibraryMap:
             vectors=vectors,
             ids=ids,
             titles=titles,
-            tags=[tuple(dict.fromkeys(text.lower().split())) for text in tags],
+            tags=_spelt_alike([text.lower().split() for text in tags]),
         )
 
     def _has_failed(self, sample: _Sample) -> bool:
@@ -198,6 +200,12 @@ class LibraryMap:
             Frame.around(positions) if placement.rough else placement.frame.updated_for(positions)
         )
         return MapLayout(sample.rows, sample.hashes, positions, frame, generation)
+
+
+def _spelt_alike(lists: Sequence[Sequence[str]]) -> list[tuple[str, ...]]:
+    """Each clip's tags in the most frequent spelling of all clips', each once."""
+    usual = usual_spellings(Counter(tag for tags in lists for tag in tags))
+    return [tuple(dict.fromkeys(usual[tag] for tag in tags)) for tags in lists]
 
 
 def _place(layout: MapLayout | None, sample: _Sample) -> _Placement:

@@ -20,6 +20,7 @@ from earmark.index.types import Filter, Query, SearchRequest
 from earmark.model.core.arrays import Array
 from earmark.model.embedder import Embedder, ParsedTags, unit
 from earmark.model.text.normalize import clean_tags
+from earmark.model.text.text_key import distinct
 from earmark.model.text.thesaurus import load_thesaurus
 
 MIN_WEIGHT, MAX_WEIGHT = 0.1, 10.0
@@ -72,8 +73,8 @@ def exclude_unwanted(where: Filter, query: Query) -> Filter:
     """The filter, and no clip tagged with a word that the query does not want."""
     if not query.without:
         return where
-    unwanted = [*(word.lower() for word in query.without), *clean_tags(query.without)]
-    return replace(where, no_tags=(*where.no_tags, *dict.fromkeys(unwanted)))
+    unwanted = distinct([*query.without, *clean_tags(query.without)])
+    return replace(where, no_tags=(*where.no_tags, *unwanted))
 
 
 class QueryEncoder:

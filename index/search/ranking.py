@@ -19,6 +19,7 @@ from earmark.index.search.fusion import FusedHit, fuse
 from earmark.index.stores.base import VectorStore
 from earmark.index.types import Candidates, Hit, Page, SearchRequest, Sort
 from earmark.model.core.arrays import Array
+from earmark.model.text.text_key import text_key
 
 POOLS = (100, 1_000)  # candidates of each ranking: the larger pool where the smaller ends too soon
 DUPLICATE_COSINE = 0.99  # from which two sounds are near-duplicates: takes of one footstep, say
@@ -29,7 +30,7 @@ SORT_KEYS: dict[Sort, Callable[[Clip], Any]] = {
     "oldest": lambda clip: (clip.row,),
     "shortest": lambda clip: (clip.duration, clip.row),
     "longest": lambda clip: (-clip.duration, clip.row),
-    "title": lambda clip: (clip.title.casefold(), clip.row),
+    "title": lambda clip: (text_key(clip.title), clip.row),
 }
 
 

@@ -3,7 +3,8 @@
 A filter becomes a mask over positions, words a score for each.
 
 Conventions: n clips at positions 0 to n − 1, in the order of a segment's vectors. Licences,
-sources, tags and words are codes into lists of names; tags are in lower case.
+sources, tags and words are codes into lists of names; tags are in lower case. Names are spelt as in
+the catalogue; a filter's are compared with them by `text_key`.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from earmark.index.catalogue.records import Changes
 from earmark.index.lexical.stemming import stems
 from earmark.index.types import Filter
 from earmark.model.core.arrays import Array
+from earmark.model.text.text_key import text_key
 
 Mask = npt.NDArray[np.bool_]
 Codes = npt.NDArray[np.int32]
@@ -45,6 +47,18 @@ class NameColumn:
         """The code of each name."""
         return {name: code for code, name in enumerate(self.names)}
 
+    @cached_property
+    def _spellings(self) -> dict[str, list[str]]:
+        """The names by their keys."""
+        by_key: dict[str, list[str]] = {}
+        for name in self.names:
+            by_key.setdefault(text_key(name), []).append(name)
+        return by_key
+
+    def spellings(self, name: str) -> list[str]:
+        """The names that count as the same as this one."""
+        return self._spellings.get(text_key(name), [])
+
     def concatenate(self, other: NameColumn) -> NameColumn:
         """This column and another below it."""
         code_of = dict(self.code_of)
@@ -53,8 +67,8 @@ class NameColumn:
         return NameColumn(np.concatenate([self.codes, codes]), tuple(code_of))
 
     def isin(self, values: Sequence[str]) -> Mask:
-        """[m], True where the name is one of these."""
-        codes = [self.code_of[value] for value in values if value in self.code_of]
+        """[m], True where the name counts as the same as one of these."""
+        codes = [self.code_of[name] for value in values for name in self.spellings(value)]
         return np.isin(self.codes, codes)
 
 
@@ -215,5 +229,6 @@ class Columns:
         """[n], True where a clip has one of the tags."""
         mask = np.zeros(len(self), dtype=np.bool_)
         for tag in tags:
-            mask[self.tags.positions(tag.lower())] = True
+            for name in self.tags.values.spellings(tag):
+                mask[self.tags.positions(name)] = True
         return mask

@@ -123,6 +123,15 @@ def test_the_manifest_has_each_sounds_tags_after_all_opinions(
     assert Path(own["path"]).name in kept
 
 
+def test_tags_are_compared_by_their_keys(library: Library, clip_id: str) -> None:
+    library.edit(clip_id, {"tags": ("Café", "Straße", "rain")})
+    feedback.add_for_clip(library, clip_id, Opinion(("cafe\u0301", "WIND"), ("STRASSE",)))
+    [clip] = rows(library)
+    assert clip["tags"] == "Café rain WIND"
+    with pytest.raises(LibraryError, match="rejected: expected no accepted tag, got 'Straße'"):
+        Opinion(("rain", "Straße"), ("strasse",))
+
+
 def test_paths_are_relative_over_http_and_absolute_on_the_machine(
     library: Library, clip_id: str
 ) -> None:
@@ -148,7 +157,7 @@ def test_training_reads_the_manifest(library: Library, clip_id: str, tmp_path: P
     assert read == read_manifest(out)
     assert [each.tags for each in read] == [("rain", "Roof", "storm"), ("bell",)]
     assert all(each.path.is_file() for each in read)
-    assert read[0].title == 'Rain, "heavy"\n=1+1'
+    assert read[0].title == 'Rain, "heavy" =1+1'
 
 
 def test_an_export_that_cannot_be(library: Library, clip_id: str, tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ from earmark.index.stores.faiss.segment import Segment
 
 NAMES = ("licences", "sources")
 LISTS = ("tags", "words", "described")
+TEXTS = 2  # how stems are made of words; in 1, case was lowered and not folded
 
 
 def header(segment: Segment) -> dict[str, Any]:

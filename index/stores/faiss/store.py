@@ -285,6 +285,7 @@ class FaissStore:
             "library": self._library,
             "generation": state.generation,
             "dim": self._dim,
+            "texts": segment_io.TEXTS,
             "base": segment_io.header(state.base),
             "recent": segment_io.header(state.recent),
         }
@@ -300,6 +301,8 @@ class FaissStore:
             header, parts = snapshot.read(file)
             if (header["library"], header["dim"]) != (self._library, self._dim):
                 raise snapshot.SnapshotError("it is another library's")
+            if header.get("texts") != segment_io.TEXTS:
+                raise snapshot.SnapshotError("it is of another version")
             base, recent = (
                 segment_io.read(name, header[name], parts) for name in ("base", "recent")
             )

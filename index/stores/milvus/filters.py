@@ -1,10 +1,10 @@
 """Filters as Milvus expressions, and the numbers that stand for names in them.
 
-Conventions: licences, sources, tags and stems of words are stored in Milvus as hashes of their
-text, 63 bits of BLAKE2b, tags in lower case. So an expression contains numbers only: no text needs
-escaping, none is too long, and two names collide about once in 10⁷ libraries of a million names.
-Dimensions of sparse vectors have 32 bits: two words collide once in 40,000 libraries of 100,000
-words.
+Conventions: licences, sources, tags and stems of words are stored in Milvus as hashes, 63 bits of
+BLAKE2b: of a stem itself, of the `text_key` of other names. So an expression contains numbers only:
+no text needs escaping, none is too long, and two names collide about once in 10⁷ libraries of a
+million names. Dimensions of sparse vectors have 32 bits: two words collide once in 40,000 libraries
+of 100,000 words.
 """
 
 from __future__ import annotations
@@ -18,16 +18,22 @@ import numpy as np
 
 from earmark.index.stores.columns import DESCRIPTION_WEIGHT
 from earmark.index.types import Filter
+from earmark.model.text.text_key import text_key
 
 DIMENSIONS = 2**32 - 2  # of a sparse vector of Milvus
 SHARE_UNITS = 20_000  # shares are whole numbers of 20,000ths: weights of four digits, and halves
 
 
-def number(name: str) -> int:
-    """The hash of a name, 0 to 2⁶³ − 1."""
+def number(word: str) -> int:
+    """The hash of a word, 0 to 2⁶³ − 1."""
     # A filter's text may contain lone surrogates, which no clip's does: then it finds none.
-    digest = blake2b(name.encode(errors="surrogatepass"), digest_size=8).digest()
+    digest = blake2b(word.encode(errors="surrogatepass"), digest_size=8).digest()
     return int.from_bytes(digest, "big") >> 1
+
+
+def name_number(name: str) -> int:
+    """The hash of a name: one for all that count as the same."""
+    return number(text_key(name))
 
 
 def dimension(stem: str) -> int:
@@ -37,7 +43,7 @@ def dimension(stem: str) -> int:
 
 def tag_numbers(tags: str) -> list[int]:
     """The hashes of a clip's tags, without repeats; `tags`: separated by spaces."""
-    return [number(tag) for tag in dict.fromkeys(tags.lower().split())]
+    return list(dict.fromkeys(map(name_number, tags.split())))
 
 
 def expression(where: Filter | None) -> str | None:
@@ -50,11 +56,11 @@ def expression(where: Filter | None) -> str | None:
     conditions = {
         f"duration >= {low!r}": low is not None,
         f"duration <= {high!r}": high not in (None, math.inf),
-        f"array_contains_all(tags, {_tags(where.all_tags)})": where.all_tags,
-        f"array_contains_any(tags, {_tags(where.any_tags)})": where.any_tags,
-        f"(not array_contains_any(tags, {_tags(where.no_tags)}))": where.no_tags,
-        f"licence in {_numbers(map(number, where.licences))}": where.licences,
-        f"source in {_numbers(map(number, where.sources))}": where.sources,
+        f"array_contains_all(tags, {_names(where.all_tags)})": where.all_tags,
+        f"array_contains_any(tags, {_names(where.any_tags)})": where.any_tags,
+        f"(not array_contains_any(tags, {_names(where.no_tags)}))": where.no_tags,
+        f"licence in {_names(where.licences)}": where.licences,
+        f"source in {_names(where.sources)}": where.sources,
         f"row in {_numbers(where.rows or ())}": where.rows is not None,
         f"row <= {where.up_to}": where.up_to is not None,
         f"row != {where.but}": where.but is not None,
@@ -93,8 +99,8 @@ def _holds(stem: int, part: float) -> str:
     return f"(not array_contains(words, {stem}) and not array_contains(described, {stem}))"
 
 
-def _tags(tags: Iterable[str]) -> str:
-    return _numbers(number(tag.lower()) for tag in tags)
+def _names(names: Iterable[str]) -> str:
+    return _numbers(map(name_number, names))
 
 
 def _numbers(values: Iterable[int]) -> str:

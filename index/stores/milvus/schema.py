@@ -1,9 +1,9 @@
 """The schema of a library's collection in Milvus: fields, indexes, rows.
 
 Conventions: licences, sources, tags and words are hashes (`index.stores.milvus.filters`); `words`
-are the stems of title and tags, `described` those that only the description holds, `said` both as a
-sparse vector of their weights. The partition `clips` holds one row for each clip, `state` a single
-row: its `generation` is the catalogue's generation that the clips are of.
+are the stems of title and tags, `described` those that only the description holds, `weights` both
+as a sparse vector of their weights. The partition `clips` holds one row for each clip, `state` a
+single row: its `generation` is the catalogue's generation that the clips are of.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from earmark.index.catalogue.records import Changes
 from earmark.index.lexical.stemming import stems
 from earmark.index.stores.columns import DESCRIPTION_WEIGHT
 from earmark.index.stores.milvus.client import TIMEOUT, import_pymilvus
-from earmark.index.stores.milvus.filters import dimension, number, tag_numbers
+from earmark.index.stores.milvus.filters import dimension, name_number, number, tag_numbers
 
 if TYPE_CHECKING:
     from pymilvus import MilvusClient
@@ -34,7 +34,7 @@ CONSISTENCY = "Session"
 MAX_ARRAY = 4_096  # numbers in an array of Milvus
 NUMBERS = ("licence", "source")
 LISTS = ("tags", "words", "described")
-FIELDS = {"row", "vector", "said", "duration", "generation", *NUMBERS, *LISTS}
+FIELDS = {"row", "vector", "weights", "duration", "generation", *NUMBERS, *LISTS}
 NO_WORDS = {0: 1.0}  # the sparse vector of no words: Milvus needs one dimension at least
 
 
@@ -45,7 +45,7 @@ def create(client: MilvusClient, uri: str, name: str, dim: int, lite: bool) -> N
     schema = client.create_schema(auto_id=False, enable_dynamic_field=False)
     schema.add_field("row", kinds.INT64, is_primary=True)
     schema.add_field("vector", kinds.FLOAT_VECTOR, dim=dim)
-    schema.add_field("said", kinds.SPARSE_FLOAT_VECTOR)
+    schema.add_field("weights", kinds.SPARSE_FLOAT_VECTOR)
     schema.add_field("duration", kinds.FLOAT)
     schema.add_field("generation", kinds.INT64)  # of the write that added the row
     for field in NUMBERS:
@@ -59,7 +59,7 @@ def create(client: MilvusClient, uri: str, name: str, dim: int, lite: bool) -> N
     indexes = client.prepare_index_params()
     kind = "FLAT" if lite else "AUTOINDEX"
     indexes.add_index("vector", index_type=kind, metric_type="IP")
-    indexes.add_index("said", index_type="SPARSE_INVERTED_INDEX", metric_type="IP")
+    indexes.add_index("weights", index_type="SPARSE_INVERTED_INDEX", metric_type="IP")
     for field in ("duration", *NUMBERS, *(() if lite else LISTS)):  # lite indexes no arrays
         indexes.add_index(field, index_type="INVERTED")
     client.create_index(name, indexes, timeout=WRITE_TIMEOUT, sync=False)  # still empty
@@ -67,12 +67,15 @@ def create(client: MilvusClient, uri: str, name: str, dim: int, lite: bool) -> N
 
 
 def fits(client: MilvusClient, name: str, dim: int) -> bool:
-    """Whether an existing collection has the schema that `create` gives it."""
+    """Whether an existing collection has the schema that `create` gives it.
+
+    One with `said` in place of `weights` is older: its names were hashed as they were spelt.
+    """
     described = client.describe_collection(name, timeout=TIMEOUT)["fields"]
     fields = {field["name"]: field for field in described}
     if fields.keys() != FIELDS or fields["vector"]["params"]["dim"] != dim:
         return False
-    return {"vector", "said"} <= set(client.list_indexes(name, timeout=TIMEOUT))
+    return {"vector", "weights"} <= set(client.list_indexes(name, timeout=TIMEOUT))
 
 
 def state(generation: int, dim: int) -> dict[str, Any]:
@@ -80,7 +83,7 @@ def state(generation: int, dim: int) -> dict[str, Any]:
     return {
         "row": STATE_ROW,
         "vector": np.eye(1, dim, dtype=np.float32)[0],
-        "said": NO_WORDS,
+        "weights": NO_WORDS,
         "duration": 0.0,
         "generation": generation,
         **dict.fromkeys(NUMBERS, 0),
@@ -96,8 +99,8 @@ def rows(changes: Changes, part: slice) -> list[dict[str, Any]]:
             "vector": vector,
             "duration": float(np.float32(duration)),
             "generation": changes.generation,
-            "licence": number(licence),
-            "source": number(source),
+            "licence": name_number(licence),
+            "source": name_number(source),
             "tags": _list(row, "tags", tag_numbers(tags)),
             **_words(row, f"{title} {tags}", description),
         }
@@ -118,12 +121,12 @@ def rows(changes: Changes, part: slice) -> list[dict[str, Any]]:
 def _words(row: int, title: str, description: str) -> dict[str, Any]:
     words = stems(title)
     described = [stem for stem in stems(description) if stem not in words]
-    said = dict.fromkeys(map(dimension, described), DESCRIPTION_WEIGHT)
-    said |= dict.fromkeys(map(dimension, words), 1.0)
+    weights = dict.fromkeys(map(dimension, described), DESCRIPTION_WEIGHT)
+    weights |= dict.fromkeys(map(dimension, words), 1.0)
     return {
         "words": _list(row, "words", [number(stem) for stem in words]),
         "described": _list(row, "described words", [number(stem) for stem in described]),
-        "said": said or NO_WORDS,
+        "weights": weights or NO_WORDS,
     }
 
 

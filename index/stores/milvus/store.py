@@ -266,7 +266,7 @@ class MilvusStore:
             return np.zeros(0, dtype=np.int64), np.zeros(0, dtype=np.float32)
         few = len(weights) <= FEW_WORDS
         query = {dimension(word): weight for word, weight in weights.items()}
-        rows, scores = self._search("said", query, k if few else MAX_RESULTS, passing)
+        rows, scores = self._search("weights", query, k if few else MAX_RESULTS, passing)
         shares = np.rint(SHARE_UNITS * scores).astype(np.int64)
         if not len(rows):
             return rows, scores

@@ -163,6 +163,28 @@ def test_unwanted_tags_are_not_found(stocked: Library) -> None:
     assert len(everything.hits) == 14
 
 
+def test_words_are_compared_by_their_keys(library: Library, tmp_path: Path) -> None:
+    named = {"A": ("Straße",), "B": ("Café",), "Nachts auf der STRASSE": ("wind",), "C": ()}
+    for seed, (title, tags) in enumerate(named.items()):
+        file = write(tmp_path / f"{seed}.wav", seed=seed)
+        add(library, file, title=title, tags=tags, licence="CC0-1.0", source="Tön")
+
+    def titles(text: str, **where: Sequence[str]) -> set[str]:
+        return {hit.clip.title for hit in library.search(text, 9, Filter(**where)).hits}
+
+    for text in ("straße", "STRASSE", "Strasse", "STRAẞE"):
+        found = library.search(text).hits
+        matching = {hit.clip.title for hit in found if hit.matched}
+        assert matching == {"A", "Nachts auf der STRASSE"}, text
+        assert titles("dog", all_tags=(text,)) == {"A"}
+        assert titles(f"dog -{text}") == set(named) - {"A"}
+    for text in ("café", "cafe\u0301", "CAFE\u0301"):
+        assert titles("dog", any_tags=(text, "wind")) == {"B", "Nachts auf der STRASSE"}
+        assert titles("dog", no_tags=(text,)) == titles(f"dog -{text}") == set(named) - {"B"}
+    assert titles("dog", licences=("cc0-1.0",), sources=("TO\u0308N",)) == set(named)
+    assert not titles("dog", sources=("ton",))
+
+
 def test_filters_hold_for_vectors_and_words(stocked: Library) -> None:
     for where, count in (
         (Filter(), 16),

@@ -11,12 +11,14 @@ from hypothesis import strategies as st
 from earmark.index.catalogue.records import Changes
 from earmark.index.lexical.stemming import stems
 from earmark.index.types import Filter
+from earmark.model.text.text_key import text_key
 from tests.index.made import vector
 
 DIM = 4
 WORDS = [
     "dog", "Dog", "BARK", "bark", "it's", '"', "\\", "\\'", "100%", "a_b", "nul\0", "🎧", "Straße",
-    "İstanbul", "[1,2]", "{x}", "or", "true", "-1", "null", "ΑΣ", "long*", "LONG*z",
+    "İstanbul", "[1,2]", "{x}", "or", "true", "-1", "null", "ΑΣ", "long*", "LONG*z", "STRASSE",
+    "café", "CAFE\u0301", "cafe", "ra\u200bin", "Rain",
 ]  # fmt: skip
 NAMES = ["", " ", "CC0-1.0", "cc0-1.0", "line\nbreak", "' or row > 0 --", "tab\t", *WORDS[4:]]
 SPOKEN = ["rain", "Rains", "raining", "metal", "roof", "dogs", "a", "barking", "tin-roof", "çay"]
@@ -118,10 +120,13 @@ def some(rows: range, source: str = "") -> dict[int, Held]:
 
 def passes(row: int, clip: Held, where: Filter) -> bool:
     """The filter's words, one condition after another."""
-    own = {tag.lower() for tag in clip.tags}
-    every, some, none = (
-        {tag.lower() for tag in each} for each in (where.all_tags, where.any_tags, where.no_tags)
-    )
+    own = set(map(text_key, clip.tags))
+    every, some, none, licences, sources = (
+        set(map(text_key, names))
+        for names in (
+            where.all_tags, where.any_tags, where.no_tags, where.licences, where.sources,
+        )
+    )  # fmt: skip
     seconds = np.float32(clip.duration)
     return bool(
         every <= own
@@ -129,8 +134,8 @@ def passes(row: int, clip: Held, where: Filter) -> bool:
         and not none & own
         and (where.min_duration is None or seconds >= np.float32(where.min_duration))
         and (where.max_duration is None or seconds <= np.float32(where.max_duration))
-        and (not where.licences or clip.licence in where.licences)
-        and (not where.sources or clip.source in where.sources)
+        and (not licences or text_key(clip.licence) in licences)
+        and (not sources or text_key(clip.source) in sources)
         and (where.rows is None or row in where.rows)
         and (where.up_to is None or row <= where.up_to)
         and row != where.but

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from earmark.index.catalogue.records import Changes
 from earmark.index.stores import snapshot
+from earmark.index.stores.faiss import segment_io
 from earmark.index.stores.faiss.store import FaissStore
 from tests.index import made
 from tests.index.made import small_disk, vector
@@ -215,6 +216,10 @@ def test_snapshots_of_another_library_size_or_format_are_refused(
     assert not FaissStore("mine", DIM + 1).load(file)
     with monkeypatch.context() as later:
         later.setattr(snapshot, "VERSION", "4")
+        filled().save(file)
+    refused(file, caplog)
+    with monkeypatch.context() as earlier:
+        earlier.setattr(segment_io, "TEXTS", 1)
         filled().save(file)
     refused(file, caplog)
     safetensors.numpy.save_file({"gone": np.zeros(3, np.bool_)}, file)

@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from milvus_lite.server_manager import server_manager_instance
-from pymilvus import MilvusClient
+from pymilvus import DataType, MilvusClient
 
 from earmark.index.catalogue.records import Changes
 from earmark.index.errors import LibraryError, StorageError
@@ -62,6 +62,20 @@ def test_a_first_apply_that_was_cut_short_leaves_nothing_to_trust(milvus_server:
     again.apply(changes(2, some(range(1_000, 1_010))))
     assert again.passing(Filter()).tolist() == list(range(1_000, 1_010))
     again.close()
+    store.close()
+
+
+def test_a_collection_of_names_as_they_were_spelt_is_made_anew(milvus_server: str) -> None:
+    store = MilvusStore("mine", DIM, milvus_server)
+    client, name = store._client, store._name
+    older = client.create_schema(auto_id=False, enable_dynamic_field=False)
+    kinds = {"row": DataType.INT64, "said": DataType.SPARSE_FLOAT_VECTOR}
+    for field, kind in kinds.items():
+        older.add_field(field, kind, is_primary=field == "row")
+    client.create_collection(name, schema=older)
+    assert not store.load(NO_FILE)
+    store.apply(changes(3, some(range(5), "Straße")))
+    assert store.passing(Filter(sources=("STRASSE",))).tolist() == list(range(5))
     store.close()
 
 

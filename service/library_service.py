@@ -7,7 +7,6 @@ generated names, and decoded only in processes of their own.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import replace
 from typing import IO, Any
 
 import anyio.to_thread
@@ -63,15 +62,15 @@ class LibraryService:
         self.library.refresh(wait=True)
 
     async def add(self, file: IO[bytes], name: str, sent: Metadata, embed: Embed) -> AddedClip:
-        """Add an upload. Without a title it gets one from the file's name.
+        """Add an upload. What the client does not say is read from the file, and a title is
+        else made from its name.
 
         Raises what `embed` does, LibraryError, StorageError.
         """
         clean = clean_metadata(sent)
-        clean = replace(clean, title=clean.title or metadata.title_from_file_name(name))
         staged = await anyio.to_thread.run_sync(self.library.uploads.stage, file)
         try:
-            upload = Upload(staged, clean, await embed(staged.path))
+            upload = Upload(staged, clean, await embed(staged.path), name)
             [added] = await anyio.to_thread.run_sync(uploads.add, self.library, [upload])
             return added
         finally:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from earmark.index.catalogue.metadata import Metadata
 from earmark.index.catalogue.records import NewClip
+from earmark.model.audio.file_metadata import FileMetadata
 from earmark.model.core.errors import AudioError
 from earmark.model.embedder import AudioEmbedding
 
@@ -25,6 +26,18 @@ class SourceFile:
 def printable_path(path: Path | str) -> str:
     r"""A path as text that UTF-8 can encode: other bytes become \udc80 and so on."""
     return str(path).encode(errors="backslashreplace").decode()
+
+
+def metadata_in_file(found: FileMetadata) -> Metadata:
+    """What a file tells of itself, as the catalogue takes it."""
+    return Metadata(
+        title=found.title,
+        tags=found.tags,
+        author=found.author,
+        licence=found.licence,
+        description=found.description,
+        recorded=found.recorded,
+    ).fitted()
 
 
 @dataclass(frozen=True)
@@ -54,6 +67,7 @@ class EmbeddedSound:
             vector=embedding.vector,
             windows=embedding.windows[stored],
             starts=embedding.starts[stored],
+            metadata_in_file=metadata_in_file(embedding.metadata),
         )
 
 

@@ -95,6 +95,19 @@ class Metadata:
             recorded=clean_line(self.recorded),
         )
 
+    def fitted(self) -> Metadata:
+        """This metadata as the catalogue keeps it, without what it does not take: for what a file
+        tells, which nobody can be asked to mend."""
+        clean = self.clean()
+        texts = {
+            name: getattr(clean, name)[:limit].strip()
+            for name, limit in MAX_CHARACTERS.items()
+            if name != "tags"
+        }
+        tags = [tag for tag in clean.tags if len(tag) <= MAX_CHARACTERS["tags"]]
+        recorded = clean.recorded if _is_date(clean.recorded) else ""
+        return Metadata(**{**texts, "tags": tuple(tags[:MAX_TAGS]), "recorded": recorded})
+
     def with_defaults(self, defaults: Metadata) -> Metadata:
         """This metadata, with empty fields taken from `defaults`."""
         return Metadata(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
@@ -65,6 +65,7 @@ class KnownFile:
 class NewClip:
     """A clip to add, or to replace the one with the same path.
 
+    `metadata`: what people say of it; `metadata_in_file`: what its file says, where they do not.
     `id`: the preferred id, with a suffix if it is taken; empty for one made from `sha256`.
     `windows` [W, D] and `starts` [W] (seconds) are stored for long sounds, else empty.
     """
@@ -82,6 +83,7 @@ class NewClip:
     vector: Array
     windows: Array
     starts: npt.NDArray[np.float64]
+    metadata_in_file: Metadata = field(default_factory=Metadata)
 
 
 @dataclass(frozen=True)

@@ -36,6 +36,10 @@ class Writer:
     def put(self, new: NewClip) -> str:
         """Add a clip, or replace the one with the same path, which keeps its id. Returns the id.
 
+        A field of its metadata is what `new` says; else what the clip has already; else what the
+        file says; and the title else comes from the file's name. A title that an earlier write
+        made of the name counts as none.
+
         Raises LibraryError for vectors of another dimension or not finite, and for texts or ids
         that are too long.
         """
@@ -43,7 +47,7 @@ class Writer:
         # Only the new metadata is checked: the existing may be older than the limits.
         _check(new.metadata, new.path, new.id)
         existing = self._find_path(new.path)
-        metadata = new.metadata.with_defaults(existing[2] if existing else _default(new.path))
+        metadata = _merged(new.metadata, existing and existing[2], new)
         now = _now()
         values = {
             **{name: getattr(new, name) for name in _FILE_COLUMNS},
@@ -190,6 +194,15 @@ def _check(metadata: Metadata, subject: str, clip_id: str = "") -> None:
     problem = metadata.problem() or id_problem(clip_id)
     if problem:
         raise LibraryError(f"{problem} (for {subject})")
+
+
+def _merged(metadata: Metadata, held: Metadata | None, new: NewClip) -> Metadata:
+    """The clip's metadata; `held`: what an earlier write of the same path left."""
+    default = _default(new.path)
+    if held is not None:
+        title = "" if held.title == default.title else held.title
+        metadata = metadata.with_defaults(replace(held, title=title))
+    return metadata.with_defaults(new.metadata_in_file).with_defaults(default)
 
 
 def _unknown(clip_id: str) -> UnknownClipError:

@@ -115,7 +115,7 @@ def _read(
         state = path.stat()
     except OSError as error:
         raise AudioError(f"{name}: {error.strerror}") from error
-    pending = encode_sound(readers, encoder, path, name, max_seconds)
+    pending = encode_sound(readers, encoder, path, name, max_seconds, with_metadata=True)
     return _ReadFile(pending, state.st_size, state.st_mtime_ns)
 
 

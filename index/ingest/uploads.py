@@ -7,10 +7,14 @@ anything fails before that, the file is removed again (see `index.files.managed_
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
-from earmark.index.catalogue.embedded_sound import EmbeddedSound, SourceFile
-from earmark.index.catalogue.metadata import UNTITLED, Metadata
+from earmark.index.catalogue.embedded_sound import (
+    EmbeddedSound,
+    SourceFile,
+    metadata_in_file,
+)
+from earmark.index.catalogue.metadata import UNTITLED, Metadata, title_from_file_name
 from earmark.index.catalogue.records import Clip
 from earmark.index.files.managed_files import StagedFile
 from earmark.index.files.relocation import record_uploads_folder
@@ -20,11 +24,13 @@ from earmark.model.embedder import AudioEmbedding
 
 @dataclass(frozen=True)
 class Upload:
-    """An uploaded sound: its staged file, its metadata and its embedding."""
+    """An uploaded sound: its staged file, what the client says of it, its embedding, and its
+    file's name at the client."""
 
     staged: StagedFile
     metadata: Metadata
     embedding: AudioEmbedding
+    name: str = ""
 
 
 @dataclass(frozen=True)
@@ -54,7 +60,9 @@ def add(library: Library, uploads: Sequence[Upload]) -> list[AddedClip]:
 def _embedded_sound(upload: Upload) -> EmbeddedSound:
     path = upload.staged.place()
     # Without a title, the catalogue would take the random file name.
-    metadata = replace(upload.metadata, title=upload.metadata.title or UNTITLED)
+    default = Metadata(title=title_from_file_name(upload.name) or UNTITLED)
+    in_file = metadata_in_file(upload.embedding.metadata)
+    metadata = upload.metadata.with_defaults(in_file).with_defaults(default)
     state = path.stat()
     file = SourceFile(path, metadata)
     return EmbeddedSound(file, upload.embedding, state.st_size, state.st_mtime_ns)

@@ -148,7 +148,9 @@ async def add(
     form: Annotated[ClipForm, Form()],
 ) -> AddedBody:
     """Add a sound to the library. The next search finds it."""
-    embed = partial(services.uploads.embed, max_seconds=services.settings.max_seconds)
+    embed = partial(
+        services.uploads.embed, max_seconds=services.settings.max_seconds, with_metadata=True
+    )
     added = await services.library_service.add(
         file.file, file.filename or "", metadata_of(form), embed
     )

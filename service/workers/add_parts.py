@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from contextlib import ExitStack, closing
-from dataclasses import replace
 
 from earmark.index.catalogue.embedded_sound import EmbeddedBatch, SourceFile
-from earmark.index.catalogue.metadata import Metadata, title_from_file_name
+from earmark.index.catalogue.metadata import Metadata
 from earmark.index.files.managed_files import file_name
 from earmark.index.ingest import local, uploads
 from earmark.index.ingest.uploads import Upload
@@ -27,10 +26,7 @@ def add_parts(
     shared = Metadata(**{**job.metadata, "tags": tuple(job.metadata["tags"])})
     parts = _without_added(job, library) if job.resumed else job.parts
     by_path = {str(part.path): part for part in parts}
-    files = [
-        SourceFile(part.path, replace(shared, title=title_from_file_name(part.name)))
-        for part in parts
-    ]
+    files = [SourceFile(part.path, shared) for part in parts]
     with closing(local.embed(library.embedder, files, 1, readers, max_seconds)) as batches:
         for batch in batches:
             if job.stopping:
@@ -48,7 +44,7 @@ def _add_batch(
         for part, sound in zip(parts, batch.sounds, strict=True):
             staged = library.uploads.adopt(part.path, part.stem)
             stack.callback(staged.close)
-            ready.append(Upload(staged, sound.file.metadata, sound.embedding))
+            ready.append(Upload(staged, sound.file.metadata, sound.embedding, part.name))
         added = uploads.add(library, ready) if ready else []
     failed = []
     for path, reason in batch.failed.items():

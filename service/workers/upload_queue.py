@@ -41,13 +41,15 @@ class QueuedUpload:
     """An upload to embed.
 
     `source`: the sound, or a function that reads it when its turn has come; `deadline`: of
-    time.monotonic(); `on_block`: called with each block of windows.
+    time.monotonic(); `on_block`: called with each block of windows; `with_metadata`: the metadata
+    in the file is read as well.
     """
 
     source: Source | Callable[[], bytes]
     max_seconds: float | None
     deadline: float
     on_block: OnBlock = lambda _: None
+    with_metadata: bool = False
     abandoned: threading.Event = field(default_factory=threading.Event)
 
     def check(self) -> None:
@@ -112,10 +114,19 @@ class UploadQueue:
             )
 
     async def embed(
-        self, source: Source | Callable[[], bytes], max_seconds: float | None = None
+        self,
+        source: Source | Callable[[], bytes],
+        max_seconds: float | None = None,
+        *,
+        with_metadata: bool = False,
     ) -> AudioEmbedding:
-        """A sound's embedding. Raises AudioError, ProblemError (429, 504)."""
-        return await self.run(source, lambda embedding: embedding, max_seconds)
+        """A sound's embedding, and the metadata in its file if that is asked for.
+
+        Raises AudioError, ProblemError (429, 504).
+        """
+        return await self.run(
+            source, lambda embedding: embedding, max_seconds, with_metadata=with_metadata
+        )
 
     async def run(
         self,
@@ -123,13 +134,17 @@ class UploadQueue:
         then: Callable[[AudioEmbedding], Result],
         max_seconds: float | None = None,
         on_block: OnBlock = lambda _: None,
+        *,
+        with_metadata: bool = False,
     ) -> Result:
         """The result of `then` on a sound's embedding, computed in a thread. Raises as `embed`.
 
         `on_block` is called in that thread.
         """
         self.admit()
-        upload = QueuedUpload(source, max_seconds, time.monotonic() + self._seconds, on_block)
+        upload = QueuedUpload(
+            source, max_seconds, time.monotonic() + self._seconds, on_block, with_metadata
+        )
         self._present += 1
         try:
             loop = asyncio.get_running_loop()
@@ -160,6 +175,7 @@ class UploadQueue:
                 upload.max_seconds,
                 upload.deadline,
                 upload.handle_block,
+                upload.with_metadata,
             )
             self._metrics.add_stage("decode", pending.decode_seconds)
             self._metrics.add_stage("features", pending.feature_seconds)

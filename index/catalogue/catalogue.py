@@ -9,12 +9,15 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import logging
+import os
 import sqlite3
 import uuid
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import NamedTuple
+from unicodedata import normalize
 
 import numpy as np
 import numpy.typing as npt
@@ -26,6 +29,8 @@ from earmark.index.catalogue.records import Changes, Clip, KnownFile
 from earmark.index.catalogue.writer import Writer
 from earmark.index.errors import LibraryError, StorageError, UnknownClipError
 from earmark.model.core.arrays import Array
+
+log = logging.getLogger(__name__)
 
 FILE_NAME = "catalogue.sqlite"
 _CLIP_FIELDS = tuple(field.name for field in dataclasses.fields(Clip))
@@ -66,7 +71,7 @@ class Catalogue:
         with closing(cls(file)) as catalogue, catalogue._database.transaction() as db:
             if _is_blank(db):
                 db.execute(f"PRAGMA application_id = {schema.APPLICATION_ID}")
-                _migrate(db, 0)
+                schema.migrate(db, 0)
                 rows = {**meta, "generation": "0"}.items()
                 db.executemany("INSERT OR REPLACE INTO meta VALUES (?, ?)", rows)
         return cls.open(folder)
@@ -76,7 +81,7 @@ class Catalogue:
         """The catalogue in `folder`, created if there is none, or if its creation was
         interrupted. Raises LibraryError, StorageError."""
         file = folder / FILE_NAME
-        if file.is_file():
+        if os.path.isfile(file):  # noqa: PTH113 (which raises no OSError)
             with closing(cls(file)) as catalogue, catalogue._database.reading() as db:
                 blank = _is_blank(db)
             if not blank:
@@ -90,7 +95,7 @@ class Catalogue:
         Raises LibraryError if there is none, or one of a newer version.
         """
         file = folder / FILE_NAME
-        if not file.is_file():
+        if not os.path.isfile(file):  # noqa: PTH113 (which raises no OSError)
             raise LibraryError(f"library: expected a folder made by `earmark add`, got {folder}")
         catalogue = cls(file)
         try:
@@ -112,7 +117,10 @@ class Catalogue:
             )
         if version < schema.VERSION:
             with self._database.transaction() as writing:
-                _migrate(writing, writing.execute("PRAGMA user_version").fetchone()[0])
+                version = writing.execute("PRAGMA user_version").fetchone()[0]
+                sentences = schema.migrate(writing, version)
+            for sentence in sentences:
+                log.warning("library %s: %s", self.file.parent, sentence)
 
     def close(self) -> None:
         """Close all connections; those in use close when they are returned."""
@@ -153,8 +161,8 @@ class Catalogue:
         }
 
     def clip(self, clip_id: str) -> Clip:
-        """The clip with an id. Raises UnknownClipError."""
-        found = self._clips("id = ?", (clip_id,))
+        """The clip with an id, composed or not. Raises UnknownClipError."""
+        found = self._clips("id = ?", (normalize("NFC", clip_id),))
         if not found:
             raise UnknownClipError(f"id: no clip {clip_id!r} in this library")
         return found[0]
@@ -217,6 +225,24 @@ class Catalogue:
             )
         )
 
+    def clips_with_sounds(self, sums: Sequence[str]) -> list[tuple[str, str, str]]:
+        """(id, path, SHA-256) of the clips with one of these SHA-256 of a sound, oldest first."""
+        return self._database.query(
+            "SELECT id, path, sha256 FROM clips WHERE sha256 IN (SELECT value FROM json_each(?)) "
+            "ORDER BY row",
+            (json.dumps(sums),),
+        )
+
+    def iter_paths(self, batch_size: int) -> Iterator[list[tuple[str, str, str]]]:
+        """(id, title, path) of all clips, in batches, in the order they were added."""
+        last = 0
+        while rows := self._database.query(
+            "SELECT row, id, title, path FROM clips WHERE row > ? ORDER BY row LIMIT ?",
+            (last, batch_size),
+        ):
+            last = rows[-1][0]
+            yield [tuple(row[1:]) for row in rows]
+
     def has_path_ending(self, name: str) -> bool:
         """Whether a clip's path ends in `/name`, in whichever folder: libraries move."""
         statement = "SELECT 1 FROM clips WHERE substr(path, -length(:name)) = :name LIMIT 1"
@@ -230,6 +256,13 @@ class Catalogue:
     def failures(self) -> dict[str, str]:
         """The reasons why files could not be added, by path. Adding a file deletes its entry."""
         return dict(self._database.query("SELECT path, reason FROM failures ORDER BY path"))
+
+    def failures_under(self, folders: Sequence[str]) -> list[str]:
+        """The paths of failures that are these folders, or lie in them."""
+        prefixes = tuple(folder.rstrip("/") + "/" for folder in folders)
+        if not prefixes:
+            return []
+        return [path for path in self.failures() if f"{path}/".startswith(prefixes)]
 
     def failure_count(self) -> int:
         """The number of files that could not be added."""
@@ -341,11 +374,3 @@ def _meta(db: sqlite3.Connection, key: str) -> str:
 def _is_blank(db: sqlite3.Connection) -> bool:
     """Whether the file has no tables: it is new, or its creation was interrupted."""
     return not db.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
-
-
-def _migrate(db: sqlite3.Connection, version: int) -> None:
-    """Migrate the tables from `version` to the newest, in the caller's transaction."""
-    for statements in schema.MIGRATIONS[version:]:
-        for statement in statements:
-            db.execute(statement)
-    db.execute(f"PRAGMA user_version = {schema.VERSION}")

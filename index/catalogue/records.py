@@ -62,6 +62,15 @@ class KnownFile:
 
 
 @dataclass(frozen=True)
+class Move:
+    """A clip whose file lies at another path than before."""
+
+    clip_id: str
+    before: str
+    after: str
+
+
+@dataclass(frozen=True)
 class NewClip:
     """A clip to add, or to replace the one with the same path.
 

@@ -5,11 +5,22 @@ committed writes: `clips` stores the generation of a clip's last change, `remove
 removal. So whatever is derived from the catalogue can read only the changes since its generation.
 """
 
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable
+
+from earmark.index.catalogue.text_migration import clean_texts
+
 APPLICATION_ID = 0x4541524D  # "EARM"
-VERSION = 5
+VERSION = 6
+
+# A statement, or a function that returns a sentence on what it did, "" where there is nothing to
+# tell.
+Step = str | Callable[[sqlite3.Connection], str]
 
 # MIGRATIONS[v] brings a catalogue from version v to v + 1.
-MIGRATIONS: tuple[tuple[str, ...], ...] = (
+MIGRATIONS: tuple[tuple[Step, ...], ...] = (
     (
         "CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID",
         """
@@ -77,4 +88,20 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
         "ALTER TABLE clips ADD COLUMN damaged REAL NOT NULL DEFAULT 0.0",  # seconds left out
         "ALTER TABLE clips ADD COLUMN recorded TEXT NOT NULL DEFAULT ''",
     ),
+    (clean_texts,),
 )
+
+
+def migrate(db: sqlite3.Connection, version: int) -> list[str]:
+    """Migrate the tables from `version` to the newest, in the caller's transaction.
+
+    Returns sentences on what changed that users know of.
+    """
+    sentences = []
+    for step in (step for steps in MIGRATIONS[version:] for step in steps):
+        if isinstance(step, str):
+            db.execute(step)
+        elif sentence := step(db):
+            sentences.append(sentence)
+    db.execute(f"PRAGMA user_version = {VERSION}")
+    return sentences

@@ -6,13 +6,19 @@ import datetime
 import sqlite3
 from collections.abc import Mapping
 from dataclasses import replace
-from pathlib import Path
+from pathlib import PurePath
 from typing import Any
+from unicodedata import normalize
 
 import numpy as np
 
-from earmark.index.catalogue.metadata import METADATA_FIELDS, Metadata
-from earmark.index.catalogue.records import NewClip, id_problem
+from earmark.index.catalogue.metadata import (
+    METADATA_FIELDS,
+    UNTITLED,
+    Metadata,
+    title_from_file_name,
+)
+from earmark.index.catalogue.records import Move, NewClip, id_problem
 from earmark.index.errors import ChangedError, LibraryError, UnknownClipError
 
 ID_CHARACTERS = 12  # of an id made from a sound's SHA-256
@@ -44,10 +50,11 @@ class Writer:
         that are too long.
         """
         self._check_vectors(new)
+        preferred_id, metadata = normalize("NFC", new.id), new.metadata.clean()
         # Only the new metadata is checked: the existing may be older than the limits.
-        _check(new.metadata, new.path, new.id)
+        _check(metadata, new.path, preferred_id)
         existing = self._find_path(new.path)
-        metadata = _merged(new.metadata, existing and existing[2], new)
+        metadata = _merged(metadata, existing and existing[2], new)
         now = _now()
         values = {
             **{name: getattr(new, name) for name in _FILE_COLUMNS},
@@ -57,7 +64,7 @@ class Writer:
             "generation": self.generation,
         }
         if existing is None:
-            clip_id = self._free_id(new.id or new.sha256[:ID_CHARACTERS])
+            clip_id = free_id(self._db, preferred_id or new.sha256[:ID_CHARACTERS])
             row = self._insert({"id": clip_id, **values, "added_at": now})
         else:
             row, clip_id, _ = existing
@@ -106,6 +113,7 @@ class Writer:
         existing = self._find_path(path)
         if existing is None:
             return  # removed meanwhile
+        metadata = metadata.clean()
         _check(metadata, path)
         self._write_metadata(existing[0], metadata.with_defaults(existing[2]))
 
@@ -118,15 +126,17 @@ class Writer:
         names = ", ".join(METADATA_FIELDS)
         found = self._db.execute(
             f"SELECT row, generation, {names} FROM clips WHERE id = ?",  # noqa: S608 (constant names)
-            (clip_id,),
+            (normalize("NFC", clip_id),),
         ).fetchone()
         if found is None:
             raise _unknown(clip_id)
         row, current, *texts = found
         if generation not in (None, current):
             raise ChangedError(f"id: {clip_id!r} has been changed meanwhile")
-        _check(Metadata(**changes), clip_id)  # the other fields may be older than the limits
-        self._write_metadata(row, replace(Metadata.from_row(texts), **changes))
+        new = Metadata(**changes).clean()
+        _check(new, clip_id)  # the other fields may be older than the limits
+        values = {name: getattr(new, name) for name in changes}
+        self._write_metadata(row, replace(Metadata.from_row(texts), **values))
 
     def _write_metadata(self, row: int, metadata: Metadata) -> None:
         values = {**metadata.to_row(), "changed_at": _now(), "generation": self.generation}
@@ -141,15 +151,14 @@ class Writer:
                 (row, new.starts.tobytes(), new.windows.astype(np.float32).tobytes()),
             )
 
-    def _free_id(self, base: str) -> str:
-        """The preferred id, with a number after it where another clip has it."""
-        number = 1
-        while True:
-            clip_id = base if number == 1 else f"{base}-{number}"
-            taken = self._db.execute("SELECT 1 FROM clips WHERE id = ?", (clip_id,)).fetchone()
-            if not taken:
-                return clip_id
-            number += 1
+    def move(self, move: Move) -> bool:
+        """Change a clip's path; False, and nothing is changed, where it has another one meanwhile
+        or another clip has the new one."""
+        changed = self._db.execute(
+            "UPDATE OR IGNORE clips SET path = ? WHERE id = ? AND path = ?",
+            (move.after, move.clip_id, move.before),
+        )
+        return changed.rowcount > 0
 
     def relocate(self, old: str, new: str) -> int:
         """Move the paths under the folder `old` to the folder `new`. Returns the clips changed.
@@ -179,7 +188,9 @@ class Writer:
 
     def remove(self, clip_id: str) -> None:
         """Remove a clip; its file stays. Raises UnknownClipError."""
-        found = self._db.execute("SELECT row FROM clips WHERE id = ?", (clip_id,)).fetchone()
+        found = self._db.execute(
+            "SELECT row FROM clips WHERE id = ?", (normalize("NFC", clip_id),)
+        ).fetchone()
         if found is None:
             raise _unknown(clip_id)
         self._db.execute("DELETE FROM clips WHERE row = ?", found)
@@ -188,6 +199,20 @@ class Writer:
     def record_failure(self, path: str, reason: str) -> None:
         """Record why a file could not be added."""
         self._db.execute("INSERT OR REPLACE INTO failures VALUES (?, ?, ?)", (path, reason, _now()))
+
+    def forget_failure(self, path: str) -> None:
+        """Delete the record of a failure."""
+        self._db.execute("DELETE FROM failures WHERE path = ?", (path,))
+
+
+def free_id(db: sqlite3.Connection, base: str) -> str:
+    """The preferred id, with a number after it where another clip has it."""
+    number = 1
+    while True:
+        clip_id = base if number == 1 else f"{base}-{number}"
+        if not db.execute("SELECT 1 FROM clips WHERE id = ?", (clip_id,)).fetchone():
+            return clip_id
+        number += 1
 
 
 def _check(metadata: Metadata, subject: str, clip_id: str = "") -> None:
@@ -211,4 +236,4 @@ def _unknown(clip_id: str) -> UnknownClipError:
 
 def _default(path: str) -> Metadata:
     """The metadata of a file without any: a title from its name."""
-    return Metadata(title=Path(path).stem.replace("_", " ").replace("-", " "))
+    return Metadata(title=title_from_file_name(PurePath(path).name) or UNTITLED)

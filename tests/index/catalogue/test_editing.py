@@ -173,7 +173,9 @@ def test_an_empty_library_is_an_empty_list(library: Library) -> None:
 @pytest.mark.parametrize(
     ("typed", "kept"),
     [
-        (["rain", " rain ", "Rain"], ("rain", "Rain")),
+        (["rain", " rain ", "Rain"], ("rain",)),
+        (["CAFE\u0301", "café", "Straße", "STRASSE"], ("CAFÉ", "Straße")),
+        (["ra\u200bin", "\ufeffrain", "rain\u200e", "می‌خواهم"], ("rain", "می‌خواهم")),
         (["metal roof", "a;b", "x\n\ty"], ("metal-roof", "a-b", "x-y")),
         (["", " ", "\u202e", "\x00"], ()),
         (["дождь", "雨", "🐕", "be\x07ll", "a\ud800b"], ("дождь", "雨", "🐕", "bell", "ab")),

@@ -12,7 +12,6 @@ import anyio.to_thread
 from fastapi import FastAPI
 from fastapi_offline import FastAPIOffline
 from starlette.middleware.cors import CORSMiddleware
-from starlette.middleware.gzip import GZipMiddleware
 
 from earmark.index.library import Library
 from earmark.model.core.errors import ConfigError
@@ -21,10 +20,13 @@ from earmark.service.http import problems
 from earmark.service.http.static_files import PageFiles
 from earmark.service.middleware.access_log import AccessLog
 from earmark.service.middleware.body_limit import MAX_FIELD_BYTES, MAX_FIELDS, BodyLimit
+from earmark.service.middleware.compression import Compression
+from earmark.service.middleware.head_requests import HeadRequests
 from earmark.service.middleware.rate_limit import RateLimits
+from earmark.service.middleware.root_path import RootPath
 from earmark.service.middleware.security_headers import CORS_ALLOWED, CORS_EXPOSED, SecurityHeaders
 from earmark.service.observability.metrics import Metrics
-from earmark.service.openapi import document
+from earmark.service.openapi import document, pages
 from earmark.service.routes import about, clips, feedback, jobs, library, search, uploads
 from earmark.service.schemas.about import Problem
 from earmark.service.search.processes import ForkServer
@@ -76,17 +78,20 @@ def create_app(
             "max_fields": MAX_FIELDS,
             "max_part_size": MAX_FIELD_BYTES,
         },
+        docs_url=None,  # with relative addresses: earmark.service.openapi.pages
+        redoc_url=None,
         openapi_tags=[{**module.TAG} for module in ROUTES],
         responses={"4XX": {"model": Problem}},  # which ones: earmark.service.openapi.document
     )
     problems.add_handlers(app)
     document.install(app)
+    pages.install(app)
     add_middleware(app, settings, measured, traces)
     search.install(app)
     for module in ROUTES:
         app.include_router(module.router)
     # Not a mount: a mount would answer wrong methods at the API's addresses as missing files.
-    app.router.default = GZipMiddleware(PageFiles(directory=UI, html=True))
+    app.router.default = PageFiles(directory=UI, html=True)
     return app
 
 
@@ -94,6 +99,8 @@ def add_middleware(
     app: FastAPI, settings: Settings, measured: Metrics, traces: Traces | None
 ) -> None:
     """Limits, access, logs; what is added last stands outermost. Raises ConfigError."""
+    app.add_middleware(Compression)
+    app.add_middleware(HeadRequests)
     app.add_middleware(
         BodyLimit, max_bytes=int(settings.max_upload_mb * 1e6), seconds=settings.body_seconds
     )
@@ -113,6 +120,8 @@ def add_middleware(
         app.add_middleware(traces.middleware)
     app.add_middleware(AccessLog, metrics=measured)
     app.add_middleware(SecurityHeaders, shared=bool(settings.cors))
+    if settings.root_path:
+        app.add_middleware(RootPath, root_path=settings.root_path)
 
 
 def open_traces(settings: Settings) -> Traces | None:

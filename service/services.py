@@ -143,15 +143,18 @@ def open_fork_server(settings: Settings, library: Library) -> ForkServer | None:
     """
     if sys.platform != "linux" or settings.device != "cpu" or not library.store.forkable:
         return None
-    return ForkServer(library, settings.recall_sample)
+    return ForkServer(library, settings.recall_sample, settings.root_path)
 
 
 def _searches(
     library: Library, fork_server: ForkServer | None, metrics: Metrics, settings: Settings
 ) -> SearchQueue:
+    root_path = settings.root_path
     return SearchQueue(
         [
-            ThreadWorker(library) if fork_server is None else ProcessWorker(fork_server, library)
+            ThreadWorker(library, root_path)
+            if fork_server is None
+            else ProcessWorker(fork_server, library, root_path)
             for _ in range(settings.searchers or os.cpu_count() or 1)
         ],
         metrics,

@@ -5,6 +5,7 @@ Every setting can be given as `EARMARK_NAME`, for example `EARMARK_MAX_UPLOAD_MB
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -29,8 +30,16 @@ def _rate(value: str) -> str:
     return value
 
 
+def _root_path(value: str) -> str:
+    path = value.rstrip("/")
+    if path and not re.fullmatch(r"(/(?!\.)[\w.~-]+)+", path, re.ASCII):
+        raise ValueError("expected a path such as /sounds")
+    return path
+
+
 ORIGIN = r"^(\*|https?://[^/?#\s]+)$"
 Rate = Annotated[str, AfterValidator(_rate)]
+RootPath = Annotated[str, AfterValidator(_root_path)]
 Origin = Annotated[str, Field(pattern=ORIGIN)]
 Networks = Annotated[tuple[IPvAnyNetwork, ...], NoDecode, BeforeValidator(_split)]
 Origins = Annotated[tuple[Origin, ...], NoDecode, BeforeValidator(_split)]
@@ -108,6 +117,9 @@ class Settings(BaseSettings):
     require_read_key: bool = Field(False, description="Whether reading from elsewhere needs a key")
     proxies: Networks = Field(
         (), description="Addresses of proxies whose X-Forwarded-For is trusted"
+    )
+    root_path: RootPath = Field(
+        "", description="Path that a proxy serves it under, such as /sounds; it may strip it"
     )
     hosts: Names = Field(
         (), description="Host names that it answers to, beside localhost; none: any name"

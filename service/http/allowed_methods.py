@@ -8,15 +8,16 @@ from functools import lru_cache
 from fastapi import FastAPI
 
 CLIP = "{clip_id}"
-METHODS = ("get", "head", "post", "put", "patch", "delete", "options")
+METHODS = ("get", "post", "put", "patch", "delete")
+FILES = "GET, HEAD"  # of the page's files, and of the documentation
 
 
 def allowed_methods(app: FastAPI, path: str) -> str:
-    """The methods of a path, from the OpenAPI document; empty for an unknown path."""
+    """The methods of a path, from the OpenAPI document; where GET is, HEAD is too."""
     for pattern, methods in _paths(app):
         if pattern.fullmatch(path):
             return methods
-    return ""
+    return FILES
 
 
 @lru_cache(maxsize=1)
@@ -30,5 +31,6 @@ def _paths(app: FastAPI) -> list[tuple[re.Pattern[str], str]]:
             for part in re.split(r"(\{[^}]*\})", path)
         )
         methods = ", ".join(method.upper() for method in METHODS if method in operations)
+        methods = methods.replace("GET", FILES)
         patterns.append((re.compile(pattern, re.DOTALL), methods))
     return patterns

@@ -17,6 +17,7 @@ from starlette.requests import ClientDisconnect
 
 from earmark.index.errors import ChangedError, StorageError, UnknownClipError
 from earmark.model.core.errors import AudioError, EarmarkError, InputError
+from earmark.service.http.addresses import problem_address
 from earmark.service.http.allowed_methods import allowed_methods
 
 log = logging.getLogger(__name__)
@@ -137,7 +138,7 @@ def problem(name: str, detail: str, headers: dict[str, str] | None = None) -> JS
     """The response for a problem of this type."""
     kind = PROBLEMS[name]
     body = {
-        "type": f"/problems/{kind.name}",
+        "type": problem_address(kind.name),
         "title": kind.title,
         "status": kind.status,
         "detail": detail,
@@ -191,8 +192,8 @@ def add_handlers(app: FastAPI) -> None:
 
     async def handler(request: Request, error: Exception) -> JSONResponse:
         response = problem_response(error)
-        if response.status_code == 405 and (methods := allowed_methods(app, request.scope["path"])):
-            response.headers["Allow"] = methods
+        if response.status_code == 405:
+            response.headers["Allow"] = allowed_methods(app, request.scope["path"])
         return response
 
     for gone in (ClientGoneError, ClientDisconnect):  # the latter while sending its body

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from starlette.datastructures import URL
+from starlette.responses import RedirectResponse
 from starlette.staticfiles import StaticFiles
 from starlette.types import Receive, Scope, Send
 
@@ -11,5 +13,8 @@ class PageFiles(StaticFiles):
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle one request."""
+        if not scope["path"]:  # the page's addresses are relative: they need the slash
+            await RedirectResponse(URL(scope={**scope, "path": "/"}))(scope, receive, send)
+            return
         headers = [field for field in scope["headers"] if field[0] != b"range"]
         await super().__call__({**scope, "headers": headers}, receive, send)

@@ -23,10 +23,13 @@ HEADERS = {
     "Permissions-Policy": "microphone=(self), camera=(), geolocation=(), payment=(), usb=()",
 }
 # Request headers that pages of other origins may send, and response headers that they may read.
-CORS_ALLOWED = ("Authorization", "X-API-Key", "If-None-Match", "If-Range", "Range", "X-Request-ID")
+CORS_ALLOWED = (
+    "Authorization", "Cache-Control", "If-Match", "If-Modified-Since", "If-None-Match", "If-Range",
+    "Last-Event-ID", "Range", "X-API-Key", "X-Request-ID", "traceparent", "tracestate",
+)  # fmt: skip
 CORS_EXPOSED = (
-    "Accept-Ranges", "Content-Range", "ETag", "Location", "RateLimit", "RateLimit-Policy",
-    "Retry-After", "X-Request-ID",
+    "Accept-Ranges", "Allow", "Content-Disposition", "Content-Range", "ETag", "Location",
+    "RateLimit", "RateLimit-Policy", "Retry-After", "WWW-Authenticate", "X-Request-ID",
 )  # fmt: skip
 
 

@@ -48,6 +48,11 @@ HEADERS: Json = {
         "schema": {"type": "string", "format": "uri-reference"},
         "example": "/v1/clips/71f23d79680d",
     },
+    "Last-Modified": {
+        "description": "When the file was changed, for If-Modified-Since and If-Range",
+        "schema": TEXT,
+        "example": "Mon, 23 Nov 2026 08:25:57 GMT",
+    },
     "Accept-Ranges": {
         "description": "Ranges of bytes can be requested",
         "schema": {"const": "bytes"},

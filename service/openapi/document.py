@@ -16,6 +16,7 @@ from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
 from earmark.service.auth.authorization import HEALTH_CHECKS, writes
+from earmark.service.http.addresses import address, problem_address
 from earmark.service.http.problems import PROBLEMS, ProblemType
 from earmark.service.openapi.components import (
     DETAIL_EXAMPLES,
@@ -49,7 +50,7 @@ def install(app: FastAPI) -> None:
 
 
 def document(app: FastAPI) -> Json:
-    """The whole document."""
+    """The whole document, with the addresses of the request that asks for it."""
     made: Json = get_openapi(
         title=app.title,
         version=app.version,
@@ -57,7 +58,7 @@ def document(app: FastAPI) -> Json:
         description=app.description,
         routes=app.routes,
         tags=app.openapi_tags,
-        servers=[{"url": "/", "description": "This service"}],
+        servers=[{"url": address("") or "/", "description": "This service"}],
         license_info={"name": "MIT", "identifier": "MIT"},
     )
     components: Json = made["components"]
@@ -73,7 +74,7 @@ def _components(components: Json) -> None:
     schemas: Json = components["schemas"]
     for name in ("HTTPValidationError", "ValidationError"):
         schemas.pop(name, None)
-    schemas["Problem"]["properties"]["type"]["enum"] = [f"/problems/{name}" for name in PROBLEMS]
+    schemas["Problem"]["properties"]["type"]["enum"] = [problem_address(name) for name in PROBLEMS]
     _add_selected_fields(schemas)
     components["securitySchemes"] = SCHEMES
     components["headers"] = HEADERS
@@ -225,7 +226,7 @@ def _problem(kinds: list[ProblemType]) -> Json:
 
 def _example(kind: ProblemType) -> Json:
     value = {
-        "type": f"/problems/{kind.name}",
+        "type": problem_address(kind.name),
         "title": kind.title,
         "status": kind.status,
         "detail": DETAIL_EXAMPLES.get(kind.name, kind.description),

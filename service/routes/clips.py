@@ -2,31 +2,29 @@
 
 from __future__ import annotations
 
-import mimetypes
 import os
 import stat
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
-from urllib.parse import quote
 
 import anyio.to_thread
-from fastapi import APIRouter, Form, Header, Query, Response
-from fastapi.responses import FileResponse, JSONResponse
-from starlette.datastructures import Headers
+from fastapi import APIRouter, Depends, Form, Header, Query, Response
+from fastapi.responses import FileResponse
 from starlette.exceptions import HTTPException
-from starlette.types import Message, Receive, Scope, Send
 
 from earmark.index.catalogue.records import Clip
 from earmark.index.library import Library
 from earmark.index.listing import list_clips
 from earmark.model.core.errors import AudioError
 from earmark.service.http import etags
-from earmark.service.http.problems import ProblemError, problem
+from earmark.service.http.addresses import clip_address
+from earmark.service.http.problems import ProblemError
+from earmark.service.http.sound_response import REVALIDATE, SoundResponse
 from earmark.service.openapi.operation import UPLOAD_PROBLEMS, Tag, operation
 from earmark.service.routes.conversions import changes_of, filter_of, metadata_of
-from earmark.service.routes.dependencies import ClipId, ServicesDep, UploadRoute
+from earmark.service.routes.dependencies import ClipId, ServicesDep, UploadRoute, one_file
 from earmark.service.routes.uploads import Upload
 from earmark.service.schemas.clip_edits import (
     AddedBody,
@@ -45,19 +43,22 @@ TAG: Tag = {
     "change.",
 }
 router = APIRouter(tags=[TAG["name"]])
-uploads = APIRouter(route_class=UploadRoute)
+uploads = APIRouter(route_class=UploadRoute, dependencies=[Depends(one_file)])
 
 MAX_POINTS = 4_000
 CACHED = ("ETag", "Cache-Control")
-RANGE = {
-    "name": "Range",
-    "in": "header",
-    "required": False,
-    "description": "The requested range",
-    "schema": {"type": "string", "pattern": r"^bytes=(\d{1,15}-\d{0,15}|-\d{1,15})$"},
-    "example": "bytes=0-99999",
-}
-REVALIDATE = {"Cache-Control": "no-cache"}  # clients may cache it, but must ask again
+# Declared here alone: the answer itself reads them.
+CONDITIONS = [
+    {"name": name, "in": "header", "required": False, "description": description,
+     "schema": {"type": "string"}, "example": example}
+    for name, description, example in (
+        ("Range", "The requested range; ignored where it is malformed", "bytes=0-99999"),
+        ("If-Range", "ETag or Last-Modified of the sound that Range is of; of another state the "
+         "whole is sent", '"5a5b407f41fc5ba1f827b8fa472de0f5"'),
+        ("If-Modified-Since", "Last-Modified of a cached answer, where it has no ETag",
+         "Mon, 23 Nov 2026 08:25:57 GMT"),
+    )
+]  # fmt: skip
 
 IfNoneMatch = Annotated[str | None, Header(description="ETag of a cached answer")]
 IfMatch = Annotated[str | None, Header(description="ETag of the clip as it was read")]
@@ -70,48 +71,9 @@ SOUND: dict[int | str, dict[str, Any]] = {
     **UNCHANGED,
 }
 
-_AUDIO_TYPES = {
-    ".ogg": "audio/ogg",
-    ".opus": "audio/ogg",
-    ".flac": "audio/flac",
-    ".wav": "audio/wav",
-    ".webm": "audio/webm",
-    ".m4a": "audio/mp4",
-    ".mp3": "audio/mpeg",
-}
-
 
 async def _read_only(clip_id: str) -> None:
     raise HTTPException(405, f"{clip_id[:60]!r}: this part of a clip is read-only")
-
-
-class SoundResponse(FileResponse):
-    """A file; a refused Range header is answered as a problem."""
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Send the file, or the requested range."""
-        refusal: Message | None = None
-
-        async def send_unless_refused(message: Message) -> None:
-            nonlocal refusal
-            if message["type"] == "http.response.start" and message["status"] >= 400:
-                refusal = message
-            elif refusal is None:
-                await send(message)
-
-        await super().__call__(scope, receive, send_unless_refused)
-        if refusal is not None:
-            await _range_problem(refusal)(scope, receive, send)
-
-
-def _range_problem(message: Message) -> JSONResponse:
-    """The problem for a refused range."""
-    if message["status"] != 416:
-        return problem("bad-request", "Range: expected bytes=FIRST-LAST")
-    size = Headers(raw=message["headers"])["content-range"]
-    return problem(
-        "range-not-satisfiable", f"Range: the sound has {size[8:]} bytes", {"Content-Range": size}
-    )
 
 
 @router.get("/v1/clips", **operation("list_clips", problems=("invalid-request",)))
@@ -154,7 +116,7 @@ async def add(
     added = await services.library_service.add(
         file.file, file.filename or "", metadata_of(form), embed
     )
-    response.headers["Location"] = f"/v1/clips/{quote(added.clip.id, safe='')}"
+    response.headers["Location"] = clip_address(added.clip.id)
     response.headers["ETag"] = _tag(added.clip)
     return AddedBody.of(added)
 
@@ -168,26 +130,17 @@ router.include_router(uploads)
     responses=SOUND,
     **operation(
         "clip_audio",
-        problems=("unknown-clip", "sound-gone", "range-not-satisfiable", "bad-request"),
-        headers=(*CACHED, "Accept-Ranges"),
+        problems=("unknown-clip", "sound-gone", "range-not-satisfiable"),
+        headers=(*CACHED, "Accept-Ranges", "Content-Disposition", "Last-Modified"),
         cached=True,
-        parameters=[RANGE],
+        parameters=CONDITIONS,
     ),
 )
-def audio(services: ServicesDep, clip_id: ClipId, if_none_match: IfNoneMatch = None) -> Response:
+def audio(services: ServicesDep, clip_id: ClipId) -> Response:
     """Get a clip's sound, or the range of it that a Range header names."""
     clip = services.library.catalogue.clip(clip_id)
     state = _file_state(clip)
-    tag = _sound_tag(clip, state)
-    if etags.matches(if_none_match, tag):
-        return _unchanged(tag)
-    path = Path(clip.path)
-    kind = _AUDIO_TYPES.get(path.suffix.lower()) or mimetypes.guess_type(path.name)[0]
-    if kind is None or not kind.startswith(("audio/", "video/")):
-        kind = "application/octet-stream"
-    return SoundResponse(
-        path, media_type=kind, headers={"ETag": tag, **REVALIDATE}, stat_result=state
-    )
+    return SoundResponse(Path(clip.path), state, _sound_tag(clip, state), clip.title)
 
 
 @router.get(

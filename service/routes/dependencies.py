@@ -1,4 +1,4 @@
-"""What routes share: the application's services, a clip's id, the check of the upload queue."""
+"""What routes share: the application's services, a clip's id, what holds for uploads."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ from typing import Annotated, Any
 from fastapi import Depends, Path, Request, Response
 from fastapi.routing import APIRoute
 
+from earmark.service.http.forms import FormRequest
+from earmark.service.http.problems import ProblemError
 from earmark.service.services import Services
 
 
@@ -26,7 +28,27 @@ ServicesDep = Annotated[Services, Depends(_services)]
 ClipId = Annotated[str, Path(description="Its id, percent-encoded")]
 
 
-class UploadRoute(APIRoute):
+async def one_file(request: Request) -> None:
+    """Raise ProblemError where a form has several files for the one that is meant."""
+    count = len((await request.form()).getlist("file"))  # parsed before, within its limits
+    if count > 1:
+        raise ProblemError("invalid-request", f"file: expected one, got {count}")
+
+
+class FormRoute(APIRoute):
+    """A route for forms, with all the ways in which clients send the names of files."""
+
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        """The route's handler, given a request of ours."""
+        handle = super().get_route_handler()
+
+        async def read(request: Request) -> Response:
+            return await handle(FormRequest(request.scope, request.receive))
+
+        return read
+
+
+class UploadRoute(FormRoute):
     """A route for uploads: where the queue is full it refuses before the body is read."""
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import AsyncExitStack
 from functools import partial
 from typing import Annotated, Any, TypeVar
 
@@ -15,7 +16,7 @@ from earmark.index import feedback
 from earmark.service.http.problems import ProblemError
 from earmark.service.middleware.body_limit import MAX_FIELD_BYTES, MAX_FIELDS
 from earmark.service.openapi.operation import UPLOAD_PROBLEMS, Tag, operation
-from earmark.service.routes.dependencies import ServicesDep
+from earmark.service.routes.dependencies import FormRoute, ServicesDep, one_file
 from earmark.service.schemas.feedback import (
     FeedbackBody,
     FeedbackForm,
@@ -27,7 +28,7 @@ TAG: Tag = {
     "name": "feedback",
     "description": "Which suggested tags are right: stored, listed, exported as a manifest.",
 }
-router = APIRouter(tags=[TAG["name"]])
+router = APIRouter(tags=[TAG["name"]], route_class=FormRoute)
 Body = TypeVar("Body", bound=BaseModel)
 
 MAX_LISTED = 1_000
@@ -86,9 +87,14 @@ async def give(request: Request, services: ServicesDep) -> FeedbackBody:
             "unsupported-media-type", f"body: expected {JSON} or {FORM}, got {kind[:60]!r}"
         )
     services.uploads.admit()
-    async with request.form(
-        max_files=1, max_fields=MAX_FIELDS, max_part_size=MAX_FIELD_BYTES
-    ) as form:
+    form = await request.form(
+        max_files=services.settings.max_files,
+        max_fields=MAX_FIELDS,
+        max_part_size=MAX_FIELD_BYTES,
+    )
+    async with AsyncExitStack() as stack:
+        stack.push_async_callback(form.close)
+        await one_file(request)
         file = form.get("file")
         if not isinstance(file, UploadFile):
             raise ProblemError("invalid-request", "file: expected a sound")

@@ -10,10 +10,11 @@ from anyio.to_thread import run_sync
 from fastapi import APIRouter, File, Form, Header, Response, UploadFile
 from sse_starlette import EventSourceResponse, ServerSentEvent
 
+from earmark.service.http.addresses import address
 from earmark.service.library_service import clean_metadata, part_name
 from earmark.service.openapi.operation import Tag, operation
 from earmark.service.routes.conversions import metadata_of
-from earmark.service.routes.dependencies import ServicesDep
+from earmark.service.routes.dependencies import FormRoute, ServicesDep
 from earmark.service.schemas.clip_edits import OriginForm
 from earmark.service.schemas.jobs import JobBody
 from earmark.service.workers.job_store import JobEvent
@@ -22,7 +23,7 @@ TAG: Tag = {
     "name": "jobs",
     "description": "Many sounds added in the background, with progress as server-sent events.",
 }
-router = APIRouter(tags=[TAG["name"]])
+router = APIRouter(tags=[TAG["name"]], route_class=FormRoute)
 
 PING_SECONDS = 15
 EVENT_EXAMPLE = (
@@ -56,7 +57,7 @@ async def begin(
     metadata = vars(clean_metadata(metadata_of(form)))
     sounds = [(upload.file, part_name(upload.filename or "")) for upload in file]
     status = await run_sync(jobs.submit, sounds, metadata)
-    response.headers["Location"] = f"/v1/jobs/{status.id}"
+    response.headers["Location"] = address(f"/v1/jobs/{status.id}")
     return JobBody.of(status)
 
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Annotated, Any
 
 import anyio.to_thread
-from fastapi import APIRouter, File, Form, Query, Request, UploadFile
+from fastapi import APIRouter, Depends, File, Form, Query, Request, UploadFile
 from fastapi.responses import Response
 from pydantic import BaseModel, Field, TypeAdapter, ValidationError
 
@@ -18,7 +18,7 @@ from earmark.service.http.problems import ProblemError
 from earmark.service.http.streaming import OnBlock, respond
 from earmark.service.openapi.operation import UPLOAD_PROBLEMS, Tag, operation
 from earmark.service.routes.conversions import filter_of
-from earmark.service.routes.dependencies import ServicesDep, UploadRoute
+from earmark.service.routes.dependencies import ServicesDep, UploadRoute, one_file
 from earmark.service.schemas.hits import PageBody
 from earmark.service.schemas.search import PageQuery
 from earmark.service.schemas.tagging import ClassesBody, TagsBody
@@ -32,7 +32,7 @@ TAG: Tag = {
     "description": "An uploaded sound → suggested tags, probabilities of given labels, or similar "
     "sounds.",
 }
-router = APIRouter(tags=[TAG["name"]], route_class=UploadRoute)
+router = APIRouter(tags=[TAG["name"]], route_class=UploadRoute, dependencies=[Depends(one_file)])
 
 Upload = Annotated[UploadFile, File(description="A sound file: wav, flac, ogg, mp3, m4a, webm, …")]
 EVENTS: dict[int | str, dict[str, Any]] = {

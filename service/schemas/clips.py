@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
-from urllib.parse import quote
 
 from pydantic import BaseModel, Field
+
+from earmark.service.http.addresses import clip_address
 
 if TYPE_CHECKING:
     from earmark.index.catalogue.records import Clip
@@ -55,5 +56,5 @@ class ClipBody(BaseModel):
             "damaged": clip.damaged,
             "added_at": clip.added_at,
             "changed_at": clip.changed_at,
-            "audio": f"/v1/clips/{quote(clip.id, safe='')}/audio",
+            "audio": clip_address(clip.id, "/audio"),
         }

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Literal
 
 from pydantic import BaseModel, Field
 
+from earmark.service.http.addresses import address
+
 if TYPE_CHECKING:
     from earmark.service.workers.job_store import JobStatus
 
@@ -54,5 +56,5 @@ class JobBody(BaseModel):
             problem=status.problem or None,
             created_at=status.created_at,
             ended_at=status.ended_at or None,
-            events=f"/v1/jobs/{status.id}/events",
+            events=address(f"/v1/jobs/{status.id}/events"),
         )

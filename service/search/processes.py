@@ -29,6 +29,7 @@ from earmark.index.library import Library
 from earmark.index.search.recall_monitor import RecallMonitor
 from earmark.index.types import SearchRequest
 from earmark.model.core.errors import EarmarkError
+from earmark.service.http.addresses import use_root_path
 from earmark.service.search.batch import BatchResult, RenderedPage, run_batch
 
 log = logging.getLogger(__name__)
@@ -47,10 +48,11 @@ class WorkerFaultError(Exception):
 class ForkServer:
     """Forks worker processes. Create it before any thread of ours and any event loop.
 
-    `recall_sample`: each worker measures the index's recall for one search in so many.
+    `recall_sample`: each worker measures the index's recall for one search in so many;
+    `root_path`: before the addresses in its answers.
     """
 
-    def __init__(self, library: Library, recall_sample: int = 0) -> None:
+    def __init__(self, library: Library, recall_sample: int = 0, root_path: str = "") -> None:
         ours, theirs = socket.socketpair()
         library.prepare_fork()
         gc.collect()
@@ -58,6 +60,7 @@ class ForkServer:
         self._pid = os.fork()
         if self._pid == 0:
             ours.close()
+            use_root_path(root_path)
             _run_and_exit(lambda: _fork_workers(theirs, library, recall_sample))
         theirs.close()
         self._control = ours
@@ -170,9 +173,9 @@ class ThreadWorker:
 
     depth = 1
 
-    def __init__(self, library: Library) -> None:
+    def __init__(self, library: Library, root_path: str = "") -> None:
         self._library = library
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix="search")
+        self._thread = ThreadPoolExecutor(1, "search", use_root_path, (root_path,))
 
     async def __call__(self, requests: Sequence[SearchRequest]) -> BatchResult:
         """Raises what the library raises."""
@@ -192,8 +195,8 @@ class ProcessWorker:
 
     depth = 2
 
-    def __init__(self, fork_server: ForkServer, library: Library) -> None:
-        self._fork_server, self._library = fork_server, library
+    def __init__(self, fork_server: ForkServer, library: Library, root_path: str = "") -> None:
+        self._fork_server, self._library, self._root_path = fork_server, library, root_path
         self._connection: _Connection | None = None
         self._thread: ThreadWorker | None = None
         self._starting = asyncio.Lock()
@@ -219,7 +222,7 @@ class ProcessWorker:
             connection = self._fork_server.start_worker()
         except OSError as error:
             log.error("no more processes that search (%s): a thread does", error)
-            self._thread = ThreadWorker(self._library)
+            self._thread = ThreadWorker(self._library, self._root_path)
         else:
             self._connection = _Connection(*await asyncio.open_connection(sock=connection))
 

@@ -21,6 +21,7 @@ from uvicorn.config import Config
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 from uvicorn.server import ServerState
 
+from earmark.service.http.addresses import use_root_path
 from earmark.service.http.problems import problem
 from earmark.service.server.uvicorn_interface import check_uvicorn
 from earmark.service.settings import Settings
@@ -41,6 +42,7 @@ class LimitedProtocol(HttpToolsProtocol):
     head_seconds = 10.0
     write_seconds = 30.0
     max_connections = 4_096
+    address_root = ""  # uvicorn has a `root_path` of its own
 
     def __init__(
         self,
@@ -181,6 +183,7 @@ class LimitedProtocol(HttpToolsProtocol):
         if current is not None and current.response_started and not current.response_complete:
             self._abort()  # an answer is half sent
             return
+        use_root_path(self.address_root)
         answer = problem(name, detail, {"Connection": "close", "X-Content-Type-Options": "nosniff"})
         fields = (*self.server_state.default_headers, *answer.raw_headers)
         head = b"".join(b"%b: %b\r\n" % field for field in fields)
@@ -262,5 +265,6 @@ def limited_protocol(settings: Settings) -> type[LimitedProtocol]:
         head_seconds = settings.head_seconds
         write_seconds = settings.write_seconds
         max_connections = settings.max_connections
+        address_root = settings.root_path
 
     return Protocol

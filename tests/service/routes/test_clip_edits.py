@@ -151,10 +151,11 @@ def test_what_the_client_has_is_not_sent_again(writable: Server) -> None:
         first = writable.client.get(path)
         tag = first.headers["etag"]
         assert first.status_code == 200
-        for has in (tag, f'"x", W/{tag}', "*"):
+        weak = f"W/{tag.removeprefix('W/')}"
+        for has in (tag, f'"x", {weak}', "*"):
             again = writable.client.get(path, headers={"If-None-Match": has})
             assert (again.status_code, again.content) == (304, b"")
-            assert again.headers["etag"] == tag
+            assert again.headers["etag"].removeprefix("W/") == tag.removeprefix("W/")
         assert writable.client.get(path, headers={"If-None-Match": '"x"'}).content == first.content
     ranged = {
         "Range": "bytes=0-9",

@@ -17,7 +17,7 @@ from typing import Any
 
 from earmark.index.catalogue.catalogue import Catalogue
 from earmark.index.catalogue.embedded_sound import EmbeddedSound
-from earmark.index.catalogue.records import Clip
+from earmark.index.catalogue.records import Clip, Move
 from earmark.index.errors import (
     ChangedError,
     CursorError,
@@ -26,6 +26,7 @@ from earmark.index.errors import (
     UnknownClipError,
 )
 from earmark.index.files.managed_files import ManagedFiles
+from earmark.index.files.paths import real_folder
 from earmark.index.files.relocation import update_upload_paths
 from earmark.index.search.clip_cache import ClipCache
 from earmark.index.search.query import QueryEncoder, parse
@@ -48,10 +49,12 @@ class Library:
 
     def __init__(self, folder: Path, catalogue: Catalogue, embedder: Embedder) -> None:
         self.folder, self.catalogue, self.embedder = folder, catalogue, embedder
-        self.uploads = ManagedFiles(folder.resolve() / UPLOADS)
-        self.feedback_sounds = ManagedFiles(folder.resolve() / FEEDBACK)
+        self.uploads = ManagedFiles(real_folder(folder / UPLOADS))
+        self.feedback_sounds = ManagedFiles(real_folder(folder) / FEEDBACK)
         update_upload_paths(catalogue, self.uploads.folder)
-        self.uploads.resolve(lambda name: catalogue.has_path_ending(f"{UPLOADS}/{name}"))
+        self.uploads.resolve(
+            lambda name: catalogue.has_path_ending(f"{self.uploads.folder.name}/{name}")
+        )
         self.feedback_sounds.resolve(
             lambda name: catalogue.has_feedback_sound(f"{FEEDBACK}/{name}")
         )
@@ -137,13 +140,17 @@ class Library:
         self,
         sounds: Sequence[EmbeddedSound],
         failed: Mapping[str, str] = MappingProxyType({}),
+        moves: Sequence[Move] = (),
     ) -> list[str]:
         """Add embedded sounds in one transaction; returns their ids.
 
         A sound from a path that the library holds already replaces that clip and keeps its id.
-        `failed`: paths that could not be added, and the reasons to record.
+        `failed`: paths that could not be added, and the reasons to record. `moves`: clips that
+        get the paths of some of the sounds first.
         """
         with self.catalogue.write() as writer:
+            for move in moves:
+                writer.move(move)
             for path, reason in failed.items():
                 writer.record_failure(path, reason)
             return [writer.put(sound.new_clip()) for sound in sounds]

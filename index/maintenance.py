@@ -12,6 +12,7 @@ import numpy as np
 from earmark.index.catalogue.catalogue import FILE_NAME, Catalogue
 from earmark.index.errors import LibraryError, StorageError
 from earmark.index.files.managed_files import PENDING
+from earmark.index.files.paths import real_folder, spelling
 from earmark.index.library import FEEDBACK, SNAPSHOT, UPLOADS
 from earmark.index.stores.factory import catch_up, open_store
 
@@ -61,14 +62,20 @@ def _copy(folder: Path, to: Path) -> None:
 def relocate(folder: Path, old: Path, new: Path) -> int:
     """Update the paths of sounds that moved from the folder `old` to `new`. Returns their number.
 
+    `old` may be spelled as the catalogue has it, or lead there by links.
     Raises LibraryError if no sound has a path under `old`, or one already has the new path.
     """
     with closing(Catalogue.open(folder)) as catalogue:
         with catalogue.write() as writer:
-            count = writer.relocate(os.path.abspath(old), os.path.abspath(new))  # noqa: PTH100 (without resolving links)
-        if not count:
+            for spelled in (_absolute(old), spelling(old), real_folder(old)):
+                if count := writer.relocate(str(spelled), str(real_folder(new))):
+                    return count
             raise LibraryError(f"old: expected a folder of sounds of {folder}, got {old}")
-        return count
+
+
+def _absolute(path: Path) -> Path:
+    """The absolute path as it is written: its links may lead elsewhere by now."""
+    return Path(os.path.abspath(path))  # noqa: PTH100
 
 
 def migrate(folder: Path, to: str) -> int:

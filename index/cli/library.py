@@ -7,6 +7,7 @@ import contextlib
 import json
 import signal
 import sys
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,13 +17,26 @@ if TYPE_CHECKING:
     from earmark.index.library import Library
 
 DEFAULT_FOLDER = Path("library")
+MAX_ENDINGS = 12  # of files passed over, that are listed
 
 
 def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add the commands to the parser."""
     add = commands.add_parser("add", help="add files, folders or manifests to a library")
     add.add_argument("paths", type=Path, nargs="*", metavar="PATH")
-    add.add_argument("--manifest", type=Path, action="append", default=[], metavar="CSV")
+    add.add_argument(
+        "--manifest",
+        type=Path,
+        action="append",
+        default=[],
+        metavar="CSV",
+        help="a manifest, whatever its name ends in",
+    )
+    add.add_argument(
+        "--encoding",
+        metavar="NAME",
+        help="of manifests, such as latin-1; default: UTF-8, or what their byte-order mark says",
+    )
     add.add_argument("--watch", action="store_true", help="then watch the paths, until Ctrl-C")
     add.add_argument("--json", action="store_true", help="print JSON, with --watch on each change")
     add.add_argument("--device", default="cpu", help="of the model: cpu, cuda or cuda:N")
@@ -84,13 +98,15 @@ def _engine(options: argparse.Namespace) -> EmbeddingEngine:
 
 def _add(options: argparse.Namespace) -> int:
     from earmark.index.ingest import bulk, watch
+    from earmark.index.ingest.walk import Manifests, Walk
     from earmark.model.core.errors import InputError
 
     paths = [*options.paths, *options.manifest]
     if not paths:
         raise InputError("path: expected a file, folder or manifest to add, got none")
+    manifests = Manifests(frozenset(options.manifest), options.encoding)
     for path in paths:
-        next(bulk.find_sounds(path), None)  # before an empty library is created for a wrong path
+        next(Walk(manifests).sounds(path), None)  # before a library is created for a wrong path
     engine = _engine(options)
     interrupt = watch.Interrupt()
     for number in (signal.SIGINT, signal.SIGTERM):  # what is embedded is still written
@@ -98,9 +114,9 @@ def _add(options: argparse.Namespace) -> int:
     failed = False
     with _open(options, create=True) as library:
         reports = (
-            watch.follow(library, paths, interrupt)
+            watch.follow(library, paths, interrupt, manifests)
             if options.watch
-            else [bulk.add(library, paths, engine)]
+            else [bulk.add(library, paths, engine, manifests)]
         )
         with contextlib.suppress(KeyboardInterrupt) if options.watch else contextlib.nullcontext():
             for report in reports:
@@ -114,16 +130,29 @@ def _print_report(report: AddReport, library: Library, *, as_json: bool) -> None
     if as_json:
         print(json.dumps({**asdict(report), "clips": count}), flush=True)
         return
+    moved = f"moved {len(report.moved)}, " if report.moved else ""
     print(
-        f"added {len(report.added)}, described {report.described}, "
+        f"added {len(report.added)}, {moved}described {report.described}, "
         f"unchanged {report.unchanged}, failed {len(report.failed)}; "
         f"{count} clips in {library.folder}",
         flush=True,
     )
+    if report.passed_over:
+        print(_passed_over(report.passed_over), file=sys.stderr)
     for clip_id, earlier in report.duplicates.items():
         print(f"the same sound: {clip_id} as {earlier}", file=sys.stderr)
     for path, reason in report.failed.items():
         print(f"failed: {path}: {reason}", file=sys.stderr)
+
+
+def _passed_over(counts: Mapping[str, int]) -> str:
+    """How many files were passed over, by ending, the most frequent first."""
+    endings = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
+    parts = [f"{count:,} {ending or 'without ending'}" for ending, count in endings[:MAX_ENDINGS]]
+    if len(endings) > MAX_ENDINGS:
+        parts.append(f"{sum(count for _, count in endings[MAX_ENDINGS:]):,} other")
+    total = sum(counts.values())
+    return f"passed over {total:,} {'file' if total == 1 else 'files'}: {', '.join(parts)}"
 
 
 def _remove(options: argparse.Namespace) -> int:

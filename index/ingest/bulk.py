@@ -8,7 +8,6 @@ reason, and the others are added.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
@@ -16,134 +15,113 @@ from pathlib import Path
 
 import torch
 
-from earmark.index.catalogue.catalogue import FILE_NAME as CATALOGUE_FILE
-from earmark.index.catalogue.catalogue import Catalogue
 from earmark.index.catalogue.embedded_sound import EmbeddedBatch, SourceFile, printable_path
 from earmark.index.catalogue.metadata import Metadata
-from earmark.index.catalogue.records import KnownFile, id_problem
+from earmark.index.catalogue.records import KnownFile
+from earmark.index.files.paths import from_printable, is_folder, is_gone
 from earmark.index.ingest import local
+from earmark.index.ingest.moves import MoveFinder
+from earmark.index.ingest.walk import Manifests, Walk
 from earmark.index.library import Library
-from earmark.model.core import manifest
-from earmark.model.core.errors import InputError, ManifestError
 from earmark.model.core.progress import progress
 from earmark.model.embedder import Embedder
 
 EmbeddingEngine = Callable[[Embedder, Sequence[SourceFile]], Generator[EmbeddedBatch]]
-
-SUFFIXES = frozenset(  # of the files that are added with their folder
-    ".wav .flac .ogg .oga .opus .mp3 .aif .aiff .aifc .au .caf .w64 .rf64 .m4a .aac .webm .mp4 .wma"
-    .split()
-)  # fmt: skip
 
 
 @dataclass
 class AddReport:
     """The result of adding sounds; also the JSON output of `earmark add`.
 
-    `added`: ids. `described`: known files whose metadata was updated. `duplicates`: added clips
-    that hold the same sound as an earlier clip → that one's id. `failed`: path → reason.
+    `added`: ids. `moved`: clips whose file was found at another path → its path before.
+    `described`: known files whose metadata was updated. `duplicates`: added clips that hold the
+    same sound as an earlier clip → that one's id. `failed`: path → reason. `passed_over`: the files
+    in searched folders that are no sounds by their names, counted by ending.
     """
 
     added: list[str] = field(default_factory=list)
+    moved: dict[str, str] = field(default_factory=dict)
     described: int = 0
     unchanged: int = 0
     duplicates: dict[str, str] = field(default_factory=dict)
     failed: dict[str, str] = field(default_factory=dict)
-
-
-def find_sounds(path: Path) -> Iterator[SourceFile]:
-    """The sounds of a path: a file, a manifest, a library or a folder of sounds.
-
-    Raises InputError if it does not exist or cannot be read, ManifestError, LibraryError.
-    """
-    if path.is_dir():
-        if (path / CATALOGUE_FILE).is_file():
-            yield from _sounds_of_library(path)
-        else:
-            yield from _sounds_of_folder(path)
-    elif path.suffix.lower() == ".csv":
-        yield from _sounds_of_manifest(path)
-    elif path.exists():
-        yield SourceFile(path.resolve())
-    else:
-        raise InputError(f"path: no such file or folder: {path}")
-
-
-def _sounds_of_manifest(path: Path) -> Iterator[SourceFile]:
-    for row in manifest.read_manifest(path):
-        metadata = Metadata(
-            row.title,
-            row.tags,
-            row.author,
-            row.source,
-            row.licence,
-            row.description,
-            row.recorded,
-        )
-        _check(path, row.path, metadata, row.id)
-        yield SourceFile(row.path.resolve(), metadata, row.id)
-
-
-def _sounds_of_library(folder: Path) -> Iterator[SourceFile]:
-    catalogue = Catalogue.open(folder)
-    try:
-        for clip in catalogue.clips():
-            _check(folder, Path(clip.path), clip.metadata, clip.id)
-            yield SourceFile(Path(clip.path), clip.metadata, clip.id)
-    finally:
-        catalogue.close()
-
-
-def _check(origin: Path, sound: Path, metadata: Metadata, clip_id: str) -> None:
-    """Raise ManifestError for metadata over the catalogue's limits, before any work is done."""
-    problem = metadata.problem() or id_problem(clip_id)
-    if problem:
-        raise ManifestError(f"{origin}: {problem} (for {printable_path(sound.name)})")
-
-
-def _sounds_of_folder(folder: Path) -> Iterator[SourceFile]:
-    def refuse(error: OSError) -> None:
-        raise InputError(f"path: {error.filename} cannot be read ({error.strerror})") from error
-
-    for parent, folders, names in os.walk(folder.resolve(), onerror=refuse):
-        folders.sort()
-        for name in sorted(names):
-            if is_sound(Path(name)):
-                yield SourceFile(Path(parent) / name)
-
-
-def is_sound(path: Path) -> bool:
-    """Whether the file is added when its folder is added, by its name."""
-    return path.suffix.lower() in SUFFIXES and not path.name.startswith(".")
+    passed_over: dict[str, int] = field(default_factory=dict)
 
 
 def add(
-    library: Library, paths: Sequence[Path], engine: EmbeddingEngine = local.embed
+    library: Library,
+    paths: Sequence[Path],
+    engine: EmbeddingEngine = local.embed,
+    manifests: Manifests | None = None,
 ) -> AddReport:
     """Add all sounds of the paths. Raises InputError before any work is done.
 
     `engine` embeds them. KeyboardInterrupt passes through once all embedded sounds are written.
     """
-    report = AddReport()
-    files = {str(file.path): file for path in paths for file in find_sounds(path)}
+    walk = Walk(manifests)
+    files = _find_files(walk, paths)
+    report = AddReport(failed=walk.failed, passed_over=dict(walk.passed_over))
+    _record_failures(library, walk)
     known = library.catalogue.known_files(list(files))
     changed: list[SourceFile] = []
     unchanged: list[SourceFile] = []
     for file in files.values():
         (unchanged if _is_unchanged(file.path, known) else changed).append(file)
     _update_metadata(library, unchanged, known, report)
+    moves = MoveFinder(library.catalogue)
     with (
         _single_threaded_torch(),  # the engine's threads share the cores
         progress("adding", len(changed), "files") as bar,
         closing(engine(library.embedder, changed)) as batches,
     ):
         for batch in batches:
-            added = library.add(batch.sounds, batch.failed)
-            report.added += added
-            report.duplicates |= library.catalogue.duplicates(added)
-            report.failed |= batch.failed
+            _write(library, batch, moves, report)
             bar.step(len(batch))
     return report
+
+
+def _find_files(walk: Walk, paths: Sequence[Path]) -> dict[str, SourceFile]:
+    """Each file once, by its path: with the last metadata that it is given."""
+    files: dict[str, SourceFile] = {}
+    for path in paths:
+        for file in walk.sounds(path):
+            if file.metadata != Metadata() or file.id:
+                files[str(file.path)] = file
+            else:
+                files.setdefault(str(file.path), file)
+    return files
+
+
+def _record_failures(library: Library, walk: Walk) -> None:
+    """Record what could not be read, and forget what has gone, or is read now, of the folders."""
+    forgotten = [
+        path
+        for path in library.catalogue.failures_under([printable_path(root) for root in walk.roots])
+        if path not in walk.failed and _is_over(Path(from_printable(path)))
+    ]
+    if walk.failed or forgotten:
+        with library.catalogue.write() as writer:
+            for path in forgotten:
+                writer.forget_failure(path)
+            for path, reason in walk.failed.items():
+                writer.record_failure(path, reason)
+
+
+def _is_over(path: Path) -> bool:
+    """Whether a failure is over: its file is gone, or it is a folder, which was searched."""
+    return is_gone(str(path)) or is_folder(path)
+
+
+def _write(library: Library, batch: EmbeddedBatch, moves: MoveFinder, report: AddReport) -> None:
+    """Write a batch in one transaction."""
+    found = moves.find(batch.sounds)
+    ids = library.add(batch.sounds, batch.failed, found)
+    followed = {move.clip_id: move.before for move in found if move.clip_id in ids}
+    added = [clip_id for clip_id in ids if clip_id not in followed]
+    report.added += added
+    report.moved |= followed
+    report.duplicates |= library.catalogue.duplicates(added)
+    report.failed |= batch.failed
 
 
 @contextmanager
@@ -166,7 +144,7 @@ def _update_metadata(
     updated = []
     for file in files:
         current = known[str(file.path)].metadata
-        if file.metadata.with_defaults(current) != current:
+        if file.metadata.clean().with_defaults(current) != current:
             updated.append(file)
     if updated:
         with library.catalogue.write() as writer:

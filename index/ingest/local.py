@@ -7,6 +7,7 @@ progress at a time.
 from __future__ import annotations
 
 import os
+import stat
 import time
 from collections import deque
 from collections.abc import Generator, Iterable
@@ -115,6 +116,8 @@ def _read(
         state = path.stat()
     except OSError as error:
         raise AudioError(f"{name}: {error.strerror}") from error
+    if not stat.S_ISREG(state.st_mode):  # a pipe or a device might never end
+        raise AudioError(f"{name}: not a file of sound")
     pending = encode_sound(readers, encoder, path, name, max_seconds, with_metadata=True)
     return _ReadFile(pending, state.st_size, state.st_mtime_ns)
 

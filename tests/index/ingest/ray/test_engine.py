@@ -28,6 +28,7 @@ from earmark.index.ingest.ray import engine as ray_engine
 from earmark.index.ingest.ray.connection import connected
 from earmark.index.ingest.ray.engine import RayEngine
 from earmark.index.ingest.ray.shards import ShardFolder
+from earmark.index.ingest.walk import Walk
 from earmark.index.library import Library
 from earmark.model.embedder import Embedder
 from tests.index import made
@@ -137,7 +138,7 @@ def test_the_library_is_that_of_the_local_engine(
 def test_what_an_interrupted_run_embedded_is_taken_in_by_the_next(
     library: Library, engine: RayEngine, shards: ShardFolder, many: Path
 ) -> None:
-    files = list(bulk.find_sounds(many))
+    files = list(Walk().sounds(many))
     batches = engine(library.embedder, files)
     yielded = [sound.file.path for sound in next(batches).sounds]
     batches.close()
@@ -222,7 +223,7 @@ def test_a_part_that_is_damaged_meanwhile_is_embedded_again(
 ) -> None:
     spoilt: set[str] = set()
     taken = 0
-    for batch in engine(library.embedder, list(bulk.find_sounds(many))):
+    for batch in engine(library.embedder, list(Walk().sounds(many))):
         library.add(batch.sounds)
         taken += len(batch)
         for name in shards.names()[: 2 * (not spoilt)]:
@@ -248,7 +249,7 @@ def test_an_actor_that_is_killed_loses_nothing(
 ) -> None:
     killed = 0
     for _ in range(5):  # on a fast machine all may be embedded before an actor is killed
-        for batch in engine(library.embedder, list(bulk.find_sounds(many))):
+        for batch in engine(library.embedder, list(Walk().sounds(many))):
             assert not batch.failed
             library.add(batch.sounds)
             if not killed:

@@ -1,0 +1,56 @@
+"""One spelling of each path, and what has become of the file there.
+
+A file's spelling is the real path of its folder, with its own name: links to folders are resolved,
+a link to a file is a name of its own. The catalogue holds paths in this spelling only.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import re
+from pathlib import Path
+
+_GONE = (errno.ENOENT, errno.ENOTDIR)
+_ESCAPED = re.compile(r"\\udc([89a-f][0-9a-f])")
+
+
+def real_folder(folder: Path) -> Path:
+    """The real path of a folder, which need not exist."""
+    return Path(os.path.realpath(folder))
+
+
+def spelling(path: Path) -> Path:
+    """The spelling of a file's path; the file need not exist."""
+    if path.name in ("", ".."):
+        return real_folder(path)
+    return real_folder(path.parent) / path.name
+
+
+def is_folder(path: Path) -> bool:
+    """Whether a folder is there; False where that cannot be known."""
+    return os.path.isdir(path)  # noqa: PTH112 (pathlib's raises OSError)
+
+
+def is_file(path: Path) -> bool:
+    """Whether a regular file is there; False where that cannot be known."""
+    return os.path.isfile(path)  # noqa: PTH113 (pathlib's raises OSError)
+
+
+def is_gone(path: str) -> bool:
+    """Whether nothing is at the path, or only a link to nothing.
+
+    False where that cannot be known: a folder on the way may not be searched, a disk is broken.
+    """
+    try:
+        Path(path).stat()
+    except OSError as error:
+        return error.errno in _GONE
+    except ValueError:  # no path can hold a null character
+        return True
+    return False
+
+
+def from_printable(text: str) -> str:
+    """The path that `printable_path` made a text of."""
+    return _ESCAPED.sub(lambda found: chr(int(f"dc{found[1]}", 16)), text)

@@ -1,6 +1,6 @@
 /** A hit of a search, or a clip, as a list item. Its sign buttons are handled by the list. */
 
-import { getModel, relative } from "../lib/api.js";
+import { clipAddress, getModel } from "../lib/api.js";
 import { make, meter } from "../lib/dom.js";
 import { clock } from "../lib/format.js";
 import { forSimilar, forWords, toAddress } from "../lib/query.js";
@@ -36,12 +36,14 @@ export function hitItem(hit, query, matched) {
 }
 
 /** @param {Clip} clip @param {Query} query */
-function actions({ id, title, audio }, query) {
+function actions({ id, title }, query) {
   return [
     make("a", {
       "data-go": true, href: toAddress(forSimilar(query, id)), "aria-label": `More like this: ${title}`,
     }, "More like this"),
-    make("a", { href: relative(audio), download: title, "aria-label": `Download ${title}` }, "Download"),
+    make("a", {
+      href: clipAddress(id, "/audio"), download: title, "aria-label": `Download ${title}`,
+    }, "Download"),
   ];
 }
 

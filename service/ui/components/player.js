@@ -1,6 +1,6 @@
 /** Players of sounds. They share one audio element, so that only one sound plays at a time. */
 
-import { getWaveform, relative } from "../lib/api.js";
+import { clipAddress, getWaveform } from "../lib/api.js";
 import { make, makeSvg } from "../lib/dom.js";
 import { clock } from "../lib/format.js";
 import { outlinePath } from "../lib/waveform.js";
@@ -57,9 +57,10 @@ export class Player {
   }
 
   /** The player of a clip of the library. @param {Hit} clip */
-  static ofClip({ audio: address, title, duration, start }) {
-    const sound = relative(address);
-    return new Player({ address: sound, title, duration, start, waveform: sound.replace(/audio$/, "waveform") });
+  static ofClip({ id, title, duration, start }) {
+    return new Player({
+      address: clipAddress(id, "/audio"), title, duration, start, waveform: clipAddress(id, "/waveform"),
+    });
   }
 
   /** The player that a play button belongs to. @param {Element} button */

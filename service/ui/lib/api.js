@@ -1,7 +1,8 @@
 /**
  * Calls of the service. Answers are parsed JSON; every failure is thrown as a ServiceError.
  *
- * Addresses are relative to the page, so that both work under a path of a proxy.
+ * Addresses are relative to the page, so that both work under a path of a proxy. Those in answers are
+ * not used: they begin with that path where the service knows of it.
  */
 
 import { authorization } from "./api-key.js";
@@ -14,7 +15,6 @@ import { authorization } from "./api-key.js";
  * @property {string} title
  * @property {string[]} tags
  * @property {number} duration
- * @property {string} audio address of the sound
  * @property {string} author
  * @property {string} source
  * @property {string} licence
@@ -117,8 +117,8 @@ export class ServiceError extends Error {
 /** @param {unknown} error */
 export const isAbort = (error) => error instanceof DOMException && error.name === "AbortError";
 
-/** An address of the service, as the page asks for it. @param {string} address */
-export const relative = (address) => address.replace(/^\//, "");
+/** The address of a clip, or of a part of it (`/audio`). @param {string} id @param {string} [part] */
+export const clipAddress = (id, part = "") => `v1/clips/${encodeURIComponent(id)}${part}`;
 
 /**
  * A page of clips: the hits of a search, those similar to the clip `id`, or a listing.
@@ -128,12 +128,12 @@ export const relative = (address) => address.replace(/^\//, "");
  * @returns {Promise<ResultPage>}
  */
 export function getPage({ kind, id = "", parameters }, signal) {
-  const path = { search: "search", clips: "clips", similar: `clips/${encodeURIComponent(id)}/similar` };
-  return request(`v1/${path[kind]}?${parameters}`, { signal });
+  const address = { search: "v1/search", clips: "v1/clips", similar: clipAddress(id, "/similar") };
+  return request(`${address[kind]}?${parameters}`, { signal });
 }
 
 /** @param {string} id @param {AbortSignal} [signal] @returns {Promise<Clip>} */
-export const getClip = (id, signal) => request(`v1/clips/${encodeURIComponent(id)}`, { signal });
+export const getClip = (id, signal) => request(clipAddress(id), { signal });
 
 /**
  * @param {string} address
@@ -158,7 +158,7 @@ export const postClip = (body) =>
 
 /** @param {string} id */
 export const deleteClip = (id) =>
-  request(`v1/clips/${encodeURIComponent(id)}`, { method: "DELETE", headers: authorization() });
+  request(clipAddress(id), { method: "DELETE", headers: authorization() });
 
 /** @param {AbortSignal} signal @returns {Promise<MapAnswer>} */
 export const getMap = (signal) => request("v1/map", { signal });

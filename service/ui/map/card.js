@@ -1,7 +1,7 @@
 /** One sound of the map: a tooltip and playback under the pointer, and a card when it is selected. */
 
 import { Player, pause, stopDetached } from "../components/player.js";
-import { getClip, isAbort } from "../lib/api.js";
+import { clipAddress, getClip, isAbort } from "../lib/api.js";
 import { find, findInput, make, searchLink, showError } from "../lib/dom.js";
 import { announce, scatter, shownMap, state } from "./state.js";
 
@@ -85,7 +85,7 @@ function play(point) {
   const id = idOf(point);
   if (hovered?.id === id && hovered.player.playing) return;
   const player = new Player({
-    address: `v1/clips/${encodeURIComponent(id)}/audio`, title: shownMap().points.title[point],
+    address: clipAddress(id, "/audio"), title: shownMap().points.title[point],
   });
   hovered = { id, player };
   player.play(0);

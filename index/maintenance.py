@@ -65,12 +65,11 @@ def relocate(folder: Path, old: Path, new: Path) -> int:
     `old` may be spelled as the catalogue has it, or lead there by links.
     Raises LibraryError if no sound has a path under `old`, or one already has the new path.
     """
-    with closing(Catalogue.open(folder)) as catalogue:
-        with catalogue.write() as writer:
-            for spelled in (_absolute(old), spelling(old), real_folder(old)):
-                if count := writer.relocate(str(spelled), str(real_folder(new))):
-                    return count
-            raise LibraryError(f"old: expected a folder of sounds of {folder}, got {old}")
+    with closing(Catalogue.open(folder)) as catalogue, catalogue.write() as writer:
+        for spelled in (_absolute(old), spelling(old), real_folder(old)):
+            if count := writer.relocate(str(spelled), str(real_folder(new))):
+                return count
+        raise LibraryError(f"old: expected a folder of sounds of {folder}, got {old}")
 
 
 def _absolute(path: Path) -> Path:

@@ -78,8 +78,7 @@ def test_files_passed_over_are_counted_by_ending(tmp_path: Path) -> None:
     names = ["notes.txt", "LIST.TXT", "cover.jpg", "deep/a.jpg", "Makefile", "list.csv", "a.wav"]
     touch(*(tmp_path / name for name in names))
     touch(tmp_path / ".DS_Store", tmp_path / "._a.wav", tmp_path / "@eaDir/a.jpg")
-    with open(os.fsencode(tmp_path) + b"/a.caf\xe9", "w"):
-        pass
+    touch(Path(os.fsdecode(os.fsencode(tmp_path) + b"/a.caf\xe9")))
     walk, found = walked(tmp_path, tmp_path / "deep", tmp_path)
     assert found == [tmp_path / "a.wav"]
     assert walk.passed_over == {".txt": 2, ".jpg": 2, "": 1, ".csv": 1, ".caf\\udce9": 1}
@@ -143,7 +142,7 @@ def test_a_path_has_one_spelling_whichever_way_it_is_named(
     monkeypatch.chdir(tmp_path / "link")
     assert len(bulk.add(library, [Path("deep/noise_000.wav")]).added) == 1
     assert len(bulk.add(library, [tmp_path / "link" / "m.csv"]).added) == 1
-    assert len(bulk.add(library, [Path("deep"), Path(".")]).added) == 1
+    assert len(bulk.add(library, [Path("deep"), Path()]).added) == 1
     for path in (Path(), tmp_path / "link", tmp_path / "real", Path("../link/./list")):
         report = bulk.add(library, [path])
         assert (report.added, report.unchanged) == ([], 3)

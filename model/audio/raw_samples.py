@@ -12,20 +12,21 @@ from __future__ import annotations
 import io
 from collections.abc import Iterator
 from contextlib import ExitStack, suppress
-from typing import TYPE_CHECKING
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 import soundfile
+import soxr
 
 from earmark.model.audio.formats import DEMUXERS, HEAD, format_of
 from earmark.model.audio.sound_info import SoundInfo
 from earmark.model.audio.structure import (
-    TAGS,
-    Structure,
-    first_mpeg_frame,
-    holds_more_sound,
+    holds_more_mpeg,
     mpeg_frame_bytes,
+    mpeg_structure,
+    next_flac,
     structure_of,
 )
 from earmark.model.core.errors import AudioError
@@ -40,6 +41,7 @@ Samples = npt.NDArray[np.float32]
 
 BLOCK_SECONDS = 20.0
 BLOCK_VALUES = 8_000_000  # at most, samples times channels in a block: bounds memory
+MAX_POSITION = 2**62
 MIN_BAD_PACKETS = 50  # more than these, and more than good ones: the sound is refused
 SLACK_SECONDS = 0.1  # encoders announce up to this more than they hold
 MIN_DAMAGE = 0.005  # seconds; less is not told
@@ -73,6 +75,46 @@ class DiskFile(io.FileIO):
             return self.tell()
 
 
+OpenFile = "MemoryFile | DiskFile | PartFile"
+
+
+class PartFile(io.RawIOBase):
+    """The bytes from `start` to `end` of a file, as a file. One part is read at a time."""
+
+    def __init__(self, file: OpenFile, start: int, end: int) -> None:
+        self._file, self._start, self._size = file, start, max(end - start, 0)
+        self._position = 0
+
+    def readable(self) -> bool:
+        """True."""
+        return True
+
+    def seekable(self) -> bool:
+        """True."""
+        return True
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET, /) -> int:
+        """The new position; the old one after an impossible seek."""
+        base = (0, self._position, self._size)[whence]
+        if 0 <= base + offset <= MAX_POSITION:
+            self._position = base + offset
+        return self._position
+
+    def tell(self) -> int:
+        """The position."""
+        return self._position
+
+    def readinto(self, buffer: Any, /) -> int:  # noqa: ANN401 (any buffer)
+        """Read into a buffer; returns the bytes read."""
+        view = memoryview(buffer).cast("B")
+        count = min(len(view), max(self._size - self._position, 0))
+        self._file.seek(self._start + self._position)
+        data = self._file.read(count) or b""
+        view[: len(data)] = data
+        self._position += len(data)
+        return len(data)
+
+
 class RawSamples:
     """Reads a file's samples once, from its start to its end.
 
@@ -80,8 +122,14 @@ class RawSamples:
     where no reader knows the file. To be closed.
     """
 
-    def __init__(self, file: MemoryFile | DiskFile, name: str) -> None:
-        self._file, self._name = file, name
+    def __init__(self, file: OpenFile, name: str) -> None:
+        self._whole, self._name = file, name
+        self._structure = structure_of(file)
+        self._joined = self._structure.joined
+        if self._joined:  # libsndfile or FFmpeg may refuse it, or read a part of it
+            file = PartFile(file, 0, self._joined[0])
+            self._structure = structure_of(file)
+        self._file = file
         self._resources = ExitStack()
         self._stream: FfmpegStream | None = None
         self._sound = self._open_soundfile()
@@ -98,77 +146,116 @@ class RawSamples:
         self._resources.close()
 
     def _open_soundfile(self) -> soundfile.SoundFile | None:
+        self._file.seek(0)
         # By its descriptor where it has one: libsndfile then reads the disk itself.
-        source = self._file if isinstance(self._file, MemoryFile) else self._file.fileno()
+        source = self._file.fileno() if isinstance(self._file, DiskFile) else self._file
         try:
             return self._resources.enter_context(soundfile.SoundFile(source, closefd=False))
         except soundfile.LibsndfileError:
             return None
 
     def blocks(self) -> Iterator[Samples]:
-        """Blocks [n, channels] at the file's rate. Raises AudioError if it is mostly broken."""
+        """Blocks [n, channels] at the file's rate; the number of channels may change.
+
+        Raises AudioError if most of the sound is broken.
+        """
         heard, announced = 0, 0.0
-        structure = Structure()
         if self._sound is not None:
             failed = False
             try:
-                for block in self._soundfile_blocks(self._sound):
+                for block in _soundfile_blocks(self._sound):
                     heard += len(block)
                     yield block
             except soundfile.LibsndfileError:
                 failed = True
             position = self._file.tell()
-            structure = structure_of(self._file)
+            if (flac := next_flac(self._file, position)) is not None:
+                self._joined = (flac,)
             if self._sound.frames < MAX_FRAMES:
                 announced = self._sound.frames / self.info.sample_rate
-            more = structure.joined or holds_more_sound(self._file, position)
             short = heard / self.info.sample_rate < announced - SLACK_SECONDS / 2
-            if failed or not heard or short or more:
+            if failed or not heard or short or holds_more_mpeg(self._file, position):
                 self._open_stream()
         if self._stream is not None:
             announced = self._stream.exact_seconds or announced
             for block in self._stream.blocks(self.info.sample_rate, skip=heard):
+                if not heard:  # where files were joined, FFmpeg may tell the last one's
+                    self.info.channels = block.shape[1]
                 heard += len(block)
                 yield block
-        self._finish(heard / self.info.sample_rate, announced, structure)
-
-    def _soundfile_blocks(self, sound: soundfile.SoundFile) -> Iterator[Samples]:
-        size = min(int(BLOCK_SECONDS * sound.samplerate), BLOCK_VALUES // sound.channels)
-        while len(block := sound.read(size, dtype="float32", always_2d=True)):
-            yield block
+        self._finish(heard / self.info.sample_rate, announced)
+        yield from self._joined_blocks()
 
     def _open_stream(self) -> None:
         """Open the file once more, for what libsndfile did not read."""
         with suppress(AudioError):  # a format that only libsndfile knows
             self._stream = self._resources.enter_context(FfmpegStream(self._file, self._name))
 
-    def _finish(self, heard: float, announced: float, structure: Structure) -> None:
+    def _finish(self, heard: float, announced: float) -> None:
         """Tell the damage, in seconds. Raises AudioError where nothing could be decoded."""
-        damaged = structure.lost / max(structure.sound, 1) * heard
+        structure, bad = self._structure, 0.0
         if self._stream is not None:
-            damaged += self._stream.damaged_seconds(heard)
+            bad = self._stream.bad_seconds
+            if self._stream.is_framed:
+                structure = mpeg_structure(self._file)
+        damaged = bad + structure.lost / max(structure.sound, 1) * heard
         if announced - heard > SLACK_SECONDS:
             damaged = max(damaged, announced - heard)
         if damaged >= MIN_DAMAGE:
-            self.info.damaged = round(damaged, 3)
+            self.info.damaged += round(damaged, 3)
         if not heard and damaged:
             raise AudioError(f"{self._name}: broken, none of it can be decoded")
+
+    def _joined_blocks(self) -> Iterator[Samples]:
+        """The blocks of further files that were joined to this one, at this one's rate."""
+        size = self._whole.seek(0, io.SEEK_END)
+        for start, end in pairwise((*self._joined, size)):
+            with (
+                suppress(AudioError),
+                RawSamples(PartFile(self._whole, start, end), self._name) as part,
+            ):
+                yield from _at_rate(part.blocks(), part.info.sample_rate, self.info.sample_rate)
+                self.info.damaged += part.info.damaged
+
+
+def _soundfile_blocks(sound: soundfile.SoundFile) -> Iterator[Samples]:
+    size = min(int(BLOCK_SECONDS * sound.samplerate), BLOCK_VALUES // sound.channels)
+    while len(block := sound.read(size, dtype="float32", always_2d=True)):
+        yield block
+
+
+def _at_rate(blocks: Iterator[Samples], rate: int, wanted: int) -> Iterator[Samples]:
+    """The blocks [n, channels] at another rate."""
+    stream: soxr.ResampleStream | None = None
+    channels = 0
+    for block in blocks:
+        if rate == wanted:
+            yield block
+            continue
+        if stream is None or block.shape[1] != channels:
+            channels = block.shape[1]
+            stream = soxr.ResampleStream(rate, wanted, num_channels=channels, dtype="float32")
+        yield np.asarray(stream.resample_chunk(block), dtype=np.float32)
+    if stream is not None:
+        rest = stream.resample_chunk(np.zeros((0, channels), np.float32), last=True)
+        yield np.asarray(rest, dtype=np.float32).reshape(-1, channels)
 
 
 class FfmpegStream:
     """The first audio stream of a file, decoded by FFmpeg. Raises AudioError if there is none.
 
-    `exact_seconds`: the length that its container tells, 0 where it only guesses.
+    `exact_seconds`: the length that its container tells, 0 where it only guesses; `is_framed`: it
+    has no container, its frames follow each other directly; `bad_seconds`: what could not be
+    decoded.
     """
 
-    def __init__(self, file: MemoryFile | DiskFile, name: str) -> None:
+    def __init__(self, file: OpenFile, name: str) -> None:
         import av
         import av.error
 
         self._file, self._name = file, name
         self._good_packets = self._bad_packets = 0
-        self._bad_seconds = 0.0
-        self._frame_bytes = self._junk_bytes = 0  # of streams without a container
+        self.bad_seconds = 0.0
         file.seek(0)
         self._head = file.read(HEAD)
         file.seek(0)
@@ -194,7 +281,7 @@ class FfmpegStream:
         self.sample_rate = self._stream.sample_rate or 0
         self.channels = self._stream.channels or 0
         self.exact_seconds = 0.0
-        self._is_framed = self._container.format.name in FRAMED
+        self.is_framed = self._container.format.name in FRAMED
         if self._container.format.name in EXACT_LENGTHS and self._stream.duration:
             self.exact_seconds = float(self._stream.duration * (self._stream.time_base or 0))
 
@@ -220,10 +307,6 @@ class FfmpegStream:
                 count += len(piece)
         if gathered:
             yield np.concatenate(gathered)
-
-    def damaged_seconds(self, heard: float) -> float:
-        """Seconds that could not be decoded, after `heard` seconds of sound."""
-        return self._bad_seconds + self._junk_bytes / max(self._frame_bytes, 1) * heard
 
     def _resampled(self, sample_rate: int) -> Iterator[Samples]:
         import av
@@ -251,8 +334,6 @@ class FfmpegStream:
                 self._count_bad(packet)
             else:
                 self._good_packets += 1
-                if self._is_framed and packet.size:
-                    self._count_junk(packet)
                 yield from frames
 
     def _packets(self) -> Iterator[av.packet.Packet]:
@@ -266,25 +347,12 @@ class FfmpegStream:
         self._bad_packets += 1
         if self._bad_packets > max(MIN_BAD_PACKETS, self._good_packets):
             raise AudioError(f"{self._name}: broken, most of it cannot be decoded")
+        if self.is_framed and not mpeg_frame_bytes(bytes(packet)[:6]):
+            return  # no frame: `mpeg_structure` counts it
         if packet.duration and packet.time_base:
-            self._bad_seconds += float(packet.duration * packet.time_base)
+            self.bad_seconds += float(packet.duration * packet.time_base)
         else:
-            self._bad_seconds += MIN_DAMAGE
-
-    def _count_junk(self, packet: av.packet.Packet) -> None:
-        """Count the bytes before a packet's frame, tags aside."""
-        data = bytes(packet)
-        start = first_mpeg_frame(data)
-        if not data.startswith(TAGS):
-            self._junk_bytes += start
-        if not self._frame_bytes:
-            self._junk_bytes += self._bytes_before(packet)
-        self._frame_bytes += len(data) - start
-
-    def _bytes_before(self, first: av.packet.Packet) -> int:
-        """The bytes before the first packet, which are neither a tag nor a frame of its own."""
-        is_known = self._head.startswith(TAGS) or mpeg_frame_bytes(self._head)
-        return 0 if is_known else first.pos or 0
+            self.bad_seconds += MIN_DAMAGE
 
 
 def _planes(frames: list[av.audio.frame.AudioFrame]) -> Iterator[Samples]:

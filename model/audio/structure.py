@@ -9,16 +9,17 @@ from __future__ import annotations
 
 import os
 import struct
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import IO
 
 TAGS = (b"ID3", b"TAG", b"APETAGEX", b"LYRICSBEGIN")
 MAX_CHUNKS = 10_000
+MAX_JOINED = 10_000  # the last of them has the rest
 MAX_MISSING_PAGES = 10_000  # in one gap
 PLACEHOLDER = 0x7FFF0000  # sizes from here on stand for "unknown yet" in 32-bit headers
 LOOK_BACK = 1 << 16  # libFLAC reads ahead of what it decodes
-SCAN_BYTES = 1 << 20
+SCAN_BYTES, OVERLAP = 1 << 20, 1 << 14
+ID3V1_BYTES = 128
 
 _GUID_TAIL = b"\xf3\xac\xd3\x11\x8c\xd1\x00\xc0\x4f\x8e\xdb\x8a"  # of Wave64's chunk "data"
 
@@ -37,11 +38,11 @@ _RATES = {3: (44_100, 48_000, 32_000), 2: (22_050, 24_000, 16_000), 0: (11_025, 
 @dataclass(frozen=True)
 class Structure:
     """What a container holds: `sound` bytes, `lost` bytes that it should hold or that cannot be
-    read, and whether several sounds are `joined` in it."""
+    read, and where further sounds begin that were joined to the first."""
 
     sound: int = 0
     lost: int = 0
-    joined: bool = False
+    joined: tuple[int, ...] = ()
 
 
 def structure_of(file: IO[bytes]) -> Structure:
@@ -55,19 +56,75 @@ def structure_of(file: IO[bytes]) -> Structure:
     if data is None:
         return Structure()
     start, length = data
-    present = max(size - start, 0)
-    return Structure(present, max(length - present, 0))
+    present, end = min(max(size - start, 0), length), start + length + length % 2
+    is_joined = end + len(head) <= size and _read(file, end, 4) == head[:4]
+    return Structure(present, length - present, (end,) if is_joined else ())
 
 
-def holds_more_sound(file: IO[bytes], position: int) -> bool:
-    """Whether another MP3 or FLAC follows after a decoder stopped at `position`: tags do not
-    count."""
+def next_flac(file: IO[bytes], position: int) -> int | None:
+    """Where in a FLAC file another begins, after a decoder stopped at `position`."""
+    if _read(file, 0, 4) != b"fLaC":
+        return None
+    return _find(file, max(4, position - LOOK_BACK), b"fLaC\0\0\0\x22")
+
+
+def holds_more_mpeg(file: IO[bytes], position: int) -> bool:
+    """Whether frames of MPEG audio follow in an MP3 after a decoder stopped at `position`: tags do
+    not count."""
     head = _read(file, 0, 4)
-    if head == b"fLaC":
-        return any(b"fLaC" in piece for piece in _pieces(file, max(4, position - LOOK_BACK)))
-    if head[:3] == b"ID3" or mpeg_frame_bytes(head):
-        return any(_has_mpeg_frames(piece) for piece in _pieces(file, position))
+    if head[:3] != b"ID3" and not mpeg_frame_bytes(head):
+        return False
+    size = file.seek(0, os.SEEK_END)
+    while position < size:
+        length = _bytes_to_frame(file, position, size)
+        head = _read(file, position + length, 32)
+        if mpeg_frame_bytes(head):
+            return True
+        position += length + (_tag_bytes(head) or 1)
     return False
+
+
+def mpeg_structure(file: IO[bytes]) -> Structure:
+    """The frames of an MP3 or ADTS stream, and the bytes between them that are neither frames nor
+    tags."""
+    size = file.seek(0, os.SEEK_END)
+    position = sound = lost = 0
+    while position < size:
+        head = _read(file, position, 32)
+        length = mpeg_frame_bytes(head)
+        if length and position + length <= size:
+            sound += length
+            position += length
+            continue
+        following = position + (_tag_bytes(head) or _bytes_to_frame(file, position + 1, size) + 1)
+        is_padding = following >= size and not _read(file, position, SCAN_BYTES).strip(b"\0")
+        if not head.startswith(TAGS) and not is_padding:
+            lost += following - position
+        position = following
+    return Structure(sound, lost)
+
+
+def _tag_bytes(head: bytes) -> int:
+    """The length of the tag that begins with these bytes; 0 where unknown."""
+    if head[:3] == b"ID3" and len(head) >= 10:
+        a, b, c, d = head[6:10]
+        return 10 + (a << 21 | b << 14 | c << 7 | d) + (10 if head[5] & 16 else 0)
+    if head[:8] == b"APETAGEX" and len(head) == 32:
+        # A header tells the length of what follows, with the footer; a footer ends the tag.
+        return 32 + (struct.unpack("<I", head[12:16])[0] if head[23] & 32 else 0)
+    return ID3V1_BYTES if head[:3] == b"TAG" else 0
+
+
+def _bytes_to_frame(file: IO[bytes], start: int, size: int) -> int:
+    """The bytes until a tag, or two frames of MPEG audio one after the other, or the end."""
+    position = start
+    while position < size:
+        piece = _read(file, position, SCAN_BYTES)
+        found = [_first_mpeg_frames(piece), *(piece.find(tag) for tag in TAGS)]
+        if any(index >= 0 for index in found):
+            return position + min(index for index in found if index >= 0) - start
+        position += len(piece) - (OVERLAP if len(piece) == SCAN_BYTES else 0)
+    return size - start
 
 
 def mpeg_frame_bytes(head: bytes) -> int:
@@ -90,36 +147,16 @@ def mpeg_frame_bytes(head: bytes) -> int:
     return samples // 8 * bits // _RATES[version][rate] + padding
 
 
-def first_mpeg_frame(data: bytes) -> int:
-    """The position of the first frame that lies whole in the bytes; their length if none does."""
-    position = data.find(b"\xff")
-    while position >= 0:
-        length = mpeg_frame_bytes(data[position : position + 6])
-        if length and position + length <= len(data):
-            return position
-        position = data.find(b"\xff", position + 1)
-    return len(data)
-
-
-def _has_mpeg_frames(data: bytes) -> bool:
-    """Whether two frames follow each other somewhere in the bytes."""
+def _first_mpeg_frames(data: bytes) -> int:
+    """Where two frames follow each other, or one ends the bytes; -1 if nowhere."""
     position = data.find(b"\xff")
     while position >= 0:
         length = mpeg_frame_bytes(data[position : position + 6])
         following = position + length
-        if length and mpeg_frame_bytes(data[following : following + 6]):
-            return True
+        if length and (following == len(data) or mpeg_frame_bytes(data[following : following + 6])):
+            return position
         position = data.find(b"\xff", position + 1)
-    return False
-
-
-def _pieces(file: IO[bytes], position: int) -> Iterator[bytes]:
-    """The rest of the file from a position, in overlapping pieces."""
-    file.seek(position)
-    piece = b""
-    while data := file.read(SCAN_BYTES):
-        piece = piece[-4_096:] + data
-        yield piece
+    return -1
 
 
 def _read(file: IO[bytes], position: int, count: int) -> bytes:
@@ -182,7 +219,8 @@ def _ogg(file: IO[bytes], size: int) -> Structure:
     """Walk the pages: a stream that begins after data is a joined one; missing page numbers and
     bytes between pages are lost."""
     position = sound = lost = pages = missing = 0
-    joined = has_data = False
+    joined: list[int] = []
+    has_data = False
     expected: dict[int, int] = {}  # by stream, the next page's number
     while position + 27 <= size:
         head = _read(file, position, 27 + 255)
@@ -199,7 +237,9 @@ def _ogg(file: IO[bytes], size: int) -> Structure:
             break
         flags, serial, number = head[5], *struct.unpack("<II", head[14:22])
         if flags & 2:  # the first page of a stream
-            joined |= has_data
+            if has_data:
+                joined.append(position)
+                has_data = False
         else:
             has_data = True
             missing += max(0, min(number - expected.get(serial, number), MAX_MISSING_PAGES))
@@ -209,7 +249,7 @@ def _ogg(file: IO[bytes], size: int) -> Structure:
     rest = _read(file, position, SCAN_BYTES)
     if not rest.startswith(TAGS) and rest.strip(b"\0"):
         lost += size - position
-    return Structure(sound, lost, joined)
+    return Structure(sound, lost, tuple(joined[:MAX_JOINED]))
 
 
 def _find(file: IO[bytes], position: int, pattern: bytes) -> int | None:

@@ -2,7 +2,7 @@
 
 import { clipAddress, getModel } from "../lib/api.js";
 import { make, meter } from "../lib/dom.js";
-import { clock } from "../lib/format.js";
+import { clock, key } from "../lib/format.js";
 import { forSimilar, forWords, toAddress } from "../lib/query.js";
 import { Player } from "./player.js";
 
@@ -13,7 +13,7 @@ const WINDOW_SECONDS = 2; // where the model cannot be read
 /** @type {Promise<number> | null} */
 let windowSeconds = null;
 
-/** @param {Hit} hit @param {Query} query @param {Set<string>} matched tags to highlight */
+/** @param {Hit} hit @param {Query} query @param {Set<string>} matched keys of tags to highlight */
 export function hitItem(hit, query, matched) {
   const player = Player.ofClip(hit);
   const start = hit.start ?? 0;
@@ -56,12 +56,12 @@ async function markMatch(player, { start = 0, duration }) {
 /** A tag: a link that searches for it, and buttons to require or to exclude it.
  * @param {string} tag @param {Query} query @param {Set<string>} matched */
 function tagItem(tag, query, matched) {
-  const required = query.tags.includes(tag);
+  const required = query.tags.some((other) => key(other) === key(tag));
   /** @param {string} sign @param {string} name */
   const signButton = (sign, name) => make("button", {
     type: "button", class: "sign", "data-sign": sign, "data-tag": tag, "aria-label": name,
   });
-  return make("li", { class: required || matched.has(tag) ? "result-tag matched" : "result-tag" },
+  return make("li", { class: required || matched.has(key(tag)) ? "result-tag matched" : "result-tag" },
     signButton("-", `Without ${tag}`),
     make("a", { "data-go": true, href: toAddress(forWords(query, tag)) }, tag),
     !required && signButton("+", `Add ${tag}`));

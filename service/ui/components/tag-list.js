@@ -1,7 +1,7 @@
 /** The tags of a sound: suggestions, which the user accepts or rejects, and tags that the user adds. */
 
 import { find, findInput, focused, make, meter, searchLink } from "../lib/dom.js";
-import { clock, percent, splitList } from "../lib/format.js";
+import { clock, key, percent, splitList } from "../lib/format.js";
 
 /** @import { TagScore, Tagging, ScoredWindow } from "../lib/api.js" */
 /** @import { Player } from "./player.js" */
@@ -153,7 +153,7 @@ export class TagList {
 
   /** @param {string} text */
   #add(text) {
-    const tags = splitList(text.toLowerCase());
+    const tags = splitList(key(text));
     for (const tag of tags) {
       if (this.#rows.get(tag)?.node.isConnected) {
         if (this.choices.get(tag) !== "accepted") this.choose(tag, "accepted");

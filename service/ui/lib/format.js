@@ -32,9 +32,11 @@ export function duration(seconds) {
     : count(Math.round(minutes / 60), "hour");
 }
 
-/** "rain_on-roof.wav" as "rain on roof". @param {string} name */
-export const titleOfFile = (name) =>
-  name.replace(/\.[^.]*$/, "").replace(/(?<=\p{L})[_-]+|[_-]+(?=\p{L})/gu, " ").trim();
+/** A text as it is compared: letters composed, in lower case. @param {string} text */
+export const key = (text) => text.normalize("NFC").toLowerCase();
+
+/** "rain_on-roof.wav" as "rain on roof", as the service would. @param {string} name */
+export const titleOfFile = (name) => name.replace(/\.[^.]*$/, "").replace(/[\s_-]+/g, " ").trim();
 
 /** A tag of several words as the library writes it: "tin roof" as "tin-roof". @param {string} tag */
 export const hyphenated = (tag) => tag.replace(/\s+/g, "-");

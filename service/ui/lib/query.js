@@ -22,6 +22,8 @@
  * @typedef {Pick<Query, "words" | "tags" | "excluded">} Terms
  */
 
+import { key } from "./format.js";
+
 /** @type {Query} */
 const EMPTY = {
   words: "", tags: [], excluded: [], like: "", minDuration: "", maxDuration: "",
@@ -105,7 +107,7 @@ export function parseTerms(text, caret = -1) {
   const at = caret ?? -1;
   const words = text.replace(/(^|\s)([+-])([\p{L}\p{N}]\S*)(?=\s|$)/gu, (match, space, sign, word, place) => {
     if (at > place && at <= place + match.length) return match;
-    (sign === "+" ? tags : excluded).push(word.toLowerCase());
+    (sign === "+" ? tags : excluded).push(key(word));
     return space;
   });
   const found = tags.length + excluded.length > 0;
@@ -116,7 +118,10 @@ export function parseTerms(text, caret = -1) {
  * @param {Query} query @param {Terms} terms @returns {Query} */
 export function addTerms(query, { words, tags, excluded }) {
   /** @param {string[]} list @param {string[]} others */
-  const without = (list, others) => [...new Set(list)].filter((tag) => !others.includes(tag));
+  const without = (list, others) => {
+    const keys = new Set(others.map(key));
+    return list.filter((tag) => !keys.has(key(tag)) && keys.add(key(tag)));
+  };
   return {
     ...query,
     words: words.trim(),
@@ -132,8 +137,8 @@ export function addTerms(query, { words, tags, excluded }) {
  */
 export function withTag(query, tag, sign) {
   /** @param {string[]} list */
-  const others = (list) => list.filter((other) => other !== tag);
-  const words = sign && query.words.toLowerCase() === tag ? "" : query.words; // not twice
+  const others = (list) => list.filter((other) => key(other) !== key(tag));
+  const words = sign && key(query.words) === key(tag) ? "" : query.words; // not twice
   return {
     ...query, words, tags: [...others(query.tags), ...(sign === "+" ? [tag] : [])],
     excluded: [...others(query.excluded), ...(sign === "-" ? [tag] : [])],

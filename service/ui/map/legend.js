@@ -2,6 +2,7 @@
 
 import { getPage, isAbort } from "../lib/api.js";
 import { find, findInput, focused, make, makeSvg, showError } from "../lib/dom.js";
+import { key } from "../lib/format.js";
 import { addColours, colourOf, placeLabels } from "./colouring.js";
 import { MARKERS } from "./scatter.js";
 import { announce, countSounds, scatter, shownMap, state } from "./state.js";
@@ -85,7 +86,7 @@ function updateLabels() {
 /** Colour the tag that was typed. @param {boolean} submitted */
 function colourTyped(submitted) {
   const field = findInput("map-tag");
-  const tag = shownMap().names.indexOf(field.value.trim().toLowerCase());
+  const tag = shownMap().names.map(key).indexOf(key(field.value.trim()));
   if (tag < 0) {
     if (submitted && field.value) announce(`No sound here has the tag “${field.value}”.`);
     return;

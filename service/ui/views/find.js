@@ -6,6 +6,7 @@ import { stopDetached } from "../components/player.js";
 import * as shortcuts from "../components/shortcuts.js";
 import { getClip, getPage, isAbort } from "../lib/api.js";
 import { find, findInput, focused, make, showError } from "../lib/dom.js";
+import { key } from "../lib/format.js";
 import {
   SORTS, addTerms, fromAddress, parseTerms, toAddress, toCall, withTag, withoutFilters,
 } from "../lib/query.js";
@@ -247,7 +248,7 @@ function showResults(results) {
 /** @param {Results} results @param {Hit[]} hits of these */
 function listItems({ answer, hits: all }, hits) {
   const matched = new Set([...(answer.understood ?? []), ...query.tags,
-    ...all.flatMap((hit) => hit.why?.matched ?? [])]);
+    ...all.flatMap((hit) => hit.why?.matched ?? [])].map(key));
   return hits.map((hit) => hitItem(hit, query, matched));
 }
 

@@ -26,8 +26,12 @@ test("counts", () => {
 });
 
 test("titles of files", () => renders(format.titleOfFile, {
-  "rain on roof": "rain_on-roof.wav", "take 2024-01-02": "take_2024-01-02.flac", "a.b": "a.b.ogg", "x": "x",
+  "rain on roof": "rain_on-roof.wav", "take 2024 01 02": "take_2024-01-02.flac", "a.b": "a.b.ogg", "x": "x",
 }));
+
+test("texts are compared composed and in lower case", () => {
+  assert.equal(format.key("CAFE\u0301"), "caf\u00e9");
+});
 
 test("lists and tags", () => {
   assert.deepEqual(format.splitList(" rain, ,tin roof ,"), ["rain", "tin roof"]);

@@ -31,6 +31,15 @@ test("words with a sign in an address become tags", () => {
   assert.deepEqual([query.words, query.tags, query.excluded], ["storm", ["thunder"], ["rain"]]);
 });
 
+test("tags are the same however they are written", () => {
+  const query = fromAddress("?q=storm+%2BCAFE%CC%81&tag=caf%C3%A9&no_tag=Rain");
+  assert.deepEqual([query.tags, query.excluded], [["caf\u00e9"], ["Rain"]]);
+  assert.deepEqual(addTerms(query, { words: "", tags: ["rain"], excluded: ["Cafe\u0301"] }),
+    { ...query, words: "", tags: ["rain"], excluded: ["Cafe\u0301"] });
+  assert.deepEqual(withTag(query, "rain", "").excluded, []);
+  assert.equal(withTag({ ...query, words: "Cafe\u0301" }, "Caf\u00e9", "-").words, "");
+});
+
 test("a search sends required tags as words and filters, excluded ones as words", () => {
   const call = toCall(fromAddress("?q=storm&tag=thunder&no_tag=rain&sort=longest"));
   assert.equal(call.kind, "search");

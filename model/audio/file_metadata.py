@@ -25,6 +25,7 @@ MAX_TAGS = 1_000
 _NOTHING = frozenset(
     ("other", "unknown", "none", "default", "undefined", "unknown artist", "unknown genre")
 )
+_BLANKS = "\0 \r\n\t"
 _SEPARATORS = re.compile(r"[;,/|\0\n]")
 # Originators of `bext` that are no authors: recorders and programs.
 _MACHINES = re.compile(
@@ -66,15 +67,16 @@ class FileMetadata:
 def read_file_metadata(source: Path | bytes) -> FileMetadata:
     """The metadata in a file, given as its path or its bytes. Raises nothing."""
     texts: dict[Kind, list[str]] = defaultdict(list)
-    with suppress(Exception):  # whatever wild bytes make a parser raise
-        with io.BytesIO(source) if isinstance(source, bytes) else source.open("rb") as file:
-            for parse, data in blocks(file):
-                with suppress(Exception):
-                    for kind, text in parse(data):
-                        if text.strip("\0 \r\n\t") and len(texts[kind]) < MAX_TAGS:
-                            texts[kind].append(text[:MAX_DESCRIPTION].strip("\0 \r\n\t"))
-        return _metadata(texts)
-    return FileMetadata()
+    with (
+        suppress(Exception),  # whatever wild bytes make a parser raise
+        io.BytesIO(source) if isinstance(source, bytes) else source.open("rb") as file,
+    ):
+        for parse, data in blocks(file):
+            with suppress(Exception):
+                for kind, text in parse(data):
+                    if text.strip(_BLANKS) and len(texts[kind]) < MAX_TAGS:
+                        texts[kind].append(text.strip(_BLANKS)[:MAX_DESCRIPTION])
+    return _metadata(texts)
 
 
 def _metadata(texts: Mapping[Kind, Sequence[str]]) -> FileMetadata:
@@ -127,7 +129,7 @@ def iso_date(text: str) -> str:
 
     A time of day that does not exist is left out, and so are a month and a day that do not.
     """
-    found = _DATE.fullmatch(text.strip("\0 \r\n\t"))
+    found = _DATE.fullmatch(text.strip(_BLANKS))
     if not found:
         return ""
     year, _, month, day, hour, minute, second, zone = found.groups()

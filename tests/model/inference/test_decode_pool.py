@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 import time
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -15,11 +16,13 @@ import psutil
 import pytest
 
 from earmark.model.audio.decode import SoundReader
+from earmark.model.audio.file_metadata import FileMetadata
 from earmark.model.audio.log_mel import LogMel, mel_filters, window_blocks
 from earmark.model.audio.sound_info import SoundInfo
 from earmark.model.core.errors import AudioError
 from earmark.model.inference import decode_pool as readers_file
 from earmark.model.inference.decode_pool import Block, DecodePool
+from tests.model.audio import tagged
 from tests.model.tiny import noise, tiny_config, write
 from tests.processes import children
 
@@ -166,3 +169,43 @@ def test_processes_end_with_whoever_asked(tmp_path: Path) -> None:
     while any(child.is_running() and child.status() != psutil.STATUS_ZOMBIE for child in children):
         assert time.monotonic() < deadline
         time.sleep(0.05)
+
+
+def metadata_of(readers: DecodePool, path: Path) -> FileMetadata:
+    *_, metadata, info = readers.read(path, "rain", with_metadata=True)
+    assert isinstance(info, SoundInfo)
+    assert isinstance(metadata, FileMetadata)
+    return metadata
+
+
+def test_metadata_comes_along_where_it_is_asked_for(log_mel: LogMel, tmp_path: Path) -> None:
+    path = tagged.tag(tagged.encode(tmp_path / "a.flac"))
+    with DecodePool(log_mel, 1) as readers:
+        assert metadata_of(readers, path) == tagged.SAYS
+        assert not any(isinstance(one, FileMetadata) for one in readers.read(path, "rain"))
+        assert metadata_of(readers, write(tmp_path / "a.wav", noise(0.3))) == FileMetadata()
+
+
+@pytest.mark.slow
+def test_metadata_that_takes_too_much_is_none(
+    log_mel: LogMel, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """A sound is no worse for a tag that takes gigabytes, or minutes, to read."""
+    sound = tagged.encode(tmp_path / "a.mp3").read_bytes()
+    texts = zlib.compressobj(1)
+    bomb = b"".join(texts.compress(bytes(1 << 20)) for _ in range(400)) + texts.flush()
+    frames = {
+        "bomb": [tagged.id3_frame("TXXX", b"\x3e\x80\0\0" + bomb, flags=0x80)],
+        "many": [tagged.id3_frame("TIT2", f"\0{number}".encode()) for number in range(60_000)],
+    }
+    with DecodePool(log_mel, 1) as readers:
+        for name, parts in frames.items():
+            path = tmp_path / f"{name}.mp3"
+            path.write_bytes(tagged.id3_tag(3, *parts) + sound)
+            assert metadata_of(readers, path) == FileMetadata()
+        (process,) = reading()
+        assert process.memory_info().rss < 300e6
+        good = tagged.tag(tagged.encode(tmp_path / "a.flac"))
+        assert metadata_of(readers, good) == tagged.SAYS
+        assert reading() == [process]
+    assert capfd.readouterr() == ("", "")

@@ -8,11 +8,14 @@ from __future__ import annotations
 
 import re
 import urllib.request
+from collections.abc import Iterator
 from pathlib import Path
 
+import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from earmark.service.app import UI
+from tests.service import server_process
 from tests.service.ui.browser import (
     Watch,
     free_port,
@@ -49,25 +52,64 @@ def test_page_holds_no_inline_code() -> None:
     assert not any("innerHTML" in file.read_text() for file in UI.rglob("*.js"))
 
 
-@in_browser
-@needs_chromium
-def test_works_under_a_path_of_a_proxy(chromium: Browser, page_address: str) -> None:
-    with (
-        proxying(page_address, "/sounds/") as (proxy, refused),
-        visiting(chromium, proxy) as (page, _),
-    ):
+@pytest.fixture(scope="module")
+def rooted_address(page_library: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A server of that library which knows that it is under /sounds."""
+    log = tmp_path_factory.mktemp("rooted") / "log"
+    with server_process.serving(
+        log, "--library", page_library, EARMARK_ROOT_PATH="/sounds"
+    ) as server:
+        yield f"http://127.0.0.1:{server.port}"
+
+
+def _used_under_a_path(chromium: Browser, address: str) -> None:
+    """Search, play and visit the other views of the page at /sounds/."""
+    with visiting(chromium, address) as (page, watch):
         page.goto("/sounds/")
         expect(page.locator("#model")).to_contain_text("Model: ")
         type_words(page, "thunder")
-        expect(page).to_have_url(f"{proxy}/sounds/?q=thunder")
+        expect(page).to_have_url(f"{address}/sounds/?q=thunder")
         expect(page.locator("#results .track.drawn").first).to_be_visible()
         page.locator("#results .play").first.click()
         until(lambda: played(page) > 0.1)
+        download = page.get_by_role("link", name="Download").first.get_attribute("href")
+        assert page.request.get(f"{address}/sounds/{download}").ok
         for view in ("Map", "Library", "Find"):
             page.get_by_role("link", name=view, exact=True).click()
         expect(page.locator("#results h2").first).to_be_visible()
         page.get_by_role("link", name="Earmark").click()
-        expect(page).to_have_url(f"{proxy}/sounds/")
+        expect(page).to_have_url(f"{address}/sounds/")
+        assert [asked for asked in watch.addresses if "/sounds/" not in asked] == []
+
+
+@in_browser
+@needs_chromium
+def test_works_under_a_path_of_a_proxy(
+    chromium: Browser, page_address: str, rooted_address: str
+) -> None:
+    for server in (page_address, rooted_address):  # which knows nothing of it, and which does
+        with proxying(server, "/sounds/") as (proxy, refused):
+            _used_under_a_path(chromium, proxy)
+        assert refused == []
+    _used_under_a_path(chromium, rooted_address)  # a proxy leaves the path as it is
+
+
+@in_browser
+@needs_chromium
+def test_calls_can_be_tried_under_a_path(chromium: Browser, rooted_address: str) -> None:
+    with (
+        proxying(rooted_address, "/sounds/") as (proxy, refused),
+        visiting(chromium, proxy) as (page, _),
+    ):
+        page.goto("/sounds/docs")
+        call = page.locator("#operations-about-model")
+        call.get_by_role("button").first.click()
+        call.get_by_role("button", name="Try it out").click()
+        call.get_by_role("button", name="Execute").click()
+        expect(call.locator(".request-url")).to_contain_text(f"{proxy}/sounds/v1/model")
+        expect(call.locator(".live-responses-table .response-col_status").last).to_contain_text(
+            "200"
+        )
     assert refused == []
 
 

@@ -11,6 +11,7 @@ import pytest
 from earmark.index.catalogue.embedded_sound import EmbeddedBatch
 from earmark.index.errors import LibraryError, StorageError
 from earmark.index.ingest.ray.shards import ShardError, ShardFolder
+from earmark.model.audio.file_metadata import FileMetadata
 from earmark.model.core.errors import ConfigError
 from earmark.model.embedder import Embedder
 from tests.index import made
@@ -29,7 +30,10 @@ def batch(tmp_path_factory: pytest.TempPathFactory, embedder: Embedder) -> Embed
     folder = tmp_path_factory.mktemp("sounds")
     short, long = made.write_sounds(folder, 1)[0], made.write_sounds(folder, 1, 11.0, first=1)[0]
     (folder / "bäd.wav").write_text("no sound")
-    return made.embed_files(embedder, [short, long, folder / "bäd.wav"])
+    batch = made.embed_files(embedder, [short, long, folder / "bäd.wav"])
+    says = FileMetadata("Regen", tags=("rain", "wind"), recorded="2021")
+    told = replace(batch.sounds[0], embedding=replace(batch.sounds[0].embedding, metadata=says))
+    return replace(batch, sounds=[told, *batch.sounds[1:]])
 
 
 def test_a_shard_holds_all_of_a_batch(shards: ShardFolder, batch: EmbeddedBatch) -> None:
@@ -40,6 +44,7 @@ def test_a_shard_holds_all_of_a_batch(shards: ShardFolder, batch: EmbeddedBatch)
     for sound, other in zip(read.sounds, batch.sounds, strict=True):
         assert replace(sound, embedding=other.embedding) == other
         assert sound.embedding.info == other.embedding.info
+        assert sound.embedding.metadata == other.embedding.metadata
         for array in ("vector", "code", "windows", "starts"):
             got, expected = getattr(sound.embedding, array), getattr(other.embedding, array)
             np.testing.assert_array_equal(got, expected)

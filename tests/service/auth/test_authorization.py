@@ -239,6 +239,29 @@ def test_pages_of_allowed_origins_may_call(guarded_server: Guarded) -> None:
     assert refused.headers["cross-origin-resource-policy"] == "cross-origin"
 
 
+@pytest.mark.parametrize(
+    "header",
+    ["If-Match", "If-None-Match", "If-Modified-Since", "Last-Event-ID", "traceparent", "Range"],
+)
+def test_pages_of_allowed_origins_may_send_what_the_service_reads(
+    guarded_server: Guarded, header: str
+) -> None:
+    asked = {
+        "Access_Control_Request_Method": "PATCH",
+        "Access_Control_Request_Headers": f"content-type, {header.lower()}",
+    }
+    allowed = guarded_server.ask("OPTIONS", "/v1/clips/nothing", Origin=LISTED, **asked)
+    assert allowed.status_code == 200
+    assert header.lower() in allowed.headers["access-control-allow-headers"].lower().split(", ")
+
+
+def test_pages_of_allowed_origins_may_read_what_it_tells(guarded_server: Guarded) -> None:
+    answer = guarded_server.ask("GET", "/", Origin=LISTED)
+    exposed = answer.headers["access-control-expose-headers"].split(", ")
+    for header in ("ETag", "Location", "Content-Disposition", "Content-Range", "Retry-After"):
+        assert header in exposed
+
+
 def test_security_headers_are_on_every_answer(server: Server) -> None:
     for path, policy in (
         ("/", "default-src 'self'; media"),

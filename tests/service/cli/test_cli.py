@@ -13,6 +13,7 @@ import pytest
 
 from tests.index.made import ROOT, earmark, environment
 from tests.service import sounds
+from tests.service.server_process import serving
 
 DEMO = Path(str(files("earmark.index.demo"))) / "audio"
 LIGHT = """
@@ -94,6 +95,21 @@ def test_the_demo_library_is_made_on_first_use(tmp_path: Path) -> None:
     body = json.loads(done.stdout)
     assert "bell" in " ".join(hit["title"].lower() for hit in body["hits"][:3])
     assert len(list((tmp_path / "earmark").iterdir())) == 1
+
+
+@pytest.mark.slow
+def test_without_a_home_the_demo_opens_in_a_temporary_folder(tmp_path: Path) -> None:
+    (tmp_path / "home").write_text("a file, so that no folder can be made in it")
+    place = {"XDG_DATA_HOME": str(tmp_path / "home" / "data"), "TMPDIR": str(tmp_path)}
+    with serving(tmp_path / "log", **place) as server:
+        assert server.client.get("/v1/search?q=church+bells&k=1").json()["hits"]
+        [folder] = tmp_path.glob("earmark-*/demo-*")
+        assert server.stop() == 0
+    said = (tmp_path / "log").read_text()
+    assert f"{tmp_path}/home/data/earmark cannot be written to (Not a directory)" in said
+    assert f"the demo library is in {folder.parent}, until this process ends" in said
+    assert "Traceback" not in said
+    assert list(tmp_path.glob("earmark-*")) == []
 
 
 def test_one_line_and_a_status_for_people(tmp_path: Path) -> None:

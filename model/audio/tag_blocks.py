@@ -229,7 +229,10 @@ def _aiff_blocks(file: BinaryIO, _: int) -> Iterator[Block]:
 def _caf_blocks(file: BinaryIO, _: int) -> Iterator[Block]:
     start = 8
     for _step in range(MAX_STEPS):
-        name, size = struct.unpack(">4sq", _bytes(file, start, 12))
+        header = _bytes(file, start, 12)
+        if len(header) < 12:
+            return
+        name, size = struct.unpack(">4sq", header)
         if name == b"info":
             yield _caf, _bytes(file, start + 12, size)
         if size < 0:  # up to the end of the file
@@ -357,7 +360,7 @@ def _free_field(name: bytes, data: bytes) -> Texts:
 
 def _id3_size(head: bytes) -> int:
     """The bytes of the ID3 tag that begins so, its header and footer counted; 0 for none."""
-    if len(head) < 10 or head[:3] != b"ID3" or max(head[6:]) > 0x7F:
+    if len(head) < 10 or head[:3] != b"ID3" or max(head[6:10]) > 0x7F:
         return 0
     size = 0
     for byte in head[6:10]:

@@ -23,6 +23,7 @@ import soxr
 from earmark.model.audio.formats import DEMUXERS, HEAD, format_of
 from earmark.model.audio.sound_info import SoundInfo
 from earmark.model.audio.structure import (
+    BinaryFile,
     holds_more_mpeg,
     mpeg_frame_bytes,
     mpeg_structure,
@@ -75,13 +76,10 @@ class DiskFile(io.FileIO):
             return self.tell()
 
 
-OpenFile = "MemoryFile | DiskFile | PartFile"
-
-
 class PartFile(io.RawIOBase):
     """The bytes from `start` to `end` of a file, as a file. One part is read at a time."""
 
-    def __init__(self, file: OpenFile, start: int, end: int) -> None:
+    def __init__(self, file: BinaryFile, start: int, end: int) -> None:
         self._file, self._start, self._size = file, start, max(end - start, 0)
         self._position = 0
 
@@ -122,7 +120,7 @@ class RawSamples:
     where no reader knows the file. To be closed.
     """
 
-    def __init__(self, file: OpenFile, name: str) -> None:
+    def __init__(self, file: BinaryFile, name: str) -> None:
         self._whole, self._name = file, name
         self._structure = structure_of(file)
         self._joined = self._structure.joined
@@ -184,7 +182,8 @@ class RawSamples:
                 heard += len(block)
                 yield block
         self._finish(heard / self.info.sample_rate, announced)
-        yield from self._joined_blocks()
+        if self._joined:
+            yield from self._joined_blocks(heard / self.info.sample_rate)
 
     def _open_stream(self) -> None:
         """Open the file once more, for what libsndfile did not read."""
@@ -206,16 +205,17 @@ class RawSamples:
         if not heard and damaged:
             raise AudioError(f"{self._name}: broken, none of it can be decoded")
 
-    def _joined_blocks(self) -> Iterator[Samples]:
-        """The blocks of further files that were joined to this one, at this one's rate."""
+    def _joined_blocks(self, heard: float) -> Iterator[Samples]:
+        """The blocks of further files that were joined to this one, at this one's rate; `heard`:
+        this one's seconds."""
         size = self._whole.seek(0, io.SEEK_END)
         for start, end in pairwise((*self._joined, size)):
-            with (
-                suppress(AudioError),
-                RawSamples(PartFile(self._whole, start, end), self._name) as part,
-            ):
-                yield from _at_rate(part.blocks(), part.info.sample_rate, self.info.sample_rate)
-                self.info.damaged += part.info.damaged
+            try:
+                with RawSamples(PartFile(self._whole, start, end), self._name) as part:
+                    yield from _at_rate(part.blocks(), part.info.sample_rate, self.info.sample_rate)
+                    self.info.damaged += part.info.damaged
+            except AudioError:  # as long as its bytes would be in the first one
+                self.info.damaged += round(heard * (end - start) / self._joined[0], 3)
 
 
 def _soundfile_blocks(sound: soundfile.SoundFile) -> Iterator[Samples]:
@@ -249,7 +249,7 @@ class FfmpegStream:
     decoded.
     """
 
-    def __init__(self, file: OpenFile, name: str) -> None:
+    def __init__(self, file: BinaryFile, name: str) -> None:
         import av
         import av.error
 
@@ -257,7 +257,7 @@ class FfmpegStream:
         self._good_packets = self._bad_packets = 0
         self.bad_seconds = 0.0
         file.seek(0)
-        self._head = file.read(HEAD)
+        self._head = file.read(HEAD) or b""
         file.seek(0)
         try:
             # Only containers, read from an open file: a playlist must not open what it names.
@@ -336,14 +336,14 @@ class FfmpegStream:
                 self._good_packets += 1
                 yield from frames
 
-    def _packets(self) -> Iterator[av.packet.Packet]:
+    def _packets(self) -> Iterator[av.packet.Packet[av.audio.stream.AudioStream]]:
         """The packets, as far as the container can be followed: after its end may be a tag."""
         import av.error
 
         with suppress(av.error.FFmpegError):
             yield from self._container.demux(self._stream)
 
-    def _count_bad(self, packet: av.packet.Packet) -> None:
+    def _count_bad(self, packet: av.packet.Packet[av.audio.stream.AudioStream]) -> None:
         self._bad_packets += 1
         if self._bad_packets > max(MIN_BAD_PACKETS, self._good_packets):
             raise AudioError(f"{self._name}: broken, most of it cannot be decoded")

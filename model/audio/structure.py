@@ -8,9 +8,10 @@ in binary mode and may be moved; sizes and positions are in bytes.
 from __future__ import annotations
 
 import os
+import re
 import struct
 from dataclasses import dataclass
-from typing import IO
+from typing import Protocol
 
 TAGS = (b"ID3", b"TAG", b"APETAGEX", b"LYRICSBEGIN")
 MAX_CHUNKS = 10_000
@@ -23,6 +24,10 @@ ID3V1_BYTES = 128
 
 _GUID_TAIL = b"\xf3\xac\xd3\x11\x8c\xd1\x00\xc0\x4f\x8e\xdb\x8a"  # of Wave64's chunk "data"
 
+# Three bytes that may begin a frame; overlapping ones are found as well.
+_FRAME_HEAD = re.compile(
+    rb"(?=\xff(?:[\xe2-\xe7\xf2-\xf7\xfa-\xff][\x10-\xef]|[\xf0\xf1\xf8\xf9]))", re.DOTALL
+)
 # MPEG audio: kbit/s by (version is 1, layer) and index, rates by version, samples by layer.
 _KBITS = {
     (True, 1): (32, 64, 96, 128, 160, 192, 224, 256, 288, 320, 352, 384, 416, 448),
@@ -35,6 +40,19 @@ _KBITS = {
 _RATES = {3: (44_100, 48_000, 32_000), 2: (22_050, 24_000, 16_000), 0: (11_025, 12_000, 8_000)}
 
 
+class BinaryFile(Protocol):
+    """What reads a file, or a part of one."""
+
+    def seek(self, offset: int, whence: int = ..., /) -> int:
+        """The new position."""
+
+    def read(self, size: int = ..., /) -> bytes | None:
+        """At most so many bytes."""
+
+    def tell(self) -> int:
+        """The position."""
+
+
 @dataclass(frozen=True)
 class Structure:
     """What a container holds: `sound` bytes, `lost` bytes that it should hold or that cannot be
@@ -45,7 +63,7 @@ class Structure:
     joined: tuple[int, ...] = ()
 
 
-def structure_of(file: IO[bytes]) -> Structure:
+def structure_of(file: BinaryFile) -> Structure:
     """The structure of a WAV, RF64, Wave64, AIFF, AU, CAF or Ogg file; of another file, or one
     whose headers make no sense, an empty one."""
     size = file.seek(0, os.SEEK_END)
@@ -61,14 +79,14 @@ def structure_of(file: IO[bytes]) -> Structure:
     return Structure(present, length - present, (end,) if is_joined else ())
 
 
-def next_flac(file: IO[bytes], position: int) -> int | None:
+def next_flac(file: BinaryFile, position: int) -> int | None:
     """Where in a FLAC file another begins, after a decoder stopped at `position`."""
     if _read(file, 0, 4) != b"fLaC":
         return None
     return _find(file, max(4, position - LOOK_BACK), b"fLaC\0\0\0\x22")
 
 
-def holds_more_mpeg(file: IO[bytes], position: int) -> bool:
+def holds_more_mpeg(file: BinaryFile, position: int) -> bool:
     """Whether frames of MPEG audio follow in an MP3 after a decoder stopped at `position`: tags do
     not count."""
     head = _read(file, 0, 4)
@@ -84,7 +102,7 @@ def holds_more_mpeg(file: IO[bytes], position: int) -> bool:
     return False
 
 
-def mpeg_structure(file: IO[bytes]) -> Structure:
+def mpeg_structure(file: BinaryFile) -> Structure:
     """The frames of an MP3 or ADTS stream, and the bytes between them that are neither frames nor
     tags."""
     size = file.seek(0, os.SEEK_END)
@@ -115,7 +133,7 @@ def _tag_bytes(head: bytes) -> int:
     return ID3V1_BYTES if head[:3] == b"TAG" else 0
 
 
-def _bytes_to_frame(file: IO[bytes], start: int, size: int) -> int:
+def _bytes_to_frame(file: BinaryFile, start: int, size: int) -> int:
     """The bytes until a tag, or two frames of MPEG audio one after the other, or the end."""
     position = start
     while position < size:
@@ -149,22 +167,20 @@ def mpeg_frame_bytes(head: bytes) -> int:
 
 def _first_mpeg_frames(data: bytes) -> int:
     """Where two frames follow each other, or one ends the bytes; -1 if nowhere."""
-    position = data.find(b"\xff")
-    while position >= 0:
-        length = mpeg_frame_bytes(data[position : position + 6])
-        following = position + length
+    for match in _FRAME_HEAD.finditer(data):
+        length = mpeg_frame_bytes(data[match.start() : match.start() + 6])
+        following = match.start() + length
         if length and (following == len(data) or mpeg_frame_bytes(data[following : following + 6])):
-            return position
-        position = data.find(b"\xff", position + 1)
+            return match.start()
     return -1
 
 
-def _read(file: IO[bytes], position: int, count: int) -> bytes:
+def _read(file: BinaryFile, position: int, count: int) -> bytes:
     file.seek(position)
-    return file.read(count)
+    return file.read(count) or b""
 
 
-def _data_chunk(file: IO[bytes], size: int, head: bytes) -> tuple[int, int] | None:
+def _data_chunk(file: BinaryFile, size: int, head: bytes) -> tuple[int, int] | None:
     """(start, announced length) of the samples; None where unknown."""
     kind = head[:4]
     found: tuple[int, int] | None = None
@@ -185,7 +201,7 @@ def _data_chunk(file: IO[bytes], size: int, head: bytes) -> tuple[int, int] | No
 
 
 def _find_chunk(
-    file: IO[bytes], size: int, position: int, header: str, name: bytes
+    file: BinaryFile, size: int, position: int, header: str, name: bytes
 ) -> tuple[int, int] | None:
     """(start, length) of the first chunk with a name, walking the headers from `position`."""
     width = struct.calcsize(header)
@@ -201,7 +217,7 @@ def _find_chunk(
     return None
 
 
-def _find_wave64_data(file: IO[bytes], size: int) -> tuple[int, int] | None:
+def _find_wave64_data(file: BinaryFile, size: int) -> tuple[int, int] | None:
     position = 40
     for _ in range(MAX_CHUNKS):
         if position + 24 > size:
@@ -215,7 +231,7 @@ def _find_wave64_data(file: IO[bytes], size: int) -> tuple[int, int] | None:
     return None
 
 
-def _ogg(file: IO[bytes], size: int) -> Structure:
+def _ogg(file: BinaryFile, size: int) -> Structure:
     """Walk the pages: a stream that begins after data is a joined one; missing page numbers and
     bytes between pages are lost."""
     position = sound = lost = pages = missing = 0
@@ -252,7 +268,7 @@ def _ogg(file: IO[bytes], size: int) -> Structure:
     return Structure(sound, lost, tuple(joined[:MAX_JOINED]))
 
 
-def _find(file: IO[bytes], position: int, pattern: bytes) -> int | None:
+def _find(file: BinaryFile, position: int, pattern: bytes) -> int | None:
     """The first position of a pattern at or after `position`."""
     file.seek(position)
     before = b""

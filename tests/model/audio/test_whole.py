@@ -261,3 +261,11 @@ def test_any_chain_is_as_long_as_what_was_written(plan: Plan) -> None:
     except (av.error.FFmpegError, ValueError, IndexError):
         return
     assert found.duration > reference - 0.05 or found.damaged > 0
+
+
+def test_a_joined_part_that_cannot_be_read_is_told() -> None:
+    one, other = write("vorbis", 1.0).data, bytearray(write("vorbis", 1.0, seed=1).data)
+    other[28:36] = b"nonsense"
+    found = info(one + bytes(other))
+    assert found.duration == pytest.approx(1.0, abs=0.02)
+    assert found.damaged == pytest.approx(1.0, abs=0.2)

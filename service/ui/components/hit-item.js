@@ -88,9 +88,10 @@ function reasons({ why, cosine, alike = [] }) {
   return parts.join(" · ");
 }
 
-/** Author, source and licence; web addresses become links. @param {Clip} clip */
-function credits({ author, source, licence }) {
-  return [author, source, licence].filter(Boolean).flatMap((text, place) => {
+/** Author, source, licence and date; web addresses become links. @param {Clip} clip */
+function credits({ author, source, licence, recorded }) {
+  const when = recorded && `recorded ${recorded.replace("T", " ")}`;
+  return [author, source, licence, when].filter(Boolean).flatMap((text, place) => {
     const isAddress = /^https?:\/\//.test(text);
     const shown = isAddress
       ? make("a", { href: text, rel: "noreferrer" }, text.replace(/^https?:\/\/(www\.)?/, ""))

@@ -18,6 +18,7 @@ import { authorization } from "./api-key.js";
  * @property {string} author
  * @property {string} source
  * @property {string} licence
+ * @property {string} recorded a date of ISO 8601, or empty
  * @property {string} added_at
  * @property {string | null} [twin] id of a clip with the same sound
  *

@@ -10,7 +10,7 @@ import copy
 import logging
 import threading
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -26,6 +26,7 @@ from earmark.index.errors import (
     UnknownClipError,
 )
 from earmark.index.files.managed_files import ManagedFiles
+from earmark.index.files.missing import find_missing, summary_of
 from earmark.index.files.paths import real_folder
 from earmark.index.files.relocation import update_upload_paths
 from earmark.index.search.clip_cache import ClipCache
@@ -310,6 +311,7 @@ class Library:
             "fingerprint": self.embedder.fingerprint,
             "dim": self.embedder.dim,
             "failures": self.catalogue.failures(),
+            "missing": asdict(summary_of(find_missing(self.catalogue))),
         }
 
 

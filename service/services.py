@@ -18,6 +18,7 @@ import anyio.to_thread
 import torch
 from threadpoolctl import threadpool_limits
 
+from earmark.index.files.missing import MissingMonitor
 from earmark.index.library import Library
 from earmark.index.projection.map import LibraryMap
 from earmark.index.search.query import parse
@@ -57,6 +58,7 @@ class Services:
     jobs: Jobs
     waveforms: Waveforms
     statistics: StatisticsCache
+    missing: MissingMonitor
     library_map: LibraryMap
     map_body: BodyCache
 
@@ -86,18 +88,14 @@ async def open_services(
             library.store, library.catalogue, metrics.observe_recall, one_in=settings.recall_sample
         )
         stack.callback(monitor.close)
+        missing = MissingMonitor(library.catalogue)
+        stack.callback(missing.close)
         if fork_server is not None:
             stack.callback(fork_server.close)
         searches = _searches(library, fork_server, metrics, settings)
         stack.push_async_callback(searches.close)
         readiness.search = lambda: searches.search(SearchRequest(parse(QUERY), 1))
-        uploads = UploadQueue(
-            library.embedder,
-            metrics,
-            decoders=settings.threads,
-            max_uploads=settings.max_waiting,
-            seconds=settings.upload_seconds,
-        )
+        uploads = _uploads(library, metrics, settings)
         stack.callback(uploads.close)
         readers = DecodePool(library.embedder.log_mel, READERS)
         stack.callback(readers.close)
@@ -118,6 +116,7 @@ async def open_services(
             jobs=jobs,
             waveforms=Waveforms(readers),
             statistics=StatisticsCache(library),
+            missing=missing,
             library_map=library_map,
             map_body=BodyCache(),
         )
@@ -160,6 +159,16 @@ def _searches(
         metrics,
         max_waiting=settings.max_searches,
         deadline=settings.search_seconds,
+    )
+
+
+def _uploads(library: Library, metrics: Metrics, settings: Settings) -> UploadQueue:
+    return UploadQueue(
+        library.embedder,
+        metrics,
+        decoders=settings.threads,
+        max_uploads=settings.max_waiting,
+        seconds=settings.upload_seconds,
     )
 
 

@@ -193,8 +193,20 @@ class Writer:
         ).fetchone()
         if found is None:
             raise _unknown(clip_id)
-        self._db.execute("DELETE FROM clips WHERE row = ?", found)
-        self._db.execute("INSERT INTO removed VALUES (?, ?)", (found[0], self.generation))
+        self._remove(found[0])
+
+    def remove_at(self, clip_id: str, path: str) -> bool:
+        """Remove a clip if it has this path; whether it had."""
+        found = self._db.execute(
+            "SELECT row FROM clips WHERE id = ? AND path = ?", (clip_id, path)
+        ).fetchone()
+        if found:
+            self._remove(found[0])
+        return found is not None
+
+    def _remove(self, row: int) -> None:
+        self._db.execute("DELETE FROM clips WHERE row = ?", (row,))
+        self._db.execute("INSERT INTO removed VALUES (?, ?)", (row, self.generation))
 
     def record_failure(self, path: str, reason: str) -> None:
         """Record why a file could not be added."""

@@ -168,10 +168,17 @@ def _info(options: argparse.Namespace) -> int:
     if options.json:
         print(json.dumps(info))
         return 0
-    failures = info.pop("failures")
+    failures, missing = info.pop("failures"), info.pop("missing")
     for name, value in info.items():
         print(f"{name:20} {value:.1f}" if isinstance(value, float) else f"{name:20} {value}")
     print(f"{'failed files':20} {len(failures)}")
     for path, reason in failures.items():
         print(f"  {path}: {reason}")
+    print(f"{'missing files':20} {missing['total']}")
+    for sound in missing["first"]:
+        print(f"  {sound['path']} ({sound['id']})")
+    if missing["total"] > len(missing["first"]):
+        print(
+            f"  and {missing['total'] - len(missing['first'])} more; `earmark prune` removes them"
+        )
     return 0

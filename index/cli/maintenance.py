@@ -1,11 +1,20 @@
-"""`earmark backup`, `relocate`, `migrate`, `feedback`: maintenance of a library."""
+"""`earmark backup`, `relocate`, `prune`, `migrate`, `feedback`: maintenance of a library."""
 
 from __future__ import annotations
 
 import argparse
+import sys
+from collections.abc import Sequence
+from contextlib import closing
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from earmark.index.cli.library import DEFAULT_FOLDER
+
+if TYPE_CHECKING:
+    from earmark.index.files.missing import MissingSound
+
+LISTED = 20  # missing sounds, at most
 
 
 def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -17,6 +26,11 @@ def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
     relocate.add_argument("old", type=Path, metavar="OLD", help="their folder before")
     relocate.add_argument("new", type=Path, metavar="NEW", help="their folder now")
     relocate.set_defaults(run=_relocate)
+    prune = commands.add_parser("prune", help="remove sounds whose files are gone, after asking")
+    prune.add_argument(
+        "--yes", action="store_true", help="do not ask, except where a whole folder is missing"
+    )
+    prune.set_defaults(run=_prune)
     migrate = commands.add_parser("migrate", help="move a library's vectors to another store")
     migrate.add_argument(
         "to", metavar="STORE", help="faiss, or a Milvus: http://HOST:19530 (or FILE.db, to try it)"
@@ -27,7 +41,7 @@ def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
         "--out", type=Path, required=True, metavar="CSV", help="the manifest to write"
     )
     feedback.set_defaults(run=_feedback)
-    for command in (backup, relocate, migrate, feedback):
+    for command in (backup, relocate, prune, migrate, feedback):
         command.add_argument(
             "--library", type=Path, default=DEFAULT_FOLDER, metavar="DIR", help="default: library"
         )
@@ -47,6 +61,56 @@ def _relocate(options: argparse.Namespace) -> int:
     count = maintenance.relocate(options.library, options.old, options.new)
     print(f"{count} clips lie under {options.new}")
     return 0
+
+
+def _prune(options: argparse.Namespace) -> int:
+    from earmark.index.catalogue.catalogue import Catalogue
+    from earmark.index.files import missing
+
+    with closing(Catalogue.open(options.library)) as catalogue:
+        found = missing.find_prunable(catalogue)
+        removed, kept = 0, []
+        if found.files:
+            print(f"{_count(found.files)} without a file:")
+            _list(found.files)
+            if options.yes or _agrees(len(found.files)):
+                removed += missing.remove_missing(catalogue, found.files)
+        for folder, sounds in found.folders.items():
+            print(f"{_count(sounds)} from {folder}: none is left there. Is a disk not mounted?")
+            _list(sounds)
+            if not options.yes and _agrees(len(sounds)):
+                removed += missing.remove_missing(catalogue, sounds)
+                continue
+            kept.append(folder)
+            if options.yes:
+                print(f"kept those from {folder}: without --yes, prune asks", file=sys.stderr)
+        forgotten = missing.forget_failures(catalogue, kept)
+        print(
+            f"removed {removed}, forgot {forgotten} failed files; {catalogue.count()} clips left",
+        )
+    return 0
+
+
+def _count(sounds: Sequence[MissingSound]) -> str:
+    return f"{len(sounds):,} {'sound' if len(sounds) == 1 else 'sounds'}"
+
+
+def _list(sounds: Sequence[MissingSound]) -> None:
+    for sound in sounds[:LISTED]:
+        print(f"  {sound.path} ({sound.id})")
+    if len(sounds) > LISTED:
+        print(f"  and {len(sounds) - LISTED:,} more")
+
+
+def _agrees(count: int) -> bool:
+    """Whether the user wants to remove clips; nobody there to answer does not."""
+    what = "it, with its" if count == 1 else f"these {count:,}, with their"
+    try:
+        answer = input(f"Remove {what} tags and feedback? [y/N] ")
+    except EOFError:
+        print()
+        return False
+    return answer.strip().lower() in ("y", "yes")
 
 
 def _feedback(options: argparse.Namespace) -> int:

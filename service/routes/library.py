@@ -32,15 +32,16 @@ def library(
     query: Annotated[LibraryQuery, Query()],
     if_none_match: IfNoneMatch = None,
 ) -> Response:
-    """Get the library's statistics: clips and seconds, tags, licences, sources, failed files."""
+    """Get the library's statistics: clips, seconds, names, and files that failed or are missing."""
     summary, kind = services.statistics.get(), services.library.store.label()
+    missing = services.missing.get()
     embedder = services.library.embedder
     model = ModelName(name=embedder.config.name, fingerprint=embedder.fingerprint)
-    tag = etags.etag(summary.id, summary.generation, kind, model.fingerprint, query.tags)
+    tag = etags.etag(summary.id, summary.generation, kind, model.fingerprint, query.tags, missing)
     headers = {"ETag": tag, **REVALIDATE}
     if etags.matches(if_none_match, tag):
         return Response(status_code=304, headers=headers)
-    body = LibraryBody.of(summary, kind, model, query.tags).model_dump_json()
+    body = LibraryBody.of(summary, missing, kind, model, query.tags).model_dump_json()
     return Response(body, headers=headers, media_type="application/json")
 
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import PurePath
 from typing import TYPE_CHECKING
 
 from pydantic import BaseModel, Field
 
 if TYPE_CHECKING:
+    from earmark.index.files.missing import MissingSummary
     from earmark.index.statistics import LibraryStatistics, NameCounts
 
 MAX_TAGS = 10_000
@@ -69,6 +71,32 @@ class FailedFiles(BaseModel):
     latest: list[FailedFile]
 
 
+class MissingSound(BaseModel):
+    """A clip whose file is gone: `name` is the file's, without its folders."""
+
+    id: str
+    title: str
+    name: str = Field(examples=["rain-1.wav"])
+
+
+class MissingSounds(BaseModel):
+    """The number of sounds whose files are gone, and the first of them that were added."""
+
+    total: int
+    first: list[MissingSound]
+
+    @classmethod
+    def of(cls, summary: MissingSummary) -> MissingSounds:
+        """From the summary of missing sounds."""
+        return cls(
+            total=summary.total,
+            first=[
+                MissingSound(id=sound.id, title=sound.title, name=PurePath(sound.path).name)
+                for sound in summary.first
+            ],
+        )
+
+
 class LibraryBody(BaseModel):
     """Statistics of the library; counts are listed with the most frequent first."""
 
@@ -84,12 +112,20 @@ class LibraryBody(BaseModel):
     sources: list[SourceCount]
     different: Different
     failures: FailedFiles
+    missing: MissingSounds | None = Field(
+        None, description="Looked for at most once a minute; null before the first look is over"
+    )
 
     @classmethod
     def of(
-        cls, summary: LibraryStatistics, index: str, model: ModelName, most_tags: int
+        cls,
+        summary: LibraryStatistics,
+        missing: MissingSummary | None,
+        index: str,
+        model: ModelName,
+        most_tags: int,
     ) -> LibraryBody:
-        """From the library's summary."""
+        """From the library's summary, and that of its missing sounds."""
         return cls(
             clips=summary.clips,
             seconds=summary.seconds,
@@ -112,6 +148,7 @@ class LibraryBody(BaseModel):
                 total=summary.failures,
                 latest=[FailedFile(name=file.name, reason=file.reason) for file in summary.latest],
             ),
+            missing=None if missing is None else MissingSounds.of(missing),
         )
 
 

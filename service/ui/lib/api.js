@@ -76,6 +76,8 @@ import { authorization } from "./api-key.js";
  * @property {{source: string, count: number}[]} sources
  * @property {{tags: number, licences: number, sources: number}} different
  * @property {{total: number, latest: {name: string, reason: string}[]}} failures
+ * @property {{total: number, first: {id: string, title: string, name: string}[]} | null} missing
+ *   sounds whose files are gone; null before they are known
  *
  * @typedef {object} ModelCard
  * @property {string[]} [validation_groups]

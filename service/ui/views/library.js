@@ -3,7 +3,7 @@
 import { Player, stopDetached } from "../components/player.js";
 import { getModel, getPage, getSummary } from "../lib/api.js";
 import { find, findButton, findInput, make, searchLink, showError } from "../lib/dom.js";
-import { count, duration, number, percent } from "../lib/format.js";
+import { count, duration, key, number, percent } from "../lib/format.js";
 
 /** @import { Clip, LibrarySummary, Model } from "../lib/api.js" */
 
@@ -74,6 +74,7 @@ function update(answer, model) {
   find("library-parts").hidden = false;
   showFigures(answer, model);
   showModel(model);
+  showMissing(answer.missing);
   if (!changed) return;
   [tags, showsAllTags] = [answer.tags, false];
   showTags();
@@ -174,8 +175,8 @@ async function readAllTags() {
 }
 
 function showTags() {
-  const part = findInput("library-filter").value.trim().toLowerCase();
-  const matching = part ? tags.filter(({ tag }) => tag.includes(part)) : tags;
+  const part = key(findInput("library-filter").value.trim());
+  const matching = part ? tags.filter(({ tag }) => key(tag).includes(part)) : tags;
   const shown = matching.slice(0, showsAllTags || part ? MAX_TAGS : FEW_TAGS);
   const total = summary.different.tags;
   find("library-tags").replaceChildren(...shown.map(({ tag, count: times }) => make("li", {},
@@ -212,6 +213,16 @@ function showFailures({ total, latest }) {
     ? `The latest ${latest.length} of ${number(total)} files.` : count(total, "file");
   find("library-failures").replaceChildren(...latest.map(({ name, reason }) =>
     make("li", {}, make("strong", {}, name), make("span", { class: "quiet" }, reason))));
+}
+
+/** @param {LibrarySummary["missing"]} missing */
+function showMissing(missing) {
+  const { total, first } = missing ?? { total: 0, first: [] };
+  find("library-gone").hidden = !total;
+  find("library-gone-note").textContent = total > first.length
+    ? `The first ${first.length} of ${number(total)} sounds.` : count(total, "sound");
+  find("library-missing").replaceChildren(...first.map(({ title, name }) =>
+    make("li", {}, make("strong", {}, title), make("span", { class: "quiet" }, name))));
 }
 
 // The model

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from earmark.index.catalogue.embedded_sound import SourceFile
 from earmark.index.ingest import bulk
 from earmark.index.library import Library
 from earmark.model.embedder import Embedder
@@ -42,6 +43,8 @@ def test_what_it_holds(server: Server, library_folder: Path) -> None:
     assert body["model"] == {name: model[name] for name in ("name", "fingerprint")}
     assert body["index"].startswith("flat, exact")
     assert body["failures"] == {"total": 0, "latest": []}
+    assert body["missing"]["total"] == 1
+    assert body["missing"]["first"][0]["name"] == "gone.wav"
     few = server.client.get("/v1/library?tags=2").json()
     assert few["tags"] == body["tags"][:2]
     assert few["different"] == body["different"]
@@ -61,6 +64,25 @@ def test_failures_are_told_without_paths(broken: Server, tmp_path: Path) -> None
     for text in (response.text, broken.client.get("/v1/map").text):
         assert str(tmp_path) not in text
         assert tmp_path.name not in text
+
+
+def test_sounds_without_a_file_are_told_without_paths(tmp_path: Path, model_folder: Path) -> None:
+    files = made.write_sounds(tmp_path / "in", 3)
+    arguments = ("--library", tmp_path / "library", "--model", model_folder)
+    with Library.open(tmp_path / "library", Embedder.load(model_folder), create=True) as library:
+        [_, gone, _] = library.add(
+            [made.embed_file(library.embedder, SourceFile(file)) for file in files]
+        )
+    files[1].unlink()
+    with serving(tmp_path / "log", *arguments) as server:
+        first = server.client.get("/v1/library")
+        assert first.json()["missing"] == {
+            "total": 1,
+            "first": [{"id": gone, "title": "noise 001", "name": "noise_001.wav"}],
+        }
+        assert tmp_path.name not in first.text
+        headers = {"If-None-Match": first.headers["etag"]}
+        assert server.client.get("/v1/library", headers=headers).status_code == 304
 
 
 @pytest.mark.parametrize("path", ["/v1/library", "/v1/library?tags=3", "/v1/map"])

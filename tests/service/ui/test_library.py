@@ -42,6 +42,7 @@ def test_what_is_in_it(page: Page) -> None:
     assert int(shown["Different tags"]) > 100
     assert shown["Index"].startswith("flat, exact")
     expect(page.locator("#library-failed")).to_be_hidden()
+    expect(page.locator("#library-gone")).to_be_hidden()
     model = page.locator("#library-model")
     expect(model).to_contain_text("starter embeds sounds and words in one space")
     expect(model).to_contain_text(re.compile(r"It can suggest \d{3} tags, and understands"))
@@ -129,6 +130,25 @@ def test_what_failed_is_told_with_reasons(chromium: Browser, page_address: str) 
         expect(page.locator("#library-failures li").first).to_have_text(
             "<b>notes.txtnot a sound this can read"
         )
+
+
+def test_sounds_without_a_file_are_listed(chromium: Browser, page_address: str) -> None:
+    sounds = [{"id": "1", "title": "<b>Owl", "name": "owl.wav"}]
+    missing: dict[str, object] = {"total": 1, "first": sounds}
+
+    def lacking(route: Route) -> None:
+        route.fulfill(json={**json.loads(route.fetch().text()), "missing": missing})
+
+    with visiting(chromium, page_address) as (page, _):
+        page.route("**/v1/library?*", lacking)
+        page.goto("/#library")
+        expect(page.locator("#library-gone-note")).to_have_text("1 sound")
+        expect(page.locator("#library-missing li")).to_have_text("<b>Owlowl.wav")
+        missing.update(total=1_234, first=sounds * 50)
+        page.goto("/#find")
+        page.goto("/#library")  # the library itself has not changed
+        expect(page.locator("#library-gone-note")).to_have_text("The first 50 of 1,234 sounds.")
+        expect(page.locator("#library-missing li")).to_have_count(50)
 
 
 def test_trouble_is_said_and_may_pass(chromium: Browser, page_address: str) -> None:

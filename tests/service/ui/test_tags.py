@@ -7,6 +7,7 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
+import httpx
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
@@ -233,10 +234,13 @@ class TestKeeping:
         assert (clip["licence"], clip["author"]) == ("CC0-1.0", "Ann")
         newest = get_json(f"{own_address}/v1/feedback")["feedback"][0]
         assert (newest["clip"], newest["rejected"]) == (clip["id"], [rejected])
+        when = {"recorded": "2021-05-03T06:30"}
+        assert httpx.patch(f"{own_address}/v1/clips/{clip['id']}", json=when).status_code == 200
         own_page.get_by_role("link", name="Find it").click()
         expect(own_page.locator("#results h2").first).to_have_text("Quokka in the rain")
         first = own_page.locator("#results .result").first
         expect(first.locator(".track.drawn")).to_be_visible()  # while it is there
+        expect(first).to_contain_text("Ann · CC0-1.0 · recorded 2021-05-03 06:30")
         own_page.go_back()
         own_page.get_by_role("button", name="Remove from the library").click()
         expect(own_page.locator("#added")).to_have_text("Removed from the library.")

@@ -19,6 +19,7 @@ import av
 import numpy as np
 
 from tests.model import tiny
+from tests.model.audio.writers import BY_PYAV, apev2, id3v1, id3v2, write
 from tests.service import sounds
 
 HOURS = 8 * 3600  # seconds that headers claim
@@ -68,6 +69,8 @@ def good() -> dict[str, bytes]:
     }
     for name, form, codec in (("m4a", "mp4", "aac"), ("webm", "webm", "libopus")):
         made[name] = _by_av(speech, form, codec)
+    for name in ("aifc-ima", "caf-alac", "voc", *(kind for kind in BY_PYAV if kind not in made)):
+        made[name] = write(name, 0.3).data
     return made
 
 
@@ -131,6 +134,20 @@ def joined(seed: random.Random, sound: bytes) -> bytes:
     other = seed.choice((*good().values(), *WRONG, zipped(1_000)))
     tag = b"ID3\x04\x00\x00" + seed.choice((b"\x7f\x7f\x7f\x7f", b"\x00\x00\x02\x00")) + other
     return seed.choice((sound + other, other + sound, tag + sound, sound[:44] + other))
+
+
+def chained(seed: random.Random, sound: bytes) -> bytes:
+    """It and another of any kind, perhaps damaged, one after the other."""
+    other = seed.choice((sound, sound, *good().values()))
+    return b"".join(seed.choice((part, part, cut(seed, part))) for part in (sound, other, sound))
+
+
+def tagged(seed: random.Random, sound: bytes) -> bytes:
+    """It between tags, whole or damaged."""
+    before = seed.choice((b"", id3v2(), id3v2(b"\x01\xff\xfe" + seed.randbytes(80), padding=99)))
+    after = seed.choice((b"", id3v1(), apev2(), apev2(cover=3_000), apev2() + id3v1()))
+    before = seed.choice((before, flipped(seed, before or b"ID3")))
+    return before + sound + after[: seed.choice((None, 40))]
 
 
 # Lies
@@ -245,7 +262,7 @@ def _box(name: bytes, inside: bytes) -> bytes:
 
 
 DAMAGE: tuple[Callable[[random.Random, bytes], bytes], ...] = (
-    flipped, cut, numbered, shuffled, joined, lying_wav, lying_box
+    flipped, cut, numbered, shuffled, joined, chained, tagged, lying_wav, lying_box
 )  # fmt: skip
 
 

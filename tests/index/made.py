@@ -128,6 +128,12 @@ def earmark(*arguments: object, **more: str) -> subprocess.CompletedProcess[str]
     )
 
 
+def bound_by_permissions() -> list[str]:
+    """The beginning of a command that runs Python so that permissions bind it, also root's."""
+    bound = ["setpriv", "--bounding-set=-dac_override,-dac_read_search"]
+    return [*(bound if os.geteuid() == 0 else []), sys.executable]
+
+
 @contextlib.contextmanager
 def nobody() -> Iterator[None]:
     """Inside, this process has the rights of the user "nobody", where it had root's."""

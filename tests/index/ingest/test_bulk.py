@@ -48,6 +48,20 @@ def test_files_folders_and_manifests_are_added_once(library: Library, tmp_path: 
     assert all(Path(clip.path).is_absolute() for clip in by_title.values())
 
 
+def test_damaged_files_are_added_as_far_as_they_go_and_said(
+    library: Library, tmp_path: Path
+) -> None:
+    whole, cut = made.write_sounds(tmp_path, 2)
+    cut.write_bytes(cut.read_bytes()[:-5_000])
+    lost = pytest.approx(2_500 / tiny.RATE, abs=0.001)
+    assert bulk.add(library, [tmp_path]).damaged == {str(cut): lost}
+    by_path = {clip.path: clip for clip in library.catalogue.clips()}
+    assert by_path[str(cut)].damaged == lost
+    assert by_path[str(cut)].duration == pytest.approx(0.3 - 2_500 / tiny.RATE, abs=0.001)
+    assert by_path[str(whole)].damaged == 0
+    assert library.info()["damaged"] == {str(cut): lost}
+
+
 def test_vectors_are_those_of_the_sounds_alone(library: Library, tmp_path: Path) -> None:
     files = made.write_sounds(tmp_path / "sounds", 5)
     bulk.add(library, [tmp_path / "sounds"], partial(local.embed, processes=3))

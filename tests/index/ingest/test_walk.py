@@ -6,7 +6,6 @@ import json
 import os
 import socket
 import subprocess
-import sys
 from collections.abc import Generator, Sequence
 from pathlib import Path
 
@@ -50,6 +49,11 @@ def touch(*files: Path) -> None:
         file.touch()
 
 
+def embed_here(embedder: Embedder, files: Sequence[SourceFile]) -> Generator[EmbeddedBatch]:
+    """An embedding engine that starts no process."""
+    yield EmbeddedBatch([made.embed_file(embedder, file) for file in files])
+
+
 def walked(*paths: Path) -> tuple[Walk, list[Path]]:
     """A walk of the paths, and the files that it found."""
     walk = Walk()
@@ -90,17 +94,17 @@ def test_libraries_in_a_folder_are_left_out_unless_they_are_named(
     made.write_sounds(tmp_path / "sounds", 2)
     other = tmp_path / "sounds" / "other"
     with Library.open(other, embedder, create=True) as inner:
-        bulk.add(inner, made.write_sounds(tmp_path / "elsewhere", 1, first=5))
+        bulk.add(inner, made.write_sounds(tmp_path / "elsewhere", 1, first=5), embed_here)
         made.write_sounds(other / "feedback", 1, first=6)
         made.write_sounds(library.folder / "feedback", 1, first=7)
         (tmp_path / "sounds" / "way").symlink_to(other / "feedback")
-    report = bulk.add(library, [tmp_path / "sounds"])
+    report = bulk.add(library, [tmp_path / "sounds"], embed_here)
     assert (len(report.added), report.failed, report.passed_over) == (2, {}, {})
     inside = library.folder / "sounds"
     made.write_sounds(inside, 1, first=8)
-    assert len(bulk.add(library, [tmp_path]).added) == 1  # of "elsewhere"
-    assert len(bulk.add(library, [inside]).added) == 1  # named
-    report = bulk.add(library, [other])
+    assert len(bulk.add(library, [tmp_path], embed_here).added) == 1  # of "elsewhere"
+    assert len(bulk.add(library, [inside], embed_here).added) == 1  # named
+    report = bulk.add(library, [other], embed_here)
     assert (report.unchanged, report.added) == (1, [])
 
 
@@ -140,11 +144,11 @@ def test_a_path_has_one_spelling_whichever_way_it_is_named(
     for folder in ("real", "link"):
         (tmp_path / folder / "m.csv").write_text("path,tags\nlist/../deep/noise_001.wav,x\n")
     monkeypatch.chdir(tmp_path / "link")
-    assert len(bulk.add(library, [Path("deep/noise_000.wav")]).added) == 1
-    assert len(bulk.add(library, [tmp_path / "link" / "m.csv"]).added) == 1
-    assert len(bulk.add(library, [Path("deep"), Path()]).added) == 1
+    assert len(bulk.add(library, [Path("deep/noise_000.wav")], embed_here).added) == 1
+    assert len(bulk.add(library, [tmp_path / "link" / "m.csv"], embed_here).added) == 1
+    assert len(bulk.add(library, [Path("deep"), Path()], embed_here).added) == 1
     for path in (Path(), tmp_path / "link", tmp_path / "real", Path("../link/./list")):
-        report = bulk.add(library, [path])
+        report = bulk.add(library, [path], embed_here)
         assert (report.added, report.unchanged) == ([], 3)
     folder = tmp_path.resolve() / "real" / "deep"
     assert {Path(clip.path).parent for clip in library.catalogue.clips()} == {folder}
@@ -155,7 +159,7 @@ def test_a_link_to_a_file_is_a_name_of_its_own(library: Library, tmp_path: Path)
     (tmp_path / "sounds").mkdir()
     (tmp_path / "sounds" / "owl.wav").symlink_to(file)
     for path in ("sounds", "sounds/owl.wav"):
-        bulk.add(library, [tmp_path / path])
+        bulk.add(library, [tmp_path / path], embed_here)
     assert [clip.title for clip in library.catalogue.clips()] == ["owl"]
 
 
@@ -164,7 +168,7 @@ def test_metadata_of_a_manifest_outlasts_the_folder_named_after_it(
 ) -> None:
     made.write_sounds(tmp_path / "sounds", 1)
     (tmp_path / "m.tsv").write_text("path\ttags\nsounds/noise_000.wav\train, thunder,wind\n")
-    bulk.add(library, [tmp_path / "m.tsv", tmp_path / "sounds"])
+    bulk.add(library, [tmp_path / "m.tsv", tmp_path / "sounds"], embed_here)
     assert library.catalogue.clips()[0].tags == ("rain", "thunder", "wind")
 
 
@@ -173,7 +177,7 @@ def test_a_named_manifest_may_have_any_name_and_encoding(library: Library, tmp_p
     file = tmp_path / "list.txt"
     file.write_bytes("path;tags\nnoise_000.wav;café\n".encode("latin-1"))
     manifests = Manifests(frozenset([file]), "latin-1")
-    bulk.add(library, [file], manifests=manifests)
+    bulk.add(library, [file], embed_here, manifests)
     assert library.catalogue.clips()[0].tags == ("café",)
 
 
@@ -222,20 +226,10 @@ def test_what_is_no_file_does_not_hold_up_the_rest(library: Library, tmp_path: P
     assert report.passed_over == {"": 1}
 
 
-def embed_here(embedder: Embedder, files: Sequence[SourceFile]) -> Generator[EmbeddedBatch]:
-    """An embedding engine that starts no process."""
-    yield EmbeddedBatch([made.embed_file(embedder, file) for file in files])
-
-
 def bound_earmark(*arguments: object) -> subprocess.CompletedProcess[str]:
     """The command, run by a process that permissions bind, also where it is root's."""
-    bound = ["setpriv", "--bounding-set=-dac_override,-dac_read_search"]
     return subprocess.run(
-        [
-            *(bound if os.geteuid() == 0 else []),
-            *(sys.executable, "-m", "earmark.service.cli.main"),
-            *map(str, arguments),
-        ],
+        [*made.bound_by_permissions(), "-m", "earmark.service.cli.main", *map(str, arguments)],
         cwd=made.ROOT,
         env=made.environment(),
         capture_output=True,
@@ -296,6 +290,7 @@ def test_failures_of_files_that_are_gone_are_forgotten(library: Library, tmp_pat
     assert library.generation > before  # what is computed of them is computed again
 
 
+@pytest.mark.slow
 def test_the_command_line_tells_what_it_passed_over_and_never_a_traceback(
     model_folder: Path, tmp_path: Path
 ) -> None:

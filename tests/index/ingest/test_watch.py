@@ -22,7 +22,7 @@ from earmark.index.ingest import watch
 from earmark.index.ingest.watch import Interrupt, follow
 from earmark.index.library import Library
 from earmark.model.embedder import Embedder
-from tests.index.made import ROOT, environment, write_sounds
+from tests.index.made import ROOT, bound_by_permissions, environment, write_sounds
 
 
 class Watching:
@@ -31,7 +31,7 @@ class Watching:
     def __init__(self, library: Path, model: Path, *paths: Path) -> None:
         command = ["add", *paths, "--watch", "--json", "--library", library, "--model", model]
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "earmark.service.cli.main", *map(str, command)],
+            [*bound_by_permissions(), "-m", "earmark.service.cli.main", *map(str, command)],
             cwd=ROOT,
             env=environment(),
             stdout=subprocess.PIPE,
@@ -122,6 +122,39 @@ def test_a_manifest_that_is_broken_for_a_while_or_put_in_place(
         (long,) = watching.until(2, failed=1)
         assert "tag: expected at most 200 characters" in long["failed"][str(manifest)]
         assert watching.process.poll() is None
+
+
+@pytest.mark.slow
+def test_what_a_search_leaves_out_is_not_followed_and_what_it_cannot_read_is_told(
+    tmp_path: Path, model_folder: Path
+) -> None:
+    folder, outside, closed = tmp_path / "sounds", tmp_path / "outside", tmp_path / "sounds/closed"
+    write_sounds(folder, 1)
+    write_sounds(outside / "deep", 1, first=1)
+    write_sounds(closed, 1, first=2)
+    write_sounds(tmp_path / "shut", 1, first=3)
+    (folder / "out").symlink_to(outside)
+    for path in (closed, tmp_path / "shut"):
+        path.chmod(0)
+    try:
+        with Watching(folder / "library", model_folder, folder, closed) as watching:
+            (first,) = watching.until(2, failed=1)
+            assert first["failed"] == {str(closed): "closed: cannot be read (Permission denied)"}
+            for number, place in enumerate(["library/feedback", ".Trash-1000", "@eaDir", "other"]):
+                write_sounds(folder / place, 1, first=10 + number)
+            (folder / "other" / "catalogue.sqlite").touch()
+            write_sounds(outside / "deep", 1, first=20)
+            assert [len(report["added"]) for report in watching.until(3)] == [1]
+            (tmp_path / "shut").rename(folder / "shut")
+            (shut,) = watching.until(3, failed=1)
+            assert list(shut["failed"]) == [str(folder / "shut")]
+            (outside / "deep" / "noise_020.wav").rename(folder / "owl.wav")
+            (moved,) = watching.until(3)
+            assert (len(moved["moved"]), moved["added"]) == (1, [])
+    finally:
+        for path in (closed, tmp_path / "shut", folder / "shut"):
+            if path.exists():
+                path.chmod(0o755)
 
 
 def test_a_file_is_added_once_nobody_writes_it_any_more(

@@ -18,8 +18,8 @@ MIN_DIGITS = 4  # of the length in bytes: from 1,000 on
 MAX_SMALL_BYTES = 65_536  # compressed on the event loop, in well under a millisecond
 # Level, window (2^13 bytes; 16: gzip's header), memory. A small answer gets no smaller with more:
 # 20 us for ten hits, and 60 more for the memory of a full window.
-SMALL = (3, zlib.DEFLATED, 16 + 13, 6)
-LARGE = (6, zlib.DEFLATED, 16 + 15, 8)
+SMALL = (3, 16 + 13, 6)
+LARGE = (6, 16 + 15, 8)
 
 _NOT_WHOLE = (b"content-encoding", b"content-range")
 _TEXT = re.compile(
@@ -98,8 +98,8 @@ class _Answer:
         await self._send({"type": "http.response.body", "body": small, "more_body": False})
 
 
-def _compressed(body: bytes, *parameters: int) -> bytes:
-    compressor = zlib.compressobj(*parameters)
+def _compressed(body: bytes, level: int, window: int, memory: int) -> bytes:
+    compressor = zlib.compressobj(level, zlib.DEFLATED, window, memory)
     return compressor.compress(body) + compressor.flush()
 
 

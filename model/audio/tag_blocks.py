@@ -254,7 +254,8 @@ def _flac_blocks(file: BinaryIO, start: int) -> Iterator[Block]:
     for _ in range(MAX_STEPS):
         kind, *size = _bytes(file, start, 4)
         if kind & 0x7F == 4:
-            yield _vorbis, _bytes(file, start + 4, int.from_bytes(size))
+            # Some writers count too short; the comments know their own lengths.
+            yield _vorbis, _bytes(file, start + 4, int.from_bytes(size) + MAX_TEXT)
         if kind & 0x80:
             return
         start += 4 + int.from_bytes(size)
@@ -429,6 +430,11 @@ def _id3v1(data: bytes) -> Texts:
             yield from _frame(frame)
 
 
+def _dsf_blocks(file: BinaryIO, _: int) -> Iterator[Block]:
+    start = int.from_bytes(_bytes(file, 20, 8), "little")
+    yield _id3, _bytes(file, start, _id3_size(_bytes(file, start, 10)))
+
+
 def _asf_blocks(file: BinaryIO, _: int) -> Iterator[Block]:
     yield _asf, _bytes(file, 0, int.from_bytes(_bytes(file, 16, 8), "little"))
 
@@ -448,4 +454,5 @@ _FINDERS: Mapping[str, Callable[[BinaryIO, int], Iterator[Block]]] = {
     ".ogg": _ogg_blocks,
     ".m4a": _mp4_blocks,
     ".wma": _asf_blocks,
+    ".dsf": _dsf_blocks,
 }

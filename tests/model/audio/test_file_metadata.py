@@ -194,6 +194,21 @@ def test_flac_behind_id3(tmp_path: Path) -> None:
     assert read_file_metadata(path) == SAYS
 
 
+def test_flac_whose_comments_are_counted_too_short(tmp_path: Path) -> None:
+    path = tagged.tag(tagged.encode(tmp_path / "a.flac"))
+    whole, place = bytearray(path.read_bytes()), 4
+    while whole[place] & 0x7F != 4:
+        place += 4 + int.from_bytes(whole[place + 1 : place + 4])
+    whole[place + 1 : place + 4] = (20).to_bytes(3)
+    assert read_file_metadata(bytes(whole)) == SAYS
+
+
+def test_dsd_with_id3_behind_its_samples() -> None:
+    head = b"DSD " + struct.pack("<QQQ", 28, 0, 128) + bytes(100)
+    tag = tagged.id3_tag(3, tagged.id3_frame("TIT2", b"\0Rain"))
+    assert read_file_metadata(head + tag).title == "Rain"
+
+
 def mp3(*parts: bytes) -> bytes:
     """A few frames of silence in MP3, between a tag before and one behind."""
     before, behind = parts if len(parts) == 2 else (*parts, b"")

@@ -467,7 +467,7 @@ def originals() -> dict[str, bytes]:
     return {**files, "by hand": tagged.wav(*says)}
 
 
-@settings(max_examples=150)
+@settings(max_examples=150, deadline=None)
 @given(data=st.data())
 def test_mutated_files_never_raise_and_stay_bounded(data: st.DataObject) -> None:
     original = originals()[data.draw(st.sampled_from(sorted(originals())))]

@@ -311,6 +311,7 @@ class Library:
             "fingerprint": self.embedder.fingerprint,
             "dim": self.embedder.dim,
             "failures": self.catalogue.failures(),
+            "damaged": self.catalogue.damaged_files(),
             "missing": asdict(summary_of(find_missing(self.catalogue))),
         }
 

@@ -51,12 +51,14 @@ class TagScore:
 
 @dataclass(frozen=True)
 class Suggestion:
-    """Tags, the most telling first. `duration` of the sound; `known` tags that conditioned them;
-    `ignored` ones, which the model does not know, or which are more than it reads.
+    """Tags, the most telling first. `duration` of the sound, and the seconds of it that are
+    `damaged` and left out; `known` tags that conditioned them; `ignored` ones, which the model does
+    not know, or which are more than it reads.
     """
 
     tags: list[TagScore]
     duration: float
+    damaged: float
     known: list[str]
     ignored: list[str]
 
@@ -96,7 +98,7 @@ def suggest(
         for number in candidates[:k]
     ]
     ignored = [*conditions.ignored, *conditions.tags[len(read) :]]
-    return Suggestion(tags, sound.info.duration, read, ignored)
+    return Suggestion(tags, sound.info.duration, sound.info.damaged, read, ignored)
 
 
 def rank_tags(

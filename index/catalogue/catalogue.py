@@ -264,6 +264,12 @@ class Catalogue:
             return []
         return [path for path in self.failures() if f"{path}/".startswith(prefixes)]
 
+    def damaged_files(self) -> dict[str, float]:
+        """The seconds of files that could not be decoded and are left out, by path."""
+        return dict(
+            self._database.query("SELECT path, damaged FROM clips WHERE damaged > 0 ORDER BY path")
+        )
+
     def failure_count(self) -> int:
         """The number of files that could not be added."""
         return int(self._database.query("SELECT count(*) FROM failures")[0][0])

@@ -81,6 +81,14 @@ class EmbeddedBatch:
     def __len__(self) -> int:
         return len(self.sounds) + len(self.failed)
 
+    def damaged(self) -> dict[str, float]:
+        """The seconds of damage by path, of the sounds that have any."""
+        return {
+            str(sound.file.path): sound.embedding.info.damaged
+            for sound in self.sounds
+            if sound.embedding.info.damaged
+        }
+
     def append(self, file: SourceFile, result: EmbeddedSound | AudioError) -> None:
         """Add the result of one file."""
         if isinstance(result, AudioError):

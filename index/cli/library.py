@@ -141,6 +141,8 @@ def _print_report(report: AddReport, library: Library, *, as_json: bool) -> None
         print(_passed_over(report.passed_over), file=sys.stderr)
     for clip_id, earlier in report.duplicates.items():
         print(f"the same sound: {clip_id} as {earlier}", file=sys.stderr)
+    for path, seconds in report.damaged.items():
+        print(f"damaged: {path}: {seconds:.2f} s skipped", file=sys.stderr)
     for path, reason in report.failed.items():
         print(f"failed: {path}: {reason}", file=sys.stderr)
 
@@ -169,11 +171,15 @@ def _info(options: argparse.Namespace) -> int:
         print(json.dumps(info))
         return 0
     failures, missing = info.pop("failures"), info.pop("missing")
+    damaged = info.pop("damaged")
     for name, value in info.items():
         print(f"{name:20} {value:.1f}" if isinstance(value, float) else f"{name:20} {value}")
     print(f"{'failed files':20} {len(failures)}")
     for path, reason in failures.items():
         print(f"  {path}: {reason}")
+    print(f"{'damaged files':20} {len(damaged)}")
+    for path, seconds in damaged.items():
+        print(f"  {path}: {seconds:.2f} s skipped")
     print(f"{'missing files':20} {missing['total']}")
     for sound in missing["first"]:
         print(f"  {sound['path']} ({sound['id']})")

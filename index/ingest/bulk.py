@@ -35,8 +35,9 @@ class AddReport:
 
     `added`: ids. `moved`: clips whose file was found at another path → its path before.
     `described`: known files whose metadata was updated. `duplicates`: added clips that hold the
-    same sound as an earlier clip → that one's id. `failed`: path → reason. `passed_over`: the files
-    in searched folders that are no sounds by their names, counted by ending.
+    same sound as an earlier clip → that one's id. `damaged`: path → the seconds that could not be
+    decoded and are left out. `failed`: path → reason. `passed_over`: the files in searched folders
+    that are no sounds by their names, counted by ending.
     """
 
     added: list[str] = field(default_factory=list)
@@ -44,6 +45,7 @@ class AddReport:
     described: int = 0
     unchanged: int = 0
     duplicates: dict[str, str] = field(default_factory=dict)
+    damaged: dict[str, float] = field(default_factory=dict)
     failed: dict[str, str] = field(default_factory=dict)
     passed_over: dict[str, int] = field(default_factory=dict)
 
@@ -121,6 +123,7 @@ def _write(library: Library, batch: EmbeddedBatch, moves: MoveFinder, report: Ad
     report.added += added
     report.moved |= followed
     report.duplicates |= library.catalogue.duplicates(added)
+    report.damaged |= batch.damaged()
     report.failed |= batch.failed
 
 

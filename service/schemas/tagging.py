@@ -36,6 +36,9 @@ class TagsBody(BaseModel):
 
     tags: list[TagBody]
     duration: float
+    damaged: float = Field(
+        0.0, description="Seconds of the file that could not be decoded and are left out"
+    )
     known: list[str] = Field(description="Accepted tags that condition the remaining suggestions")
     ignored: list[str] = Field(description="Accepted tags that are not in the model's vocabulary")
 

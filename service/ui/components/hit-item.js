@@ -88,10 +88,11 @@ function reasons({ why, cosine, alike = [] }) {
   return parts.join(" · ");
 }
 
-/** Author, source, licence and date; web addresses become links. @param {Clip} clip */
-function credits({ author, source, licence, recorded }) {
+/** Author, source, licence, date and damage; web addresses become links. @param {Clip} clip */
+function credits({ author, source, licence, recorded, damaged }) {
   const when = recorded && `recorded ${recorded.replace("T", " ")}`;
-  return [author, source, licence, when].filter(Boolean).flatMap((text, place) => {
+  const damage = damaged > 0 && `damaged: ${damaged.toFixed(1)} s skipped`;
+  return [author, source, licence, when, damage].filter(Boolean).flatMap((text, place) => {
     const isAddress = /^https?:\/\//.test(text);
     const shown = isAddress
       ? make("a", { href: text, rel: "noreferrer" }, text.replace(/^https?:\/\/(www\.)?/, ""))

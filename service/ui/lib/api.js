@@ -19,6 +19,7 @@ import { authorization } from "./api-key.js";
  * @property {string} source
  * @property {string} licence
  * @property {string} recorded a date of ISO 8601, or empty
+ * @property {number} damaged seconds that could not be decoded and are left out
  * @property {string} added_at
  * @property {string | null} [twin] id of a clip with the same sound
  *
@@ -50,6 +51,7 @@ import { authorization } from "./api-key.js";
  *
  * @typedef {object} Tagging
  * @property {number} duration
+ * @property {number} damaged
  * @property {TagScore[]} tags
  * @property {string[]} known
  * @property {string[]} ignored

@@ -115,6 +115,8 @@ function showCancelled(sound) {
 function showFirst(answer, { player }) {
   unconditioned = answer;
   player.setDuration(answer.duration);
+  find("tag-problem").replaceChildren(...(answer.damaged ? [make("p", { class: "notice" },
+    `This file is damaged: ${answer.damaged.toFixed(1)} s of it cannot be read and are left out.`)] : []));
   tags.show(answer, player);
   find("suggested").hidden = false;
   showStatus(`${count(answer.tags.filter((tag) => tag.suggested).length, "tag")} suggested`);

@@ -24,7 +24,7 @@ def test_tags_are_ranked_probabilities_with_their_places(server: Server) -> None
     response = server.upload(sounds.noise(7.0))
     assert response.status_code == 200
     body = response.json()
-    assert body.keys() == {"tags", "duration", "known", "ignored"}
+    assert body.keys() == {"tags", "duration", "damaged", "known", "ignored"}
     assert body["duration"] == pytest.approx(7.0, abs=0.01)
     assert len(body["tags"]) == 10
     scores = [entry["score"] for entry in body["tags"]]
@@ -41,6 +41,19 @@ def test_tags_are_ranked_probabilities_with_their_places(server: Server) -> None
         starts = sorted(window["start"] for window in entry["windows"])
         assert all(later - former > 1 for former, later in itertools.pairwise(starts))
         assert entry["suggested"] in {True, False}
+
+
+def test_a_damaged_upload_says_so(server: Server) -> None:
+    sound = sounds.noise(2.0)
+    half = sound[: len(sound) // 2]
+    tagged = server.upload(half).json()
+    assert (tagged["duration"], tagged["damaged"]) == pytest.approx((1.0, 1.0), abs=0.01)
+    added = server.upload(half, "/v1/clips").json()
+    assert (added["duration"], added["damaged"]) == pytest.approx((1.0, 1.0), abs=0.01)
+    found = server.client.get(f"/v1/clips/{added['id']}").json()
+    assert found["damaged"] == added["damaged"]
+    assert server.client.delete(f"/v1/clips/{added['id']}").status_code == 204
+    assert server.upload(sound).json()["damaged"] == 0
 
 
 def test_the_same_upload_has_the_same_answer_and_k_cuts_it(server: Server) -> None:

@@ -7,7 +7,6 @@ Tags are stored separated by spaces, so a tag that contains spaces becomes a com
 
 from __future__ import annotations
 
-import datetime
 import re
 import unicodedata
 from collections.abc import Iterable, Sequence
@@ -30,9 +29,14 @@ MAX_CHARACTERS = {  # of each field; of each tag
 MAX_TAGS = 1_000
 
 _UNPRINTABLE_CATEGORIES = frozenset(("Cc", "Cs"))
-_DATE = re.compile(  # the forms of ISO 8601 that a recording's date may have
-    r"\d{4}(-\d\d(-\d\d(T\d\d:\d\d(:\d\d(\.\d{1,6})?)?(Z|[+-]\d\d:\d\d)?)?)?)?", re.ASCII
+# The forms of ISO 8601 that a recording's date may have: year, month, day, day with a time.
+DATE = (
+    r"[12]\d{3}"  # a year
+    r"(-(0[1-9]|1[0-2])"
+    r"|-((0[13578]|1[02])-(0[1-9]|[12]\d|3[01])|(0[469]|11)-(0[1-9]|[12]\d|30)|02-(0[1-9]|[12]\d))"
+    r"(T([01]\d|2[0-3]):[0-5]\d(:[0-5]\d(\.\d{1,6})?)?(Z|[+-]([01]\d|2[0-3]):[0-5]\d)?)?)?"
 )
+_DATE = re.compile(DATE, re.ASCII)
 _TAG_SEPARATORS = re.compile(r"[;,\s]+")
 
 
@@ -125,14 +129,8 @@ METADATA_FIELDS = tuple(field.name for field in fields(Metadata))  # database co
 
 
 def _is_date(text: str) -> bool:
-    """Whether a text is a date that exists, alone or with a time of day."""
-    if not _DATE.fullmatch(text):
-        return False
-    try:
-        datetime.datetime.fromisoformat(text + "-01-01"[len(text) - 4 :])
-    except ValueError:
-        return False
-    return True
+    """Whether a text is a date, alone or with a time of day."""
+    return _DATE.fullmatch(text) is not None
 
 
 def clean_line(text: str) -> str:

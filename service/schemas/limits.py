@@ -18,6 +18,12 @@ MAX_PEAK = 127  # of a waveform
 Title = Annotated[str, StringConstraints(max_length=1_000)]
 Name = Annotated[str, StringConstraints(max_length=1_000)]  # author, source, licence
 Description = Annotated[str, StringConstraints(max_length=20_000)]
-Recorded = Annotated[str, StringConstraints(max_length=40)]  # ISO 8601
+DATE = (
+    r"[12]\d{3}"  # a year
+    r"(-(0[1-9]|1[0-2])"
+    r"|-((0[13578]|1[02])-(0[1-9]|[12]\d|3[01])|(0[469]|11)-(0[1-9]|[12]\d|30)|02-(0[1-9]|[12]\d))"
+    r"(T([01]\d|2[0-3]):[0-5]\d(:[0-5]\d(\.\d{1,6})?)?(Z|[+-]([01]\d|2[0-3]):[0-5]\d)?)?)?"
+)
+Recorded = Annotated[str, StringConstraints(max_length=40, pattern=f"^({DATE})?$")]
 Tag = Annotated[str, StringConstraints(max_length=200)]
 Sort = Literal["relevance", "newest", "oldest", "shortest", "longest", "title"]

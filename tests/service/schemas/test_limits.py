@@ -10,6 +10,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from earmark.index import types
 from earmark.index.catalogue import metadata, records
+from earmark.index.catalogue.metadata import Metadata
 from earmark.index.search import cursor
 from earmark.model.audio.waveform import FULL_SCALE
 from earmark.service.schemas import limits
@@ -28,7 +29,6 @@ HEAVY = ("torch", "numpy", "faiss", "earmark.model", "earmark.index")
         ("licence", limits.Name),
         ("description", limits.Description),
         ("tags", limits.Tag),
-        ("recorded", limits.Recorded),
     ],
 )
 def test_texts_are_limited_as_in_the_catalogue(field: str, kind: type[str]) -> None:
@@ -36,6 +36,18 @@ def test_texts_are_limited_as_in_the_catalogue(field: str, kind: type[str]) -> N
     assert adapter.validate_python("x" * limit)
     with pytest.raises(ValidationError, match=f"at most {limit} characters"):
         adapter.validate_python("x" * (limit + 1))
+
+
+def test_dates_are_those_of_the_catalogue() -> None:
+    assert limits.DATE == metadata.DATE
+    adapter = TypeAdapter(limits.Recorded)
+    for date in ("", "2026", "2026-05", "2024-02-29", "2026-05-31T06:30", "1999-12-31T23:59:59.5Z"):
+        assert adapter.validate_python(date) == date
+        assert Metadata(recorded=date).problem() is None
+    for wrong in ("26", "0000", "2026-13", "2026-02-30", "2026-05-31 06:30", "2026-05-31T24:00"):
+        with pytest.raises(ValidationError, match="pattern"):
+            adapter.validate_python(wrong)
+        assert "recorded: expected a date" in str(Metadata(recorded=wrong).problem())
 
 
 def test_numbers_are_those_of_the_library() -> None:

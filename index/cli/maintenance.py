@@ -85,9 +85,8 @@ def _prune(options: argparse.Namespace) -> int:
             if options.yes:
                 print(f"kept those from {folder}: without --yes, prune asks", file=sys.stderr)
         forgotten = missing.forget_failures(catalogue, kept)
-        print(
-            f"removed {removed}, forgot {forgotten} failed files; {catalogue.count()} clips left",
-        )
+        count = catalogue.count()
+        print(f"removed {removed:,}, forgot {forgotten:,} failed files; {count:,} clips left")
     return 0
 
 

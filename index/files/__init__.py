@@ -1,1 +1,1 @@
-"""The sound files that a library stores itself, and their paths after it moved."""
+"""The files of sounds: those that a library stores itself, their paths, and which are gone."""

@@ -55,7 +55,7 @@ def find_missing(
 ) -> list[MissingSound]:
     """The sounds whose files are gone, in the order they were added.
 
-    Asks the disk for each: a second or two for a million on a local one. Raises StorageError, and
+    Asks the disk for each: about a second for 100,000 on a local one. Raises StorageError, and
     Cancelled.
     """
     missing = []

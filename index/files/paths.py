@@ -43,7 +43,7 @@ def is_gone(path: str) -> bool:
     False where that cannot be known: a folder on the way may not be searched, a disk is broken.
     """
     try:
-        Path(path).stat()
+        os.stat(path)  # noqa: PTH116 (many are asked for, and a Path takes longer than this)
     except OSError as error:
         return error.errno in _GONE
     except ValueError:  # no path can hold a null character

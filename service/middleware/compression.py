@@ -79,9 +79,9 @@ class _Answer:
         await self._send(message)
 
     def _confirm(self, headers: MutableHeaders) -> None:
-        tag = _weak(headers.get("etag", ""))
-        if tag.encode("latin-1") in self._known:
-            headers["etag"] = tag
+        tag = _weak(headers.get("etag", "").encode("latin-1"))
+        if tag in self._known:
+            headers["etag"] = tag.decode("latin-1")
             headers.add_vary_header("Accept-Encoding")
 
     async def _send_compressed(self, start: Message, body: bytes) -> None:
@@ -89,12 +89,11 @@ class _Answer:
             small = _compressed(body, *SMALL)
         else:
             small = await anyio.to_thread.run_sync(_compressed, body, *LARGE)
-        headers = MutableHeaders(raw=start["headers"])
-        headers["content-encoding"] = "gzip"
-        headers["content-length"] = str(len(small))
-        if "etag" in headers:
-            headers["etag"] = _weak(headers["etag"])
-        await self._send(start)
+        headers = [(b"content-encoding", b"gzip"), (b"content-length", b"%d" % len(small))]
+        for name, value in start["headers"]:
+            if name != b"content-length":
+                headers.append((name, _weak(value) if name == b"etag" else value))
+        await self._send({**start, "headers": headers})
         await self._send({"type": "http.response.body", "body": small, "more_body": False})
 
 
@@ -103,8 +102,8 @@ def _compressed(body: bytes, level: int, window: int, memory: int) -> bytes:
     return compressor.compress(body) + compressor.flush()
 
 
-def _weak(tag: str) -> str:
-    return f"W/{tag.removeprefix('W/')}"
+def _weak(tag: bytes) -> bytes:
+    return b"W/" + tag.removeprefix(b"W/")
 
 
 def _can_shrink(start: Message) -> bool:

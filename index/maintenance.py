@@ -10,9 +10,10 @@ from pathlib import Path
 import numpy as np
 
 from earmark.index.catalogue.catalogue import FILE_NAME, Catalogue
+from earmark.index.catalogue.embedded_sound import printable_path
 from earmark.index.errors import LibraryError, StorageError
 from earmark.index.files.managed_files import PENDING
-from earmark.index.files.paths import real_folder, spelling
+from earmark.index.files.paths import is_file, real_folder, spelling
 from earmark.index.library import FEEDBACK, SNAPSHOT, UPLOADS
 from earmark.index.stores.factory import catch_up, open_store
 
@@ -29,7 +30,7 @@ def back_up(folder: Path, to: Path) -> int:
     Raises LibraryError if the folder has a library already, StorageError.
     """
     file = to / FILE_NAME
-    if file.exists():
+    if is_file(file):
         raise LibraryError(f"to: expected a folder without a library, got {to}")
     unfinished = to / f"{FILE_NAME}.part"
     with closing(Catalogue.open(folder)) as catalogue:
@@ -43,7 +44,7 @@ def back_up(folder: Path, to: Path) -> int:
         except OSError as error:
             raise StorageError(f"library {to}: {error.strerror}") from error
         finally:
-            with suppress(NotADirectoryError):
+            with suppress(OSError):
                 unfinished.unlink(missing_ok=True)
     with closing(Catalogue.open(to)) as copy:
         return copy.count()
@@ -65,6 +66,9 @@ def relocate(folder: Path, old: Path, new: Path) -> int:
     `old` may be spelled as the catalogue has it, or lead there by links.
     Raises LibraryError if no sound has a path under `old`, or one already has the new path.
     """
+    for name, path in (("old", old), ("new", new)):
+        if str(path) != printable_path(path):
+            raise LibraryError(f"{name}: expected a path in UTF-8, got {printable_path(path)}")
     with closing(Catalogue.open(folder)) as catalogue, catalogue.write() as writer:
         for spelled in (_absolute(old), spelling(old), real_folder(old)):
             if count := writer.relocate(str(spelled), str(real_folder(new))):

@@ -10,6 +10,7 @@ import logging
 from pathlib import Path
 
 from earmark.index.catalogue.catalogue import Catalogue
+from earmark.index.catalogue.embedded_sound import printable_path
 from earmark.index.errors import StorageError
 
 log = logging.getLogger(__name__)
@@ -19,6 +20,8 @@ _KEY = "uploads"
 
 def record_uploads_folder(catalogue: Catalogue, folder: Path) -> None:
     """Store the folder of uploads, unless it is stored already. Raises StorageError."""
+    if str(folder) != printable_path(folder):
+        raise StorageError("uploads: the library's path is not UTF-8: rename its folder")
     if _stored_folder(catalogue) != str(folder):
         with catalogue.database.transaction() as db:
             db.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", (_KEY, str(folder)))

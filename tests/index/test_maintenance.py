@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import threading
 from contextlib import closing
@@ -85,6 +86,10 @@ def test_a_copy_never_replaces_a_library(catalogue: Catalogue, tmp_path: Path) -
     (tmp_path / "file").write_text("in the way")
     with pytest.raises(StorageError, match="file"):
         maintenance.back_up(catalogue.file.parent, tmp_path / "file")
+    (tmp_path / "loop").symlink_to("loop")
+    for path in ("loop", "x" * 300, "loop/below"):
+        with pytest.raises(StorageError, match=r"Too many levels|too long|File exists"):
+            maintenance.back_up(catalogue.file.parent, tmp_path / path)
 
 
 def test_a_full_disk_leaves_no_half_copy(catalogue: Catalogue) -> None:
@@ -116,6 +121,12 @@ def test_sounds_that_moved(tmp_path: Path, embedder: Embedder) -> None:
 
 def test_moves_that_make_no_sense(tmp_path: Path, embedder: Embedder) -> None:
     stocked(tmp_path / "library", embedder, tmp_path / "sounds")
+    strange = tmp_path / os.fsdecode(b"caf\xe9")
+    for old, new, name in ((tmp_path / "sounds", strange, "new"), (strange, tmp_path, "old")):
+        with pytest.raises(
+            LibraryError, match=rf"{name}: expected a path in UTF-8, got .*caf.udce9"
+        ):
+            maintenance.relocate(tmp_path / "library", old, new)
     with pytest.raises(LibraryError, match="old: expected a folder of sounds"):
         maintenance.relocate(tmp_path / "library", tmp_path / "elsewhere", tmp_path / "new")
     shutil.copytree(tmp_path / "sounds", tmp_path / "more")

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from contextlib import aclosing
 
 from fastapi import Request
 from starlette.datastructures import FormData
-from starlette.exceptions import HTTPException
 from starlette.formparsers import MultiPartException, MultiPartParser
 
 from earmark.service.http.file_names import with_plain_name
+from earmark.service.http.problems import ProblemError
 
 MULTIPART = "multipart/form-data"
+FORM = "a multipart form whose parts have names, got one that cannot be read"
 
 
 class _Parser(MultiPartParser):
@@ -50,7 +52,7 @@ class FormRequest(Request):
         max_fields: int | float = 1000,
         max_part_size: int = 1024 * 1024,
     ) -> FormData:
-        """The form. Raises HTTPException (400) for one that cannot be parsed."""
+        """The form. Raises ProblemError (400) for one that cannot be parsed, or is over a limit."""
         if self._parsed is None:
             kind = self.headers.get("content-type", "").partition(";")[0].strip().lower()
             limits = {"max_files": max_files, "max_fields": max_fields}
@@ -62,5 +64,16 @@ class FormRequest(Request):
                 try:
                     self._parsed = await parser.parse()
                 except MultiPartException as error:
-                    raise HTTPException(400, error.message) from error
+                    expected = {
+                        "Too many files": f"at most {max_files} files",
+                        "Too many fields": f"at most {max_fields} fields",
+                        "Part exceeded": f"at most {max_part_size} bytes in a field",
+                    }
+                    raise ProblemError("bad-request", _detail(error, expected)) from error
         return self._parsed
+
+
+def _detail(error: MultiPartException, expected: Mapping[str, str]) -> str:
+    """What was wrong with a form, in our words. `expected`: by the start of the parser's."""
+    found = (limit for start, limit in expected.items() if error.message.startswith(start))
+    return f"body: expected {next(found, FORM)}"

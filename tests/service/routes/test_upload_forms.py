@@ -63,6 +63,13 @@ def test_one_file_is_meant_and_several_are_refused(writable: Server) -> None:
     assert writable.client.get("/v1/clips", params={"k": 1}).status_code == 200
 
 
-def test_more_files_than_a_form_may_have(writable: Server) -> None:
-    refused = send(writable, "/v1/jobs", *['filename="a.wav"'] * 101)
-    writable.problem(refused, 400)
+def test_what_is_no_form_or_too_much_of_one_is_told_in_our_words(writable: Server) -> None:
+    many = send(writable, "/v1/jobs", *['filename="a.wav"'] * 101)
+    writable.problem(many, 400, "body: expected at most 100 files")
+    fields = send(writable, "/v1/clips", 'filename="a.wav"', title="x" * 100_001)
+    writable.problem(fields, 400, "body: expected at most 100000 bytes in a field")
+    for kind, body in (("", b"x"), (f"; boundary={BOUNDARY}", b"--a-boundary\r\nx\r\n")):
+        headers = {"Content-Type": f"multipart/form-data{kind}"}
+        for path in ("/v1/clips", "/v1/jobs", "/v1/feedback"):
+            refused = writable.client.post(path, content=body, headers=headers)
+            writable.problem(refused, 400, "body: expected a multipart form")

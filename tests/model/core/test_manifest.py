@@ -55,6 +55,11 @@ def test_tags_are_split_at_spaces_semicolons_and_commas(tmp_path: Path) -> None:
     ]
 
 
+def test_tags_of_a_kept_case(shared: Path) -> None:
+    [row] = read_manifest(shared / "cases" / "comma-tags.csv")
+    assert row.tags == ("rain", "thunder", "wind")
+
+
 ROWS = [
     ManifestRow(Path("a b.wav"), ("rain", "wind"), "Café; früh, spät", group="Feld"),
     ManifestRow(Path("c.wav"), title='Say "x"\tnow', group="c.wav"),

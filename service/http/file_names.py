@@ -69,7 +69,9 @@ def inline(title: str, suffix: str) -> str:
     A name that is not plain ASCII has a similar one beside it, for old clients.
     """
     suffix = suffix if _SUFFIX.fullmatch(suffix) else ""
-    name = _UNFIT.sub(" ", title).removesuffix(suffix)
+    if title.lower().endswith(suffix):
+        title = title[: len(title) - len(suffix)]
+    name = _UNFIT.sub(" ", title)
     name = " ".join(name.split())[:MAX_CHARACTERS].strip(" .") or FALLBACK
     plain = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode()
     plain = " ".join(plain.replace("%", "").split()).strip(" .") or FALLBACK

@@ -78,6 +78,7 @@ def test_what_is_encoded_is_read_back(name: str) -> None:
     [
         ("Rain on the roof", 'inline; filename="Rain on the roof.ogg"'),
         ("rain.ogg", 'inline; filename="rain.ogg"'),
+        ("rain.OGG", 'inline; filename="rain.ogg"'),
         ("AC/DC: \"live\" \\ 7?", 'inline; filename="AC DC live 7.ogg"'),
         ("Café", "inline; filename=\"Cafe.ogg\"; filename*=UTF-8''Caf%C3%A9.ogg"),
         ("雨", "inline; filename=\"sound.ogg\"; filename*=UTF-8''%E9%9B%A8.ogg"),

@@ -28,6 +28,7 @@ ROOT = PROJECT.parent.parent
 PLACES = {
     "earmark.service.client": "earmark.client",
     "earmark.service.schemas": "earmark.client.schemas",
+    "earmark.service.http.addresses": "earmark.client.addresses",
     "earmark.model.core": "earmark.client.core",
 }
 

@@ -87,7 +87,7 @@ def test_it_speaks_to_a_server_with_its_requirements_alone(
         "3 True",
         "unknown-clip",
         "Dog barking in a yard",
-        "['earmark.client', 'earmark.client.client']",
+        "['earmark.client', 'earmark.client.addresses']",
     ]
     for name in ("numpy", "torch", "fastapi", "earmark.service", "earmark.index"):
         hidden = distributions.python("-c", f"import {name}", folder=tmp_path, env=env)

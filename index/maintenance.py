@@ -13,7 +13,7 @@ from earmark.index.catalogue.catalogue import FILE_NAME, Catalogue
 from earmark.index.catalogue.embedded_sound import printable_path
 from earmark.index.errors import LibraryError, StorageError
 from earmark.index.files.managed_files import PENDING
-from earmark.index.files.paths import is_file, real_folder, spelling
+from earmark.index.files.paths import is_file, real_folder
 from earmark.index.library import FEEDBACK, SNAPSHOT, UPLOADS
 from earmark.index.stores.factory import catch_up, open_store
 
@@ -70,7 +70,7 @@ def relocate(folder: Path, old: Path, new: Path) -> int:
         if str(path) != printable_path(path):
             raise LibraryError(f"{name}: expected a path in UTF-8, got {printable_path(path)}")
     with closing(Catalogue.open(folder)) as catalogue, catalogue.write() as writer:
-        for spelled in (_absolute(old), spelling(old), real_folder(old)):
+        for spelled in (_absolute(old), real_folder(old.parent) / old.name, real_folder(old)):
             if count := writer.relocate(str(spelled), str(real_folder(new))):
                 return count
         raise LibraryError(f"old: expected a folder of sounds of {folder}, got {old}")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from earmark.index.catalogue.metadata import Metadata
+from earmark.index.catalogue.metadata import Metadata, title_from_file_name
 from earmark.index.catalogue.records import NewClip
 from earmark.model.audio.file_metadata import FileMetadata
 from earmark.model.core.errors import AudioError
@@ -16,11 +16,15 @@ LONG_SECONDS = 10.0  # the catalogue stores the windows of longer sounds
 
 @dataclass(frozen=True)
 class SourceFile:
-    """The file of a sound to add, its metadata, and its preferred id (may be empty)."""
+    """The file of a sound to add, its metadata, and its preferred id (may be empty).
+
+    `link`: the name of the link that leads to the file, for its title; empty if none does.
+    """
 
     path: Path
     metadata: Metadata = field(default_factory=Metadata)
     id: str = ""
+    link: str = ""
 
 
 def printable_path(path: Path | str) -> str:
@@ -30,6 +34,8 @@ def printable_path(path: Path | str) -> str:
 
 def metadata_in_file(found: FileMetadata) -> Metadata:
     """What a file tells of itself, as the catalogue takes it."""
+    if found == FileMetadata():
+        return Metadata()
     return Metadata(
         title=found.title,
         tags=found.tags,
@@ -53,6 +59,9 @@ class EmbeddedSound:
         """The catalogue's record of this sound."""
         file, info, embedding = self.file, self.embedding.info, self.embedding
         stored = slice(None) if info.duration > LONG_SECONDS else slice(0)
+        in_file = metadata_in_file(embedding.metadata)
+        if file.link:
+            in_file = in_file.with_defaults(Metadata(title=title_from_file_name(file.link)))
         return NewClip(
             path=str(file.path),
             id=file.id,
@@ -67,7 +76,7 @@ class EmbeddedSound:
             vector=embedding.vector,
             windows=embedding.windows[stored],
             starts=embedding.starts[stored],
-            metadata_in_file=metadata_in_file(embedding.metadata),
+            metadata_in_file=in_file,
         )
 
 

@@ -1,11 +1,13 @@
 """One spelling of each path, and what has become of the file there.
 
-A file's spelling is the real path of its folder, with its own name: links to folders are resolved,
-a link to a file is a name of its own. The catalogue holds paths in this spelling only.
+A file's spelling is its real path: all links are resolved, those to folders and one to the file. Of
+a link to nothing it is the real path of the folder, with the link's name. The catalogue holds paths
+in this spelling only.
 """
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import re
@@ -24,7 +26,20 @@ def spelling(path: Path) -> Path:
     """The spelling of a file's path; the file need not exist."""
     if path.name in ("", ".."):
         return real_folder(path)
-    return real_folder(path.parent) / path.name
+    return followed(real_folder(path.parent) / path.name)
+
+
+def followed(path: Path) -> Path:
+    """Where a path in a real folder leads: to itself, unless it is a link to something."""
+    if is_link(path):
+        with contextlib.suppress(OSError):
+            return Path(os.path.realpath(path, strict=True))
+    return path
+
+
+def is_link(path: Path) -> bool:
+    """Whether a link is there; False where that cannot be known."""
+    return os.path.islink(path)  # noqa: PTH114 (pathlib's raises OSError)
 
 
 def is_folder(path: Path) -> bool:

@@ -22,13 +22,14 @@ from earmark.index.catalogue.catalogue import Catalogue
 from earmark.index.catalogue.embedded_sound import SourceFile, printable_path
 from earmark.index.catalogue.metadata import Metadata
 from earmark.index.catalogue.records import id_problem
-from earmark.index.files.paths import is_file, real_folder, spelling
+from earmark.index.files.paths import followed, is_file, real_folder
 from earmark.model.audio.formats import SUFFIXES
 from earmark.model.core import manifest
 from earmark.model.core.errors import InputError, ManifestError
 
 MANIFEST_SUFFIXES = frozenset((".csv", ".tsv"))
 
+_UNKNOWN = Metadata()
 _ABSENT = (errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG, errno.ELOOP)
 # Without case; those that begin with a dot are hidden anyway.
 _SYSTEM_FOLDERS = re.compile(
@@ -91,7 +92,7 @@ class Walk:
         if is_manifest:
             yield from self._of_manifest(path)
         else:
-            yield SourceFile(self._spelling(path))
+            yield self._file(path)
 
     def _of_named_folder(self, folder: Path) -> Iterator[SourceFile]:
         if _holds_library(folder):
@@ -112,14 +113,14 @@ class Walk:
                 row.recorded,
             )
             _check(path, row.path, metadata, row.id)
-            yield SourceFile(self._spelling(row.path), metadata, row.id)
+            yield self._file(row.path, metadata, row.id)
 
     def _of_library(self, folder: Path) -> Iterator[SourceFile]:
         catalogue = Catalogue.open(folder)
         try:
             for clip in catalogue.clips():
                 _check(folder, Path(clip.path), clip.metadata, clip.id)
-                yield SourceFile(self._spelling(Path(clip.path)), clip.metadata, clip.id)
+                yield self._file(Path(clip.path), clip.metadata, clip.id)
         finally:
             catalogue.close()
 
@@ -143,7 +144,8 @@ class Walk:
                 if is_folder:
                     subfolders += _searched(folder, entry)
                 elif is_sound(Path(entry.name)):
-                    yield SourceFile(folder / entry.name)
+                    path = folder / entry.name
+                    yield self._file(path) if entry.is_symlink() else SourceFile(path)
                 else:
                     self.passed_over[printable_path(Path(entry.name).suffix.lower())] += 1
             waiting += reversed(subfolders)
@@ -160,12 +162,17 @@ class Walk:
     def _fail(self, path: Path, error: OSError) -> None:
         name = printable_path(path.name or str(path))
         reason = f"{name}: cannot be read ({error.strerror})"
-        self.failed[printable_path(self._spelling(path))] = reason
+        self.failed[printable_path(self._place(path))] = reason
 
-    def _spelling(self, path: Path) -> Path:
-        """As `spelling`; each folder is resolved once."""
+    def _file(self, path: Path, metadata: Metadata = _UNKNOWN, clip_id: str = "") -> SourceFile:
+        place = self._place(path)
+        real = followed(place)
+        return SourceFile(real, metadata, clip_id, link=place.name if real != place else "")
+
+    def _place(self, path: Path) -> Path:
+        """The path in its real folder; each folder is resolved once."""
         if path.name in ("", ".."):
-            return spelling(path)
+            return real_folder(path)
         parent = path.parent
         if parent not in self._real_folders:
             self._real_folders[parent] = real_folder(parent)

@@ -13,7 +13,7 @@ from types import FrameType
 import watchfiles
 
 from earmark.index.catalogue.embedded_sound import printable_path
-from earmark.index.files.paths import is_folder, is_gone, real_folder, spelling
+from earmark.index.files.paths import is_folder, is_gone, real_folder
 from earmark.index.ingest import bulk
 from earmark.index.ingest.bulk import AddReport
 from earmark.index.ingest.walk import Manifests, Walk, is_searched, is_sound
@@ -59,7 +59,7 @@ def follow(
         place: path
         for path in paths
         if not is_folder(path)
-        for place in (spelling(path), real_folder(path))
+        for place in (real_folder(path.parent) / path.name, real_folder(path))
     }
     # A manifest's folder: many programs save a file by replacing it.
     watched = {*roots, *(place.parent for place in files)}

@@ -12,6 +12,7 @@ import soundfile
 
 from earmark.index import feedback, maintenance
 from earmark.index.catalogue.embedded_sound import EmbeddedBatch, SourceFile
+from earmark.index.catalogue.records import Move
 from earmark.index.errors import StorageError
 from earmark.index.feedback import Opinion
 from earmark.index.ingest import bulk
@@ -175,6 +176,10 @@ def test_a_library_with_another_spelling_is_not_doubled(library: Library, tmp_pa
     (tmp_path / "link").symlink_to("new")
     with library.catalogue.write() as writer:
         writer.relocate(str(tmp_path / "new"), str(tmp_path / "link"))
+    (tmp_path / "new" / "owl.wav").symlink_to("noise_001.wav")
+    with library.catalogue.write() as writer:
+        names = [str(tmp_path / name) for name in ("link/noise_001.wav", "new/owl.wav")]
+        assert writer.move(Move(ids[1], *names))
     report = add(library, tmp_path / "new")
     assert (report.added, sorted(report.moved)) == ([], sorted(ids))
     report = add(library, tmp_path / "link")

@@ -154,13 +154,26 @@ def test_a_path_has_one_spelling_whichever_way_it_is_named(
     assert {Path(clip.path).parent for clip in library.catalogue.clips()} == {folder}
 
 
-def test_a_link_to_a_file_is_a_name_of_its_own(library: Library, tmp_path: Path) -> None:
-    [file] = made.write_sounds(tmp_path / "store", 1)
+def test_a_link_stands_for_its_file_and_gives_the_title(library: Library, tmp_path: Path) -> None:
+    """As in an archive of git-annex, or a cache whose files are named by their sums."""
+    files = made.write_sounds(tmp_path / ".store", 2)
+    files[0] = files[0].rename(files[0].with_name("3f0a"))
+    files[1] = files[1].rename(files[1].with_name("77bc.wav"))
     (tmp_path / "sounds").mkdir()
-    (tmp_path / "sounds" / "owl.wav").symlink_to(file)
-    for path in ("sounds", "sounds/owl.wav"):
-        bulk.add(library, [tmp_path / path], embed_here)
-    assert [clip.title for clip in library.catalogue.clips()] == ["owl"]
+    for name, file in zip(("owl-night.wav", "Rain.wav"), files, strict=True):
+        (tmp_path / "sounds" / name).symlink_to(file)
+    (tmp_path / "sounds" / "same.wav").symlink_to("Rain.wav")
+    (tmp_path / "m.csv").write_text("path,tags\nsounds/Rain.wav,rain\n")
+    assert len(bulk.add(library, [tmp_path / "sounds"], embed_here).added) == 2
+    for path in ("sounds", "sounds/same.wav", ".store", ".store/3f0a", "m.csv"):
+        report = bulk.add(library, [tmp_path / path], embed_here)
+        assert (report.added, report.moved, report.failed) == ([], {}, {})
+    clips = {clip.title: clip for clip in library.catalogue.clips()}
+    assert {title: clip.path for title, clip in clips.items()} == {
+        "owl night": str(files[0]),
+        "Rain": str(files[1]),
+    }
+    assert clips["Rain"].tags == ("rain",)
 
 
 def test_metadata_of_a_manifest_outlasts_the_folder_named_after_it(
@@ -218,7 +231,7 @@ def test_what_is_no_file_does_not_hold_up_the_rest(library: Library, tmp_path: P
     reasons = {Path(path).name: reason for path, reason in report.failed.items()}
     assert reasons == {
         "pipe.wav": "pipe.wav: not a file of sound",
-        "zero.wav": "zero.wav: not a file of sound",
+        "zero": "zero: not a file of sound",
         "socket.wav": "socket.wav: not a file of sound",
         "nothing.wav": "nothing.wav: No such file or directory",
         "loop.wav": "loop.wav: cannot be read (Too many levels of symbolic links)",

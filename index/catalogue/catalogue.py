@@ -25,7 +25,7 @@ import numpy.typing as npt
 from earmark.index.catalogue import schema
 from earmark.index.catalogue.connection import Database
 from earmark.index.catalogue.metadata import METADATA_FIELDS, Metadata
-from earmark.index.catalogue.records import Changes, Clip, KnownFile
+from earmark.index.catalogue.records import Changes, Clip, HeldSound, KnownFile
 from earmark.index.catalogue.writer import Writer
 from earmark.index.errors import LibraryError, StorageError, UnknownClipError
 from earmark.model.core.arrays import Array
@@ -225,13 +225,14 @@ class Catalogue:
             )
         )
 
-    def clips_with_sounds(self, sums: Sequence[str]) -> list[tuple[str, str, str]]:
-        """(id, path, SHA-256) of the clips with one of these SHA-256 of a sound, oldest first."""
-        return self._database.query(
-            "SELECT id, path, sha256 FROM clips WHERE sha256 IN (SELECT value FROM json_each(?)) "
-            "ORDER BY row",
+    def clips_with_sounds(self, sums: Sequence[str]) -> list[HeldSound]:
+        """The sounds of clips with one of these SHA-256, the oldest first."""
+        rows = self._database.query(
+            "SELECT id, path, sha256, size, mtime_ns FROM clips "
+            "WHERE sha256 IN (SELECT value FROM json_each(?)) ORDER BY row",
             (json.dumps(sums),),
         )
+        return [HeldSound(*row) for row in rows]
 
     def iter_paths(self, batch_size: int) -> Iterator[list[tuple[str, str, str]]]:
         """(id, title, path) of all clips, in batches, in the order they were added."""

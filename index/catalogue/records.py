@@ -62,6 +62,17 @@ class KnownFile:
 
 
 @dataclass(frozen=True)
+class HeldSound:
+    """A clip's sound (its SHA-256) and file: its path, and its size and time when it was read."""
+
+    clip_id: str
+    path: str
+    sha256: str
+    size: int
+    mtime_ns: int
+
+
+@dataclass(frozen=True)
 class Move:
     """A clip whose file lies at another path than before."""
 

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import PurePath
 
 from earmark.index.catalogue.catalogue import Catalogue
-from earmark.index.files.paths import from_printable, is_gone
+from earmark.index.files.paths import folder_of, from_printable, is_gone
 from earmark.model.core.errors import EarmarkError
 
 log = logging.getLogger(__name__)
@@ -146,7 +146,7 @@ def find_prunable(catalogue: Catalogue) -> Prunable:
                 folder = folder.parent
     by_folder: dict[PurePath, list[MissingSound]] = defaultdict(list)
     for sound in missing:
-        by_folder[PurePath(sound.path).parent].append(sound)
+        by_folder[folder_of(sound.path)].append(sound)
     files: list[MissingSound] = []
     lost: dict[PurePath, list[MissingSound]] = defaultdict(list)
     for folder, sounds in by_folder.items():

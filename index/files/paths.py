@@ -11,7 +11,7 @@ import contextlib
 import errno
 import os
 import re
-from pathlib import Path
+from pathlib import Path, PurePath
 
 _GONE = (errno.ENOENT, errno.ENOTDIR)
 _ESCAPED = re.compile(r"\\udc([89a-f][0-9a-f])")
@@ -64,6 +64,17 @@ def is_gone(path: str) -> bool:
     except ValueError:  # no path can hold a null character
         return True
     return False
+
+
+def displaced_path(path: str, clip_id: str) -> str:
+    """The path of a clip whose file was replaced by another clip's: nothing can be there."""
+    return f"{path}/{clip_id.replace('/', '_')}/{PurePath(path).name}"
+
+
+def folder_of(path: str) -> PurePath:
+    """The folder of a clip's file, also of a displaced one."""
+    folder = PurePath(path).parent
+    return folder.parent.parent if is_file(Path(folder.parent)) else folder
 
 
 def from_printable(text: str) -> str:

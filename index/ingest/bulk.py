@@ -118,7 +118,7 @@ def _write(library: Library, batch: EmbeddedBatch, moves: MoveFinder, report: Ad
     """Write a batch in one transaction."""
     found = moves.find(batch.sounds)
     ids = library.add(batch.sounds, batch.failed, found)
-    followed = {move.clip_id: move.before for move in found if move.clip_id in ids}
+    followed = {clip_id: moves.origins[clip_id] for clip_id in ids if clip_id in moves.origins}
     added = [clip_id for clip_id in ids if clip_id not in followed]
     report.added += added
     report.moved |= followed

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Generator, Sequence
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,7 @@ from earmark.index.catalogue.embedded_sound import EmbeddedBatch, SourceFile
 from earmark.index.catalogue.records import Move
 from earmark.index.errors import StorageError
 from earmark.index.feedback import Opinion
+from earmark.index.files.missing import find_prunable
 from earmark.index.ingest import bulk
 from earmark.index.ingest.bulk import AddReport
 from earmark.index.library import Library
@@ -115,6 +117,74 @@ def test_of_two_clips_the_nearest_path_and_then_the_oldest_is_taken(
     shutil.copy(tmp_path / "three.wav", tmp_path / "last.wav")
     report = add(library, tmp_path / "last.wav")
     assert (len(report.added), report.moved) == (1, {})
+
+
+def renumbered(folder: Path, names: dict[str, str]) -> None:
+    """Rename files of a folder, all at once."""
+    for old in names:
+        (folder / old).rename(folder / f"{old}.part")
+    for old, new in names.items():
+        (folder / f"{old}.part").rename(folder / new)
+
+
+NUMBERS = [f"noise_{number:03}.wav" for number in range(8)]
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        dict(pairwise(NUMBERS)),  # 0 is free; a new number at the end
+        dict(zip(NUMBERS[1:], NUMBERS, strict=False)),  # the first is overwritten
+        dict(zip(NUMBERS, [*NUMBERS[1:], NUMBERS[0]], strict=True)),
+        dict(zip(NUMBERS, NUMBERS[::-1], strict=True)),
+        {NUMBERS[1]: NUMBERS[6]},
+    ],
+    ids=["up", "down", "around", "swapped", "over another"],
+)
+def test_files_that_take_each_others_names(
+    library: Library, tmp_path: Path, names: dict[str, str]
+) -> None:
+    folder = tmp_path / "sounds"
+    for file, number in zip(made.write_sounds(folder, 7), range(7), strict=True):
+        os.utime(file, (1, number))
+    add(library, folder)
+    sums = {clip.id: clip.sha256 for clip in library.catalogue.clips()}
+    ids = ids_by_name(library)
+    names = {old: new for old, new in names.items() if (folder / old).is_file()}
+    lost = {ids[new] for new in names.values() if new in ids and new not in names}
+    renumbered(folder, names)
+    report = add(library, folder)
+    assert report.moved == {ids[old]: str(folder / old) for old in names}
+    assert (report.added, report.duplicates, report.failed) == ([], {}, {})
+    clips = library.catalogue.clips()
+    assert {clip.id: clip.sha256 for clip in clips} == sums
+    after = {clip.id: clip.path for clip in clips if clip.id not in lost}
+    assert after == {
+        clip_id: str(folder / names.get(old, old))
+        for old, clip_id in ids.items()
+        if clip_id not in lost
+    }
+    found = find_prunable(library.catalogue)
+    assert [{sound.id for sound in found.files}, found.folders] == [lost, {}]
+    assert add(library, folder).unchanged == 7 - len(lost)
+
+
+def test_files_that_are_changed_or_touched_stay_where_they_are(
+    library: Library, tmp_path: Path
+) -> None:
+    """Only size and time together with the samples tell that one file took another's name."""
+    first, second, third = made.write_sounds(tmp_path / "sounds", 3)
+    add(library, tmp_path / "sounds")
+    ids = ids_by_name(library)
+    shutil.copy2(first, tmp_path / "sounds" / "copy.wav")
+    os.utime(first)
+    shutil.copy(second, third)
+    report = add(library, tmp_path / "sounds")
+    assert (report.moved, len(report.added), len(report.duplicates)) == ({}, 3, 2)
+    second.unlink()
+    os.utime(third)
+    assert add(library, tmp_path / "sounds").moved == {}
+    assert {name: clip for name, clip in ids_by_name(library).items() if name != "copy.wav"} == ids
 
 
 def test_a_file_that_may_not_be_looked_for_is_not_gone(library: Library) -> None:

@@ -262,30 +262,33 @@ def _flac_blocks(file: BinaryIO, start: int) -> Iterator[Block]:
 
 
 def _ogg_blocks(file: BinaryIO, start: int) -> Iterator[Block]:
-    """The comments are the second packet of the stream; it may span pages."""
-    from mutagen.ogg import OggPage
-
-    file.seek(start)
-    serial, skip, size = None, 0, 0
-    packets: list[bytearray] = []
+    """The comments are the second packet of the first stream of sound; it may span pages."""
+    serial, skip, number = b"", 0, 0
+    packet = bytearray()
     for _ in range(MAX_STEPS):
-        page = OggPage(file)
-        if serial is None:
-            first = next((key for key in OGG if page.packets[0].startswith(key)), None)
-            if first is None:  # a picture's
-                continue
-            serial, skip = page.serial, OGG[first]
-        if page.serial != serial:
+        header = _bytes(file, start, 27)
+        if len(header) < 27 or header[:4] != b"OggS" or len(packet) > MAX_BLOCK:
+            break
+        sizes = _bytes(file, start + 27, header[26])
+        body = _bytes(file, start + 27 + len(sizes), sum(sizes))
+        start += 27 + len(sizes) + len(body)
+        first = next((key for key in OGG if body.startswith(key)), None)
+        if not serial and first is not None:
+            serial, skip = header[14:18], OGG[first]
+        if header[14:18] != serial:  # a picture's
             continue
-        for number, packet in enumerate(page.packets):
-            if number == 0 and page.continued and packets:
-                packets[-1] += packet
-            else:
-                packets.append(bytearray(packet))
-        size += page.size
-        if len(packets) > 2 or (len(packets) == 2 and page.complete) or size > MAX_BLOCK:
-            yield _vorbis, bytes(packets[1][skip:])
-            return
+        place = 0
+        for size in sizes:
+            packet += body[place : place + size]
+            place += size
+            if size < 255:  # its end
+                number += 1
+                if number == 2:
+                    yield _vorbis, bytes(packet[skip:])
+                    return
+                packet.clear()
+    if number == 1:  # cut
+        yield _vorbis, bytes(packet[skip:])
 
 
 def _vorbis(data: bytes) -> Texts:

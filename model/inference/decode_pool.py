@@ -102,8 +102,8 @@ def serve(descriptor: int) -> None:
             except MemoryError:
                 connection.send(AudioError(f"{job.name}: decoding it takes too much memory"))
             else:
-                if job.with_metadata:
-                    connection.send(_metadata(job.source))
+                if job.with_metadata and (metadata := _metadata(job.source)) != FileMetadata():
+                    connection.send(metadata)
                 if not job.points:
                     connection.send(reader.info)
 
@@ -229,8 +229,8 @@ class DecodePool:
         *,
         with_metadata: bool = False,
     ) -> Iterator[Block | FileMetadata | SoundInfo]:
-        """The sound's windows block by block, the metadata in its file if that is asked for, then
-        its format and length.
+        """The sound's windows block by block, the metadata in its file if that is asked for and
+        there is any, then its format and length.
 
         Waits for a free process. Raises AudioError, and TimeoutError after the deadline.
         """

@@ -10,6 +10,7 @@ from dataclasses import asdict
 from functools import cache
 from pathlib import Path
 
+import mutagen
 import mutagen.id3
 import pytest
 import soundfile
@@ -185,6 +186,16 @@ def test_vorbis_comments_in_latin_1(tmp_path: Path) -> None:
     path.write_bytes(path.read_bytes().replace(b"Gr--e", b"Gr\xfc\xdfe"))
     found = read_file_metadata(path)
     assert (found.title, found.author) == ("Grüße", "Ann")
+
+
+def test_comments_over_several_pages_of_ogg(tmp_path: Path) -> None:
+    path = tagged.encode(tmp_path / "a.opus")
+    file = mutagen.File(path)
+    file.tags.extend([("FILLER", "x" * 150_000), ("TITLE", "Rain")])
+    file.save()
+    assert read_file_metadata(path) == FileMetadata(title="Rain")
+    cut = path.read_bytes()[:140_000]
+    assert read_file_metadata(cut) == NOTHING
 
 
 def test_flac_behind_id3(tmp_path: Path) -> None:

@@ -138,7 +138,7 @@ def _print_report(report: AddReport, library: Library, *, as_json: bool) -> None
         flush=True,
     )
     if report.passed_over:
-        print(_passed_over(report.passed_over), file=sys.stderr)
+        print(_passed_over(report.passed_over), flush=True)
     for clip_id, earlier in report.duplicates.items():
         print(f"the same sound: {clip_id} as {earlier}", file=sys.stderr)
     for path, seconds in report.damaged.items():

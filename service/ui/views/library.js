@@ -221,8 +221,8 @@ function showMissing(missing) {
   find("library-gone").hidden = !total;
   find("library-gone-note").textContent = total > first.length
     ? `The first ${first.length} of ${number(total)} sounds.` : count(total, "sound");
-  find("library-missing").replaceChildren(...first.map(({ title, name }) =>
-    make("li", {}, make("strong", {}, title), make("span", { class: "quiet" }, name))));
+  find("library-missing").replaceChildren(...first.map((sound) =>
+    make("li", {}, make("strong", {}, sound.title), make("span", { class: "quiet" }, sound.name))));
 }
 
 // The model

@@ -179,7 +179,8 @@ def _columns(file: Path, number: int, header: list[str]) -> list[str]:
     if "path" not in columns or not {"tags", "class"} & set(columns):
         names = ", ".join(name.strip() for name in header if name.strip())
         raise ManifestError(
-            f"{file}: expected the columns path and tags (or class), got {names or 'an empty file'}"
+            f"{file}: line {number}: expected the columns path and tags (or class), got "
+            f"{names or 'an empty file'}"
         )
     for name in sorted(KNOWN):
         if columns.count(name) > 1:

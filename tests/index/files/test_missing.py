@@ -34,7 +34,7 @@ def stock(catalogue: Catalogue, *files: Path) -> None:
 def test_files_that_are_gone(catalogue: Catalogue, tmp_path: Path) -> None:
     files = [tmp_path / "in" / f"{name}.wav" for name in "abcd"]
     stock(catalogue, *files)
-    assert find_missing(catalogue) == []
+    assert list(find_missing(catalogue)) == []
     files[1].unlink()
     files[2].unlink()
     files[2].symlink_to("nowhere")
@@ -44,7 +44,7 @@ def test_files_that_are_gone(catalogue: Catalogue, tmp_path: Path) -> None:
     ]
     shutil.rmtree(tmp_path / "in")
     (tmp_path / "in").touch()  # in its place
-    assert len(find_missing(catalogue)) == 4
+    assert len(list(find_missing(catalogue))) == 4
 
 
 def test_files_that_cannot_be_looked_for_are_not_gone(catalogue: Catalogue) -> None:
@@ -95,7 +95,7 @@ def test_what_came_back_meanwhile_stays(catalogue: Catalogue, tmp_path: Path) ->
     stock(catalogue, *files)
     for file in files[:2]:
         file.unlink()
-    found = find_missing(catalogue)
+    found = list(find_missing(catalogue))
     files[0].touch()
     assert missing.remove_missing(catalogue, found) == 1
     assert [clip.id for clip in catalogue.clips()] == ["a", "c"]

@@ -143,7 +143,10 @@ def test_absolute_paths_byte_order_mark_quotes_and_class(tmp_path: Path) -> None
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("path,title\na,b\n", "expected the columns path and tags .or class., got path, title"),
+        (
+            "\npath,title\na,b\n",
+            "line 2: expected the columns path and tags .or class., got path, title",
+        ),
         ("tags\nrain\n", "expected the columns path and tags"),
         ("", "got an empty file"),
         ("path,tags\n", "expected at least one sound, got none"),

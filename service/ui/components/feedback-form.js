@@ -79,7 +79,7 @@ function toggleForm() {
   openForm(Boolean(find("add").hidden));
   if (find("add").hidden) return;
   const title = findInput("add-title");
-  title.value ||= titleOfFile(currentSound()?.file.name ?? "");
+  title.placeholder = titleOfFile(currentSound()?.file.name ?? ""); // unless the file tells its own
   title.focus();
 }
 

@@ -219,7 +219,7 @@ class TestKeeping:
         own_page.keyboard.press("Enter")
         own_page.get_by_role("button", name="Add to the library").click()
         expect(own_page.locator("#add-title")).to_be_focused()
-        expect(own_page.locator("#add-title")).to_have_value("rain steady 1")
+        expect(own_page.locator("#add-title")).to_have_attribute("placeholder", "rain steady 1")
         expect(own_page.locator("#add-tags")).to_have_value("rain, tin-roof")
         own_page.locator("#add-title").fill("Quokka in the rain")
         own_page.locator("#add-licence").fill("CC0-1.0")

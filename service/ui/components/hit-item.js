@@ -91,7 +91,7 @@ function reasons({ why, cosine, alike = [] }) {
 /** Author, source, licence, date and damage; web addresses become links. @param {Clip} clip */
 function credits({ author, source, licence, recorded, damaged }) {
   const when = recorded && `recorded ${recorded.replace("T", " ")}`;
-  const damage = damaged > 0 && `damaged: ${damaged.toFixed(1)} s skipped`;
+  const damage = damaged > 0 ? `damaged: ${damaged.toFixed(1)} s skipped` : "";
   return [author, source, licence, when, damage].filter(Boolean).flatMap((text, place) => {
     const isAddress = /^https?:\/\//.test(text);
     const shown = isAddress

@@ -10,7 +10,7 @@ import sqlite3
 from collections.abc import Callable, Iterator, Mapping
 from unicodedata import normalize
 
-from earmark.index.catalogue.metadata import clean_line, clean_lines, printable_tags
+from earmark.index.catalogue.metadata import UNTITLED, clean_line, clean_lines, printable_tags
 from earmark.index.catalogue.writer import free_id
 
 BATCH_ROWS = 5_000  # read at a time
@@ -49,6 +49,8 @@ def clean_texts(db: sqlite3.Connection) -> str:
     generation = str(int(found[0]) + 1) if found else "0"  # none yet in a catalogue that is created
     clips = merged_clips = merged_tags = 0
     for row, before, after in _changes(db, "clips", "row", _CLIP_TEXTS):
+        if before["title"] and not after["title"]:
+            after["title"] = UNTITLED
         if after["id"] != before["id"]:
             after["id"] = free_id(db, after["id"])
         _update(db, "clips", "row", row, {**after, "generation": generation})

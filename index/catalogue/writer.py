@@ -74,15 +74,16 @@ class Writer:
         return clip_id
 
     def _check_vectors(self, new: NewClip) -> None:
+        file = PurePath(new.path).name  # a client may read it: no path
         for name, vectors in (("vector", new.vector[None]), ("windows", new.windows)):
             fits = vectors.ndim == 2 and (vectors.shape[1] == self._dim or not vectors.size)
             if not fits or not np.isfinite(vectors).all():
                 raise LibraryError(
-                    f"{name}: expected finite vectors of {self._dim} dimensions for {new.path}, "
+                    f"{name}: expected finite vectors of {self._dim} dimensions for {file}, "
                     f"got shape {list(vectors.shape)}"
                 )
         if not new.vector.size:
-            raise LibraryError(f"vector: expected {self._dim} dimensions for {new.path}, got none")
+            raise LibraryError(f"vector: expected {self._dim} dimensions for {file}, got none")
 
     def _find_path(self, path: str) -> tuple[int, str, Metadata] | None:
         """The row, id and metadata of the clip with a path."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import json
+import os
 import signal
 import sys
 from collections.abc import Mapping
@@ -106,6 +107,11 @@ def _add(options: argparse.Namespace) -> int:
         raise InputError("path: expected a file, folder or manifest to add, got none")
     manifests = Manifests(frozenset(options.manifest), options.encoding)
     for path in paths:
+        if os.path.realpath(path) == os.path.realpath(options.library):
+            raise InputError(
+                f"path: expected sounds, got the library itself: {path}; give it a folder of its "
+                "own (--library)"
+            )
         next(Walk(manifests).sounds(path), None)  # before a library is created for a wrong path
     engine = _engine(options)
     interrupt = watch.Interrupt()
@@ -142,9 +148,17 @@ def _print_report(report: AddReport, library: Library, *, as_json: bool) -> None
     for clip_id, earlier in report.duplicates.items():
         print(f"the same sound: {clip_id} as {earlier}", file=sys.stderr)
     for path, seconds in report.damaged.items():
-        print(f"damaged: {path}: {seconds:.2f} s skipped", file=sys.stderr)
+        print(f"damaged: {_printable(path)}: {seconds:.2f} s skipped", file=sys.stderr)
     for path, reason in report.failed.items():
-        print(f"failed: {path}: {reason}", file=sys.stderr)
+        print(f"failed: {_printable(path)}: {_printable(reason)}", file=sys.stderr)
+
+
+def _printable(text: str) -> str:
+    """A path or reason on one line: other control characters as escapes."""
+    return "".join(
+        character if character.isprintable() else character.encode("unicode_escape").decode()
+        for character in text
+    )
 
 
 def _passed_over(counts: Mapping[str, int]) -> str:

@@ -66,8 +66,12 @@ def _relocate(options: argparse.Namespace) -> int:
 def _prune(options: argparse.Namespace) -> int:
     from earmark.index.catalogue.catalogue import Catalogue
     from earmark.index.files import missing
+    from earmark.index.files.paths import real_folder
+    from earmark.index.files.relocation import update_upload_paths
+    from earmark.index.library import UPLOADS
 
     with closing(Catalogue.open(options.library)) as catalogue:
+        update_upload_paths(catalogue, real_folder(options.library / UPLOADS))
         found = missing.find_prunable(catalogue)
         removed, kept = 0, []
         if found.files:

@@ -63,12 +63,12 @@ def add(
     walk = Walk(manifests)
     files = _find_files(walk, paths)
     report = AddReport(failed=walk.failed, passed_over=dict(walk.passed_over))
-    _record_failures(library, walk)
     known = library.catalogue.known_files(list(files))
     changed: list[SourceFile] = []
     unchanged: list[SourceFile] = []
     for file in files.values():
         (unchanged if _is_unchanged(file.path, known) else changed).append(file)
+    _record_failures(library, walk, unchanged)
     _update_metadata(library, unchanged, known, report)
     moves = MoveFinder(library.catalogue)
     with (
@@ -94,12 +94,17 @@ def _find_files(walk: Walk, paths: Sequence[Path]) -> dict[str, SourceFile]:
     return files
 
 
-def _record_failures(library: Library, walk: Walk) -> None:
-    """Record what could not be read, and forget what has gone, or is read now, of the folders."""
-    forgotten = [
+def _record_failures(library: Library, walk: Walk, unchanged: Sequence[SourceFile]) -> None:
+    """Record what could not be read, and forget what has gone, of the folders, or is read now."""
+    catalogue = library.catalogue
+    over = walk.links | {str(file.path) for file in unchanged}
+    over |= {
         path
-        for path in library.catalogue.failures_under([printable_path(root) for root in walk.roots])
-        if path not in walk.failed and _is_over(Path(from_printable(path)))
+        for path in catalogue.failures_under([printable_path(root) for root in walk.roots])
+        if _is_over(Path(from_printable(path)))
+    }
+    forgotten = [
+        path for path in catalogue.failures() if path in over and path not in walk.failed
     ]
     if walk.failed or forgotten:
         with library.catalogue.write() as writer:

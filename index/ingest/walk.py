@@ -58,14 +58,16 @@ class Walk:
     """A search for the sounds of paths.
 
     `passed_over`: the files in searched folders that are no sounds by their names, counted by
-    ending. `failed`: what could not be read, path → reason. `folders`: the real paths of the
-    folders that were read; `roots`: of those that were named.
+    ending. `failed`: what could not be read, path → reason. `links`: paths of links whose files are
+    among the sounds. `folders`: the real paths of the folders that were read; `roots`: of those
+    that were named.
     """
 
     def __init__(self, manifests: Manifests | None = None) -> None:
         self._manifests = manifests or Manifests()
         self.passed_over: Counter[str] = Counter()
         self.failed: dict[str, str] = {}
+        self.links: set[str] = set()
         self.folders: set[Path] = set()
         self.roots: list[Path] = []
         self._real_folders: dict[Path, Path] = {}
@@ -147,7 +149,7 @@ class Walk:
                     path = folder / entry.name
                     yield self._file(path) if entry.is_symlink() else SourceFile(path)
                 else:
-                    self.passed_over[printable_path(Path(entry.name).suffix.lower())] += 1
+                    self.passed_over[_ending(entry.name)] += 1
             waiting += reversed(subfolders)
 
     def _entries(self, folder: Path) -> list[os.DirEntry[str]]:
@@ -167,6 +169,8 @@ class Walk:
     def _file(self, path: Path, metadata: Metadata = _UNKNOWN, clip_id: str = "") -> SourceFile:
         place = self._place(path)
         real = followed(place)
+        if real != place:
+            self.links.add(printable_path(place))
         return SourceFile(real, metadata, clip_id, link=place.name if real != place else "")
 
     def _place(self, path: Path) -> Path:
@@ -204,6 +208,12 @@ def _searched(folder: Path, entry: os.DirEntry[str]) -> list[Path]:
     if folder.is_relative_to(target) or any(map(_holds_library, target.parents)):
         return []
     return [target]
+
+
+def _ending(name: str) -> str:
+    """A file's ending in small letters, fit to be printed."""
+    ending = printable_path(Path(name).suffix.lower())
+    return "".join(character if character.isprintable() else "?" for character in ending)
 
 
 def _is_left_out(name: str) -> bool:

@@ -18,7 +18,7 @@ import csv
 import io
 import re
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -67,9 +67,7 @@ def read_manifest(path: Path, encoding: str | None = None) -> list[ManifestRow]:
     records = _records(file, text)
     number, header = next(records, (1, []))
     columns = _columns(file, number, header)
-    rows = [
-        _row(file, number, dict(zip(columns, cells, strict=False))) for number, cells in records
-    ]
+    rows = [_row(file, number, _cells(file, number, columns, cells)) for number, cells in records]
     if not rows:
         raise ManifestError(f"{file}: expected at least one sound, got none")
     return rows
@@ -113,6 +111,16 @@ def _decode(file: Path, data: bytes, encoding: str | None) -> str:
 def _lines(text: str) -> int:
     """The number of line ends."""
     return len(re.findall(r"\r\n|\r|\n", text))
+
+
+def _cells(file: Path, number: int, columns: Sequence[str], cells: Sequence[str]) -> dict[str, str]:
+    """A record's cells by column. Raises ManifestError where it has more than there are columns."""
+    if any(cell.strip() for cell in cells[len(columns) :]):
+        raise ManifestError(
+            f"{file}: line {number}: expected at most {len(columns)} cells, got {len(cells)} "
+            "(put a cell that holds the separator in quotes)"
+        )
+    return dict(zip(columns, cells, strict=False))
 
 
 def _records(file: Path, text: str) -> Iterator[tuple[int, list[str]]]:

@@ -15,6 +15,7 @@ from earmark.index.catalogue.catalogue import Catalogue
 from earmark.index.catalogue.embedded_sound import SourceFile
 from earmark.index.files import missing
 from earmark.index.files.missing import MissingMonitor, find_missing, find_prunable
+from earmark.index.files.relocation import record_uploads_folder
 from earmark.index.library import Library
 from earmark.service.cli.main import main
 from tests.index import made
@@ -136,6 +137,20 @@ def test_prune_asks(
     prune(folder, monkeypatch, "y\n")
     assert capsys.readouterr().out.endswith("removed 2, forgot 1 failed files; 1 clips left\n")
     prune(folder, monkeypatch)
+    assert capsys.readouterr().out == "removed 0, forgot 0 failed files; 1 clips left\n"
+
+
+def test_uploads_of_a_library_that_moved_are_not_missing(
+    library: Library,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    [file] = made.write_sounds(library.uploads.folder, 1)
+    record_uploads_folder(library.catalogue, library.uploads.folder)
+    library.add([made.embed_file(library.embedder, SourceFile(file))])
+    library.folder.rename(tmp_path / "moved")
+    prune(tmp_path / "moved", monkeypatch, "y\n")
     assert capsys.readouterr().out == "removed 0, forgot 0 failed files; 1 clips left\n"
 
 

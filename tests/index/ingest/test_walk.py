@@ -21,6 +21,7 @@ from earmark.index.library import Library
 from earmark.model.audio.formats import SUFFIXES
 from earmark.model.core.errors import InputError
 from earmark.model.embedder import Embedder
+from earmark.service.cli.main import main
 from tests.index import made
 
 LEFT_OUT = [
@@ -333,6 +334,38 @@ def test_failures_of_files_that_are_gone_are_forgotten(library: Library, tmp_pat
     left = [Path(path).name for path in library.catalogue.failures()]
     assert left == ["notes.txt", "worse.wav", "soundscape.wav"]
     assert library.generation > before  # what is computed of them is computed again
+
+
+def test_failures_are_over_once_the_file_or_the_target_of_its_link_is_read(
+    library: Library, tmp_path: Path
+) -> None:
+    [file] = made.write_sounds(tmp_path / "sounds", 1)
+    manifest = tmp_path / "list.csv"
+    manifest.write_text(f"path,tags\n{file},rain\nlink.wav,wind\n")
+    bulk.add(library, [manifest])
+    assert [Path(path).name for path in library.catalogue.failures()] == ["link.wav"]
+    file.rename(tmp_path / "away")  # a disk that is not mounted
+    bulk.add(library, [manifest])
+    assert len(library.catalogue.failures()) == 2
+    (tmp_path / "away").rename(file)
+    (tmp_path / "link.wav").symlink_to(file)
+    report = bulk.add(library, [manifest])
+    assert (report.failed, library.catalogue.failures()) == ({}, {})
+
+
+def test_the_library_itself_is_no_folder_of_sounds(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    made.write_sounds(tmp_path / "sounds", 1)
+    assert main(["add", str(tmp_path / "sounds"), "--library", str(tmp_path / "sounds")]) == 2
+    assert "expected sounds, got the library itself" in capsys.readouterr().err
+    assert [path.suffix for path in (tmp_path / "sounds").iterdir()] == [".wav"]
+
+
+def test_endings_are_fit_to_be_printed(tmp_path: Path) -> None:
+    touch(tmp_path / "a.\x1b[31m\nx", tmp_path / "b.txt")
+    walk, _ = walked(tmp_path)
+    assert walk.passed_over == {".?[31m?x": 1, ".txt": 1}
 
 
 @pytest.mark.slow

@@ -97,6 +97,12 @@ def test_a_spreadsheet_may_name_its_separator(tmp_path: Path) -> None:
     assert (row.path.name, row.tags) == ("a,b;c.wav", ("rain",))
 
 
+def test_cells_without_a_column_are_not_dropped(tmp_path: Path) -> None:
+    path = manifest(tmp_path, "path,tags\na.wav,rain,\nb.wav,rain, thunder,wind\n")
+    with pytest.raises(ManifestError, match="line 3: expected at most 2 cells, got 4"):
+        read_manifest(path)
+
+
 def test_a_byte_order_mark_outweighs_the_encoding_that_is_named(tmp_path: Path) -> None:
     for encoding in ("utf-8-sig", "utf-16"):
         path = manifest(tmp_path, "path,tags\na.wav,café\n".encode(encoding))
@@ -179,7 +185,7 @@ def test_refuses_what_is_not_there(tmp_path: Path) -> None:
         read_manifest(tmp_path / "pipe.csv")
 
 
-def test_short_and_long_rows(tmp_path: Path) -> None:
-    rows = read_manifest(manifest(tmp_path, "path,tags,title\na.wav\nb.wav,x,y,too,many\n"))
+def test_short_rows(tmp_path: Path) -> None:
+    rows = read_manifest(manifest(tmp_path, "path,tags,title\na.wav\nb.wav,x,y,,\n"))
     assert [row.path.name for row in rows] == ["a.wav", "b.wav"]
     assert rows[0].tags == ()

@@ -66,6 +66,19 @@ def _holding(held: list[Route]) -> Callable[[Route], None]:
 @in_browser
 @needs_chromium
 class TestGiving:
+    def test_damage_is_told_until_the_next_sound(self, page: Page, tmp_path: Path) -> None:
+        whole, cut = tmp_path / "whole.wav", tmp_path / "cut.wav"
+        soundfile.write(whole, 0.3 * np.sin(0.1 * np.arange(4 * 8_000)), 8_000)
+        cut.write_bytes(whole.read_bytes()[: 44 + 2 * 8_000])
+        choose_and_tag(page, cut)
+        expect(page.locator("#tag-problem")).to_have_text(
+            "This file is damaged: 3.0 s of it cannot be read and are left out."
+        )
+        assert violations(page) == []
+        choose(page, whole)
+        expect(page.locator("#sound")).to_contain_text("whole.wav")
+        expect(page.locator("#tag-problem")).to_be_empty()
+
     def test_chosen_file_is_tagged(self, page: Page, long_sound: Path) -> None:
         page.get_by_role("link", name="Tag", exact=True).click()
         choose(page, long_sound)

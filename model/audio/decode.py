@@ -8,7 +8,9 @@ limits act while decoding. Axes: n = samples.
 
 from __future__ import annotations
 
+import errno
 import hashlib
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -66,7 +68,9 @@ class SoundReader:
                 native = mix_down(raw.blocks(), raw.info.sample_rate)
                 yield from self._resampled(self._checked(native))
         except OSError as error:
-            raise AudioError(f"{self.name}: cannot be read ({error.strerror})") from error
+            known = error.errno is not None and error.errno in errno.errorcode
+            reason = os.strerror(error.errno or 0) if known else "disk error"
+            raise AudioError(f"{self.name}: cannot be read ({reason})") from error
         info = self.info
         if info.duration < MIN_SECONDS:
             raise AudioError(

@@ -18,7 +18,7 @@ TAGS = (b"ID3", b"TAG", b"APETAGEX", b"LYRICSBEGIN")
 MAX_CHUNKS = 10_000
 MAX_JOINED = 10_000  # the last of them has the rest
 MAX_MISSING_PAGES = 10_000  # in one gap
-PLACEHOLDER = 0x7FFF0000  # sizes from here on stand for "unknown yet" in 32-bit headers
+PLACEHOLDER = 0x7F000000  # sizes from here on stand for "unknown yet" in 32-bit headers
 
 _GUID_TAIL = b"\xf3\xac\xd3\x11\x8c\xd1\x00\xc0\x4f\x8e\xdb\x8a"  # of Wave64's chunk "data"
 _FLAC = re.compile(rb"fLaC[\0\x80]\0\0\x22")  # and the head of its first block

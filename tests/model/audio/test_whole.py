@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 
 from earmark.model.audio.decode import SoundReader
 from earmark.model.audio.formats import DEMUXERS, FORMATS, SUFFIXES, format_of, media_type
+from earmark.model.audio.mpeg_frames import mpeg_frame_bytes
 from earmark.model.audio.sound_info import SoundInfo
 from earmark.model.core.errors import AudioError
 from tests.model.audio import writers
@@ -269,3 +270,94 @@ def test_a_joined_part_that_cannot_be_read_is_told() -> None:
     found = info(one + bytes(other))
     assert found.duration == pytest.approx(1.0, abs=0.02)
     assert found.damaged == pytest.approx(1.0, abs=0.2)
+
+
+def zeroed(data: bytes, begin: float, end: float) -> bytes:
+    """The bytes with a stretch of them, in shares of their number, blanked."""
+    first, last = int(begin * len(data)), int(end * len(data))
+    return data[:first] + bytes(last - first) + data[last:]
+
+
+@pytest.mark.parametrize("kind", ["vorbis", "opus"])
+@pytest.mark.parametrize("seconds", [6.0, 30.0])
+def test_after_a_gap_in_an_ogg_nothing_is_heard_twice(kind: str, seconds: float) -> None:
+    found = info(zeroed(write(kind, seconds).data, 0.4, 0.5))
+    assert 0.7 * seconds < found.duration < 0.96 * seconds
+    assert found.duration + found.damaged == pytest.approx(seconds, rel=0.1)
+
+
+@pytest.mark.parametrize("kind", ["webm", "flv"])
+def test_containers_whose_headers_tell_the_length_tell_what_is_lost(kind: str) -> None:
+    data = write(kind, 6.0).data
+    for damaged in (data[: len(data) * 2 // 3], zeroed(data, 0.5, 0.7)):
+        found = info(damaged)
+        assert found.duration + found.damaged > 5.7
+        assert found.damaged > 0.3
+
+
+def test_parts_are_read_apart() -> None:
+    flac, opus = write("flac", 2.0).data, write("opus", 2.0).data
+    endless = flac[:21] + bytes([flac[21] & 0xF0]) + bytes(4) + flac[26:]
+    assert info(endless).duration == 2.0
+    assert info(endless + flac).duration == 4.0
+    half = info(flac[: len(flac) // 2] + flac)
+    assert half.duration + half.damaged == pytest.approx(4.0, abs=0.01)
+    assert info(2 * (id3v2(padding=99) + flac)).duration == 4.0
+    cut = info(opus[:-100] + opus)
+    assert cut.duration + cut.damaged == pytest.approx(4.0, abs=0.2)
+    assert cut.duration > 3.5
+    bad_first = info(opus[:28] + b"nonsense" + opus[36:] + opus)
+    assert (bad_first.duration, bad_first.damaged) == pytest.approx((2.0, 2.0), abs=0.1)
+
+
+@pytest.mark.parametrize(("kind", "count"), [("wav", 400), ("au", 200), ("flac", 150)])
+def test_any_number_of_files_may_be_joined(kind: str, count: int) -> None:
+    assert info(count * write(kind, 0.05).data).duration == pytest.approx(0.05 * count, abs=0.01)
+
+
+def test_damage_is_never_absurd() -> None:
+    data = write("aac", 2.0, channels=2).data
+    spaced, position = b"", 0
+    while position < len(data):
+        length = mpeg_frame_bytes(data[position : position + 6])
+        spaced += data[position : position + length] + b"\0"
+        position += length
+    assert info(spaced).damaged < 0.1
+    flac = bytearray(write("flac", 1.0).data)
+    flac[21] |= 0x0F
+    assert info(bytes(flac)).damaged == 0
+    pages = write("opus", 8.0).data
+    later = pages.index(b"OggS", len(pages) // 2)
+    headers = pages[: pages.index(b"OggS", pages.index(b"OpusTags"))]
+    assert info(headers + pages[later:]).damaged < 0.1  # tuned in later: nothing is lost
+
+
+@pytest.mark.parametrize("tag", [b"LYRICSBEGIN", b"ID3\3\0\0\0\0\0\0", b"APETAGEX", b"TAG"])
+def test_tags_in_a_row_take_no_time(tag: bytes) -> None:
+    sound = write("mp3", 0.3).data
+    found = info(sound + tag * 30_000)
+    assert (found.duration, found.damaged) == (pytest.approx(0.3, abs=0.01), 0.0)
+
+
+@pytest.mark.parametrize("layout", ["5.1", "7.1", "hexadecagonal"])
+def test_many_channels_by_ffmpeg(layout: str) -> None:
+    file = io.BytesIO()
+    count = {"5.1": 6, "7.1": 8, "hexadecagonal": 16}[layout]
+    with av.open(file, "w", format="matroska") as output:
+        stream = output.add_stream("pcm_s16le", rate=44_100, layout=layout)
+        samples = (writers.tones(0.5, 44_100, count) * 30_000).astype(np.int16)
+        frame = av.AudioFrame.from_ndarray(samples.reshape(1, -1), format="s16", layout=layout)
+        frame.sample_rate = 44_100
+        output.mux(stream.encode(frame))
+        output.mux(stream.encode(None))
+    found = info(file.getvalue())
+    assert (found.channels, found.frames) == (count, 22_050)
+
+
+def test_a_stream_that_ffmpeg_loses_count_of() -> None:
+    data = bytearray(write("mpegts", 0.5).data)
+    data[18], data[336], data[1130] = 0x14, 0x10, 0x81
+    try:
+        assert info(bytes(data)).duration < 0.6
+    except AudioError as error:
+        assert "file" in str(error)

@@ -151,9 +151,11 @@ def _validation_detail(error: RequestValidationError) -> str:
     parts = []
     for found in error.errors()[:5]:
         where = ".".join(str(part) for part in found["loc"] if part not in ("query", "body"))
-        value = repr(found.get("input"))
+        value, says = repr(found.get("input")), found["msg"]
+        if says.startswith("Value error, Expected UploadFile"):
+            says = "expected a file"
         got = f", got {value}" if len(value) <= 60 and found["type"] != "missing" else ""
-        parts.append(f"{where or 'body'}: {found['msg']}{got}")
+        parts.append(f"{where or 'body'}: {says}{got}")
     return "; ".join(parts)
 
 

@@ -6,7 +6,7 @@ import re
 
 MAX_RANGES = 100
 
-_RANGE = re.compile(r"(\d{1,18})-(\d{0,18})|-(\d{1,18})", re.ASCII)
+_RANGE = re.compile(r"(\d{1,400})-(\d{0,400})|-(\d{1,400})", re.ASCII)
 
 
 def byte_ranges(header: str, size: int) -> list[tuple[int, int]] | None:

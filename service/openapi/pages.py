@@ -9,12 +9,21 @@ from __future__ import annotations
 from fastapi import FastAPI
 from fastapi.openapi.docs import get_redoc_html, get_swagger_ui_html
 from fastapi.responses import HTMLResponse
+from starlette.routing import Mount
+from starlette.staticfiles import StaticFiles
+
+from earmark.service.http.static_files import WholeFiles
 
 DOCUMENT, FILES = "openapi.json", "static-offline-docs"
 
 
 def install(app: FastAPI) -> None:
-    """Serve both pages; fastapi-offline serves their files."""
+    """Serve both pages, and fastapi-offline's files for them."""
+    for route in app.router.routes:
+        if not isinstance(route, Mount) or route.path != f"/{FILES}":
+            continue
+        assert isinstance(route.app, StaticFiles), "what fastapi-offline mounts"
+        route.app = WholeFiles(directory=route.app.directory)
 
     @app.get("/docs", include_in_schema=False)
     async def docs() -> HTMLResponse:

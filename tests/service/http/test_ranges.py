@@ -29,6 +29,7 @@ def test_malformed_headers_are_ignored(header: str) -> None:
 
 def test_units_and_blanks_are_read_as_the_standard_has_them() -> None:
     assert byte_ranges("Bytes=0-1 ,\t3-,, -2", 10) == [(0, 1), (3, 9), (8, 9)]
+    assert byte_ranges("bytes=0-" + "9" * 20, 10) == [(0, 9)]
 
 
 @given(st.lists(SPECS, min_size=1, max_size=5), st.integers(0, 25))

@@ -74,6 +74,13 @@ def test_the_documentation_needs_nobody_elses_server(server: Server, page: str) 
     assert not re.search(r"https?://", html.text)
 
 
+@pytest.mark.parametrize("asked", ["bytes=abc", "bytes=5-2", "bytes=9999999-"])
+def test_small_files_are_sent_whole_whatever_is_asked(server: Server, asked: str) -> None:
+    for path in ("/static-offline-docs/favicon.png", "/icon.svg"):
+        answer = server.client.get(path, headers={"Range": asked})
+        assert (answer.status_code, len(answer.content) > 100) == (200, True)
+
+
 def test_the_api_is_described(server: Server) -> None:
     described = server.client.get("/openapi.json").json()
     assert described["openapi"].startswith("3.")

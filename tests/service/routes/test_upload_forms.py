@@ -63,6 +63,12 @@ def test_one_file_is_meant_and_several_are_refused(writable: Server) -> None:
     assert writable.client.get("/v1/clips", params={"k": 1}).status_code == 200
 
 
+def test_text_in_place_of_a_file_is_told_in_our_words(writable: Server) -> None:
+    answer = writable.client.post("/v1/jobs", data={"file": ["x", "y"]})
+    writable.problem(answer, 422, "file.0: expected a file")
+    assert "UploadFile" not in answer.text
+
+
 def test_what_is_no_form_or_too_much_of_one_is_told_in_our_words(writable: Server) -> None:
     many = send(writable, "/v1/jobs", *['filename="a.wav"'] * 101)
     writable.problem(many, 400, "body: expected at most 100 files")

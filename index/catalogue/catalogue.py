@@ -218,12 +218,16 @@ class Catalogue:
 
     def ids_by_path(self, paths: Sequence[str]) -> dict[str, str]:
         """Path → id of the clips among these files."""
-        return dict(
-            self._database.query(
-                "SELECT path, id FROM clips WHERE path IN (SELECT value FROM json_each(?))",
-                (json.dumps(paths),),
-            )
+        return {path: clip.clip_id for path, clip in self.sounds_at(paths).items()}
+
+    def sounds_at(self, paths: Sequence[str]) -> dict[str, HeldSound]:
+        """The sounds of the clips among these files, by path."""
+        rows = self._database.query(
+            "SELECT id, path, sha256, size, mtime_ns FROM clips "
+            "WHERE path IN (SELECT value FROM json_each(?))",
+            (json.dumps(paths),),
         )
+        return {row[1]: HeldSound(*row) for row in rows}
 
     def clips_with_sounds(self, sums: Sequence[str]) -> list[HeldSound]:
         """The sounds of clips with one of these SHA-256, the oldest first."""

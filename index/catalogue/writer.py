@@ -153,13 +153,22 @@ class Writer:
             )
 
     def move(self, move: Move) -> bool:
-        """Change a clip's path; False, and nothing is changed, where it has another one meanwhile
-        or another clip has the new one."""
+        """Change a clip's path, and its title with it, if that was made of the file's name.
+
+        False, and nothing is changed, where it has another path meanwhile or another clip has the
+        new one.
+        """
         changed = self._db.execute(
             "UPDATE OR IGNORE clips SET path = ? WHERE id = ? AND path = ?",
             (move.after, move.clip_id, move.before),
         )
-        return changed.rowcount > 0
+        if not changed.rowcount:
+            return False
+        before, after = _default(move.before), _default(move.after)
+        found = self._find_path(move.after)
+        if found and found[2].title == before.title != after.title:
+            self._write_metadata(found[0], replace(found[2], title=after.title))
+        return True
 
     def relocate(self, old: str, new: str) -> int:
         """Move the paths under the folder `old` to the folder `new`. Returns the clips changed.

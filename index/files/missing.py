@@ -18,7 +18,7 @@ from itertools import islice
 from pathlib import PurePath
 
 from earmark.index.catalogue.catalogue import Catalogue
-from earmark.index.files.paths import folder_of, from_printable, is_gone
+from earmark.index.files.paths import displaced_path, from_printable, is_gone, own_path
 from earmark.model.core.errors import EarmarkError
 
 log = logging.getLogger(__name__)
@@ -62,7 +62,9 @@ def find_missing(
     for clips in catalogue.iter_paths(BATCH):
         if cancelled is not None and cancelled.is_set():
             raise Cancelled
-        yield from (MissingSound(*clip) for clip in clips if is_gone(clip[2]))
+        for clip_id, title, path in clips:
+            if is_gone(path):
+                yield MissingSound(clip_id, title, own_path(path, clip_id))
 
 
 def summary_of(missing: Iterable[MissingSound]) -> MissingSummary:
@@ -147,7 +149,7 @@ def find_prunable(catalogue: Catalogue) -> Prunable:
                 folder = folder.parent
     by_folder: dict[PurePath, list[MissingSound]] = defaultdict(list)
     for sound in missing:
-        by_folder[folder_of(sound.path)].append(sound)
+        by_folder[PurePath(sound.path).parent].append(sound)
     files: list[MissingSound] = []
     lost: dict[PurePath, list[MissingSound]] = defaultdict(list)
     for folder, sounds in by_folder.items():
@@ -178,9 +180,14 @@ def remove_missing(catalogue: Catalogue, sounds: Sequence[MissingSound]) -> int:
 
     Raises StorageError.
     """
-    gone = [sound for sound in sounds if is_gone(sound.path)]
+    gone = [
+        (sound.id, path)
+        for sound in sounds
+        for path in (sound.path, displaced_path(sound.path, sound.id))
+        if is_gone(path)
+    ]
     with catalogue.write() as writer:
-        return sum(writer.remove_at(sound.id, sound.path) for sound in gone)
+        return sum(writer.remove_at(*place) for place in gone)
 
 
 def forget_failures(catalogue: Catalogue, kept: Collection[str] = ()) -> int:

@@ -71,10 +71,10 @@ def displaced_path(path: str, clip_id: str) -> str:
     return f"{path}/{clip_id.replace('/', '_')}/{PurePath(path).name}"
 
 
-def folder_of(path: str) -> PurePath:
-    """The folder of a clip's file, also of a displaced one."""
-    folder = PurePath(path).parent
-    return folder.parent.parent if is_file(Path(folder.parent)) else folder
+def own_path(path: str, clip_id: str) -> str:
+    """The path that a clip's file had, also of a displaced one: the inverse of `displaced_path`."""
+    before = str(PurePath(path).parent.parent)
+    return before if path == displaced_path(before, clip_id) else path
 
 
 def from_printable(text: str) -> str:

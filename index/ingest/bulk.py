@@ -70,16 +70,41 @@ def add(
         (unchanged if _is_unchanged(file.path, known) else changed).append(file)
     _record_failures(library, walk, unchanged)
     _update_metadata(library, unchanged, known, report)
-    moves = MoveFinder(library.catalogue)
+    moves = MoveFinder(
+        library.catalogue, (str(file.path) for file in changed if str(file.path) in known)
+    )
     with (
         _single_threaded_torch(),  # the engine's threads share the cores
         progress("adding", len(changed), "files") as bar,
-        closing(engine(library.embedder, changed)) as batches,
     ):
-        for batch in batches:
-            _write(library, batch, moves, report)
-            bar.step(len(batch))
+        for files in _in_turn(changed, known, moves):
+            with closing(engine(library.embedder, files)) as batches:
+                for batch in batches:
+                    _write(library, batch, moves, report)
+                    bar.step(len(batch))
+    report.moved = {
+        clip_id: path for clip_id, path in report.moved.items() if clip_id in moves.origins
+    }
+    report.added = [clip_id for clip_id in report.added if clip_id not in report.moved]
     return report
+
+
+def _in_turn(
+    changed: Sequence[SourceFile], known: Mapping[str, KnownFile], moves: MoveFinder
+) -> Iterator[list[SourceFile]]:
+    """The files to embed: first those that may be moved ones, then known ones that get new samples.
+
+    So a clip is known again at its new path before its old one is overwritten, also where the work
+    is interrupted in between. Last come the files that `moves` wants again.
+    """
+    recorded = {(file.size, file.mtime_ns) for file in known.values()}
+    first, last = [], []
+    for file in changed:
+        path = str(file.path)
+        (first if path not in known or _state(file.path) in recorded else last).append(file)
+    yield from filter(None, (first, last))
+    if moves.again:
+        yield list(moves.again)
 
 
 def _find_files(walk: Walk, paths: Sequence[Path]) -> dict[str, SourceFile]:
@@ -103,9 +128,7 @@ def _record_failures(library: Library, walk: Walk, unchanged: Sequence[SourceFil
         for path in catalogue.failures_under([printable_path(root) for root in walk.roots])
         if _is_over(Path(from_printable(path)))
     }
-    forgotten = [
-        path for path in catalogue.failures() if path in over and path not in walk.failed
-    ]
+    forgotten = [path for path in catalogue.failures() if path in over and path not in walk.failed]
     if walk.failed or forgotten:
         with library.catalogue.write() as writer:
             for path in forgotten:
@@ -163,9 +186,14 @@ def _update_metadata(
 
 
 def _is_unchanged(path: Path, known: Mapping[str, KnownFile]) -> bool:
+    file = known.get(str(path))
+    return file is not None and (file.size, file.mtime_ns) == _state(path)
+
+
+def _state(path: Path) -> tuple[int, int] | None:
+    """A file's size and time; None where the decoder reports why they cannot be known."""
     try:
         state = path.stat()
     except OSError:
-        return False  # the decoder reports the reason
-    file = known.get(str(path))
-    return file is not None and (file.size, file.mtime_ns) == (state.st_size, state.st_mtime_ns)
+        return None
+    return state.st_size, state.st_mtime_ns

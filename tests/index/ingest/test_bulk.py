@@ -87,7 +87,8 @@ def test_unchanged_files_are_skipped_and_changed_ones_keep_their_id(
     soundfile.write(files[1], tiny.sine(0.8), tiny.RATE)
     made.write_sounds(tmp_path / "sounds", 1, first=9)
     report = bulk.add(library, [tmp_path / "sounds"])
-    assert (report.added[0], len(report.added), report.unchanged) == (ids[1], 2, 3)
+    assert (len(report.added), report.unchanged) == (2, 3)
+    assert ids[1] in report.added
     after = library.catalogue.clip(ids[1])
     assert (after.row, after.duration) == (before.row, pytest.approx(0.8))
     assert not np.allclose(library.catalogue.vector(after.row), old)

@@ -16,7 +16,7 @@ from earmark.index.catalogue.embedded_sound import EmbeddedBatch, SourceFile
 from earmark.index.catalogue.records import Move
 from earmark.index.errors import StorageError
 from earmark.index.feedback import Opinion
-from earmark.index.files.missing import find_prunable
+from earmark.index.files.missing import find_prunable, remove_missing
 from earmark.index.ingest import bulk
 from earmark.index.ingest.bulk import AddReport
 from earmark.index.library import Library
@@ -130,6 +130,7 @@ def renumbered(folder: Path, names: dict[str, str]) -> None:
 NUMBERS = [f"noise_{number:03}.wav" for number in range(8)]
 
 
+@pytest.mark.parametrize("is_touched", [False, True], ids=["moved", "copied"])
 @pytest.mark.parametrize(
     "names",
     [
@@ -142,7 +143,7 @@ NUMBERS = [f"noise_{number:03}.wav" for number in range(8)]
     ids=["up", "down", "around", "swapped", "over another"],
 )
 def test_files_that_take_each_others_names(
-    library: Library, tmp_path: Path, names: dict[str, str]
+    library: Library, tmp_path: Path, names: dict[str, str], is_touched: bool
 ) -> None:
     folder = tmp_path / "sounds"
     for file, number in zip(made.write_sounds(folder, 7), range(7), strict=True):
@@ -153,6 +154,9 @@ def test_files_that_take_each_others_names(
     names = {old: new for old, new in names.items() if (folder / old).is_file()}
     lost = {ids[new] for new in names.values() if new in ids and new not in names}
     renumbered(folder, names)
+    if is_touched:
+        for new in names.values():
+            os.utime(folder / new)
     report = add(library, folder)
     assert report.moved == {ids[old]: str(folder / old) for old in names}
     assert (report.added, report.duplicates, report.failed) == ([], {}, {})
@@ -165,14 +169,18 @@ def test_files_that_take_each_others_names(
         if clip_id not in lost
     }
     found = find_prunable(library.catalogue)
-    assert [{sound.id for sound in found.files}, found.folders] == [lost, {}]
+    where = {sound.id: sound.path for sound in found.files}
+    assert where == {ids[name]: str(folder / name) for name in ids if ids[name] in lost}
+    assert found.folders == {}
     assert add(library, folder).unchanged == 7 - len(lost)
+    assert remove_missing(library.catalogue, found.files) == len(lost)
+    assert lost.isdisjoint(ids_by_name(library).values())
 
 
 def test_files_that_are_changed_or_touched_stay_where_they_are(
     library: Library, tmp_path: Path
 ) -> None:
-    """Only size and time together with the samples tell that one file took another's name."""
+    """A copy is a clip of its own where its original is still what it was."""
     first, second, third = made.write_sounds(tmp_path / "sounds", 3)
     add(library, tmp_path / "sounds")
     ids = ids_by_name(library)
@@ -185,6 +193,107 @@ def test_files_that_are_changed_or_touched_stay_where_they_are(
     os.utime(third)
     assert add(library, tmp_path / "sounds").moved == {}
     assert {name: clip for name, clip in ids_by_name(library).items() if name != "copy.wav"} == ids
+
+
+class Killed(Exception):
+    """The process ends here."""
+
+
+def embed_and_die(embedder: Embedder, files: Sequence[SourceFile]) -> Generator[EmbeddedBatch]:
+    """The first batch only."""
+    yield next(embed_by_threes(embedder, files))
+    raise Killed
+
+
+@pytest.mark.parametrize("is_killed", [False, True], ids=["whole", "killed"])
+def test_new_recordings_under_the_names_of_moved_files(
+    library: Library, tmp_path: Path, is_killed: bool
+) -> None:
+    """A recorder that numbers from the start again: the clips follow their samples."""
+    inbox = tmp_path / "sounds" / "in"
+    ids = [add(library, file).added[0] for file in made.write_sounds(inbox, 7)]
+    for clip_id in ids:
+        library.edit(clip_id, {"title": f"of {clip_id}", "tags": ("owl",)})
+    sums = {clip.id: clip.sha256 for clip in library.catalogue.clips()}
+    inbox.rename(tmp_path / "sounds" / "sorted")
+    for file, number in zip(made.write_sounds(inbox, 7, first=50), range(7), strict=True):
+        file.rename(inbox / NUMBERS[number])
+    if is_killed:
+        with pytest.raises(Killed):
+            bulk.add(library, [tmp_path / "sounds"], embed_and_die)
+    report = add(library, tmp_path / "sounds")
+    assert (len(report.moved), len(report.added)) == (4 if is_killed else 7, 7)
+    clips = {clip.id: clip for clip in library.catalogue.clips()}
+    for number, clip_id in enumerate(ids):
+        clip = clips.pop(clip_id)
+        assert (clip.sha256, clip.title, clip.tags) == (sums[clip_id], f"of {clip_id}", ("owl",))
+        assert clip.path == str(tmp_path / "sounds" / "sorted" / NUMBERS[number])
+    assert [(clip.tags, Path(clip.path).parent) for clip in clips.values()] == [((), inbox)] * 7
+    assert add(library, tmp_path / "sounds").unchanged == 14
+
+
+def test_a_sound_that_comes_after_its_path_was_overwritten(
+    library: Library, tmp_path: Path
+) -> None:
+    """The first is a new recording; its samples are found at the end, over another's."""
+    files = made.write_sounds(tmp_path / "sounds", 7)
+    add(library, tmp_path / "sounds")
+    ids, sums = ids_by_name(library), {clip.id: clip.sha256 for clip in library.catalogue.clips()}
+    first, last = ids[files[0].name], ids[files[6].name]
+    library.edit(first, {"title": "Owl"})
+    library.edit(last, {"title": "Rain"})
+    shutil.copy(files[0], files[6])
+    soundfile.write(files[0], tiny.noise(0.3, seed=99), tiny.RATE)
+    for file in files:
+        os.utime(file)
+    report = add(library, tmp_path / "sounds")
+    assert report.moved == {first: str(files[0])}
+    clips = {clip.id: clip for clip in library.catalogue.clips()}
+    assert (clips[first].title, clips[first].path) == ("Owl", str(files[6]))
+    assert {clip_id: clips[clip_id].sha256 for clip_id in sums} == sums
+    [new] = clips.keys() - sums.keys()
+    assert (clips[new].path, clips[new].title) == (str(files[0]), "noise 000")
+    assert sorted(report.added) == sorted([new, *(ids[file.name] for file in files[1:6])])
+    assert [sound.id for sound in find_prunable(library.catalogue).files] == [last]
+    assert add(library, tmp_path / "sounds").unchanged == 7
+
+
+@pytest.mark.parametrize("copy", ["copy.wav", "noise_000.wav"])
+def test_a_copy_that_is_read_before_its_touched_original(
+    library: Library, tmp_path: Path, copy: str
+) -> None:
+    files = made.write_sounds(tmp_path / "sounds", 7)
+    add(library, tmp_path / "sounds")
+    ids = ids_by_name(library)
+    library.edit(ids[files[6].name], {"title": "Owl"})
+    shutil.copy(files[6], tmp_path / "sounds" / copy)
+    for file in files:
+        os.utime(file)
+    report = add(library, tmp_path / "sounds")
+    assert (report.moved, report.failed) == ({}, {})
+    after = ids_by_name(library)
+    assert {name: after[name] for name in ids} == ids
+    assert library.catalogue.clip(ids[files[6].name]).title == "Owl"
+    assert list(report.duplicates) == [after[copy]] if copy == "copy.wav" else not report.duplicates
+    assert library.catalogue.clip(after[copy]).title == Path(copy).stem.replace("_", " ")
+    assert set(report.added) == set(after.values())
+    assert len(report.added) == len(after)
+    assert add(library, tmp_path / "sounds").unchanged == len(after)
+
+
+def test_a_title_made_of_the_old_name_becomes_one_of_the_new(
+    library: Library, tmp_path: Path
+) -> None:
+    plain, edited, told = made.write_sounds(tmp_path / "sounds", 3)
+    ids = add(library, tmp_path / "sounds").added
+    library.edit(ids[1], {"title": "Rain"})
+    told.rename(tmp_path / "elsewhere.wav")
+    (tmp_path / "sounds" / "Hail.wav").symlink_to(tmp_path / "elsewhere.wav")  # gives the title
+    plain.rename(plain.with_name("tawny_owl.wav"))
+    edited.rename(edited.with_name("other.wav"))
+    assert len(add(library, tmp_path / "sounds").moved) == 3
+    titles = [library.catalogue.clip(clip_id).title for clip_id in ids]
+    assert titles == ["tawny owl", "Rain", "Hail"]
 
 
 def test_a_file_that_may_not_be_looked_for_is_not_gone(library: Library) -> None:

@@ -261,7 +261,9 @@ def test_any_chain_is_as_long_as_what_was_written(plan: Plan) -> None:
         reference = seconds_by_pyav(data)
     except (av.error.FFmpegError, ValueError, IndexError):
         return
-    assert found.duration > reference - 0.05 or found.damaged > 0
+    # Of MPEG audio, libmpg123 may have read past two last frames of another kind.
+    slack = 0.08 if plan.kind in ("mp2", "mp3", "lame") else 0.05
+    assert found.duration > reference - slack or found.damaged > 0
 
 
 def test_a_joined_part_that_cannot_be_read_is_told() -> None:

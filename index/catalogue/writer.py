@@ -118,6 +118,12 @@ class Writer:
         _check(metadata, path)
         self._write_metadata(existing[0], metadata.with_defaults(existing[2]))
 
+    def restore_metadata(self, clip_id: str, metadata: Metadata) -> None:
+        """Set a clip's metadata to what it was; does nothing if there is no such clip."""
+        found = self._db.execute("SELECT row FROM clips WHERE id = ?", (clip_id,)).fetchone()
+        if found:
+            self._write_metadata(found[0], metadata)
+
     def edit(self, clip_id: str, changes: Mapping[str, Any], generation: int | None = None) -> None:
         """Set metadata fields of a clip, also to empty values; other fields stay.
 

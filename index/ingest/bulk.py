@@ -71,14 +71,15 @@ def add(
     _record_failures(library, walk, unchanged)
     _update_metadata(library, unchanged, known, report)
     moves = MoveFinder(
-        library.catalogue, (str(file.path) for file in changed if str(file.path) in known)
+        library.catalogue,
+        {path: known[path] for path in (str(file.path) for file in changed) if path in known},
     )
     with (
         _single_threaded_torch(),  # the engine's threads share the cores
         progress("adding", len(changed), "files") as bar,
     ):
-        for files in _in_turn(changed, known, moves):
-            with closing(engine(library.embedder, files)) as batches:
+        for part in _in_turn(changed, known, moves):
+            with closing(engine(library.embedder, part)) as batches:
                 for batch in batches:
                     _write(library, batch, moves, report)
                     bar.step(len(batch))
@@ -98,7 +99,8 @@ def _in_turn(
     is interrupted in between. Last come the files that `moves` wants again.
     """
     recorded = {(file.size, file.mtime_ns) for file in known.values()}
-    first, last = [], []
+    first: list[SourceFile] = []
+    last: list[SourceFile] = []
     for file in changed:
         path = str(file.path)
         (first if path not in known or _state(file.path) in recorded else last).append(file)

@@ -21,7 +21,7 @@ from pathlib import Path, PurePath
 
 from earmark.index.catalogue.catalogue import Catalogue
 from earmark.index.catalogue.embedded_sound import EmbeddedSound, SourceFile
-from earmark.index.catalogue.records import HeldSound, Move
+from earmark.index.catalogue.records import HeldSound, KnownFile, Move
 from earmark.index.files.paths import displaced_path, is_gone, own_path, spelling
 
 
@@ -47,15 +47,15 @@ class _Guess:
 class MoveFinder:
     """Finds the moves among sounds that are to be added, batch by batch.
 
-    `changed`: the paths of known files that are read again. `origins`: the clips that were moved →
+    `changed`: the known files that are read again, by path. `origins`: the clips that were moved →
     their paths before. `again`: files to add once more in the end, since a clip that they were
     given belongs to another file.
     """
 
-    def __init__(self, catalogue: Catalogue, changed: Iterable[str] = ()) -> None:
+    def __init__(self, catalogue: Catalogue, changed: Mapping[str, KnownFile]) -> None:
         self._catalogue = catalogue
         self._places: dict[str, _Place | None] = {}
-        self._pending = set(changed)
+        self._changed, self._pending = changed, set(changed)
         self._guesses: dict[str, _Guess] = {}  # by the clip's path before
         self._replaced: dict[str, list[tuple[HeldSound, SourceFile]]] = defaultdict(list)
         self.origins: dict[str, str] = {}
@@ -104,6 +104,8 @@ class MoveFinder:
                 for move in moves:
                     if writer.move(move):
                         self.origins.pop(move.clip_id, None)
+                        if known := self._changed.get(move.after):
+                            writer.restore_metadata(move.clip_id, known.metadata)
 
     def _note(
         self,
@@ -124,7 +126,7 @@ class MoveFinder:
         self._pending.difference_update(by_path)
         if self._pending:
             for path, clip in after.items():
-                if clip.sha256 != by_path[path].embedding.info.sha256:
+                if path in self._changed and clip.sha256 != by_path[path].embedding.info.sha256:
                     self._replaced[clip.sha256].append((clip, by_path[path].file))
 
     def _assign(self, by_path: Mapping[str, EmbeddedSound]) -> list[Move]:
@@ -181,6 +183,8 @@ class MoveFinder:
             clip, file = replaced.pop(0)
             moves += _take(wanted, [(clip, next(iter(wanted)))])
             self.again.append(file)
+            with self._catalogue.write() as writer:  # the new samples' may have come to it
+                writer.restore_metadata(clip.clip_id, self._changed[clip.path].metadata)
         return moves
 
     def _place(self, path: str) -> _Place | None:

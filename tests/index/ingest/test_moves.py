@@ -246,13 +246,16 @@ def test_a_sound_that_comes_after_its_path_was_overwritten(
     soundfile.write(files[0], tiny.noise(0.3, seed=99), tiny.RATE)
     for file in files:
         os.utime(file)
-    report = add(library, tmp_path / "sounds")
+    manifest = tmp_path / "new.csv"
+    manifest.write_text(f"path,title,tags\n{files[0]},Hail,hail\n")
+    report = add(library, tmp_path / "sounds", manifest)
     assert report.moved == {first: str(files[0])}
     clips = {clip.id: clip for clip in library.catalogue.clips()}
     assert (clips[first].title, clips[first].path) == ("Owl", str(files[6]))
+    assert clips[first].tags == ()
     assert {clip_id: clips[clip_id].sha256 for clip_id in sums} == sums
     [new] = clips.keys() - sums.keys()
-    assert (clips[new].path, clips[new].title) == (str(files[0]), "noise 000")
+    assert (clips[new].path, clips[new].title) == (str(files[0]), "Hail")
     assert sorted(report.added) == sorted([new, *(ids[file.name] for file in files[1:6])])
     assert [sound.id for sound in find_prunable(library.catalogue).files] == [last]
     assert add(library, tmp_path / "sounds").unchanged == 7
@@ -269,13 +272,16 @@ def test_a_copy_that_is_read_before_its_touched_original(
     shutil.copy(files[6], tmp_path / "sounds" / copy)
     for file in files:
         os.utime(file)
-    report = add(library, tmp_path / "sounds")
+    manifest = tmp_path / "copies.csv"
+    manifest.write_text(f"path,title,tags\nsounds/{copy},Hail,hail\n")
+    report = add(library, tmp_path / "sounds", manifest)
     assert (report.moved, report.failed) == ({}, {})
     after = ids_by_name(library)
     assert {name: after[name] for name in ids} == ids
-    assert library.catalogue.clip(ids[files[6].name]).title == "Owl"
+    original = library.catalogue.clip(ids[files[6].name])
+    assert (original.title, original.tags) == ("Owl", ())
     assert list(report.duplicates) == [after[copy]] if copy == "copy.wav" else not report.duplicates
-    assert library.catalogue.clip(after[copy]).title == Path(copy).stem.replace("_", " ")
+    assert library.catalogue.clip(after[copy]).title == "Hail"
     assert set(report.added) == set(after.values())
     assert len(report.added) == len(after)
     assert add(library, tmp_path / "sounds").unchanged == len(after)

@@ -135,7 +135,7 @@ def test_libraries_that_cannot_be_used(
     capsys: Capture, tmp_path: Path, model_folder: Path, other_model: Path, library_folder: Path
 ) -> None:
     other = ["--library", library_folder, "--model", other_model]
-    for command in (["search", "dog"], ["info"], ["remove", "x"], ["add", library_folder]):
+    for command in (["search", "dog"], ["info"], ["remove", "x"], ["add", tmp_path]):
         err = refused(capsys, [*command, *other], "made by the model")
         assert f"earmark add {library_folder} --library NEW_FOLDER" in err
     none = ["--library", tmp_path / "none", "--model", model_folder]

@@ -34,6 +34,7 @@ BLOCK_VALUES = 8_000_000  # at most, samples times channels in a block: bounds m
 MAX_POSITION = 2**62
 MIN_DAMAGE = 0.005  # seconds; less is not told
 MAX_DAMAGE = 86_400.0  # seconds; more is not believed
+MIN_FRAMES = 16_384  # in a block, where fewer are announced
 MAX_FRAMES = 2**53  # libsndfile gives more for an unknown length
 
 
@@ -252,8 +253,13 @@ class _Part:
 
 def _soundfile_blocks(sound: soundfile.SoundFile) -> Iterator[Samples]:
     size = min(int(BLOCK_SECONDS * sound.samplerate), BLOCK_VALUES // sound.channels)
-    while len(block := sound.read(size, dtype="float32", always_2d=True)):
+    left = sound.frames if sound.frames < MAX_FRAMES else size
+    # Not much more than is there: libsndfile blanks the rest of what it is given.
+    while len(
+        block := sound.read(min(size, max(left, MIN_FRAMES)), dtype="float32", always_2d=True)
+    ):
         yield block
+        left -= len(block)
 
 
 def _at_rate(blocks: Iterator[Samples], rate: int, wanted: int) -> Iterator[Samples]:

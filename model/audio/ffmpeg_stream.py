@@ -37,21 +37,20 @@ FRAMED = frozenset(("mp3", "aac"))  # streams of frames that follow each other d
 class FfmpegStream:
     """The first audio stream of a file, decoded by FFmpeg. Raises AudioError if there is none.
 
-    `exact_seconds`: the length that its container tells, 0 where it only guesses, and by how much
-    (`slack`) containers are known to tell too much; `is_framed`: it
-    has no container, its frames follow each other directly; `bad_seconds`: what could not be
-    decoded.
+    `exact_seconds`: the length that its container tells, 0 where it only guesses; `slack`: by how
+    much that may be too long; `is_framed`: it has no container, its frames follow each other
+    directly; `bad_seconds`: what could not be decoded.
     """
 
     def __init__(self, file: BinaryFile, name: str) -> None:
         import av
         import av.error
 
-        self._file, self._name = file, name
+        self._name = name
         self._good_packets = self._bad_packets = 0
         self.bad_seconds = 0.0
         file.seek(0)
-        self._head = file.read(HEAD) or b""
+        head = file.read(HEAD) or b""
         file.seek(0)
         try:
             # Only containers, read from an open file: a playlist must not open what it names.
@@ -62,9 +61,7 @@ class FfmpegStream:
                 metadata_errors="replace",
             )
         except (av.error.FFmpegError, ValueError) as error:
-            raise AudioError(
-                f"{name}: not a sound this can read ({_reason(self._head)})"
-            ) from error
+            raise AudioError(f"{name}: not a sound this can read ({_reason(head)})") from error
         if not self._container.streams.audio:
             self._container.close()
             raise AudioError(f"{name}: holds no audio stream")

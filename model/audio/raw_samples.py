@@ -159,10 +159,9 @@ class RawSamples:
                     self.info.damaged += part.info.damaged
             except AudioError:
                 self._lost += end - start
-        if self._lost:  # as long as its bytes would be in the first part
-            start, end = self._parts[0]
-            seconds = heard / self.info.sample_rate * self._lost / max(end - start, 1)
-            self.info.damaged = round(self.info.damaged + seconds, 3)
+        start, end = self._parts[0]  # what was lost is as long as its bytes would be there
+        seconds = heard / self.info.sample_rate * self._lost / max(end - start, 1)
+        self.info.damaged = round(self.info.damaged + seconds, 3)
 
 
 class _SoundFile(soundfile.SoundFile):  # type: ignore[misc]
@@ -217,7 +216,9 @@ class _Part:
             if self._sound.frames < MAX_FRAMES:
                 announced = self._sound.frames / self.info.sample_rate
             short = heard / self.info.sample_rate < announced - SLACK_SECONDS / 2
-            if failed or not heard or short or holds_more_mpeg(self._file, self._file.tell()):
+            is_mpeg = self._sound.format == "MP3"
+            more = is_mpeg and holds_more_mpeg(self._file, self._file.tell())
+            if failed or not heard or short or more:
                 self._open_stream()
         if self._stream is not None:
             announced = self._stream.exact_seconds or announced

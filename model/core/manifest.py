@@ -156,13 +156,13 @@ def _separator(text: str) -> str:
     a comma where none does."""
     header = next((line for line in io.StringIO(text, newline="") if line.strip(" ,;\t\r\n")), "")
 
-    def found(separator: str) -> int:
+    def count_of_known(separator: str) -> int:
         return len(
             KNOWN & {_column(name) for name in next(csv.reader([header], delimiter=separator))}
         )
 
     try:
-        return max(_SEPARATORS, key=found)
+        return max(_SEPARATORS, key=count_of_known)
     except csv.Error:
         return ","
 

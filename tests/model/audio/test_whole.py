@@ -335,7 +335,7 @@ def test_damage_is_never_absurd() -> None:
 
 
 @pytest.mark.parametrize("tag", [b"LYRICSBEGIN", b"ID3\3\0\0\0\0\0\0", b"APETAGEX", b"TAG"])
-def test_tags_in_a_row_take_no_time(tag: bytes) -> None:
+def test_tags_in_a_row_are_no_sound(tag: bytes) -> None:
     sound = write("mp3", 0.3).data
     found = info(sound + tag * 30_000)
     assert (found.duration, found.damaged) == (pytest.approx(0.3, abs=0.01), 0.0)

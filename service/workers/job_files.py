@@ -69,14 +69,18 @@ class JobFiles:
         """Remove a job's sounds; `sweep` removes what is left where that fails."""
         shutil.rmtree(self._folder / job_id, ignore_errors=True)
 
-    def sweep(self, live: Collection[str]) -> None:
-        """Remove folders of no live job that nobody stages. Raises StorageError."""
+    def sweep(self, live: Collection[str], over: Collection[str]) -> None:
+        """Remove folders of jobs that are over, and of no job at all once nobody stages them.
+
+        Raises StorageError.
+        """
         if not self._folder.is_dir():
             return
         with _disk_errors():
             for folder in self._folder.iterdir():
                 age = time.time() - folder.stat().st_mtime
-                if folder.name in live or age < STAGING_SECONDS or not folder.is_dir():
+                staged = folder.name not in over and age < STAGING_SECONDS
+                if folder.name in live or staged or not folder.is_dir():
                     continue
                 lock = _lock(folder)
                 if lock is not None:

@@ -408,8 +408,11 @@ class JobStore:
     def sweep(self) -> None:
         """Remove sounds that a process left when it ended amid staging. Raises StorageError."""
         if self._exists():
-            rows = self._database.query(f"SELECT id FROM jobs WHERE {LIVE}")  # noqa: S608
-            self._files.sweep({job_id for (job_id,) in rows})
+            rows = self._database.query(f"SELECT id, {LIVE} FROM jobs")  # noqa: S608
+            self._files.sweep(
+                {job_id for job_id, live in rows if live},
+                {job_id for job_id, live in rows if not live},
+            )
 
     # The file of jobs
 

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import json
+import sqlite3
 import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, cast
 
 import httpx
+import numpy as np
 import pytest
 
 from earmark.index.library import Library
@@ -36,7 +38,7 @@ def served(
     limit = {"EARMARK_MAX_SECONDS": "200", "EARMARK_SHUTDOWN_SECONDS": "600"}
     with serving(log, "--library", folder, "--model", model_folder, **limit) as server:
         yield server
-        place = begin(server, *MANY)
+        place = begin(server, *LASTING)
         with server.client.stream("GET", f"{place}/events") as stream:
             next(stream.iter_lines())
             assert server.stop() == 0
@@ -51,6 +53,9 @@ def served(
 
 LONG = sounds.encoded(tiny.noise(20.0, 8_000), 8_000, subtype="PCM_U8")  # few bytes
 MANY = [(f"{number}.wav", LONG) for number in range(100)]  # more than are written at a time
+# Work that lasts far longer than a client takes to stop it, in few bytes.
+SILENCE = sounds.encoded(np.zeros(190 * 8_000), 8_000, format="FLAC")
+LASTING = [(f"{number}.flac", SILENCE) for number in range(100)]
 
 
 def begin(server: Server, *files: tuple[str, bytes], **data: object) -> str:
@@ -118,7 +123,7 @@ def test_progress_arrives_as_events_and_the_clips_are_found(served: Server) -> N
 
 def test_cancelled_in_the_middle_what_is_added_stays(served: Server, folder: Path) -> None:
     before = served.client.get("/v1/clips").json()["total"]
-    place, response = begin(served, *MANY), None
+    place, response = begin(served, *LASTING), None
     with served.client.stream("GET", f"{place}/events") as stream:
         for _, kind, data in events_of(stream):
             if kind == "progress" and data["added"] and response is None:
@@ -129,7 +134,7 @@ def test_cancelled_in_the_middle_what_is_added_stays(served: Server, folder: Pat
     assert response.status_code == 200
     body = response.json()
     assert body["state"] == "cancelled"
-    assert 0 < len(body["added"]) == last[1]["added"] < len(MANY)
+    assert 0 < len(body["added"]) == last[1]["added"] < len(LASTING)
     assert served.client.get("/v1/clips").json()["total"] == before + len(body["added"])
     kept = [path for path in (folder / "uploads").iterdir() if path.is_file()]
     assert len(kept) == before + len(body["added"])
@@ -257,6 +262,29 @@ def two_services(tmp_path: Path, model_folder: Path) -> Iterator[tuple[Server, S
         yield one, other
 
 
+@contextlib.contextmanager
+def held_after_a_batch(library_folder: Path) -> Iterator[None]:
+    """Within, a job that has done a part never ends its next transaction. There was a job before.
+
+    Readers see what was committed. The transaction ends with its process.
+    """
+    with contextlib.closing(sqlite3.connect(library_folder / "jobs.sqlite", timeout=60)) as db:
+        db.execute(
+            "CREATE VIEW endless AS WITH RECURSIVE number (n) AS "
+            "(SELECT 1 UNION ALL SELECT n + 1 FROM number) SELECT count(*) AS never FROM number"
+        )
+        db.execute(
+            "CREATE TRIGGER hold BEFORE INSERT ON events "
+            'WHEN EXISTS (SELECT 1 FROM events WHERE job = NEW.job AND data LIKE \'%"ids": ["%\') '
+            "BEGIN SELECT never FROM endless; END"
+        )
+        try:
+            yield
+        finally:
+            db.execute("DROP TRIGGER hold")
+            db.execute("DROP VIEW endless")
+
+
 def lock_holder(lock: Path) -> int:
     """The process that holds a job's lock."""
     held = {
@@ -271,17 +299,20 @@ def lock_holder(lock: Path) -> int:
 def test_a_job_is_known_to_all_services_and_taken_over_from_one_that_is_killed(
     tmp_path: Path, two_services: tuple[Server, Server]
 ) -> None:
-    place = begin(two_services[0], *MANY)
+    folder = tmp_path / "library"
+    follow(two_services[0], begin(two_services[0], ("a.wav", sounds.noise(0.3))))
     with contextlib.ExitStack() as streams:
-        readers = [
-            events_of(streams.enter_context(service.client.stream("GET", f"{place}/events")))
-            for service in two_services
-        ]
-        first = [next(event for event in events if event[2]["added"]) for events in readers]
-        assert first[0] == first[1]
-        holder = lock_holder(tmp_path / "library" / "jobs" / place.rpartition("/")[2] / "lock")
-        killed = [service.process.pid for service in two_services].index(holder)
-        two_services[killed].process.kill()
+        with held_after_a_batch(folder):
+            place = begin(two_services[0], *MANY)
+            readers = [
+                events_of(streams.enter_context(service.client.stream("GET", f"{place}/events")))
+                for service in two_services
+            ]
+            first = [next(event for event in events if event[2]["added"]) for events in readers]
+            assert first[0] == first[1]
+            holder = lock_holder(folder / "jobs" / place.rpartition("/")[2] / "lock")
+            killed = [service.process.pid for service in two_services].index(holder)
+            two_services[killed].process.kill()
         rest = list(readers[1 - killed])  # this reader does not notice
     other = two_services[1 - killed]
     assert rest[0][0] == first[0][0] + 1
@@ -294,7 +325,7 @@ def test_a_job_is_known_to_all_services_and_taken_over_from_one_that_is_killed(
 @pytest.mark.slow
 def test_a_job_is_cancelled_through_another_service(two_services: tuple[Server, Server]) -> None:
     one, other = two_services
-    place = begin(one, *MANY)
+    place = begin(one, *LASTING)
     with one.client.stream("GET", f"{place}/events") as stream:
         events = events_of(stream)
         next(event for event in events if event[2]["added"])

@@ -454,6 +454,21 @@ def test_sounds_that_a_dead_process_left_are_removed(
     store.close()
 
 
+def test_sounds_of_a_job_whose_process_died_at_its_very_end_are_removed(
+    tmp_path: Path, one: Jobs
+) -> None:
+    job = submit(one, 1)
+    assert until_over(one, job).state == "done"
+    one.close()  # once it is, no thread removes the job's sounds any more
+    left = tmp_path / "jobs" / job
+    left.mkdir()
+    (left / "0").write_bytes(b"sound")
+    store = JobStore(tmp_path)
+    store.sweep()
+    store.close()
+    assert not left.exists()
+
+
 def test_without_jobs_nothing_is_made_on_disk(one: Jobs, tmp_path: Path) -> None:
     one.admit()
     with pytest.raises(ProblemError, match="no job"):

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from earmark.model.embedder import ParsedTags
 
 Sort = Literal["relevance", "newest", "oldest", "shortest", "longest", "title"]
+Confidence = Literal["sure", "maybe", "unlikely"]
 
 
 @dataclass(frozen=True)
@@ -85,6 +86,7 @@ class SearchRequest:
     `query`: words; empty for a search by sound. `k`: hits on the page. `cursor`: of the page
     before. `distinct`: list near-duplicates with the best of them, not as hits of their own.
     `sort`: order of the candidates. `fields`: fields of a hit in the response; none named: all.
+    `min_probability`: of a hit, where the model tells it.
 
     `index.search.query.QueryEncoder` fills in the rest for words: `vector` [D], the query's unit
     vector, None where the model knows none of the words; `stems`: the words by stem; `related`:
@@ -105,10 +107,12 @@ class SearchRequest:
     stems: Mapping[str, str] = field(default_factory=dict)
     related: RelatedByStem = field(default_factory=dict)
     understood: ParsedTags | None = None
+    min_probability: float = 0.0
 
     def search_key(self) -> str:
         """Text that is equal for pages of one search and differs between searches."""
-        return f"{self.sound or repr(self.query)!r} {self.where} {self.distinct} {self.sort}"
+        key = f"{self.sound or repr(self.query)!r} {self.where} {self.distinct} {self.sort}"
+        return f"{key} {self.min_probability}" if self.min_probability else key
 
 
 @dataclass(frozen=True)
@@ -137,6 +141,8 @@ class Hit:
     in [-1, 1]. `vector_rank`, `word_rank`: from 1, None where that ranking lacks the clip. `share`:
     of the query's words that the clip holds, rare words weighing more; `matched`: these words.
     `alike`: ids of the near-duplicates that are listed with it.
+    `probability`: that it is right, and what this means in a word (`index.search.confidence`); None
+    where the model does not tell.
     """
 
     clip: Clip
@@ -148,6 +154,8 @@ class Hit:
     matched: tuple[str, ...]
     start: float
     alike: tuple[str, ...] = ()
+    probability: float | None = None
+    confidence: Confidence | None = None
 
 
 @dataclass(frozen=True)
@@ -155,7 +163,8 @@ class Page:
     """Hits, best first. `next`: the next page's cursor; empty on the last page.
 
     `generation`: the library's, of the hits. For a search by words: `understood`, which words the
-    model used, and `without`, which words no hit is tagged with.
+    model used, and `without`, which words no hit is tagged with. `sure`: how many sounds of the
+    candidates are sure, None where the model does not tell.
     """
 
     hits: list[Hit]
@@ -163,3 +172,4 @@ class Page:
     generation: int
     understood: ParsedTags | None = None
     without: tuple[str, ...] = ()
+    sure: int | None = None

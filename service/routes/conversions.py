@@ -44,6 +44,7 @@ def search_request(query: SearchQuery | WeightedSearchQuery) -> SearchRequest:
         query.distinct,
         query.sort,
         tuple(query.fields),
+        min_probability=query.min_probability,
     )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import BaseModel, Field
 
@@ -33,6 +33,13 @@ class HitBody(ClipBody):
         description="Fused score, 0 to 1; 1 is first in both rankings", examples=[1.0]
     )
     cosine: float | None = Field(description="Similarity of sound and words", examples=[0.87])
+    probability: float | None = Field(
+        description="Of being right, 0 to 1; null where the model does not tell", examples=[0.93]
+    )
+    confidence: Literal["sure", "maybe", "unlikely"] | None = Field(
+        description="The probability in a word; null where the model does not tell",
+        examples=["sure"],
+    )
     start: float = Field(description="Where a long sound matches best, in seconds")
     why: Why
     alike: list[str] = Field(description="Ids of near-duplicates, with `distinct`")
@@ -44,6 +51,8 @@ class HitBody(ClipBody):
             **ClipBody.fields_of(hit.clip),
             "score": hit.score,
             "cosine": hit.cosine,
+            "probability": hit.probability,
+            "confidence": hit.confidence,
             "start": hit.start,
             "why": {
                 "sound_rank": hit.vector_rank,
@@ -65,11 +74,16 @@ class PageBody(BaseModel):
 
     hits: list[HitBody]
     next: str | None = Field(description="Cursor of the next page; null on the last page")
+    sure: int | None = Field(
+        description="How many hits are sure, of the best candidates of this search: the 100 "
+        "nearest, and 100 that hold most of its words; null where the model does not tell"
+    )
 
     @classmethod
     def of(cls, page: Page) -> PageBody:
         """From the library's page."""
-        return cls(hits=[HitBody.of(hit) for hit in page.hits], next=page.next or None)
+        hits = [HitBody.of(hit) for hit in page.hits]
+        return cls(hits=hits, next=page.next or None, sure=page.sure)
 
 
 class SearchBody(PageBody):
@@ -92,6 +106,7 @@ class SearchBody(PageBody):
         return {
             "hits": [HitBody.fields_of_hit(hit) for hit in page.hits],
             "next": page.next or None,
+            "sure": page.sure,
             "understood": understood.tags,
             "guessed": understood.guessed,
             "ignored": understood.ignored,

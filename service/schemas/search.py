@@ -34,6 +34,13 @@ class PageQuery(FilterQuery):
     distinct: bool = Field(
         False, description="List near-duplicates with the best of them, not as hits of their own"
     )
+    min_probability: float = Field(
+        0.0,
+        ge=0,
+        le=1,
+        description="Only hits that are right with this probability at least; without effect "
+        "where the model does not tell",
+    )
 
 
 class SortedPageQuery(PageQuery):

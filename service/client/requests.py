@@ -112,10 +112,12 @@ def search(
     cursor: str = "",
     sort: Sort = "relevance",
     distinct: bool = False,
+    min_probability: float = 0.0,
     **where: Unpack[Where],
 ) -> Call[SearchBody]:
-    """Search by words. `tags`: with weights; a weight below 0 excludes the tag."""
-    query = {"q": words, "k": k, "cursor": cursor, "sort": sort, **where}
+    """Search by words. `tags`: with weights; a weight below 0 excludes the tag.
+    `min_probability`: of a hit."""
+    query = {"q": words, "k": k, "cursor": cursor, "sort": sort, **_least(min_probability), **where}
     if not tags:
         return Call("GET", "/v1/search", SearchBody, {**query, "distinct": _flag(distinct)})
     weighted = [{"tag": tag, "weight": weight} for tag, weight in tags.items()]
@@ -129,11 +131,13 @@ def search_audio(
     k: int = 10,
     cursor: str = "",
     distinct: bool = False,
+    min_probability: float = 0.0,
     progress: Progress | None = None,
     **where: Unpack[Where],
 ) -> Call[PageBody]:
-    """Search by a sound: the clips most like it."""
+    """Search by a sound: the clips most like it. `min_probability`: of a hit."""
     query = {"k": k, "cursor": cursor, "distinct": _flag(distinct), **where}
+    query |= _least(min_probability)
     files = [_part(sound)]
     return Call("POST", "/v1/search/audio", PageBody, query, files=files, progress=progress)
 
@@ -144,10 +148,12 @@ def similar(
     k: int = 10,
     cursor: str = "",
     distinct: bool = False,
+    min_probability: float = 0.0,
     **where: Unpack[Where],
 ) -> Call[PageBody]:
-    """The clips most like a clip of the library."""
+    """The clips most like a clip of the library. `min_probability`: of a hit."""
     query = {"k": k, "cursor": cursor, "distinct": _flag(distinct), **where}
+    query |= _least(min_probability)
     return Call("GET", _clip(clip_id, "/similar"), PageBody, query)
 
 
@@ -288,3 +294,8 @@ def _job(job_id: str) -> str:
 
 def _flag(value: bool) -> str | None:
     return "true" if value else None
+
+
+def _least(min_probability: float) -> dict[str, float]:
+    """The parameter, where it says anything: services of before do not know it."""
+    return {"min_probability": min_probability} if min_probability else {}

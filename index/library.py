@@ -226,13 +226,21 @@ class Library:
         *,
         cursor: str = "",
         distinct: bool = False,
+        min_probability: float = 0.0,
     ) -> Page:
         """Sounds for words (`index.search.query`) that pass a filter: vectors and words, fused.
 
-        `cursor`: of the page before; `distinct`: list near-duplicates with the best of them.
-        Raises CursorError.
+        `cursor`: of the page before; `distinct`: list near-duplicates with the best of them;
+        `min_probability`: of a hit. Raises CursorError.
         """
-        request = SearchRequest(parse(text), k, where or Filter(), cursor, distinct)
+        request = SearchRequest(
+            parse(text),
+            k,
+            where or Filter(),
+            cursor,
+            distinct,
+            min_probability=min_probability,
+        )
         return _page(self.search_batch([request]))
 
     def search_batch(self, requests: Sequence[SearchRequest]) -> list[Page | CursorError]:
@@ -251,6 +259,7 @@ class Library:
         sound: str = "",
         cursor: str = "",
         distinct: bool = False,
+        min_probability: float = 0.0,
     ) -> Page:
         """Sounds like a vector [D]. `sound`: a name of the sound that it is of, for cursors.
 
@@ -264,6 +273,7 @@ class Library:
             distinct=distinct,
             vector=vector,
             sound=sound,
+            min_probability=min_probability,
         )
         return _page(self._pages([request]))
 
@@ -275,6 +285,7 @@ class Library:
         *,
         cursor: str = "",
         distinct: bool = False,
+        min_probability: float = 0.0,
     ) -> Page:
         """Sounds like a clip of the library, without that clip.
 
@@ -286,7 +297,13 @@ class Library:
             raise UnknownClipError(f"id: no clip {clip_id!r} in this library")
         where = replace(where or Filter(), but=row)
         return self.search_by_vector(
-            vector, k, where, sound=f"clip {row}", cursor=cursor, distinct=distinct
+            vector,
+            k,
+            where,
+            sound=f"clip {row}",
+            cursor=cursor,
+            distinct=distinct,
+            min_probability=min_probability,
         )
 
     def _pages(self, requests: Sequence[SearchRequest]) -> list[Page | CursorError]:

@@ -40,6 +40,13 @@ def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
     classify.add_argument("--labels", required=True, help='for example "dog,rain,siren"')
     for command in (search, similar):
         command.add_argument("--library", type=Path, metavar="DIR", help="default: demo sounds")
+        command.add_argument(
+            "--min-probability",
+            type=float,
+            default=0.0,
+            metavar="P",
+            help="only hits that are right with this probability at least, 0 to 1",
+        )
     for command in (search, similar, tag):
         command.add_argument("-k", type=int, default=10, help="number of results (default 10)")
     for command, run in ((search, _search), (similar, _similar), (tag, _tag), (classify, _class)):
@@ -55,6 +62,9 @@ def _model(options: argparse.Namespace) -> Embedder:
 
     if not 1 <= getattr(options, "k", 1) <= 1000:
         raise InputError(f"-k: expected 1 to 1000, got {options.k}")
+    least = getattr(options, "min_probability", 0.0)
+    if not 0 <= least <= 1:
+        raise InputError(f"--min-probability: expected 0 to 1, got {least:g}")
     return Embedder.load(options.model or starter_model())
 
 
@@ -67,12 +77,20 @@ def _library(options: argparse.Namespace) -> Library:
 
 
 def _print_hits(hits: Sequence[Hit]) -> None:
-    for number, hit in enumerate(hits, start=1):
-        cosine = "      " if hit.cosine is None else f"{hit.cosine:6.3f}"
+    """The hits, with a line before those that are all unlikely."""
+    likely = [number for number, hit in enumerate(hits, 1) if hit.confidence != "unlikely"]
+    last = likely[-1] if likely else 0
+    if not likely:
+        print("nothing here sounds like that; the nearest:" if hits else "nothing found")
+    for number, hit in enumerate(hits, 1):
+        if number == last + 1 > 1:
+            print("     – less likely from here –")
+        cosine = "" if hit.cosine is None else f"{hit.cosine:.3f}"
         place = f"  at {hit.start:.0f} s" if hit.start else ""
-        print(f"{number:3}  {cosine}  {hit.clip.id}  {hit.clip.title}{place}")
+        sure = hit.confidence or ""
+        print(f"{number:3}  {cosine:>6}  {sure:8}  {hit.clip.id}  {hit.clip.title}{place}")
         alike = f"  and {len(hit.alike)} like it" if hit.alike else ""
-        print(f"{'':21}  {' '.join(hit.clip.tags)}  ({hit.clip.duration:.1f} s){alike}")
+        print(f"{'':23}  {' '.join(hit.clip.tags)}  ({hit.clip.duration:.1f} s){alike}")
 
 
 def _search(options: argparse.Namespace) -> int:
@@ -92,13 +110,17 @@ def _search(options: argparse.Namespace) -> int:
         max_duration=options.max_duration,
     )
     with _library(options) as library:
-        found = library.search(options.text, options.k, where, distinct=options.distinct)
+        found = library.search(
+            options.text,
+            options.k,
+            where,
+            distinct=options.distinct,
+            min_probability=options.min_probability,
+        )
     if options.json:
         print(json.dumps(SearchBody.fields_of(found)))
         return 0
     _print_hits(found.hits)
-    if not found.hits:
-        print("nothing found")
     if found.without:
         print(f"without: {' '.join(found.without)}")
     if found.understood is not None:
@@ -114,11 +136,14 @@ def _similar(options: argparse.Namespace) -> int:
 
     with _library(options) as library:
         sound = library.embedder.embed_audio(options.file, options.file.name)
-        hits = library.search_by_vector(sound.vector, options.k).hits
+        found = library.search_by_vector(
+            sound.vector, options.k, min_probability=options.min_probability
+        )
     if options.json:
-        print(json.dumps({"hits": [HitBody.of(hit).model_dump() for hit in hits]}))
+        hits = [HitBody.of(hit).model_dump() for hit in found.hits]
+        print(json.dumps({"hits": hits, "sure": found.sure}))
     else:
-        _print_hits(hits)
+        _print_hits(found.hits)
     return 0
 
 

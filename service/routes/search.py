@@ -74,6 +74,11 @@ def similar(
     """Find sounds similar to a clip of the library."""
     return PageBody.of(
         services.library.search_by_clip(
-            clip_id, query.k, filter_of(query), cursor=query.cursor, distinct=query.distinct
+            clip_id,
+            query.k,
+            filter_of(query),
+            cursor=query.cursor,
+            distinct=query.distinct,
+            min_probability=query.min_probability,
         )
     )

@@ -162,6 +162,7 @@ async def search(
                 sound=f"sound {sound.info.sha256}",
                 cursor=query.cursor,
                 distinct=query.distinct,
+                min_probability=query.min_probability,
             )
         ),
     )

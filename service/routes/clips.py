@@ -139,8 +139,8 @@ router.include_router(uploads)
 def audio(services: ServicesDep, clip_id: ClipId) -> Response:
     """Get a clip's sound, or the range of it that a Range header names."""
     clip = services.library.catalogue.clip(clip_id)
-    state = _file_state(clip)
-    return SoundResponse(Path(clip.path), state, _sound_tag(clip, state), clip.title)
+    state = file_state(clip)
+    return SoundResponse(Path(clip.path), state, sound_tag(clip, state), clip.title)
 
 
 @router.get(
@@ -162,14 +162,14 @@ async def waveform(
 ) -> Response:
     """Get a clip's waveform: the minimum and maximum of the samples at each point."""
     clip = await anyio.to_thread.run_sync(services.library.catalogue.clip, clip_id)
-    state = await anyio.to_thread.run_sync(_file_state, clip)
-    tag = _sound_tag(clip, state, points)
+    state = await anyio.to_thread.run_sync(file_state, clip)
+    tag = sound_tag(clip, state, points)
     if etags.matches(if_none_match, tag):
-        return _unchanged(tag)
+        return unchanged(tag)
     try:
         body = await services.waveforms.get(clip, state, points)
     except AudioError:
-        await anyio.to_thread.run_sync(_file_state, clip)  # removed while it was read: 410
+        await anyio.to_thread.run_sync(file_state, clip)  # removed while it was read: 410
         raise
     return Response(body, headers={"ETag": tag, **REVALIDATE}, media_type="application/json")
 
@@ -187,12 +187,12 @@ def clip(
     found = services.library.catalogue.clip(clip_id)
     tag = _tag(found)
     if etags.matches(if_none_match, tag):
-        return _unchanged(tag)
+        return unchanged(tag)
     response.headers.update({"ETag": tag, **REVALIDATE})
     return ClipBody(**ClipBody.fields_of(found))
 
 
-for _part in ("audio", "waveform", "similar"):
+for _part in ("audio", "waveform", "timeline", "similar"):
     router.add_api_route(  # else it would be taken for part of an id
         f"/v1/clips/{{clip_id:path}}/{_part}",
         _read_only,
@@ -239,15 +239,17 @@ def _tag(clip: Clip) -> str:
     return etags.etag(clip.row, clip.generation, clip.changed_at)
 
 
-def _sound_tag(clip: Clip, state: os.stat_result, *more: object) -> str:
+def sound_tag(clip: Clip, state: os.stat_result, *more: object) -> str:
+    """The entity tag of what is made of a clip's sound and of `more`."""
     return etags.etag(state.st_size, state.st_mtime_ns, clip.sha256, *more)
 
 
-def _unchanged(tag: str) -> Response:
+def unchanged(tag: str) -> Response:
+    """The answer to a client that has it already."""
     return Response(status_code=304, headers={"ETag": tag, **REVALIDATE})
 
 
-def _file_state(clip: Clip) -> os.stat_result:
+def file_state(clip: Clip) -> os.stat_result:
     """The state of a clip's file. Raises ProblemError (410) where there is none."""
     with suppress(OSError, ValueError):
         state = os.stat(clip.path)  # noqa: PTH116 (whatever the catalogue holds)

@@ -42,6 +42,7 @@ from earmark.model.embedder import Embedder
 log = logging.getLogger(__name__)
 
 SNAPSHOT = "vectors.snapshot"
+REBUILD_AT_ONCE = 50_000  # vectors, of which an index is built in a moment
 UPLOADS, FEEDBACK = "uploads", "feedback"  # folders of sounds in the library's folder
 
 
@@ -65,7 +66,8 @@ class Library:
         self.recall_monitor: RecallMonitor | None = None  # samples searches
         self._cached_generation = -1  # of the clips in the cache
         self._refreshing = threading.Lock()
-        self.store.load(folder / SNAPSHOT)
+        self._replaced: VectorStore | None = None  # until the library is closed
+        self.store.load(folder / SNAPSHOT, outdated=True)
         if self.store.generation > self.generation:
             # An older copy has replaced the catalogue since the snapshot: the snapshot must not be
             # trusted later either, when that copy has grown past it.
@@ -74,7 +76,15 @@ class Library:
             self.store.close()
             self.store = open_store(catalogue)
         self._saved = self.store.generation
+        self._closed = False
         self.refresh()
+        if self.store.outdated:
+            if not self.store.shared and catalogue.vector_count() <= REBUILD_AT_ONCE:
+                self.rebuild_store()
+            else:
+                log.warning("library %s: its index is of an older version, which does not find "
+                            "moments in long sounds: earmark serve and earmark add build it anew",
+                            folder)  # fmt: skip
 
     @classmethod
     def open(cls, folder: Path, embedder: Embedder, *, create: bool = False) -> Library:
@@ -103,12 +113,53 @@ class Library:
 
     def close(self) -> None:
         """Save a snapshot where the store has changed, and close store and catalogue."""
+        with self._refreshing:
+            self._closed = True
+        self._save_store()
+        self.store.close()
+        if self._replaced is not None:
+            self._replaced.close()
+        self.catalogue.close()
+
+    def _save_store(self) -> None:
         self.store.wait_until_idle()
         if self.store.generation != self._saved:
             with contextlib.suppress(OSError):  # derived: a read-only or full disk costs time
                 self.store.save(self.folder / SNAPSHOT)
-        self.store.close()
-        self.catalogue.close()
+                self._saved = self.store.generation
+
+    def rebuild_store(self) -> bool:
+        """Build the store anew in place of an outdated one, which is searched and written
+        meanwhile. Returns whether it did: not where none is outdated, and not once it is closed.
+
+        Raises StorageError.
+        """
+        if not self.store.outdated:
+            return False
+        new = open_store(self.catalogue)
+        while not self._closed:
+            catch_up(new, self.catalogue)
+            new.wait_until_idle()
+            with self._refreshing:
+                # Another process may be writing to a shared one.
+                if new.generation >= self.store.generation and not self._closed:
+                    # Others may be searching the old one: it is closed with the library.
+                    self._replaced, self.store = self.store, new
+                    break
+        else:
+            new.close()
+            return False
+        self._saved = -1
+        self._save_store()
+        log.info("library %s: its index has been built anew", self.folder)
+        return True
+
+    def reload_store(self) -> None:
+        """Load the snapshot that another process has built anew, in a process that is to fork."""
+        store = open_store(self.catalogue)
+        if store.load(self.folder / SNAPSHOT):
+            self.store = store
+        self.prepare_fork()
 
     def prepare_fork(self) -> None:
         """End threads and close connections, which a forked process cannot use."""
@@ -311,7 +362,8 @@ class Library:
             for request in requests:
                 if request.vector is not None:
                     self.recall_monitor.offer(request.vector, request.where)
-        return Ranker(self.clips, self.catalogue, self.store).pages(requests)
+        window_seconds = self.embedder.config.features.window_seconds
+        return Ranker(self.clips, self.catalogue, self.store, window_seconds).pages(requests)
 
     def info(self) -> dict[str, Any]:
         """What `earmark info` prints."""

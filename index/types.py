@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from earmark.model.core.arrays import Array, Rows
     from earmark.model.embedder import ParsedTags
 
+MOMENTS = 3  # of a hit, unless more or fewer are asked for
 Sort = Literal["relevance", "newest", "oldest", "shortest", "longest", "title"]
 Confidence = Literal["sure", "maybe", "unlikely"]
 
@@ -68,12 +69,14 @@ class Query:
     """The words of a search, as `index.search.query.parse` reads them from a text.
 
     `text`: the wanted words; `without`: words that no hit may be tagged with; `weights`: of words
-    of `text` that have one, 0.1 to 10.
+    of `text` that have one, 0.1 to 10; `last`: the last word, which may be half typed; empty where
+    a space, a weight or an unwanted word comes after it.
     """
 
     text: str = ""
     without: tuple[str, ...] = ()
     weights: dict[str, float] = field(default_factory=dict)
+    last: str = ""
 
 
 _NO_WORDS = Query()
@@ -86,11 +89,13 @@ class SearchRequest:
     `query`: words; empty for a search by sound. `k`: hits on the page. `cursor`: of the page
     before. `distinct`: list near-duplicates with the best of them, not as hits of their own.
     `sort`: order of the candidates. `fields`: fields of a hit in the response; none named: all.
+    `moments`: of each hit, at most.
     `min_probability`: of a hit, where the model tells it.
 
     `index.search.query.QueryEncoder` fills in the rest for words: `vector` [D], the query's unit
-    vector, None where the model knows none of the words; `stems`: the words by stem; `related`:
-    words that may stand for a stem that no clip holds; `understood`: the words that the model uses.
+    vector, None where the model knows none of the words; `stems`: the words by their terms
+    (`index.lexical.terms`); `related`: words that may stand for a stem that no clip holds;
+    `understood`: the words that the model uses.
     A search by sound has a `vector` from the start, and in `sound` a name that tells this sound
     from others: its cursors are bound to it.
     """
@@ -108,6 +113,7 @@ class SearchRequest:
     related: RelatedByStem = field(default_factory=dict)
     understood: ParsedTags | None = None
     min_probability: float = 0.0
+    moments: int = MOMENTS
 
     def search_key(self) -> str:
         """Text that is equal for pages of one search and differs between searches."""
@@ -134,12 +140,23 @@ class Candidates:
 
 
 @dataclass(frozen=True)
-class Hit:
-    """A clip that a search found. `start`: where in a long sound it matches best, in seconds.
+class Moment:
+    """A part of a sound where a query is heard best, in seconds, and its cosine with the query."""
 
-    `score`: 0 to 1; 1 is first in both rankings and holds all words. `cosine`: of clip and query,
-    in [-1, 1]. `vector_rank`, `word_rank`: from 1, None where that ranking lacks the clip. `share`:
-    of the query's words that the clip holds, rare words weighing more; `matched`: these words.
+    start: float
+    end: float
+    score: float
+
+
+@dataclass(frozen=True)
+class Hit:
+    """A clip that a search found. `moments`: where in a sound of several windows it matches, best
+    first; `start`: where the best of them starts, in seconds, else 0.
+
+    `score`: 0 to 1; 1 is first in both rankings and holds all words. `cosine`: of the query and the
+    clip or its best window, in [-1, 1]. `vector_rank`, `word_rank`: from 1, None where that ranking
+    lacks the clip. `share`: of the query's words that the clip holds, rare words weighing more;
+    `matched`: these words.
     `alike`: ids of the near-duplicates that are listed with it.
     `probability`: that it is right, and what this means in a word (`index.search.confidence`); None
     where the model does not tell.
@@ -154,6 +171,7 @@ class Hit:
     matched: tuple[str, ...]
     start: float
     alike: tuple[str, ...] = ()
+    moments: tuple[Moment, ...] = ()
     probability: float | None = None
     confidence: Confidence | None = None
 

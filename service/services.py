@@ -6,9 +6,12 @@ begins new work (the map, jobs), then the queues, then the library.
 
 from __future__ import annotations
 
+import asyncio
+import logging
 import os
 import sys
-from collections.abc import AsyncIterator
+import threading
+from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -26,6 +29,7 @@ from earmark.index.search.recall_monitor import RecallMonitor
 from earmark.index.statistics import StatisticsCache
 from earmark.index.types import SearchRequest
 from earmark.model.checkpoint import starter_model
+from earmark.model.core.errors import EarmarkError
 from earmark.model.embedder import Embedder
 from earmark.model.inference.decode_pool import DecodePool
 from earmark.service import demo
@@ -37,11 +41,15 @@ from earmark.service.search.queue import SearchQueue
 from earmark.service.server.readiness import QUERY, Readiness
 from earmark.service.settings import Settings
 from earmark.service.workers.add_parts import add_parts
+from earmark.service.workers.cuts import Cuts
 from earmark.service.workers.jobs import Jobs
+from earmark.service.workers.stretch_vectors import StretchVectors
 from earmark.service.workers.upload_queue import UploadQueue
 from earmark.service.workers.waveforms import Waveforms
 
-READERS = 2  # processes that decode for the library: one for jobs, one for waveforms
+log = logging.getLogger(__name__)
+
+READERS = 3  # processes that decode for the library: one for jobs, two for waveforms
 
 
 @dataclass(frozen=True)
@@ -55,8 +63,10 @@ class Services:
     library_service: LibraryService
     searches: SearchQueue
     uploads: UploadQueue
+    stretch_vectors: StretchVectors
     jobs: Jobs
     waveforms: Waveforms
+    cuts: Cuts
     statistics: StatisticsCache
     missing: MissingMonitor
     library_map: LibraryMap
@@ -85,7 +95,10 @@ async def open_services(
         stack.callback(library.close)
         _measure(library, metrics, settings)
         monitor = library.recall_monitor = RecallMonitor(
-            library.store, library.catalogue, metrics.observe_recall, one_in=settings.recall_sample
+            lambda: library.store,
+            library.catalogue,
+            metrics.observe_recall,
+            one_in=settings.recall_sample,
         )
         stack.callback(monitor.close)
         missing = MissingMonitor(library.catalogue)
@@ -94,11 +107,17 @@ async def open_services(
             stack.callback(fork_server.close)
         searches = _searches(library, fork_server, metrics, settings)
         stack.push_async_callback(searches.close)
+        if library.store.outdated:
+            renew = partial(asyncio.get_running_loop().call_soon_threadsafe, searches.renew)
+            rebuilding = partial(_rebuild_store, library, fork_server, renew)
+            threading.Thread(target=rebuilding, name="rebuild", daemon=True).start()
         readiness.search = lambda: searches.search(SearchRequest(parse(QUERY), 1))
         uploads = _uploads(library, metrics, settings)
         stack.callback(uploads.close)
         readers = DecodePool(library.embedder.log_mel, READERS)
         stack.callback(readers.close)
+        cuts = Cuts(library.embedder.log_mel)
+        stack.callback(cuts.close)
         adding = partial(
             add_parts, library=library, readers=readers, max_seconds=settings.max_seconds
         )
@@ -113,13 +132,29 @@ async def open_services(
             library_service=LibraryService(library),
             searches=searches,
             uploads=uploads,
+            stretch_vectors=StretchVectors(uploads, settings.max_seconds),
             jobs=jobs,
             waveforms=Waveforms(readers),
+            cuts=cuts,
             statistics=StatisticsCache(library),
             missing=missing,
             library_map=library_map,
             map_body=BodyCache(),
         )
+
+
+def _rebuild_store(
+    library: Library, fork_server: ForkServer | None, renew: Callable[[], object]
+) -> None:
+    """Build an outdated store anew, and let the workers search it."""
+    try:
+        if library.rebuild_store():
+            if fork_server is not None:
+                fork_server.renew()
+            renew()
+    except (EarmarkError, OSError, RuntimeError) as error:
+        # RuntimeError: the event loop is closed, or FAISS is short of memory.
+        log.warning("the index could not be built anew: %s", error)
 
 
 def open_library(settings: Settings) -> Library:

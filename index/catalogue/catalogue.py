@@ -316,6 +316,14 @@ class Catalogue:
         """A clip's vector [D]; None if the clip was removed."""
         return self.vectors([row]).get(row)
 
+    def vector_count(self) -> int:
+        """The vectors of all clips and their windows."""
+        [(clips, windows)] = self._database.query(
+            "SELECT (SELECT count(*) FROM clips), "
+            "(SELECT coalesce(sum(length(starts)) / 8, 0) FROM windows)"
+        )
+        return int(clips + windows)
+
     def vectors(self, rows: Sequence[int]) -> dict[int, Array]:
         """Clips' vectors [D] by their rows; removed clips are absent."""
         found = self._database.query(
@@ -324,13 +332,21 @@ class Catalogue:
         )
         return {row: np.frombuffer(vector, dtype=np.float32) for row, vector in found}
 
-    def windows(self, row: int) -> tuple[npt.NDArray[np.float64], Array] | None:
-        """A long clip's window starts [W] in seconds and vectors [W, D]; None for a short clip."""
-        found = self._database.query("SELECT starts, vectors FROM windows WHERE row = ?", (row,))
-        if not found:
-            return None
-        starts = np.frombuffer(found[0][0], dtype=np.float64)
-        return starts, np.frombuffer(found[0][1], dtype=np.float32).reshape(len(starts), -1)
+    def windows(self, rows: Sequence[int]) -> dict[int, tuple[npt.NDArray[np.float64], Array]]:
+        """The starts [W] of clips' windows in seconds, and their vectors [W, D], by row.
+
+        Clips of one window, and removed ones, are absent.
+        """
+        found = self._database.query(
+            "SELECT row, starts, vectors FROM windows "
+            "WHERE row IN (SELECT value FROM json_each(?))",
+            (json.dumps(list(rows)),),
+        )
+        windows = {}
+        for row, starts_bytes, vectors in found:
+            starts = np.frombuffer(starts_bytes, dtype=np.float64)
+            windows[row] = starts, np.frombuffer(vectors, np.float32).reshape(len(starts), -1)
+        return windows
 
     def back_up(self, file: Path) -> None:
         """Copy the catalogue as of one instant to a new file, while others read and write."""
@@ -339,43 +355,59 @@ class Catalogue:
     def changes(self, since: int, limit: int | None = None) -> Changes:
         """All writes after generation `since`, read at one instant.
 
-        With a `limit`, only the first generations, which together change about as many clips:
+        With a `limit`, only the first generations, which together change about as many vectors:
         call again for the rest.
         """
         with self._database.read_transaction() as db:
             generation, dim = int(_meta(db, "generation")), int(_meta(db, "dim"))
-            last = (
-                None
-                if limit is None
-                else db.execute(
-                    "SELECT generation FROM clips WHERE generation > ? ORDER BY generation "
-                    "LIMIT 1 OFFSET ?",
-                    (since, limit - 1),
-                ).fetchone()
-            )
-            generation = min(generation, last[0]) if last else generation
+            if limit is not None:
+                generation = _last_generation(db, since, limit, generation)
             span = (since, generation)
-            (count,) = db.execute(
-                "SELECT count(*) FROM clips WHERE generation > ? AND generation <= ?", span
+            (count, window_bytes) = db.execute(
+                "SELECT count(*), coalesce(sum(length(windows.vectors)), 0) "
+                "FROM clips LEFT JOIN windows USING (row) "
+                "WHERE generation > ? AND generation <= ?",
+                span,
             ).fetchone()
             rows, durations = np.empty(count, np.int64), np.empty(count, np.float32)
-            vectors = np.empty((count, dim), np.float32)
+            vectors = np.empty((count + window_bytes // (4 * dim), dim), np.float32)
+            ends, end = np.empty(count, np.int64), 0
             columns = _TextColumns([], [], [], [], [])
             clips = db.execute(
-                "SELECT row, vector, duration, licence, source, tags, title, description "
-                "FROM clips WHERE generation > ? AND generation <= ? ORDER BY row",
+                "SELECT row, vector, windows.vectors, duration, "
+                "licence, source, tags, title, description "
+                "FROM clips LEFT JOIN windows USING (row) "
+                "WHERE generation > ? AND generation <= ? ORDER BY row",
                 span,
             )
-            for position, (row, vector, duration, *texts) in enumerate(clips):
+            for position, (row, vector, windows, duration, *texts) in enumerate(clips):
                 rows[position], durations[position] = row, duration
-                vectors[position] = np.frombuffer(vector, dtype=np.float32)
+                own = np.frombuffer(vector + (windows or b""), dtype=np.float32).reshape(-1, dim)
+                vectors[end : end + len(own)] = own
+                end += len(own)
+                ends[position] = end
                 for column, text in zip(columns, texts, strict=True):
                     column.append(text)
             removed = db.execute(
                 "SELECT row FROM removed WHERE generation > ? AND generation <= ?", span
             ).fetchall()
         removed_rows = np.array([row for (row,) in removed], dtype=np.int64)
-        return Changes(rows, vectors, durations, *columns, removed_rows, generation)
+        return Changes(rows, vectors, ends, durations, *columns, removed_rows, generation)
+
+
+def _last_generation(db: sqlite3.Connection, since: int, limit: int, newest: int) -> int:
+    """The generation up to which about `limit` vectors have changed after `since`."""
+    total = 0
+    for generation, vectors in db.execute(
+        "SELECT generation, count(*) + coalesce(sum(length(starts)) / 8, 0) "
+        "FROM clips LEFT JOIN windows USING (row) WHERE generation > ? "
+        "GROUP BY generation ORDER BY generation",
+        (since,),
+    ):
+        total += vectors
+        if total >= limit:
+            return int(generation)
+    return newest
 
 
 def _meta(db: sqlite3.Connection, key: str) -> str:

@@ -87,6 +87,7 @@ def add(
         clip_id: path for clip_id, path in report.moved.items() if clip_id in moves.origins
     }
     report.added = [clip_id for clip_id in report.added if clip_id not in report.moved]
+    library.rebuild_store()
     return report
 
 

@@ -4,20 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from itertools import islice
 from typing import Any
 
 import numpy as np
 
 from earmark.index.catalogue.catalogue import Catalogue
-from earmark.index.catalogue.embedded_sound import LONG_SECONDS
 from earmark.index.catalogue.records import Clip
 from earmark.index.errors import CursorError
 from earmark.index.search.clip_cache import CachedClip, ClipCache
 from earmark.index.search.cursor import LAST_HITS, Cursor
+from earmark.index.search.explanation import matched_words, understood_words
 from earmark.index.search.fusion import FusedHit, fuse
+from earmark.index.search.moments import find_moments
 from earmark.index.stores.base import VectorStore
-from earmark.index.types import Candidates, Hit, Page, SearchRequest, Sort
+from earmark.index.types import Candidates, Hit, Moment, Page, SearchRequest, Sort
 from earmark.model.core.arrays import Array
 from earmark.model.text.text_key import text_key
 
@@ -38,12 +38,13 @@ SORT_KEYS: dict[Sort, Callable[[Clip], Any]] = {
 class Ranker:
     """Makes pages of hits from the candidates of a store.
 
-    Pages reach as deep as the larger pool, in each ranking.
+    Pages reach as deep as the larger pool, in each ranking. `window_seconds`: of the model.
     """
 
     clips: ClipCache
     catalogue: Catalogue
     store: VectorStore
+    window_seconds: float
 
     def pages(self, requests: Sequence[SearchRequest]) -> list[Page | CursorError]:
         """The page of each request, or the error of its cursor. A batch costs less than each
@@ -75,12 +76,25 @@ class Ranker:
         window = ranking[offset : offset + request.k + SPARE_HITS]
         clips = self.clips.get([row for fused in window for row in (fused.row, *fused.duplicates)])
         present = [fused for fused in window if fused.row in clips]
-        if request.vector is not None:  # of hits by words alone, where the store gave no cosine
-            unknown = [fused.row for fused in present[: request.k] if fused.row not in cosines]
+        moments: dict[int, tuple[Moment, ...]] = {}
+        if request.vector is not None:
+            found = [clips[fused.row].clip for fused in present[: request.k]]
+            moments = self._moments(found, request.vector)
+            # Of hits by words alone, where the store gave no cosine.
+            unknown = [clip.row for clip in found if clip.row not in cosines]
             vectors = self.catalogue.vectors(unknown) if unknown else {}
-            cosines |= {row: float(vector @ request.vector) for row, vector in vectors.items()}
+            for row, vector in vectors.items():
+                heard = [moment.score for moment in moments.get(row, ())]
+                cosines[row] = max([float(vector @ request.vector), *heard])
         hits = [
-            self._hit(request, fused, clips, cosines.get(fused.row), candidates.weights)
+            self._hit(
+                request,
+                fused,
+                clips,
+                cosines.get(fused.row),
+                candidates.weights,
+                moments.get(fused.row, ()),
+            )
             for fused in present[: request.k]
         ]
         cursor = ""
@@ -88,7 +102,8 @@ class Ranker:
             last = tuple(hit.clip.row for hit in hits[-LAST_HITS:])
             end = Cursor(start.up_to, last, offset + len(hits))
             cursor = end.encode(request.search_key())
-        return Page(hits, cursor, generation, request.understood, request.query.without)
+        understood = understood_words(request, candidates.weights, hits)
+        return Page(hits, cursor, generation, understood, request.query.without)
 
     def _ranking(
         self, request: SearchRequest, start: Cursor, candidates: Candidates
@@ -154,8 +169,9 @@ class Ranker:
         clips: Mapping[int, CachedClip],
         cosine: float | None,
         weights: Mapping[str, float],
+        moments: tuple[Moment, ...],
     ) -> Hit:
-        """`clips`: of the page, by row; `weights`: of stems."""
+        """`clips`: of the page, by row; `weights`: of stems; `moments`: all, best first."""
         cached = clips[fused.row]
         return Hit(
             clip=cached.clip,
@@ -164,18 +180,22 @@ class Ranker:
             vector_rank=fused.vector_rank,
             word_rank=fused.word_rank,
             share=fused.share,
-            matched=_matched(cached, request, weights) if fused.word_rank else (),
-            start=0.0 if request.vector is None else self._best_start(cached.clip, request.vector),
+            matched=matched_words(cached, request, weights) if fused.word_rank else (),
+            start=moments[0].start if moments else 0.0,
             alike=tuple(clips[row].clip.id for row in fused.duplicates if row in clips),
+            moments=moments[: request.moments],
         )
 
-    def _best_start(self, clip: Clip, vector: Array) -> float:
-        """Where a long clip's window nearest to the query starts, in seconds; else 0."""
-        windows = self.catalogue.windows(clip.row) if clip.duration > LONG_SECONDS else None
-        if windows is None:
-            return 0.0
-        starts, vectors = windows
-        return float(starts[np.argmax(vectors @ vector)])
+    def _moments(self, clips: Sequence[Clip], vector: Array) -> dict[int, tuple[Moment, ...]]:
+        """Where clips of several windows are nearest to a vector [D], best first, by row."""
+        rows = [clip.row for clip in clips if clip.duration > self.window_seconds]
+        windows = self.catalogue.windows(rows) if rows else {}
+        return {
+            clip.row: find_moments(starts, vectors @ vector, self.window_seconds, clip.duration)
+            for clip in clips
+            if clip.row in windows
+            for starts, vectors in [windows[clip.row]]
+        }
 
 
 def _start(request: SearchRequest, last_row: int) -> Cursor | CursorError:
@@ -198,22 +218,3 @@ def _bounded(request: SearchRequest, start: Cursor) -> SearchRequest:
 def _pools(request: SearchRequest) -> Sequence[int]:
     """How many candidates to take, and how many where those are too few."""
     return POOLS if request.sort == "relevance" else POOLS[-1:]
-
-
-def _matched(
-    cached: CachedClip, request: SearchRequest, weights: Mapping[str, float]
-) -> tuple[str, ...]:
-    """The query's words that the clip holds (by stem); for a word that no clip holds, its nearest
-    related word that this clip holds."""
-    words: list[str] = []
-    for stem in dict.fromkeys((*request.stems, *request.related)):
-        if stem in request.stems and stem in cached.stems:
-            words.append(request.stems[stem])
-        elif stem not in weights or stem not in request.stems:
-            substitutes = (
-                other.word
-                for other in request.related.get(stem, ())
-                if other.stem in cached.stems and other.stem in weights
-            )
-            words += islice(substitutes, 1)
-    return tuple(dict.fromkeys(words))

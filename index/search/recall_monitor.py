@@ -23,7 +23,7 @@ from earmark.model.core.errors import EarmarkError
 log = logging.getLogger(__name__)
 
 NEIGHBOURS = 10
-BLOCK = 8_192  # vectors in memory at a time
+BLOCK = 1_024  # clips whose vectors are in memory at a time
 PAUSE = 60.0  # seconds between two measurements, at least
 
 
@@ -51,10 +51,15 @@ def exact_neighbours(
     for start in range(0, len(passing), BLOCK):
         if cancelled is not None and cancelled.is_set():
             raise Cancelled
-        vectors = catalogue.vectors(passing[start : start + BLOCK].tolist())
+        block = passing[start : start + BLOCK].tolist()
+        vectors, windows = catalogue.vectors(block), catalogue.windows(block)
         if vectors:
+            cosines = np.stack(list(vectors.values())) @ vector
+            for place, row in enumerate(vectors):
+                if row in windows:
+                    cosines[place] = max(cosines[place], (windows[row][1] @ vector).max())
             rows = np.concatenate([rows, np.array(list(vectors), dtype=np.int64)])
-            scores = np.concatenate([scores, np.stack(list(vectors.values())) @ vector])
+            scores = np.concatenate([scores, cosines])
             best = np.lexsort((rows, -scores))[:k]
             rows, scores = rows[best], scores[best]
     return rows
@@ -82,12 +87,13 @@ def recall(
 class RecallMonitor:
     """Measures recall for one search in `one_in` (0: none), in a thread, one search at a time.
 
-    `on_recall`: called with each recall. `pause`: seconds between two measurements, at least.
+    `store`: gives the current one. `on_recall`: called with each recall. `pause`: seconds between
+    two measurements, at least.
     """
 
     def __init__(
         self,
-        store: VectorStore,
+        store: Callable[[], VectorStore],
         catalogue: Catalogue,
         on_recall: Callable[[float], None],
         *,
@@ -128,7 +134,7 @@ class RecallMonitor:
 
     def _measure(self, vector: Array, where: Filter | None) -> None:
         try:
-            share = recall(self._store, self._catalogue, vector, where, self._cancelled)
+            share = recall(self._store(), self._catalogue, vector, where, self._cancelled)
         except Cancelled:
             return
         except EarmarkError as error:

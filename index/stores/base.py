@@ -1,8 +1,9 @@
 """The vector store protocol: it finds the nearest vectors, follows the catalogue, saves itself.
 
 Conventions: vectors are unit float32 [n, D], scores are inner products (cosines), rows are
-the catalogue's clip numbers. A store is derived from the catalogue: it can always be thrown
-away and built again from `Catalogue.changes(0)`.
+the catalogue's clip numbers. A clip has its own vector and those of its windows, where it is longer
+than one; what is found are clips, each by its nearest vector. A store is derived from the
+catalogue: it can always be thrown away and built again from `Catalogue.changes(0)`.
 
 Callers ask a store what it can do (`forkable`, `shared`, `columns`, `search_exact`), never which
 class it is.
@@ -43,7 +44,12 @@ class VectorStore(Protocol):
 
     @property
     def max_changes(self) -> int | None:
-        """About how many clips to give to `apply` at once; None for any number."""
+        """About how many vectors to give to `apply` at once; None for any number."""
+
+    @property
+    def outdated(self) -> bool:
+        """Whether it was loaded in the form of an older version: searched and written as any, but
+        to be replaced by one that is built anew."""
 
     def __len__(self) -> int: ...
 
@@ -113,8 +119,11 @@ class VectorStore(Protocol):
     def save(self, file: Path) -> None:
         """Write a snapshot, whole or not at all."""
 
-    def load(self, file: Path) -> bool:
-        """Load a snapshot of this very library; False where there is none to trust."""
+    def load(self, file: Path, *, outdated: bool = False) -> bool:
+        """Load a snapshot of this very library; False where there is none to trust.
+
+        `outdated`: one in the form of an older version may be loaded as well.
+        """
 
     def drop(self) -> None:
         """Forget all clips; the store is empty then, of generation 0."""

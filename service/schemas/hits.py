@@ -26,6 +26,14 @@ class Why(BaseModel):
     )
 
 
+class MomentBody(BaseModel):
+    """A part of a sound where the query is heard best."""
+
+    start: float = Field(description="Seconds from the start of the sound", examples=[61.44])
+    end: float = Field(description="Seconds from the start of the sound", examples=[64.0])
+    score: float = Field(description="Similarity of this part and the query", examples=[0.62])
+
+
 class HitBody(ClipBody):
     """A clip that a search found."""
 
@@ -40,7 +48,10 @@ class HitBody(ClipBody):
         description="The probability in a word; null where the model does not tell",
         examples=["sure"],
     )
-    start: float = Field(description="Where a long sound matches best, in seconds")
+    start: float = Field(description="Where the best of `moments` starts, in seconds; else 0")
+    moments: list[MomentBody] = Field(
+        description="Where in a sound of several windows it matches, best first"
+    )
     why: Why
     alike: list[str] = Field(description="Ids of near-duplicates, with `distinct`")
 
@@ -54,6 +65,7 @@ class HitBody(ClipBody):
             "probability": hit.probability,
             "confidence": hit.confidence,
             "start": hit.start,
+            "moments": [vars(moment) for moment in hit.moments],
             "why": {
                 "sound_rank": hit.vector_rank,
                 "word_rank": hit.word_rank,

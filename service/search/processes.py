@@ -35,6 +35,7 @@ from earmark.service.search.batch import BatchResult, RenderedPage, run_batch
 log = logging.getLogger(__name__)
 
 _SIZE = struct.Struct("<I")  # bytes of the message that follows
+_FORK, _RENEW = b"+", b"="  # messages to the fork server; it answers the second
 
 
 class WorkerEndedError(EarmarkError):
@@ -70,11 +71,20 @@ class ForkServer:
         ours, theirs = socket.socketpair()
         with theirs:
             try:
-                socket.send_fds(self._control, [b"+"], [theirs.fileno()])
+                socket.send_fds(self._control, [_FORK], [theirs.fileno()])
             except OSError:
                 ours.close()
                 raise
         return ours
+
+    def renew(self) -> None:
+        """Let workers that are forked from now on search the store that was built anew. Waits.
+
+        Raises OSError where the fork server has ended.
+        """
+        self._control.sendall(_RENEW)
+        if not self._control.recv(1):
+            raise ConnectionResetError("the fork server has ended")
 
     def close(self) -> None:
         """End the fork server; the workers end with their connections."""
@@ -108,6 +118,12 @@ def _fork_workers(control: socket.socket, library: Library, recall_sample: int) 
         message, descriptors, _, _ = socket.recv_fds(control, 1, 1)
         if not message:
             return
+        if message == _RENEW:
+            library.reload_store()
+            gc.collect()
+            gc.freeze()
+            control.sendall(_RENEW)
+            continue
         with socket.socket(fileno=descriptors[0]) as connection:
             if os.fork() == 0:
                 control.close()
@@ -119,7 +135,7 @@ def _run_worker(connection: socket.socket, shared: Library, recall_sample: int) 
     library = shared.after_fork()
     recalls: list[float] = []
     library.recall_monitor = RecallMonitor(
-        library.store, library.catalogue, recalls.append, one_in=recall_sample
+        lambda: library.store, library.catalogue, recalls.append, one_in=recall_sample
     )
     with connection.makefile("rwb") as stream:
         while True:
@@ -161,6 +177,9 @@ class SearchWorker(Protocol):
 
     depth: int
 
+    def renew(self) -> None:
+        """Search the store that was built anew from the next batch on."""
+
     async def __call__(self, requests: Sequence[SearchRequest]) -> BatchResult:
         """The result of a batch. Raises WorkerEndedError, and what the library raises."""
 
@@ -181,6 +200,9 @@ class ThreadWorker:
         """Raises what the library raises."""
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(self._thread, run_batch, self._library, requests)
+
+    def renew(self) -> None:
+        """Nothing to do: the library has the new store."""
 
     def close(self) -> None:
         """End the thread after its last batch."""
@@ -226,6 +248,12 @@ class ProcessWorker:
         else:
             self._connection = _Connection(*await asyncio.open_connection(sock=connection))
 
+    def renew(self) -> None:
+        """Let the next batch start a process; the one at work ends after its batches."""
+        if self._connection is not None:
+            self._connection.retire()
+            self._connection = None
+
     def close(self) -> None:
         """End the process, or the thread."""
         for closable in (self._connection, self._thread):
@@ -239,23 +267,39 @@ class _Connection:
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._reader, self._writer = reader, writer
         self._reading = asyncio.Lock()  # fair: the first who wrote reads first
+        self._running, self._retired = 0, False
 
     @property
     def closed(self) -> bool:
         return self._writer.is_closing() or self._reader.at_eof()
 
     async def run(self, requests: Sequence[SearchRequest]) -> BatchResult | EarmarkError:
-        message = pickle.dumps(requests, pickle.HIGHEST_PROTOCOL)
-        self._writer.write(_SIZE.pack(len(message)) + message)
-        async with self._reading:
-            try:
-                (size,) = _SIZE.unpack(await self._reader.readexactly(_SIZE.size))
-                message = await self._reader.readexactly(size)
-            except (asyncio.IncompleteReadError, OSError) as error:
-                self.close()
-                raise WorkerEndedError("the process that searches ended") from error
+        self._running += 1
+        try:
+            message = pickle.dumps(requests, pickle.HIGHEST_PROTOCOL)
+            self._writer.write(_SIZE.pack(len(message)) + message)
+            async with self._reading:
+                message = await self._read()
+        finally:
+            self._running -= 1
+            if self._retired:
+                self.retire()
         result: BatchResult | EarmarkError = pickle.loads(message)  # noqa: S301 (ours)
         return result
+
+    async def _read(self) -> bytes:
+        try:
+            (size,) = _SIZE.unpack(await self._reader.readexactly(_SIZE.size))
+            return await self._reader.readexactly(size)
+        except (asyncio.IncompleteReadError, OSError) as error:
+            self.close()
+            raise WorkerEndedError("the process that searches ended") from error
+
+    def retire(self) -> None:
+        """Close once no batch is running."""
+        self._retired = True
+        if not self._running:
+            self.close()
 
     def close(self) -> None:
         self._writer.close()

@@ -76,6 +76,11 @@ class SearchQueue:
         with self._metrics.span("search"):
             return await waiting.page
 
+    def renew(self) -> None:
+        """Let the workers search the store that was built anew."""
+        for worker in self._batches:
+            worker.renew()
+
     async def close(self) -> None:
         """Finish what waits, then end the workers."""
         while self._tasks:

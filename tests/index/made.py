@@ -11,6 +11,7 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -20,6 +21,8 @@ from earmark.index.catalogue.embedded_sound import EmbeddedBatch, EmbeddedSound,
 from earmark.index.catalogue.metadata import Metadata
 from earmark.index.catalogue.records import Changes, NewClip
 from earmark.index.ingest import local
+from earmark.index.stores import snapshot
+from earmark.index.stores.faiss.store import FaissStore
 from earmark.model import checkpoint
 from earmark.model.embedder import Embedder
 from tests.model import tiny
@@ -73,6 +76,7 @@ def changes(
     return Changes(
         rows=rows,
         vectors=vectors,
+        ends=np.arange(1, len(rows) + 1),
         durations=np.array(rows / 10, dtype=np.float32),
         licences=["CC0-1.0" if row % 2 else "CC-BY-4.0" for row in own],
         sources=["one" if row % 3 else "two" for row in own],
@@ -82,6 +86,20 @@ def changes(
         removed=np.array(removed, dtype=np.int64),
         generation=generation,
     )
+
+
+def save_without_windows(store: FaissStore, file: Path) -> None:
+    """Save a snapshot in the layout before windows, of a store without any."""
+    write = snapshot.write
+
+    def write_layout_1(file: Path, header: dict[str, Any], arrays: snapshot.Arrays) -> None:
+        kept = arrays.keys() - {"base.ends", "recent.ends"}
+        older = {name: value for name, value in header.items() if name != "layout"}
+        write(file, older, {name: arrays[name] for name in kept})
+
+    with pytest.MonkeyPatch.context() as before:
+        before.setattr(snapshot, "write", write_layout_1)
+        store.save(file)
 
 
 def write_sounds(folder: Path, count: int, seconds: float = 0.3, first: int = 0) -> list[Path]:

@@ -59,13 +59,19 @@ def candidates(
 
 
 def _cosines(segments: Sequence[Segment], requests: Sequence[SearchRequest]) -> list[Array | None]:
-    """Of each request its cosines with all clips [n]; None where it has no vector."""
+    """Of each request its cosines with all clips [n], of the nearest vector of each; None where it
+    has no vector."""
     vectors = [request.vector for request in requests if request.vector is not None]
     if not vectors:
         return [None] * len(requests)
     queries = torch.from_numpy(np.stack(vectors))
-    parts = [torch.mm(queries, torch.from_numpy(segment.matrix).T) for segment in segments]
-    cosines = iter(torch.cat(parts, dim=1).numpy())
+    parts = []
+    for segment in segments:
+        part = torch.mm(queries, torch.from_numpy(segment.matrix).T).numpy()
+        if segment.has_windows:
+            part = np.maximum.reduceat(part, segment.starts, axis=1)
+        parts.append(part)
+    cosines = iter(np.concatenate(parts, axis=1))
     return [None if request.vector is None else next(cosines) for request in requests]
 
 

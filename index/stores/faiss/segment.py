@@ -1,21 +1,25 @@
 """Segments of the FAISS store: immutable vectors with the rows and columns of their clips.
 
-Up to MAX_FLAT vectors are stored in float32 and compared one by one, which is exact and fast
-enough. More are assigned to inverted lists in float16. When the segment is built, a sample of
-queries tells how many lists give a recall@10 of 0.995 against exact search; a search probes twice
-as many, and 1/s times those under a filter that lets a share s pass, so that its recall holds.
+A clip has its own vector, and those of its windows where it is longer than one; a search finds
+clips, by the nearest vector of each. Up to MAX_FLAT vectors are stored in float32 and compared one
+by one, which is exact and fast enough. More are assigned to inverted lists in float16. When the
+segment is built, a sample of queries tells how many lists give a recall@10 of 0.995 against exact
+search; a search probes twice as many, and 1/s times those under a filter that lets a share s pass,
+so that its recall holds.
 """
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
 import faiss
 import numpy as np
+import numpy.typing as npt
 
+from earmark.index.catalogue.records import Changes
 from earmark.index.stores.columns import Columns, Mask
 from earmark.index.types import Filter
 from earmark.model.core.arrays import Array, Rows
@@ -28,17 +32,54 @@ NEIGHBOURS = 10
 MARGIN = 2  # times the lists that the sample needs: other queries are harder
 QUERY_DISTANCE = 0.7  # from a vector to a sampled query: farther queries need more lists
 BLOCK = 100_000  # vectors added at a time
+WINDOWS_PER_CLIP = 4  # vectors asked for to find a clip, where clips have several
+
+
+@dataclass(frozen=True)
+class Entries:
+    """Clips on their way into a segment: `rows` [n], `columns` of n, `vectors` [m, D] clip by clip,
+    and where each clip's `ends` [n] in them."""
+
+    rows: Rows
+    columns: Columns
+    vectors: Array
+    ends: Rows
+
+    @staticmethod
+    def of(changes: Changes) -> Entries:
+        """The clips that were added or changed."""
+        vectors = np.asarray(changes.vectors, np.float32)
+        return Entries(changes.rows, Columns.of(changes), vectors, changes.ends)
+
+    def select(self, mask: Mask) -> Entries:
+        """The clips in a mask [n]."""
+        if mask.all():
+            return self
+        counts = _counts(self.ends)
+        ends = np.cumsum(counts[mask], dtype=np.int64)
+        vectors = self.vectors[np.repeat(mask, counts)]
+        return Entries(self.rows[mask], self.columns.select(mask), vectors, ends)
+
+    def concatenate(self, other: Entries) -> Entries:
+        """These clips and others after them."""
+        return Entries(
+            np.concatenate([self.rows, other.rows]),
+            self.columns.concatenate(other.columns),
+            np.concatenate([self.vectors, other.vectors]),
+            np.concatenate([self.ends, len(self.vectors) + other.ends]),
+        )
 
 
 @dataclass(frozen=True)
 class Segment:
-    """Vectors at positions 0 to n − 1. `rows` [n]: their clips' numbers. `probes`: lists that a
-    search probes, 0 where flat; `recall`: that half of them gave on the sample; `trained_on`: how
-    many vectors the lists were made for.
+    """Vectors of n clips, clip by clip. `rows` [n]: the clips' numbers; `ends` [n]: where each
+    clip's vectors end in the index; `probes`: lists that a search probes, 0 where flat; `recall`:
+    that half of them gave on the sample; `trained_on`: how many vectors the lists were made for.
     """
 
     rows: Rows
     columns: Columns
+    ends: Rows
     index: Any
     probes: int = 0
     recall: float = 1.0
@@ -46,6 +87,31 @@ class Segment:
 
     def __len__(self) -> int:
         return len(self.rows)
+
+    @property
+    def vector_count(self) -> int:
+        """How many vectors the clips have in all."""
+        return int(self.index.ntotal)
+
+    @cached_property
+    def counts(self) -> Rows:
+        """How many vectors each clip has [n]."""
+        return _counts(self.ends)
+
+    @property
+    def starts(self) -> Rows:
+        """Where each clip's vectors start in the index [n]."""
+        return self.ends - self.counts
+
+    @property
+    def has_windows(self) -> bool:
+        """Whether a clip has more than one vector."""
+        return self.vector_count > len(self)
+
+    @cached_property
+    def owners(self) -> npt.NDArray[np.int32]:
+        """The position of the clip that each vector is of [vector_count]."""
+        return np.repeat(np.arange(len(self), dtype=np.int32), self.counts)
 
     @cached_property
     def _ascending(self) -> tuple[Rows, Rows]:
@@ -82,49 +148,86 @@ class Segment:
     def search(
         self, vector: Array, k: int, mask: Mask | None, *, exact: bool = False
     ) -> tuple[Rows, Array]:
-        """The k nearest clips in the mask (None: of all), best first; fewer if few.
+        """The k nearest clips in the mask (None: of all) by the nearest vector of each, and its
+        cosine, best first; fewer if few.
 
         `exact`: probe all lists.
         """
-        passing = len(self) if mask is None else int(np.count_nonzero(mask))
+        left = len(self) if mask is None else int(np.count_nonzero(mask))
+        k = min(k, left)
+        probed = math.inf if exact else k
+        wanted = k * (WINDOWS_PER_CLIP if self.has_windows else 1)
+        found, best = [np.zeros(0, np.int64)], [np.zeros(0, np.float32)]
+        while k > 0:
+            positions, cosines = self._nearest(vector, wanted, probed, mask)
+            exhausted = len(positions) < wanted
+            if self.has_windows:
+                owners = self.owners[positions].astype(np.int64)
+                first = _first_of_each(owners)
+                positions, cosines = owners[first], cosines[first]
+            found.append(positions[:k])
+            best.append(cosines[:k])
+            k -= len(positions)
+            if exhausted:
+                break
+            if k > 0:  # clips of many near vectors make way for others
+                mask = np.ones(len(self), np.bool_) if mask is None else mask.copy()
+                mask[positions] = False
+                wanted *= 2
+        positions, cosines = np.concatenate(found), np.concatenate(best)
+        return self.rows[positions], cosines
+
+    def _nearest(
+        self, vector: Array, count: int, probed: float, mask: Mask | None
+    ) -> tuple[Rows, Array]:
+        """Positions and cosines of the nearest vectors of clips in the mask, best first.
+
+        `probed`: as many lists as that many neighbours are in.
+        """
+        passing, selector = self.vector_count, None
+        if mask is not None and not mask.all():
+            vectors = mask[self.owners] if self.has_windows else mask
+            passing = int(np.count_nonzero(vectors))
+            selector = faiss.IDSelectorBitmap(np.packbits(vectors, bitorder="little"))
         if not passing:
             return np.zeros(0, dtype=np.int64), np.zeros(0, dtype=np.float32)
-        selector = None
-        if mask is not None and passing < len(self):
-            selector = faiss.IDSelectorBitmap(np.packbits(mask, bitorder="little"))
         if self.probes:
             # More neighbours lie in more lists, and so do neighbours that pass a filter.
-            needed = self.probes * max(1.0, k / NEIGHBOURS) ** 0.5 * len(self) / passing
-            probes = self.index.nlist if exact else min(self.index.nlist, math.ceil(needed))
+            share = passing / self.vector_count
+            needed = self.probes * max(1.0, probed / NEIGHBOURS) ** 0.5 / share
+            probes = math.ceil(min(self.index.nlist, needed))
             parameters = faiss.SearchParametersIVF(sel=selector, nprobe=probes)
         else:
             parameters = faiss.SearchParameters(sel=selector)
         query = np.ascontiguousarray(vector[None], dtype=np.float32)
-        scores, found = self.index.search(query, min(k, passing), params=parameters)
+        scores, found = self.index.search(query, min(count, passing), params=parameters)
         valid = found[0] >= 0
-        return self.rows[found[0][valid]], scores[0][valid]
+        return found[0][valid], scores[0][valid]
 
     @cached_property
     def matrix(self) -> Array:
-        """The vectors [n, D] of a flat segment, as a view of the index."""
+        """The vectors [vector_count, D] of a flat segment, as a view of the index."""
         assert not self.probes, "inverted lists hold no matrix"
-        if not len(self):
+        count = self.vector_count
+        if not count:
             return np.zeros((0, self.index.d), np.float32)
-        flat = faiss.rev_swig_ptr(self.index.get_xb(), len(self) * self.index.d)
-        return np.asarray(flat).reshape(len(self), self.index.d)
+        flat = faiss.rev_swig_ptr(self.index.get_xb(), count * self.index.d)
+        return np.asarray(flat).reshape(count, self.index.d)
 
-    def vectors(self) -> Array:
-        """All vectors [n, D], as the index reconstructs them."""
-        if not self.probes:
-            return np.asarray(self.index.reconstruct_n(0, len(self)))
-        index = faiss.clone_index(self.index)
-        index.make_direct_map()
-        return np.asarray(index.reconstruct_n(0, len(self)))
+    def entries(self) -> Entries:
+        """Its clips, with all vectors as the index reconstructs them."""
+        index = self.index
+        if self.probes:
+            index = faiss.clone_index(self.index)
+            index.make_direct_map()
+        vectors = np.asarray(index.reconstruct_n(0, self.vector_count))
+        return Entries(self.rows, self.columns, vectors, self.ends)
 
     def nbytes(self) -> int:
         """About the memory that it takes, in bytes."""
-        codes = len(self) * (self.index.code_size + (8 if self.probes else 0))
-        return int(codes + self.columns.nbytes() + self.rows.nbytes)
+        codes = self.vector_count * (self.index.code_size + (8 if self.probes else 0))
+        owners = 4 * self.vector_count if self.has_windows else 0
+        return int(codes + owners + self.columns.nbytes() + self.rows.nbytes + self.ends.nbytes)
 
     def label(self) -> str:
         """The kind of index, for people."""
@@ -136,13 +239,14 @@ class Segment:
         )
 
 
-def build(rows: Rows, vectors: Array, columns: Columns, max_flat: int = MAX_FLAT) -> Segment:
-    """A segment of these vectors [n, D], flat or in inverted lists."""
+def build(entries: Entries, max_flat: int = MAX_FLAT) -> Segment:
+    """A segment of these clips, flat or in inverted lists."""
+    vectors, ends = entries.vectors, entries.ends
     count, dim = vectors.shape
     if count <= max_flat:
         index = faiss.IndexFlatIP(dim)
         index.add(np.ascontiguousarray(vectors, dtype=np.float32))
-        return Segment(rows, columns, index)
+        return Segment(entries.rows, entries.columns, ends, index)
     lists = 2 ** round(math.log2(2 * math.sqrt(count)))
     generator = np.random.default_rng(0)
     quantizer = faiss.IndexFlatIP(dim)
@@ -155,13 +259,14 @@ def build(rows: Rows, vectors: Array, columns: Columns, max_flat: int = MAX_FLAT
     index.train(vectors[np.sort(sample)])
     for start in range(0, count, BLOCK):
         index.add(np.ascontiguousarray(vectors[start : start + BLOCK], dtype=np.float32))
-    probes, recall = _calibrate(index, vectors, generator)
-    return Segment(rows, columns, index, min(MARGIN * probes, lists), recall, count)
+    segment = Segment(entries.rows, entries.columns, ends, index, 1, 1.0, count)
+    probes, recall = _calibrate(segment, vectors, generator)
+    return replace(segment, probes=min(MARGIN * probes, lists), recall=recall)
 
 
 def select(segment: Segment, mask: Mask) -> Segment:
     """A segment of the clips in a mask [n]."""
-    return build(segment.rows[mask], segment.vectors()[mask], segment.columns.select(mask))
+    return build(segment.entries().select(mask))
 
 
 def remove(segment: Segment, rows: Rows) -> Segment:
@@ -170,13 +275,9 @@ def remove(segment: Segment, rows: Rows) -> Segment:
     return select(segment, ~mask) if mask.any() else segment
 
 
-def append(segment: Segment, rows: Rows, vectors: Array, columns: Columns) -> Segment:
+def append(segment: Segment, added: Entries) -> Segment:
     """A segment of its clips and these after them."""
-    return build(
-        np.concatenate([segment.rows, rows]),
-        np.concatenate([segment.vectors(), vectors]),
-        segment.columns.concatenate(columns),
-    )
+    return build(segment.entries().concatenate(added))
 
 
 def update_lists(old: Segment, removed: Mask, added: Segment) -> Segment:
@@ -185,16 +286,27 @@ def update_lists(old: Segment, removed: Mask, added: Segment) -> Segment:
     index = faiss.clone_index(old.index)
     keep = ~removed
     if removed.any():
-        _remove_positions(index, removed)
-    index.add(added.vectors())
-    return Segment(
-        np.concatenate([old.rows[keep], added.rows]),
-        old.columns.select(keep).concatenate(added.columns),
-        index,
-        old.probes,
-        old.recall,
-        old.trained_on,
+        _remove_positions(index, np.repeat(removed, old.counts))
+    kept = np.cumsum(old.counts[keep], dtype=np.int64)
+    index.add(added.entries().vectors)
+    return replace(
+        old,
+        rows=np.concatenate([old.rows[keep], added.rows]),
+        columns=old.columns.select(keep).concatenate(added.columns),
+        ends=np.concatenate([kept, (kept[-1] if len(kept) else 0) + added.ends]),
+        index=index,
     )
+
+
+def _counts(ends: Rows) -> Rows:
+    """How many vectors each clip has, from where they end."""
+    return np.diff(ends, prepend=0)
+
+
+def _first_of_each(owners: npt.NDArray[np.integer[Any]]) -> Rows:
+    """Indices of the first vector of each clip, ascending. `owners`: the clip of each vector."""
+    _, first = np.unique(owners, return_index=True)
+    return np.sort(first)
 
 
 def _remove_positions(index: faiss.Index, mask: Mask) -> None:
@@ -210,23 +322,32 @@ def _remove_positions(index: faiss.Index, mask: Mask) -> None:
 
 
 def _calibrate(
-    index: faiss.Index, vectors: Array, generator: np.random.Generator
+    segment: Segment, vectors: Array, generator: np.random.Generator
 ) -> tuple[int, float]:
     """(fewest probes that reach RECALL on a sample, the recall).
 
     Half of the queries lie near a vector, half between two, as text queries do.
     """
+    index, owners = segment.index, segment.owners
     sample = vectors[generator.choice(len(vectors), 3 * SAMPLE // 2, replace=False)]
     near, one, other = np.split(sample, 3)
     noise = generator.standard_normal(near.shape) * QUERY_DISTANCE / math.sqrt(near.shape[1])
     queries = np.concatenate([near + noise, one + other]).astype(np.float32)
     queries /= np.linalg.norm(queries, axis=1, keepdims=True)
-    _, exact = faiss.knn(queries, vectors, NEIGHBOURS, metric=faiss.METRIC_INNER_PRODUCT)
+    count = NEIGHBOURS * (WINDOWS_PER_CLIP if segment.has_windows else 1)
+
+    def nearest_clips(found: npt.NDArray[np.int64]) -> list[npt.NDArray[np.int32]]:
+        clips = [owners[positions[positions >= 0]] for positions in found]
+        return [own[_first_of_each(own)[:NEIGHBOURS]] for own in clips]
+
+    _, exact = faiss.knn(queries, vectors, count, metric=faiss.METRIC_INNER_PRODUCT)
+    expected = nearest_clips(exact)
     probes, recall = 1, 0.0
     while True:
         parameters = faiss.SearchParametersIVF(nprobe=probes)
-        _, found = index.search(queries, NEIGHBOURS, params=parameters)
-        shares = [np.isin(true, rows).mean() for true, rows in zip(exact, found, strict=True)]
+        _, found = index.search(queries, count, params=parameters)
+        clips = nearest_clips(found)
+        shares = [np.isin(true, own).mean() for true, own in zip(expected, clips, strict=True)]
         recall = float(np.mean(shares))
         if recall >= RECALL or probes >= index.nlist:
             return probes, recall

@@ -14,7 +14,8 @@ from earmark.index.stores.faiss.segment import Segment
 
 NAMES = ("licences", "sources")
 LISTS = ("tags", "words", "described")
-TEXTS = 2  # how stems are made of words; in 1, case was lowered and not folded
+LAYOUT = 2  # in 1 there were no windows
+TEXTS = 3  # how terms are made of words; in 2 there were neither parts of runs nor stop words
 
 
 def header(segment: Segment) -> dict[str, Any]:
@@ -26,6 +27,7 @@ def parts(prefix: str, segment: Segment) -> snapshot.Arrays:
     """A segment's arrays, by names that begin with `prefix`."""
     arrays: snapshot.Arrays = {
         "rows": segment.rows,
+        "ends": segment.ends,
         "index": faiss.serialize_index(segment.index),
         "durations": segment.columns.durations,
     }
@@ -64,4 +66,7 @@ def read(prefix: str, header: dict[str, Any], all_parts: snapshot.Arrays) -> Seg
         lists("words"),
         lists("described"),
     )
-    return Segment(arrays["rows"], columns, faiss.deserialize_index(arrays["index"]), **header)
+    rows = arrays["rows"]
+    # Layout 1 has one vector of each clip.
+    ends = arrays.get("ends", np.arange(1, len(rows) + 1, dtype=np.int64))
+    return Segment(rows, columns, ends, faiss.deserialize_index(arrays["index"]), **header)

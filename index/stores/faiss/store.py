@@ -27,6 +27,7 @@ from earmark.index.stores.columns import Columns, Mask
 from earmark.index.stores.faiss import batched, segment_io
 from earmark.index.stores.faiss.segment import (
     MAX_FLAT,
+    Entries,
     Segment,
     append,
     build,
@@ -39,10 +40,11 @@ from earmark.model.core.arrays import Array, Rows
 
 log = logging.getLogger(__name__)
 
-MAX_RECENT = 20_000  # clips in the small segment
-FEW_CLIPS = 1_000  # recent or removed clips that never make a merge due
+MAX_RECENT = 20_000  # vectors in the small segment
+FEW_VECTORS = 1_000  # recent or removed vectors that never make a merge due
 MAX_REMOVED_SHARE = 0.2  # of the base, before it is built again
 MAX_TIES = 16_384  # clips of equal score that are ordered
+FORM = {"texts": segment_io.TEXTS, "layout": segment_io.LAYOUT}  # of snapshots
 GROWTH = 4  # times as many vectors as the inverted lists were made for: made again
 
 
@@ -68,7 +70,8 @@ class _State:
 class FaissStore:
     """Inner-product search by clip number, with filters. Implements VectorStore.
 
-    `max_flat`: clips of a base that are compared one by one; `max_recent`: clips beside the base.
+    `max_flat`: vectors of a base that are compared one by one; `max_recent`: vectors beside the
+    base.
     """
 
     forkable = True
@@ -81,6 +84,7 @@ class FaissStore:
         self._library, self._dim = library, dim
         self._max_flat, self._max_recent = max_flat, max_recent
         self._state = _State(_empty(dim), np.zeros(0, np.bool_), _empty(dim), 0)
+        self._form = FORM
         self._writing = threading.Lock()
         self._merging: threading.Thread | None = None
         self._changed: list[Rows] = []  # since the current merge began
@@ -122,15 +126,14 @@ class FaissStore:
             old = self._state
             if changes.generation <= old.generation:
                 return
-            columns = Columns.of(changes)
             changed = np.concatenate([changes.rows, changes.removed])
             if self._merging is not None:
                 self._changed.append(changed)
             removed = old.removed | old.base.isin(changed) if len(changed) else old.removed
             recent = remove(old.recent, changed)
             if len(changes.rows):
-                added = (changes.rows, np.asarray(changes.vectors, np.float32), columns)
-                recent = append(recent, *added) if len(recent) else build(*added)
+                added = Entries.of(changes)
+                recent = append(recent, added) if len(recent) else build(added)
             self._state = _State(old.base, removed, recent, changes.generation)
             if self._merging is None and self._is_merge_due():
                 self._begin_merge()
@@ -140,6 +143,7 @@ class FaissStore:
         self.wait_until_idle()
         with self._writing:
             self._state = _State(_empty(self._dim), np.zeros(0, np.bool_), _empty(self._dim), 0)
+            self._form = FORM
 
     def _begin_merge(self) -> None:
         """In a thread; the first merge at once, as there is nothing to search meanwhile."""
@@ -172,22 +176,19 @@ class FaissStore:
 
     def _is_merge_due(self) -> bool:
         state = self._state
-        base, recent = len(state.base), len(state.recent)
-        few = min(FEW_CLIPS, self._max_recent)
+        base, recent = state.base.vector_count, state.recent.vector_count
+        few = min(FEW_VECTORS, self._max_recent)
         small = base <= self._max_flat and recent > base // 4 + few
-        removed = int(np.count_nonzero(state.removed))
+        removed = int(state.base.counts[state.removed].sum())
         return small or removed > max(few, MAX_REMOVED_SHARE * base) or recent > self._max_recent
 
     def _merged(self, state: _State) -> Segment:
         """One segment of all clips."""
         base, recent, keep = state.base, state.recent, ~state.removed
-        total = int(np.count_nonzero(keep)) + len(recent)
+        total = int(base.counts[keep].sum()) + recent.vector_count
         if base.probes and self._max_flat < total <= GROWTH * base.trained_on:
             return update_lists(base, state.removed, recent)
-        rows = np.concatenate([base.rows[keep], recent.rows])
-        vectors = np.concatenate([base.vectors()[keep], recent.vectors()])
-        columns = base.columns.select(keep).concatenate(recent.columns)
-        return build(rows, vectors, columns, self._max_flat)
+        return build(base.entries().select(keep).concatenate(recent.entries()), self._max_flat)
 
     def wait_until_idle(self) -> None:
         """Wait for the current merge."""
@@ -210,7 +211,7 @@ class FaissStore:
         min_score: float = -1.0,
         offset: int = 0,
     ) -> tuple[Rows, Array]:
-        """See VectorStore. Exact up to 50,000 clips; above, see `index.stores.faiss.segment`."""
+        """See VectorStore. Exact up to 50,000 vectors; above, see `index.stores.faiss.segment`."""
         state, end = self._state, offset + k
         rows, scores = _nearest(state, _masks(state, where), vector, end)
         rows, scores = rows[offset:end], scores[offset:end]
@@ -219,7 +220,7 @@ class FaissStore:
     def search_exact(
         self, vector: Array, k: int, where: Filter | None = None
     ) -> tuple[Rows, Array]:
-        """As `search`, but compared with every vector: slow above 50,000 clips."""
+        """As `search`, but compared with every vector: slow above 50,000 vectors."""
         state = self._state
         rows, scores = _nearest(state, _masks(state, where), vector, k, exact=True)
         return rows[:k], scores[:k]
@@ -278,6 +279,11 @@ class FaissStore:
 
     # The snapshot
 
+    @property
+    def outdated(self) -> bool:
+        """See VectorStore."""
+        return self._form != FORM
+
     def save(self, file: Path) -> None:
         """Write a snapshot, whole or not at all. Raises OSError."""
         state = self._state
@@ -285,7 +291,7 @@ class FaissStore:
             "library": self._library,
             "generation": state.generation,
             "dim": self._dim,
-            "texts": segment_io.TEXTS,
+            **self._form,
             "base": segment_io.header(state.base),
             "recent": segment_io.header(state.recent),
         }
@@ -293,15 +299,16 @@ class FaissStore:
         recent = segment_io.parts("recent", state.recent)
         snapshot.write(file, header, {"gone": state.removed, **base, **recent})
 
-    def load(self, file: Path) -> bool:
-        """Load a snapshot of this very library; False where there is none to trust."""
+    def load(self, file: Path, *, outdated: bool = False) -> bool:
+        """See VectorStore."""
         if not file.exists():
             return False
         try:
             header, parts = snapshot.read(file)
             if (header["library"], header["dim"]) != (self._library, self._dim):
                 raise snapshot.SnapshotError("it is another library's")
-            if header.get("texts") != segment_io.TEXTS:
+            form = {name: int(header.get(name, 1)) for name in FORM}
+            if form != FORM and not (outdated and all(form[name] <= FORM[name] for name in FORM)):
                 raise snapshot.SnapshotError("it is of another version")
             base, recent = (
                 segment_io.read(name, header[name], parts) for name in ("base", "recent")
@@ -311,13 +318,14 @@ class FaissStore:
             log.warning("snapshot %s cannot be used (%s): building anew", file, error)
             return False
         self._state = _State(base, parts["gone"].copy(), recent, int(header["generation"]))
+        self._form = form
         return True
 
 
 def _empty(dim: int) -> Segment:
     rows, vectors = np.zeros(0, np.int64), np.zeros((0, dim), np.float32)
-    none = Changes(rows, vectors, np.zeros(0, np.float32), [], [], [], [], [], rows, 0)
-    return build(rows, vectors, Columns.of(none))
+    none = Changes(rows, vectors, rows, np.zeros(0, np.float32), [], [], [], [], [], rows, 0)
+    return build(Entries.of(none))
 
 
 def _nearest(

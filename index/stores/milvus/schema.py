@@ -1,23 +1,30 @@
 """The schema of a library's collection in Milvus: fields, indexes, rows.
 
 Conventions: licences, sources, tags and words are hashes (`index.stores.milvus.filters`); `words`
-are the stems of title and tags, `described` those that only the description holds, `weights` both
-as a sparse vector of their weights. The partition `clips` holds one row for each clip, `state` a
-single row: its `generation` is the catalogue's generation that the clips are of.
+are the terms of title and tags, `described` those that only the description holds, `weights` both
+as a sparse vector of their weights. The partition `clips` holds one row for each clip, with its own
+vector; `windows` one for each window of a long clip, which is filtered as the clip is; `state` a
+single row: its `generation` is the catalogue's generation that the clips are of. `key` is made of
+`row`, the clip's number, and the window's.
+
+Collections of layout 1 have neither windows nor `key`: `row` is their key. They are searched and
+written until one of this layout is built.
 """
 
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from earmark.index.catalogue.records import Changes
-from earmark.index.lexical.stemming import stems
+from earmark.index.lexical.terms import beginnings, clip_terms
 from earmark.index.stores.columns import DESCRIPTION_WEIGHT
 from earmark.index.stores.milvus.client import TIMEOUT, import_pymilvus
 from earmark.index.stores.milvus.filters import dimension, name_number, number, tag_numbers
+from earmark.model.core.arrays import Rows
 
 if TYPE_CHECKING:
     from pymilvus import MilvusClient
@@ -26,8 +33,9 @@ log = logging.getLogger(__name__)
 
 WRITE_TIMEOUT = 60  # seconds
 LOAD_TIMEOUT = 600  # seconds until a cluster has loaded a large collection
-CLIPS, STATE = "clips", "state"
+CLIPS, WINDOWS, STATE = "clips", "windows", "state"
 STATE_ROW = -1
+WINDOW_BITS = 20  # of a key: 31 days of windows
 # Consistency of searches: they see what this process wrote, and all that was written when it last
 # read the generation. Only that read waits until Milvus has reached the moment: some 200 ms.
 CONSISTENCY = "Session"
@@ -35,6 +43,7 @@ MAX_ARRAY = 4_096  # numbers in an array of Milvus
 NUMBERS = ("licence", "source")
 LISTS = ("tags", "words", "described")
 FIELDS = {"row", "vector", "weights", "duration", "generation", *NUMBERS, *LISTS}
+KEY = "key"
 NO_WORDS = {0: 1.0}  # the sparse vector of no words: Milvus needs one dimension at least
 
 
@@ -43,7 +52,8 @@ def create(client: MilvusClient, uri: str, name: str, dim: int, lite: bool) -> N
     kinds = import_pymilvus(uri).DataType
     client.drop_collection(name, timeout=WRITE_TIMEOUT)
     schema = client.create_schema(auto_id=False, enable_dynamic_field=False)
-    schema.add_field("row", kinds.INT64, is_primary=True)
+    schema.add_field(KEY, kinds.INT64, is_primary=True)
+    schema.add_field("row", kinds.INT64)
     schema.add_field("vector", kinds.FLOAT_VECTOR, dim=dim)
     schema.add_field("weights", kinds.SPARSE_FLOAT_VECTOR)
     schema.add_field("duration", kinds.FLOAT)
@@ -54,33 +64,41 @@ def create(client: MilvusClient, uri: str, name: str, dim: int, lite: bool) -> N
         schema.add_field(field, kinds.ARRAY, element_type=kinds.INT64, max_capacity=MAX_ARRAY)
     # Strong: who reads the generation sees all earlier writes; see CONSISTENCY.
     client.create_collection(name, schema=schema, consistency_level="Strong", timeout=WRITE_TIMEOUT)
-    for partition in (CLIPS, STATE):
+    for partition in (CLIPS, WINDOWS, STATE):
         client.create_partition(name, partition, timeout=WRITE_TIMEOUT)
     indexes = client.prepare_index_params()
     kind = "FLAT" if lite else "AUTOINDEX"
     indexes.add_index("vector", index_type=kind, metric_type="IP")
     indexes.add_index("weights", index_type="SPARSE_INVERTED_INDEX", metric_type="IP")
-    for field in ("duration", *NUMBERS, *(() if lite else LISTS)):  # lite indexes no arrays
+    for field in ("row", "duration", *NUMBERS, *(() if lite else LISTS)):  # lite indexes no arrays
         indexes.add_index(field, index_type="INVERTED")
     client.create_index(name, indexes, timeout=WRITE_TIMEOUT, sync=False)  # still empty
     client.load_collection(name, timeout=LOAD_TIMEOUT)
 
 
-def fits(client: MilvusClient, name: str, dim: int) -> bool:
-    """Whether an existing collection has the schema that `create` gives it.
+def fits(client: MilvusClient, name: str, dim: int, *, windows: bool = True) -> bool:
+    """Whether an existing collection has the schema that `create` gives it, or without `windows`
+    that of layout 1.
 
     One with `said` in place of `weights` is older: its names were hashed as they were spelt.
     """
     described = client.describe_collection(name, timeout=TIMEOUT)["fields"]
     fields = {field["name"]: field for field in described}
-    if fields.keys() != FIELDS or fields["vector"]["params"]["dim"] != dim:
+    expected = {*FIELDS, KEY} if windows else FIELDS
+    if fields.keys() != expected or fields["vector"]["params"]["dim"] != dim:
         return False
     return {"vector", "weights"} <= set(client.list_indexes(name, timeout=TIMEOUT))
+
+
+def clip_of(keys: Rows) -> Rows:
+    """The clips' numbers of rows of the collection."""
+    return keys >> WINDOW_BITS
 
 
 def state(generation: int, dim: int) -> dict[str, Any]:
     """The row of the generation."""
     return {
+        KEY: STATE_ROW,
         "row": STATE_ROW,
         "vector": np.eye(1, dim, dtype=np.float32)[0],
         "weights": NO_WORDS,
@@ -91,41 +109,48 @@ def state(generation: int, dim: int) -> dict[str, Any]:
     }
 
 
-def rows(changes: Changes, part: slice) -> list[dict[str, Any]]:
-    """The rows of a part of the clips."""
-    return [
-        {
-            "row": row,
-            "vector": vector,
-            "duration": float(np.float32(duration)),
-            "generation": changes.generation,
-            "licence": name_number(licence),
-            "source": name_number(source),
-            "tags": _list(row, "tags", tag_numbers(tags)),
-            **_words(row, f"{title} {tags}", description),
-        }
-        for row, vector, duration, licence, source, tags, title, description in zip(
-            changes.rows[part].tolist(),
-            np.asarray(changes.vectors[part], dtype=np.float32),
-            changes.durations[part].tolist(),
-            changes.licences[part],
-            changes.sources[part],
-            changes.tags[part],
-            changes.titles[part],
-            changes.descriptions[part],
-            strict=True,
-        )
-    ]
+def clip_row(changes: Changes, number: int) -> dict[str, Any]:
+    """The row of the clip at position `number` of the changes, with its own vector."""
+    row = int(changes.rows[number])
+    start = int(changes.ends[number - 1]) if number else 0
+    return {
+        KEY: row << WINDOW_BITS,
+        "row": row,
+        "vector": np.asarray(changes.vectors[start], dtype=np.float32),
+        "duration": float(np.float32(changes.durations[number])),
+        "generation": changes.generation,
+        "licence": name_number(changes.licences[number]),
+        "source": name_number(changes.sources[number]),
+        "tags": _list(row, "tags", tag_numbers(changes.tags[number])),
+        **_words(
+            row, f"{changes.titles[number]} {changes.tags[number]}", changes.descriptions[number]
+        ),
+    }
+
+
+def window_rows(changes: Changes, number: int, clip: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """The rows of the windows of that clip, whose own row is `clip`."""
+    start, end = int(changes.ends[number - 1]) if number else 0, int(changes.ends[number])
+    for window, position in enumerate(range(start + 1, end), start=1):
+        vector = np.asarray(changes.vectors[position], dtype=np.float32)
+        # Words are matched by the clip's own row; windows are ordered among those that hold them.
+        yield {**clip, KEY: clip[KEY] + window, "vector": vector, "weights": NO_WORDS}
 
 
 def _words(row: int, title: str, description: str) -> dict[str, Any]:
-    words = stems(title)
-    described = [stem for stem in stems(description) if stem not in words]
+    words, described = clip_terms(title, description)
+    for name, terms in (("words", words), ("described words", described)):
+        if len(terms) > MAX_ARRAY:
+            log.warning("clip %d has %d %s: found by %d only", row, len(terms), name, MAX_ARRAY)
+    # Milvus finds no names by how they begin: beginnings are terms of their own, where room is left.
+    own = dict.fromkeys(beginnings(words))
+    others = [term for term in beginnings(described) if term not in own]
+    words, described = [*words, *own][:MAX_ARRAY], [*described, *others][:MAX_ARRAY]
     weights = dict.fromkeys(map(dimension, described), DESCRIPTION_WEIGHT)
     weights |= dict.fromkeys(map(dimension, words), 1.0)
     return {
-        "words": _list(row, "words", [number(stem) for stem in words]),
-        "described": _list(row, "described words", [number(stem) for stem in described]),
+        "words": list(map(number, words)),
+        "described": list(map(number, described)),
         "weights": weights or NO_WORDS,
     }
 

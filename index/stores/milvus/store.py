@@ -1,8 +1,8 @@
 """The vector store past one machine: a collection of a Milvus cluster, shared by many servers.
 
-Conventions: each library has a collection of two partitions: the clips, and one row with the
-catalogue's generation that they are of. That row is written last, so an interrupted write counts as
-not made and is repeated. Milvus persists by itself: there is no snapshot.
+Conventions: each library has a collection (`index.stores.milvus.schema`). The row with the
+catalogue's generation is written last, so an interrupted write counts as not made and is repeated.
+Milvus persists by itself: there is no snapshot.
 
 On a single machine and in tests, milvus-lite stores the same in a file, for one process.
 """
@@ -15,6 +15,7 @@ from collections.abc import Mapping, Sequence
 from functools import lru_cache, partial
 from hashlib import blake2b
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -35,10 +36,13 @@ from earmark.index.stores.milvus.filters import (
 from earmark.index.stores.milvus.schema import (
     CLIPS,
     CONSISTENCY,
+    KEY,
     LOAD_TIMEOUT,
     STATE,
     STATE_ROW,
+    WINDOWS,
     WRITE_TIMEOUT,
+    clip_of,
     create,
     fits,
 )
@@ -47,7 +51,7 @@ from earmark.model.core.arrays import Array, Rows
 
 log = logging.getLogger(__name__)
 
-MAX_CHANGES = 20_000  # clips of one `apply`; then the generation is written
+MAX_CHANGES = 20_000  # vectors of one `apply`; then the generation is written
 BATCH = 500  # rows of one message
 BATCH_BYTES = 8_000_000  # of a message's vectors; Milvus takes 64 MB with all other fields
 MAX_RESULTS = 16_384  # of one search in Milvus
@@ -75,11 +79,14 @@ class MilvusStore:
 
     def __init__(self, library: str, dim: int, uri: str, token: str = "") -> None:
         self._dim, self._uri = dim, uri
-        self._name = f"earmark_{blake2b(library.encode(), digest_size=16).hexdigest()}"
+        # Of layout 1, and of this one.
+        self._old_name = f"earmark_{blake2b(library.encode(), digest_size=16).hexdigest()}"
+        self._name = f"{self._old_name}_2"
+        self._outdated = False
         self._generation = 0
         # By generation and word: a word that no clip holds takes a query for each related word.
         self._document_frequency = lru_cache(CACHED_FREQUENCIES)(
-            lambda _, word: self._count(holds(word))
+            lambda _, word: self._count(holds(word), CLIPS)
         )
         self._writing = threading.Lock()
         self._client = connect(uri, token)
@@ -96,7 +103,7 @@ class MilvusStore:
     def __len__(self) -> int:
         if not self._generation:
             return 0
-        return self._count("") - 1  # one row is the state's
+        return self._count("", CLIPS)
 
     def label(self) -> str:
         """The kind of index, for people, without the address."""
@@ -127,7 +134,7 @@ class MilvusStore:
             if changes.generation <= self._generation:
                 return
             if len(changes.rows):
-                self._check_dim("vectors", changes.vectors, (len(changes.rows), self._dim))
+                self._check_dim("vectors", changes.vectors, (int(changes.ends[-1]), self._dim))
             if not self._generation:
                 create(self._client, self._uri, self._name, self._dim, self._lite)
             else:
@@ -138,20 +145,50 @@ class MilvusStore:
                     return
                 if changes.generation <= self._generation:
                     return
-            self._write(changes)
+            self._write(changes, is_new=not self._generation)
             self._generation = changes.generation
 
-    def _write(self, changes: Changes) -> None:
-        batch = max(1, min(BATCH, BATCH_BYTES // (4 * self._dim)))
-        for start in range(0, len(changes.rows), batch):
-            rows = schema.rows(changes, slice(start, start + batch))
-            self._client.upsert(self._name, rows, partition_name=CLIPS, timeout=WRITE_TIMEOUT)
+    def _write(self, changes: Changes, *, is_new: bool) -> None:
+        """`is_new`: the collection is empty."""
         removed = np.setdiff1d(changes.removed, changes.rows).tolist()
-        for start in range(0, len(removed), BATCH):
-            ids = removed[start : start + BATCH]
-            self._client.delete(self._name, ids=ids, partition_name=CLIPS, timeout=WRITE_TIMEOUT)
-        state = schema.state(changes.generation, self._dim)
-        self._client.upsert(self._name, [state], partition_name=STATE, timeout=WRITE_TIMEOUT)
+        if not is_new and not self._outdated:
+            # First: windows of a clip that has changed would else stay beside its new ones.
+            self._delete(WINDOWS, [*changes.rows.tolist(), *removed])
+        size = max(1, min(BATCH, BATCH_BYTES // (4 * self._dim)))
+        batches: dict[str, list[dict[str, Any]]] = {CLIPS: [], WINDOWS: []}
+        for number in range(len(changes.rows)):
+            clip = schema.clip_row(changes, number)
+            batches[CLIPS].append(clip)
+            windows = () if self._outdated else schema.window_rows(changes, number, clip)
+            for window in windows:
+                batches[WINDOWS].append(window)
+                if len(batches[WINDOWS]) == size:
+                    self._upsert(WINDOWS, batches[WINDOWS])
+            if len(batches[CLIPS]) == size:
+                self._upsert(CLIPS, batches[CLIPS])
+        for partition, rows in batches.items():
+            self._upsert(partition, rows)
+        self._delete(CLIPS, removed)
+        self._upsert(STATE, [schema.state(changes.generation, self._dim)])
+
+    def _upsert(self, partition: str, rows: list[dict[str, Any]]) -> None:
+        """Write rows, and empty the list."""
+        if self._outdated:
+            for row in rows:
+                del row[KEY]
+        if rows:
+            self._client.upsert(self._name, rows, partition_name=partition, timeout=WRITE_TIMEOUT)
+        rows.clear()
+
+    def _delete(self, partition: str, clips: Sequence[int]) -> None:
+        """Delete the rows of clips in a partition."""
+        for start in range(0, len(clips), BATCH):
+            self._client.delete(
+                self._name,
+                filter=f"row in {clips[start : start + BATCH]}",
+                partition_name=partition,
+                timeout=WRITE_TIMEOUT,
+            )
 
     def wait_until_idle(self) -> None:
         """Nothing to wait for: searches see all writes, and Milvus merges by itself."""
@@ -197,33 +234,67 @@ class MilvusStore:
     def search_exact(self, vector: Array, k: int, where: Filter | None = None) -> None:
         """None: no vectors are in this process."""
 
+    @property
+    def _partitions(self) -> tuple[str, ...]:
+        """Where vectors are."""
+        return (CLIPS,) if self._outdated else (CLIPS, WINDOWS)
+
     def _nearest(self, vector: Array, count: int, passing: str) -> tuple[Rows, Array]:
-        """Rows and scores of the nearest clips that pass, best first; fewer if few."""
+        """The nearest clips that pass and their scores, best first; fewer if few."""
         vector = np.asarray(vector, dtype=np.float32)
-        rows, scores = self._search("vector", vector, count, passing)
-        total = len(rows) if len(rows) >= count else self._count(passing, CLIPS)
-        if len(rows) < total <= rerank.MAX_CLIPS:
+        found, best = np.zeros(0, dtype=np.int64), np.zeros(0, dtype=np.float32)
+        wanted = count
+        while len(found) < count:
+            # Clips of many near vectors make way for others.
+            others = f"row not in {found.tolist()}" if len(found) else ""
+            rows, scores = self._nearest_vectors(
+                vector, min(wanted, MAX_RESULTS), " and ".join(filter(None, (passing, others)))
+            )
+            first = np.sort(np.unique(rows, return_index=True)[1])
+            found = np.concatenate([found, rows[first]])
+            best = np.concatenate([best, scores[first]])
+            if len(rows) < min(wanted, MAX_RESULTS):
+                break
+            wanted *= 2
+        return found[:count], best[:count]
+
+    def _nearest_vectors(self, vector: Array, count: int, passing: str) -> tuple[Rows, Array]:
+        """The clips of the nearest vectors that pass and their scores, best first; fewer if few.
+
+        All of them where the index finds too few and no more than some thousands pass.
+        """
+        partitions = self._partitions
+        rows, scores = self._search("vector", vector, count, passing, partitions)
+        total = len(rows) if len(rows) >= count else self._count(passing, *partitions)
+        if len(rows) < total <= rerank.MAX_VECTORS:
             with translate_errors(self._uri):
-                return rerank.search_exact(self._client, self._name, vector, count, passing)
+                return rerank.search_exact(self._client, self._name, vector, passing, partitions)
         return rows, scores
 
     def _search(
-        self, field: str, query: Array | dict[int, float], count: int, passing: str
+        self,
+        field: str,
+        query: Array | dict[int, float],
+        count: int,
+        passing: str,
+        partitions: Sequence[str] = (CLIPS,),
     ) -> tuple[Rows, Array]:
+        """The clips' numbers of the nearest rows of the collection, and their scores."""
         with translate_errors(self._uri):
             (hits,) = self._client.search(
                 self._name,
                 [query],
                 limit=count,
                 filter=passing,
-                output_fields=["row"],
-                partition_names=[CLIPS],
+                partition_names=list(partitions),
                 anns_field=field,
                 search_params={"metric_type": "IP"},
                 consistency_level=CONSISTENCY,
                 timeout=TIMEOUT,
             )
-        return np.array(hits.ids, dtype=np.int64), np.array(hits.distances, dtype=np.float32)
+        keys = np.array(hits.ids, dtype=np.int64)
+        rows = keys if self._outdated else clip_of(keys)
+        return rows, np.array(hits.distances, dtype=np.float32)
 
     def _check_depth(self, end: int, where: Filter | None) -> None:
         total = len(self.passing(where or Filter()))
@@ -289,13 +360,13 @@ class MilvusStore:
         rows, _ = order_ties(lambda more: self._nearest(vector, more, passing), count, MAX_RESULTS)
         return rows[:count]
 
-    def _count(self, passing: str, partition: str | None = None) -> int:
+    def _count(self, passing: str, *partitions: str) -> int:
         with translate_errors(self._uri):
             result = self._client.query(
                 self._name,
                 filter=passing,
                 output_fields=["count(*)"],
-                partition_names=[partition] if partition else None,
+                partition_names=list(partitions),
                 consistency_level=CONSISTENCY,
                 timeout=TIMEOUT,
             )
@@ -332,18 +403,26 @@ class MilvusStore:
     def save(self, file: Path) -> None:
         """Nothing to do: Milvus persists by itself."""
 
-    def load(self, file: Path) -> bool:  # noqa: ARG002 - the protocol's
+    @property
+    def outdated(self) -> bool:
+        """See VectorStore."""
+        return self._outdated
+
+    def load(self, file: Path, *, outdated: bool = False) -> bool:  # noqa: ARG002 - the protocol's
         """Use the collection of this very library; False where there is none to trust."""
         with self._writing, translate_errors(self._uri):
             self._generation = self._stored_generation() if self._has_collection() else 0
+            if outdated and not self._generation and self._has_collection(self._old_name):
+                self._name, self._outdated = self._old_name, True
+                self._generation = self._stored_generation()
             return self._generation > 0
 
-    def _has_collection(self) -> bool:
-        """Whether the collection exists, with the schema that we give it."""
-        client, name = self._client, self._name
+    def _has_collection(self, name: str = "") -> bool:
+        """Whether the collection exists, with the schema of its layout."""
+        client, name = self._client, name or self._name
         if not client.has_collection(name, timeout=TIMEOUT):
             return False
-        if not fits(client, name, self._dim):
+        if not fits(client, name, self._dim, windows=name != self._old_name):
             log.warning("%s: collection %s does not fit: building anew", self._uri, name)
             return False
         return True

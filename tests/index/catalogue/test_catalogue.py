@@ -47,7 +47,7 @@ def test_what_was_put_is_read_back_also_after_opening_again(catalogue: Catalogue
     assert again.clips() == [clip]
     assert again.clips_by_row([clip.row, 99]) == {clip.row: clip}
     np.testing.assert_array_equal(again.vector(clip.row), new.vector)
-    starts, windows = again.windows(clip.row)
+    starts, windows = again.windows([clip.row])[clip.row]
     np.testing.assert_array_equal(starts, [0.0, 2.25])
     np.testing.assert_array_equal(windows, new.windows)
     assert again.totals() == {"seconds": 12.5, "clips_with_windows": 1, "duplicates": 0}
@@ -79,7 +79,7 @@ def test_a_replaced_file_keeps_its_id_and_row_and_leaves_nothing_of_the_old(
     clip = catalogue.clip(old[0])
     assert (clip.row, clip.title, clip.duration) == (row, "newword", 3.0)
     assert catalogue.count() == 1
-    assert catalogue.windows(row) is None
+    assert catalogue.windows([row]) == {}
     np.testing.assert_array_equal(catalogue.vector(row), vector(2))
 
 
@@ -89,7 +89,7 @@ def test_a_removed_row_is_never_given_out_again(catalogue: Catalogue) -> None:
     with catalogue.write() as writer:
         writer.remove(ids[1])
     assert catalogue.vector(last) is None
-    assert catalogue.windows(last) is None
+    assert catalogue.windows([last]) == {}
     (again,) = put(catalogue, new_clip("b", 2))
     assert again == ids[1]
     assert catalogue.clip(again).row == last + 1

@@ -9,7 +9,7 @@ import numpy as np
 from hypothesis import strategies as st
 
 from earmark.index.catalogue.records import Changes
-from earmark.index.lexical.stemming import stems
+from earmark.index.lexical.terms import BEGINNING, clip_terms, is_beginning
 from earmark.index.types import Filter
 from earmark.model.text.text_key import text_key
 from tests.index.made import vector
@@ -21,7 +21,10 @@ WORDS = [
     "café", "CAFE\u0301", "cafe", "ra\u200bin", "Rain",
 ]  # fmt: skip
 NAMES = ["", " ", "CC0-1.0", "cc0-1.0", "line\nbreak", "' or row > 0 --", "tab\t", *WORDS[4:]]
-SPOKEN = ["rain", "Rains", "raining", "metal", "roof", "dogs", "a", "barking", "tin-roof", "çay"]
+SPOKEN = [
+    "rain", "Rains", "raining", "metal", "roof", "dogs", "a", "barking", "tin-roof", "çay", "off",
+    "rainstorm", "雨", "大雨音", "雨音がする", "ฝนตก", "빗소리가",
+]  # fmt: skip
 SECONDS = [0.0, 1e-7, 0.1, 0.3, 0.30000001, 1.0, 59.94, 12_345.678, 1e9]
 
 
@@ -36,6 +39,16 @@ class Held:
     tags: tuple[str, ...]
     title: str = ""
     description: str = ""
+    windows: tuple[int, ...] = ()
+
+    @property
+    def vectors(self) -> np.ndarray:
+        """Its own vector, and those of its windows, made of their seeds."""
+        return np.array([vector(seed) for seed in (self.seed, *self.windows)], np.float32)
+
+    def nearness(self, query: np.ndarray) -> float:
+        """The cosine of its nearest vector."""
+        return float((self.vectors @ query).max())
 
 
 def grown(word: str) -> str:
@@ -49,6 +62,7 @@ _words = st.sampled_from(WORDS).map(grown) | st.text(min_size=1, max_size=4).fil
 _names = st.sampled_from(NAMES).map(grown) | st.text(max_size=4)
 ROWS = st.integers(1, 25)
 SPOKEN_WORDS = st.sampled_from(SPOKEN)
+BEGINNINGS = st.sampled_from(["rai*", "rain*", "rainstor*", "roo*", "bar*", "cay*", "xyz*"])
 _texts = st.lists(SPOKEN_WORDS, max_size=4).map(" ".join) | st.text(max_size=4)
 HELD = st.builds(
     Held,
@@ -59,6 +73,7 @@ HELD = st.builds(
     tags=st.lists(_words, max_size=4).map(tuple),
     title=_texts,
     description=_texts,
+    windows=st.just(()) | st.lists(st.integers(0, 40), min_size=2, max_size=9).map(tuple),
 )
 
 
@@ -101,7 +116,8 @@ def changes(generation: int, put: dict[int, Held], removed: Collection[int] = ()
     own = list(put.values())
     return Changes(
         rows=np.array(list(put), dtype=np.int64),
-        vectors=np.array([vector(each.seed) for each in own], np.float32).reshape(-1, DIM),
+        vectors=np.concatenate([np.zeros((0, DIM), np.float32), *(each.vectors for each in own)]),
+        ends=np.cumsum([len(each.vectors) for each in own], dtype=np.int64),
         durations=np.array([each.duration for each in own], dtype=np.float32),
         licences=[each.licence for each in own],
         sources=[each.source for each in own],
@@ -143,10 +159,15 @@ def passes(row: int, clip: Held, where: Filter) -> bool:
 
 
 def held_words(clip: Held, asked: Sequence[str]) -> tuple[float, ...]:
-    """Of each word, 1 where title or tags hold it, a half where only the description does."""
-    words = stems(f"{clip.title} {' '.join(clip.tags)}")
-    described = stems(clip.description)
-    return tuple(1.0 if word in words else 0.5 * (word in described) for word in asked)
+    """Of each term, 1 where title or tags hold it, a half where only the description does."""
+    words, described = clip_terms(f"{clip.title} {' '.join(clip.tags)}", clip.description)
+    return tuple(1.0 if _holds(words, term) else 0.5 * _holds(described, term) for term in asked)
+
+
+def _holds(terms: Collection[str], asked: str) -> bool:
+    if is_beginning(asked):
+        return any(term.startswith(asked.removesuffix(BEGINNING)) for term in terms)
+    return asked in terms
 
 
 def is_more(one: tuple[float, ...], other: tuple[float, ...]) -> bool:

@@ -10,12 +10,13 @@ import numpy as np
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
-from earmark.index.lexical.stemming import stems
+from earmark.index.lexical.terms import query_terms
 from earmark.index.stores.base import VectorStore
 from earmark.index.types import Filter, SearchRequest
 from earmark.model.core.arrays import Array, Rows
 from tests.index.made import vector
 from tests.index.stores.clip_model import (
+    BEGINNINGS,
     FILTERS,
     HELD,
     ROWS,
@@ -111,7 +112,7 @@ class Machine(RuleBasedStateMachine):
         query = vector(seed)
         rows, scores = found
         exact = {
-            row: float(vector(clip.seed) @ query)
+            row: clip.nearness(query)
             for row, clip in self.model.items()
             if passes(row, clip, where or Filter())
         }
@@ -125,12 +126,20 @@ class Machine(RuleBasedStateMachine):
 
     @rule(
         asked=st.lists(SPOKEN_WORDS, max_size=8),
+        beginning=st.sets(BEGINNINGS, max_size=1),
         k=st.integers(1, 30) | st.just(1_000_000),
         where=FILTERS,
         seed=st.none() | st.integers(0, 30),
     )
-    def match(self, asked: list[str], k: int, where: Filter | None, seed: int | None) -> None:
-        words = list(stems(" ".join(asked)))
+    def match(
+        self,
+        asked: list[str],
+        beginning: set[str],
+        k: int,
+        where: Filter | None,
+        seed: int | None,
+    ) -> None:
+        words = [*query_terms(" ".join(asked)), *beginning]
         query = None if seed is None else vector(seed)
         self.matching(self.store.match(words, k, where, query), words, k, where, seed)
 
@@ -156,7 +165,7 @@ class Machine(RuleBasedStateMachine):
         assert set(own) <= held.keys()
         assert (np.diff(shares) <= 0).all()
         assert ((shares > 0) & (shares <= 1.001)).all()
-        near = {row: 0.0 if query is None else vector(self.model[row].seed) @ query for row in held}
+        near = {row: 0.0 if query is None else self.model[row].nearness(query) for row in held}
         left = held.keys() - own
         for place, (row, share) in enumerate(zip(own, shares.tolist(), strict=True)):
             for other, its in [*zip(own[place + 1 :], shares[place + 1 :].tolist(), strict=True)]:
@@ -181,7 +190,7 @@ class Machine(RuleBasedStateMachine):
             SearchRequest(
                 where=where or Filter(),
                 vector=None if seed is None else vector(seed),
-                stems=stems(" ".join(words)),
+                stems=query_terms(" ".join(words)),
             )
             for words, where, seed in asked
         ]

@@ -238,3 +238,38 @@ def test_related_words_stand_for_those_that_nobody_holds(opened: Opened) -> None
 def test_a_filter_that_makes_no_sense_reaches_no_store() -> None:
     with pytest.raises(FilterError, match="duration: expected 0 ≤ minimum ≤ maximum"):
         Filter(min_duration=2.0, max_duration=1.0)
+
+
+def test_a_clip_is_found_by_its_nearest_window(opened: Opened) -> None:
+    """However many windows lie nearer than other clips' vectors, each clip is found once."""
+    store = opened("windows")
+    long = Held(1, 600.0, "CC0-1.0", "", ("rain",), windows=tuple(range(100, 400)))
+    short = {row: Held(row, 1.0, "CC-BY-4.0", "", ("dog",)) for row in range(2, 12)}
+    clips = {1: long, **short}
+    store.apply(changes(1, clips))
+    for seed in (1, 7, 150, 399, 1_000):
+        query = vector(seed)
+        by_clip = sorted(clips, key=lambda row: (-clips[row].nearness(query), row))
+        for k in (1, 3, 11, 50):
+            rows, scores = store.search(query, k)
+            assert rows.tolist() == by_clip[:k]
+            np.testing.assert_allclose(
+                scores, [clips[row].nearness(query) for row in by_clip[:k]], atol=1e-5
+            )
+    # Filters are of clips.
+    assert store.search(vector(150), 20, Filter(no_tags=("rain",)))[0].tolist() == sorted(
+        short, key=lambda row: -clips[row].nearness(vector(150))
+    )
+    assert store.search(vector(150), 20, Filter(min_duration=100))[0].tolist() == [1]
+    assert len(store) == 11
+    # Of a changed clip no window stays, and of a removed one neither.
+    store.apply(changes(2, {1: Held(1, 600.0, "CC0-1.0", "", ("rain",), windows=(100, 101))}))
+    now = {1: Held(1, 600.0, "CC0-1.0", "", ("rain",), windows=(100, 101)), **short}
+    rows, scores = store.search(vector(150), 1)
+    best = max(now, key=lambda row: now[row].nearness(vector(150)))
+    assert rows.tolist() == [best]
+    assert float(scores[0]) == pytest.approx(now[best].nearness(vector(150)), abs=1e-5)
+    store.apply(changes(3, {}, [1]))
+    assert 1 not in store.search(vector(100), 50)[0]
+    assert len(store) == 10
+    store.close()

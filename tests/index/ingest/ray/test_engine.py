@@ -83,7 +83,10 @@ def assert_alike(library: Library, other: Library) -> None:
         row = rows[clip.path]
         vector, expected = library.catalogue.vector(clip.row), other.catalogue.vector(row)
         np.testing.assert_allclose(vector, expected, atol=1e-6)
-        windows, expected = library.catalogue.windows(clip.row), other.catalogue.windows(row)
+        windows, expected = (
+            each.catalogue.windows([number]).get(number)
+            for each, number in ((library, clip.row), (other, row))
+        )
         assert (windows is None) == (expected is None)
         for one, two in zip(windows or (), expected or (), strict=True):
             np.testing.assert_allclose(one, two, atol=1e-6)

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from earmark.index.catalogue.records import Changes
 from earmark.index.stores import snapshot
-from earmark.index.stores.faiss import segment_io
+from earmark.index.stores.faiss import store as store_module
 from earmark.index.stores.faiss.store import FaissStore
 from tests.index import made
 from tests.index.made import small_disk, vector
@@ -219,7 +219,7 @@ def test_snapshots_of_another_library_size_or_format_are_refused(
         filled().save(file)
     refused(file, caplog)
     with monkeypatch.context() as earlier:
-        earlier.setattr(segment_io, "TEXTS", 1)
+        earlier.setattr(store_module, "FORM", {**store_module.FORM, "texts": 1})
         filled().save(file)
     refused(file, caplog)
     safetensors.numpy.save_file({"gone": np.zeros(3, np.bool_)}, file)

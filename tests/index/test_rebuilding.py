@@ -1,0 +1,146 @@
+"""A library whose index is from before windows were in it serves at once, and is brought over while
+it serves; a kill at any moment of that loses nothing."""
+
+from __future__ import annotations
+
+import os
+import random
+import sys
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import numpy as np
+import pytest
+
+from earmark.index import library as library_module
+from earmark.index.catalogue.records import Changes
+from earmark.index.library import SNAPSHOT, Library
+from earmark.index.stores.faiss.store import FaissStore
+from earmark.model.embedder import Embedder
+from tests.index import made
+from tests.index.made import new_clip, vector
+
+DIM, CLIPS, WINDOWS = 16, 12, 6
+KILLS = 25
+MOMENT = vector(1_003, DIM)  # of window 3 of clip 1
+
+
+@pytest.fixture
+def folder(tmp_path: Path, embedder: Embedder, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The folder of such a library."""
+    folder = tmp_path / "library"
+    with Library.open(folder, embedder, create=True) as library:
+        with library.catalogue.write() as writer:
+            for number in range(CLIPS):
+                writer.put(long_clip(number))
+        changes = library.catalogue.changes(0)
+        own = np.concatenate([[0], changes.ends[:-1]])
+        alone = {"vectors": changes.vectors[own], "ends": np.arange(1, CLIPS + 1)}
+        store = FaissStore(library.catalogue.meta("library"), DIM)
+        store.apply(Changes(**{**vars(changes), **alone}))
+    made.save_without_windows(store, folder / SNAPSHOT)
+    monkeypatch.setattr(library_module, "REBUILD_AT_ONCE", 0)
+    return folder
+
+
+def long_clip(number: int) -> Any:
+    """A clip of several windows, unlike its own vector."""
+    return new_clip(
+        f"clip{number}",
+        number,
+        vector=vector(number, DIM),
+        windows=np.stack([vector(1_000 * number + place, DIM) for place in range(WINDOWS)]),
+        starts=3.0 * np.arange(WINDOWS),
+        duration=3.0 * WINDOWS,
+    )
+
+
+def nearest(library: Library) -> tuple[str, float]:
+    """The title of the clip nearest to MOMENT, and the cosine."""
+    hit = library.search_by_vector(MOMENT, 1).hits[0]
+    return hit.clip.title, round(hit.cosine or 0.0, 3)
+
+
+def test_it_serves_at_once_and_is_brought_over_while_it_serves(
+    folder: Path, embedder: Embedder, caplog: pytest.LogCaptureFixture
+) -> None:
+    with Library.open(folder, embedder) as library:
+        assert "its index is of an older version" in caplog.text
+        assert library.store.outdated
+        assert nearest(library)[1] < 0.99
+        assert library.search("clip7 dog", 3).hits[0].clip.title == "clip7"
+        with library.catalogue.write() as writer:
+            writer.put(long_clip(CLIPS))  # of which windows are found
+        library.refresh()
+        far = vector(1_000 * CLIPS + 2, DIM)
+        assert library.search_by_vector(far, 1).hits[0].clip.title == f"clip{CLIPS}"
+        assert library.rebuild_store()
+        assert not library.store.outdated
+        assert nearest(library) == ("clip1", 1.0)
+        assert len(library.store) == CLIPS + 1
+        assert not library.rebuild_store()  # once is enough
+    with Library.open(folder, embedder) as library:
+        assert not library.store.outdated
+        assert nearest(library) == ("clip1", 1.0)
+
+
+def test_a_small_one_is_brought_over_when_it_is_opened(
+    folder: Path, embedder: Embedder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(library_module, "REBUILD_AT_ONCE", CLIPS * (WINDOWS + 1))
+    with Library.open(folder, embedder) as library:
+        assert not library.store.outdated
+        assert nearest(library) == ("clip1", 1.0)
+
+
+def test_closed_meanwhile_it_stays_as_it_was(folder: Path, embedder: Embedder) -> None:
+    library = Library.open(folder, embedder)
+    library.close()
+    assert not library.rebuild_store()
+    with Library.open(folder, embedder) as again:
+        assert again.store.outdated
+
+
+def bring_over(folder: Path, embedder: Embedder, last: int) -> int:
+    """Bring a library over in this process, which ends with status 9 at the line of ours numbered
+    `last`; returns how many there were."""
+    count = 0
+
+    def trace(frame: FrameType, event: str, _: object) -> Any:
+        nonlocal count
+        if "earmark" not in frame.f_code.co_filename:
+            return None
+        count += 1
+        if count == last:
+            os._exit(9)
+        return trace
+
+    library = Library.open(folder, embedder)
+    sys.settrace(trace)
+    library.rebuild_store()
+    library.close()
+    sys.settrace(None)
+    return count
+
+
+def test_a_kill_at_any_moment_loses_nothing(folder: Path, embedder: Embedder) -> None:
+    chance, seen = random.Random(0), set()
+    old = (folder / SNAPSHOT).read_bytes()
+    lines = bring_over(folder, embedder, 0)
+    for last in sorted(chance.sample(range(1, lines), KILLS)):
+        (folder / SNAPSHOT).write_bytes(old)
+        child = os.fork()
+        if child == 0:
+            bring_over(folder, embedder, last)
+            os._exit(0)
+        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 9, last
+        with Library.open(folder, embedder) as library:
+            assert len(library.store) == library.catalogue.count() == CLIPS
+            assert library.search("clip3 dog", 3).hits[0].clip.title == "clip3"
+            seen.add(library.store.outdated)
+            library.rebuild_store()
+            assert nearest(library) == ("clip1", 1.0)
+        assert {path.name for path in folder.iterdir()} >= {SNAPSHOT}
+        assert not list(folder.glob("*.part*")), "an unfinished file stays"
+    assert seen == {True, False}  # some kills came before the new snapshot, some after

@@ -11,8 +11,10 @@ from __future__ import annotations
 import errno
 import hashlib
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -21,10 +23,11 @@ import soxr
 from earmark.model.audio.mixdown import mix_down
 from earmark.model.audio.raw_samples import DiskFile, MemoryFile, RawSamples
 from earmark.model.audio.sound_info import SoundInfo
+from earmark.model.audio.stretch import Stretch, StretchSamples
 from earmark.model.core.errors import AudioError
 
 Samples = npt.NDArray[np.float32]
-Source = Path | bytes
+Source = Path | bytes | Stretch
 
 MIN_SECONDS = 0.005
 MAX_CHANNELS = 64
@@ -33,9 +36,10 @@ MIN_RATE, MAX_RATE = 1_000, 768_000  # Hz; with max_seconds, MAX_RATE bounds all
 
 
 class SoundReader:
-    """Reads one sound once, in blocks of mono samples at `sample_rate`.
+    """Reads one sound, or a stretch of one, once.
 
-    `info` is complete when `blocks` has been read to its end.
+    `info` is complete when `blocks` has been read to its end. `max_seconds`: of what is read;
+    `on_skip`: called while what lies before a stretch is decoded, block by block.
     """
 
     def __init__(
@@ -44,39 +48,60 @@ class SoundReader:
         sample_rate: int,
         name: str = "file",
         max_seconds: float | None = None,
+        on_skip: Callable[[], None] = lambda: None,
     ) -> None:
-        self.source = source
+        self.stretch = source if isinstance(source, Stretch) else None
+        self.source = source.source if isinstance(source, Stretch) else source
         self.sample_rate = sample_rate
         self.name = name
         self.max_seconds = max_seconds
+        self.on_skip = on_skip
         self.info = SoundInfo(sample_rate, 1)
 
     def blocks(self) -> Iterator[Samples]:
         """Mono float32 blocks at `sample_rate`.
 
         Raises AudioError for input that is not sound, or has no samples, is shorter than 5 ms,
-        longer than `max_seconds`, or holds NaN or infinite samples.
+        longer than `max_seconds`, or holds NaN or infinite samples; InputError for a stretch
+        beyond the end.
         """
-        if isinstance(self.source, Path):
-            _check_file(self.source, self.name)
-        elif not self.source:
-            raise AudioError(f"{self.name}: empty, expected the bytes of a sound")
-        try:
-            with self._open() as file, RawSamples(file, self.name) as raw:
-                self.info = raw.info
-                self._check_format(raw.info)
-                native = mix_down(raw.blocks(), raw.info.sample_rate)
-                yield from self._resampled(self._checked(native))
-        except OSError as error:
-            known = error.errno is not None and error.errno in errno.errorcode
-            reason = os.strerror(error.errno or 0) if known else "disk error"
-            raise AudioError(f"{self.name}: cannot be read ({reason})") from error
+        with self.opened() as raw:
+            single = (block.astype(np.float32, copy=False) for block in raw.blocks())
+            native = mix_down(single, raw.info.sample_rate)
+            yield from self._resampled(self._checked(native))
         info = self.info
         if info.duration < MIN_SECONDS:
             raise AudioError(
                 f"{self.name}: expected at least {MIN_SECONDS * 1000:g} ms of sound, "
                 f"got {info.frames} samples at {info.sample_rate} Hz"
             )
+
+    @contextmanager
+    def opened(self) -> Iterator[RawSamples | StretchSamples]:
+        """The samples of all channels, as the file has them. Raises AudioError."""
+        if isinstance(self.source, Path):
+            _check_file(self.source, self.name)
+        elif not self.source:
+            raise AudioError(f"{self.name}: empty, expected the bytes of a sound")
+        try:
+            with self._open() as file, self._samples(file) as raw:
+                self.info = raw.info
+                self._check_format(raw.info)
+                yield raw
+        except OSError as error:
+            known = error.errno is not None and error.errno in errno.errorcode
+            reason = os.strerror(error.errno or 0) if known else "disk error"
+            raise AudioError(f"{self.name}: cannot be read ({reason})") from error
+
+    def check_values(self, block: npt.NDArray[np.floating[Any]]) -> None:
+        """Raise AudioError for NaN, infinite and far too large samples."""
+        if block.size and not (block.max() <= MAX_LEVEL and block.min() >= -MAX_LEVEL):  # NaN too
+            raise AudioError(f"{self.name}: holds NaN or infinite samples, or far too large ones")
+
+    def _samples(self, file: MemoryFile | DiskFile) -> RawSamples | StretchSamples:
+        if self.stretch is None:
+            return RawSamples(file, self.name)
+        return StretchSamples(file, self.name, self.stretch, self.on_skip)
 
     def _open(self) -> MemoryFile | DiskFile:
         return DiskFile(self.source) if isinstance(self.source, Path) else MemoryFile(self.source)
@@ -96,12 +121,7 @@ class SoundReader:
         """Count, hash and check the samples at the file's rate as they pass."""
         digest = hashlib.sha256()
         for block in native:
-            if len(block) and not (
-                block.max() <= MAX_LEVEL and block.min() >= -MAX_LEVEL
-            ):  # NaN too
-                raise AudioError(
-                    f"{self.name}: holds NaN or infinite samples, or far too large ones"
-                )
+            self.check_values(block)
             self.info.frames += len(block)
             if self.max_seconds is not None and self.info.duration > self.max_seconds:
                 raise AudioError(

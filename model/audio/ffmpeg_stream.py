@@ -39,7 +39,8 @@ class FfmpegStream:
 
     `exact_seconds`: the length that its container tells, 0 where it only guesses; `slack`: by how
     much that may be too long; `is_framed`: it has no container, its frames follow each other
-    directly; `bad_seconds`: what could not be decoded.
+    directly; `encoding`: libsndfile's name of how its samples can be held; `bad_seconds`: what
+    could not be decoded.
     """
 
     def __init__(self, file: BinaryFile, name: str) -> None:
@@ -71,6 +72,7 @@ class FfmpegStream:
             raise AudioError(f"{name}: its audio codec is not supported")
         self.sample_rate = self._stream.sample_rate or 0
         self.channels = self._stream.channels or 0
+        self.encoding = _encoding(self._stream.codec_context)
         self.exact_seconds, self.slack = 0.0, SLACK_SECONDS
         self.is_framed = self._container.format.name in FRAMED
         if self._container.format.name in EXACT_LENGTHS and self._stream.duration:
@@ -160,6 +162,12 @@ def _arrays(frames: list[av.audio.frame.AudioFrame]) -> Iterator[Samples]:
     for frame in frames:
         samples = np.asarray(frame.to_ndarray(), dtype=np.float32)
         yield samples.reshape(-1, frame.layout.nb_channels)
+
+
+def _encoding(codec: av.AudioCodecContext) -> str:
+    """libsndfile's name of how a decoder's samples can be held: of 24 or 32 bits, as floats."""
+    kind = codec.format.name.removesuffix("p") if codec.format else ""
+    return {"u8": "PCM_U8", "s16": "PCM_16"}.get(kind, "FLOAT")
 
 
 def _reason(head: bytes) -> str:

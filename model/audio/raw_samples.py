@@ -103,8 +103,9 @@ class PartFile(io.RawIOBase):
 class RawSamples:
     """Reads a file's samples once, from its start to its end; of joined files one after the other.
 
-    `info` holds rate and channels at once, and what is `damaged` at the end. Raises AudioError
-    where no reader knows the file. To be closed.
+    `info` holds rate and channels at once, and what is `damaged` at the end; `encoding`:
+    libsndfile's name of how the file holds its samples, "" where several files are joined. Raises
+    AudioError where no reader knows the file. To be closed.
     """
 
     def __init__(self, file: BinaryFile, name: str) -> None:
@@ -120,6 +121,7 @@ class RawSamples:
             else self._resources.enter_context(_Part(file, name, structure))
         )
         self.info = self._first.info
+        self.encoding = "" if structure.joined else self._first.encoding
 
     def __enter__(self) -> RawSamples:
         return self
@@ -164,8 +166,8 @@ class RawSamples:
         self.info.damaged = round(self.info.damaged + seconds, 3)
 
 
-class _SoundFile(soundfile.SoundFile):  # type: ignore[misc]
-    """A file that is read from start to end: soundfile would seek after each block to where it
+class SequentialSoundFile(soundfile.SoundFile):  # type: ignore[misc]
+    """A file that is read on from where it is: soundfile would seek after each block to where it
     should be by its samples, which in an Ogg with a gap is elsewhere."""
 
     def seekable(self) -> bool:
@@ -173,34 +175,39 @@ class _SoundFile(soundfile.SoundFile):  # type: ignore[misc]
         return False
 
 
+def open_soundfile(file: BinaryFile, resources: ExitStack) -> SequentialSoundFile | None:
+    """The file as libsndfile reads it, which `resources` closes; None where it cannot."""
+    file.seek(0)
+    # By its descriptor where it has one: libsndfile then reads the disk itself.
+    source = file.fileno() if isinstance(file, DiskFile) else file
+    try:
+        return resources.enter_context(SequentialSoundFile(source, closefd=False))
+    except soundfile.LibsndfileError:
+        return None
+
+
 class _Part:
-    """Reads a file that holds one sound. `info`, and what is raised: as of RawSamples."""
+    """Reads a file that holds one sound. `info`, `encoding`, and what is raised: as of
+    RawSamples."""
 
     def __init__(self, file: BinaryFile, name: str, structure: Structure) -> None:
         self._file, self._name, self._structure = file, name, structure
         self._resources = ExitStack()
         self._stream: FfmpegStream | None = None
-        self._sound = self._open_soundfile()
+        self._sound = open_soundfile(file, self._resources)
         if self._sound is None:
             self._stream = self._resources.enter_context(FfmpegStream(file, name))
             self.info = SoundInfo(self._stream.sample_rate, self._stream.channels)
+            self.encoding = self._stream.encoding
         else:
             self.info = SoundInfo(self._sound.samplerate, self._sound.channels)
+            self.encoding = self._sound.subtype
 
     def __enter__(self) -> _Part:
         return self
 
     def __exit__(self, *_: object) -> None:
         self._resources.close()
-
-    def _open_soundfile(self) -> soundfile.SoundFile | None:
-        self._file.seek(0)
-        # By its descriptor where it has one: libsndfile then reads the disk itself.
-        source = self._file.fileno() if isinstance(self._file, DiskFile) else self._file
-        try:
-            return self._resources.enter_context(_SoundFile(source, closefd=False))
-        except soundfile.LibsndfileError:
-            return None
 
     def blocks(self) -> Iterator[Samples]:
         """Blocks [n, channels] at the file's rate; the number of channels may change."""
@@ -252,8 +259,13 @@ class _Part:
             raise AudioError(f"{self._name}: broken, none of it can be decoded")
 
 
+def block_frames(sound: soundfile.SoundFile) -> int:
+    """How many samples of each channel are read at a time."""
+    return min(int(BLOCK_SECONDS * sound.samplerate), BLOCK_VALUES // int(sound.channels))
+
+
 def _soundfile_blocks(sound: soundfile.SoundFile) -> Iterator[Samples]:
-    size = min(int(BLOCK_SECONDS * sound.samplerate), BLOCK_VALUES // sound.channels)
+    size = block_frames(sound)
     left = sound.frames if sound.frames < MAX_FRAMES else size
     # Not much more than is there: libsndfile blanks the rest of what it is given.
     while len(

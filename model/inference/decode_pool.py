@@ -1,4 +1,4 @@
-"""A pool of processes that decode sounds: files or bytes → log-mel windows, or a waveform.
+"""A pool of processes that decode sounds: files or bytes → log-mel windows, a waveform, or a cut.
 
 A sound that crashes a decoder, exhausts memory or never ends costs its own decoding and nothing
 else. The processes import no torch; each serves one thread at a time. Axes: n = windows,
@@ -16,26 +16,30 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
+from earmark.model.audio.cut import Cut, Kind
 from earmark.model.audio.decode import SoundReader, Source
 from earmark.model.audio.file_metadata import FileMetadata, read_file_metadata
 from earmark.model.audio.log_mel import LogMel, window_blocks
 from earmark.model.audio.sound_info import SoundInfo
+from earmark.model.audio.stretch import Stretch
 from earmark.model.audio.waveform import Envelope, Peaks
 from earmark.model.core.arrays import Array
-from earmark.model.core.errors import AudioError
+from earmark.model.core.errors import AudioError, InputError
 from earmark.model.inference.bounds import OutOfTimeError, bounded
 
 BLOCK_WINDOWS = 64  # at most in one message
 MEMORY_BYTES = 4 << 30  # address space of a process
 SILENT_SECONDS = 60.0  # without a message: the process hangs
+SLOW_DISK = 20e6  # bytes in a second; what was joined is searched for before the first message
 METADATA_SECONDS, METADATA_BYTES = 2.0, 256 << 20  # that reading the metadata in a file may take
 
 
@@ -59,26 +63,36 @@ class Waveform:
 
 
 @dataclass(frozen=True)
+class Piece:
+    """Bytes of a file that is cut out of a sound, and how many the whole has, where known."""
+
+    data: bytes
+    size: int | None
+
+
+@dataclass(frozen=True)
 class _Heartbeat:
     """Part of a sound was decoded, and there is no result yet."""
 
 
 @dataclass(frozen=True)
 class _Job:
-    """A sound to decode: into windows, or into a waveform if `points` is not 0.
+    """A sound to decode: into windows, into a waveform if `points` is not 0, or into the file of a
+    `kind`.
 
     `with_metadata`: the metadata in its file is read as well, once all windows are there.
     """
 
     source: Source
     name: str
-    max_seconds: float | None
+    max_seconds: float | None = None
     points: int = 0
     sample_rate: int = 0  # Hz, of a waveform's samples
     with_metadata: bool = False
+    kind: Kind | None = None
 
 
-Message = Block | FileMetadata | SoundInfo | Waveform | _Heartbeat
+Message = Block | FileMetadata | SoundInfo | Waveform | Piece | _Heartbeat
 
 
 def serve(descriptor: int) -> None:
@@ -92,20 +106,32 @@ def serve(descriptor: int) -> None:
         while True:
             job: _Job = connection.recv()
             sample_rate = job.sample_rate or log_mel.config.sample_rate
-            reader = SoundReader(job.source, sample_rate, job.name, job.max_seconds)
-            messages = _waveform(reader, job.points) if job.points else _blocks(log_mel, reader)
+            reader = SoundReader(
+                job.source,
+                sample_rate,
+                job.name,
+                job.max_seconds,
+                on_skip=lambda: connection.send(_Heartbeat()),
+            )
             try:
-                for message in messages:
+                for message in _messages(job, reader, log_mel):
                     connection.send(message)
-            except AudioError as error:
+            except InputError as error:
                 connection.send(error)
             except MemoryError:
                 connection.send(AudioError(f"{job.name}: decoding it takes too much memory"))
             else:
-                if job.with_metadata and (metadata := _metadata(job.source)) != FileMetadata():
+                if job.with_metadata and (metadata := _metadata(reader.source)) != FileMetadata():
                     connection.send(metadata)
                 if not job.points:
                     connection.send(reader.info)
+
+
+def _messages(job: _Job, reader: SoundReader, log_mel: LogMel) -> Iterator[Message]:
+    """What a job gives, but for metadata and the sound's info. Raises InputError."""
+    if job.points:
+        return _waveform(reader, job.points)
+    return _blocks(log_mel, reader) if job.kind is None else _pieces(reader, job.kind)
 
 
 def _silence_decoders() -> None:
@@ -136,7 +162,7 @@ def _blocks(log_mel: LogMel, reader: SoundReader) -> Iterator[Block]:
         start, decode_seconds = time.perf_counter(), 0.0
 
 
-def _metadata(source: Source) -> FileMetadata:
+def _metadata(source: Path | bytes) -> FileMetadata:
     """The metadata in a file; what takes too much to read counts as none."""
     with suppress(OutOfTimeError, MemoryError), bounded(METADATA_SECONDS, METADATA_BYTES):
         return read_file_metadata(source)
@@ -150,6 +176,14 @@ def _waveform(reader: SoundReader, points: int) -> Iterator[Waveform | _Heartbea
         envelope.add(block)
         yield _Heartbeat()
     yield Waveform(envelope.peaks(), reader.info)
+
+
+def _pieces(reader: SoundReader, kind: Kind) -> Iterator[Piece]:
+    """The file that is cut out. Raises InputError."""
+    cut = Cut(reader, kind, is_within=True)
+    for data in cut.pieces():
+        if data:
+            yield Piece(data, cut.size)
 
 
 class _Process:
@@ -171,23 +205,25 @@ class _Process:
         self._connection = Connection(parent.detach())
         self._connection.send(log_mel)
         self.is_busy = self.is_used = False
+        self._silence = SILENT_SECONDS
 
     def send(self, job: _Job) -> None:
         """Start a job. Raises OSError if the process has ended."""
         self.is_busy = self.is_used = True
+        self._silence = SILENT_SECONDS + _bytes_of(job.source) // SLOW_DISK
         self._connection.send(job)
 
     def receive(self, name: str, deadline: float | None = None) -> Message:
-        """The next message. Raises AudioError, TimeoutError, EOFError if the process has ended."""
-        left = SILENT_SECONDS if deadline is None else deadline - time.monotonic()
+        """The next message. Raises InputError, TimeoutError, EOFError if the process has ended."""
+        left = self._silence if deadline is None else deadline - time.monotonic()
         # A message that is ready counts as late after the deadline.
-        if left <= 0 or not self._connection.poll(min(SILENT_SECONDS, left)):
-            if left < SILENT_SECONDS:
+        if left <= 0 or not self._connection.poll(min(self._silence, left)):
+            if left < self._silence:
                 raise TimeoutError(f"{name}: not decoded in time")
-            raise AudioError(f"{name}: decoding it took over {SILENT_SECONDS:g} s")
-        message: Message | AudioError = self._connection.recv()
-        self.is_busy = isinstance(message, Block | FileMetadata | _Heartbeat)
-        if isinstance(message, AudioError):
+            raise AudioError(f"{name}: decoding it took over {self._silence:g} s")
+        message: Message | InputError = self._connection.recv()
+        self.is_busy = isinstance(message, Block | FileMetadata | Piece | _Heartbeat)
+        if isinstance(message, InputError):
             raise message
         return message
 
@@ -196,6 +232,14 @@ class _Process:
         self._connection.close()
         self.process.kill()
         self.process.wait()
+
+
+def _bytes_of(source: Source) -> int:
+    """The size of a sound's file; 0 for bytes, which no disk has to give."""
+    path = source.source if isinstance(source, Stretch) else source
+    with suppress(OSError):
+        return path.stat().st_size if isinstance(path, Path) else 0
+    return 0
 
 
 class DecodePool:
@@ -236,8 +280,9 @@ class DecodePool:
         """
         job = _Job(source, name, max_seconds, with_metadata=with_metadata)
         for message in self._run(job, deadline):
-            assert isinstance(message, Block | FileMetadata | SoundInfo), "the messages of this job"
-            yield message
+            if not isinstance(message, _Heartbeat):
+                assert isinstance(message, Block | FileMetadata | SoundInfo), "of such a job"
+                yield message
 
     def waveform(
         self,
@@ -252,10 +297,23 @@ class DecodePool:
         Raises as `read` does.
         """
         last: Message | None = None
-        for message in self._run(_Job(source, name, None, points, sample_rate), deadline):
+        job = _Job(source, name, points=points, sample_rate=sample_rate)
+        for message in self._run(job, deadline):
             last = message
         assert isinstance(last, Waveform), "the last message of such a job"
         return last
+
+    def cut(
+        self, stretch: Stretch, name: str, kind: Kind, deadline: float | None = None
+    ) -> Generator[Piece]:
+        """The file of a kind with the samples of a stretch (`model.audio.cut`), whose end the sound
+        reaches. Pieces are empty as long as what lies before the stretch is decoded.
+
+        Until its end it keeps a process. Raises as `read` does, and InputError.
+        """
+        for message in self._run(_Job(stretch, name, kind=kind), deadline):
+            if isinstance(message, Piece | _Heartbeat):
+                yield message if isinstance(message, Piece) else Piece(b"", None)
 
     def _run(self, job: _Job, deadline: float | None) -> Iterator[Message]:
         """The messages of a job. If a process that has served before ends without a message, the

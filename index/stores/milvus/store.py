@@ -364,7 +364,8 @@ class MilvusStore:
         with translate_errors(self._uri):
             result = self._client.query(
                 self._name,
-                filter=passing,
+                # Without a filter milvus-lite counts all partitions.
+                filter=passing or "row >= 0",
                 output_fields=["count(*)"],
                 partition_names=list(partitions),
                 consistency_level=CONSISTENCY,

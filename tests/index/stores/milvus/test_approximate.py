@@ -91,5 +91,5 @@ def test_of_many_those_that_the_index_finds(
     store: MilvusStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert set(store.search(vector(1), 20)[0].tolist()) <= set(THIRD)
-    monkeypatch.setattr(rerank, "MAX_CLIPS", COUNT - 1)
+    monkeypatch.setattr(rerank, "MAX_VECTORS", COUNT - 1)
     assert len(store.search(vector(1), 1_000)[0]) == COUNT // 3

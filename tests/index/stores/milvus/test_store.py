@@ -38,7 +38,7 @@ def test_an_apply_that_was_cut_short_is_repeated(milvus_server: str) -> None:
     store.apply(changes(1, some(range(100))))
     whole = changes(2, some(range(50, 2_550), "new"), range(50))
     short = Changes(**{**vars(whole), "sources": whole.sources[:-1]})  # ends in the third batch
-    with pytest.raises(ValueError, match="zip"):
+    with pytest.raises(IndexError):
         store.apply(short)
     assert store.generation == 1
     store.close()
@@ -54,7 +54,7 @@ def test_an_apply_that_was_cut_short_is_repeated(milvus_server: str) -> None:
 def test_a_first_apply_that_was_cut_short_leaves_nothing_to_trust(milvus_server: str) -> None:
     store = MilvusStore("mine", DIM, milvus_server)
     whole = changes(1, some(range(1_500)))
-    with pytest.raises(ValueError, match="zip"):
+    with pytest.raises(IndexError):
         store.apply(Changes(**{**vars(whole), "tags": whole.tags[:-1]}))
     assert (len(store), store.search(vector(1), 3)[0].tolist()) == (0, [])
     again = MilvusStore("mine", DIM, milvus_server)

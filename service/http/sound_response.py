@@ -20,6 +20,31 @@ from earmark.service.http.ranges import byte_ranges
 REVALIDATE = {"Cache-Control": "no-cache"}  # clients may cache it, but must ask again
 
 
+def sound_headers(state: os.stat_result, tag: str, title: str, suffix: str) -> dict[str, str]:
+    """The headers of a sound that is saved under a title: `state` is its file's, `tag` its ETag."""
+    return {
+        "ETag": tag,
+        "Last-Modified": formatdate(state.st_mtime, usegmt=True),
+        "Content-Disposition": inline(title, suffix),
+        "Content-Type": formats.media_type(suffix),
+        **REVALIDATE,
+    }
+
+
+def is_current(asked: Headers, headers: Headers) -> bool:
+    """Whether the client has the answer with these headers. An ETag goes before a date."""
+    if (tags := asked.get("if-none-match")) is not None:
+        return etags.matches(tags, headers["etag"])
+    since = asked.get("if-modified-since")
+    return since is not None and _is_since(headers["last-modified"], since)
+
+
+def unchanged(headers: Headers) -> Response:
+    """The answer that the client has what has these headers."""
+    names = ("etag", "last-modified", "cache-control")
+    return Response(None, 304, {name: headers[name] for name in names})
+
+
 class SoundResponse(FileResponse):
     """A file whose `ETag` is `tag`, as clients ask for it: see `RFC 9110`, 13 and 14.
 
@@ -27,25 +52,16 @@ class SoundResponse(FileResponse):
     """
 
     def __init__(self, path: Path, state: os.stat_result, tag: str, title: str) -> None:
-        suffix = path.suffix.lower()
-        headers = {
-            "ETag": tag,
-            "Last-Modified": formatdate(state.st_mtime, usegmt=True),
-            "Content-Disposition": inline(title, suffix),
-            **REVALIDATE,
-        }
-        super().__init__(
-            path, media_type=formats.media_type(suffix), headers=headers, stat_result=state
-        )
+        headers = sound_headers(state, tag, title, path.suffix.lower())
+        media_type = headers.pop("Content-Type")
+        super().__init__(path, media_type=media_type, headers=headers, stat_result=state)
         self._size = state.st_size
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Send what the request asks for."""
         asked = Headers(scope=scope)
-        if self._is_current(asked):
-            names = ("etag", "last-modified", "cache-control")
-            unchanged = Response(None, 304, {name: self.headers[name] for name in names})
-            await unchanged(scope, receive, send)
+        if is_current(asked, self.headers):
+            await unchanged(self.headers)(scope, receive, send)
             return
         ranges = self._ranges(asked)
         if ranges == []:
@@ -62,13 +78,6 @@ class SoundResponse(FileResponse):
             listed = ",".join(f"{first}-{last}" for first, last in ranges)
             headers.append((b"range", f"bytes={listed}".encode()))
         await super().__call__({**scope, "headers": headers}, receive, send)
-
-    def _is_current(self, asked: Headers) -> bool:
-        """Whether the client has this state of the file. An ETag goes before a date."""
-        if (tags := asked.get("if-none-match")) is not None:
-            return etags.matches(tags, self.headers["etag"])
-        since = asked.get("if-modified-since")
-        return since is not None and _is_since(self.headers["last-modified"], since)
 
     def _ranges(self, asked: Headers) -> list[tuple[int, int]] | None:
         """The ranges to send, None for the whole file. If-Range asks for the state they are of."""

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import stat
-from contextlib import suppress
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
@@ -17,14 +18,19 @@ from starlette.exceptions import HTTPException
 from earmark.index.catalogue.records import Clip
 from earmark.index.library import Library
 from earmark.index.listing import list_clips
+from earmark.model.audio.cut import Kind, check_kind
+from earmark.model.audio.stretch import Stretch
 from earmark.model.core.errors import AudioError
 from earmark.service.http import etags
 from earmark.service.http.addresses import clip_address
+from earmark.service.http.cut_response import CutResponse
+from earmark.service.http.file_names import MAX_CHARACTERS
 from earmark.service.http.problems import ProblemError
 from earmark.service.http.sound_response import REVALIDATE, SoundResponse
 from earmark.service.openapi.operation import UPLOAD_PROBLEMS, Tag, operation
 from earmark.service.routes.conversions import changes_of, filter_of, metadata_of
 from earmark.service.routes.dependencies import ClipId, ServicesDep, UploadRoute, one_file
+from earmark.service.routes.stretches import End, Start, near, stretch_of
 from earmark.service.routes.uploads import Upload
 from earmark.service.schemas.clip_edits import (
     AddedBody,
@@ -35,6 +41,8 @@ from earmark.service.schemas.clip_edits import (
     WaveformBody,
 )
 from earmark.service.schemas.clips import ClipBody
+from earmark.service.services import Services
+from earmark.service.workers.cuts import OpenCut, WantedCut
 
 # An id may hold slashes, so it is a path here; routes with a part after it come first.
 TAG: Tag = {
@@ -46,6 +54,7 @@ router = APIRouter(tags=[TAG["name"]])
 uploads = APIRouter(route_class=UploadRoute, dependencies=[Depends(one_file)])
 
 MAX_POINTS = 4_000
+SAMPLE_BYTES = 4  # about, of a sample in a file that is cut out
 CACHED = ("ETag", "Cache-Control")
 # Declared here alone: the answer itself reads them.
 CONDITIONS = [
@@ -62,6 +71,10 @@ CONDITIONS = [
 
 IfNoneMatch = Annotated[str | None, Header(description="ETag of a cached answer")]
 IfMatch = Annotated[str | None, Header(description="ETag of the clip as it was read")]
+FileKind = Annotated[
+    Kind | None,
+    Query(alias="format", description="Of the file that is cut out; not given: `wav`"),
+]
 Points = Annotated[int, Query(ge=1, le=MAX_POINTS, description="Points of the waveform")]
 
 UNCHANGED: dict[int | str, dict[str, Any]] = {304: {"description": "The cached answer is current"}}
@@ -130,17 +143,37 @@ router.include_router(uploads)
     responses=SOUND,
     **operation(
         "clip_audio",
-        problems=("unknown-clip", "sound-gone", "range-not-satisfiable"),
+        problems=("unknown-clip", "sound-gone", "range-not-satisfiable", *UPLOAD_PROBLEMS),
         headers=(*CACHED, "Accept-Ranges", "Content-Disposition", "Last-Modified"),
         cached=True,
         parameters=CONDITIONS,
     ),
 )
-def audio(services: ServicesDep, clip_id: ClipId) -> Response:
-    """Get a clip's sound, or the range of it that a Range header names."""
+def audio(
+    services: ServicesDep,
+    clip_id: ClipId,
+    start: Start = None,
+    end: End = None,
+    kind: FileKind = None,
+) -> Response:
+    """Get a clip's sound, or the range of it that a Range header names; or a stretch of it as a
+    file of its own."""
     clip = services.library.catalogue.clip(clip_id)
     state = file_state(clip)
-    return SoundResponse(Path(clip.path), state, sound_tag(clip, state), clip.title)
+    if start is None and end is None and kind is None:
+        return SoundResponse(Path(clip.path), state, sound_tag(clip, state), clip.title)
+    kind = kind or "wav"
+    check_kind(kind, clip.channels, clip.sample_rate)
+    stretch = stretch_of(services.library.catalogue, clip, state, start, end)
+    first, last = stretch.frames(clip.sample_rate)
+    wanted = WantedCut(stretch, kind, (last - first) * clip.channels * SAMPLE_BYTES)
+    return CutResponse(
+        partial(_open_cut, services, clip, wanted),
+        state,
+        sound_tag(clip, state, kind, first, last),
+        (_stretch_title(clip, stretch), f".{kind}"),
+        services.metrics,
+    )
 
 
 @router.get(
@@ -158,16 +191,23 @@ async def waveform(
     services: ServicesDep,
     clip_id: ClipId,
     points: Points = 400,
+    start: Start = None,
+    end: End = None,
     if_none_match: IfNoneMatch = None,
 ) -> Response:
-    """Get a clip's waveform: the minimum and maximum of the samples at each point."""
-    clip = await anyio.to_thread.run_sync(services.library.catalogue.clip, clip_id)
-    state = await anyio.to_thread.run_sync(file_state, clip)
-    tag = sound_tag(clip, state, points)
+    """Get the waveform of a clip, or of a stretch of it: the minimum and maximum of the samples at
+    each point."""
+    in_thread, catalogue = anyio.to_thread.run_sync, services.library.catalogue
+    clip = await in_thread(catalogue.clip, clip_id)
+    state = await in_thread(file_state, clip)
+    stretch = None
+    if start is not None or end is not None:
+        stretch = near(await in_thread(stretch_of, catalogue, clip, state, start, end))
+    tag = sound_tag(clip, state, points, stretch and stretch.frames(clip.sample_rate))
     if etags.matches(if_none_match, tag):
         return unchanged(tag)
     try:
-        body = await services.waveforms.get(clip, state, points)
+        body = await services.waveforms.get(clip, state, points, stretch)
     except AudioError:
         await anyio.to_thread.run_sync(file_state, clip)  # removed while it was read: 410
         raise
@@ -242,6 +282,25 @@ def _tag(clip: Clip) -> str:
 def sound_tag(clip: Clip, state: os.stat_result, *more: object) -> str:
     """The entity tag of what is made of a clip's sound and of `more`."""
     return etags.etag(state.st_size, state.st_mtime_ns, clip.sha256, *more)
+
+
+@asynccontextmanager
+async def _open_cut(services: Services, clip: Clip, wanted: WantedCut) -> AsyncIterator[OpenCut]:
+    """The file that is cut out. Raises as `Cuts.open` does, ProblemError (410)."""
+    try:
+        async with services.cuts.open(wanted) as cut:
+            yield cut
+    except AudioError:
+        await anyio.to_thread.run_sync(file_state, clip)  # removed while it was read: 410
+        raise
+
+
+def _stretch_title(clip: Clip, stretch: Stretch) -> str:
+    """The name of a file that is cut out, without its suffix."""
+    if (stretch.start, stretch.end) == (0.0, clip.duration):
+        return clip.title
+    times = f" {round(stretch.start, 3)}-{round(stretch.end, 3)} s"
+    return clip.title[: MAX_CHARACTERS - len(times)] + times
 
 
 def unchanged(tag: str) -> Response:

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from functools import partial
 from typing import Annotated
 
+import anyio.to_thread
 from fastapi import APIRouter, FastAPI, Query, Request
 from fastapi.responses import Response
 
+from earmark.model.core.errors import AudioError
 from earmark.service.http import etags
-from earmark.service.openapi.operation import SEARCH_PROBLEMS, Tag, operation
+from earmark.service.openapi.operation import SEARCH_PROBLEMS, UPLOAD_PROBLEMS, Tag, operation
+from earmark.service.routes.clips import file_state
 from earmark.service.routes.conversions import filter_of, search_request
 from earmark.service.routes.dependencies import ClipId, ServicesDep, services_of
 from earmark.service.routes.fast_route import FastRoute
+from earmark.service.routes.stretches import End, Start, near, stretch_of
 from earmark.service.schemas.hits import PageBody, SearchBody
 from earmark.service.schemas.search import PageQuery, SearchQuery, WeightedSearchQuery
 
@@ -66,19 +72,38 @@ async def search_with(services: ServicesDep, query: WeightedSearchQuery) -> Resp
 
 @router.get(
     "/v1/clips/{clip_id:path}/similar",
-    **operation("similar", problems=("unknown-clip", "invalid-request")),
+    **operation("similar", problems=("unknown-clip", "sound-gone", *UPLOAD_PROBLEMS)),
 )
-def similar(
-    services: ServicesDep, clip_id: ClipId, query: Annotated[PageQuery, Query()]
+async def similar(
+    services: ServicesDep,
+    clip_id: ClipId,
+    query: Annotated[PageQuery, Query()],
+    start: Start = None,
+    end: End = None,
 ) -> PageBody:
-    """Find sounds similar to a clip of the library."""
-    return PageBody.of(
-        services.library.search_by_clip(
-            clip_id,
-            query.k,
-            filter_of(query),
-            cursor=query.cursor,
-            distinct=query.distinct,
-            min_probability=query.min_probability,
+    """Find sounds similar to a clip of the library, or to a stretch of it."""
+    in_thread, library = anyio.to_thread.run_sync, services.library
+    where = filter_of(query)
+    if start is None and end is None:
+        search = partial(library.search_by_clip, clip_id, query.k, where)
+    else:
+        clip = await in_thread(library.catalogue.clip, clip_id)
+        state = await in_thread(file_state, clip)
+        stretch = near(await in_thread(stretch_of, library.catalogue, clip, state, start, end))
+        try:
+            vector = await services.stretch_vectors.get(clip, state, stretch)
+        except AudioError:
+            await in_thread(file_state, clip)  # removed while it was read: 410
+            raise
+        name = f"clip {clip.row} {stretch.frames(clip.sample_rate)}"
+        where = replace(where, but=clip.row)
+        search = partial(library.search_by_vector, vector, query.k, where, sound=name)
+    return await in_thread(
+        lambda: PageBody.of(
+            search(
+                cursor=query.cursor,
+                distinct=query.distinct,
+                min_probability=query.min_probability,
+            )
         )
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Annotated, Any
 
 import anyio.to_thread
@@ -11,6 +12,8 @@ from fastapi.responses import Response
 from pydantic import BaseModel, Field, TypeAdapter, ValidationError
 
 from earmark.model import zero_shot
+from earmark.model.audio.decode import Source
+from earmark.model.audio.stretch import Stretch
 from earmark.model.embedder import AudioEmbedding, Embedder
 from earmark.model.inference.decode_pool import Block
 from earmark.model.tagging import suggest
@@ -19,6 +22,7 @@ from earmark.service.http.streaming import OnBlock, respond
 from earmark.service.openapi.operation import UPLOAD_PROBLEMS, Tag, operation
 from earmark.service.routes.conversions import filter_of
 from earmark.service.routes.dependencies import ServicesDep, UploadRoute, one_file
+from earmark.service.routes.stretches import EndField, StartField, stretch_asked
 from earmark.service.schemas.hits import PageBody
 from earmark.service.schemas.search import PageQuery
 from earmark.service.schemas.tagging import ClassesBody, TagsBody
@@ -49,14 +53,18 @@ async def answer_sound(
     services: Services,
     file: UploadFile,
     answer: Callable[[AudioEmbedding], BaseModel],
+    stretch: Stretch | None = None,
 ) -> Response:
-    """Embed the uploaded sound in its turn, and answer with the result of `answer`."""
+    """Embed the uploaded sound, or a stretch of it, in its turn, and answer with the result of
+    `answer`."""
+
+    def read() -> Source:
+        # The body stays on disk until its turn.
+        data = file.file.read()
+        return data if stretch is None else replace(stretch, source=data)
 
     async def run(on_block: OnBlock) -> BaseModel:
-        # The body stays on disk until its turn: `read` is called then.
-        return await services.uploads.run(
-            file.file.read, answer, services.settings.max_seconds, on_block
-        )
+        return await services.uploads.run(read, answer, services.settings.max_seconds, on_block)
 
     def seconds(block: Block) -> float:
         features = services.library.embedder.config.features
@@ -147,9 +155,12 @@ async def search(
     services: ServicesDep,
     file: Upload,
     query: Annotated[PageQuery, Query()],
+    start: StartField = None,
+    end: EndField = None,
 ) -> Response:
-    """Find sounds similar to an uploaded one."""
+    """Find sounds similar to an uploaded one, or to a stretch of it."""
     where = filter_of(query)
+    stretch = stretch_asked(start, end, services.settings.max_seconds)
     return await answer_sound(
         request,
         services,
@@ -165,6 +176,7 @@ async def search(
                 min_probability=query.min_probability,
             )
         ),
+        stretch,
     )
 
 

@@ -40,12 +40,12 @@ NAME = "file"  # stands in messages for an upload's name, which the client chose
 class QueuedUpload:
     """An upload to embed.
 
-    `source`: the sound, or a function that reads it when its turn has come; `deadline`: of
+    `source`: the sound, or a function that gives it when its turn has come; `deadline`: of
     time.monotonic(); `on_block`: called with each block of windows; `with_metadata`: the metadata
     in the file is read as well.
     """
 
-    source: Source | Callable[[], bytes]
+    source: Source | Callable[[], Source]
     max_seconds: float | None
     deadline: float
     on_block: OnBlock = lambda _: None
@@ -115,7 +115,7 @@ class UploadQueue:
 
     async def embed(
         self,
-        source: Source | Callable[[], bytes],
+        source: Source | Callable[[], Source],
         max_seconds: float | None = None,
         *,
         with_metadata: bool = False,
@@ -130,7 +130,7 @@ class UploadQueue:
 
     async def run(
         self,
-        source: Source | Callable[[], bytes],
+        source: Source | Callable[[], Source],
         then: Callable[[AudioEmbedding], Result],
         max_seconds: float | None = None,
         on_block: OnBlock = lambda _: None,

@@ -1,0 +1,132 @@
+"""Stretches of clips as files: cut out in processes of their own, and sent as they are made."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import AsyncIterator, Generator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+import anyio
+import anyio.to_thread
+
+from earmark.model.audio.cut import Kind
+from earmark.model.audio.log_mel import LogMel
+from earmark.model.audio.stretch import Stretch
+from earmark.model.inference.decode_pool import DecodePool, Piece
+from earmark.service.http.problems import ProblemError
+
+MAX_CUTS = 4  # at once: each has a process for as long as its client receives
+MAX_WAITING = 64  # requests; further ones are refused
+WAIT_SECONDS = 30.0  # for a process
+FIRST_SECONDS = 300.0  # in which the first samples must be there: what lies before is decoded
+SLOWEST = 100_000  # bytes in a second that a client must receive on the whole
+RETRY = {"Retry-After": "5"}
+NAME = "sound"  # stands in messages for the file's name
+
+Pieces = Generator[Piece]
+
+
+@dataclass(frozen=True)
+class WantedCut:
+    """A stretch as a file of a kind, which has about `nbytes`."""
+
+    stretch: Stretch
+    kind: Kind
+    nbytes: int
+
+
+class OpenCut:
+    """A file that is being cut out, and whose first bytes are there.
+
+    `size`: in bytes, None where that is not known yet.
+    """
+
+    def __init__(self, pieces: Pieces, threads: anyio.CapacityLimiter) -> None:
+        self.size: int | None = None
+        self._pieces, self._threads = pieces, threads
+        self._in_turn = threading.Lock()  # a thread outlives the task that waits for it
+        self._first = b""
+
+    async def begin(self, seconds: float) -> None:
+        """Wait for the first bytes. Raises AudioError, InputError, TimeoutError."""
+        until = time.monotonic() + seconds
+        while not self._first:
+            piece = await self._next()
+            assert piece is not None, "a file has bytes"
+            self._first, self.size = piece.data, piece.size
+            if time.monotonic() > until:
+                raise TimeoutError
+
+    async def content(self) -> AsyncIterator[bytes]:
+        """The file's bytes. Raises AudioError, InputError, TimeoutError."""
+        yield self._first
+        while (piece := await self._next()) is not None:
+            yield piece.data
+
+    async def close(self) -> None:
+        """End the process where the file is not whole."""
+        with anyio.CancelScope(shield=True):
+            await anyio.to_thread.run_sync(self._end, limiter=self._threads)
+
+    async def _next(self) -> Piece | None:
+        return await anyio.to_thread.run_sync(self._take, limiter=self._threads)
+
+    # In threads
+
+    def _take(self) -> Piece | None:
+        with self._in_turn:
+            return next(self._pieces, None)
+
+    def _end(self) -> None:
+        with self._in_turn:
+            self._pieces.close()
+
+
+class Cuts:
+    """Cuts out stretches of clips. One for an application; `open` is for its event loop."""
+
+    def __init__(self, log_mel: LogMel) -> None:
+        self._readers = DecodePool(log_mel, MAX_CUTS)
+        self._free = anyio.Semaphore(MAX_CUTS)
+        self._threads = anyio.CapacityLimiter(MAX_CUTS)
+        self._waiting = 0
+
+    def close(self) -> None:
+        """End the processes."""
+        self._readers.close()
+
+    @asynccontextmanager
+    async def open(self, wanted: WantedCut) -> AsyncIterator[OpenCut]:
+        """The file, once its first samples are there, for as long as the context lasts.
+
+        Raises AudioError, InputError, ProblemError (429, 504).
+        """
+        await self._wait_for_turn()
+        until = time.monotonic() + FIRST_SECONDS + wanted.nbytes / SLOWEST
+        pieces = self._readers.cut(wanted.stretch, NAME, wanted.kind, until)
+        cut = OpenCut(pieces, self._threads)
+        try:
+            try:
+                await cut.begin(FIRST_SECONDS)
+            except TimeoutError as error:
+                raise ProblemError(
+                    "deadline", f"the stretch was not reached within {FIRST_SECONDS:g} s"
+                ) from error
+            yield cut
+        finally:
+            await cut.close()
+            self._free.release()
+
+    async def _wait_for_turn(self) -> None:
+        if self._waiting >= MAX_WAITING:
+            raise ProblemError("busy", f"{MAX_WAITING} cuts are waiting", RETRY)
+        self._waiting += 1
+        try:
+            with anyio.fail_after(WAIT_SECONDS):
+                await self._free.acquire()
+        except TimeoutError as error:
+            raise ProblemError("busy", f"{MAX_CUTS} sounds are being cut", RETRY) from error
+        finally:
+            self._waiting -= 1

@@ -88,6 +88,13 @@ def changes(
     )
 
 
+def without_windows(changes: Changes) -> Changes:
+    """The same with the clips' own vectors alone."""
+    own = np.concatenate([[0], changes.ends[:-1]])
+    ends = np.arange(1, len(changes.rows) + 1)
+    return replace(changes, vectors=changes.vectors[own], ends=ends)
+
+
 def save_without_windows(store: FaissStore, file: Path) -> None:
     """Save a snapshot in the layout before windows, of a store without any."""
     write = snapshot.write

@@ -14,7 +14,6 @@ import numpy as np
 import pytest
 
 from earmark.index import library as library_module
-from earmark.index.catalogue.records import Changes
 from earmark.index.library import SNAPSHOT, Library
 from earmark.index.stores.faiss.store import FaissStore
 from earmark.model.embedder import Embedder
@@ -34,11 +33,8 @@ def folder(tmp_path: Path, embedder: Embedder, monkeypatch: pytest.MonkeyPatch) 
         with library.catalogue.write() as writer:
             for number in range(CLIPS):
                 writer.put(long_clip(number))
-        changes = library.catalogue.changes(0)
-        own = np.concatenate([[0], changes.ends[:-1]])
-        alone = {"vectors": changes.vectors[own], "ends": np.arange(1, CLIPS + 1)}
         store = FaissStore(library.catalogue.meta("library"), DIM)
-        store.apply(Changes(**{**vars(changes), **alone}))
+        store.apply(made.without_windows(library.catalogue.changes(0)))
     made.save_without_windows(store, folder / SNAPSHOT)
     monkeypatch.setattr(library_module, "REBUILD_AT_ONCE", 0)
     return folder

@@ -13,12 +13,14 @@ from dataclasses import replace
 from pathlib import Path
 
 import httpx
+import numpy as np
 import psutil
 import pytest
 
 from earmark.index.errors import CursorError
 from earmark.index.library import Library
 from earmark.index.search.query import parse
+from earmark.index.stores.faiss.store import FaissStore
 from earmark.index.types import SearchRequest
 from earmark.model.embedder import Embedder
 from earmark.service.http.problems import ProblemError
@@ -26,6 +28,7 @@ from earmark.service.observability.metrics import Metrics
 from earmark.service.search.batch import BatchResult, RenderedPage, run_batch
 from earmark.service.search.processes import SearchWorker, ThreadWorker
 from earmark.service.search.queue import MAX_BATCH, SearchQueue
+from tests.index.made import new_clip, save_without_windows, without_windows
 from tests.service import sounds
 from tests.service.library_edits import address
 from tests.service.server_process import Server, serving
@@ -302,3 +305,44 @@ def test_long_searches_run_side_by_side(library: Library) -> None:
         await queue.close()
 
     asyncio.run(run())
+
+
+@pytest.mark.slow
+def test_an_index_from_before_windows_is_replaced_while_it_is_searched(
+    tmp_path: Path, model_folder: Path
+) -> None:
+    """The processes that search are as well: a query finds the window that is like it."""
+    embedder, folder, file = Embedder.load(model_folder), tmp_path / "library", "vectors.snapshot"
+    near = embedder.embed_tags([["dog"]])[0]
+    generator = np.random.default_rng(0)
+    with Library.open(folder, embedder, create=True) as library:
+        with library.catalogue.write() as writer:
+            for number in range(10):
+                windows = generator.standard_normal((5_100, embedder.dim)).astype(np.float32)
+                windows /= np.linalg.norm(windows, axis=1, keepdims=True)
+                if number == 3:
+                    windows[4_000] = near
+                clip = new_clip(
+                    f"clip{number}",
+                    number,
+                    vector=-near,
+                    windows=windows,
+                    starts=2.0 * np.arange(len(windows)),
+                    duration=2.0 * len(windows),
+                )
+                writer.put(clip)
+        before = FaissStore(library.catalogue.meta("library"), embedder.dim)
+        before.apply(without_windows(library.catalogue.changes(0)))
+    save_without_windows(before, folder / file)
+    with serving(tmp_path / "log", "--library", folder, "--model", model_folder) as server:
+        until, cosine = time.monotonic() + 60, -1.0
+        while cosine < 0.99 and time.monotonic() < until:
+            best = server.client.get("/v1/search?q=dog&k=1").raise_for_status().json()["hits"][0]
+            cosine = best["cosine"]
+        assert cosine > 0.99
+        assert best["title"] == "clip3"
+        assert best["moments"][0]["start"] <= 8_000 <= best["moments"][0]["end"]
+        assert server.stop() == 0
+    assert "its index has been built anew" in (tmp_path / "log").read_text()
+    assert "Traceback" not in (tmp_path / "log").read_text()
+    assert FaissStore(before._library, embedder.dim).load(folder / file)

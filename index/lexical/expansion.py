@@ -12,6 +12,7 @@ from itertools import pairwise
 from typing import NamedTuple
 
 from earmark.index.lexical.stemming import stem, stems
+from earmark.index.lexical.terms import beginning, shorter_stems
 from earmark.model.text.normalize import STOP_WORDS, singular, tokens
 from earmark.model.text.sentence_vectors import SentenceVectors
 from earmark.model.text.thesaurus import Thesaurus
@@ -19,6 +20,7 @@ from earmark.model.text.word_vectors import WordVectors
 
 CORRECTION_WEIGHT = 0.95  # of the word that a misspelt one is resolved to, and of compounds
 SPELLING_WEIGHT = 0.6  # of each of several possible spellings
+BEGINNING_WEIGHT = 0.9  # of the words that begin with one that is half typed
 # Of a thesaurus entry and of a neighbour: the model hears better than synonyms tell. Of the 100
 # everyday queries (`tests/everyday.py`) 76 have a right sound first with it, 70 with 1.
 RELATED_WEIGHT = 0.1
@@ -72,17 +74,28 @@ def looks_english(words: Mapping[str, str], known: WordVectors) -> bool:
     return count >= MIN_ENGLISH_SHARE * len(words)
 
 
+def is_word(word: str, thesaurus: Thesaurus) -> bool:
+    """Whether a word is an English one, as it is written or in the plural."""
+    return singular(word, thesaurus) in thesaurus
+
+
 class RelatedWords(Mapping[str, tuple[RelatedWord, ...]]):
     """Related words of a query's words and compounds, by stem, the heaviest first.
 
-    For a compound the first related word is the compound itself. Each stem is looked up on first
-    use: clips hold most words, which then need no related ones.
+    For a compound the first related word is the compound itself. `half_typed`: the word that may be
+    the beginning of others, which then stand for it; one of the thesaurus is whole. Each stem is
+    looked up on first use: clips hold most words, which then need no related ones.
     """
 
     def __init__(
-        self, text: str, words: Mapping[str, str], known: WordVectors, thesaurus: Thesaurus
+        self,
+        text: str,
+        words: Mapping[str, str],
+        known: WordVectors,
+        thesaurus: Thesaurus,
+        half_typed: str = "",
     ) -> None:
-        self._known, self._thesaurus = known, thesaurus
+        self._known, self._thesaurus, self._half_typed = known, thesaurus, half_typed
         self._guesses = not isinstance(known, SentenceVectors) or looks_english(words, known)
         self._compounds = {
             stem: word
@@ -109,6 +122,8 @@ class RelatedWords(Mapping[str, tuple[RelatedWord, ...]]):
 
     def _related(self, stem: str, word: str) -> tuple[RelatedWord, ...]:
         best: dict[str, RelatedWord] = {}
+        if word == self._half_typed and not is_word(word, self._thesaurus):
+            best = {other.stem: other for other in _whole_words(word)}
         for other, weight in self._weighted(word):
             parts = list(stems(other))
             # The parts of a compound mean something else than the compound.
@@ -122,8 +137,8 @@ class RelatedWords(Mapping[str, tuple[RelatedWord, ...]]):
         """Related words and weights; a word may come several times."""
         known, thesaurus = self._known, self._thesaurus
         # A word of the thesaurus is no misspelling, though a model's list may lack it.
-        is_word = singular(word, thesaurus) in thesaurus
-        is_read = not known.is_guess(word) or (self._guesses and not is_word)
+        is_misspelt = self._guesses and not is_word(word, thesaurus)
+        is_read = not known.is_guess(word) or is_misspelt
         for resolved in dict.fromkeys((word, *(known.resolve(word) if is_read else ()))):
             if resolved != word:
                 yield resolved, CORRECTION_WEIGHT
@@ -137,3 +152,9 @@ class RelatedWords(Mapping[str, tuple[RelatedWord, ...]]):
         neighbours = known.near(word, MAX_NEIGHBOURS, MIN_NEIGHBOUR_COSINE)
         for other, cosine in neighbours.items():
             yield other, RELATED_WEIGHT * NEIGHBOUR_WEIGHT * cosine
+
+
+def _whole_words(half_typed: str) -> Iterator[RelatedWord]:
+    """All words that begin so, and those whose stem is shorter than what is typed of them."""
+    for term in (beginning(half_typed), *shorter_stems(half_typed)):
+        yield RelatedWord(term, half_typed, BEGINNING_WEIGHT)

@@ -7,6 +7,7 @@ from collections.abc import Callable, Collection
 from itertools import islice
 
 from earmark.index.lexical.expansion import RelatedByStem
+from earmark.index.lexical.terms import is_gram
 
 MAX_RELATED = 5  # related words that stand for one term, of those that clips hold
 RELATED_SHARE = 0.9  # of a term's weight, the most that its related words weigh together
@@ -24,6 +25,8 @@ def word_weights(
     needed. Related words stand for a word that no clip holds, if clips hold them: they weigh the
     less the farther they are and the more clips hold them, together less than a word. Stems that
     are in `related` but not in `words` (compounds) add their related words' weights to the 1.
+    A part of a run (`index.lexical.terms`) that no clip holds counts in the 1 as a rare one: a clip
+    that holds the least of a sentence does not hold all of it.
     Rounded, so that clips that hold the same words have the same share.
     """
     counts = {word: document_frequency(word) for word in words}
@@ -43,6 +46,8 @@ def word_weights(
     idf = {word: math.log(1 + clips / count) for word, count in counts.items() if count}
     weights = {word: idf[word] for word in words if word in idf}
     total = sum(weights.values())
+    if weights:
+        total += math.log(1 + clips) * sum(is_gram(word) and not counts[word] for word in words)
     for word, others in substitutes.items():
         parts = {other.stem: other.weight * idf[other.stem] for other in others}
         whole = max((idf[stem] for stem in parts), default=0.0)

@@ -16,6 +16,7 @@ from cachetools import LRUCache
 from earmark.index.catalogue.catalogue import Catalogue
 from earmark.index.catalogue.records import Clip
 from earmark.index.lexical.stemming import stems
+from earmark.index.lexical.terms import clip_terms
 
 MAX_CLIPS = 16_384
 MAX_DESCRIPTION = 2_000  # letters; clips with a longer description are read each time
@@ -23,15 +24,22 @@ MAX_DESCRIPTION = 2_000  # letters; clips with a longer description are read eac
 
 @dataclass(frozen=True)
 class CachedClip:
-    """A clip and the stems of its words."""
+    """A clip and its words."""
 
     clip: Clip
 
     @cached_property
-    def stems(self) -> frozenset[str]:
+    def terms(self) -> frozenset[str]:
         """Of title, tags and description."""
-        clip = self.clip
-        return frozenset(stems(" ".join([clip.title, *clip.tags, clip.description])))
+        words, described = clip_terms(
+            " ".join([self.clip.title, *self.clip.tags]), self.clip.description
+        )
+        return frozenset((*words, *described))
+
+    @cached_property
+    def words(self) -> dict[str, str]:
+        """The first word of each stem, in title, tags and description."""
+        return stems(" ".join([self.clip.title, *self.clip.tags, self.clip.description]))
 
 
 class ClipCache:

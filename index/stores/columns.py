@@ -9,6 +9,7 @@ the catalogue; a filter's are compared with them by `text_key`.
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -17,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from earmark.index.catalogue.records import Changes
-from earmark.index.lexical.stemming import stems
+from earmark.index.lexical.terms import BEGINNING, clip_terms, is_beginning
 from earmark.index.types import Filter
 from earmark.model.core.arrays import Array
 from earmark.model.text.text_key import text_key
@@ -25,6 +26,7 @@ from earmark.model.text.text_key import text_key
 Mask = npt.NDArray[np.bool_]
 Codes = npt.NDArray[np.int32]
 
+LAST_CHARACTER = "\U0010ffff"
 DESCRIPTION_WEIGHT = 0.5  # of a word's weight, where only the description holds it
 
 
@@ -124,10 +126,29 @@ class ListColumn:
             return clips[:0]
         return clips[ends[code - 1] if code else 0 : ends[code]]
 
+    @cached_property
+    def _ascending(self) -> tuple[list[str], Codes]:
+        """(the names ascending, the code of each)."""
+        names = self.values.names
+        order = sorted(range(len(names)), key=names.__getitem__)
+        return [names[code] for code in order], np.array(order, dtype=np.int32)
+
+    def positions_beginning(self, letters: str) -> Codes:
+        """Positions of the clips whose list holds a name that begins so, ascending."""
+        names, codes = self._ascending
+        first = bisect_left(names, letters)
+        last = bisect_left(names, letters + LAST_CHARACTER, first)
+        clips, ends = self._by_name
+        found = codes[first:last]
+        starts = np.where(found, ends[found - 1], 0)
+        parts = [clips[start:end] for start, end in zip(starts, ends[found], strict=True)]
+        return np.unique(np.concatenate([clips[:0], *parts]))
+
 
 @dataclass(frozen=True)
 class Columns:
-    """Of n clips: `durations` [n] in seconds, licences, sources, tags, and stems of words.
+    """Of n clips: `durations` [n] in seconds, licences, sources, tags, and terms of words
+    (`index.lexical.terms`).
 
     `words`: of titles and tags; `described`: those that only descriptions hold.
     """
@@ -142,21 +163,19 @@ class Columns:
     @staticmethod
     def of(changes: Changes) -> Columns:
         """Of the clips that were added or changed."""
-        words = [
-            stems(f"{title} {tags}")
-            for title, tags in zip(changes.titles, changes.tags, strict=True)
-        ]
-        described = [
-            [stem for stem in stems(text) if stem not in others]
-            for text, others in zip(changes.descriptions, words, strict=True)
+        terms = [
+            clip_terms(f"{title} {tags}", description)
+            for title, tags, description in zip(
+                changes.titles, changes.tags, changes.descriptions, strict=True
+            )
         ]
         return Columns(
             changes.durations.astype(np.float32),
             NameColumn.of(changes.licences),
             NameColumn.of(changes.sources),
             ListColumn.of([list(dict.fromkeys(text.lower().split())) for text in changes.tags]),
-            ListColumn.of([list(by_stem) for by_stem in words]),
-            ListColumn.of(described),
+            ListColumn.of([words for words, _ in terms]),
+            ListColumn.of([described for _, described in terms]),
         )
 
     def __len__(self) -> int:
@@ -184,18 +203,28 @@ class Columns:
             self.described.select(mask),
         )
 
-    def document_frequency(self, stem: str) -> int:
-        """How many clips hold a word."""
-        return len(self.words.positions(stem)) + len(self.described.positions(stem))
+    def document_frequency(self, term: str) -> int:
+        """How many clips hold a term."""
+        return sum(map(len, self._holding(term)))
 
     def word_shares(self, weights: Mapping[str, float]) -> Array:
-        """[n], the sum of the weights of the stems that a clip holds; stems that only its
+        """[n], the sum of the weights of the terms that a clip holds; terms that only its
         description holds count half."""
         shares = np.zeros(len(self), dtype=np.float32)
-        for stem, weight in weights.items():
-            shares[self.words.positions(stem)] += weight
-            shares[self.described.positions(stem)] += DESCRIPTION_WEIGHT * weight
+        for term, weight in weights.items():
+            words, described = self._holding(term)
+            shares[words] += weight
+            shares[described] += DESCRIPTION_WEIGHT * weight
         return shares
+
+    def _holding(self, term: str) -> tuple[Codes, Codes]:
+        """Positions of the clips that hold a term in title or tags, and only in the description."""
+        if not is_beginning(term):
+            return self.words.positions(term), self.described.positions(term)
+        letters = term.removesuffix(BEGINNING)
+        words = self.words.positions_beginning(letters)
+        described = self.described.positions_beginning(letters)
+        return words, np.setdiff1d(described, words, assume_unique=True)
 
     def nbytes(self) -> int:
         """About the memory that it takes, in bytes."""

@@ -142,7 +142,7 @@ def _words(row: int, title: str, description: str) -> dict[str, Any]:
     for name, terms in (("words", words), ("described words", described)):
         if len(terms) > MAX_ARRAY:
             log.warning("clip %d has %d %s: found by %d only", row, len(terms), name, MAX_ARRAY)
-    # Milvus finds no names by how they begin: beginnings are terms of their own, where room is left.
+    # Milvus finds no names by how they begin: beginnings are terms of their own, with room left.
     own = dict.fromkeys(beginnings(words))
     others = [term for term in beginnings(described) if term not in own]
     words, described = [*words, *own][:MAX_ARRAY], [*described, *others][:MAX_ARRAY]

@@ -45,13 +45,14 @@ def stocked(library: Library, tmp_path: Path) -> Library:
 @pytest.mark.parametrize(
     ("text", "query"),
     [
-        ("rain  thunder", Query("rain thunder")),
+        ("rain  thunder", Query("rain thunder", last="thunder")),
+        ("rain thunder ", Query("rain thunder")),
         ("rain -wind", Query("rain", ("wind",))),
         ("-wind -hi-hat", Query("", ("wind", "hi-hat"))),
-        ("hi-hat", Query("hi-hat")),
+        ("hi-hat", Query("hi-hat", last="hi-hat")),
         ("rain^2 wind^0.5", Query("rain wind", (), {"rain": 2.0, "wind": 0.5})),
         ("rain^999 wind^0", Query("rain wind", (), {"rain": MAX_WEIGHT, "wind": MIN_WEIGHT})),
-        ("- -- ^2 rain^x", Query("- -- ^2 rain^x")),
+        ("- -- ^2 rain^x", Query("- -- ^2 rain^x", last="rain^x")),
         ("", Query("")),
     ],
 )

@@ -1,9 +1,12 @@
-"""A library of a million clips: `python -m tests.benchmarks.bench_library [CLIPS] [FOLDER]`.
+"""A library of a million vectors: `python -m tests.benchmarks.bench_library [CLIPS] [FOLDER]`.
 
 Made-up clips: vectors of 128 dimensions in 2,000 clusters, tags by Zipf's law over 2,000 words,
 durations as a sample library has them. Filters let a half, 1 % and 0.01 % pass. Beside the store,
 raw FAISS on the same vectors: flat in float32, and lists as the store has them. Recall@10 is
 against exact search among the clips that pass. The folder is kept: a second run opens it.
+
+With `--windows 9` each clip has nine windows as well: most near the clip's own vector, every third
+anywhere. `100000 --windows 9` are a million vectors.
 """
 
 from __future__ import annotations
@@ -24,7 +27,7 @@ from earmark.index.catalogue.catalogue import Catalogue
 from earmark.index.lexical.stemming import stems
 from earmark.index.library import SNAPSHOT
 from earmark.index.search.clip_cache import ClipCache
-from earmark.index.search.ranking import Ranker
+from earmark.index.search.ranking import POOLS, Ranker
 from earmark.index.stores.faiss.store import FaissStore
 from earmark.index.types import Filter, SearchRequest
 from tests.index.made import new_clip
@@ -35,15 +38,22 @@ BLOCK = 20_000
 
 @dataclass(frozen=True)
 class MadeUp:
-    """Unit vectors [n, D], durations [n] in seconds, tags of each clip."""
+    """Unit vectors [n, 1 + windows, D], durations [n] in seconds, tags of each clip."""
 
     vectors: np.ndarray
     durations: np.ndarray
     tags: list[tuple[str, ...]]
 
+    def nearest(self, query: np.ndarray, allowed: np.ndarray) -> np.ndarray:
+        """The rows of the nearest of the clips in a mask [n], each by its nearest vector."""
+        cosines = (self.vectors @ query).max(axis=1)
+        cosines[~allowed] = -np.inf
+        best = np.argsort(-cosines)[:NEAREST]
+        return best[allowed[best]] + 1
 
-def made_up(clips: int) -> MadeUp:
-    """The same for the same number."""
+
+def made_up(clips: int, windows: int) -> MadeUp:
+    """The same for the same numbers."""
     generator = np.random.default_rng(0)
     centres = generator.standard_normal((CLUSTERS, DIM)).astype(np.float32)
     own = generator.integers(0, CLUSTERS, clips)
@@ -52,12 +62,26 @@ def made_up(clips: int) -> MadeUp:
         part = own[start : start + 100_000]
         noise = generator.standard_normal((len(part), DIM)).astype(np.float32)
         vectors[start : start + len(part)] = centres[part] + 1.2 * noise
-    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+    vectors = _with_windows(vectors, centres, windows)
+    vectors /= np.linalg.norm(vectors, axis=2, keepdims=True)
     words = [f"word{number}" for number in range(WORDS)]
     processes = np.minimum(generator.zipf(1.3, (clips, 6)), WORDS) - 1
     tags = [tuple(dict.fromkeys(words[rank] for rank in processes[clip])) for clip in range(clips)]
     durations = np.round(np.exp(generator.normal(1.2, 1.0, clips)), 2).astype(np.float32)
     return MadeUp(vectors, durations, tags)
+
+
+def _with_windows(vectors: np.ndarray, centres: np.ndarray, windows: int) -> np.ndarray:
+    """Vectors [n, D] → [n, 1 + windows, D]."""
+    generator = np.random.default_rng(2)
+    every = np.empty((len(vectors), 1 + windows, DIM), np.float32)
+    every[:, 0] = vectors
+    for window in range(1, windows + 1):
+        around = vectors
+        if window % 3 == 0:
+            around = centres[generator.integers(0, CLUSTERS, len(vectors))]
+        every[:, window] = around + 0.8 * generator.standard_normal(vectors.shape)
+    return every
 
 
 @contextmanager
@@ -71,7 +95,7 @@ def timed(what: str) -> Iterator[None]:
 def fill(folder: Path, clips: MadeUp) -> None:
     """Write all clips to a catalogue."""
     catalogue = Catalogue.create(folder, "bench", DIM)
-    none = np.zeros((0, DIM), np.float32)
+    starts = 2.56 * np.arange(clips.vectors.shape[1] - 1)
     for start in range(0, len(clips.vectors), BLOCK):
         with catalogue.write() as writer:
             for number in range(start, min(start + BLOCK, len(clips.vectors))):
@@ -81,8 +105,9 @@ def fill(folder: Path, clips: MadeUp) -> None:
                         sha256=f"{number:012x}" + "0" * 52,
                         tags=clips.tags[number],
                         duration=float(clips.durations[number]),
-                        vector=clips.vectors[number],
-                        windows=none,
+                        vector=clips.vectors[number, 0],
+                        windows=clips.vectors[number, 1:],
+                        starts=starts,
                     )
                 )
     catalogue.close()
@@ -121,10 +146,11 @@ def main() -> None:
     parser.add_argument(
         "folder", nargs="?", type=Path, default=Path(tempfile.gettempdir()) / "earmark-bench"
     )
+    parser.add_argument("--windows", type=int, default=0, metavar="N", help="of each clip")
     parser.add_argument("--words", action="store_true", help="only the words")
     options = parser.parse_args()
-    folder = options.folder / str(options.clips)
-    clips = made_up(options.clips)
+    folder = options.folder / f"{options.clips}-{options.windows}"
+    clips = made_up(options.clips, options.windows)
     if not folder.exists():
         with timed("writing the catalogue"):
             fill(folder, clips)
@@ -145,7 +171,7 @@ def main() -> None:
     with timed(f"cold start from the snapshot ({snapshot.stat().st_size / 1e6:.0f} MB)"):
         assert store.load(snapshot)
         assert store.generation == int(catalogue.meta("generation"))
-        store.search(clips.vectors[0], NEAREST)
+        store.search(clips.vectors[0, 0], NEAREST)
     grown = (process.memory_info().rss - before) / 1e6
     print(
         f"{store.description()}\n{store.nbytes() / 1e6:.0f} MB by its own count, "
@@ -160,17 +186,23 @@ def main() -> None:
 def compare(store: FaissStore, clips: MadeUp) -> None:
     """The store and raw FAISS, filter by filter."""
     generator = np.random.default_rng(1)
-    picked = clips.vectors[generator.choice(len(clips.vectors), QUERIES, replace=False)]
+    every = clips.vectors.reshape(-1, DIM)
+    picked = every[generator.choice(len(every), QUERIES, replace=False)]
     queries = picked + 0.5 / np.sqrt(DIM) * generator.standard_normal(picked.shape)
     queries = (queries / np.linalg.norm(queries, axis=1, keepdims=True)).astype(np.float32)
     faiss.omp_set_num_threads(1)
     flat = faiss.IndexFlatIP(DIM)
-    flat.add(clips.vectors)
+    flat.add(every)
+    has_windows = clips.vectors.shape[1] > 1
     lists = store._state.base.index
     for share, where in filters(clips).items():
         rows = np.sort(store.passing(where))
         allowed = np.zeros(len(clips.vectors), dtype=bool)
         allowed[rows - 1] = True
+        if has_windows:  # raw FAISS finds vectors, not clips
+            exact = [clips.nearest(query, allowed) for query in queries[:40]]
+            _measure_store(store, share, where, queries, exact)
+            continue
         selector = faiss.IDSelectorBitmap(np.packbits(allowed, bitorder="little"))
         own = faiss.SearchParameters(sel=None if where.empty else selector)
         exact = measured(
@@ -189,17 +221,25 @@ def compare(store: FaissStore, clips: MadeUp) -> None:
                 queries,
             )
             print(f"  recall@{NEAREST} {recall(exact, raw):.3f}")
+        _measure_store(store, share, where, queries, exact)
+
+
+def _measure_store(
+    store: FaissStore, share: str, where: Filter, queries: np.ndarray, exact: list[np.ndarray]
+) -> None:
+    """The times and the recall of ten hits, and of the hundred that rankings are made of."""
+    for count in (NEAREST, POOLS[0]):
         found = measured(
-            f"store, {share} ({len(rows)} clips)",
-            lambda query, where=where: store.search(query, NEAREST, where)[0],
+            f"store, {share}, {count} clips",
+            lambda query, count=count: store.search(query, count, where)[0],
             queries,
         )
-        print(f"  recall@{NEAREST} {recall(exact, found):.3f}")
+        print(f"  recall@{NEAREST} {recall(exact, [one[:NEAREST] for one in found]):.3f}")
 
 
 def compare_words(catalogue: Catalogue, store: FaissStore, clips: MadeUp) -> None:
     """Words from the commonest to a rare one, alone and with vectors; whole pages of ten hits."""
-    queries = clips.vectors[:60]
+    queries = clips.vectors[:60, 0]
     for words in ("word0", "word3", "word20", "word1500", "word0 word20", "clip word3 word1500"):
         own = stems(words)
         count = len(store.match(list(own), 10**9)[0])
@@ -211,7 +251,7 @@ def compare_words(catalogue: Catalogue, store: FaissStore, clips: MadeUp) -> Non
         print()
         measured(
             "  a page of hits, vectors and words",
-            lambda query, own=own: Ranker(ClipCache(catalogue), catalogue, store).pages(
+            lambda query, own=own: Ranker(ClipCache(catalogue), catalogue, store, 2.56).pages(
                 [SearchRequest(k=NEAREST, vector=query, stems=own)]
             ),
             queries,

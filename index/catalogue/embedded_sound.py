@@ -11,7 +11,9 @@ from earmark.model.audio.file_metadata import FileMetadata
 from earmark.model.core.errors import AudioError
 from earmark.model.embedder import AudioEmbedding
 
-LONG_SECONDS = 10.0  # the catalogue stores the windows of longer sounds
+# Longer sounds are found by their windows, which the catalogue stores. Of the 100 everyday queries
+# (`tests/everyday.py`) 69 have a right sound first by ear, 66 with windows of all sounds over 2.56 s.
+LONG_SECONDS = 10.0
 
 
 @dataclass(frozen=True)

@@ -86,9 +86,10 @@ def exclude_unwanted(where: Filter, query: Query) -> Filter:
 class QueryEncoder:
     """Fills in requests what the model makes of their words, a batch at a time. Thread-safe.
 
-    The last 8,192 queries are cached. Of a half-typed word the model reads the most usual of its own
-    tags that begins so, unless a dictionary holds the word as it is. Of 96 everyday queries whose
-    last words are cut to three letters 36 then have a right sound among the first three; 28 else.
+    The last 8,192 queries are cached. Of a half-typed word the model reads the most usual of its
+    own tags that begin so, unless a dictionary holds the word as it is. Of 96 everyday queries
+    whose last words are cut to three letters, 36 then have a right sound among the first three; as
+    they are written, 28.
     """
 
     def __init__(self, embedder: Embedder, max_queries: int = CACHED_QUERIES) -> None:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import os
 from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from typing import Protocol
 
 from fastapi import Request, Response
@@ -13,9 +14,8 @@ from starlette.datastructures import Headers
 from starlette.types import Receive, Scope, Send
 
 from earmark.model.core.errors import InputError
-from earmark.service.http.problems import ClientGoneError
 from earmark.service.http.sound_response import is_current, sound_headers, unchanged
-from earmark.service.http.streaming import while_connected
+from earmark.service.http.streaming import disconnected, while_connected
 from earmark.service.observability.metrics import Metrics
 
 log = logging.getLogger(__name__)
@@ -50,31 +50,36 @@ class CutResponse(Response):
             headers={**sound_headers(state, tag, title, suffix), "Accept-Ranges": "none"}
         )
         self._open, self._metrics = open_cut, metrics
-        self._is_started = False
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Send it. Raises what opening it does, and ClientGoneError before it has begun."""
         if is_current(Headers(scope=scope), self.headers):
             await unchanged(self.headers)(scope, receive, send)
             return
-        try:
-            await while_connected(Request(scope, receive), self._send(send), self._metrics)
-        except ClientGoneError:
-            if not self._is_started:
-                raise
-
-    async def _send(self, send: Send) -> None:
-        async with self._open() as cut:
+        request = Request(scope, receive)
+        async with AsyncExitStack() as stack:
+            opening = stack.enter_async_context(self._open())
+            cut = await while_connected(request, opening, self._metrics)
             if cut.size is None:
                 del self.headers["content-length"]
             else:
                 self.headers["content-length"] = str(cut.size)
-            self._is_started = True
             await send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})
+            gone = asyncio.ensure_future(disconnected(request))
             try:
-                async for data in cut.content():
-                    await send({"type": "http.response.body", "body": data, "more_body": True})
-            except (InputError, TimeoutError) as error:
-                log.warning("a stretch is broken off: %s", error)
+                await _send_content(cut, gone, send)
+            finally:
+                gone.cancel()
+
+
+async def _send_content(cut: CutFile, gone: asyncio.Future[None], send: Send) -> None:
+    """Send the bytes, as long as the client is there."""
+    try:
+        async for data in cut.content():
+            if gone.done():
                 return
-            await send({"type": "http.response.body", "body": b"", "more_body": False})
+            await send({"type": "http.response.body", "body": data, "more_body": True})
+    except (InputError, TimeoutError) as error:
+        log.warning("a stretch is broken off: %s", error)
+        return
+    await send({"type": "http.response.body", "body": b"", "more_body": False})

@@ -34,7 +34,7 @@ async def while_connected(
     Raises ClientGoneError where the client disconnects before the end.
     """
     task = asyncio.ensure_future(work)
-    disconnect = asyncio.ensure_future(_disconnect(request))
+    disconnect = asyncio.ensure_future(disconnected(request))
     try:
         await asyncio.wait({task, disconnect}, return_when=asyncio.FIRST_COMPLETED)
         if task.done():
@@ -57,7 +57,8 @@ def _log_fault(task: asyncio.Future[Any]) -> None:
         problem_response(error)  # logs an unexpected error
 
 
-async def _disconnect(request: Request) -> None:
+async def disconnected(request: Request) -> None:
+    """Wait until the client of a request has disconnected."""
     while (await request.receive())["type"] != "http.disconnect":
         pass
 

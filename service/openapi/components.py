@@ -54,8 +54,8 @@ HEADERS: Json = {
         "example": "Mon, 23 Nov 2026 08:25:57 GMT",
     },
     "Accept-Ranges": {
-        "description": "Ranges of bytes can be requested",
-        "schema": {"const": "bytes"},
+        "description": "Whether ranges of bytes can be requested: not of a stretch",
+        "schema": {"enum": ["bytes", "none"]},
     },
     "Content-Range": {
         "description": "The range sent, and the size in bytes",

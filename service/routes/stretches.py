@@ -32,7 +32,7 @@ def stretch_of(
     Reading may begin in the middle where the file has not changed since it was read whole, without
     damage. Raises InputError.
     """
-    asked = Stretch(Path(clip.path), start or 0.0, clip.duration if end is None else end)
+    asked = Stretch(Path(clip.path), start or 0.0, math.inf if end is None else end)
     if asked.start >= clip.duration:
         raise InputError(
             f"start: expected less than the sound's {clip.duration:g} s, got {asked.start:g}"

@@ -67,8 +67,7 @@ class OpenCut:
 
     async def close(self) -> None:
         """End the process where the file is not whole."""
-        with anyio.CancelScope(shield=True):
-            await anyio.to_thread.run_sync(self._end, limiter=self._threads)
+        await anyio.to_thread.run_sync(self._end, limiter=self._threads)
 
     async def _next(self) -> Piece | None:
         return await anyio.to_thread.run_sync(self._take, limiter=self._threads)
@@ -116,8 +115,10 @@ class Cuts:
                 ) from error
             yield cut
         finally:
-            await cut.close()
-            self._free.release()
+            try:
+                await cut.close()
+            finally:  # where this task is cancelled, the thread ends by itself
+                self._free.release()
 
     async def _wait_for_turn(self) -> None:
         if self._waiting >= MAX_WAITING:

@@ -94,6 +94,11 @@ def test_milvus_is_compared_with_the_catalogue(
     store.close()
 
 
+def current(store: FaissStore) -> Callable[[], FaissStore]:
+    """Gives the same store each time."""
+    return lambda: store
+
+
 def offer_searches(monitor: RecallMonitor, offers: int) -> None:
     for seed in range(offers):
         monitor.offer(vector(seed))
@@ -103,7 +108,7 @@ def offer_searches(monitor: RecallMonitor, offers: int) -> None:
 
 def test_one_search_in_so_many_is_measured(catalogue: Catalogue) -> None:
     recalls: list[float] = []
-    monitor = RecallMonitor(lists(10_000), catalogue, recalls.append, one_in=3, pause=0)
+    monitor = RecallMonitor(current(lists(10_000)), catalogue, recalls.append, one_in=3, pause=0)
     offer_searches(monitor, 10)
     assert recalls == [1.0] * 3
     monitor.close()
@@ -113,10 +118,10 @@ def test_one_search_in_so_many_is_measured(catalogue: Catalogue) -> None:
 
 def test_none_is_measured_when_off_or_too_soon(catalogue: Catalogue) -> None:
     recalls: list[float] = []
-    off = RecallMonitor(lists(1), catalogue, recalls.append, one_in=0, pause=0)
+    off = RecallMonitor(current(lists(1)), catalogue, recalls.append, one_in=0, pause=0)
     offer_searches(off, 10)
     assert recalls == []
-    seldom = RecallMonitor(lists(1), catalogue, recalls.append, one_in=1, pause=3600)
+    seldom = RecallMonitor(current(lists(1)), catalogue, recalls.append, one_in=1, pause=3600)
     offer_searches(seldom, 10)
     assert len(recalls) == 1
 
@@ -128,7 +133,7 @@ def test_an_offer_does_not_wait_for_the_measurement(catalogue: Catalogue) -> Non
         assert goes_on.wait(60)
         recalls.append(share)
 
-    monitor = RecallMonitor(lists(10_000), catalogue, slowly, one_in=1, pause=0)
+    monitor = RecallMonitor(current(lists(10_000)), catalogue, slowly, one_in=1, pause=0)
     for seed in range(1_000):
         monitor.offer(vector(seed % 7))
     goes_on.set()  # an offer that waited would never have come to this

@@ -38,7 +38,8 @@ class ValidationSet:
     `cosines` [n, V]; `has_tag` [n, V]: whether a clip has the tag; `sources` [n]: a number for each
     source; `training_counts` [V]: training clips that have the tag; `tag_similarity` [V, V]:
     cosines between tags, where co-occurrence is to be fitted; `background`: mean [V] and deviation
-    [V] of the tags' cosines with sounds at large, where the model states them.
+    [V] of the tags' cosines with sounds at large, where the model states them; `vectors` [n, D]: of
+    the clips, where they are to be searched.
     """
 
     cosines: Floats
@@ -47,6 +48,7 @@ class ValidationSet:
     training_counts: npt.NDArray[np.int64]
     tag_similarity: Floats | None = None
     background: tuple[Floats, Floats] | None = None
+    vectors: Array | None = None
 
     @property
     def class_scores(self) -> Floats:
@@ -87,6 +89,7 @@ def run_validation_set(
         training_counts,
         _tag_similarity(embedder),
         _background(embedder),
+        audio,
     )
 
 
@@ -120,6 +123,7 @@ def corpus_validation_set(
         vocabulary_counts(embedder, others),
         _tag_similarity(embedder),
         _background(embedder),
+        audio,
     )
 
 

@@ -33,6 +33,7 @@ def _calibrate(options: argparse.Namespace) -> int:
     from earmark.model.checkpoint import replace_card
     from earmark.model.embedder import Embedder
     from earmark.training.calibration.fit import fit_calibration
+    from earmark.training.calibration.relevance import fit_relevance
     from earmark.training.calibration.validation_set import corpus_validation_set
     from earmark.training.corpora.detect import read_corpus
     from earmark.training.errors import CorpusError
@@ -46,6 +47,7 @@ def _calibrate(options: argparse.Namespace) -> int:
         raise CorpusError(f"{names}: no clip that validates carries a tag of the model's")
     card = dict(embedder.card)
     fit_calibration(card, validation)
+    fit_relevance(card, embedder, validation)
     out = options.out or options.model
     replace_card(options.model, card, out)
     calibration = card["calibration"]

@@ -29,6 +29,7 @@ from earmark.model.embedder import Embedder
 from earmark.model.networks.dual_encoder import DualEncoder
 from earmark.model.networks.mobilenet import BLOCKS as MOBILENET_BLOCKS
 from earmark.training.calibration.fit import fit_calibration, fit_platt_scaling
+from earmark.training.calibration.relevance import fit_relevance
 from earmark.training.calibration.validation_set import ValidationSet, run_validation_set
 from earmark.training.data.corpus import Corpus
 from earmark.training.data.dataset import TrainingBatch
@@ -330,7 +331,9 @@ class Trainer:
         best.model.to(self.device)
         if self.recipe.words == "phrases":
             best.background = self._background(best)
-        fit_calibration(best.card, self._validation_set(best))
+        validation = self._validation_set(best)
+        fit_calibration(best.card, validation)
+        fit_relevance(best.card, Embedder(best, str(self.device)), validation)
         checkpoint.save(self.out, best)
 
     def _background(self, best: Checkpoint) -> Background:

@@ -21,8 +21,9 @@ class Why(BaseModel):
         description="Share of the query's words that it holds; rare words weigh more"
     )
     matched: list[str] = Field(
-        description="Words of the query in its title, tags or description; or related words there, "
-        "where no clip holds a word"
+        description="Words of the query in its title, tags or description, or parts of words in "
+        "scripts without spaces; or, where no clip holds a word, words that begin with it if it is "
+        "the last, and related words"
     )
 
 
@@ -105,9 +106,11 @@ class SearchBody(PageBody):
         description="Words that the model uses", examples=[["thunder", "storm"]]
     )
     guessed: dict[str, str] = Field(
-        description="Misspelt words of these, and the words they are taken for"
+        description="Words that are misspelt or half typed, and the words they are taken for"
     )
-    ignored: list[str] = Field(description="Words not used: unknown, or beyond the model's limit")
+    ignored: list[str] = Field(
+        description="Words used neither by the model nor in the search of titles, tags, descriptions"
+    )
     without: list[str] = Field(description="Words that no hit is tagged with")
 
     @staticmethod

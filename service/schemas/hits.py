@@ -109,7 +109,7 @@ class SearchBody(PageBody):
         description="Words that are misspelt or half typed, and the words they are taken for"
     )
     ignored: list[str] = Field(
-        description="Words used neither by the model nor in the search of titles, tags, descriptions"
+        description="Words not used: neither by the model nor to search titles, tags and texts"
     )
     without: list[str] = Field(description="Words that no hit is tagged with")
 

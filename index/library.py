@@ -35,7 +35,7 @@ from earmark.index.search.ranking import Ranker
 from earmark.index.search.recall_monitor import RecallMonitor
 from earmark.index.stores.base import VectorStore
 from earmark.index.stores.factory import catch_up, open_store
-from earmark.index.types import Filter, Page, SearchRequest
+from earmark.index.types import MOMENTS, Filter, Page, SearchRequest
 from earmark.model.core.arrays import Array
 from earmark.model.embedder import Embedder
 
@@ -278,11 +278,12 @@ class Library:
         cursor: str = "",
         distinct: bool = False,
         min_probability: float = 0.0,
+        moments: int = MOMENTS,
     ) -> Page:
         """Sounds for words (`index.search.query`) that pass a filter: vectors and words, fused.
 
         `cursor`: of the page before; `distinct`: list near-duplicates with the best of them;
-        `min_probability`: of a hit. Raises CursorError.
+        `min_probability`: of a hit; `moments`: of a hit, at most. Raises CursorError.
         """
         request = SearchRequest(
             parse(text),
@@ -291,6 +292,7 @@ class Library:
             cursor,
             distinct,
             min_probability=min_probability,
+            moments=moments,
         )
         return _page(self.search_batch([request]))
 
@@ -311,6 +313,7 @@ class Library:
         cursor: str = "",
         distinct: bool = False,
         min_probability: float = 0.0,
+        moments: int = MOMENTS,
     ) -> Page:
         """Sounds like a vector [D]. `sound`: a name of the sound that it is of, for cursors.
 
@@ -325,6 +328,7 @@ class Library:
             vector=vector,
             sound=sound,
             min_probability=min_probability,
+            moments=moments,
         )
         return _page(self._pages([request]))
 
@@ -337,6 +341,7 @@ class Library:
         cursor: str = "",
         distinct: bool = False,
         min_probability: float = 0.0,
+        moments: int = MOMENTS,
     ) -> Page:
         """Sounds like a clip of the library, without that clip.
 
@@ -355,6 +360,7 @@ class Library:
             cursor=cursor,
             distinct=distinct,
             min_probability=min_probability,
+            moments=moments,
         )
 
     def _pages(self, requests: Sequence[SearchRequest]) -> list[Page | CursorError]:

@@ -12,7 +12,7 @@ from earmark.model.core.errors import AudioError
 from earmark.model.embedder import AudioEmbedding
 
 # Longer sounds are found by their windows, which the catalogue stores. Of the 100 everyday queries
-# (`tests/everyday.py`) 69 have a right sound first by ear, 66 with windows of all sounds over 2.56 s.
+# (`tests/everyday.py`) 69 have a right sound first by ear; with windows of all sounds, 66.
 LONG_SECONDS = 10.0
 
 

@@ -45,6 +45,7 @@ def search_request(query: SearchQuery | WeightedSearchQuery) -> SearchRequest:
         query.sort,
         tuple(query.fields),
         min_probability=query.min_probability,
+        moments=query.moments,
     )
 
 

@@ -104,6 +104,7 @@ async def similar(
                 cursor=query.cursor,
                 distinct=query.distinct,
                 min_probability=query.min_probability,
+                moments=query.moments,
             )
         )
     )

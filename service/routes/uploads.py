@@ -174,6 +174,7 @@ async def search(
                 cursor=query.cursor,
                 distinct=query.distinct,
                 min_probability=query.min_probability,
+                moments=query.moments,
             )
         ),
         stretch,

@@ -13,6 +13,7 @@ from pydantic import StringConstraints
 MAX_ID_CHARACTERS = 200
 MAX_CURSOR_CHARACTERS = 500
 MAX_TAGS = 1_000
+MOMENTS, MAX_MOMENTS = 3, 10  # of a hit
 MAX_PEAK = 127  # of a waveform
 
 Title = Annotated[str, StringConstraints(max_length=1_000)]

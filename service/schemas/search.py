@@ -8,7 +8,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validat
 
 from earmark.service.schemas.filters import MAX_HITS, FilterQuery, Word
 from earmark.service.schemas.hits import HitBody
-from earmark.service.schemas.limits import MAX_CURSOR_CHARACTERS, Sort
+from earmark.service.schemas.limits import MAX_CURSOR_CHARACTERS, MAX_MOMENTS, MOMENTS, Sort
 
 
 def _check_field(name: str) -> str:
@@ -41,6 +41,7 @@ class PageQuery(FilterQuery):
         description="Only hits that are right with this probability at least; without effect "
         "where the model does not tell",
     )
+    moments: int = Field(MOMENTS, ge=0, le=MAX_MOMENTS, description="Moments of each hit, at most")
 
 
 class SortedPageQuery(PageQuery):
@@ -104,7 +105,7 @@ class WeightedSearchQuery(SortedPageQuery):
     q: str = Field("", max_length=500, description="As in GET")
     tags: list[WeightedTag] = Field([], max_length=50)
 
-    @field_validator("k", mode="before")
+    @field_validator("k", "moments", mode="before")
     @classmethod
     def _to_integer(cls, value: object) -> object:
         """JSON has one kind of number: 10.0 is an integer."""

@@ -56,6 +56,7 @@ def test_numbers_are_those_of_the_library() -> None:
     assert limits.MAX_PEAK == FULL_SCALE
     assert limits.MAX_CURSOR_CHARACTERS == cursor.MAX_LETTERS
     assert limits.Sort == types.Sort
+    assert limits.MOMENTS == types.MOMENTS
 
 
 def test_schemas_import_neither_model_nor_index() -> None:

@@ -64,12 +64,14 @@ class Cut:
     """Cuts out the stretch that a reader reads.
 
     `is_within`: the sound is known to reach the stretch's end, else it may end before. `size`: the
-    bytes of the file where they are known, from the first piece on.
+    bytes of the file where they are known, from the first piece on; `frames`: how many samples
+    have been written.
     """
 
     def __init__(self, reader: SoundReader, kind: Kind, *, is_within: bool) -> None:
         self._reader, self._kind, self._is_within = reader, kind, is_within
         self._writer: _Writer | None = None
+        self.frames = 0
 
     @property
     def size(self) -> int | None:
@@ -78,24 +80,25 @@ class Cut:
 
     def pieces(self) -> Iterator[bytes]:
         """The file. Raises AudioError, InputError."""
-        written = channels = frames = 0
+        channels = expected = 0
         with self._reader.opened() as raw:
             for block in raw.blocks():
                 self._reader.check_values(block)
                 if self._writer is None:
                     channels, rate = block.shape[1], raw.info.sample_rate
-                    frames = self._frames(rate)
-                    self._writer = self._open(raw.encoding, rate, channels, frames)
+                    expected = self._expected(rate)
+                    self._writer = self._open(raw.encoding, rate, channels, expected)
                 equal = _with_channels(block, channels)
                 step = PIECE_VALUES // channels
                 for start in range(0, len(equal), step):
                     yield self._writer.add(equal[start : start + step])
-                written += len(equal)
+                self.frames += len(equal)
         if self._writer is None:
             raise InputError("start, end: expected a stretch with a sample in it, got none")
-        if self._is_within and written < frames:
+        if self._is_within and self.frames < expected:
             raise AudioError(
-                f"{self._reader.name}: expected {frames} samples in the stretch, got {written}"
+                f"{self._reader.name}: expected {expected} samples in the stretch, "
+                f"got {self.frames}"
             )
         yield self._writer.end()
 
@@ -105,7 +108,7 @@ class Cut:
         assert self._writer is not None, "after the pieces"
         return self._writer.head()
 
-    def _frames(self, rate: int) -> int:
+    def _expected(self, rate: int) -> int:
         """How many samples there are, if the sound reaches the stretch's end."""
         assert self._reader.stretch is not None, "a reader of a stretch"
         first, last = self._reader.stretch.frames(rate)

@@ -18,7 +18,7 @@ from typing import NoReturn
 from earmark.index.cli import library as index_cli
 from earmark.index.cli import maintenance
 from earmark.model.core.errors import EarmarkError, InputError
-from earmark.service.cli import keys, query, serve
+from earmark.service.cli import cut, keys, query, serve
 
 
 class _Parser(argparse.ArgumentParser):
@@ -51,6 +51,7 @@ def build_parser() -> argparse.ArgumentParser:
     index_cli.add_commands(commands)
     maintenance.add_commands(commands)
     query.add_commands(commands)
+    cut.add_commands(commands)
     training_commands.add_commands(commands)
     return parser
 

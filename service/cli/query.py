@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from earmark.service.cli.times import seconds_of
 
 if TYPE_CHECKING:
     from earmark.index.library import Library
@@ -38,6 +41,13 @@ def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
     for command in (similar, tag, classify):
         command.add_argument("file", type=Path, metavar="FILE")
     classify.add_argument("--labels", required=True, help='for example "dog,rain,siren"')
+    for option, place in (("--start", "begins"), ("--end", "ends")):
+        similar.add_argument(
+            option,
+            type=seconds_of,
+            metavar="TIME",
+            help=f"where the stretch of it {place} that is meant: seconds, m:s or h:m:s",
+        )
     for command in (search, similar):
         command.add_argument("--library", type=Path, metavar="DIR", help="default: demo sounds")
         command.add_argument(
@@ -132,10 +142,15 @@ def _search(options: argparse.Namespace) -> int:
 
 
 def _similar(options: argparse.Namespace) -> int:
+    from earmark.model.audio.stretch import Stretch
     from earmark.service.schemas.hits import HitBody
 
+    source: Path | Stretch = options.file
+    if options.start is not None or options.end is not None:
+        end = math.inf if options.end is None else options.end
+        source = Stretch(options.file, options.start or 0.0, end)
     with _library(options) as library:
-        sound = library.embedder.embed_audio(options.file, options.file.name)
+        sound = library.embedder.embed_audio(source, options.file.name)
         found = library.search_by_vector(
             sound.vector, options.k, min_probability=options.min_probability
         )

@@ -47,6 +47,13 @@ class Where(TypedDict, total=False):
     source: Sequence[str]
 
 
+class StretchAndWhere(Where, total=False):
+    """The stretch of a sound that is asked with, in seconds, and filters."""
+
+    start: float
+    end: float
+
+
 class SharedMetadata(TypedDict, total=False):
     """Metadata of many sounds at once."""
 
@@ -133,13 +140,17 @@ def search_audio(
     distinct: bool = False,
     min_probability: float = 0.0,
     progress: Progress | None = None,
-    **where: Unpack[Where],
+    **where: Unpack[StretchAndWhere],
 ) -> Call[PageBody]:
-    """Search by a sound: the clips most like it. `min_probability`: of a hit."""
+    """Search by a sound, or by a stretch of it: the clips most like it. `min_probability`: of a
+    hit."""
+    times = {name: where[name] for name in ("start", "end") if name in where}
     query = {"k": k, "cursor": cursor, "distinct": _flag(distinct), **where}
-    query |= _least(min_probability)
+    query |= {**_least(min_probability), "start": None, "end": None}
     files = [_part(sound)]
-    return Call("POST", "/v1/search/audio", PageBody, query, files=files, progress=progress)
+    return Call(
+        "POST", "/v1/search/audio", PageBody, query, data=times, files=files, progress=progress
+    )
 
 
 def similar(
@@ -149,9 +160,10 @@ def similar(
     cursor: str = "",
     distinct: bool = False,
     min_probability: float = 0.0,
-    **where: Unpack[Where],
+    **where: Unpack[StretchAndWhere],
 ) -> Call[PageBody]:
-    """The clips most like a clip of the library. `min_probability`: of a hit."""
+    """The clips most like a clip of the library, or like a stretch of it. `min_probability`: of a
+    hit."""
     query = {"k": k, "cursor": cursor, "distinct": _flag(distinct), **where}
     query |= _least(min_probability)
     return Call("GET", _clip(clip_id, "/similar"), PageBody, query)
@@ -215,14 +227,26 @@ def delete(clip_id: str) -> Call[None]:
     return Call("DELETE", _clip(clip_id), None, safe=False)
 
 
-def audio(clip_id: str) -> Call[bytes]:
-    """A clip's sound: the bytes of its file."""
-    return Call("GET", _clip(clip_id, "/audio"), bytes)
+def audio(
+    clip_id: str,
+    *,
+    start: float | None = None,
+    end: float | None = None,
+    format: Literal["wav", "flac"] | None = None,
+) -> Call[bytes]:
+    """A clip's sound: the bytes of its file; or the stretch from `start` to `end`, in seconds, as a
+    file of its own, WAV unless `format` says otherwise."""
+    query = {"start": start, "end": end, "format": format}
+    return Call("GET", _clip(clip_id, "/audio"), bytes, query)
 
 
-def waveform(clip_id: str, *, points: int = 400) -> Call[WaveformBody]:
-    """A clip's waveform, in `points` pairs of minimum and maximum."""
-    return Call("GET", _clip(clip_id, "/waveform"), WaveformBody, {"points": points})
+def waveform(
+    clip_id: str, *, points: int = 400, start: float | None = None, end: float | None = None
+) -> Call[WaveformBody]:
+    """The waveform of a clip, or of its stretch from `start` to `end`, in `points` pairs of minimum
+    and maximum."""
+    query = {"points": points, "start": start, "end": end}
+    return Call("GET", _clip(clip_id, "/waveform"), WaveformBody, query)
 
 
 def feedback(

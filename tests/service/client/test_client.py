@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import io
 import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
+import numpy as np
 import pytest
+import soundfile
 
 from earmark.index.ingest import bulk
 from earmark.index.library import Library
@@ -63,6 +66,29 @@ def test_words_and_sounds(client: Client, sounds: Path) -> None:
     assert client.search_audio(sounds / "dog.wav", k=1).hits[0].id == clip_id
     assert clip_id not in [hit.id for hit in client.similar(clip_id).hits]
     assert client.search("dog", tag=["nothing"]).hits == []
+
+
+def test_stretches_of_sounds(client: Client) -> None:
+    added = client.upload(LONG, title="A long one")
+    part = client.audio(added.id, start=20.0, end=23.5)
+    found, rate = soundfile.read(io.BytesIO(part), dtype="int16")
+    whole, _ = soundfile.read(io.BytesIO(LONG), dtype="int16")
+    np.testing.assert_array_equal(found, whole[20 * rate : round(23.5 * rate)])
+    assert client.audio(added.id, start=20, end=20.5, format="flac")[:4] == b"fLaC"
+    drawn = client.waveform(added.id, points=5, start=59.0)
+    assert (len(drawn.peaks), drawn.duration) == (5, pytest.approx(1.0))
+    by_part = client.search_audio(part, k=5, tag=["nothing"], min_probability=0)
+    assert by_part.hits == []
+    alike = [hit.id for hit in client.search_audio(part).hits]
+    heard: list[float] = []
+    again = client.search_audio(LONG, start=20.0, end=23.5, progress=heard.append)
+    assert [hit.id for hit in again.hits] == alike
+    assert max(heard) < 5
+    similar = client.similar(added.id, start=20.0, end=23.5)
+    assert [hit.id for hit in similar.hits] == [name for name in alike if name != added.id]
+    with pytest.raises(ProblemError, match="end: expected seconds after the start, 2, got 1"):
+        client.similar(added.id, start=2, end=1)
+    client.delete(added.id)
 
 
 def test_suggesting_and_classifying(client: Client) -> None:

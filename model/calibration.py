@@ -61,7 +61,7 @@ class Uncalibrated:
     def label_probabilities(
         self, cosines: Array, _indices: Sequence[int | None], _tag_cosines: Array
     ) -> Array:
-        """Cosines [n] → [n]."""
+        """Cosines [..., n] → [..., n]."""
         return self.probabilities(cosines)
 
 
@@ -127,10 +127,10 @@ class Calibration:
     def label_probabilities(
         self, cosines: Array, indices: Sequence[int | None], tag_cosines: Array
     ) -> Array:
-        """Cosines [n] of a sound with any labels → probabilities [n].
+        """Cosines [..., n] of sounds with any labels → probabilities [..., n].
 
         `indices` [n]: of the labels in the vocabulary; a label outside it (None) gets the median
-        intercept. `tag_cosines` [V]: of the same sound with the vocabulary.
+        intercept. `tag_cosines` [..., V]: of the same sounds with the vocabulary.
         """
         intercepts = np.full(len(indices), np.median(self.intercepts))
         if self.intercepts.ndim:

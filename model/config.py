@@ -229,6 +229,13 @@ class ModelConfig:
         channels, frames, mels = self.code_shape
         return channels * frames * mels
 
+    @property
+    def window_steps(self) -> int:
+        """Steps of time in a window that `AudioEncoder.encode_steps` has codes of."""
+        if self.audio.kind == "strided":
+            return 4
+        return self.features.frames // 2**self.audio.halvings
+
     def to_dict(self) -> dict[str, Any]:
         """As a dictionary for JSON; later settings only where they differ from their defaults."""
         parts = ("features", "audio", "tags")

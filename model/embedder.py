@@ -175,6 +175,12 @@ class Embedder:
             codes = self._model.encode_windows(torch.from_numpy(windows).to(self.device))
             return np.asarray(codes.cpu().numpy(), dtype=np.float32)
 
+    def encode_steps(self, windows: Array) -> Array:
+        """Log-mel windows [n, T, F] → codes [n, S, V] of their steps of time."""
+        with torch.inference_mode():
+            codes = self._model.encode_steps(torch.from_numpy(windows).to(self.device))
+            return np.asarray(codes.cpu().numpy(), dtype=np.float32)
+
     def project(self, codes: Array) -> Array:
         """Codes z_a [n, V] → unit vectors φ_a [n, D]."""
         with torch.inference_mode():

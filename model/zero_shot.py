@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from earmark.model.calibration import class_temperature
+from earmark.model.calibration import DEFAULT_THRESHOLD, class_temperature
 from earmark.model.core.arrays import Array, Floats
 from earmark.model.core.errors import InputError
 from earmark.model.embedder import Embedder, unit
@@ -158,10 +158,25 @@ def class_probabilities(embedder: Embedder, labels: Labels, vector: Array) -> Fl
 
 
 def label_probabilities(embedder: Embedder, labels: Labels, vector: Array) -> Array:
-    """Labels of which several can be true [n]: the calibrated probability of each."""
-    numbers = {tag: number for number, tag in enumerate(embedder.vocabulary)}
+    """The calibrated probability of each label [..., n], of which several can be true, for a
+    sound's vector [..., D]."""
     return embedder.calibration.label_probabilities(
-        labels.vectors @ vector,
-        [numbers.get(label) for label in labels.names],
-        embedder.vocabulary_vectors @ vector,
+        vector @ labels.vectors.T,
+        _vocabulary_numbers(embedder, labels),
+        vector @ embedder.vocabulary_vectors.T,
     )
+
+
+def label_thresholds(embedder: Embedder, labels: Labels) -> Array:
+    """The probability [n] from which each label is suggested; that of the median tag for a label
+    outside the vocabulary."""
+    thresholds = embedder.calibration.thresholds
+    median = float(np.median(thresholds)) if len(thresholds) else DEFAULT_THRESHOLD
+    numbers = _vocabulary_numbers(embedder, labels)
+    found = [median if number is None else float(thresholds[number]) for number in numbers]
+    return np.array(found, dtype=np.float32)
+
+
+def _vocabulary_numbers(embedder: Embedder, labels: Labels) -> list[int | None]:
+    numbers = {tag: number for number, tag in enumerate(embedder.vocabulary)}
+    return [numbers.get(label) for label in labels.names]

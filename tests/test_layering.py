@@ -38,7 +38,7 @@ ALLOWED = {
 ORDER = {
     "model": (
         *("core", "config", "text", "audio", "networks", "calibration", "background"),
-        *("checkpoint", "embedder", "tagging", "zero_shot", "inference"),
+        *("checkpoint", "embedder", "tagging", "zero_shot", "timeline", "inference"),
     ),
     "index": (
         *("errors", "lexical", "catalogue", "types", "files", "stores", "search", "library"),

@@ -26,6 +26,7 @@ class AudioEncoder(nn.Module):
         audio = config.audio
         self.kind = audio.kind
         self.width = config.code_dim
+        self.steps = config.window_steps
         self.convolutions = _convolutions(config)
         self.norm = nn.LayerNorm(config.code_dim, eps=1e-6) if audio.layer_norm else nn.Identity()
         self.projection = _projection(config)
@@ -42,6 +43,18 @@ class AudioEncoder(nn.Module):
             maps = maps.mean(dim=(2, 3))
         code: Tensor = self.norm(torch.flatten(maps, start_dim=1))
         return code
+
+    def encode_steps(self, patches: Tensor) -> Tensor:
+        """Patches [B, 1, T, F] → codes [B, S, V] of S equal steps of time.
+
+        They are those of the frames of the last map; a MobileNet's code z_a is their mean. A
+        strided encoder's code has the whole window in it: each of its quarters gets that code.
+        """
+        if self.kind == "strided":
+            return self.encode(patches)[:, None].expand(-1, self.steps, -1)
+        maps: Tensor = self.convolutions(patches)
+        codes: Tensor = self.norm(maps.mean(dim=3).transpose(1, 2))
+        return codes
 
     def project(self, codes: Tensor) -> Tensor:
         """Codes z_a [B, V] → φ_a [B, D] (eq. (5))."""

@@ -49,7 +49,20 @@ class DualEncoder(nn.Module):
 
         Raises ConfigError if the model has no audio encoder.
         """
+        audio, patches = self._patches(log_mel)
+        return audio.encode(patches)
+
+    def encode_steps(self, log_mel: Tensor) -> Tensor:
+        """Log-mel windows [B, T, F], unscaled → codes [B, S, V] of steps of time.
+
+        Raises ConfigError if the model has no audio encoder.
+        """
+        audio, patches = self._patches(log_mel)
+        return audio.encode_steps(patches)
+
+    def _patches(self, log_mel: Tensor) -> tuple[AudioEncoder, Tensor]:
+        """(the audio encoder, scaled patches [B, 1, T, F] for it). Raises ConfigError."""
         if self.audio is None:
             raise ConfigError(f"model {self.config.name}: embeds only tags, has no audio encoder")
         patches = self.scale(log_mel)[:, None].contiguous(memory_format=torch.channels_last)
-        return self.audio.encode(patches)
+        return self.audio, patches

@@ -18,7 +18,7 @@ from typing import NoReturn
 from earmark.index.cli import library as index_cli
 from earmark.index.cli import maintenance
 from earmark.model.core.errors import EarmarkError, InputError
-from earmark.service.cli import cut, keys, query, serve
+from earmark.service.cli import cut, keys, label, query, serve
 
 
 class _Parser(argparse.ArgumentParser):
@@ -52,6 +52,7 @@ def build_parser() -> argparse.ArgumentParser:
     maintenance.add_commands(commands)
     query.add_commands(commands)
     cut.add_commands(commands)
+    label.add_commands(commands)
     training_commands.add_commands(commands)
     return parser
 

@@ -1,0 +1,111 @@
+"""`earmark label`: what is heard in a sound and when, as a table or as a file of labels."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from earmark.model.embedder import Embedder
+    from earmark.model.timeline.steps import HeardSound
+    from earmark.model.timeline.timeline import Timeline
+
+FORMATS = ("json", "csv", "audacity", "raven")
+FORMAT_OF_SUFFIX = {".json": "json", ".csv": "csv", ".txt": "audacity"}
+
+
+def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add the command to the parser."""
+    label = commands.add_parser("label", help="say what is heard in a file, and when")
+    label.add_argument("file", type=Path, metavar="FILE")
+    which = label.add_mutually_exclusive_group()
+    which.add_argument("--tags", action="append", metavar="X,Y", help="in any words")
+    which.add_argument(
+        "--suggested", action="store_true", help="tags that the sound makes probable (default)"
+    )
+    label.add_argument(
+        "--format", choices=FORMATS, help="of the labels; without it, a table for people"
+    )
+    label.add_argument(
+        "-o", "--out", type=Path, metavar="OUT", help="file to write; .json, .csv or .txt "
+        "(audacity) say the format where --format does not",
+    )  # fmt: skip
+    label.add_argument("--model", type=Path, metavar="PATH", help="default: starter model")
+    label.set_defaults(run=_label)
+
+
+def _label(options: argparse.Namespace) -> int:
+    from earmark.model import zero_shot
+    from earmark.model.checkpoint import starter_model
+    from earmark.model.core.errors import InputError
+    from earmark.model.embedder import Embedder
+    from earmark.model.timeline.label_files import FORMATS
+    from earmark.model.timeline.timeline import make_timeline
+
+    kind = options.format
+    if kind is None and options.out is not None:
+        kind = FORMAT_OF_SUFFIX.get(options.out.suffix.lower())
+        if kind is None:
+            suffixes = ", ".join(FORMAT_OF_SUFFIX)
+            raise InputError(f"-o: expected {suffixes} or a --format, got {options.out.name!r}")
+    embedder = Embedder.load(options.model or starter_model())
+    labels = None
+    if options.tags is not None:
+        texts = [tag for entry in options.tags for tag in entry.split(",")]
+        prompts = zero_shot.plain_prompts(texts)
+        zero_shot.check_prompts(prompts, min_labels=1)
+        labels = zero_shot.embed_labels(embedder, prompts)
+    made = make_timeline(embedder, _hear(embedder, options.file), labels)
+    if kind is None:
+        _print_table(made)
+        return 0
+    text = FORMATS[kind].write(made)
+    if options.out is None:
+        sys.stdout.write(text)
+    else:
+        options.out.write_text(text, encoding="utf-8", newline="")
+    return 0
+
+
+def _hear(embedder: Embedder, file: Path) -> HeardSound:
+    """The sound, heard with a bar on a terminal."""
+    from earmark.model.core.progress import progress
+    from earmark.model.timeline.steps import hear_sound
+
+    # The length is known only at the end.
+    with progress("hearing", 0, "s", quiet=not sys.stderr.isatty()) as bar:
+        heard = 0
+
+        def step(seconds: float) -> None:
+            nonlocal heard
+            bar.step(int(seconds) - heard)
+            heard = int(seconds)
+
+        return hear_sound(embedder, file, file.name, step)
+
+
+def _print_table(made: Timeline) -> None:
+    rows = sorted(
+        (event.start, event.end, lane.tag, event.score)
+        for lane in made.tags
+        for event in lane.events
+    )
+    for start, end, tag, score in rows:
+        print(f"{_clock(start):>10} – {_clock(end):<10}  {score:6.1%}  {tag}")
+    if not rows:
+        print("none of these tags is heard" if made.tags else "no tag is heard")
+    if made.ignored:
+        print(f"not used: {' '.join(made.ignored)}")
+    for note in made.notes:
+        print(f"note: {note}")
+
+
+def _clock(seconds: float) -> str:
+    """Seconds as 1:02:03.4, without hours where there are none."""
+    tenths = round(10 * seconds)
+    minutes, rest = divmod(tenths, 600)
+    hours, minutes = divmod(minutes, 60)
+    clock = f"{minutes}:{rest / 10:04.1f}"
+    return f"{hours}:{minutes:02}:{rest / 10:04.1f}" if hours else clock

@@ -30,6 +30,7 @@ from earmark.index.files.missing import find_missing, summary_of
 from earmark.index.files.paths import real_folder
 from earmark.index.files.relocation import update_upload_paths
 from earmark.index.search.clip_cache import ClipCache
+from earmark.index.search.confidence import Judge
 from earmark.index.search.query import QueryEncoder, parse
 from earmark.index.search.ranking import Ranker
 from earmark.index.search.recall_monitor import RecallMonitor
@@ -63,6 +64,7 @@ class Library:
         self.store: VectorStore = open_store(catalogue)
         self.clips = ClipCache(catalogue)
         self._encoder = QueryEncoder(embedder)
+        self._judge = Judge.of(embedder)
         self.recall_monitor: RecallMonitor | None = None  # samples searches
         self._cached_generation = -1  # of the clips in the cache
         self._refreshing = threading.Lock()
@@ -369,7 +371,8 @@ class Library:
                 if request.vector is not None:
                     self.recall_monitor.offer(request.vector, request.where)
         window_seconds = self.embedder.config.features.window_seconds
-        return Ranker(self.clips, self.catalogue, self.store, window_seconds).pages(requests)
+        ranker = Ranker(self.clips, self.catalogue, self.store, window_seconds, self._judge)
+        return ranker.pages(requests)
 
     def info(self) -> dict[str, Any]:
         """What `earmark info` prints."""

@@ -95,7 +95,8 @@ class SearchRequest:
     `index.search.query.QueryEncoder` fills in the rest for words: `vector` [D], the query's unit
     vector, None where the model knows none of the words; `stems`: the words by their terms
     (`index.lexical.terms`); `related`: words that may stand for a stem that no clip holds;
-    `understood`: the words that the model uses.
+    `understood`: the words that the model uses; `level`: mean and deviation of the query's cosines
+    with sounds at large, None where the model does not state them.
     A search by sound has a `vector` from the start, and in `sound` a name that tells this sound
     from others: its cursors are bound to it.
     """
@@ -112,6 +113,7 @@ class SearchRequest:
     stems: Mapping[str, str] = field(default_factory=dict)
     related: RelatedByStem = field(default_factory=dict)
     understood: ParsedTags | None = None
+    level: tuple[float, float] | None = None
     min_probability: float = 0.0
     moments: int = MOMENTS
 

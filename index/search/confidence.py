@@ -13,14 +13,15 @@ import numpy as np
 
 from earmark.index.lexical.stemming import is_unspaced
 from earmark.index.lexical.terms import is_gram
+from earmark.index.search.fusion import FusedHit
 from earmark.index.types import Candidates, SearchRequest
 from earmark.model.background import Background
 from earmark.model.core.arrays import Array
 from earmark.model.embedder import Embedder
-from earmark.model.relevance import RelevanceCurve
+from earmark.model.relevance import MAYBE, SURE, RelevanceCurve
 
 DIGITS = 4  # of a probability
-HOLDS = 0.5  # of the query's words, by weight, that a clip holds which "holds the words"
+HOLDS = 0.5  # of the query's words, by weight: a clip with so many holds the words
 
 
 @dataclass(frozen=True)
@@ -67,23 +68,73 @@ class Judge:
         return float(means[0]), float(deviations[0])
 
 
-def judge_candidates(
-    judge: Judge, request: SearchRequest, candidates: Candidates, clips: int
-) -> dict[int, float] | None:
-    """The probability of each candidate, by row."""
-    cosines = dict(zip(candidates.nearest.tolist(), candidates.cosines.tolist(), strict=True))
-    matching = candidates.matching.tolist()
-    if candidates.matching_cosines is not None:
-        cosines |= zip(matching, candidates.matching_cosines.tolist(), strict=True)
-    elif len(candidates.cosines):
-        # Not among the nearest: at most as near as the last of them.
-        cosines = dict.fromkeys(matching, float(candidates.cosines[-1])) | cosines
-    held = dict(zip(matching, candidates.shares.tolist(), strict=True))
-    known = known_share(request, candidates.weights) if held else 0.0
-    found = judge.probabilities(
-        request, list(cosines.values()), [known * held.get(row, 0.0) for row in cosines], clips
-    )
-    return None if found is None else dict(zip(cosines, found, strict=True))
+class JudgedSearch:
+    """What a judge says of the hits of one search.
+
+    `candidates`: of the smallest pool; `clips`: in the library.
+    """
+
+    def __init__(
+        self, judge: Judge, request: SearchRequest, candidates: Candidates, clips: int
+    ) -> None:
+        self._judge, self._request, self._clips = judge, request, clips
+        self._known = known_share(request, candidates.weights) if len(candidates.matching) else 0.0
+        self._by_row = self._judge_pool(candidates)
+
+    @property
+    def sure(self) -> int | None:
+        """How many candidates are sure; None where the judge says nothing."""
+        if self._by_row is None:
+            return None
+        return sum(probability >= SURE for probability in self._by_row.values())
+
+    def probabilities(
+        self, hits: Sequence[FusedHit], cosines: Mapping[int, float]
+    ) -> list[float] | list[None]:
+        """Of each hit, with cosines by row; None where the judge says nothing."""
+        by_row = self._by_row
+        if by_row is None:
+            return [None] * len(hits)
+        if all(hit.row in by_row for hit in hits):
+            return [by_row[hit.row] for hit in hits]
+        # Where the store gives no cosine: not among the nearest, so no nearer than the last.
+        last = min(cosines.values(), default=0.0)
+        found = self._judge.probabilities(
+            self._request,
+            [cosines.get(hit.row, last) for hit in hits],
+            [self._known * hit.share for hit in hits],
+            self._clips,
+        )
+        assert found is not None, "the judge has judged the candidates"
+        return found
+
+    def select(
+        self, ranking: Sequence[FusedHit], cosines: Mapping[int, float]
+    ) -> Sequence[FusedHit]:
+        """The ranking without what is less probable than the request wants. In another order than
+        by relevance, without what is neither maybe right nor holds the query's words."""
+        least, sort = self._request.min_probability, self._request.sort
+        if self._by_row is None or (sort == "relevance" and not least):
+            return ranking
+        probabilities = self.probabilities(ranking, cosines)
+        return [
+            hit
+            for hit, probability in zip(ranking, probabilities, strict=True)
+            if probability is not None
+            and probability >= least
+            and (sort == "relevance" or probability >= MAYBE or self._known * hit.share >= HOLDS)
+        ]
+
+    def _judge_pool(self, candidates: Candidates) -> dict[int, float] | None:
+        """The probability of each candidate whose cosine is known, by row."""
+        cosines = dict(zip(candidates.nearest.tolist(), candidates.cosines.tolist(), strict=True))
+        matching = candidates.matching.tolist()
+        if candidates.matching_cosines is not None:
+            cosines |= zip(matching, candidates.matching_cosines.tolist(), strict=True)
+        shares = dict(zip(matching, candidates.shares.tolist(), strict=True))
+        held = [self._known * shares.get(row, 0.0) for row in cosines]
+        found = self._judge.probabilities(self._request, list(cosines.values()), held, self._clips)
+        return None if found is None else dict(zip(cosines, found, strict=True))
 
 
 def known_share(request: SearchRequest, weights: Mapping[str, float]) -> float:

@@ -20,6 +20,7 @@ from earmark.index.lexical.expansion import RelatedWords, is_word
 from earmark.index.lexical.stemming import stems, tokens
 from earmark.index.lexical.terms import half_typed, query_terms
 from earmark.index.types import Filter, Query, SearchRequest
+from earmark.model.background import Background
 from earmark.model.core.arrays import Array
 from earmark.model.embedder import Embedder, ParsedTags, unit
 from earmark.model.text.normalize import clean_tags
@@ -123,6 +124,7 @@ class QueryEncoder:
                 stems=encoded[key].stems,
                 related=encoded[key].related,
                 understood=encoded[key].understood,
+                level=encoded[key].level,
             )
             for key, request in zip(keys, requests, strict=True)
         ]
@@ -131,8 +133,9 @@ class QueryEncoder:
         """An encoded request of each query."""
         understood = [self._read(query) for query in queries]
         vectors = embed(self._embedder, queries, understood)
+        levels = _levels(self._embedder.background, vectors)
         requests = []
-        for query, words, vector in zip(queries, understood, vectors, strict=True):
+        for query, words, vector, level in zip(queries, understood, vectors, levels, strict=True):
             # Of a long text, what the model reads of it.
             read = self._embedder.parse_tags(query.text).phrase or query.text
             related = RelatedWords(
@@ -140,7 +143,14 @@ class QueryEncoder:
             )
             terms = query_terms(query.text)
             requests.append(
-                SearchRequest(query, vector=vector, stems=terms, related=related, understood=words)
+                SearchRequest(
+                    query,
+                    vector=vector,
+                    stems=terms,
+                    related=related,
+                    understood=words,
+                    level=level,
+                )
             )
         return requests
 
@@ -172,6 +182,19 @@ class QueryEncoder:
             word: rank for rank, word in enumerate(self._embedder.words.words) if word in heads
         }
         return sorted(tags, key=lambda tag: (ranks.get(tags[tag], math.inf), tag))
+
+
+def _levels(
+    background: Background | None, vectors: Sequence[Array | None]
+) -> list[tuple[float, float] | None]:
+    """Mean and deviation of each query's cosines with sounds at large; None for one without a
+    vector, and where the model states no background."""
+    known = [vector for vector in vectors if vector is not None]
+    if background is None or not known:
+        return [None] * len(vectors)
+    means, deviations = background.moments(np.stack(known))
+    levels = iter(zip(means.tolist(), deviations.tolist(), strict=True))
+    return [None if vector is None else next(levels) for vector in vectors]
 
 
 def embed(

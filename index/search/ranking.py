@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -12,6 +12,7 @@ from earmark.index.catalogue.catalogue import Catalogue
 from earmark.index.catalogue.records import Clip
 from earmark.index.errors import CursorError
 from earmark.index.search.clip_cache import CachedClip, ClipCache
+from earmark.index.search.confidence import Judge, JudgedSearch
 from earmark.index.search.cursor import LAST_HITS, Cursor
 from earmark.index.search.explanation import matched_words, understood_words
 from earmark.index.search.fusion import FusedHit, fuse
@@ -19,6 +20,7 @@ from earmark.index.search.moments import find_moments
 from earmark.index.stores.base import VectorStore
 from earmark.index.types import Candidates, Hit, Moment, Page, SearchRequest, Sort
 from earmark.model.core.arrays import Array
+from earmark.model.relevance import confidence
 from earmark.model.text.text_key import text_key
 
 POOLS = (100, 1_000)  # candidates of each ranking: the larger pool where the smaller ends too soon
@@ -38,13 +40,15 @@ SORT_KEYS: dict[Sort, Callable[[Clip], Any]] = {
 class Ranker:
     """Makes pages of hits from the candidates of a store.
 
-    Pages reach as deep as the larger pool, in each ranking. `window_seconds`: of the model.
+    Pages reach as deep as the larger pool, in each ranking. `window_seconds`: of the model;
+    `judge`: says how probable hits are.
     """
 
     clips: ClipCache
     catalogue: Catalogue
     store: VectorStore
     window_seconds: float
+    judge: Judge = field(default_factory=Judge)
 
     def pages(self, requests: Sequence[SearchRequest]) -> list[Page | CursorError]:
         """The page of each request, or the error of its cursor. A batch costs less than each
@@ -72,7 +76,8 @@ class Ranker:
         self, request: SearchRequest, start: Cursor, candidates: Candidates, generation: int
     ) -> Page:
         """`candidates`: of the smallest pool."""
-        ranking, cosines, offset = self._ranking(request, start, candidates)
+        judged = JudgedSearch(self.judge, request, candidates, start.up_to)
+        ranking, cosines, offset = self._ranking(request, start, candidates, judged)
         window = ranking[offset : offset + request.k + SPARE_HITS]
         clips = self.clips.get([row for fused in window for row in (fused.row, *fused.duplicates)])
         present = [fused for fused in window if fused.row in clips]
@@ -86,6 +91,7 @@ class Ranker:
             for row, vector in vectors.items():
                 heard = [moment.score for moment in moments.get(row, ())]
                 cosines[row] = max([float(vector @ request.vector), *heard])
+        chances = judged.probabilities(present[: request.k], cosines)
         hits = [
             self._hit(
                 request,
@@ -94,8 +100,9 @@ class Ranker:
                 cosines.get(fused.row),
                 candidates.weights,
                 moments.get(fused.row, ()),
+                chance,
             )
-            for fused in present[: request.k]
+            for fused, chance in zip(present[: request.k], chances, strict=True)
         ]
         cursor = ""
         if hits and len(present) > request.k:
@@ -103,17 +110,18 @@ class Ranker:
             end = Cursor(start.up_to, last, offset + len(hits))
             cursor = end.encode(request.search_key())
         understood = understood_words(request, candidates.weights, hits)
-        return Page(hits, cursor, generation, understood, request.query.without)
+        return Page(hits, cursor, generation, understood, request.query.without, judged.sure)
 
     def _ranking(
-        self, request: SearchRequest, start: Cursor, candidates: Candidates
-    ) -> tuple[list[FusedHit], dict[int, float], int]:
+        self, request: SearchRequest, start: Cursor, candidates: Candidates, judged: JudgedSearch
+    ) -> tuple[Sequence[FusedHit], dict[int, float], int]:
         """(the ranking as deep as the page needs, known cosines by row, where the page begins)."""
         needed = request.k + SPARE_HITS
         ranking: dict[int, FusedHit] = {}
         cosines: dict[int, float] = {}
         # The first page of a plain ranking needs only its best.
         plain = not start.last and not request.distinct and request.sort == "relevance"
+        plain = plain and not request.min_probability
         for pool in _pools(request):
             if ranking:
                 (candidates,) = self.store.candidates([_bounded(request, start)], pool)
@@ -124,7 +132,8 @@ class Ranker:
             cosines |= zip(nearest.tolist(), candidates.cosines.tolist(), strict=True)
             if candidates.matching_cosines is not None:
                 cosines |= zip(matching.tolist(), candidates.matching_cosines.tolist(), strict=True)
-            ordered = self._sorted(list(ranking.values()), request.sort)
+            wanted = judged.select(list(ranking.values()), cosines)
+            ordered = self._sorted(wanted, request.sort)
             if request.distinct:
                 ordered = self._distinct(ordered)
             offset = start.offset([fused.row for fused in ordered])
@@ -132,7 +141,7 @@ class Ranker:
                 break
         return ordered, cosines, offset
 
-    def _sorted(self, ranking: list[FusedHit], sort: Sort) -> list[FusedHit]:
+    def _sorted(self, ranking: Sequence[FusedHit], sort: Sort) -> Sequence[FusedHit]:
         """The ranking in another order, without clips that have been removed."""
         if sort == "relevance":
             return ranking
@@ -170,6 +179,7 @@ class Ranker:
         cosine: float | None,
         weights: Mapping[str, float],
         moments: tuple[Moment, ...],
+        probability: float | None,
     ) -> Hit:
         """`clips`: of the page, by row; `weights`: of stems; `moments`: all, best first."""
         cached = clips[fused.row]
@@ -184,6 +194,8 @@ class Ranker:
             start=moments[0].start if moments else 0.0,
             alike=tuple(clips[row].clip.id for row in fused.duplicates if row in clips),
             moments=moments[: request.moments],
+            probability=probability,
+            confidence=None if probability is None else confidence(probability),
         )
 
     def _moments(self, clips: Sequence[Clip], vector: Array) -> dict[int, tuple[Moment, ...]]:

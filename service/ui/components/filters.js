@@ -2,7 +2,8 @@
 
 import { getSummary } from "../lib/api.js";
 import { find, findInput, focused, make } from "../lib/dom.js";
-import { SORTS, hasValidDurations, toCall, withTag, withoutFilters } from "../lib/query.js";
+import { preciseRange } from "../lib/format.js";
+import { SORTS, hasValidDurations, partOf, toCall, withTag, withoutFilters } from "../lib/query.js";
 
 /** @import { LibrarySummary } from "../lib/api.js" */
 /** @import { Query } from "../lib/query.js" */
@@ -118,8 +119,10 @@ function showChips(likeTitle) {
   const list = find("active-filters");
   const place = [...list.querySelectorAll("button")].findIndex((button) => button === focused());
   const { like, tags, excluded, minDuration, maxDuration, licences, sources, sort, distinct } = query;
+  const part = partOf(query);
   const chips = [
     like && chip(`like: ${likeTitle || "…"}`, { like: "" }),
+    part ? chip(`part: ${preciseRange(part)}`, { start: "", end: "" }) : "",
     ...tags.map((tag) => tagChip(tag, "+")),
     ...excluded.map((tag) => tagChip(tag, "-")),
     (minDuration || maxDuration) && chip(lengthName(), { minDuration: "", maxDuration: "" }),
@@ -128,7 +131,7 @@ function showChips(likeTitle) {
     sort && toCall(query).kind === "search" && chip(SORTS[sort].toLowerCase(), { sort: "" }),
     distinct && chip("near-duplicates hidden", { distinct: false }),
   ].filter((item) => typeof item === "object");
-  if (chips.length > (like ? 2 : 1)) {
+  if (chips.length > 1 + Number(like !== "") + Number(part !== null)) {
     chips.push(make("li", {}, make("button", {
       type: "button", class: "link", onclick: () => apply(withoutFilters(query)),
     }, "Clear all")));

@@ -1,31 +1,32 @@
 /** A hit of a search, or a clip, as a list item. Its sign buttons are handled by the list. */
 
-import { clipAddress, getModel } from "../lib/api.js";
+import { soundAddress } from "../lib/api.js";
 import { make, meter } from "../lib/dom.js";
-import { clock, key } from "../lib/format.js";
+import { clockRange, key, percent } from "../lib/format.js";
 import { forSimilar, forWords, toAddress } from "../lib/query.js";
+import { Lanes } from "./lanes.js";
+import { PartBar } from "./part-bar.js";
 import { Player } from "./player.js";
+import { zoomBar } from "./zoom-bar.js";
 
 /** @import { Clip, Hit } from "../lib/api.js" */
 /** @import { Query } from "../lib/query.js" */
 
-const WINDOW_SECONDS = 2; // where the model cannot be read
-/** @type {Promise<number> | null} */
-let windowSeconds = null;
+const PARTS_SECONDS = 4; // longer sounds have a button to select a part
+const LONG_SECONDS = 10; // longer ones can be looked at closely
+const SECOND_SHARE = 0.5; // weight of moments other than the best
 
 /** @param {Hit} hit @param {Query} query @param {Set<string>} matched keys of tags to highlight */
 export function hitItem(hit, query, matched) {
-  const player = Player.ofClip(hit);
-  const start = hit.start ?? 0;
-  if (start > 0) markMatch(player, hit);
+  const player = Player.ofClip(hit, { selectable: true });
+  const part = new PartBar(hit, player, query);
+  const lanes = new Lanes(hit, player);
   return make("li", { class: "result" },
     player.button,
     make("div", { class: "head" },
-      make("h2", {}, hit.title), scoreMeter(hit, query.like !== "")),
-    make("div", { class: "player" }, player.track, player.time,
-      start > 0 && make("button", {
-        type: "button", class: "moment", onclick: () => player.play(start),
-      }, `match at ${clock(start)}`)),
+      make("h2", {}, hit.title), confidenceMark(hit), scoreMeter(hit, query.like !== "")),
+    make("div", { class: "player" },
+      player.track, player.time, lanes.node, part.node, tools(hit, player, part, lanes)),
     make("div", { class: "about" },
       make("ul", { class: "chips", "aria-label": "Tags" },
         ...hit.tags.map((tag) => tagItem(tag, query, matched))),
@@ -35,6 +36,39 @@ export function hitItem(hit, query, matched) {
       make("span", {}, ...credits(hit))));
 }
 
+/** Its moments, and what can be done with a sound of this length.
+ * @param {Hit} hit @param {Player} player @param {PartBar} part @param {Lanes} lanes */
+function tools(hit, player, part, lanes) {
+  const { moments = [], duration } = hit;
+  player.outline.mark(moments.map(({ start, end }, place) => (
+    { start, end, share: place ? SECOND_SHARE : 1 })));
+  if (duration <= PARTS_SECONDS && !moments.length) return null;
+  return make("div", { class: "tools" },
+    moments.length > 0 && make("ul", { class: "chips", "aria-label": "Moments, the best first" },
+      ...moments.map((moment) => make("li", {}, momentButton(player, moment)))),
+    duration > PARTS_SECONDS && part.button,
+    duration > LONG_SECONDS && lanes.button,
+    duration > LONG_SECONDS && zoomBar(player.outline));
+}
+
+/** @param {Player} player @param {{start: number, end: number}} moment */
+function momentButton(player, { start, end }) {
+  const times = clockRange({ start, end });
+  return make("button", {
+    type: "button", class: "moment", "aria-label": `Play ${times} of ${player.title}`,
+    onclick: () => player.play(start, end),
+  }, times);
+}
+
+/** How sure it is that this is what was asked for, in a word. @param {Hit} hit */
+function confidenceMark({ confidence, probability }) {
+  if (!confidence) return null;
+  return make("span", {
+    class: "confidence", "data-confidence": confidence,
+    title: probability == null ? null : `Right with a probability of ${percent(probability)}`,
+  }, confidence);
+}
+
 /** @param {Clip} clip @param {Query} query */
 function actions({ id, title }, query) {
   return [
@@ -42,15 +76,9 @@ function actions({ id, title }, query) {
       "data-go": true, href: toAddress(forSimilar(query, id)), "aria-label": `More like this: ${title}`,
     }, "More like this"),
     make("a", {
-      href: clipAddress(id, "/audio"), download: title, "aria-label": `Download ${title}`,
+      href: soundAddress(id), download: title, "aria-label": `Download ${title}`,
     }, "Download"),
   ];
-}
-
-/** Highlight the window that matched. @param {Player} player @param {Hit} hit */
-async function markMatch(player, { start = 0, duration }) {
-  windowSeconds ??= getModel().then((model) => model.window_seconds).catch(() => WINDOW_SECONDS);
-  player.mark([{ start, end: Math.min(duration, start + await windowSeconds) }]);
 }
 
 /** A tag: a link that searches for it, and buttons to require or to exclude it.
@@ -80,10 +108,11 @@ function scoreMeter({ score, cosine }, similar) {
 }
 
 /** What found it. @param {Hit} hit */
-function reasons({ why, cosine, alike = [] }) {
+function reasons({ why, cosine, probability, alike = [] }) {
   const parts = [];
   if (why?.matched.length) parts.push(`words: ${why.matched.join(", ")}`);
   if (why?.sound_rank) parts.push(`sound: #${why.sound_rank}${cosine == null ? "" : ` (${cosine.toFixed(2)})`}`);
+  if (probability != null) parts.push(`probability: ${percent(probability)}`);
   if (alike.length) parts.push(`${alike.length} near-duplicate${alike.length === 1 ? "" : "s"}`);
   return parts.join(" · ");
 }

@@ -1,30 +1,21 @@
 /** Players of sounds. They share one audio element, so that only one sound plays at a time. */
 
-import { clipAddress, getWaveform } from "../lib/api.js";
-import { make, makeSvg } from "../lib/dom.js";
+import { clipAddress, soundAddress } from "../lib/api.js";
+import { make } from "../lib/dom.js";
 import { clock } from "../lib/format.js";
-import { outlinePath } from "../lib/waveform.js";
+import { Outline } from "./outline.js";
+import { readPeaks, whenVisible } from "./waveforms.js";
 
 /** @import { Hit } from "../lib/api.js" */
-/** @import { Peak } from "../lib/waveform.js" */
-
-const POINTS = 240; // of a waveform
-const MAX_READS = 3; // waveforms read at a time, so that searches need not wait for them
-const DELAY_MS = 250; // lists that are shown for less, while the user types, read no waveforms
-const MAX_CACHED = 500; // waveforms
 
 const audio = /** @type {HTMLAudioElement} */ (document.getElementById("player"));
 /** @type {WeakMap<Element, Player>} */
 const players = new WeakMap(); // by play button
-/** @type {Map<string, Peak[]>} */
-const cache = new Map(); // by address, the least recently used first
-/** @type {((value?: any) => void)[]} */
-const queue = []; // reads that wait
-let reads = 0; // in progress
 /** @type {Player | null} */
 let current = null; // has the audio element
+let stopAt = Infinity; // seconds: the end of the part that plays
 
-/** A sound's play button, its waveform with the position (`track`), and its time, in seconds. */
+/** A sound's play button, its outline with the position (`track`), and its time, in seconds. */
 export class Player {
   /**
    * @param {object} sound
@@ -33,33 +24,35 @@ export class Player {
    * @param {number} [sound.duration] 0: not known yet
    * @param {number} [sound.start] where it starts to play
    * @param {string} [sound.waveform] address of the waveform, which is read once it is in view
+   * @param {boolean} [sound.selectable] whether parts can be selected, and looked at closely
    */
-  constructor({ address, title, duration = 0, start = 0, waveform = "" }) {
+  constructor({ address, title, duration = 0, start = 0, waveform = "", selectable = false }) {
     this.address = address;
     this.title = title;
-    this.duration = duration;
     this.start = this.position = start;
     this.message = "";
     this.button = make("button", { type: "button", class: "play", onclick: () => this.toggle() });
     players.set(this.button, this);
-    this.seek = make("input", {
-      type: "range", class: "seek", min: 0, step: "any", "aria-label": `Position in ${title}`,
-      oninput: () => this.moveTo(Number(this.seek.value)),
-      onclick: () => this.playing || this.play(), // by pointer: keys only seek
+    this.outline = new Outline({
+      title, selectable,
+      onSeek: (seconds, clicked) => {
+        this.moveTo(seconds);
+        if (clicked && !this.playing) this.play();
+      },
     });
-    this.outline = makeSvg("svg", { class: "outline", preserveAspectRatio: "none", "aria-hidden": true });
-    this.marks = make("div", { class: "marks" });
-    this.track = make("div", { class: "track" }, this.outline, this.marks, this.seek);
+    this.outline.setDuration(duration);
+    this.track = this.outline.node;
     this.time = make("span", { class: "time" });
     if (current?.address === address && !audio.paused) this.#takeOver();
     this.draw();
-    if (waveform) whenVisible(this.track, () => this.#readWaveform(waveform));
+    if (waveform) this.#showWaveforms(waveform);
   }
 
-  /** The player of a clip of the library. @param {Hit} clip */
-  static ofClip({ id, title, duration, start }) {
+  /** The player of a clip of the library. @param {Hit} clip @param {{selectable?: boolean}} [options] */
+  static ofClip({ id, title, duration, start }, { selectable = false } = {}) {
     return new Player({
-      address: clipAddress(id, "/audio"), title, duration, start, waveform: clipAddress(id, "/waveform"),
+      address: soundAddress(id), title, duration, start, selectable,
+      waveform: clipAddress(id, "/waveform"),
     });
   }
 
@@ -68,45 +61,32 @@ export class Player {
     return players.get(button);
   }
 
-  /** @param {string} address */
-  async #readWaveform(address) {
-    try {
-      const peaks = await readPeaks(address, () => this.track.isConnected);
-      if (peaks) this.showWaveform(peaks);
-    } catch {
-      this.showNoWaveform();
-    }
+  get duration() {
+    return this.outline.duration;
   }
 
-  /** @param {Peak[]} peaks */
-  showWaveform(peaks) {
-    const path = outlinePath(peaks);
-    this.outline.setAttribute("viewBox", `0 0 ${Math.max(1, peaks.length - 1)} 100`);
-    this.outline.replaceChildren(makeSvg("path", { class: "rest", d: path }),
-      makeSvg("path", { class: "done", d: path }));
-    this.track.classList.add("drawn");
-  }
-
-  /** A plain bar in its place. */
-  showNoWaveform() {
-    this.track.classList.add("unknown");
-  }
-
-  /** Highlight parts of the sound; `share` is their weight, from 0 to 1.
-   * @param {{start: number, end: number, share?: number}[]} parts */
-  mark(parts) {
-    this.marks.replaceChildren(...parts.map(({ start, end, share = 1 }) => {
-      const mark = make("span");
-      mark.style.insetInlineStart = `${100 * start / this.duration}%`;
-      mark.style.inlineSize = `${100 * (end - start) / this.duration}%`;
-      mark.style.opacity = String(share);
-      return mark;
-    }));
+  /** Read the outline of the whole, and of what is looked at closely. @param {string} address */
+  #showWaveforms(address) {
+    whenVisible(this.track, async () => {
+      try {
+        const peaks = await readPeaks(address, () => this.track.isConnected);
+        if (peaks) this.outline.show(peaks);
+      } catch {
+        this.outline.showNone();
+      }
+    });
+    this.track.addEventListener("view", async () => {
+      const { view } = this.outline;
+      if (!this.outline.isZoomed) return;
+      const needed = () => this.outline.view === view && this.track.isConnected;
+      const peaks = await readPeaks(address, needed, view).catch(() => null); // the whole is still there
+      if (peaks && needed()) this.outline.show(peaks, view);
+    });
   }
 
   /** @param {number} seconds */
   setDuration(seconds) {
-    this.duration = seconds;
+    this.outline.setDuration(seconds);
     this.draw();
   }
 
@@ -119,8 +99,8 @@ export class Player {
     else this.play();
   }
 
-  /** Play from a position, by default from where it is. */
-  play(position = this.position) {
+  /** Play from a position, by default from where it is, to an end, by default that of the sound. */
+  play(position = this.position, end = Infinity) {
     this.message = "";
     if (current !== this) {
       pause();
@@ -128,6 +108,8 @@ export class Player {
       audio.src = this.address;
     }
     this.moveTo(position);
+    this.outline.reveal({ start: position, end: Math.min(end, this.duration) });
+    stopAt = end;
     audio.play().catch((error) => {
       if (error.name === "AbortError") return; // another sound took its place
       this.message = "cannot be played";
@@ -138,7 +120,10 @@ export class Player {
   /** @param {number} position */
   moveTo(position) {
     this.position = position;
-    if (current === this) audio.currentTime = position;
+    if (current === this) {
+      stopAt = Infinity;
+      audio.currentTime = position;
+    }
     this.draw();
   }
 
@@ -155,13 +140,9 @@ export class Player {
   }
 
   draw() {
-    const end = this.duration || 1;
     this.button.setAttribute("aria-label", `${this.playing ? "Pause" : "Play"} ${this.title}`);
     this.button.dataset.state = this.playing ? "playing" : "paused";
-    this.seek.max = String(end);
-    this.seek.value = String(this.position);
-    this.seek.setAttribute("aria-valuetext", clock(this.position));
-    this.track.style.setProperty("--done", `${100 * this.position / end}%`);
+    this.outline.moveTo(this.position);
     this.time.textContent = this.message || this.#times();
   }
 
@@ -172,46 +153,6 @@ export class Player {
     const total = this.duration ? text(this.duration) + (short ? " s" : "") : "";
     return this.position || this.playing ? `${text(this.position)} / ${total}` : total;
   }
-}
-
-/** Peaks from the cache or the service; null if they are not `needed` any more.
- * @param {string} address @param {() => boolean} needed */
-async function readPeaks(address, needed) {
-  let peaks = cache.get(address);
-  if (!peaks) {
-    await new Promise((resolve) => setTimeout(resolve, DELAY_MS));
-    if (reads >= MAX_READS) await new Promise((resolve) => queue.push(resolve));
-    reads += 1;
-    try {
-      peaks = cache.get(address);
-      if (!peaks && needed()) ({ peaks } = await getWaveform(address, POINTS));
-    } finally {
-      reads -= 1;
-      queue.shift()?.();
-    }
-  }
-  if (!peaks) return null;
-  cache.delete(address);
-  cache.set(address, peaks);
-  for (const oldest of cache.keys()) {
-    if (cache.size <= MAX_CACHED) break;
-    cache.delete(oldest);
-  }
-  return peaks;
-}
-
-const visibility = new IntersectionObserver((entries) => {
-  for (const { isIntersecting, target } of entries) {
-    if (!isIntersecting) continue;
-    visibility.unobserve(target);
-    target.dispatchEvent(new Event("visible"));
-  }
-}, { rootMargin: "200px" });
-
-/** Call `action` once the element is about to be visible. @param {Element} node @param {() => void} action */
-function whenVisible(node, action) {
-  node.addEventListener("visible", action, { once: true });
-  visibility.observe(node);
 }
 
 /** The player that plays or has played last, if it is still on the page. */
@@ -232,14 +173,23 @@ export function stopDetached() {
 
 function follow() {
   if (!current) return;
+  stopInTime();
   current.position = audio.currentTime;
   current.draw();
   if (current.playing) requestAnimationFrame(follow);
 }
 
+/** Stop at the end of the part that plays. */
+function stopInTime() {
+  if (!current || audio.paused || audio.currentTime < stopAt) return;
+  audio.pause();
+  current.moveTo(stopAt);
+}
+
 audio.addEventListener("playing", follow);
+audio.addEventListener("timeupdate", stopInTime); // also in a tab that is not seen
 audio.addEventListener("pause", () => current?.draw());
 audio.addEventListener("ended", () => current?.moveTo(current.start));
 audio.addEventListener("loadedmetadata", () => {
-  if (current && Number.isFinite(audio.duration)) current.duration = audio.duration;
+  if (current && Number.isFinite(audio.duration)) current.outline.setDuration(audio.duration);
 });

@@ -12,6 +12,7 @@ const HELP = [
   ["/", "search box"], ["j or ↓", "next sound"], ["k or ↑", "previous sound"],
   ["Space", "play or pause"], ["← →", "seek back or forward"],
   ["n", "play the next sound"], ["p", "play the previous sound"], ["?", "this help"],
+  ["Shift ← →", "select a part, on an outline"], ["+ − 0", "zoom in, out, show all, on an outline"],
 ];
 const STORED_AS = "keys"; // "off" where single characters are switched off
 

@@ -93,8 +93,8 @@ function pick(files, duration = 0) {
 async function showWaveform(picked) {
   const waveform = await waveformOfFile(picked.file, POINTS);
   if (picked !== sound) return;
-  if (!waveform) return picked.player.showNoWaveform();
-  picked.player.showWaveform(waveform.peaks);
+  if (!waveform) return picked.player.outline.showNone();
+  picked.player.outline.show(waveform.peaks);
   picked.player.setDuration(waveform.duration);
 }
 

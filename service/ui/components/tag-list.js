@@ -131,7 +131,7 @@ export class TagList {
     const { windows = [] } = this.#scores.get(tag) ?? {};
     if (!this.#player?.duration) return;
     const best = Math.max(...windows.map(({ score }) => score));
-    this.#player.mark(windows.map(({ start, end, score }) => ({ start, end, share: score / best })));
+    this.#player.outline.mark(windows.map(({ start, end, score }) => ({ start, end, share: score / best })));
   }
 
   /** Accept or reject a tag, or undo that. @param {string} tag @param {Choice} choice */

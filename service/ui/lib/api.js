@@ -7,6 +7,8 @@
 
 import { authorization } from "./api-key.js";
 
+/** @import { Span } from "./span.js" */
+
 /**
  * Durations and times are in seconds. The fields are those of the HTTP API that the page reads.
  *
@@ -24,7 +26,10 @@ import { authorization } from "./api-key.js";
  * @property {string | null} [twin] id of a clip with the same sound
  *
  * @typedef {object} Ranking what a hit of a search has beside its clip
- * @property {number} start of the best match
+ * @property {number} start of the best moment; 0 without any
+ * @property {ScoredWindow[]} moments where it matches in a sound of several windows, the best first
+ * @property {number | null} probability of being right; null where the model does not tell
+ * @property {"sure" | "maybe" | "unlikely" | null} confidence the probability in a word
  * @property {number} score
  * @property {number | null} cosine
  * @property {string[]} alike ids of near-duplicates that are hidden
@@ -37,6 +42,7 @@ import { authorization } from "./api-key.js";
  * @property {Clip[]} [clips] of a listing
  * @property {string | null} next cursor of the next page
  * @property {number} total
+ * @property {number | null} [sure] how many hits of a search are sure; null where the model does not tell
  * @property {string[]} [understood]
  * @property {string[]} [ignored]
  * @property {Record<string, string>} [guessed]
@@ -55,6 +61,9 @@ import { authorization } from "./api-key.js";
  * @property {TagScore[]} tags
  * @property {string[]} known
  * @property {string[]} ignored
+ *
+ * @typedef {{tag: string, events: ScoredWindow[]}} Lane events in order of time
+ * @typedef {{duration: number, tags: Lane[]}} Timeline what is heard in a sound, and when
  *
  * @typedef {{label: string, probability: number}} ClassScore
  * @typedef {{classes: ClassScore[], ignored: string[], notes: string[]}} Classification
@@ -140,13 +149,18 @@ export function getPage({ kind, id = "", parameters }, signal) {
 /** @param {string} id @param {AbortSignal} [signal] @returns {Promise<Clip>} */
 export const getClip = (id, signal) => request(clipAddress(id), { signal });
 
+/** The address of a clip's sound, or of a stretch of it. @param {string} id @param {Span | null} [span] */
+export const soundAddress = (id, span = null) =>
+  clipAddress(id, span ? `/audio?start=${span.start}&end=${span.end}` : "/audio");
+
 /**
  * @param {string} address
- * @param {number} points
  * @returns {Promise<{peaks: [number, number][]}>} least and greatest value, from -127 to 127
  */
-export const getWaveform = (address, points) =>
-  request(`${address}?points=${points}`, { priority: "low" });
+export const getWaveform = (address) => request(address, { priority: "low" });
+
+/** @param {string} id @param {AbortSignal} signal @returns {Promise<Timeline>} */
+export const getTimeline = (id, signal) => request(clipAddress(id, "/timeline"), { signal });
 
 /** @returns {Promise<Model>} */
 export const getModel = () => request("v1/model");

@@ -5,11 +5,26 @@ export function percent(share) {
   return share < 0.005 ? "< 1 %" : `${Math.round(100 * share)} %`;
 }
 
-/** Seconds as 0:42. @param {number} seconds */
+/** Seconds as 0:42, or as 1:00:42. @param {number} seconds */
 export function clock(seconds) {
   const whole = Math.floor(seconds);
-  return `${Math.floor(whole / 60)}:${String(whole % 60).padStart(2, "0")}`;
+  /** @param {number} value */
+  const two = (value) => String(value).padStart(2, "0");
+  const [hours, minutes] = [Math.floor(whole / 3600), Math.floor(whole / 60) % 60];
+  return `${hours ? `${hours}:${two(minutes)}` : minutes}:${two(whole % 60)}`;
 }
+
+/** Seconds as 0:42.3. @param {number} seconds */
+export function preciseClock(seconds) {
+  const tenths = Math.round(10 * seconds);
+  return `${clock(tenths / 10)}.${tenths % 10}`;
+}
+
+/** A stretch as 1:02–1:05, no shorter than it is. @param {{start: number, end: number}} span */
+export const clockRange = ({ start, end }) => `${clock(start)}–${clock(Math.ceil(end))}`;
+
+/** A stretch as 1:02.4–1:05.0. @param {{start: number, end: number}} span */
+export const preciseRange = ({ start, end }) => `${preciseClock(start)}–${preciseClock(end)}`;
 
 /** @param {number} bytes */
 export function fileSize(bytes) {

@@ -7,6 +7,8 @@
  * @property {string[]} tags that a clip must have
  * @property {string[]} excluded tags that it must not have
  * @property {string} like id of the clip that others are to resemble
+ * @property {string} start seconds, of the part of that clip that they are to resemble
+ * @property {string} end seconds; both empty: the whole of it
  * @property {string} minDuration seconds, as typed
  * @property {string} maxDuration seconds, as typed
  * @property {string[]} licences
@@ -24,9 +26,11 @@
 
 import { key } from "./format.js";
 
+/** @import { Span } from "./span.js" */
+
 /** @type {Query} */
 const EMPTY = {
-  words: "", tags: [], excluded: [], like: "", minDuration: "", maxDuration: "",
+  words: "", tags: [], excluded: [], like: "", start: "", end: "", minDuration: "", maxDuration: "",
   licences: [], sources: [], sort: "", distinct: false,
 };
 /** Fields with several values, and the parameters of the address and of the service. */
@@ -34,7 +38,7 @@ const LISTS = /** @type {const} */ ([
   ["tags", "tag"], ["excluded", "no_tag"], ["licences", "licence"], ["sources", "source"]]);
 /** Fields with one value, and the parameters of the address. */
 const SINGLE = /** @type {const} */ ([
-  ["words", "q"], ["like", "like"], ["minDuration", "min_duration"], ["maxDuration", "max_duration"],
+  ["words", "q"], ["like", "like"], ["start", "start"], ["end", "end"], ["minDuration", "min_duration"], ["maxDuration", "max_duration"],
   ["sort", "sort"]]);
 
 /** @type {Record<string, string>} */
@@ -50,13 +54,25 @@ export function fromAddress(search) {
   for (const [name, parameter] of SINGLE) query[name] = (given.get(parameter) ?? "").trim();
   for (const [name, parameter] of LISTS) query[name] = given.getAll(parameter).filter(Boolean);
   if (!(query.sort in SORTS)) query.sort = "";
+  if (!partOf(query)) query.start = query.end = "";
   return addTerms(query, parseTerms(query.words));
+}
+
+/** The part of a clip that others are to resemble; null: the whole, or none.
+ * @param {Query} query @returns {Span | null} */
+export function partOf({ like, start, end }) {
+  if (!like || !start || !end) return null;
+  const span = { start: Number(start), end: Number(end) };
+  return span.start >= 0 && span.start < span.end && Number.isFinite(span.end) ? span : null;
 }
 
 /** The address of a query, relative to the page. @param {Query} query */
 export function toAddress(query) {
   const given = new URLSearchParams();
-  for (const [name, parameter] of SINGLE) if (query[name]) given.set(parameter, query[name]);
+  for (const [name, parameter] of SINGLE) {
+    const isOfPart = name === "start" || name === "end";
+    if (query[name] && (!isOfPart || partOf(query))) given.set(parameter, query[name]);
+  }
   for (const [name, parameter] of LISTS) for (const value of query[name]) given.append(parameter, value);
   if (query.distinct) given.set("distinct", "true");
   return given.size ? `?${given}` : "./";
@@ -76,6 +92,11 @@ export function toCall(query) {
   if (query.minDuration) parameters.set("min_duration", query.minDuration);
   if (query.maxDuration) parameters.set("max_duration", query.maxDuration);
   if (query.sort && kind === "search") parameters.set("sort", query.sort);
+  const part = partOf(query);
+  if (part) {
+    parameters.set("start", String(part.start));
+    parameters.set("end", String(part.end));
+  }
   const any = parameters.size > 0 || query.like !== "";
   if (query.distinct && kind !== "clips") parameters.set("distinct", "true");
   return { kind: any ? kind : "", id: query.like, parameters };
@@ -149,12 +170,15 @@ export function withTag(query, tag, sign) {
  * @param {Query} query @param {string} words @returns {Query} */
 export const forWords = (query, words) => ({ ...query, words, tags: [], excluded: [], like: "" });
 
-/** A search for clips similar to this one; filters stay.
- * @param {Query} query @param {string} id @returns {Query} */
-export const forSimilar = (query, id) => ({ ...query, words: "", like: id, sort: "" });
+/** A search for clips similar to this one, or to a part of it; filters stay.
+ * @param {Query} query @param {string} id @param {Span | null} [part] @returns {Query} */
+export const forSimilar = (query, id, part = null) => ({
+  ...query, words: "", like: id, sort: "", start: part ? String(part.start) : "",
+  end: part ? String(part.end) : "",
+});
 
 /** The words or the clip alone. @param {Query} query @returns {Query} */
-export const withoutFilters = ({ words, like }) => ({ ...EMPTY, words, like });
+export const withoutFilters = ({ words, like, start, end }) => ({ ...EMPTY, words, like, start, end });
 
 /** @param {Query} query */
 export const hasValidDurations = ({ minDuration, maxDuration }) =>

@@ -6,9 +6,9 @@ import { stopDetached } from "../components/player.js";
 import * as shortcuts from "../components/shortcuts.js";
 import { getClip, getPage, isAbort } from "../lib/api.js";
 import { find, findInput, focused, make, showError } from "../lib/dom.js";
-import { key } from "../lib/format.js";
+import { key, preciseRange } from "../lib/format.js";
 import {
-  SORTS, addTerms, fromAddress, parseTerms, toAddress, toCall, withTag, withoutFilters,
+  SORTS, addTerms, fromAddress, parseTerms, partOf, toAddress, toCall, withTag, withoutFilters,
 } from "../lib/query.js";
 import * as welcome from "./welcome.js";
 
@@ -37,6 +37,7 @@ const resultList = find("results");
 const status = find("find-status");
 const problems = find("find-problem");
 const moreButton = find("more-results");
+const line = make("li", { class: "less-likely" }, "Less likely from here");
 /** @type {Map<string, Results>} */
 const cache = new Map(); // by address
 let query = fromAddress("");
@@ -187,7 +188,8 @@ function showQuery(likeTitle) {
   filters.show(query, likeTitle);
   document.body.classList.toggle("alike", query.like !== "");
   const words = [query.words, ...query.tags, ...query.excluded.map((tag) => `−${tag}`)];
-  const like = likeTitle ? `Sounds like “${likeTitle}”` : "Sounds like this one";
+  const part = partOf(query);
+  const like = `Sounds like ${part ? `${preciseRange(part)} of ` : ""}${likeTitle ? `“${likeTitle}”` : "this one"}`;
   find("find-title").textContent = query.like ? like : "Find sounds with words";
   const name = query.like ? like : words.filter(Boolean).join(" ");
   document.title = name ? `${name} – Earmark` : "Earmark";
@@ -238,6 +240,7 @@ function showResults(results) {
   resultList.replaceChildren(...(results ? listItems(results, results.hits) : []));
   resultList.removeAttribute("aria-busy");
   stopDetached();
+  drawLine();
   if (results?.likeTitle && !find("find").hidden) showQuery(results.likeTitle);
   if (results) summarise(results);
   else showStatus(false);
@@ -252,6 +255,18 @@ function listItems({ answer, hits: all }, hits) {
   return hits.map((hit) => hitItem(hit, query, matched));
 }
 
+/** @param {Hit} hit */
+const isUnlikely = ({ confidence }) => confidence === "unlikely";
+
+/** Draw a line above the hits at the end that are all unlikely, where the best come first. */
+function drawLine() {
+  const hits = shown?.hits ?? [];
+  const first = hits.findLastIndex((hit) => !isUnlikely(hit)) + 1;
+  line.remove();
+  if ((query.sort && !query.like) || first === 0 || first === hits.length) return;
+  resultList.querySelectorAll(".result")[first]?.before(line);
+}
+
 /** @param {boolean} busy @param {...(Node | string)} parts */
 function showStatus(busy, ...parts) {
   status.replaceChildren(...parts);
@@ -260,12 +275,16 @@ function showStatus(busy, ...parts) {
 
 /** How many hits, for which words, in which order. @param {Results} results */
 function summarise({ answer, hits, next }) {
-  const { guessed = {}, ignored = [] } = answer;
+  const { guessed = {}, ignored = [], sure } = answer;
   const words = [query.words, ...query.tags].filter(Boolean).join(" ");
   const forWhat = !query.like && words ? ` for “${words}”` : "";
   const count = `${hits.length}${next ? "+" : ""} ${hits.length === 1 && !next ? "sound" : "sounds"}`;
+  const isSure = sure == null ? "" : `, ${sure || "none"} of them sure`;
   /** @type {(Node | string)[]} */
-  const parts = [hits.length ? `${count}${forWhat}, ${order(words)}. ` : `Nothing found${forWhat}. `];
+  const parts = [hits.length ? `${count}${forWhat}${isSure}, ${order(words)}. ` : `Nothing found${forWhat}. `];
+  if (hits.length && hits.every(isUnlikely)) {
+    parts.unshift(make("strong", {}, "Nothing here sounds like that. "));
+  }
   for (const [word, meant] of Object.entries(guessed)) {
     parts.push(make("strong", {}, `Searched for “${meant}” instead of “${word}”. `));
   }
@@ -333,6 +352,7 @@ async function loadMore(clicked) {
 function append(results, hits, moveFocus) {
   const added = listItems(results, hits);
   resultList.append(...added);
+  drawLine();
   showEnd();
   if (results.next) find("results-note").textContent = `${results.hits.length} sounds so far.`;
   if (moveFocus) added[0]?.querySelector("button")?.focus();

@@ -61,14 +61,26 @@ def make_long_sound(path: Path) -> None:
     soundfile.write(path, np.where(seconds < 8, noise, tone), 8000)
 
 
-def make_library(folder: Path, extra: Path, title: str) -> Path:
-    """A library in `folder` of the demo sounds and `extra`, tagged as a dog."""
+def make_minute(path: Path) -> None:
+    """A minute of faint noise with two dogs that bark from second 20 on, and thunder from 45 on."""
+    rate = 24_000
+    samples = np.random.default_rng(0).normal(0, 0.002, 60 * rate)
+    for name, start in (("dog-barking-1", 20), ("thunder-strike-1", 45)):
+        sound, _ = soundfile.read(DEMO / "audio" / f"{name}.ogg", frames=6 * rate)
+        samples[start * rate : start * rate + len(sound)] += sound
+    soundfile.write(path, samples, rate)
+
+
+def make_library(
+    folder: Path, extra: Path, title: str, *, tags: str = "dog", names: tuple[str, ...] = ()
+) -> Path:
+    """A library in `folder` of the demo sounds with these names, by default of all, and `extra`."""
     model_file(starter_model())  # without it nothing here can work: say so
     with (DEMO / "manifest.csv").open(newline="") as file:
-        rows = list(csv.DictReader(file))
+        rows = [row for row in csv.DictReader(file) if not names or Path(row["path"]).stem in names]
     for row in rows:
         row["path"] = str(DEMO / row["path"])
-    rows.append({**rows[0], "path": str(extra), "title": title, "tags": "dog"})
+    rows.append({**rows[0], "path": str(extra), "title": title, "tags": tags})
     with (folder / "manifest.csv").open("w", newline="") as file:
         writer = csv.DictWriter(file, rows[0])
         writer.writeheader()

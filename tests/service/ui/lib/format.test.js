@@ -10,7 +10,18 @@ function renders(render, cases) {
 
 test("shares", () => renders(format.percent, { "< 1 %": 0.0049, "1 %": 0.005, "50 %": 0.5, "100 %": 0.999 }));
 
-test("clock times", () => renders(format.clock, { "0:00": 0.9, "0:09": 9.99, "1:05": 65, "61:00": 3660 }));
+test("clock times", () => renders(format.clock, {
+  "0:00": 0.9, "0:09": 9.99, "1:05": 65, "59:59": 3599.9, "1:00:00": 3600, "10:01:07": 36_067,
+}));
+
+test("precise times", () => renders(format.preciseClock, {
+  "0:00.0": 0.04, "0:00.1": 0.05, "1:00.0": 59.96, "1:02.4": 62.4, "1:00:00.5": 3600.5,
+}));
+
+test("stretches are no shorter than they are", () => {
+  renders(format.clockRange, { "0:09–0:10": { start: 9.2, end: 9.4 }, "1:02–1:05": { start: 62, end: 65 } });
+  assert.equal(format.preciseRange({ start: 62.44, end: 65 }), "1:02.4–1:05.0");
+});
 
 test("file sizes", () => renders(format.fileSize, { "1 kB": 1, "100 kB": 99_999, "0.1 MB": 100_000, "2.5 MB": 2.5e6 }));
 

@@ -2,8 +2,8 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 
 import {
-  addTerms, forSimilar, forWords, fromAddress, hasValidDurations, parseTerms, toAddress, toCall,
-  withTag, withoutFilters,
+  addTerms, forSimilar, forWords, fromAddress, hasValidDurations, parseTerms, partOf, toAddress,
+  toCall, withTag, withoutFilters,
 } from "../../../../service/ui/lib/query.js";
 
 const FULL = "?q=heavy+rain&min_duration=2&max_duration=10&sort=newest&tag=storm&no_tag=wind"
@@ -61,6 +61,27 @@ test("similar clips are asked for by id, with filters", () => {
   const call = toCall(fromAddress("?like=abc&distinct=true&licence=CC0-1.0"));
   assert.deepEqual([call.kind, call.id], ["similar", "abc"]);
   assert.equal(call.parameters.toString(), "licence=CC0-1.0&distinct=true");
+});
+
+test("a part of a clip is asked with, and kept in the address", () => {
+  const query = forSimilar(fromAddress("?q=x&tag=y"), "abc", { start: 0, end: 3.25 });
+  assert.equal(toAddress(query), "?like=abc&start=0&end=3.25&tag=y");
+  assert.deepEqual(fromAddress(toAddress(query)), query);
+  assert.equal(toCall(query).parameters.toString(), "tag=y&start=0&end=3.25");
+  assert.equal(toAddress(withoutFilters(query)), "?like=abc&start=0&end=3.25");
+  assert.equal(toAddress(forSimilar(query, "abc")), "?like=abc&tag=y"); // the whole
+  assert.equal(toAddress({ ...query, like: "" }), "?tag=y"); // of no clip
+  assert.equal(toAddress(forWords(query, "dog")), "?q=dog");
+});
+
+test("parts that are none are dropped", () => {
+  for (const part of ["start=3&end=3", "start=-1&end=2", "start=1", "end=2", "start=a&end=2",
+    "start=0&end=Infinity", "start=1&end=", "start=2&end=1"]) {
+    const query = fromAddress(`?like=abc&${part}`);
+    assert.equal(partOf(query), null, part);
+    assert.equal(toAddress(query), "?like=abc", part);
+  }
+  assert.equal(toAddress(fromAddress("?q=dog&start=1&end=2")), "?q=dog");
 });
 
 test("a text is split into words and signed tags", () => {

@@ -27,7 +27,16 @@ from earmark.service.middleware.root_path import RootPath
 from earmark.service.middleware.security_headers import CORS_ALLOWED, CORS_EXPOSED, SecurityHeaders
 from earmark.service.observability.metrics import Metrics
 from earmark.service.openapi import document, pages
-from earmark.service.routes import about, clips, feedback, jobs, library, search, uploads
+from earmark.service.routes import (
+    about,
+    clips,
+    feedback,
+    jobs,
+    library,
+    search,
+    timelines,
+    uploads,
+)
 from earmark.service.schemas.about import Problem
 from earmark.service.search.processes import ForkServer
 from earmark.service.server.readiness import Readiness
@@ -88,6 +97,7 @@ def create_app(
     pages.install(app)
     add_middleware(app, settings, measured, traces)
     search.install(app)
+    app.include_router(timelines.router)  # before the clips, whose ids may hold slashes
     for module in ROUTES:
         app.include_router(module.router)
     # Not a mount: a mount would answer wrong methods at the API's addresses as missing files.

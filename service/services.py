@@ -44,12 +44,14 @@ from earmark.service.workers.add_parts import add_parts
 from earmark.service.workers.cuts import Cuts
 from earmark.service.workers.jobs import Jobs
 from earmark.service.workers.stretch_vectors import StretchVectors
+from earmark.service.workers.timelines import Timelines
 from earmark.service.workers.upload_queue import UploadQueue
 from earmark.service.workers.waveforms import Waveforms
 
 log = logging.getLogger(__name__)
 
-READERS = 3  # processes that decode for the library: one for jobs, two for waveforms
+# Processes that decode for the library: one for jobs, two for waveforms, one for timelines.
+READERS = 4
 
 
 @dataclass(frozen=True)
@@ -67,6 +69,7 @@ class Services:
     jobs: Jobs
     waveforms: Waveforms
     cuts: Cuts
+    timelines: Timelines
     statistics: StatisticsCache
     missing: MissingMonitor
     library_map: LibraryMap
@@ -94,13 +97,7 @@ async def open_services(
             library = await in_thread(open_library, settings)
         stack.callback(library.close)
         _measure(library, metrics, settings)
-        monitor = library.recall_monitor = RecallMonitor(
-            lambda: library.store,
-            library.catalogue,
-            metrics.observe_recall,
-            one_in=settings.recall_sample,
-        )
-        stack.callback(monitor.close)
+        stack.callback(_monitor_recall(library, metrics, settings).close)
         missing = MissingMonitor(library.catalogue)
         stack.callback(missing.close)
         if fork_server is not None:
@@ -108,9 +105,7 @@ async def open_services(
         searches = _searches(library, fork_server, metrics, settings)
         stack.push_async_callback(searches.close)
         if library.store.outdated:
-            renew = partial(asyncio.get_running_loop().call_soon_threadsafe, searches.renew)
-            rebuilding = partial(_rebuild_store, library, fork_server, renew)
-            threading.Thread(target=rebuilding, name="rebuild", daemon=True).start()
+            _start_rebuilding(library, fork_server, searches)
         readiness.search = lambda: searches.search(SearchRequest(parse(QUERY), 1))
         uploads = _uploads(library, metrics, settings)
         stack.callback(uploads.close)
@@ -136,11 +131,32 @@ async def open_services(
             jobs=jobs,
             waveforms=Waveforms(readers),
             cuts=cuts,
+            timelines=Timelines(readers, library.embedder),
             statistics=StatisticsCache(library),
             missing=missing,
             library_map=library_map,
             map_body=BodyCache(),
         )
+
+
+def _monitor_recall(library: Library, metrics: Metrics, settings: Settings) -> RecallMonitor:
+    """The monitor of a library's searches, which it begins to use."""
+    monitor = library.recall_monitor = RecallMonitor(
+        lambda: library.store,
+        library.catalogue,
+        metrics.observe_recall,
+        one_in=settings.recall_sample,
+    )
+    return monitor
+
+
+def _start_rebuilding(
+    library: Library, fork_server: ForkServer | None, searches: SearchQueue
+) -> None:
+    """Build an outdated store anew in a thread; for the event loop."""
+    renew = partial(asyncio.get_running_loop().call_soon_threadsafe, searches.renew)
+    rebuilding = partial(_rebuild_store, library, fork_server, renew)
+    threading.Thread(target=rebuilding, name="rebuild", daemon=True).start()
 
 
 def _rebuild_store(

@@ -2,8 +2,8 @@
 
 All are UTF-8 with one line for each event, in order of time. Labels are what clients chose: line
 breaks, tabs and other unprintable characters in them become spaces, so that no label can end its
-line or begin a further column. In CSV a label that a spreadsheet would read as a formula (it begins
-with `=`, `+`, `-` or `@`) has an apostrophe before it: quotes would not keep it from being computed.
+line or begin a further column. In CSV a label that a spreadsheet would compute (it begins with `=`,
+`+`, `-` or `@`) has an apostrophe before it: quotes alone would not keep it from being a formula.
 Times in seconds, frequencies in Hz.
 """
 

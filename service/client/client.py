@@ -69,6 +69,8 @@ class Methods:
     delete = Method(calls.delete)
     audio = Method(calls.audio)
     waveform = Method(calls.waveform)
+    timeline = Method(calls.timeline)
+    label_file = Method(calls.label_file)
     feedback = Method(calls.feedback)
     feedback_given = Method(calls.feedback_given)
     submit = Method(calls.submit)

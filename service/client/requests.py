@@ -26,6 +26,7 @@ from earmark.service.schemas.library import LibraryBody
 from earmark.service.schemas.limits import Sort
 from earmark.service.schemas.map import MapBody
 from earmark.service.schemas.tagging import ClassesBody, TagsBody
+from earmark.service.schemas.timeline import TimelineBody
 
 Body = TypeVar("Body")
 Sound = bytes | Path
@@ -247,6 +248,19 @@ def waveform(
     and maximum."""
     query = {"points": points, "start": start, "end": end}
     return Call("GET", _clip(clip_id, "/waveform"), WaveformBody, query)
+
+
+def timeline(clip_id: str, *, tags: Sequence[str] = ()) -> Call[TimelineBody]:
+    """Which tags are heard in a clip, and when. `tags`: in any words; none: suggested ones."""
+    return Call("GET", _clip(clip_id, "/timeline"), TimelineBody, {"tags": list(tags)})
+
+
+def label_file(
+    clip_id: str, format: Literal["csv", "audacity", "raven"], *, tags: Sequence[str] = ()
+) -> Call[bytes]:
+    """A clip's timeline as a file that other programs open."""
+    query = {"tags": list(tags), "format": format}
+    return Call("GET", _clip(clip_id, "/timeline"), bytes, query)
 
 
 def feedback(

@@ -117,6 +117,10 @@ def test_a_clip_from_upload_to_removal(client: Client) -> None:
     assert client.edit(added.id, title="Glass", tags=[]).tags == []
     assert client.audio(added.id) == SOUND
     assert len(client.waveform(added.id, points=7).peaks) == 7
+    heard = client.timeline(added.id, tags=["dog", "rain"])
+    assert ([lane.tag for lane in heard.tags], heard.duration) == (["dog", "rain"], 1.0)
+    table = client.label_file(added.id, "csv", tags=["dog"])
+    assert table.startswith(b"onset,offset,tag,score")
     given = client.feedback(added.id, accepted=["glass"])
     assert client.feedback_given(k=1).feedback == [given]
     assert client.feedback(SOUND, rejected=["dog"]).clip is None

@@ -46,7 +46,8 @@ PARAMETERS = (
 PATHS = (
     b"/v1/search", b"/v1/search", b"/v1/search", b"/v1/clips", b"/v1/clips/%b",
     b"/v1/clips/%b/similar",
-    b"/v1/clips/%b/audio", b"/v1/clips/%b/waveform", b"/v1/feedback", b"/v1/feedback/manifest.csv",
+    b"/v1/clips/%b/audio", b"/v1/clips/%b/waveform", b"/v1/clips/%b/timeline",
+    b"/v1/feedback", b"/v1/feedback/manifest.csv",
     b"/v1/jobs/%b", b"/v1/jobs/%b/events", b"/problems/%b", b"/%b", b"/../%b", b"/static/%b",
     b"/v1/%b",
     b"/docs/%b", b"/v1/model", b"/healthz/%b", b"/metrics", b"//%b", b"/./v1/search",

@@ -348,6 +348,11 @@ class Catalogue:
             windows[row] = starts, np.frombuffer(vectors, np.float32).reshape(len(starts), -1)
         return windows
 
+    def window_starts(self, row: int) -> npt.NDArray[np.float64]:
+        """The starts [W] of a clip's windows in seconds; empty for a clip of one window."""
+        found = self._database.query("SELECT starts FROM windows WHERE row = ?", (row,))
+        return np.frombuffer(found[0][0] if found else b"", dtype=np.float64)
+
     def back_up(self, file: Path) -> None:
         """Copy the catalogue as of one instant to a new file, while others read and write."""
         self._database.back_up(file)

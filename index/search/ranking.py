@@ -16,10 +16,9 @@ from earmark.index.search.confidence import Judge, JudgedSearch
 from earmark.index.search.cursor import LAST_HITS, Cursor
 from earmark.index.search.explanation import matched_words, understood_words
 from earmark.index.search.fusion import FusedHit, fuse
-from earmark.index.search.moments import find_moments
+from earmark.index.search.moments import MomentFinder
 from earmark.index.stores.base import VectorStore
 from earmark.index.types import Candidates, Hit, Moment, Page, SearchRequest, Sort
-from earmark.model.core.arrays import Array
 from earmark.model.relevance import confidence
 from earmark.model.text.text_key import text_key
 
@@ -84,7 +83,8 @@ class Ranker:
         moments: dict[int, tuple[Moment, ...]] = {}
         if request.vector is not None:
             found = [clips[fused.row].clip for fused in present[: request.k]]
-            moments = self._moments(found, request.vector)
+            finder = MomentFinder(self.catalogue, self.store, self.window_seconds)
+            moments = finder.find(found, request.vector)
             # Of hits by words alone, where the store gave no cosine.
             unknown = [clip.row for clip in found if clip.row not in cosines]
             vectors = self.catalogue.vectors(unknown) if unknown else {}
@@ -197,17 +197,6 @@ class Ranker:
             probability=probability,
             confidence=None if probability is None else confidence(probability),
         )
-
-    def _moments(self, clips: Sequence[Clip], vector: Array) -> dict[int, tuple[Moment, ...]]:
-        """Where clips of several windows are nearest to a vector [D], best first, by row."""
-        rows = [clip.row for clip in clips if clip.duration > self.window_seconds]
-        windows = self.catalogue.windows(rows) if rows else {}
-        return {
-            clip.row: find_moments(starts, vectors @ vector, self.window_seconds, clip.duration)
-            for clip in clips
-            if clip.row in windows
-            for starts, vectors in [windows[clip.row]]
-        }
 
 
 def _start(request: SearchRequest, last_row: int) -> Cursor | CursorError:

@@ -76,6 +76,10 @@ class VectorStore(Protocol):
     ) -> tuple[Rows, Array] | None:
         """As `search`, compared with every vector; None where the store holds no vectors here."""
 
+    def nearest_windows(self, vector: Array, row: int, k: int) -> tuple[Rows, Array]:
+        """The numbers, from 0, of the k windows of a clip that are nearest to a vector [D], and
+        their cosines, best first; none where the store does not know of them."""
+
     def weights(
         self, words: Sequence[str], related: RelatedByStem = NO_RELATED
     ) -> dict[str, float]:

@@ -98,7 +98,7 @@ class Segment:
         """How many vectors each clip has [n]."""
         return _counts(self.ends)
 
-    @property
+    @cached_property
     def starts(self) -> Rows:
         """Where each clip's vectors start in the index [n]."""
         return self.ends - self.counts
@@ -186,7 +186,7 @@ class Segment:
         """
         passing, selector = self.vector_count, None
         if mask is not None and not mask.all():
-            vectors = mask[self.owners] if self.has_windows else mask
+            vectors = np.repeat(mask, self.counts) if self.has_windows else mask
             passing = int(np.count_nonzero(vectors))
             selector = faiss.IDSelectorBitmap(np.packbits(vectors, bitorder="little"))
         if not passing:
@@ -203,6 +203,23 @@ class Segment:
         scores, found = self.index.search(query, min(count, passing), params=parameters)
         valid = found[0] >= 0
         return found[0][valid], scores[0][valid]
+
+    def search_windows(self, vector: Array, position: int, k: int) -> tuple[Rows, Array]:
+        """The numbers, from 0, of the k nearest windows of the clip at a position, and their
+        cosines, best first. In lists: of those in as many lists as k neighbours are in."""
+        start, end = int(self.starts[position]) + 1, int(self.ends[position])
+        if start >= end or k <= 0:
+            return np.zeros(0, dtype=np.int64), np.zeros(0, dtype=np.float32)
+        selector = faiss.IDSelectorRange(start, end)
+        if self.probes:
+            probes = min(self.index.nlist, math.ceil(self.probes * (k / NEIGHBOURS) ** 0.5))
+            parameters = faiss.SearchParametersIVF(sel=selector, nprobe=probes)
+        else:
+            parameters = faiss.SearchParameters(sel=selector)
+        query = np.ascontiguousarray(vector[None], dtype=np.float32)
+        scores, found = self.index.search(query, min(k, end - start), params=parameters)
+        valid = found[0] >= 0
+        return found[0][valid] - start, scores[0][valid]
 
     @cached_property
     def matrix(self) -> Array:

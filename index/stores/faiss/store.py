@@ -225,6 +225,17 @@ class FaissStore:
         rows, scores = _nearest(state, _masks(state, where), vector, k, exact=True)
         return rows[:k], scores[:k]
 
+    def nearest_windows(self, vector: Array, row: int, k: int) -> tuple[Rows, Array]:
+        """See VectorStore. In inverted lists a few may be missed."""
+        state, asked = self._state, np.array([row], dtype=np.int64)
+        faiss.omp_set_num_threads(1)
+        for segment, removed in ((state.recent, None), (state.base, state.removed)):
+            positions, present = segment.positions(asked)
+            position = int(positions[0])
+            if present[0] and not (removed is not None and removed[position]):
+                return segment.search_windows(vector, position, k)
+        return np.zeros(0, dtype=np.int64), np.zeros(0, dtype=np.float32)
+
     def weights(
         self, words: Sequence[str], related: RelatedByStem = NO_RELATED
     ) -> dict[str, float]:

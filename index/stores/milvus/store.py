@@ -45,6 +45,7 @@ from earmark.index.stores.milvus.schema import (
     clip_of,
     create,
     fits,
+    window_of,
 )
 from earmark.index.types import Candidates, Filter, SearchRequest
 from earmark.model.core.arrays import Array, Rows
@@ -239,6 +240,14 @@ class MilvusStore:
         """Where vectors are."""
         return (CLIPS,) if self._outdated else (CLIPS, WINDOWS)
 
+    def nearest_windows(self, vector: Array, row: int, k: int) -> tuple[Rows, Array]:
+        """See VectorStore. As exact as Milvus' index."""
+        if self._outdated or not self._generation:
+            return np.zeros(0, dtype=np.int64), np.zeros(0, dtype=np.float32)
+        query, count = np.asarray(vector, dtype=np.float32), min(k, MAX_RESULTS)
+        keys, scores = self._search("vector", query, count, f"row == {row}", [WINDOWS])
+        return window_of(keys), scores
+
     def _nearest(self, vector: Array, count: int, passing: str) -> tuple[Rows, Array]:
         """The nearest clips that pass and their scores, best first; fewer if few."""
         vector = np.asarray(vector, dtype=np.float32)
@@ -264,7 +273,8 @@ class MilvusStore:
         All of them where the index finds too few and no more than some thousands pass.
         """
         partitions = self._partitions
-        rows, scores = self._search("vector", vector, count, passing, partitions)
+        keys, scores = self._search("vector", vector, count, passing, partitions)
+        rows = self._clips(keys)
         total = len(rows) if len(rows) >= count else self._count(passing, *partitions)
         if len(rows) < total <= rerank.MAX_VECTORS:
             with translate_errors(self._uri):
@@ -279,7 +289,7 @@ class MilvusStore:
         passing: str,
         partitions: Sequence[str] = (CLIPS,),
     ) -> tuple[Rows, Array]:
-        """The clips' numbers of the nearest rows of the collection, and their scores."""
+        """The keys of the nearest rows of the collection, and their scores, best first."""
         with translate_errors(self._uri):
             (hits,) = self._client.search(
                 self._name,
@@ -292,9 +302,11 @@ class MilvusStore:
                 consistency_level=CONSISTENCY,
                 timeout=TIMEOUT,
             )
-        keys = np.array(hits.ids, dtype=np.int64)
-        rows = keys if self._outdated else clip_of(keys)
-        return rows, np.array(hits.distances, dtype=np.float32)
+        return np.array(hits.ids, dtype=np.int64), np.array(hits.distances, dtype=np.float32)
+
+    def _clips(self, keys: Rows) -> Rows:
+        """The clips' numbers of rows of the collection."""
+        return keys if self._outdated else clip_of(keys)
 
     def _check_depth(self, end: int, where: Filter | None) -> None:
         total = len(self.passing(where or Filter()))
@@ -337,7 +349,8 @@ class MilvusStore:
             return np.zeros(0, dtype=np.int64), np.zeros(0, dtype=np.float32)
         few = len(weights) <= FEW_WORDS
         query = {dimension(word): weight for word, weight in weights.items()}
-        rows, scores = self._search("weights", query, k if few else MAX_RESULTS, passing)
+        keys, scores = self._search("weights", query, k if few else MAX_RESULTS, passing)
+        rows = self._clips(keys)
         shares = np.rint(SHARE_UNITS * scores).astype(np.int64)
         if not len(rows):
             return rows, scores

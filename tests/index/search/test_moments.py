@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -93,4 +95,4 @@ def test_moments_are_parts_of_the_sound_that_do_not_touch(
     assert own[0].score == max(each.score for each in own) == float(np.float32(max(cosines)))
     in_order = sorted(own, key=lambda each: each.start)
     assert all(0 <= each.start < each.end <= duration for each in in_order)
-    assert all(one.end < other.start for one, other in zip(in_order, in_order[1:], strict=False))
+    assert all(one.end < other.start for one, other in pairwise(in_order))

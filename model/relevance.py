@@ -17,6 +17,7 @@ every tag that is true of them, so it is a lower bound, as those of suggested ta
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -67,17 +68,37 @@ class RelevanceCurve:
             (smallest, largest),
         )
 
-    def probabilities(
+    def probabilities(self, cosines: Real, standard: Real, clips: Real, held: Real) -> Floats:
+        """Probabilities [n] of hits of any searches, with these cosines, standard scores, sizes of
+        libraries and shares of words [n]."""
+        size = np.log(np.clip(clips, *self.clips))
+        heard = self.cosine * cosines + self.standard * standard + self.size * size + self.intercept
+        return sigmoid(self._logits(heard, held))
+
+    def of_query(
         self,
         cosines: Real,
-        standard: Real | float,
-        clips: Real | int,
-        held: Real | float = 0.0,
+        level: tuple[float, float] | None,
+        clips: int,
+        held: Real | None = None,
     ) -> Floats:
-        """Probabilities [n] of hits with these cosines, standard scores and shares of words [n], in
-        libraries of so many clips (one for all, or [n])."""
+        """Probabilities [n] of hits of one search in a library of so many clips.
+
+        `level`: mean and deviation of the query's cosines with sounds at large, None where the
+        model does not state them; `held` [n]: shares of words, None for none. For speed: as
+        `probabilities`, with few operations on arrays.
+        """
         smallest, largest = self.clips
-        size = np.log(np.minimum(np.maximum(clips, smallest), largest))
-        heard = self.cosine * cosines + self.standard * standard + self.size * size + self.intercept
+        slope = self.cosine
+        constant = self.intercept + self.size * math.log(min(max(clips, smallest), largest))
+        if level is not None:
+            mean, deviation = level
+            slope += self.standard / deviation
+            constant -= self.standard * mean / deviation
+        heard = slope * cosines + constant
+        return sigmoid(heard if held is None else self._logits(heard, held))
+
+    def _logits(self, heard: Real, held: Real) -> Real:
+        """Of what is heard, and of the words that are read."""
         w0, w1, w2, w3 = self.words
-        return sigmoid(heard + held * (w0 + w1 * held + (w2 + w3 * held) * heard))
+        return heard + held * (w0 + w1 * held + (w2 + w3 * held) * heard)

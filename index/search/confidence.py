@@ -20,7 +20,6 @@ from earmark.model.core.arrays import Array
 from earmark.model.embedder import Embedder
 from earmark.model.relevance import MAYBE, SURE, RelevanceCurve
 
-DIGITS = 4  # of a probability
 HOLDS = 0.5  # of the query's words, by weight: a clip with so many holds the words
 
 
@@ -38,26 +37,14 @@ class Judge:
         curves = (RelevanceCurve.from_card(embedder.card, kind) for kind in ("words", "sounds"))
         return cls(*curves, embedder.background)
 
-    def probabilities(
-        self, request: SearchRequest, cosines: Sequence[float], held: Sequence[float], clips: int
-    ) -> list[float] | None:
-        """Of hits of a search in a library of so many clips, to four digits.
-
-        `held`: the share of all of the query's words that each holds (`held_shares`). None where
-        the model states no curve, or the query has no vector, or only unwanted words.
-        """
-        by_words = request.understood is not None
-        curve = self.words if by_words else self.sounds
-        if curve is None or request.vector is None or (by_words and not request.query.text):
+    def curve(self, request: SearchRequest) -> RelevanceCurve | None:
+        """The curve of a request; None where the model states none, or the query has no vector, or
+        only unwanted words."""
+        if request.vector is None:
             return None
-        near = np.array(cosines)
-        standard: Array | float = 0.0
-        level = request.level or self.level(request.vector)
-        if level is not None:
-            mean, deviation = level
-            standard = (near - mean) / deviation
-        found = curve.probabilities(near, standard, clips, np.array(held))
-        return [round(probability, DIGITS) for probability in found.tolist()]
+        if request.understood is None:
+            return self.sounds
+        return self.words if request.query.text else None
 
     def level(self, vector: Array) -> tuple[float, float] | None:
         """Mean and deviation of the cosines of a query [D] with sounds at large; None where the
@@ -77,36 +64,50 @@ class JudgedSearch:
     def __init__(
         self, judge: Judge, request: SearchRequest, candidates: Candidates, clips: int
     ) -> None:
-        self._judge, self._request, self._clips = judge, request, clips
-        self._known = known_share(request, candidates.weights) if len(candidates.matching) else 0.0
-        self._by_row = self._judge_pool(candidates)
+        self._request, self._clips = request, clips
+        self._curve = judge.curve(request)
+        self._by_row: dict[int, float] = {}  # of candidates whose cosine is known
+        if self._curve is None or request.vector is None:
+            return
+        self._level = request.level or judge.level(request.vector)
+        nearest, matching = candidates.nearest.tolist(), candidates.matching.tolist()
+        found = self._curve.of_query(candidates.cosines, self._level, clips)
+        self._by_row = dict(zip(nearest, found.tolist(), strict=True))
+        self._known = known_share(request, candidates.weights) if matching else 0.0
+        if not matching:
+            return
+        cosines = candidates.matching_cosines
+        held = self._known * candidates.shares
+        if cosines is None:
+            known = dict(zip(nearest, candidates.cosines.tolist(), strict=True))
+            is_near = [row in known for row in matching]
+            matching = [row for row in matching if row in known]
+            cosines = np.array([known[row] for row in matching], np.float32)
+            held = held[is_near]
+        found = self._curve.of_query(cosines, self._level, clips, held)
+        self._by_row |= zip(matching, found.tolist(), strict=True)
 
     @property
     def sure(self) -> int | None:
         """How many candidates are sure; None where the judge says nothing."""
-        if self._by_row is None:
+        if self._curve is None:
             return None
-        return sum(probability >= SURE for probability in self._by_row.values())
+        return len([1 for probability in self._by_row.values() if probability >= SURE])
 
     def probabilities(
         self, hits: Sequence[FusedHit], cosines: Mapping[int, float]
     ) -> list[float] | list[None]:
         """Of each hit, with cosines by row; None where the judge says nothing."""
-        by_row = self._by_row
-        if by_row is None:
+        curve, by_row = self._curve, self._by_row
+        if curve is None:
             return [None] * len(hits)
-        if all(hit.row in by_row for hit in hits):
-            return [by_row[hit.row] for hit in hits]
-        # Where the store gives no cosine: not among the nearest, so no nearer than the last.
-        last = min(cosines.values(), default=0.0)
-        found = self._judge.probabilities(
-            self._request,
-            [cosines.get(hit.row, last) for hit in hits],
-            [self._known * hit.share for hit in hits],
-            self._clips,
-        )
-        assert found is not None, "the judge has judged the candidates"
-        return found
+        if any(hit.row not in by_row for hit in hits):
+            # Where the store gives no cosine: not among the nearest, so no nearer than the last.
+            last = min(cosines.values(), default=0.0)
+            near = np.array([cosines.get(hit.row, last) for hit in hits])
+            held = self._known * np.array([hit.share for hit in hits])
+            return curve.of_query(near, self._level, self._clips, held).tolist()
+        return [by_row[hit.row] for hit in hits]
 
     def select(
         self, ranking: Sequence[FusedHit], cosines: Mapping[int, float]
@@ -114,7 +115,7 @@ class JudgedSearch:
         """The ranking without what is less probable than the request wants. In another order than
         by relevance, without what is neither maybe right nor holds the query's words."""
         least, sort = self._request.min_probability, self._request.sort
-        if self._by_row is None or (sort == "relevance" and not least):
+        if self._curve is None or (sort == "relevance" and not least):
             return ranking
         probabilities = self.probabilities(ranking, cosines)
         return [
@@ -124,17 +125,6 @@ class JudgedSearch:
             and probability >= least
             and (sort == "relevance" or probability >= MAYBE or self._known * hit.share >= HOLDS)
         ]
-
-    def _judge_pool(self, candidates: Candidates) -> dict[int, float] | None:
-        """The probability of each candidate whose cosine is known, by row."""
-        cosines = dict(zip(candidates.nearest.tolist(), candidates.cosines.tolist(), strict=True))
-        matching = candidates.matching.tolist()
-        if candidates.matching_cosines is not None:
-            cosines |= zip(matching, candidates.matching_cosines.tolist(), strict=True)
-        shares = dict(zip(matching, candidates.shares.tolist(), strict=True))
-        held = [self._known * shares.get(row, 0.0) for row in cosines]
-        found = self._judge.probabilities(self._request, list(cosines.values()), held, self._clips)
-        return None if found is None else dict(zip(cosines, found, strict=True))
 
 
 def known_share(request: SearchRequest, weights: Mapping[str, float]) -> float:

@@ -9,7 +9,7 @@ two letters in a row of a script without spaces, which every text with them hold
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Container, Iterable, Iterator
+from collections.abc import Container, Iterable
 from itertools import pairwise
 
 from earmark.index.lexical.stemming import is_unspaced, stem, stems, tokens
@@ -24,9 +24,25 @@ ENDINGS = "ing ings ed er ers es ies iness ation ations ative ion ions ive ely n
 
 def clip_terms(title: str, description: str) -> tuple[list[str], list[str]]:
     """(terms of a clip's title and tags, those that only its description holds)."""
-    words = dict.fromkeys((*stems(title), *_grams_of(title), *stop_terms(title)))
-    described = dict.fromkeys((*stems(description), *_grams_of(description)))
+    words = _text_terms(title, stops=True)
+    described = _text_terms(description, stops=False)
     return list(words), [term for term in described if term not in words]
+
+
+def _text_terms(text: str, *, stops: bool) -> dict[str, None]:
+    """The stems of a text, its stop words if asked, and all grams of its runs."""
+    terms: dict[str, None] = {}
+    grams: list[str] = []
+    for word in tokens(text):
+        if word not in STOP_WORDS:
+            terms[stem(word)] = None
+            if is_unspaced(word):
+                letters = _letters(word)
+                grams += (*letters, *map("".join, pairwise(letters)))
+        elif stops:
+            terms[STOP + stem(word)] = None
+    terms.update(dict.fromkeys(GRAM + gram for gram in grams))
+    return terms
 
 
 def query_terms(text: str) -> dict[str, str]:
@@ -73,14 +89,6 @@ def held_parts(run: str, held: Container[str]) -> list[str]:
 def is_gram(term: str) -> bool:
     """Whether a term is a part of a run."""
     return term.startswith(GRAM)
-
-
-def _grams_of(text: str) -> Iterator[str]:
-    """All grams that the runs of a text hold: each letter, and each two."""
-    for run in filter(is_unspaced, () if text.isascii() else tokens(text)):
-        letters = _letters(run)
-        yield from (f"{GRAM}{letter}" for letter in letters)
-        yield from (f"{GRAM}{one}{other}" for one, other in pairwise(letters))
 
 
 def _letters(run: str) -> list[str]:

@@ -38,7 +38,7 @@ def matched_words(
     for term in dict.fromkeys((*request.stems, *request.related)):
         if is_gram(term):
             continue
-        if term in request.stems and term in cached.terms:
+        if term in cached.terms and term in request.stems:
             words.append(request.stems[term])
             continue
         if term in request.stems and is_unspaced(request.stems[term]):
@@ -70,15 +70,16 @@ def understood_words(
     read = request.understood
     if read is None:
         return None
-    used = _Used(request, weights)
-    pieces = {piece[:MAX_IGNORED] for piece in request.query.text.split() if used.holds(piece)}
-    ignored = [word for word in read.ignored if word not in pieces and not used.holds(word)]
+    ignored = read.ignored
+    if ignored:
+        used = _Used(request, weights)
+        pieces = {piece[:MAX_IGNORED] for piece in request.query.text.split() if used.holds(piece)}
+        ignored = [word for word in ignored if word not in pieces and not used.holds(word)]
     if not read.phrase:  # a model of single words reads no stop words
         stops = stop_terms(request.query.text)
-        ignored += [word for term, word in stops.items() if term not in weights]
-    return replace(
-        read, ignored=ignored, guessed={**read.guessed, **_whole_words(request, weights, hits)}
-    )
+        ignored = [*ignored, *(word for term, word in stops.items() if term not in weights)]
+    guessed = {**read.guessed, **_whole_words(request, weights, hits)}
+    return replace(read, ignored=ignored, guessed=guessed)
 
 
 class _Used:

@@ -52,6 +52,7 @@ ADDED: dict[str, dict[str, Any]] = {  # fields of answers since then
     "tags": {"damaged": 0.0},
 }
 ADDED_OF_CLIPS = {"damaged": 0.0, "recorded": ""}  # fields of a clip in any answer
+ADDED_OF_HITS = {"probability": None, "confidence": None}
 
 
 def close_to(expected: Any) -> Any:
@@ -70,7 +71,11 @@ def with_new_fields(answer: Any) -> Any:
     if not isinstance(answer, dict):
         return answer
     fields = {key: with_new_fields(value) for key, value in answer.items()}
-    return {**fields, **ADDED_OF_CLIPS} if "sample_rate" in answer and "audio" in answer else fields
+    if "sample_rate" in answer and "audio" in answer:
+        fields |= ADDED_OF_CLIPS
+    if "why" in answer:
+        fields |= ADDED_OF_HITS
+    return fields | {"sure": None} if "hits" in answer else fields
 
 
 def at_its_new_place(answer: dict[str, Any]) -> dict[str, Any]:

@@ -32,6 +32,7 @@ from earmark.model.text.phrase import read_phrase
 from earmark.model.text.sentence_vectors import LANGUAGES, SentenceVectors
 
 WINDOW_BATCH = 64  # windows in one pass of the encoder: bounds memory
+PROJECT_BATCH = 1_024  # codes in one pass of the projection: a sound of hours has many
 MAX_WORD_LENGTH = 60  # letters; longer words are ignored
 
 
@@ -183,10 +184,14 @@ class Embedder:
 
     def project(self, codes: Array) -> Array:
         """Codes z_a [n, V] → unit vectors φ_a [n, D]."""
+        assert self._model.audio is not None, "codes come from its audio encoder"
+        vectors = np.empty((len(codes), self.dim), dtype=np.float32)
         with torch.inference_mode():
-            assert self._model.audio is not None, "codes come from its audio encoder"
-            phi = self._model.audio.project(torch.from_numpy(codes).to(self.device))
-            return unit(phi.cpu().numpy())
+            for start in range(0, len(codes), PROJECT_BATCH):
+                rows = slice(start, start + PROJECT_BATCH)
+                phi = self._model.audio.project(torch.from_numpy(codes[rows]).to(self.device))
+                vectors[rows] = unit(phi.cpu().numpy())
+        return vectors
 
     def embed_codes(
         self, codes: Array, first_frames: npt.NDArray[np.int64], info: SoundInfo

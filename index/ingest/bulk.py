@@ -8,10 +8,12 @@ reason, and the others are added.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
+from typing import Protocol
 
 import torch
 
@@ -20,13 +22,23 @@ from earmark.index.catalogue.metadata import Metadata
 from earmark.index.catalogue.records import KnownFile
 from earmark.index.files.paths import from_printable, is_folder, is_gone
 from earmark.index.ingest import local
+from earmark.index.ingest.local import OnHeard
 from earmark.index.ingest.moves import MoveFinder
 from earmark.index.ingest.walk import Manifests, Walk
 from earmark.index.library import Library
-from earmark.model.core.progress import progress
+from earmark.model.core.progress import Progress, clock, progress
 from earmark.model.embedder import Embedder
 
-EmbeddingEngine = Callable[[Embedder, Sequence[SourceFile]], Generator[EmbeddedBatch]]
+LONG_SECONDS = 60.0  # of a file that have been heard: from then on progress tells them
+
+
+class EmbeddingEngine(Protocol):
+    """Embeds sounds in batches; `on_heard` as `index.ingest.local.embed` calls it, or never."""
+
+    def __call__(
+        self, embedder: Embedder, files: Sequence[SourceFile], /, *, on_heard: OnHeard
+    ) -> Generator[EmbeddedBatch]:
+        """The batches, in any order of the files."""
 
 
 @dataclass
@@ -79,16 +91,23 @@ def add(
         progress("adding", len(changed), "files") as bar,
     ):
         for part in _in_turn(changed, known, moves):
-            with closing(engine(library.embedder, part)) as batches:
+            on_heard = partial(_tell, bar)
+            with closing(engine(library.embedder, part, on_heard=on_heard)) as batches:
                 for batch in batches:
                     _write(library, batch, moves, report)
-                    bar.step(len(batch))
+                    bar.step(len(batch), "")
     report.moved = {
         clip_id: path for clip_id, path in report.moved.items() if clip_id in moves.origins
     }
     report.added = [clip_id for clip_id in report.added if clip_id not in report.moved]
     library.rebuild_store()
     return report
+
+
+def _tell(bar: Progress, file: SourceFile, seconds: float) -> None:
+    """Show how far a long file has been heard."""
+    if seconds >= LONG_SECONDS:
+        bar.step(0, f"{printable_path(file.path.name)}: {clock(seconds)} heard")
 
 
 def _in_turn(

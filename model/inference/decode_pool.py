@@ -32,6 +32,7 @@ from earmark.model.audio.log_mel import LogMel, window_blocks
 from earmark.model.audio.sound_info import SoundInfo
 from earmark.model.audio.stretch import Stretch
 from earmark.model.audio.waveform import Envelope, Peaks
+from earmark.model.config import FeatureConfig
 from earmark.model.core.arrays import Array
 from earmark.model.core.errors import AudioError, InputError
 from earmark.model.inference.bounds import OutOfTimeError, bounded
@@ -52,6 +53,11 @@ class Block:
     first_frames: npt.NDArray[np.int64]
     decode_seconds: float = 0.0
     feature_seconds: float = 0.0
+
+    def end(self, features: FeatureConfig) -> float:
+        """Where in its sound the last window ends, in seconds."""
+        frames = int(self.first_frames[-1]) + features.frames
+        return frames * features.hop / features.sample_rate
 
 
 @dataclass(frozen=True)
@@ -272,7 +278,7 @@ class DecodePool:
         deadline: float | None = None,
         *,
         with_metadata: bool = False,
-    ) -> Iterator[Block | FileMetadata | SoundInfo]:
+    ) -> Generator[Block | FileMetadata | SoundInfo]:
         """The sound's windows block by block, the metadata in its file if that is asked for and
         there is any, then its format and length.
 

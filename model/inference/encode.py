@@ -8,6 +8,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from concurrent.futures import Future
+from contextlib import closing
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -70,19 +71,20 @@ def encode_sound(
     codes, first_frames = [], []
     decode_seconds = feature_seconds = 0.0
     info, metadata = None, FileMetadata()
-    messages = decoders.read(source, name, max_seconds, deadline, with_metadata=with_metadata)
+    reading = decoders.read(source, name, max_seconds, deadline, with_metadata=with_metadata)
     try:
-        for message in messages:
-            if isinstance(message, Block):
-                on_block(message)
-                codes.append(batcher.put(message.windows))
-                first_frames.append(message.first_frames)
-                decode_seconds += message.decode_seconds
-                feature_seconds += message.feature_seconds
-            elif isinstance(message, FileMetadata):
-                metadata = message
-            else:
-                info = message
+        with closing(reading) as messages:  # where it is given up, its process ends at once
+            for message in messages:
+                if isinstance(message, Block):
+                    on_block(message)
+                    codes.append(batcher.put(message.windows))
+                    first_frames.append(message.first_frames)
+                    decode_seconds += message.decode_seconds
+                    feature_seconds += message.feature_seconds
+                elif isinstance(message, FileMetadata):
+                    metadata = message
+                else:
+                    info = message
     except BaseException:
         _cancel(codes)
         raise

@@ -27,7 +27,7 @@ EVENT: Json = {  # of a stream
     "type": "object",
     "properties": {
         "id": {"type": "string", "description": "Number of a job's event"},
-        "event": {"enum": ["progress", "failed", "done", "result", "problem"]},
+        "event": {"enum": ["progress", "heard", "failed", "done", "result", "problem"]},
         "data": {"type": "string", "contentMediaType": "application/json"},
     },
     "required": ["event", "data"],

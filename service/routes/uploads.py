@@ -67,9 +67,7 @@ async def answer_sound(
         return await services.uploads.run(read, answer, services.settings.max_seconds, on_block)
 
     def seconds(block: Block) -> float:
-        features = services.library.embedder.config.features
-        frames = int(block.first_frames[-1]) + features.frames
-        return round(frames * features.hop / features.sample_rate, 3)
+        return round(block.end(services.library.embedder.config.features), 3)
 
     return await respond(request, run, seconds, services.metrics)
 

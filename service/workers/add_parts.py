@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import logging
+import time
 from collections.abc import Mapping
-from contextlib import ExitStack, closing
+from contextlib import ExitStack, closing, suppress
 
 from earmark.index.catalogue.embedded_sound import EmbeddedBatch, SourceFile
 from earmark.index.catalogue.metadata import Metadata
@@ -11,8 +13,14 @@ from earmark.index.files.managed_files import file_name
 from earmark.index.ingest import local, uploads
 from earmark.index.ingest.uploads import Upload
 from earmark.index.library import Library
+from earmark.model.core.progress import clock
 from earmark.model.inference.decode_pool import DecodePool
 from earmark.service.workers.job_store import AddedPart, FailedPart, JobPart, RunningJob
+
+log = logging.getLogger(__name__)
+
+LONG_SECONDS = 60.0  # of a sound that have been heard: from then on it is told
+TELL_SECONDS = 10.0  # between two times
 
 
 def add_parts(
@@ -20,18 +28,47 @@ def add_parts(
 ) -> None:
     """Add a job's parts and record them with it, until none is left or it is stopping.
 
-    `readers`: processes that decode; `max_seconds`: the longest sound that is added.
+    `readers`: processes that decode; `max_seconds`: the longest sound that is added. Of a long
+    sound it tells the log and the job's readers how far it is, and stops amid it where it has to.
     Raises StorageError, LibraryError.
     """
     shared = Metadata(**{**job.metadata, "tags": tuple(job.metadata["tags"])})
     parts = _without_added(job, library) if job.resumed else job.parts
     by_path = {str(part.path): part for part in parts}
     files = [SourceFile(part.path, shared) for part in parts]
-    with closing(local.embed(library.embedder, files, 1, readers, max_seconds)) as batches:
+    teller = _Teller(job, by_path)
+    embedded = local.embed(
+        library.embedder, files, 1, readers, max_seconds, on_heard=teller.on_heard
+    )
+    with closing(embedded) as batches, suppress(_StoppedError):
         for batch in batches:
             if job.stopping:
                 return
             _add_batch(batch, by_path, job, library)
+
+
+class _StoppedError(Exception):
+    """The job is stopping amid a sound."""
+
+
+class _Teller:
+    """Tells how far a long sound is."""
+
+    def __init__(self, job: RunningJob, by_path: Mapping[str, JobPart]) -> None:
+        self._job, self._by_path = job, by_path
+        self._last = time.monotonic()
+
+    def on_heard(self, file: SourceFile, seconds: float) -> None:
+        """Raises _StoppedError."""
+        if seconds < LONG_SECONDS:
+            return
+        if self._job.stopping:
+            raise _StoppedError
+        if time.monotonic() - self._last >= TELL_SECONDS:
+            self._last = time.monotonic()
+            part = self._by_path[str(file.path)]
+            log.info("job %d: part %d: %s heard", self._job.number, part.number, clock(seconds))
+            self._job.tell(part, seconds)
 
 
 def _add_batch(

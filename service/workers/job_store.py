@@ -26,7 +26,7 @@ from earmark.service.workers.job_files import JobFiles
 log = logging.getLogger(__name__)
 
 State = Literal["waiting", "running", "done", "cancelled", "failed"]
-EventKind = Literal["progress", "failed", "done"]
+EventKind = Literal["progress", "heard", "failed", "done"]
 
 FILE = "jobs.sqlite"
 VERSION = 1  # of the tables
@@ -164,6 +164,10 @@ class RunningJob:
     def record(self, added: Sequence[AddedPart], failed: Sequence[FailedPart]) -> None:
         """Record results of parts, in one transaction. Raises StorageError."""
         self._store.record(self.number, added, failed)
+
+    def tell(self, part: JobPart, seconds: float) -> None:
+        """Tell how much of a long part has been heard. Raises StorageError."""
+        self._store.tell(self.number, part, seconds)
 
     def release(self, problem: str = "") -> None:
         """End the job; or, where it is pausing with parts left, leave it to the next process.
@@ -382,6 +386,13 @@ class JobStore:
                 _append_event(db, number, "failed", vars(one))
             ids = [one.clip_id for one in added]
             _append_event(db, number, "progress", {**_counts(db, number), "ids": ids})
+        self._on_change(number)
+
+    def tell(self, number: int, part: JobPart, seconds: float) -> None:
+        """Tell how much of a part has been heard. Raises StorageError."""
+        data = {"part": part.number, "name": part.name, "seconds": round(seconds, 3)}
+        with self._database.transaction() as db:
+            _append_event(db, number, "heard", data)
         self._on_change(number)
 
     def release(self, number: int, problem: str, *, may_wait: bool) -> None:

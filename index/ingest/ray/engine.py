@@ -63,12 +63,20 @@ class RayEngine:
             raise InputError(f"actors: expected at least 1, got {self.actors}")
         require_ray()
 
-    def __call__(self, embedder: Embedder, files: Sequence[SourceFile]) -> Generator[EmbeddedBatch]:
+    def __call__(
+        self,
+        embedder: Embedder,
+        files: Sequence[SourceFile],
+        *,
+        on_heard: local.OnHeard = local.ignore,
+    ) -> Generator[EmbeddedBatch]:
         """The embedded sounds in batches. The caller writes each batch before it asks for the next.
 
-        Raises ConfigError if the model cannot embed sounds, CheckpointError, LibraryError if
-        another run uses the shards' folder, StorageError, EngineError.
+        `on_heard`: not called, as the actors are elsewhere. Raises ConfigError if the model cannot
+        embed sounds, CheckpointError, LibraryError if another run uses the shards' folder,
+        StorageError, EngineError.
         """
+        del on_heard
         embedder.require_audio()
         shards = ShardFolder(self.shards.resolve(), embedder.fingerprint, embedder.dim)
         remaining: dict[str, SourceFile] = {}

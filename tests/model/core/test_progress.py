@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import io
+import sys
+
 import pytest
 
 from earmark.model.core import progress as module
-from earmark.model.core.progress import Progress, progress
+from earmark.model.core.progress import Progress, clock, progress
 
 
 def test_lines_without_a_terminal(
@@ -32,6 +35,31 @@ def test_quick_work_prints_one_line(capsys: pytest.CaptureFixture[str]) -> None:
     lines = capsys.readouterr().err.splitlines()
     assert len(lines) == 1
     assert lines[0].startswith("embedding: 100/100 files")
+
+
+def test_long_work_is_told_before_a_step_is_done(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "LINE_SECONDS", 0.0)
+    with progress("adding", 2, "files") as bar:
+        bar.step(0, f"night.flac: {clock(3_723.9)} heard")
+        bar.step(1, "")
+    lines = capsys.readouterr().err.splitlines()
+    assert lines[0] == "adding: 0/2 files, night.flac: 1:02:03 heard"
+    assert lines[1].startswith("adding: 1/2 files, ")
+    assert lines[1].endswith(" s left")
+
+
+def test_a_bar_shows_it_on_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Terminal(io.StringIO):
+        def isatty(self) -> bool:
+            return True
+
+    terminal = Terminal()
+    monkeypatch.setattr(sys, "stderr", terminal)
+    with progress("adding", 1, "files") as bar:
+        bar.step(0, "night.flac: 0:02:44 heard")
+        assert "night.flac: 0:02:44 heard" in terminal.getvalue()
 
 
 def test_it_is_closed_when_the_work_fails(capsys: pytest.CaptureFixture[str]) -> None:

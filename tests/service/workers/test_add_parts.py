@@ -9,12 +9,14 @@ from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from earmark.index.errors import StorageError
 from earmark.index.library import Library
 from earmark.model.embedder import Embedder
 from earmark.model.inference.decode_pool import DecodePool
+from earmark.service.workers import add_parts as module
 from earmark.service.workers.add_parts import add_parts
 from earmark.service.workers.job_store import FailedPart, JobStore, RunningJob
 from tests.service import sounds
@@ -114,6 +116,41 @@ def test_what_was_added_but_not_recorded_is_not_added_again(
     work(job)
     job.release()
     check(library, store)
+
+
+def test_a_long_sound_is_told_and_stopped_amid(
+    library: Library,
+    readers: DecodePool,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    monkeypatch.setattr(module, "TELL_SECONDS", 0.0)
+    caplog.set_level("INFO", logger=module.__name__)
+    jobs: list[RunningJob] = []
+
+    def on_change(_number: int) -> None:
+        if jobs:  # told: the service stops just now
+            jobs[0].pausing = True
+
+    store = JobStore(library.folder, on_change)
+    minutes = sounds.encoded(np.zeros(600 * 8_000), 8_000, format="FLAC")
+    files = [(io.BytesIO(minutes), "night.flac")]
+    store.create(files, {"tags": ()}, max_waiting=8, max_over=100)
+    jobs.append(claim(store))
+    add_parts(jobs[0], library=library, readers=readers, max_seconds=None)
+    jobs.pop().release()
+    assert library.catalogue.count() == 0
+    told = [event for event in store.events(1, 0)[0] if event.kind == "heard"]
+    assert [event.data["name"] for event in told] == ["night.flac"]
+    assert 60 < told[0].data["seconds"] < 400
+    assert caplog.messages[0].startswith("job 1: part 0: 0:0")
+    job = claim(store)
+    add_parts(job, library=library, readers=readers, max_seconds=None)
+    job.release()
+    status = store.status(1)
+    assert status is not None
+    assert (status.state, len(status.added)) == ("done", 1)
+    store.close()
 
 
 def test_a_sound_that_has_gone_fails_alone(

@@ -17,8 +17,8 @@ import numpy as np
 from cachetools import LRUCache
 
 from earmark.index.lexical.expansion import RelatedWords, is_word
-from earmark.index.lexical.stemming import stems, tokens
-from earmark.index.lexical.terms import half_typed, query_terms
+from earmark.index.lexical.stemming import stem, stems, tokens
+from earmark.index.lexical.terms import half_typed, query_terms, shorter_stems
 from earmark.index.types import Filter, Query, SearchRequest
 from earmark.model.background import Background
 from earmark.model.core.arrays import Array
@@ -170,8 +170,11 @@ class QueryEncoder:
         """The most usual tag of the model that begins so; "" for a whole word, and for none."""
         if typed in self._embedder.vocabulary or is_word(typed, self._thesaurus):
             return ""
-        found = (tag for tag in self._usual_tags if tag.startswith(typed))
-        return next(found, "").replace("-", " ")
+        found = [tag for tag in self._usual_tags if tag.startswith(typed)]
+        if not found and typed not in self._embedder.words:
+            shorter = shorter_stems(typed)  # "barki"
+            found = [tag for tag in self._usual_tags if stem(tag) in shorter]
+        return found[0].replace("-", " ") if found else ""
 
     @cached_property
     def _usual_tags(self) -> list[str]:

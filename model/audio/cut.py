@@ -211,7 +211,7 @@ class _FlacWriter:
         self._sound = SequentialSoundFile(
             self._sink, "w", rate, channels, f"PCM_{self._bits}", format="FLAC"
         )
-        self.size = None
+        self.size: int | None = None
 
     def add(self, block: Samples) -> bytes:
         whole = _integers(block, self._bits) << (32 - self._bits)

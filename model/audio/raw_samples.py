@@ -181,9 +181,12 @@ def open_soundfile(file: BinaryFile, resources: ExitStack) -> SequentialSoundFil
     # By its descriptor where it has one: libsndfile then reads the disk itself.
     source = file.fileno() if isinstance(file, DiskFile) else file
     try:
-        return resources.enter_context(SequentialSoundFile(source, closefd=False))
+        sound: SequentialSoundFile = resources.enter_context(
+            SequentialSoundFile(source, closefd=False)
+        )
     except soundfile.LibsndfileError:
         return None
+    return sound
 
 
 class _Part:

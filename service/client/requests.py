@@ -145,7 +145,7 @@ def search_audio(
 ) -> Call[PageBody]:
     """Search by a sound, or by a stretch of it: the clips most like it. `min_probability`: of a
     hit."""
-    times = {name: where[name] for name in ("start", "end") if name in where}
+    times: dict[str, Any] = {name: where[name] for name in ("start", "end") if name in where}
     query = {"k": k, "cursor": cursor, "distinct": _flag(distinct), **where}
     query |= {**_least(min_probability), "start": None, "end": None}
     files = [_part(sound)]

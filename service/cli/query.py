@@ -94,13 +94,18 @@ def _print_hits(hits: Sequence[Hit]) -> None:
         print("nothing here sounds like that; the nearest:" if hits else "nothing found")
     for number, hit in enumerate(hits, 1):
         if number == last + 1 > 1:
-            print("     – less likely from here –")
+            print("     less likely from here:")
         cosine = "" if hit.cosine is None else f"{hit.cosine:.3f}"
-        place = f"  at {hit.start:.0f} s" if hit.start else ""
-        sure = hit.confidence or ""
-        print(f"{number:3}  {cosine:>6}  {sure:8}  {hit.clip.id}  {hit.clip.title}{place}")
+        sure = "" if hit.probability is None else f"{hit.confidence:8} {min(hit.probability, 0.99):4.0%}"
+        print(f"{number:3}  {cosine:>6}  {sure:13}  {hit.clip.id}  {hit.clip.title}{_places(hit)}")
         alike = f"  and {len(hit.alike)} like it" if hit.alike else ""
-        print(f"{'':23}  {' '.join(hit.clip.tags)}  ({hit.clip.duration:.1f} s){alike}")
+        print(f"{'':28}  {' '.join(hit.clip.tags)}  ({hit.clip.duration:.1f} s){alike}")
+
+
+def _places(hit: Hit) -> str:
+    """Where in a long sound the hit is heard, best first."""
+    places = [f"{moment.start:.0f} to {moment.end:.0f} s" for moment in hit.moments]
+    return f"  at {', '.join(places)}" if places else ""
 
 
 def _search(options: argparse.Namespace) -> int:

@@ -96,10 +96,17 @@ def _print_hits(hits: Sequence[Hit]) -> None:
         if number == last + 1 > 1:
             print("     less likely from here:")
         cosine = "" if hit.cosine is None else f"{hit.cosine:.3f}"
-        sure = "" if hit.probability is None else f"{hit.confidence:8} {min(hit.probability, 0.99):4.0%}"
+        sure = _sureness(hit)
         print(f"{number:3}  {cosine:>6}  {sure:13}  {hit.clip.id}  {hit.clip.title}{_places(hit)}")
         alike = f"  and {len(hit.alike)} like it" if hit.alike else ""
         print(f"{'':28}  {' '.join(hit.clip.tags)}  ({hit.clip.duration:.1f} s){alike}")
+
+
+def _sureness(hit: Hit) -> str:
+    """How probable a hit is, in a word and in percent; nothing is certain."""
+    if hit.probability is None:
+        return ""
+    return f"{hit.confidence:8} {min(hit.probability, 0.99):4.0%}"
 
 
 def _places(hit: Hit) -> str:

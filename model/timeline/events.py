@@ -1,4 +1,4 @@
-"""A curve of probabilities over time → events: a median filter, two thresholds, gaps, least length.
+"""A tag's strength over time → events: a median filter, two thresholds, gaps, the least length.
 
 An event is a stretch over the low threshold that somewhere reaches the high one, so that a sound
 that wavers is one event and a faint one none. Axes: S = steps of equal length. Times in seconds.
@@ -38,11 +38,16 @@ class EventRules:
 
 
 def find_events(
-    curve: Array, threshold: float, step: float, duration: float, rules: EventRules
+    curve: Array,
+    scores: Array,
+    threshold: float,
+    step: float,
+    duration: float,
+    rules: EventRules,
 ) -> list[SoundEvent]:
     """The events of a curve [S], in order; none touches another, none ends after `duration`.
 
-    `threshold`: the probability that an event reaches; `step`: of the curve, seconds.
+    `scores` [S]: probabilities; `threshold`: what the curve reaches in an event; `step`: seconds.
     """
     smooth = median_filter(curve, rules.median, mode="nearest") if rules.median > 1 else curve
     over = np.flatnonzero(smooth >= rules.low * threshold)
@@ -53,9 +58,12 @@ def find_events(
     ends = over[np.append(breaks, len(over) - 1)] + 1
     found = []
     for first, end in zip(firsts.tolist(), ends.tolist(), strict=True):
-        score = float(smooth[first:end].max())
-        if score >= threshold and end - first >= rules.least and first * step < duration:
+        if (
+            smooth[first:end].max() >= threshold
+            and end - first >= rules.least
+            and first * step < duration
+        ):
             # The last step of a sound is longer: it lasts to the sound's end.
             last = duration if end == len(curve) else min(end * step, duration)
-            found.append(SoundEvent(first * step, last, score))
+            found.append(SoundEvent(first * step, last, float(scores[first:end].max())))
     return found

@@ -1,9 +1,9 @@
 """A sound → which tags are heard in it, when, and how surely.
 
 Tags are those that a caller names, in any words (`model.zero_shot`), or suggested: those of the
-vocabulary that some stretch of the sound makes probable enough. Probabilities are calibrated
-(`model.calibration`). Axes: S = steps, V = tags of the vocabulary, n = labels, D = shared
-dimension. Times in seconds.
+vocabulary that some stretch of the sound makes probable enough. An event is where a tag stands out;
+its score is the calibrated probability (`model.calibration`). Axes: S = steps, V = tags of the
+vocabulary, n = labels, D = shared dimension. Times in seconds.
 """
 
 from __future__ import annotations
@@ -15,7 +15,6 @@ import numpy as np
 
 from earmark.model.core.arrays import Array
 from earmark.model.embedder import Embedder
-from earmark.model.tagging import rank_tags
 from earmark.model.timeline.events import EventRules, SoundEvent, find_events
 from earmark.model.timeline.steps import HeardSound
 from earmark.model.zero_shot import Labels, label_probabilities, label_thresholds
@@ -31,7 +30,7 @@ class Lane:
 
 @dataclass(frozen=True)
 class Timeline:
-    """Lanes of tags, in the caller's order, or the most telling first where they are suggested.
+    """Lanes of tags, in the caller's order, or the strongest first where they are suggested.
 
     `duration` of the sound, and the seconds of it that are `damaged` and left out; `sample_rate` of
     the file; `ignored` and `notes`: as of `model.zero_shot.Labels`.
@@ -45,53 +44,106 @@ class Timeline:
     notes: list[str]
 
 
-# What the rules are is chosen by the event-based F1 of mixed recordings
-# (`tests.benchmarks.bench_moments`).
+# Chosen by the event-based F1 of mixed recordings (`tests.benchmarks.bench_moments`).
 AVERAGED = 2  # the codes of a half of a window's steps are averaged, 1.28 s with the starter model
-THRESHOLD_SHARE = 0.7  # of a tag's threshold as a tag of a whole sound: what an event reaches
-RULES = EventRules(median=3, low=0.3, gap=3, least=2)
+RULES = EventRules(median=3, low=0.6, gap=3, least=2)
+STRENGTH = 3.25  # that an event reaches
+ORDINARY, MOST_ORDINARY = 0.7, 1.0
+THRESHOLD_SHARE = 0.7  # of a tag's threshold for a whole sound, where the model has no background
 MAX_SUGGESTED = 12  # lanes: what a person reads at once
-CHUNK = 1_024  # steps whose probabilities are computed at once: bounds memory
+CANDIDATES = 3 * MAX_SUGGESTED
+CHUNK = 1_024  # steps whose cosines are computed at once: bounds memory
+SAMPLE = 4_096  # steps that tell what is ordinary in a sound
 
 
 def make_timeline(embedder: Embedder, sound: HeardSound, labels: Labels | None) -> Timeline:
     """The events of these labels in a sound; of suggested tags where there are none."""
     if labels is None:
-        labels = _suggested(embedder, sound)
-    features = embedder.config.features
-    step = features.frames // embedder.config.window_steps * features.hop / features.sample_rate
-    curves = np.concatenate(
-        [label_probabilities(embedder, labels, vectors) for vectors in _vectors(embedder, sound)]
-    )
-    thresholds = THRESHOLD_SHARE * label_thresholds(embedder, labels)
-    lanes = [
-        Lane(name, find_events(curve, float(threshold), step, sound.info.duration, RULES))
-        for name, curve, threshold in zip(labels.names, curves.T, thresholds, strict=True)
-    ]
+        chosen = _suggested(embedder, sound)
+        lanes = [lane for lane in _lanes(embedder, sound, chosen) if lane.events][:MAX_SUGGESTED]
+    else:
+        chosen, lanes = labels, _lanes(embedder, sound, labels)
     info = sound.info
     return Timeline(
-        lanes, info.duration, info.damaged, info.sample_rate, labels.ignored, labels.notes
+        lanes, info.duration, info.damaged, info.sample_rate, chosen.ignored, chosen.notes
     )
+
+
+def _lanes(embedder: Embedder, sound: HeardSound, labels: Labels) -> list[Lane]:
+    features = embedder.config.features
+    step = features.frames // embedder.config.window_steps * features.hop / features.sample_rate
+    strength = Strength(embedder, sound, labels)
+    strengths, probabilities = [], []
+    for vectors in step_vectors(embedder, sound):
+        probabilities.append(label_probabilities(embedder, labels, vectors))
+        strengths.append(strength(vectors, probabilities[-1]))
+    return [
+        Lane(name, find_events(curve, scores, STRENGTH, step, sound.info.duration, RULES))
+        for name, curve, scores in zip(
+            labels.names,
+            np.concatenate(strengths).T,
+            np.concatenate(probabilities).T,
+            strict=True,
+        )
+    ]
 
 
 def _suggested(embedder: Embedder, sound: HeardSound) -> Labels:
-    """The tags of the vocabulary that reach their thresholds somewhere in a sound, the most telling
-    first, each by where it is most telling (`model.tagging.rank_tags`)."""
-    vocabulary = embedder.vocabulary_vectors
-    ranks = np.full(len(vocabulary), -np.inf, dtype=np.float32)
-    for vectors in _vectors(embedder, sound):
-        cosines = vectors @ vocabulary.T
-        probabilities = embedder.calibration.probabilities(cosines)
-        ranked = rank_tags(embedder, cosines, probabilities)
-        ranked[probabilities < embedder.calibration.thresholds] = -np.inf
-        np.maximum(ranks, ranked.max(axis=0, initial=-np.inf), out=ranks)
-    order = np.argsort(-ranks, kind="stable")[:MAX_SUGGESTED]
-    chosen = [int(number) for number in order if ranks[number] > -np.inf]
-    names = [embedder.vocabulary[number] for number in chosen]
-    return Labels(names, vocabulary[chosen], [], [])
+    """Tags of the vocabulary that are strong and probable somewhere in a sound, the strongest
+    first; some may have no event."""
+    vocabulary = Labels(embedder.vocabulary, embedder.vocabulary_vectors, [], [])
+    thresholds = embedder.calibration.thresholds
+    strength = Strength(embedder, sound, vocabulary)
+    greatest = np.zeros(len(vocabulary.names), dtype=np.float32)
+    for vectors in step_vectors(embedder, sound):
+        probabilities = embedder.calibration.probabilities(vectors @ vocabulary.vectors.T)
+        strengths = np.where(
+            probabilities >= thresholds, strength(vectors, probabilities), np.float32(0)
+        )
+        np.maximum(greatest, strengths.max(axis=0), out=greatest)
+    order = np.argsort(-greatest, kind="stable")[:CANDIDATES]
+    chosen = [int(number) for number in order if greatest[number] >= STRENGTH]
+    return Labels(
+        [embedder.vocabulary[number] for number in chosen], vocabulary.vectors[chosen], [], []
+    )
 
 
-def _vectors(embedder: Embedder, sound: HeardSound) -> Iterator[Array]:
+class Strength:
+    """How strongly labels stand out in the steps of a sound.
+
+    Where the model knows how labels score sounds at large (`model.background`): the standard score
+    of the cosine, less what is ordinary in this sound, its quantile ORDINARY, but not less than by
+    MOST_ORDINARY: what is heard all the time is heard, too. Else the probability, in shares of what
+    is probable enough, times STRENGTH.
+    """
+
+    def __init__(self, embedder: Embedder, sound: HeardSound, labels: Labels) -> None:
+        self._labels = labels.vectors
+        self._moments = None
+        if embedder.background is None:
+            self._enough = THRESHOLD_SHARE * label_thresholds(embedder, labels)
+            return
+        self._moments = embedder.background.moments(labels.vectors)
+        every = -(-len(sound.codes) // SAMPLE)
+        sample = HeardSound(sound.codes[::every], sound.info)
+        standard = np.concatenate(
+            [self._standard_scores(vectors) for vectors in step_vectors(embedder, sample)]
+        )
+        self._ordinary = np.minimum(np.quantile(standard, ORDINARY, axis=0), MOST_ORDINARY)
+
+    def __call__(self, vectors: Array, probabilities: Array) -> Array:
+        """Strengths [S, n] of unit vectors [S, D] with probabilities [S, n] of the labels."""
+        if self._moments is None:
+            return np.asarray(STRENGTH * probabilities / self._enough, dtype=np.float32)
+        return np.asarray(self._standard_scores(vectors) - self._ordinary, dtype=np.float32)
+
+    def _standard_scores(self, vectors: Array) -> Array:
+        assert self._moments is not None, "of the background"
+        mean, deviation = self._moments
+        return np.asarray((vectors @ self._labels.T - mean) / deviation, dtype=np.float32)
+
+
+def step_vectors(embedder: Embedder, sound: HeardSound) -> Iterator[Array]:
     """Unit vectors [≤ CHUNK, D] of a sound's steps, each averaged with those around it."""
     width = max(1, embedder.config.window_steps // AVERAGED)
     before = width // 2

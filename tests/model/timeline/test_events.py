@@ -16,7 +16,8 @@ CURVES = st.lists(st.sampled_from([0.0, 0.1, 0.3, 0.5, 0.6, 0.9]), min_size=1, m
 def events(
     curve: list[float], rules: EventRules = PLAIN, duration: float = 100.0
 ) -> list[SoundEvent]:
-    return find_events(np.array(curve, np.float32), 0.6, 0.5, duration, rules)
+    strengths = np.array(curve, np.float32)
+    return find_events(strengths, strengths, 0.6, 0.5, duration, rules)
 
 
 def spans(found: list[SoundEvent]) -> list[tuple[float, float]]:
@@ -44,6 +45,12 @@ def test_a_plain_event() -> None:
     [event] = events([0, 0, 0.7, 0.9, 0.7, 0, 0])
     assert (event.start, event.end) == (1.0, 2.5)
     assert event.score == pytest.approx(0.9)
+
+
+def test_events_are_scored_by_their_probabilities() -> None:
+    strengths, scores = np.array([0, 1, 1, 0.0]), np.array([0.9, 0.1, 0.2, 0.9])
+    [event] = find_events(strengths, scores, 1.0, 0.5, 2.0, PLAIN)
+    assert event == SoundEvent(0.5, 1.5, 0.2)
 
 
 def test_what_wavers_is_one_event_and_what_is_faint_none() -> None:

@@ -19,13 +19,16 @@ from earmark.index.feedback import Opinion
 from earmark.index.files.missing import find_prunable, remove_missing
 from earmark.index.ingest import bulk
 from earmark.index.ingest.bulk import AddReport
+from earmark.index.ingest.local import OnHeard
 from earmark.index.library import Library
 from earmark.model.embedder import Embedder
 from tests.index import made
 from tests.model import tiny
 
 
-def embed_by_threes(embedder: Embedder, files: Sequence[SourceFile]) -> Generator[EmbeddedBatch]:
+def embed_by_threes(
+    embedder: Embedder, files: Sequence[SourceFile], *, on_heard: OnHeard
+) -> Generator[EmbeddedBatch]:
     """An embedding engine that starts no process; its batches are small."""
     for start in range(0, len(files), 3):
         batch = files[start : start + 3]
@@ -199,9 +202,11 @@ class Killed(Exception):
     """The process ends here."""
 
 
-def embed_and_die(embedder: Embedder, files: Sequence[SourceFile]) -> Generator[EmbeddedBatch]:
+def embed_and_die(
+    embedder: Embedder, files: Sequence[SourceFile], *, on_heard: OnHeard
+) -> Generator[EmbeddedBatch]:
     """The first batch only."""
-    yield next(embed_by_threes(embedder, files))
+    yield next(embed_by_threes(embedder, files, on_heard=on_heard))
     raise Killed
 
 

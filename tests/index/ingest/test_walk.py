@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 
 from earmark.index.catalogue.embedded_sound import EmbeddedBatch, SourceFile
 from earmark.index.ingest import bulk
+from earmark.index.ingest.local import OnHeard
 from earmark.index.ingest.walk import Manifests, Walk
 from earmark.index.library import Library
 from earmark.model.audio.formats import SUFFIXES
@@ -53,7 +54,9 @@ def touch(*files: Path) -> None:
         file.touch()
 
 
-def embed_here(embedder: Embedder, files: Sequence[SourceFile]) -> Generator[EmbeddedBatch]:
+def embed_here(
+    embedder: Embedder, files: Sequence[SourceFile], *, on_heard: OnHeard
+) -> Generator[EmbeddedBatch]:
     """An embedding engine that starts no process."""
     yield EmbeddedBatch([made.embed_file(embedder, file) for file in files])
 

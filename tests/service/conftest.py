@@ -11,6 +11,7 @@ import soundfile
 
 from earmark.index.ingest import bulk
 from earmark.index.library import Library
+from earmark.model import checkpoint
 from earmark.model.embedder import Embedder
 from earmark.service.observability.logs import StandardError
 from tests.index import made
@@ -35,12 +36,28 @@ MANIFEST = (
     ("long.wav", "Waves for a long time", "wave sea"),
 )
 ODD_ID = "bell/../№ 1?#%2F&+"  # of bell.wav
+# Of the tiny model's cosines, 0.42 to 0.51 with "dog" and 0.68 to 1 of its sounds, these make some
+# sure, some maybe, some unlikely.
+SAME = {"standard": 0, "size": 0, "clips": [50, 1_000]}
+CURVES = {
+    "words": {**SAME, "cosine": 60, "intercept": -33, "words": [8.5, 0, 0, 0]},
+    "sounds": {**SAME, "cosine": 30, "intercept": -29.5, "words": [0, 0, 0, 0]},
+}
 
 
 @pytest.fixture(scope="session")
 def model_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A tiny model, saved."""
     return made.save_model(tmp_path_factory.mktemp("model"))
+
+
+@pytest.fixture(scope="session")
+def judging_model(tmp_path_factory: pytest.TempPathFactory, model_folder: Path) -> Path:
+    """The tiny model with a card that states how probable hits are."""
+    folder = tmp_path_factory.mktemp("judging-model")
+    card = checkpoint.load(model_folder).card
+    checkpoint.replace_card(model_folder, {**card, "relevance": CURVES}, folder)
+    return folder
 
 
 @pytest.fixture(scope="session")

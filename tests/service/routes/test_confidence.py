@@ -9,25 +9,8 @@ from typing import Any
 import httpx
 import pytest
 
-from earmark.model import checkpoint
 from tests.service.conftest import MANIFEST
 from tests.service.server_process import Server, serving
-
-# Of the tiny model, whose cosines are as good as random.
-CURVE = {"cosine": 8, "standard": 0, "size": 0, "intercept": -2, "clips": [50, 1_000]}
-CURVES = {
-    "words": {**CURVE, "words": [3, 0, 0, 0]},
-    "sounds": {**CURVE, "words": [0, 0, 0, 0]},
-}
-
-
-@pytest.fixture(scope="session")
-def judging_model(tmp_path_factory: pytest.TempPathFactory, model_folder: Path) -> Path:
-    """The tiny model with a card that states how probable hits are."""
-    folder = tmp_path_factory.mktemp("judging-model")
-    card = checkpoint.load(model_folder).card
-    checkpoint.replace_card(model_folder, {**card, "relevance": CURVES}, folder)
-    return folder
 
 
 @pytest.fixture(scope="module")
@@ -50,7 +33,7 @@ def asked(server: Server, kind: str, sounds: Path, least: float | str = 0) -> ht
         body = {"q": "dog", "min_probability": least}
         return server.client.post("/v1/search", json=body)
     if kind == "similar":
-        clip = server.client.get("/v1/clips?sort=id").json()["clips"][-1]["id"]
+        clip = server.client.get("/v1/search?q=rain&k=1").json()["hits"][0]["id"]
         return server.client.get(f"/v1/clips/{clip}/similar", params=query)
     files = {"file": (sounds / "dog.wav").read_bytes()}
     return server.client.post("/v1/search/audio", params=query, files=files)
@@ -70,6 +53,7 @@ def test_hits_say_how_sure_they_are_and_a_least_probability_holds(
         word = "sure" if hit["probability"] >= 0.5 else "maybe"
         assert hit["confidence"] == (word if hit["probability"] >= 0.05 else "unlikely")
     assert body["sure"] == sum(probability >= 0.5 for probability in said.values())
+    assert len({hit["confidence"] for hit in body["hits"]}) > 1
     least = sorted(said.values())[2]
     fewer = asked(judging, kind, sounds, least).json()
     assert {hit["id"] for hit in fewer["hits"]} == {

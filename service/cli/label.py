@@ -29,9 +29,13 @@ def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
         "--format", choices=FORMATS, help="of the labels; without it, a table for people"
     )
     label.add_argument(
-        "-o", "--out", type=Path, metavar="OUT", help="file to write; .json, .csv or .txt "
-        "(audacity) say the format where --format does not",
-    )  # fmt: skip
+        "-o",
+        "--out",
+        type=Path,
+        metavar="OUT",
+        help="file to write; .json, .csv and .txt (audacity) say the format",
+    )
+    label.add_argument("--force", action="store_true", help="overwrite OUT")
     label.add_argument("--model", type=Path, metavar="PATH", help="default: starter model")
     label.set_defaults(run=_label)
 
@@ -39,17 +43,13 @@ def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
 def _label(options: argparse.Namespace) -> int:
     from earmark.model import zero_shot
     from earmark.model.checkpoint import starter_model
-    from earmark.model.core.errors import InputError
+    from earmark.model.core.atomic_write import write_whole
+    from earmark.model.core.errors import EarmarkError
     from earmark.model.embedder import Embedder
     from earmark.model.timeline.label_files import FORMATS
     from earmark.model.timeline.timeline import make_timeline
 
-    kind = options.format
-    if kind is None and options.out is not None:
-        kind = FORMAT_OF_SUFFIX.get(options.out.suffix.lower())
-        if kind is None:
-            suffixes = ", ".join(FORMAT_OF_SUFFIX)
-            raise InputError(f"-o: expected {suffixes} or a --format, got {options.out.name!r}")
+    kind, out = _format_and_file(options)
     embedder = Embedder.load(options.model or starter_model())
     labels = None
     if options.tags is not None:
@@ -62,11 +62,31 @@ def _label(options: argparse.Namespace) -> int:
         _print_table(made)
         return 0
     text = FORMATS[kind].write(made)
-    if options.out is None:
+    if out is None:
         sys.stdout.write(text)
-    else:
-        options.out.write_text(text, encoding="utf-8", newline="")
+        return 0
+    try:
+        write_whole(out, [text.encode()])
+    except OSError as error:
+        raise EarmarkError(f"{out}: cannot be written ({error.strerror})") from error
+    print(f"{out}: {sum(len(lane.events) for lane in made.tags)} events")
     return 0
+
+
+def _format_and_file(options: argparse.Namespace) -> tuple[str | None, Path | None]:
+    """The format, None for a table, and the file to write if any. Raises InputError."""
+    from earmark.model.core.errors import InputError
+
+    kind, out = options.format, options.out
+    if out is None:
+        return kind, None
+    kind = kind or FORMAT_OF_SUFFIX.get(out.suffix.lower())
+    if kind is None:
+        suffixes = ", ".join(FORMAT_OF_SUFFIX)
+        raise InputError(f"-o: expected {suffixes} or a --format, got {out.name!r}")
+    if out.exists() and not options.force:
+        raise InputError(f"{out}: is there already; --force overwrites it")
+    return kind, out
 
 
 def _hear(embedder: Embedder, file: Path) -> HeardSound:

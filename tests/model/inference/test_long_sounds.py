@@ -60,3 +60,56 @@ def test_memory_does_not_grow_with_length(tmp_path: Path) -> None:
     assert found["windows"] == -(-frames // features.frames)
     assert found["last"] == pytest.approx(HOURS * 3600 - features.window_seconds, abs=0.03)
     assert found["grown_mb"] < 150
+
+
+CUTTING = """
+import json, sys
+from pathlib import Path
+import psutil
+from earmark.model.audio.log_mel import LogMel, mel_filters
+from earmark.model.audio.stretch import Stretch
+from earmark.model.config import FeatureConfig
+from earmark.model.inference.decode_pool import DecodePool
+
+def peak(process):
+    lines = Path(f"/proc/{process.pid}/status").read_text().splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith("VmHWM")) / 1024
+
+config = FeatureConfig()
+with DecodePool(LogMel(config, mel_filters(config)), 1) as readers:
+    peaks = []
+    for path, end in zip(sys.argv[1::2], map(float, sys.argv[2::2])):
+        for entry in ("plain", "undamaged"):
+            stretch = Stretch(Path(path), 60.0, end, entry)
+            nbytes = sum(len(piece.data) for piece in readers.cut(stretch, "sound", "wav"))
+            assert nbytes == 44 + 2 * 8_000 * (end - 60), nbytes
+            drawn = readers.waveform(stretch, "sound", 240, 8_000)
+            assert drawn.info.duration == end - 60
+        [decoding] = psutil.Process().children()
+        peaks.append([peak(psutil.Process()), peak(decoding)])
+print(json.dumps(peaks))
+"""
+
+
+@pytest.mark.slow
+def test_cutting_and_drawing_take_no_more_memory_for_an_hour(tmp_path: Path) -> None:
+    minute = np.zeros(60 * RATE, np.int16)
+    arguments = []
+    for minutes in (6, 60):
+        path = tmp_path / f"{minutes}.flac"
+        with soundfile.SoundFile(path, "w", RATE, 1, "PCM_16") as file:
+            for _ in range(minutes):
+                file.write(minute)
+        arguments += [str(path), str(minutes * 60 - 1)]
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", CUTTING, *arguments],
+        cwd=ROOT,
+        env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    (ours, decoding), (ours_long, decoding_long) = json.loads(done.stdout)
+    assert ours_long < ours + 10  # MB
+    assert decoding_long < decoding + 10

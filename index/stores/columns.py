@@ -127,22 +127,25 @@ class ListColumn:
         return clips[ends[code - 1] if code else 0 : ends[code]]
 
     @cached_property
-    def _ascending(self) -> tuple[list[str], Codes]:
-        """(the names ascending, the code of each)."""
-        names = self.values.names
-        order = sorted(range(len(names)), key=names.__getitem__)
-        return [names[code] for code in order], np.array(order, dtype=np.int32)
+    def _ascending(self) -> list[str]:
+        """The names ascending."""
+        return sorted(self.values.names)
 
     def positions_beginning(self, letters: str) -> Codes:
         """Positions of the clips whose list holds a name that begins so, ascending."""
-        names, codes = self._ascending
+        names = self._ascending
         first = bisect_left(names, letters)
         last = bisect_left(names, letters + LAST_CHARACTER, first)
+        code_of = self.values.code_of
+        codes = np.array([code_of[name] for name in names[first:last]], dtype=np.int64)
         clips, ends = self._by_name
-        found = codes[first:last]
-        starts = np.where(found, ends[found - 1], 0)
-        parts = [clips[start:end] for start, end in zip(starts, ends[found], strict=True)]
-        return np.unique(np.concatenate([clips[:0], *parts]))
+        starts = np.where(codes > 0, ends[codes - 1], 0) if len(codes) else codes
+        lengths = ends[codes] - starts
+        # The places of all names' positions, one name after the other.
+        places = np.repeat(starts - (np.cumsum(lengths) - lengths), lengths)
+        holding = np.zeros(len(self.ends), dtype=np.bool_)
+        holding[clips[places + np.arange(len(places))]] = True
+        return np.flatnonzero(holding).astype(np.int32)
 
 
 @dataclass(frozen=True)

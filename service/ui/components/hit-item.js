@@ -26,15 +26,19 @@ export function hitItem(hit, query, matched) {
     make("div", { class: "head" },
       make("h2", {}, hit.title), confidenceMark(hit), scoreMeter(hit, query.like !== "")),
     make("div", { class: "player" },
-      player.track, player.time, lanes.node, part.node, tools(hit, player, part, lanes)),
+      player.track, player.time, part.node, tools(hit, player, part, lanes), lanes.node),
     make("div", { class: "about" },
       make("ul", { class: "chips", "aria-label": "Tags" },
         ...hit.tags.map((tag) => tagItem(tag, query, matched))),
-      make("p", { class: "actions" }, ...actions(hit, query))),
+      make("p", { class: "actions" },
+        !hasTools(hit) && hit.duration > PARTS_SECONDS && part.button, ...actions(hit, query))),
     make("p", { class: "small" },
       hit.why && make("span", {}, reasons(hit)),
       make("span", {}, ...credits(hit))));
 }
+
+/** @param {Hit} hit */
+const hasTools = ({ duration, moments = [] }) => duration > LONG_SECONDS || moments.length > 0;
 
 /** Its moments, and what can be done with a sound of this length.
  * @param {Hit} hit @param {Player} player @param {PartBar} part @param {Lanes} lanes */
@@ -42,13 +46,12 @@ function tools(hit, player, part, lanes) {
   const { moments = [], duration } = hit;
   player.outline.mark(moments.map(({ start, end }, place) => (
     { start, end, share: place ? SECOND_SHARE : 1 })));
-  if (duration <= PARTS_SECONDS && !moments.length) return null;
+  if (!hasTools(hit)) return null;
+  const isLong = duration > LONG_SECONDS;
   return make("div", { class: "tools" },
     moments.length > 0 && make("ul", { class: "chips", "aria-label": "Moments, the best first" },
       ...moments.map((moment) => make("li", {}, momentButton(player, moment)))),
-    duration > PARTS_SECONDS && part.button,
-    duration > LONG_SECONDS && lanes.button,
-    duration > LONG_SECONDS && zoomBar(player.outline));
+    part.button, isLong && lanes.button, isLong && zoomBar(player.outline));
 }
 
 /** @param {Player} player @param {{start: number, end: number}} moment */

@@ -108,7 +108,7 @@ export class Player {
       audio.src = this.address;
     }
     this.moveTo(position);
-    this.outline.reveal({ start: position, end: Math.min(end, this.duration) });
+    this.outline.reveal({ start: position, end: Number.isFinite(end) ? end : position });
     stopAt = end;
     audio.play().catch((error) => {
       if (error.name === "AbortError") return; // another sound took its place

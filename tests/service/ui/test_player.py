@@ -9,10 +9,13 @@ from tests.service.ui.browser import in_browser, needs_chromium, played, positio
 
 
 def _late(route: Route) -> None:
-    """Only long sounds, with a match in their midst."""
+    """Only long sounds, with moments in their midst."""
     answer = route.fetch()
     body = answer.json()
-    body["hits"] = [{**hit, "start": 9.5} for hit in body["hits"] if hit["duration"] > 10]
+    moments = [{"start": 9.5, "end": 11, "score": 0.5}, {"start": 3, "end": 4.5, "score": 0.4}]
+    body["hits"] = [
+        {**hit, "start": 9.5, "moments": moments} for hit in body["hits"] if hit["duration"] > 10
+    ]
     route.fulfill(response=answer, json=body)
 
 
@@ -39,18 +42,21 @@ class TestPlaying:
 
     def test_click_on_the_outline_seeks(self, page: Page) -> None:
         page.goto("/?q=bold+dog&min_duration=11&max_duration=13")
-        seek = page.locator("#results .seek").first
-        box = seek.bounding_box()
+        track = page.locator("#results .track").first
+        box = track.bounding_box()
         assert box
-        seek.click(position={"x": box["width"] * 0.75, "y": box["height"] / 2})
+        track.click(position={"x": box["width"] * 0.75, "y": box["height"] / 2})
         until(lambda: 9 < position(page) < 11)
+        seek = page.locator("#results .seek").first
+        expect(seek).to_be_focused()
         seek.press("Home")  # keys seek as well
         until(lambda: 0 < position(page) < 8)
 
     def test_starts_where_the_match_is(self, page: Page) -> None:
         page.route("**/v1/search?*", _late)
         page.goto("/?q=dog+bold")
-        expect(page.get_by_role("button", name="match at 0:09")).to_be_visible()
+        moments = page.get_by_role("list", name="Moments").first.get_by_role("button")
+        expect(moments).to_have_text(["0:09–0:11", "0:03–0:05"])
         mark = page.locator("#results .marks span").first
         start = float(mark.evaluate("mark => parseFloat(mark.style.insetInlineStart)"))
         assert start == pytest.approx(100 * 9.5 / 12, abs=0.5)
@@ -58,8 +64,10 @@ class TestPlaying:
         until(lambda: position(page) > 9.6)
         page.locator("#results .seek").first.fill("2")
         until(lambda: 2 < position(page) < 9)
-        page.get_by_role("button", name="match at 0:09").first.click()
+        moments.first.click()
         until(lambda: position(page) > 9.5)
+        page.wait_for_function("() => document.getElementById('player').paused")
+        assert page.locator("#player").evaluate("audio => audio.currentTime") == 11
 
     def test_sound_goes_on_while_one_types(self, page: Page) -> None:
         page.goto("/?q=bold+dog&min_duration=11&max_duration=13")

@@ -53,7 +53,11 @@ def to_json(timeline: Timeline) -> str:
         {
             "tag": lane.tag,
             "events": [
-                {"start": round(event.start, 3), "end": round(event.end, 3), "score": event.score}
+                {
+                    "start": round(event.start, 3),
+                    "end": round(event.end, 3),
+                    "score": round(event.score, 4),
+                }
                 for event in lane.events
             ],
         }
@@ -66,7 +70,8 @@ def to_json(timeline: Timeline) -> str:
         "ignored": timeline.ignored,
         "notes": timeline.notes,
     }
-    return json.dumps(body, ensure_ascii=False, separators=(",", ":"))
+    text = json.dumps(body, ensure_ascii=False, separators=(",", ":"))
+    return text.encode(errors="replace").decode()  # lone surrogates: "?"
 
 
 def to_csv(timeline: Timeline) -> str:

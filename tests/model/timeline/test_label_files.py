@@ -91,6 +91,11 @@ def test_no_label_breaks_a_line(labels: list[str]) -> None:
     assert [lane["tag"] for lane in lanes] == labels
 
 
+@pytest.mark.parametrize("kind", FORMATS)
+def test_what_is_no_text_is_written(kind: str) -> None:
+    assert FORMATS[kind].write(timeline_of("dog \udc80\ud800")).encode()
+
+
 def test_nothing_heard_is_a_file_without_events(tmp_path: Path) -> None:
     silent = Timeline([Lane("dog", [])], 1.0, 0.0, 44_100, [], [])
     assert FORMATS["audacity"].write(silent) == ""

@@ -234,7 +234,7 @@ class ModelConfig:
         """Steps of time in a window that `AudioEncoder.encode_steps` has codes of."""
         if self.audio.kind == "strided":
             return 4
-        return self.features.frames // 2**self.audio.halvings
+        return self.features.frames >> self.audio.halvings
 
     def to_dict(self) -> dict[str, Any]:
         """As a dictionary for JSON; later settings only where they differ from their defaults."""

@@ -27,10 +27,10 @@ from earmark.model.timeline.timeline import make_timeline
 from earmark.model.zero_shot import Labels
 from earmark.service.http.problems import ProblemError
 
-MAX_HEARD_BYTES = 64 << 20  # about seven hours of sound
+MAX_HEARD_BYTES = 96 << 20  # about eleven hours of sound
 MAX_BODY_BYTES = 8 << 20
 MAX_WAITING = 16  # requests; further ones are refused
-DEADLINE_SECONDS = 300.0  # in which a sound must be read and heard
+DEADLINE_SECONDS = 600.0  # in which a sound must be read and heard
 NAME = "sound"  # stands in messages for the file's name
 
 SoundKey = tuple[int, int, int]

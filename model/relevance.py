@@ -73,7 +73,7 @@ class RelevanceCurve:
         libraries and shares of words [n]."""
         size = np.log(np.clip(clips, *self.clips))
         heard = self.cosine * cosines + self.standard * standard + self.size * size + self.intercept
-        return sigmoid(self._logits(heard, held))
+        return sigmoid(np.asarray(self._logits(heard, held), np.float64))
 
     def of_query(
         self,
@@ -96,7 +96,8 @@ class RelevanceCurve:
             slope += self.standard / deviation
             constant -= self.standard * mean / deviation
         heard = slope * cosines + constant
-        return sigmoid(heard if held is None else self._logits(heard, held))
+        logits = heard if held is None else self._logits(heard, held)
+        return sigmoid(np.asarray(logits, np.float64))
 
     def _logits(self, heard: Real, held: Real) -> Real:
         """Of what is heard, and of the words that are read."""

@@ -34,8 +34,12 @@ class Judge:
     @classmethod
     def of(cls, embedder: Embedder) -> Judge:
         """By the card of a model."""
-        curves = (RelevanceCurve.from_card(embedder.card, kind) for kind in ("words", "sounds"))
-        return cls(*curves, embedder.background)
+        card = embedder.card
+        return cls(
+            RelevanceCurve.from_card(card, "words"),
+            RelevanceCurve.from_card(card, "sounds"),
+            embedder.background,
+        )
 
     def curve(self, request: SearchRequest) -> RelevanceCurve | None:
         """The curve of a request; None where the model states none, or the query has no vector, or
@@ -106,7 +110,8 @@ class JudgedSearch:
             last = min(cosines.values(), default=0.0)
             near = np.array([cosines.get(hit.row, last) for hit in hits])
             held = self._known * np.array([hit.share for hit in hits])
-            return curve.of_query(near, self._level, self._clips, held).tolist()
+            found: list[float] = curve.of_query(near, self._level, self._clips, held).tolist()
+            return found
         return [by_row[hit.row] for hit in hits]
 
     def select(

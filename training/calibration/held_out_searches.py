@@ -141,13 +141,14 @@ def draw_hits(
         library = _draw_library(searches.sources, clips, int(generator.choice(sizes)), generator)
         texts = _Texts(searches, library, clips, generator) if searches.words else None
         present = searches.right[:, library].any(axis=1)
-        others = generator.random(len(present)) < OTHER_QUERIES
+        others = generator.random(len(searches.right)) < OTHER_QUERIES
         asked = np.flatnonzero(present | others)
         for query in generator.permutation(asked)[:QUERIES].tolist():
             lacks = generator.random() < LACKING
             rows += _hits(searches, library, texts, query, lacks=lacks)
     table = np.concatenate(rows) if rows else np.zeros((0, 5))
-    return Hits(*table.T[:4], table[:, 4] > 0)
+    cosines, standard, sizes_of, held, right = table.T
+    return Hits(cosines, standard, sizes_of, held, right > 0)
 
 
 class _Texts:
@@ -156,7 +157,8 @@ class _Texts:
     def __init__(
         self, searches: Searches, library: Integers, clips: Integers, draw: np.random.Generator
     ) -> None:
-        self.seen = draw.random(len(library)) < WITH_TEXT
+        self.seen: Bools = np.asarray(draw.random(len(library)) < WITH_TEXT)
+        self._seen_count = int(self.seen.sum())
         other = np.where(
             draw.random(len(library)) < WRONG_TEXT, draw.choice(clips, len(library)), library
         )
@@ -174,12 +176,14 @@ class _Texts:
         """The share of a query's words that each clip holds [n]: as of the words that any clip
         holds, rare ones weighing more, times the share of these among all."""
         shares = np.zeros(len(self._texts))
-        for word in words & self._holders.keys():
+        known = sorted(words & self._holders.keys())  # sums are the same in each process
+        total = 0.0
+        for word in known:
             holders = self._holders[word]
-            shares[holders] += np.log(1 + self.seen.sum() / len(holders))
-        known = [self._holders[word] for word in words & self._holders.keys()]
-        total = sum(np.log(1 + self.seen.sum() / len(holders)) for holders in known)
-        return shares / max(total, 1e-12) * len(known) / max(len(words), 1)
+            weight = float(np.log(1 + self._seen_count / len(holders)))
+            shares[holders] += weight
+            total += weight
+        return np.asarray(shares / max(total, 1e-12) * len(known) / max(len(words), 1), np.float64)
 
 
 def _draw_library(

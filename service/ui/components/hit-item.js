@@ -19,7 +19,7 @@ const SECOND_SHARE = 0.5; // weight of moments other than the best
 /** @param {Hit} hit @param {Query} query @param {Set<string>} matched keys of tags to highlight */
 export function hitItem(hit, query, matched) {
   const player = Player.ofClip(hit, { selectable: true });
-  const part = new PartBar(hit, player, query);
+  const part = partBar(hit, player, query);
   const lanes = new Lanes(hit, player);
   return make("li", { class: "result" },
     player.button,
@@ -35,6 +35,17 @@ export function hitItem(hit, query, matched) {
     make("p", { class: "small" },
       hit.why && make("span", {}, reasons(hit)),
       make("span", {}, ...credits(hit))));
+}
+
+/** What can be done with a part of it. @param {Hit} hit @param {Player} player @param {Query} query */
+function partBar({ id, moments }, player, query) {
+  return new PartBar(player, {
+    best: moments?.[0],
+    links: [
+      [make("a", { "data-go": true }, "More like this part"), (part) => toAddress(forSimilar(query, id, part))],
+      [make("a", { download: true }, "Download this part"), (part) => soundAddress(id, part)],
+    ],
+  });
 }
 
 /** @param {Hit} hit */

@@ -1,50 +1,49 @@
-/** The part that is selected of a hit: play it, ask with it, or download it. */
+/** The part of a sound that is selected: its times, a button that plays it, and links that take it. */
 
-import { soundAddress } from "../lib/api.js";
 import { make } from "../lib/dom.js";
-import { between, lengthOf } from "../lib/span.js";
 import { preciseRange } from "../lib/format.js";
-import { forSimilar, toAddress } from "../lib/query.js";
+import { between, lengthOf } from "../lib/span.js";
 
-/** @import { Hit } from "../lib/api.js" */
-/** @import { Query } from "../lib/query.js" */
+/** @import { Span } from "../lib/span.js" */
 /** @import { Player } from "./player.js" */
 
 export class PartBar {
-  #hit;
   #player;
-  #query;
+  #links;
+  #best;
 
-  /** @param {Hit} hit @param {Player} player of it @param {Query} query whose filters stay */
-  constructor(hit, player, query) {
-    this.#hit = hit;
+  /**
+   * @param {Player} player
+   * @param {object} [options]
+   * @param {[HTMLAnchorElement, (part: Span) => string][]} [options.links] with their addresses
+   * @param {Span} [options.best] what is selected first without a pointer
+   */
+  constructor(player, { links = [], best } = {}) {
     this.#player = player;
-    this.#query = query;
-    const { outline } = player;
+    this.#links = links;
+    this.#best = best;
+    const { outline, title } = player;
     /** A button that selects without a pointer. */
     this.button = make("button", {
-      type: "button", class: "link", "aria-label": `Select a part of ${hit.title}`,
+      type: "button", class: "link", "aria-label": `Select a part of ${title}`,
       onclick: () => this.#begin(),
     }, "Select a part");
     this.times = make("p", { class: "number", role: "status" });
-    this.similar = make("a", { "data-go": true, href: "" }, "More like this part");
-    this.download = make("a", { download: true, href: "" }, "Download this part");
-    this.tools = make("div", { class: "row", role: "group", "aria-label": `Part of ${hit.title}`, hidden: true },
+    this.tools = make("div", { class: "row", role: "group", "aria-label": `Part of ${title}`, hidden: true },
       make("button", { type: "button", class: "moment", onclick: () => this.#play() }, "Play this part"),
-      this.similar, this.download,
+      ...links.map(([link]) => link),
       make("button", { type: "button", class: "link", onclick: () => outline.select(null) }, "Clear"));
     this.node = make("div", { class: "part" }, this.times, this.tools);
     outline.node.addEventListener("select", () => this.#draw());
   }
 
-  /** Select the best moment, or a part from the position on, and go to its beginning. */
+  /** Select the best part, or one from the position on, and go to its beginning. */
   #begin() {
     const { outline, position } = this.#player;
-    const [moment] = this.#hit.moments ?? [];
-    const from = Math.min(position, outline.duration * 0.9);
-    if (!outline.selection) {
-      outline.select(between(moment?.start ?? from, moment?.end ?? from + lengthOf(outline.view) / 10,
-        outline.duration));
+    if (!outline.selection && outline.duration) {
+      const start = this.#best?.start ?? Math.min(position, outline.duration * 0.9);
+      const end = this.#best?.end ?? start + lengthOf(outline.view) / 10;
+      outline.select(between(start, end, outline.duration));
     }
     if (outline.selection) outline.reveal(outline.selection);
     outline.edges[0].focus();
@@ -59,8 +58,8 @@ export class PartBar {
     const { selection } = this.#player.outline;
     this.tools.hidden = !selection;
     this.times.textContent = selection ? `Selected: ${preciseRange(selection)}` : "";
-    if (!selection) return;
-    this.similar.href = toAddress(forSimilar(this.#query, this.#hit.id, selection));
-    this.download.href = soundAddress(this.#hit.id, selection);
+    for (const [link, addressOf] of this.#links) {
+      if (selection) link.setAttribute("href", addressOf(selection));
+    }
   }
 }

@@ -2,7 +2,7 @@
 
 import { isAbort } from "../lib/api.js";
 import { find, showError } from "../lib/dom.js";
-import { count } from "../lib/format.js";
+import { count, preciseRange } from "../lib/format.js";
 import { fromAddress } from "../lib/query.js";
 import { withKey } from "./api-key-form.js";
 import { hitItem } from "./hit-item.js";
@@ -32,12 +32,13 @@ async function search() {
   clear();
   const sound = currentSound();
   if (!sound) return;
+  const part = sound.player.outline.selection;
   try {
     const { hits } = await withKey(find("similar-problem"),
-      () => uploader.send(`v1/search/audio?k=${MAX_SOUNDS}`, sound));
+      () => uploader.send(`v1/search/audio?k=${MAX_SOUNDS}`, sound, part ?? {}));
     show(hits);
     find("similar-status").textContent = hits.length
-      ? `${count(hits.length, "sound")} of the library, most similar first`
+      ? `${count(hits.length, "sound")} of the library, most similar ${part ? `to ${preciseRange(part)} ` : ""}first`
       : "The library holds no sounds yet.";
   } catch (error) {
     if (!isAbort(error)) showError(find("similar-problem"), error, search);

@@ -3,6 +3,7 @@
 import { find, findInput, make, makeSvg, showError } from "../lib/dom.js";
 import { clock, fileSize } from "../lib/format.js";
 import { waveformOfFile } from "../lib/waveform.js";
+import { PartBar } from "./part-bar.js";
 import { Player, stopDetached } from "./player.js";
 import { Recorder } from "./recorder.js";
 
@@ -74,14 +75,18 @@ function acceptDrops(onDrop) {
 function pick(files, duration = 0) {
   if (sound) URL.revokeObjectURL(sound.player.address);
   const [file] = files;
-  const player = new Player({ address: URL.createObjectURL(file), title: file.name, duration });
+  const player = new Player({
+    address: URL.createObjectURL(file), title: file.name, duration, selectable: true,
+  });
+  const part = new PartBar(player);
   sound = { file, player };
   const note = files.length > 1 ? `, the first of ${files.length}` : "";
   find("sound").replaceChildren(make("div", { class: "result" },
     player.button,
     make("div", { class: "head" },
       make("h2", {}, file.name), make("span", { class: "quiet" }, fileSize(file.size) + note)),
-    make("div", { class: "player" }, player.track, player.time)));
+    make("div", { class: "player" }, player.track, player.time, part.node,
+      make("div", { class: "tools" }, part.button))));
   find("picker").classList.add("small-picker");
   find("record-problem").replaceChildren();
   stopDetached();

@@ -283,6 +283,7 @@ function summarise({ answer, hits, next }) {
   /** @type {(Node | string)[]} */
   const parts = [hits.length ? `${count}${forWhat}${isSure}, ${order(words)}. ` : `Nothing found${forWhat}. `];
   if (hits.length && hits.every(isUnlikely)) {
+    parts[0] = `The nearest ${count}${forWhat}, ${order(words)}. `;
     parts.unshift(make("strong", {}, "Nothing here sounds like that. "));
   }
   for (const [word, meant] of Object.entries(guessed)) {

@@ -120,6 +120,13 @@ class TestFinding:
             "Searched for “thunderstorm” instead of “thunderstrom”."
         )
 
+    def test_word_half_typed_is_told(self, page: Page) -> None:
+        type_words(page, "thund")
+        expect(page.locator("#find-status")).to_contain_text(
+            "Searched for “thunder” instead of “thund”."
+        )
+        expect(page.locator(".result h2").first).to_contain_text("hunder")
+
     def test_titles_are_text_not_markup(self, page: Page) -> None:
         page.goto("/?q=bold+dog")
         expect(page.locator("#results h2", has_text="<img src=x")).to_be_visible()

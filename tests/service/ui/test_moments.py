@@ -33,7 +33,7 @@ from tests.service.ui.browser import (
     until,
     visiting,
 )
-from tests.service.ui.uploads import violations
+from tests.service.ui.uploads import choose_and_tag, violations
 
 TITLE = f"{MARKUP} evening"
 NAMES = ("dog-barking-1", "rain-steady-1", "rooster-crowing-1", "piano-middle-c", "wind-gust-1")
@@ -227,6 +227,19 @@ class TestParts:
             expect(item.get_by_role("button", name="Play this part")).to_be_visible()
             assert _edges(item) == pytest.approx([15, 30], abs=1)
             assert _paused(page)
+
+    def test_part_of_ones_own_sound_is_asked_with(self, sized: Page, minute: Path) -> None:
+        choose_and_tag(sized, minute)
+        item = sized.locator("#sound")
+        expect(item.locator(".track.drawn")).to_be_visible()
+        _select(sized, item, 20.5 / 60, 25 / 60)
+        item.get_by_role("button", name="Play this part").click()
+        until(lambda: 20 < _now(sized) < 25.5)
+        sized.get_by_role("button", name="Find similar sounds").click()
+        status = sized.locator("#similar-status")
+        expect(status).to_contain_text("most similar to 0:20.5–0:25.0 first")
+        expect(sized.locator("#similar h2").nth(0)).to_have_text(TITLE)  # it holds this very part
+        expect(sized.locator("#similar h2").nth(1)).to_have_text("Two dogs barking")
 
 
 @in_browser
@@ -441,8 +454,9 @@ class TestConfidence:
     def test_nothing_sounds_like_that(self, sized: Page) -> None:
         sized.route("**/v1/search?*", _marked(["unlikely"] * 3, sure=0))
         sized.goto("/?q=zither")
-        expect(sized.locator("#find-status")).to_contain_text("Nothing here sounds like that.")
-        expect(sized.locator("#find-status")).to_contain_text("none of them sure")
+        expect(sized.locator("#find-status")).to_have_text(
+            "Nothing here sounds like that. The nearest 3 sounds for “zither”, best match first. "
+        )
         expect(sized.locator(".less-likely")).to_have_count(0)
         sized.locator("#results .play").nth(2).click()
         until(lambda: played(sized) > 0.1)

@@ -76,7 +76,7 @@ class Query:
     text: str = ""
     without: tuple[str, ...] = ()
     weights: dict[str, float] = field(default_factory=dict)
-    last: str = ""
+    last: str = field(default="", repr=False)  # cursors are bound to what is printed
 
 
 _NO_WORDS = Query()

@@ -96,13 +96,13 @@ class QueryEncoder:
     def __init__(self, embedder: Embedder, max_queries: int = CACHED_QUERIES) -> None:
         self._embedder = embedder
         self._thesaurus = load_thesaurus()  # read now: processes that are forked later share it
-        self._cache: LRUCache[str, SearchRequest] = LRUCache(max_queries)
+        self._cache: LRUCache[tuple[str, str], SearchRequest] = LRUCache(max_queries)
         self._lock = threading.Lock()
 
     def encode(self, requests: Sequence[SearchRequest]) -> list[SearchRequest]:
         """The requests with vectors, terms, related and understood words of their queries, and
         filters that exclude unwanted words."""
-        keys = [repr(request.query) for request in requests]
+        keys = [(repr(request.query), request.query.last) for request in requests]
         cache = self._cache
         with self._lock:
             encoded = {key: cache[key] for key in keys if key in cache}

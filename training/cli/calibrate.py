@@ -56,10 +56,17 @@ def _calibrate(options: argparse.Namespace) -> int:
         "out": str(out),
         "class_temperature": card.get("class_temperature"),
         "company": card.get("company"),
+        "relevance": _relevance_errors(card),
         **{name: value for name, value in calibration.items() if not _is_by_tag(value)},
     }
     print(json.dumps(result) if options.json else _text(result))
     return 0
+
+
+def _relevance_errors(card: dict[str, Any]) -> dict[str, float] | None:
+    """The expected calibration errors of hits of searches, by words and by sounds."""
+    fitted = card.get("relevance")
+    return fitted and {kind: fitted[kind]["ece"] for kind in ("words", "sounds")}
 
 
 def _is_by_tag(value: object) -> bool:
@@ -87,6 +94,9 @@ def _text(result: dict[str, Any]) -> str:
     if company := result["company"]:
         alone, beside = company["mAP@10"]["alone"], company["mAP@10"]["beside"]
         lines.append(f"  other tags         mAP@10 {alone:g} alone, {beside:g} beside a known one")
+    if relevance := result["relevance"]:
+        errors = ", ".join(f"{error:.3g} for {kind}" for kind, error in relevance.items())
+        lines.append(f"  hits of searches   ece {errors}")
     lines += ["", "  probability        pairs     stated   carried"]
     lines += [
         f"  {row['from']:5.2f} to {row['to']:4.2f} {row['pairs']:11,d}   {row['stated']:8.4f}  "

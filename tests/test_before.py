@@ -49,6 +49,7 @@ ADDED: dict[str, dict[str, Any]] = {  # fields of answers since then
         }
     },
     "model": {"languages": [], "sentence_encoder": None},
+    "search by description": {"ignored": []},  # the word was used: a description holds it
     "tags": {"damaged": 0.0},
 }
 ADDED_OF_CLIPS = {"damaged": 0.0, "recorded": ""}  # fields of a clip in any answer

@@ -24,7 +24,8 @@ export function hitItem(hit, query, matched) {
   return make("li", { class: "result" },
     player.button,
     make("div", { class: "head" },
-      make("h2", {}, hit.title), confidenceMark(hit), scoreMeter(hit, query.like !== "")),
+      make("h2", {}, hit.title),
+      make("span", { class: "ratings" }, confidenceMark(hit), scoreMeter(hit, query.like !== ""))),
     make("div", { class: "player" },
       player.track, player.time, part.node, tools(hit, player, part, lanes), lanes.node),
     make("div", { class: "about" },
@@ -126,7 +127,7 @@ function reasons({ why, cosine, probability, alike = [] }) {
   const parts = [];
   if (why?.matched.length) parts.push(`words: ${why.matched.join(", ")}`);
   if (why?.sound_rank) parts.push(`sound: #${why.sound_rank}${cosine == null ? "" : ` (${cosine.toFixed(2)})`}`);
-  if (probability != null) parts.push(`probability: ${percent(probability)}`);
+  if (probability != null) parts.push(`probability:\u00a0${percent(probability).replaceAll(" ", "\u00a0")}`);
   if (alike.length) parts.push(`${alike.length} near-duplicate${alike.length === 1 ? "" : "s"}`);
   return parts.join(" · ");
 }

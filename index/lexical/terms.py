@@ -36,12 +36,13 @@ def _text_terms(text: str, *, stops: bool) -> dict[str, None]:
     for word in tokens(text):
         if word not in STOP_WORDS:
             terms[stem(word)] = None
-            if is_unspaced(word):
+            if not word.isascii() and is_unspaced(word):
                 letters = _letters(word)
                 grams += (*letters, *map("".join, pairwise(letters)))
         elif stops:
             terms[STOP + stem(word)] = None
-    terms.update(dict.fromkeys(GRAM + gram for gram in grams))
+    if grams:
+        terms |= dict.fromkeys(GRAM + gram for gram in grams)
     return terms
 
 

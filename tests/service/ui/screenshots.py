@@ -1,7 +1,7 @@
 """The pictures of the page in docs/: `python -m tests.service.ui.screenshots [FOLDER]`.
 
-The demo library with the starter model, in Chromium, at two sizes. Each picture waits for what it
-shows.
+The demo library with the starter model, and once with a long sound besides, in Chromium, at two
+sizes. Each picture waits for what it shows.
 """
 
 from __future__ import annotations
@@ -12,13 +12,23 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
-from playwright.sync_api import Page, expect, sync_playwright
+from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from earmark.index.ingest.bulk import add
 from earmark.index.library import Library
 from earmark.model.checkpoint import starter_model
 from earmark.model.embedder import Embedder
-from tests.service.ui.browser import CHROMIUM, DEMO, FLAGS, ROOT, free_port, serving, visiting
+from tests.service.ui.browser import (
+    CHROMIUM,
+    DEMO,
+    FLAGS,
+    ROOT,
+    free_port,
+    make_library,
+    make_minute,
+    serving,
+    visiting,
+)
 from tests.service.ui.uploads import RAIN, choose, choose_and_tag
 
 SIZES = {"": (1280, 800), "-phone": (390, 844)}
@@ -34,6 +44,16 @@ def filters(page: Page) -> None:
     page.goto("/?q=thunder&no_tag=rain&max_duration=10")
     expect(page.locator("#results h2").first).to_be_visible()
     page.get_by_role("button", name="Filters").click()
+
+
+def moments(page: Page) -> None:
+    page.goto("/?q=dog+barking&min_duration=30")
+    item = page.locator(".result").first
+    expect(item.locator(".track.drawn")).to_be_visible()
+    item.get_by_role("button", name="Select a part").click()
+    item.get_by_role("button", name="What is heard when").click()
+    expect(item.locator(".lane button").first).to_be_visible()
+    page.evaluate("scrollTo(0, 0)")
 
 
 def tags(page: Page) -> None:
@@ -73,26 +93,40 @@ VIEWS: dict[str, Callable[[Page], None]] = {
     "map": whole_map,
     "library": library,
 }
+LONG_SOUND = "Evening before the storm"
+
+
+def make_libraries(folder: Path) -> tuple[Path, Path]:
+    """The demo library, and one with a long sound besides."""
+    demo = folder / "demo"
+    with Library.open(demo, Embedder.load(starter_model()), create=True) as made:
+        add(made, [DEMO / "manifest.csv"])
+    make_minute(folder / "minute.wav")
+    return demo, make_library(folder, folder / "minute.wav", LONG_SOUND, tags="forest")
+
+
+def take(browser: Browser, library: Path, views: dict[str, Callable[[Page], None]]) -> None:
+    """The pictures of these views of a library, at both sizes."""
+    target = Path(sys.argv[1]) if len(sys.argv) > 1 else ROOT / "docs"
+    with serving(library, free_port()) as address:
+        for size, (width, height) in SIZES.items():
+            viewport = {"width": width, "height": height}
+            for view, show in views.items():
+                with visiting(browser, address, viewport=viewport) as (page, _):
+                    show(page)
+                    page.wait_for_load_state("networkidle")
+                    file = target / f"page-{view}{size}.png"
+                    page.screenshot(path=file)
+                    print(file)
 
 
 def main() -> None:
     """Draw them all."""
-    target = Path(sys.argv[1]) if len(sys.argv) > 1 else ROOT / "docs"
     with tempfile.TemporaryDirectory() as name, sync_playwright() as playwright:
-        folder = Path(name) / "library"
-        with Library.open(folder, Embedder.load(starter_model()), create=True) as made:
-            add(made, [DEMO / "manifest.csv"])
+        demo, extended = make_libraries(Path(name))
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
-        with serving(folder, free_port()) as address:
-            for size, (width, height) in SIZES.items():
-                viewport = {"width": width, "height": height}
-                for view, show in VIEWS.items():
-                    with visiting(browser, address, viewport=viewport) as (page, _):
-                        show(page)
-                        page.wait_for_load_state("networkidle")
-                        file = target / f"page-{view}{size}.png"
-                        page.screenshot(path=file)
-                        print(file)
+        take(browser, demo, VIEWS)
+        take(browser, extended, {"moments": moments})
         browser.close()
 
 

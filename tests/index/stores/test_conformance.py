@@ -20,6 +20,7 @@ from hypothesis.stateful import (
 from earmark.index.errors import FilterError
 from earmark.index.lexical.expansion import RelatedWord
 from earmark.index.lexical.term_weights import RELATED_SHARE
+from earmark.index.lexical.terms import query_terms
 from earmark.index.stores.faiss.store import FaissStore
 from earmark.index.stores.milvus.store import MilvusStore
 from earmark.index.types import Filter, SearchRequest
@@ -232,6 +233,40 @@ def test_related_words_stand_for_those_that_nobody_holds(opened: Opened) -> None
     assert store.weights(("rain",), {"raindog": (RelatedWord("dog", "dog", 0.5),)}) == both
     store.apply(changes(2, {9: Held(9, 1.0, "", "", (), "puppies")}))
     assert "dog" not in store.weights(("rain", "puppi"), related)
+    store.close()
+
+
+def test_beginnings_stand_for_all_words_that_begin_so(opened: Opened) -> None:
+    store = opened("beginnings")
+    titles = {1: "thunder", 2: "rain", 3: "thunderstorm thunder", 4: "", 5: "thumb", 6: "Thursdays"}
+    clips = {row: Held(row, 1.0, "", "", (), title) for row, title in titles.items()}
+    clips[4] = Held(4, 1.0, "", "", (), "wind", "a thunderstorm, thundering")
+    store.apply(changes(1, clips))
+    half = {"thund": (RelatedWord("thund*", "thund", 0.9),)}
+    assert store.weights(("thund",), half) == {"thund*": 0.9}
+    assert store.weights(("thund", "rain"), half)["rain"] > 0.5
+    for term, found in (("thund*", [1, 3, 4]), ("thu*", [1, 3, 5, 6, 4]), ("thx*", [])):
+        rows, shares = store.match({term: 0.8}, 10)
+        assert rows.tolist() == found
+        assert shares.tolist() == pytest.approx([0.4 if row == 4 else 0.8 for row in found])
+    store.apply(changes(2, {}, {1, 3}))
+    assert store.match({"thund*": 0.8}, 10)[0].tolist() == [4]
+    store.close()
+
+
+def test_parts_of_a_run_that_nobody_holds_count(opened: Opened) -> None:
+    store = opened("runs")
+    titles = ("雷雨", "雷雨の音", "雨", "rain")
+    clips = {row: Held(row, 1.0, "", "", (), title) for row, title in enumerate(titles, 1)}
+    store.apply(changes(1, clips))
+    asked = query_terms("雷雨警報")
+    rows, shares = store.match(store.weights(tuple(asked)), 10)
+    assert rows.tolist() == [1, 2]
+    whole = math.log(1 + 4 / 2) + 2 * math.log(1 + 4)
+    assert shares.tolist() == pytest.approx([math.log(1 + 4 / 2) / whole] * 2, abs=1e-4)
+    rows, shares = store.match(store.weights(tuple(query_terms("雷雨"))), 10)
+    assert (rows.tolist(), shares[0]) == ([1, 2], pytest.approx(1, abs=1e-3))
+    assert shares[1] < 1  # the word before what holds it
     store.close()
 
 

@@ -39,8 +39,8 @@ def tokens(text: str) -> list[str]:
     Case is folded: "Straße" and "STRASSE" are one word. Vowels that are written as marks stay.
     """
     if text.isascii():
-        words = _ASCII_WORD.findall(text.lower())
-        return [word.replace("'", "") for word in words] if "'" in text else words
+        plain_words = _ASCII_WORD.findall(text.lower())
+        return [word.replace("'", "") for word in plain_words] if "'" in text else plain_words
     plain = unicodedata.normalize("NFKD", unicodedata.normalize("NFKC", visible(text)).casefold())
     plain = "".join(char for char in plain if not unicodedata.combining(char) or char in _VOICING)
     words, runs = _patterns()

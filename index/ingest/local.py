@@ -65,8 +65,8 @@ def embed(
 
     `processes`: how many decode; None for one per core. `readers`: existing processes to use;
     None to start and stop new ones. `max_seconds`: longer sounds fail. `on_heard`: called in other
-    threads with each file and the seconds of it that have been decoded, some minutes of sound
-    apart. Raises ConfigError if the model cannot embed sounds, and what `on_heard` raises.
+    threads with each file and the seconds of it that have been decoded, every some seconds of
+    sound. Raises ConfigError if the model cannot embed sounds, and what `on_heard` raises.
     """
     batch, since = EmbeddedBatch(), time.monotonic()
     with closing(_embed(embedder, files, processes, readers, max_seconds, on_heard)) as results:

@@ -22,6 +22,8 @@ from earmark.model.embedder import AudioEmbedding, Embedder
 from earmark.model.inference.batcher import Batcher
 from earmark.model.inference.decode_pool import Block, DecodePool
 
+GATHERED = 32  # blocks of codes at a time
+
 
 @dataclass(frozen=True)
 class PendingEmbedding:
@@ -78,6 +80,7 @@ def encode_sound(
                 if isinstance(message, Block):
                     on_block(message)
                     codes.append(batcher.put(message.windows))
+                    _gather(codes)
                     first_frames.append(message.first_frames)
                     decode_seconds += message.decode_seconds
                     feature_seconds += message.feature_seconds
@@ -92,6 +95,16 @@ def encode_sound(
     return PendingEmbedding(
         codes, np.concatenate(first_frames), info, metadata, decode_seconds, feature_seconds
     )
+
+
+def _gather(codes: list[Future[Array]]) -> None:
+    """Put one array in place of the first blocks, once they are done. Many small ones amid large
+    ones that come and go would keep a sound of hours from giving memory back."""
+    first = codes[:GATHERED]
+    if len(codes) >= 2 * GATHERED and all(block.done() for block in first):
+        gathered: Future[Array] = Future()
+        gathered.set_result(np.concatenate([block.result() for block in first]))
+        codes[:GATHERED] = [gathered]
 
 
 def _cancel(codes: list[Future[Array]]) -> None:

@@ -18,8 +18,10 @@ from earmark.index.catalogue.embedded_sound import SourceFile
 from earmark.index.ingest import bulk, local
 from earmark.index.library import Library
 from earmark.model.core import progress
+from earmark.model.inference import encode
 from tests.conftest import ROOT
 from tests.index import made
+from tests.model.tiny import noise
 from tests.processes import children
 
 RATE = 8_000
@@ -70,9 +72,9 @@ def test_a_long_sound_is_told_as_it_is_heard(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(progress, "LINE_SECONDS", 0.0)
-    bulk.add(library, [silence(tmp_path / "night.flac", 6)])
+    bulk.add(library, [silence(tmp_path / "night.flac", 2)])
     first, *_, last = capsys.readouterr().err.splitlines()
-    assert first.startswith("adding: 0/1 files, night.flac: 0:0")
+    assert first.startswith("adding: 0/1 files, night.flac: 0:01:")
     assert first.endswith(" heard")
     assert last.startswith("adding: 1/1 files, ")
 
@@ -82,7 +84,7 @@ def test_what_is_done_does_not_wait_for_it(
 ) -> None:
     monkeypatch.setattr(local, "BATCH_SECONDS", 0.01)
     [short] = made.write_sounds(tmp_path, 1)
-    long, written = silence(tmp_path / "night.flac", 6), threading.Event()
+    long, written = silence(tmp_path / "night.flac", 2), threading.Event()
 
     def on_heard(file: SourceFile, _seconds: float) -> None:
         if file.path == long:
@@ -95,6 +97,21 @@ def test_what_is_done_does_not_wait_for_it(
         assert [sound.file.path for sound in next(batches).sounds] == [long]
 
 
+def test_it_is_embedded_as_it_is_alone(
+    library: Library, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(encode, "GATHERED", 2)  # as of a sound of hours
+    path = tmp_path / "night.flac"
+    soundfile.write(path, np.tile(noise(20.0, RATE), 9), RATE)
+    bulk.add(library, [path])
+    [clip] = library.catalogue.clips()
+    alone = library.embedder.embed_audio(path)
+    np.testing.assert_allclose(library.catalogue.vector(clip.row), alone.vector, atol=1e-6)
+    [(starts, windows)] = library.catalogue.windows([clip.row]).values()
+    np.testing.assert_array_equal(starts, alone.starts)
+    np.testing.assert_allclose(windows, alone.windows, atol=1e-3)
+
+
 def test_work_that_is_given_up_ends_amid_a_sound(library: Library, tmp_path: Path) -> None:
     heard: list[float] = []
 
@@ -102,7 +119,7 @@ def test_work_that_is_given_up_ends_amid_a_sound(library: Library, tmp_path: Pat
         heard.append(seconds)
         raise KeyboardInterrupt
 
-    files = [SourceFile(silence(tmp_path / "night.flac", 30))]
+    files = [SourceFile(silence(tmp_path / "night.flac", 2))]
     batches = local.embed(library.embedder, files, 1, on_heard=on_heard)
     with pytest.raises(KeyboardInterrupt):
         next(batches)

@@ -80,7 +80,7 @@ def test_a_task_that_is_cancelled_leaves_no_process_at_work(
                 begun.set()
 
     async def work(cuts: Cuts) -> None:
-        for _ in range(3):
+        for _ in range(2):
             begun = asyncio.Event()
             task = asyncio.create_task(read(cuts, begun))
             await begun.wait()

@@ -110,6 +110,7 @@ def clips(services: ServicesDep, query: Annotated[ClipsQuery, Query()]) -> Clips
                 "edit_clip",
                 "clip_audio",
                 "clip_waveform",
+                "clip_timeline",
                 "similar",
                 "remove_clip",
             )

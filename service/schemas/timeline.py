@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, Field, StringConstraints
 
 MAX_LANES = 50
-MAX_TAGS_CHARACTERS = 5_000  # of one parameter, which may list many
+MAX_TAGS_CHARACTERS = 500  # of one parameter, which may list many
 
 TimelineFormat = Literal["json", "csv", "audacity", "raven"]
 

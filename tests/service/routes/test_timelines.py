@@ -80,7 +80,7 @@ def test_a_hostile_label_is_text(server: Server) -> None:
         ({"tags": "x" * 101}, "at most 100 letters"),
         ({"tags": ",".join(map(str, range(51)))}, "at most 50"),
         ({"tags": ["dog"] * 51}, "at most 50"),
-        ({"tags": "dog," * 2_000}, "at most 5000"),
+        ({"tags": "dog," * 200}, "at most 500"),
         ({"format": "xml"}, "format"),
     ],
 )

@@ -33,7 +33,7 @@ export class Outline {
   position = 0;
   /** @type {(Span & {share?: number})[]} */
   #parts = [];
-  /** @type {{path: string, span: Span | null}[]} */
+  /** @type {{path: string, points: number, span: Span | null}[]} */
   #drawings = []; // the whole sound, and the stretch in view
   /** @type {Drag | null} */
   #drag = null;
@@ -145,8 +145,7 @@ export class Outline {
   /** @param {Peak[]} peaks @param {Span | null} [span] null: of the whole sound */
   show(peaks, span = null) {
     const others = this.#drawings.filter((drawing) => (drawing.span === null) !== (span === null));
-    this.#drawings = [...others, { path: outlinePath(peaks), span }];
-    this.svg.dataset.points = String(peaks.length);
+    this.#drawings = [...others, { path: outlinePath(peaks), points: peaks.length, span }];
     this.node.classList.add("drawn");
     this.#drawOutline();
   }
@@ -197,10 +196,10 @@ export class Outline {
     const whole = this.#drawings.find(({ span }) => !span);
     const drawing = (this.isZoomed && exact) || whole || exact;
     if (!drawing) return;
-    const points = Math.max(1, Number(this.svg.dataset.points) - 1);
+    const units = Math.max(1, drawing.points - 1);
     const span = drawing.span ?? { start: 0, end: this.duration || 1 };
-    const from = points * shareOf(span, start);
-    this.svg.setAttribute("viewBox", `${from} 0 ${points * shareOf(span, end) - from} 100`);
+    const from = units * shareOf(span, start);
+    this.svg.setAttribute("viewBox", `${from} 0 ${units * shareOf(span, end) - from} 100`);
     this.svg.replaceChildren(makeSvg("path", { class: "rest", d: drawing.path }),
       makeSvg("path", { class: "done", d: drawing.path }));
   }

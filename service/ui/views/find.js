@@ -279,7 +279,7 @@ function summarise({ answer, hits, next }) {
   const words = [query.words, ...query.tags].filter(Boolean).join(" ");
   const forWhat = !query.like && words ? ` for “${words}”` : "";
   const count = `${hits.length}${next ? "+" : ""} ${hits.length === 1 && !next ? "sound" : "sounds"}`;
-  const isSure = sure == null ? "" : `, ${sure || "none"} of them sure`;
+  const isSure = sure == null ? "" : `, ${sure || "none"} sure`;
   /** @type {(Node | string)[]} */
   const parts = [hits.length ? `${count}${forWhat}${isSure}, ${order(words)}. ` : `Nothing found${forWhat}. `];
   if (hits.length && hits.every(isUnlikely)) {

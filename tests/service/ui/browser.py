@@ -72,15 +72,16 @@ def make_minute(path: Path) -> None:
 
 
 def make_library(
-    folder: Path, extra: Path, title: str, *, tags: str = "dog", names: tuple[str, ...] = ()
+    folder: Path, extra: Path, title: str, *, names: tuple[str, ...] = (), **fields: str
 ) -> Path:
-    """A library in `folder` of the demo sounds with these names, by default of all, and `extra`."""
+    """A library in `folder` of the demo sounds with these names, by default of all, and `extra`,
+    tagged as a dog unless `fields` of the manifest say otherwise."""
     model_file(starter_model())  # without it nothing here can work: say so
     with (DEMO / "manifest.csv").open(newline="") as file:
         rows = [row for row in csv.DictReader(file) if not names or Path(row["path"]).stem in names]
     for row in rows:
         row["path"] = str(DEMO / row["path"])
-    rows.append({**rows[0], "path": str(extra), "title": title, "tags": tags})
+    rows.append({**rows[0], "path": str(extra), "title": title, "tags": "dog", **fields})
     with (folder / "manifest.csv").open("w", newline="") as file:
         writer = csv.DictWriter(file, rows[0])
         writer.writeheader()

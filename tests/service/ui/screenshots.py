@@ -102,7 +102,11 @@ def make_libraries(folder: Path) -> tuple[Path, Path]:
     with Library.open(demo, Embedder.load(starter_model()), create=True) as made:
         add(made, [DEMO / "manifest.csv"])
     make_minute(folder / "minute.wav")
-    return demo, make_library(folder, folder / "minute.wav", LONG_SOUND, tags="forest")
+    nobody = {"author": "", "source": "", "licence": ""}
+    extended = make_library(
+        folder, folder / "minute.wav", LONG_SOUND, tags="forest storm", **nobody
+    )
+    return demo, extended
 
 
 def take(browser: Browser, library: Path, views: dict[str, Callable[[Page], None]]) -> None:

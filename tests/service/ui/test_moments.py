@@ -442,7 +442,7 @@ class TestConfidence:
         sized.route("**/v1/search?*", _marked(words, sure=1))
         sized.goto("/?q=rain")
         expect(sized.locator("#results .confidence")).to_have_text(words)
-        expect(sized.locator("#find-status")).to_contain_text("5 sounds for “rain”, 1 of them sure")
+        expect(sized.locator("#find-status")).to_contain_text("5 sounds for “rain”, 1 sure")
         expect(sized.locator("#results > li").nth(3)).to_have_text("Less likely from here")
         expect(sized.locator(".less-likely")).to_have_count(1)
         expect(sized.locator(".result").first).to_contain_text("probability: 25 %")

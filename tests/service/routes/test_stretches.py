@@ -13,6 +13,7 @@ import soundfile
 from earmark.model.audio.decode import SoundReader
 from earmark.model.audio.stretch import Stretch
 from earmark.model.audio.waveform import peaks
+from earmark.service.workers.cuts import MAX_CUTS
 from tests.model import tiny
 from tests.model.tiny import RATE
 from tests.service import sounds as made
@@ -241,4 +242,17 @@ def test_a_file_that_is_shorter_by_now(writable: Server, writable_folder: Path) 
     file.unlink()
     writable.problem(writable.client.get(clip["audio"], params={"start": 1}), 410)
     assert "a stretch is broken off: sound: expected" in writable.log.read_text()
+    assert writable.client.delete(f"/v1/clips/{clip['id']}").status_code == 204
+
+
+@pytest.mark.slow
+def test_clients_that_leave_keep_nobody_waiting(writable: Server) -> None:
+    noise = np.random.default_rng(0).integers(-9_000, 9_000, (96_000 * 50, 2), dtype=np.int16)
+    clip = writable.upload(made.encoded(noise, 96_000), "/v1/clips", title="Left").json()
+    address = f"{writable.client.base_url}{clip['audio']}?start=1"
+    for _ in range(MAX_CUTS + 2):  # amid more than a connection holds
+        with httpx.stream("GET", address, timeout=60) as response:
+            assert next(response.iter_bytes())
+    whole = writable.client.get(address)
+    assert len(whole.content) == int(whole.headers["content-length"]) > 18_000_000
     assert writable.client.delete(f"/v1/clips/{clip['id']}").status_code == 204

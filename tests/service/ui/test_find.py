@@ -24,7 +24,7 @@ TAGS = "#results .result-tag a"
 
 
 def _ids(page: Page) -> list[str]:
-    links = page.locator("#results a[download]").all()
+    links = page.locator("#results .actions a[download]").all()
     return [link.get_attribute("href") or "" for link in links]
 
 

@@ -145,8 +145,9 @@ class Library:
             with self._refreshing:
                 # Another process may be writing to a shared one.
                 if new.generation >= self.store.generation and not self._closed:
-                    # Others may be searching the old one: it is closed with the library.
-                    self._replaced, self.store = self.store, new
+                    if self.store.shared:  # others may be using its connection
+                        self._replaced = self.store
+                    self.store = new
                     break
         else:
             new.close()

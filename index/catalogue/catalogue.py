@@ -378,11 +378,14 @@ class Catalogue:
             vectors = np.empty((count + window_bytes // (4 * dim), dim), np.float32)
             ends, end = np.empty(count, np.int64), 0
             columns = _TextColumns([], [], [], [], [])
+            # All of them are read in their order: by the index they would be sorted, in temporary
+            # files as large as their vectors.
+            key = "generation" if since else "+generation"
             clips = db.execute(
-                "SELECT row, vector, windows.vectors, duration, "
+                "SELECT row, vector, windows.vectors, duration, "  # noqa: S608 (constant names)
                 "licence, source, tags, title, description "
                 "FROM clips LEFT JOIN windows USING (row) "
-                "WHERE generation > ? AND generation <= ? ORDER BY row",
+                f"WHERE {key} > ? AND {key} <= ? ORDER BY row",
                 span,
             )
             for position, (row, vector, windows, duration, *texts) in enumerate(clips):

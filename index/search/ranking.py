@@ -18,7 +18,7 @@ from earmark.index.search.explanation import matched_words, understood_words
 from earmark.index.search.fusion import FusedHit, fuse
 from earmark.index.search.moments import MomentFinder
 from earmark.index.stores.base import VectorStore
-from earmark.index.types import Candidates, Hit, Moment, Page, SearchRequest, Sort
+from earmark.index.types import Candidates, Filter, Hit, Moment, Page, SearchRequest, Sort
 from earmark.model.relevance import confidence
 from earmark.model.text.text_key import text_key
 
@@ -75,6 +75,7 @@ class Ranker:
         self, request: SearchRequest, start: Cursor, candidates: Candidates, generation: int
     ) -> Page:
         """`candidates`: of the smallest pool."""
+        candidates = self._with_cosines(request, candidates)
         judged = JudgedSearch(self.judge, request, candidates, start.up_to)
         ranking, cosines, offset = self._ranking(request, start, candidates, judged)
         window = ranking[offset : offset + request.k + SPARE_HITS]
@@ -112,6 +113,27 @@ class Ranker:
         understood = understood_words(request, candidates.weights, hits)
         return Page(hits, cursor, generation, understood, request.query.without, judged.sure)
 
+    def _with_cosines(self, request: SearchRequest, candidates: Candidates) -> Candidates:
+        """The candidates with the cosines of those that hold words, where these decide which of
+        them are hits and the store does not give them."""
+        matching, vector = candidates.matching, request.vector
+        decide = request.min_probability > 0 or request.sort != "relevance"
+        if not decide or vector is None or candidates.matching_cosines is not None:
+            return candidates
+        rows, cosines = self.store.search(
+            vector, len(matching), Filter(rows=tuple(matching.tolist()))
+        )
+        order = np.argsort(rows)
+        places = np.searchsorted(rows[order], matching)
+        # A clip that has been removed meanwhile is no hit.
+        known = np.isin(matching, rows)
+        return replace(
+            candidates,
+            matching=matching[known],
+            shares=candidates.shares[known],
+            matching_cosines=cosines[order][places[known]],
+        )
+
     def _ranking(
         self, request: SearchRequest, start: Cursor, candidates: Candidates, judged: JudgedSearch
     ) -> tuple[Sequence[FusedHit], dict[int, float], int]:
@@ -124,7 +146,8 @@ class Ranker:
         plain = plain and not request.min_probability
         for pool in _pools(request):
             if ranking:
-                (candidates,) = self.store.candidates([_bounded(request, start)], pool)
+                (more,) = self.store.candidates([_bounded(request, start)], pool)
+                candidates = self._with_cosines(request, more)
             nearest, matching = candidates.nearest, candidates.matching
             # Hits of a smaller pool keep their places.
             for fused in fuse(nearest, matching, candidates.shares, needed if plain else None):

@@ -82,8 +82,8 @@ class MilvusStore:
         self._dim, self._uri = dim, uri
         # Of layout 1, and of this one.
         self._old_name = f"earmark_{blake2b(library.encode(), digest_size=16).hexdigest()}"
-        self._name = f"{self._old_name}_2"
-        self._outdated = False
+        self._new_name = f"{self._old_name}_2"
+        self._use(self._new_name)
         self._generation = 0
         # By generation and word: a word that no clip holds takes a query for each related word.
         self._document_frequency = lru_cache(CACHED_FREQUENCIES)(
@@ -137,6 +137,7 @@ class MilvusStore:
             if len(changes.rows):
                 self._check_dim("vectors", changes.vectors, (int(changes.ends[-1]), self._dim))
             if not self._generation:
+                self._use(self._new_name)  # an old one may have been dropped
                 create(self._client, self._uri, self._name, self._dim, self._lite)
             else:
                 known, self._generation = self._generation, self._stored_generation()
@@ -204,6 +205,7 @@ class MilvusStore:
         with self._writing, translate_errors(self._uri):
             self._client.drop_collection(self._name, timeout=WRITE_TIMEOUT)
             self._generation = 0
+            self._use(self._new_name)
 
     # Reading
 
@@ -425,18 +427,28 @@ class MilvusStore:
     def load(self, file: Path, *, outdated: bool = False) -> bool:  # noqa: ARG002 - the protocol's
         """Use the collection of this very library; False where there is none to trust."""
         with self._writing, translate_errors(self._uri):
+            self._use(self._new_name)
             self._generation = self._stored_generation() if self._has_collection() else 0
-            if outdated and not self._generation and self._has_collection(self._old_name):
-                self._name, self._outdated = self._old_name, True
-                self._generation = self._stored_generation()
+            if outdated:
+                # It may be ahead: a new one that was being built when its process ended.
+                self._use(self._old_name)
+                generation = self._stored_generation() if self._has_collection() else 0
+                if generation > self._generation:
+                    self._generation = generation
+                else:
+                    self._use(self._new_name)
             return self._generation > 0
 
-    def _has_collection(self, name: str = "") -> bool:
+    def _use(self, name: str) -> None:
+        """Search and write this collection."""
+        self._name, self._outdated = name, name == self._old_name
+
+    def _has_collection(self) -> bool:
         """Whether the collection exists, with the schema of its layout."""
-        client, name = self._client, name or self._name
+        client, name = self._client, self._name
         if not client.has_collection(name, timeout=TIMEOUT):
             return False
-        if not fits(client, name, self._dim, windows=name != self._old_name):
+        if not fits(client, name, self._dim, windows=not self._outdated):
             log.warning("%s: collection %s does not fit: building anew", self._uri, name)
             return False
         return True

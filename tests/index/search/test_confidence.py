@@ -14,6 +14,8 @@ from earmark.index.library import Library
 from earmark.index.search.confidence import Judge, JudgedSearch, known_share
 from earmark.index.search.fusion import FusedHit
 from earmark.index.search.query import QueryEncoder, parse
+from earmark.index.stores.factory import catch_up
+from earmark.index.stores.faiss.store import FaissStore
 from earmark.index.types import Candidates, Filter, SearchRequest
 from earmark.model import checkpoint
 from earmark.model.core.arrays import Array
@@ -181,3 +183,27 @@ def test_where_the_store_gives_no_cosine_it_is_no_higher_than_the_last() -> None
     assert judged.probabilities(hits, cosines) == pytest.approx(expected, rel=1e-6)
     assert judged.probabilities(hits[:2], cosines) == pytest.approx(expected[:2], rel=1e-6)
     assert judged.select(hits, cosines) == hits
+
+
+def test_in_inverted_lists_no_hit_is_less_probable_than_asked(stocked: Library) -> None:
+    """The store gives no cosines of hits by words there: those of clips far from the query, too."""
+    query = stocked.embedder.embed_tags([["dog"]])[0]
+    none = np.zeros((0, len(query)), np.float32)
+    with stocked.catalogue.write() as writer:
+        for seed in range(10, 260):
+            title, cosine = (f"Dog {seed}", -0.9) if seed % 2 else (f"Loud {seed}", 0.8)
+            vector = lying_at(query, cosine, seed)
+            writer.put(
+                made.new_clip(title, seed, title=title, vector=vector, tags=(), windows=none)
+            )
+    flat = FaissStore(stocked.catalogue.meta("library"), len(query))
+    lists = FaissStore(stocked.catalogue.meta("library"), len(query), max_flat=50, max_recent=50)
+    answers = []
+    for store in (flat, lists):
+        catch_up(store, stocked.catalogue)
+        stocked.store = store
+        hits = stocked.search("dog", 200, min_probability=0.5).hits
+        assert all(hit.probability and hit.probability >= 0.5 for hit in hits)
+        answers.append({hit.clip.title for hit in hits})
+    assert "inverted lists" in lists.description()
+    assert answers[0] == answers[1]

@@ -61,8 +61,17 @@ def test_it_is_searched_and_written_until_another_is_built(milvus_server: str) -
 
     new = MilvusStore("mine", DIM, milvus_server)
     assert not new.load(NO_FILE)
+    new.apply(changes(2, some(range(1, 11))))  # and its process ends
+    new.close()
+    new = MilvusStore("mine", DIM, milvus_server)
+    assert new.load(NO_FILE, outdated=True)
+    assert (new.outdated, len(new)) == (True, 30)  # the old one goes on serving
+    new.close()
+    new = MilvusStore("mine", DIM, milvus_server)
+    assert new.load(NO_FILE)  # and the new one is taken up
+    assert (new.outdated, new.generation) == (False, 2)
     held = {row: clip for row, clip in some(range(1, 31)).items() if row not in (7, 8)}
-    new.apply(changes(4, {**held, 40: long, 7: Held(95, 1.0, "", "", ())}))
+    new.apply(changes(4, {**held, 40: long, 7: Held(95, 1.0, "", "", ())}, [8]))
     assert (new.outdated, len(new)) == (False, 30)
     assert new.search(vector(92), 1)[0].tolist() == [40]
     assert store.search(vector(90), 1)[0].tolist() == [40]  # who has it open goes on
@@ -71,3 +80,27 @@ def test_it_is_searched_and_written_until_another_is_built(milvus_server: str) -
     assert not again.outdated
     for each in (store, new, again):
         each.close()
+
+
+def test_an_old_collection_that_was_never_whole_or_is_dropped_is_not_written(
+    milvus_server: str,
+) -> None:
+    store = MilvusStore("mine", DIM, milvus_server)
+    make_layout_1(milvus_server, store._old_name, changes(3, some(range(1, 31))))
+    client = MilvusClient(milvus_server)
+    client.delete(store._old_name, filter="row == -1", partition_name=schema.STATE)
+    assert not store.load(NO_FILE, outdated=True)
+    assert not store.outdated
+    store.apply(changes(1, some(range(1, 6))))
+    assert (store.outdated, len(store)) == (False, 5)
+    store.drop()
+    client.drop_collection(store._old_name)
+    make_layout_1(milvus_server, store._old_name, changes(3, some(range(1, 31))))
+    assert store.load(NO_FILE, outdated=True)
+    client.drop_collection(store._old_name)
+    store.apply(changes(4, some(range(40, 42))))  # finds out that it is gone
+    assert (store.generation, store.outdated) == (0, True)
+    store.apply(changes(4, some(range(1, 8))))
+    assert (store.outdated, len(store), store.generation) == (False, 7, 4)
+    store.close()
+    client.close()

@@ -190,7 +190,7 @@ def test_in_inverted_lists_no_hit_is_less_probable_than_asked(stocked: Library) 
     query = stocked.embedder.embed_tags([["dog"]])[0]
     none = np.zeros((0, len(query)), np.float32)
     with stocked.catalogue.write() as writer:
-        for seed in range(10, 260):
+        for seed in range(10, 410):
             title, cosine = (f"Dog {seed}", -0.9) if seed % 2 else (f"Loud {seed}", 0.8)
             vector = lying_at(query, cosine, seed)
             writer.put(
@@ -202,7 +202,7 @@ def test_in_inverted_lists_no_hit_is_less_probable_than_asked(stocked: Library) 
     for store in (flat, lists):
         catch_up(store, stocked.catalogue)
         stocked.store = store
-        hits = stocked.search("dog", 200, min_probability=0.5).hits
+        hits = stocked.search("dog", 400, min_probability=0.5).hits
         assert all(hit.probability and hit.probability >= 0.5 for hit in hits)
         answers.append({hit.clip.title for hit in hits})
     assert "inverted lists" in lists.description()

@@ -126,9 +126,11 @@ class Library:
     def _save_store(self) -> None:
         self.store.wait_until_idle()
         if self.store.generation != self._saved:
-            with contextlib.suppress(OSError):  # derived: a read-only or full disk costs time
+            try:
                 self.store.save(self.folder / SNAPSHOT)
                 self._saved = self.store.generation
+            except OSError as error:  # derived: a read-only or full disk costs time
+                log.warning("library %s: its index was not saved: %s", self.folder, error.strerror)
 
     def rebuild_store(self) -> bool:
         """Build the store anew in place of an outdated one, which is searched and written
@@ -144,7 +146,7 @@ class Library:
             new.wait_until_idle()
             with self._refreshing:
                 # Another process may be writing to a shared one.
-                if new.generation >= self.store.generation and not self._closed:
+                if new.generation >= self.generation and not self._closed:
                     if self.store.shared:  # others may be using its connection
                         self._replaced = self.store
                     self.store = new
@@ -158,10 +160,13 @@ class Library:
         return True
 
     def reload_store(self) -> None:
-        """Load the snapshot that another process has built anew, in a process that is to fork."""
-        store = open_store(self.catalogue)
-        if store.load(self.folder / SNAPSHOT):
-            self.store = store
+        """Load the snapshot that another process has built anew, in a process that is to fork.
+
+        Where that one could not save it, it is built here.
+        """
+        self.store = open_store(self.catalogue)
+        self.store.load(self.folder / SNAPSHOT)
+        catch_up(self.store, self.catalogue)
         self.prepare_fork()
 
     def prepare_fork(self) -> None:

@@ -1,7 +1,7 @@
 """Recall of the index, measured on a sample of searches.
 
 Recall@10 of a search is the share of the 10 nearest clips, found by comparing with every vector,
-that are among the 10 that the index finds. An index of up to 50,000 clips compares with every
+that are among the 10 that the index finds. An index of up to 50,000 vectors compares with every
 vector anyway: there it is 1.
 """
 
@@ -23,7 +23,7 @@ from earmark.model.core.errors import EarmarkError
 log = logging.getLogger(__name__)
 
 NEIGHBOURS = 10
-BLOCK = 1_024  # clips whose vectors are in memory at a time
+BLOCK = 64  # clips whose vectors are in memory at a time
 PAUSE = 60.0  # seconds between two measurements, at least
 
 

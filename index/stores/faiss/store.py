@@ -83,6 +83,7 @@ class FaissStore:
     ) -> None:
         self._library, self._dim = library, dim
         self._max_flat, self._max_recent = max_flat, max_recent
+        self._few = min(FEW_VECTORS, max_recent)
         self._state = _State(_empty(dim), np.zeros(0, np.bool_), _empty(dim), 0)
         self._form = FORM
         self._writing = threading.Lock()
@@ -131,10 +132,15 @@ class FaissStore:
                 self._changed.append(changed)
             removed = old.removed | old.base.isin(changed) if len(changed) else old.removed
             recent = remove(old.recent, changed)
+            base = old.base
             if len(changes.rows):
                 added = Entries.of(changes)
-                recent = append(recent, added) if len(recent) else build(added)
-            self._state = _State(old.base, removed, recent, changes.generation)
+                if not len(base) and not len(recent) and len(added.vectors) > self._few:
+                    base = build(added, self._max_flat)  # nothing to merge it with
+                    removed = np.zeros(len(base), np.bool_)
+                else:
+                    recent = append(recent, added) if len(recent) else build(added)
+            self._state = _State(base, removed, recent, changes.generation)
             if self._merging is None and self._is_merge_due():
                 self._begin_merge()
 
@@ -177,10 +183,10 @@ class FaissStore:
     def _is_merge_due(self) -> bool:
         state = self._state
         base, recent = state.base.vector_count, state.recent.vector_count
-        few = min(FEW_VECTORS, self._max_recent)
-        small = base <= self._max_flat and recent > base // 4 + few
+        small = base <= self._max_flat and recent > base // 4 + self._few
         removed = int(state.base.counts[state.removed].sum())
-        return small or removed > max(few, MAX_REMOVED_SHARE * base) or recent > self._max_recent
+        many_removed = removed > max(self._few, MAX_REMOVED_SHARE * base)
+        return small or many_removed or recent > self._max_recent
 
     def _merged(self, state: _State) -> Segment:
         """One segment of all clips."""

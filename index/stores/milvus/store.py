@@ -64,9 +64,9 @@ class MilvusStore:
     """Inner-product search by clip number, with filters, in Milvus. Implements VectorStore.
 
     Searches see writes batch by batch: while `apply` runs, they may find a part of the new clips,
-    and still removed ones; never half a clip. Several processes may share a library; they should
-    not create its collection at the same moment. A new store is empty until it has loaded the
-    existing collection; else its first `apply` replaces that.
+    clips without their windows, and still removed ones. Several processes may share a library; they
+    should not create its collection at the same moment. A new store is empty until it has loaded
+    the existing collection; else its first `apply` replaces that.
 
     `uri`: a cluster's, "http://host:19530", or a file's for milvus-lite, ending in ".db".
     `token`: "user:password" or a key. Raises LibraryError where pymilvus is missing, for an invalid

@@ -78,14 +78,22 @@ class JobFiles:
             return
         with _disk_errors():
             for folder in self._folder.iterdir():
-                age = time.time() - folder.stat().st_mtime
-                staged = folder.name not in over and age < STAGING_SECONDS
-                if folder.name in live or staged or not folder.is_dir():
+                if folder.name in live or not folder.is_dir():
+                    continue
+                if folder.name not in over and _age(folder) < STAGING_SECONDS:
                     continue
                 lock = _lock(folder)
                 if lock is not None:
                     shutil.rmtree(folder, ignore_errors=True)
                     os.close(lock)
+
+
+def _age(folder: Path) -> float:
+    """Seconds since a folder was changed; 0 where another process has removed it meanwhile."""
+    try:
+        return time.time() - folder.stat().st_mtime
+    except FileNotFoundError:
+        return 0.0
 
 
 def _lock(folder: Path) -> int | None:

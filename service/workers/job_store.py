@@ -417,7 +417,8 @@ class JobStore:
         self._on_change(number)
 
     def sweep(self) -> None:
-        """Remove sounds that a process left when it ended amid staging. Raises StorageError."""
+        """Remove sounds that a process left when it ended amid staging, or before it had removed
+        those of a job that was over. Raises StorageError."""
         if self._exists():
             rows = self._database.query(f"SELECT id, {LIVE} FROM jobs")  # noqa: S608
             self._files.sweep(

@@ -463,6 +463,8 @@ def test_sounds_of_a_job_whose_process_died_at_its_very_end_are_removed(
     left = tmp_path / "jobs" / job
     left.mkdir()
     (left / "0").write_bytes(b"sound")
+    # As a folder that another process removes between two looks: it is there, and it is not.
+    (tmp_path / "jobs" / "0").symlink_to(tmp_path / "nowhere")
     store = JobStore(tmp_path)
     store.sweep()
     store.close()

@@ -108,7 +108,8 @@ def content(library: Path) -> list[tuple[object, ...]]:
     with closing(Catalogue.open(library)) as catalogue:
         found = []
         for clip in catalogue.clips():
-            vector, windows = catalogue.vector(clip.row), catalogue.windows([clip.row]).get(clip.row)
+            vector = catalogue.vector(clip.row)
+            windows = catalogue.windows([clip.row]).get(clip.row)
             assert vector is not None
             sums = None if windows is None else (windows[0].tobytes(), windows[1].tobytes())
             found.append((clip.path, clip.metadata, clip.duration, vector.tobytes(), sums))

@@ -27,17 +27,51 @@ from earmark.model.audio.raw_samples import (
     open_soundfile,
 )
 from earmark.model.audio.sound_info import SoundInfo
+from earmark.model.audio.structure import structure_of
 from earmark.model.core.errors import InputError
 
 Samples = npt.NDArray[np.floating[Any]]
 Entry = Literal["plain", "undamaged", "near"]
 
 # Containers and encodings whose samples all have as many bytes, so that each has a known place.
-_PLAIN_FORMATS = frozenset(("WAV", "WAVEX", "RF64", "W64", "AIFF", "AU", "CAF"))
+_PLAIN_FORMATS = frozenset(
+    ("WAV", "WAVEX", "RF64", "W64", "AIFF", "AU", "CAF", "NIST", "IRCAM", "MAT4", "MAT5", "PVF")
+)
 _PLAIN_ENCODINGS = frozenset(
     ("PCM_S8", "PCM_U8", "PCM_16", "PCM_24", "PCM_32", "FLOAT", "DOUBLE", "ULAW", "ALAW")
 )
 _WIDE = frozenset(("PCM_32", "DOUBLE"))  # more than float32 holds
+# The same by the usual names of such files, for who does not open them.
+_PLAIN_SUFFIXES = (
+    *(".wav", ".wave", ".bwf", ".rf64", ".w64", ".aiff", ".aif", ".aifc", ".au", ".snd", ".caf"),
+    *(".sph", ".nist", ".sf", ".ircam"),
+)
+_SUFFIXES: dict[Entry, tuple[str, ...]] = {
+    "plain": _PLAIN_SUFFIXES,
+    "undamaged": (*_PLAIN_SUFFIXES, ".flac", ".fla", ".ogg", ".oga"),
+    "near": (*_PLAIN_SUFFIXES, ".flac", ".fla", ".ogg", ".oga", ".opus", ".mp3"),
+}
+
+
+@dataclass(frozen=True)
+class Span:
+    """The time from `start` to before `end`, in seconds. Raises InputError unless 0 ≤ start < end."""
+
+    start: float = 0.0
+    end: float = math.inf
+
+    def __post_init__(self) -> None:
+        if not (math.isfinite(self.start) and self.start >= 0):
+            raise InputError(f"start: expected 0 seconds or more, got {self.start:g}")
+        if not self.end > self.start:
+            raise InputError(
+                f"end: expected seconds after the start, {self.start:g}, got {self.end:g}"
+            )
+
+    def frames(self, sample_rate: int) -> tuple[int, int]:
+        """(the first sample, the sample before which it ends) at a rate in Hz."""
+        first = round(min(self.start * sample_rate, MAX_FRAMES - 1))
+        return first, max(round(min(self.end * sample_rate, MAX_FRAMES)), first)
 
 
 @dataclass(frozen=True)
@@ -56,17 +90,18 @@ class Stretch:
     entry: Entry = "plain"
 
     def __post_init__(self) -> None:
-        if not (math.isfinite(self.start) and self.start >= 0):
-            raise InputError(f"start: expected 0 seconds or more, got {self.start:g}")
-        if not self.end > self.start:
-            raise InputError(
-                f"end: expected seconds after the start, {self.start:g}, got {self.end:g}"
-            )
+        Span(self.start, self.end)
 
     def frames(self, sample_rate: int) -> tuple[int, int]:
         """(the first sample, the sample before which it ends) at a rate in Hz."""
-        first = round(min(self.start * sample_rate, MAX_FRAMES - 1))
-        return first, max(round(min(self.end * sample_rate, MAX_FRAMES)), first)
+        return Span(self.start, self.end).frames(sample_rate)
+
+    @property
+    def decoded_seconds(self) -> float:
+        """About how much of the sound is decoded for it, in seconds, as the name of its file tells:
+        from the start of the sound on where it is not entered."""
+        name = self.source.name.lower() if isinstance(self.source, Path) else ""
+        return self.end - self.start if name.endswith(_SUFFIXES[self.entry]) else self.end
 
 
 class StretchSamples:
@@ -82,6 +117,7 @@ class StretchSamples:
         self._file, self._name, self._stretch, self._on_skip = file, name, stretch, on_skip
         self._resources = ExitStack()
         self._raw: RawSamples | None = None
+        self._first = self._last = 0
         self._sound = self._enter()
         if self._sound is not None:
             self.info = SoundInfo(self._sound.samplerate, self._sound.channels)
@@ -89,7 +125,7 @@ class StretchSamples:
         else:
             self._raw = self._resources.enter_context(RawSamples(file, name))
             self.info, self.encoding = self._raw.info, self._raw.encoding
-        self._first, self._last = stretch.frames(self.info.sample_rate)
+            self._first, self._last = stretch.frames(self.info.sample_rate)
 
     def __enter__(self) -> StretchSamples:
         return self
@@ -103,8 +139,11 @@ class StretchSamples:
         if sound is None or not _can_enter(sound, self._stretch.entry):
             return None
         first, last = self._stretch.frames(sound.samplerate)
+        if last > sound.frames and _is_plain(sound) and not structure_of(self._file).joined:
+            last = sound.frames
         if not first < last <= sound.frames < MAX_FRAMES:  # what follows may be a joined sound
             return None
+        self._first, self._last = first, last
         with suppress(soundfile.LibsndfileError):
             if sound.seek(first) == first:
                 return sound
@@ -149,8 +188,12 @@ class StretchSamples:
             )
 
 
+def _is_plain(sound: SequentialSoundFile) -> bool:
+    return sound.format in _PLAIN_FORMATS and sound.subtype in _PLAIN_ENCODINGS
+
+
 def _can_enter(sound: SequentialSoundFile, entry: Entry) -> bool:
-    if sound.format in _PLAIN_FORMATS and sound.subtype in _PLAIN_ENCODINGS:
+    if _is_plain(sound):
         return True
     # Opus and MP3 decoders remember what came before: 1e-7 of full scale, at most.
     is_exact = sound.format == "FLAC" or sound.subtype == "VORBIS"

@@ -65,11 +65,36 @@ def test_near_is_nearly_the_same(kind: str) -> None:
     assert correlation > 0.99
 
 
-@pytest.mark.parametrize("subtype", ["PCM_32", "DOUBLE"])
-def test_more_bits_than_floats_hold_stay(subtype: str) -> None:
-    data = as_wav(np.random.default_rng(0).uniform(-1, 1, (RATE, 2)), subtype)
-    exact, _ = soundfile.read(io.BytesIO(data), dtype="float64")
-    np.testing.assert_array_equal(samples(data, 0.25, 0.5), exact[8_000:16_000])
+WIDE = [
+    (container, subtype)
+    for container in soundfile.available_formats()
+    for subtype in ("PCM_32", "DOUBLE")
+    if container not in ("RAW", "SD2") and soundfile.check_format(container, subtype)
+]
+
+
+@pytest.mark.parametrize(("container", "subtype"), WIDE)
+def test_more_bits_than_floats_hold_stay(container: str, subtype: str) -> None:
+    file = io.BytesIO()
+    values = np.random.default_rng(0).uniform(-1, 1, (RATE, 2))
+    soundfile.write(file, values, RATE, subtype=subtype, format=container)
+    exact, _ = soundfile.read(io.BytesIO(file.getvalue()), dtype="float64")
+    for end in (0.5, 1.0, 99.0, math.inf):
+        found = samples(file.getvalue(), 0.25, end)
+        np.testing.assert_array_equal(found, exact[8_000 : round(min(end, 1) * RATE)])
+
+
+@pytest.mark.parametrize(
+    ("name", "entry", "seconds"),
+    [
+        ("a.wav", "plain", 5), ("a.WAV", "near", 5), ("a.flac", "plain", 3_605),
+        ("a.flac", "undamaged", 5), ("a.mp3", "undamaged", 3_605), ("a.mp3", "near", 5),
+        ("a.m4a", "near", 3_605), ("wav", "near", 3_605),
+    ],
+)  # fmt: skip
+def test_what_is_decoded_for_a_stretch(name: str, entry: Entry, seconds: float) -> None:
+    assert Stretch(Path(name), 3_600, 3_605, entry).decoded_seconds == seconds
+    assert Stretch(b"", 3_600, 3_605, entry).decoded_seconds == 3_605
 
 
 @functools.cache

@@ -69,8 +69,8 @@ class Query:
     """The words of a search, as `index.search.query.parse` reads them from a text.
 
     `text`: the wanted words; `without`: words that no hit may be tagged with; `weights`: of words
-    of `text` that have one, 0.1 to 10; `last`: the last word, which may be half typed; empty where
-    a space, a weight or an unwanted word comes after it.
+    of `text` that have one, 0.1 to 10; `last`: the last word of a query that is being typed, which
+    may be half typed; empty where a space, a weight or an unwanted word comes after it.
     """
 
     text: str = ""
@@ -120,6 +120,8 @@ class SearchRequest:
     def search_key(self) -> str:
         """Text that is equal for pages of one search and differs between searches."""
         key = f"{self.sound or repr(self.query)!r} {self.where} {self.distinct} {self.sort}"
+        if self.query.last:
+            key = f"{key} {self.query.last!r}"
         return f"{key} {self.min_probability}" if self.min_probability else key
 
 

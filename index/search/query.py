@@ -27,18 +27,24 @@ from earmark.model.text.normalize import clean_tags
 from earmark.model.text.phrase import MAX_LETTERS
 from earmark.model.text.text_key import distinct
 from earmark.model.text.thesaurus import load_thesaurus
+from earmark.model.text.word_vectors import COMMON_WORDS
 
 MIN_WEIGHT, MAX_WEIGHT = 0.1, 10.0
 NEGATIVE_SHARE = 0.5  # of the unwanted direction that is subtracted
 CACHED_QUERIES = 8_192
+SAME_MEANING = 0.8  # cosine of a word and a tag from which the model takes one for the other
 
 _WEIGHTED = re.compile(r"(.+)\^(\d+(?:\.\d+)?)$")
 _NEGATIVE = re.compile(r"-(\w.*)$")
 
 
-def parse(text: str) -> Query:
-    """Any text is a query; pieces that do not follow the syntax are words."""
+def parse(text: str, *, typing: bool = False) -> Query:
+    """Any text is a query; pieces that do not follow the syntax are words.
+
+    `typing`: it is being typed, so that its last word may be half typed, unless a space follows.
+    """
     words, without, weights, last = [], [], {}, ""
+    is_open = typing and not text[-1:].isspace()
     for piece in text.split():
         negative = _NEGATIVE.match(piece)
         weighted = _WEIGHTED.match(piece)
@@ -50,7 +56,7 @@ def parse(text: str) -> Query:
             weights[weighted[1]] = _clamp(float(weighted[2]))
         else:
             words.append(piece)
-    return Query(" ".join(words), tuple(without), weights, "" if text[-1:].isspace() else last)
+    return Query(" ".join(words), tuple(without), weights, last if is_open else "")
 
 
 def add_tags(query: Query, tags: Mapping[str, float]) -> Query:
@@ -88,9 +94,7 @@ class QueryEncoder:
     """Fills in requests what the model makes of their words, a batch at a time. Thread-safe.
 
     The last 8,192 queries are cached. Of a half-typed word the model reads the most usual of its
-    own tags that begin so, unless a dictionary holds the word as it is. Of 96 everyday queries
-    whose last words are cut to three letters, 36 then have a right sound among the first three; as
-    they are written, 28.
+    own tags that begin so, unless it may be a whole word in a language that the model reads.
     """
 
     def __init__(self, embedder: Embedder, max_queries: int = CACHED_QUERIES) -> None:
@@ -157,7 +161,7 @@ class QueryEncoder:
     def _read(self, query: Query) -> ParsedTags:
         """The query as the model reads it, with the tag that a half-typed word is taken for."""
         typed = half_typed(query.last)
-        tag = self._tag_beginning(typed) if typed else ""
+        tag = "" if self._is_whole(typed, query.last) else self._tag_beginning(typed)
         if not tag or len(query.text) > MAX_LETTERS:
             return self._embedder.parse_tags(query.text)
         pieces = query.text.split()
@@ -166,25 +170,50 @@ class QueryEncoder:
         read = self._embedder.parse_tags(" ".join(pieces))
         return replace(read, guessed={**read.guessed, typed: tag})
 
+    def _is_whole(self, typed: str, last: str) -> bool:
+        """Whether a last word may be whole, or there is none. `last`: as it is written, in which an
+        accent tells that it begins no English word."""
+        if not typed or typed in self._embedder.vocabulary or is_word(typed, self._thesaurus):
+            return True
+        return not last.isascii() or self._embedder.words.is_known(typed)
+
     def _tag_beginning(self, typed: str) -> str:
-        """The most usual tag of the model that begins so; "" for a whole word, and for none."""
-        if typed in self._embedder.vocabulary or is_word(typed, self._thesaurus):
-            return ""
+        """The most usual tag of the model that begins so; "" where none does.
+
+        Also where that is a rare word and the model takes the word as it is for a tag: `geige` is
+        a violin to it, not the beginning of geiger.
+        """
         found = [tag for tag in self._usual_tags if tag.startswith(typed)]
         if not found and typed not in self._embedder.words:
             shorter = shorter_stems(typed)  # "barki"
             found = [tag for tag in self._usual_tags if stem(tag) in shorter]
-        return found[0].replace("-", " ") if found else ""
+        if not found or (self._tag_ranks[found[0]] >= COMMON_WORDS and self._is_heard(typed)):
+            return ""
+        return found[0].replace("-", " ")
+
+    def _is_heard(self, typed: str) -> bool:
+        """Whether the model takes a word for one of its tags."""
+        pieces = self._embedder.parse_tags(typed).pieces
+        if not pieces:
+            return False
+        cosines = self._embedder.embed_tags([pieces]) @ self._embedder.vocabulary_vectors.T
+        return bool(cosines.max() >= SAME_MEANING)
 
     @cached_property
     def _usual_tags(self) -> list[str]:
         """The tags of the model, the most frequent ones in texts first."""
+        ranks = self._tag_ranks
+        return sorted(ranks, key=lambda tag: (ranks[tag], tag))
+
+    @cached_property
+    def _tag_ranks(self) -> dict[str, float]:
+        """The rank of each tag's first word among the words of texts, from 0."""
         tags = {tag: tag.partition("-")[0] for tag in self._embedder.vocabulary}
         heads = set(tags.values())
         ranks = {
             word: rank for rank, word in enumerate(self._embedder.words.words) if word in heads
         }
-        return sorted(tags, key=lambda tag: (ranks.get(tags[tag], math.inf), tag))
+        return {tag: ranks.get(head, math.inf) for tag, head in tags.items()}
 
 
 def _levels(

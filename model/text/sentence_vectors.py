@@ -76,6 +76,12 @@ class SentenceVectors(WordVectors):
         """The same: no phrase is guessed."""
         return self.vector(word)
 
+    def is_known(self, word: str) -> bool:
+        """Whether the encoder has the word as one piece, in lower case or as a noun of German:
+        it reads the usual words of its languages so, all others by their parts."""
+        forms = [word.lower(), word.capitalize()]
+        return any(len(pieces) == 1 for pieces in _pieces(forms))
+
     def guess(self, _word: str) -> str:
         """Empty: the encoder reads each word as it is."""
         return ""
@@ -113,6 +119,15 @@ _encoding = threading.Lock()  # the package's encoder sets BLAS's threads while 
 def _encode(phrases: Sequence[str]) -> Array:
     with _encoding:
         return np.asarray(_encoder().encode(list(phrases)), dtype=np.float32)
+
+
+def _pieces(words: Sequence[str]) -> list[list[int]]:
+    """The numbers of the pieces in which the encoder reads words."""
+    with _encoding:
+        found: list[list[int]] = _encoder()._tokenizer.encode(
+            list(words), add_bos=False, add_eos=False
+        )
+        return found
 
 
 @functools.cache

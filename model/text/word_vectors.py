@@ -160,6 +160,10 @@ class WordVectors:
         is_certain = forms & set(resolved) or word.replace("-", "") in resolved
         return bool(resolved) and not is_certain
 
+    def is_known(self, word: str) -> bool:
+        """Whether a word is a common one."""
+        return word in self._common
+
     def guess(self, word: str) -> str:
         """The words that stand for a misspelt or run-together word; empty for other words."""
         return " ".join(self.resolve(word)) if self.is_guess(word) else ""

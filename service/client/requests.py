@@ -48,6 +48,12 @@ class Where(TypedDict, total=False):
     source: Sequence[str]
 
 
+class TypingAndWhere(Where, total=False):
+    """Whether the last word may be half typed, as the words are being typed, and filters."""
+
+    typing: bool
+
+
 class StretchAndWhere(Where, total=False):
     """The stretch of a sound that is asked with, in seconds, and filters."""
 
@@ -121,13 +127,15 @@ def search(
     sort: Sort = "relevance",
     distinct: bool = False,
     min_probability: float = 0.0,
-    **where: Unpack[Where],
+    **where: Unpack[TypingAndWhere],
 ) -> Call[SearchBody]:
     """Search by words. `tags`: with weights; a weight below 0 excludes the tag.
-    `min_probability`: of a hit."""
+    `min_probability`: of a hit. `typing`: only without `tags`."""
+    is_typed = where.pop("typing", False)
     query = {"q": words, "k": k, "cursor": cursor, "sort": sort, **_least(min_probability), **where}
     if not tags:
-        return Call("GET", "/v1/search", SearchBody, {**query, "distinct": _flag(distinct)})
+        flags = {"distinct": _flag(distinct), "typing": _flag(is_typed)}
+        return Call("GET", "/v1/search", SearchBody, {**query, **flags})
     weighted = [{"tag": tag, "weight": weight} for tag, weight in tags.items()]
     body = {**query, "tags": weighted, "distinct": distinct}
     return Call("POST", "/v1/search", SearchBody, body=body)

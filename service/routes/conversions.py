@@ -29,7 +29,7 @@ def filter_of(query: FilterQuery) -> Filter:
 
 def search_request(query: SearchQuery | WeightedSearchQuery) -> SearchRequest:
     """The search that a query string or a body asks for. Raises InputError, FilterError."""
-    parsed = parse(query.q)
+    parsed = parse(query.q, typing=isinstance(query, SearchQuery) and query.typing)
     if isinstance(query, WeightedSearchQuery):
         parsed = add_tags(parsed, {tag.tag: tag.weight for tag in query.tags})
         if not parsed.text and not parsed.without:

@@ -70,6 +70,11 @@ class SearchQuery(SortedPageQuery):
         description="Words, in any order; `-wind` excludes a word, `rain^2` gives it more weight",
         examples=["thunder storm -rain"],
     )
+    typing: bool = Field(
+        False,
+        description="The words are being typed: the last one, from three letters on, may be half "
+        "typed, unless a space follows it",
+    )
 
 
 class WeightedTag(BaseModel):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -57,7 +58,8 @@ def stocked(library: Library, tmp_path: Path) -> Library:
     ],
 )
 def test_what_is_typed(text: str, query: Query) -> None:
-    assert parse(text) == query
+    assert parse(text, typing=True) == query
+    assert parse(text) == replace(query, last="")
 
 
 @given(st.text(max_size=60))

@@ -11,8 +11,11 @@ from hypothesis import strategies as st
 
 from earmark.index.lexical.stemming import tokens
 from earmark.index.lexical.terms import query_terms
+from earmark.index.errors import CursorError
 from earmark.index.library import Library
-from earmark.index.types import Page
+from earmark.index.search.query import QueryEncoder, parse
+from earmark.index.types import Page, SearchRequest
+from earmark.model.checkpoint import starter_model
 from earmark.model.embedder import Embedder
 from tests.index.made import new_clip
 from tests.model.tiny import checkpoint_of, sentence_config, tiny_config
@@ -66,6 +69,13 @@ def found(page: Page) -> dict[str, tuple[str, ...]]:
     return {hit.clip.title: hit.matched for hit in hits}
 
 
+def typing(library: Library, text: str) -> Page:
+    """The first hits while a text is being typed."""
+    (page,) = library.search_batch([SearchRequest(parse(text, typing=True), 30)])
+    assert isinstance(page, Page)
+    return page
+
+
 @pytest.mark.parametrize(
     ("typed", "hits", "guessed"),
     [
@@ -89,7 +99,7 @@ def found(page: Page) -> dict[str, tuple[str, ...]]:
 def test_half_typed_words(
     stocked: Library, typed: str, hits: dict[str, tuple[str, ...]], guessed: dict[str, set[str]]
 ) -> None:
-    page = stocked.search(typed, 30)
+    page = typing(stocked, typed)
     assert found(page).items() >= {title: own for title, own in hits.items() if own}.items()
     assert set(found(page)) <= {*hits}
     assert page.understood is not None
@@ -97,12 +107,58 @@ def test_half_typed_words(
 
 
 def test_the_model_reads_the_tag_that_is_half_typed(stocked: Library) -> None:
-    half, whole = (stocked.search(text, 9) for text in ("a loud engin", "a loud engine"))
+    half, whole = (typing(stocked, text) for text in ("a loud engin", "a loud engine"))
     assert [(hit.clip.id, hit.cosine) for hit in half.hits] == [
         (hit.clip.id, hit.cosine) for hit in whole.hits
     ]
     assert half.understood is not None
     assert half.understood.guessed == {"engin": "engine"}
+
+
+@pytest.fixture(scope="module")
+def starter() -> QueryEncoder:
+    return QueryEncoder(Embedder.load(starter_model()))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("text", "taken_for"),
+    [
+        *((word, "") for word in "tür geige chor moto singe cri wal gallo snö tambour".split()),
+        ("die tür", ""),
+        ("thund", "thunder"),
+        ("footst", "footsteps"),
+        ("a leaking fauc", "faucet"),
+    ],
+)
+def test_words_of_other_languages_begin_no_tags(
+    starter: QueryEncoder, text: str, taken_for: str
+) -> None:
+    (request,) = starter.encode([SearchRequest(parse(text, typing=True))])
+    assert request.understood is not None
+    guessed = {text.split()[-1]: taken_for} if taken_for else {}
+    assert request.understood.guessed == guessed
+    read = text.replace(text.split()[-1], taken_for) if taken_for else text
+    (as_read,) = starter.encode([SearchRequest(parse(read))])
+    assert np.array_equal(request.vector, as_read.vector)
+
+
+def test_what_is_not_being_typed_is_read_as_it_is(stocked: Library) -> None:
+    page = stocked.search("thund", 30)
+    assert page.understood is not None
+    assert (found(page), page.understood.guessed) == ({}, {})
+
+
+def test_cursors_hold_for_what_is_being_typed(stocked: Library) -> None:
+    (page,) = stocked.search_batch([SearchRequest(parse("engin", typing=True), 3)])
+    assert isinstance(page, Page)
+    again = [
+        SearchRequest(parse("engin", typing=typing), 3, cursor=page.next)
+        for typing in (True, False)
+    ]
+    second, other = stocked.search_batch(again)
+    assert isinstance(second, Page)
+    assert isinstance(other, CursorError)
 
 
 @pytest.mark.parametrize(

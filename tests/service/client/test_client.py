@@ -66,6 +66,8 @@ def test_words_and_sounds(client: Client, sounds: Path) -> None:
     assert client.search_audio(sounds / "dog.wav", k=1).hits[0].id == clip_id
     assert clip_id not in [hit.id for hit in client.similar(clip_id).hits]
     assert client.search("dog", tag=["nothing"]).hits == []
+    half = [client.search("engi", typing=typing).guessed for typing in (False, True)]
+    assert half == [{}, {"engi": "engine"}]
 
 
 def test_stretches_of_sounds(client: Client) -> None:

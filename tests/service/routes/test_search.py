@@ -89,6 +89,16 @@ def test_what_is_not_understood_is_said_not_refused(
     assert (body["hits"], body["understood"], body["ignored"]) == ([], [], ignored)
 
 
+def test_the_last_word_is_half_typed_only_where_the_client_says_so(server: Server) -> None:
+    for query, guessed in (
+        ({"typing": "true"}, {"engi": "engine"}),
+        ({"typing": "false"}, {}),
+        ({}, {}),
+    ):
+        assert search(server, q="engi", **query).json()["guessed"] == guessed
+    server.problem(search(server, q="engi", typing="maybe"), 422, "typing: ")
+
+
 @settings(max_examples=100, deadline=None)
 @given(q=st.text(min_size=1, max_size=500), k=st.integers(1, 100))
 def test_any_text_at_all_is_answered(server: Server, q: str, k: int) -> None:

@@ -6,15 +6,23 @@ import glob
 import os
 import secrets
 import time
-from collections.abc import Iterable
-from contextlib import suppress
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import BinaryIO
 
 ABANDONED_SECONDS = 3_600  # age of a temporary file whose writer must have been killed
 
 
 def write_whole(path: Path, parts: Iterable[bytes | memoryview], mode: int = 0o666) -> None:
-    """Write the parts to a temporary file beside `path`, sync it to disk, then rename it.
+    """Write the parts to `path` as `whole_file` does. Raises OSError."""
+    with whole_file(path, mode) as file:
+        file.writelines(parts)
+
+
+@contextmanager
+def whole_file(path: Path, mode: int = 0o666) -> Iterator[BinaryIO]:
+    """A temporary file beside `path`, which is synced to disk and renamed once it is written.
 
     `path` always holds all of the new bytes or all of the old ones. `mode`: permissions, reduced by
     the process's umask. Raises OSError.
@@ -25,7 +33,7 @@ def write_whole(path: Path, parts: Iterable[bytes | memoryview], mode: int = 0o6
     try:
         opened = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode)
         with os.fdopen(opened, "wb") as file:
-            file.writelines(parts)
+            yield file
             file.flush()
             os.fsync(file.fileno())
         temporary.replace(path)

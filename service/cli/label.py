@@ -7,13 +7,14 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from earmark.service.cli.times import clock
+
 if TYPE_CHECKING:
     from earmark.model.embedder import Embedder
     from earmark.model.timeline.steps import HeardSound
     from earmark.model.timeline.timeline import Timeline
 
-FORMATS = ("json", "csv", "audacity", "raven")
-FORMAT_OF_SUFFIX = {".json": "json", ".csv": "csv", ".txt": "audacity"}
+FORMAT_NAMES = ("json", "csv", "audacity", "raven")  # as in `label_files.FORMATS`, slow to import
 
 
 def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -26,14 +27,15 @@ def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
         "--suggested", action="store_true", help="tags that the sound makes probable (default)"
     )
     label.add_argument(
-        "--format", choices=FORMATS, help="of the labels; without it, a table for people"
+        "--format", choices=FORMAT_NAMES, help="of the labels; without it, a table for people"
     )
     label.add_argument(
         "-o",
         "--out",
         type=Path,
         metavar="OUT",
-        help="file to write; .json, .csv and .txt (audacity) say the format",
+        help="file to write; .json, .csv, .txt (audacity) and .selections.txt (raven) say the "
+        "format",
     )
     label.add_argument("--force", action="store_true", help="overwrite OUT")
     label.add_argument("--model", type=Path, metavar="PATH", help="default: starter model")
@@ -55,13 +57,13 @@ def _label(options: argparse.Namespace) -> int:
     if options.tags is not None:
         texts = [tag for entry in options.tags for tag in entry.split(",")]
         prompts = zero_shot.plain_prompts(texts)
-        zero_shot.check_prompts(prompts, min_labels=1)
-        labels = zero_shot.embed_labels(embedder, prompts)
-    made = make_timeline(embedder, _hear(embedder, options.file), labels)
+        zero_shot.check_prompts(prompts, min_labels=1, name="--tags")
+        labels = zero_shot.embed_labels(embedder, prompts, name="--tags")
+    timeline = make_timeline(embedder, _hear(embedder, options.file), labels)
     if kind is None:
-        _print_table(made)
+        _print_table(timeline)
         return 0
-    text = FORMATS[kind].write(made)
+    text = FORMATS[kind].write(timeline)
     if out is None:
         sys.stdout.write(text)
         return 0
@@ -69,63 +71,56 @@ def _label(options: argparse.Namespace) -> int:
         write_whole(out, [text.encode()])
     except OSError as error:
         raise EarmarkError(f"{out}: cannot be written ({error.strerror})") from error
-    print(f"{out}: {sum(len(lane.events) for lane in made.tags)} events")
+    print(f"{out}: {sum(len(lane.events) for lane in timeline.tags)} events")
     return 0
 
 
 def _format_and_file(options: argparse.Namespace) -> tuple[str | None, Path | None]:
     """The format, None for a table, and the file to write if any. Raises InputError."""
     from earmark.model.core.errors import InputError
+    from earmark.model.timeline.label_files import FORMATS
 
     kind, out = options.format, options.out
     if out is None:
         return kind, None
-    kind = kind or FORMAT_OF_SUFFIX.get(out.suffix.lower())
+    ends = {form.name_end + form.suffix: name for name, form in FORMATS.items()}
+    longest_first = sorted(ends, key=len, reverse=True)
+    end = next((end for end in longest_first if out.name.lower().endswith(end)), None)
+    kind = kind or ends.get(end or "")
     if kind is None:
-        suffixes = ", ".join(FORMAT_OF_SUFFIX)
-        raise InputError(f"-o: expected {suffixes} or a --format, got {out.name!r}")
+        raise InputError(f"-o: expected {', '.join(ends)} or a --format, got {out.name!r}")
     if out.exists() and not options.force:
         raise InputError(f"{out}: is there already; --force overwrites it")
     return kind, out
 
 
 def _hear(embedder: Embedder, file: Path) -> HeardSound:
-    """The sound, heard with a bar on a terminal."""
+    """The sound, with progress."""
     from earmark.model.core.progress import progress
     from earmark.model.timeline.steps import hear_sound
 
-    # The length is known only at the end.
-    with progress("hearing", 0, "s", quiet=not sys.stderr.isatty()) as bar:
-        heard = 0
+    with progress("hearing", 0, "s") as bar:  # the length is known only at the end
+        total = 0
 
         def step(seconds: float) -> None:
-            nonlocal heard
-            bar.step(int(seconds) - heard)
-            heard = int(seconds)
+            nonlocal total
+            bar.step(int(seconds) - total)
+            total = int(seconds)
 
-        return hear_sound(embedder, file, file.name, step)
+        return hear_sound(embedder, file, str(file), step)
 
 
-def _print_table(made: Timeline) -> None:
+def _print_table(timeline: Timeline) -> None:
     rows = sorted(
         (event.start, event.end, lane.tag, event.score)
-        for lane in made.tags
+        for lane in timeline.tags
         for event in lane.events
     )
     for start, end, tag, score in rows:
-        print(f"{_clock(start):>10} – {_clock(end):<10}  {score:6.1%}  {tag}")
+        print(f"{clock(start, 1):>10} – {clock(end, 1):<10}  {score:6.1%}  {tag}")
     if not rows:
-        print("none of these tags is heard" if made.tags else "no tag is heard")
-    if made.ignored:
-        print(f"not used: {' '.join(made.ignored)}")
-    for note in made.notes:
+        print("none of these tags is heard" if timeline.tags else "no tag is heard")
+    if timeline.ignored:
+        print(f"not used: {' '.join(timeline.ignored)}")
+    for note in timeline.notes:
         print(f"note: {note}")
-
-
-def _clock(seconds: float) -> str:
-    """Seconds as 1:02:03.4, without hours where there are none."""
-    tenths = round(10 * seconds)
-    minutes, rest = divmod(tenths, 600)
-    hours, minutes = divmod(minutes, 60)
-    clock = f"{minutes}:{rest / 10:04.1f}"
-    return f"{hours}:{minutes:02}:{rest / 10:04.1f}" if hours else clock

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from earmark.service.cli.times import seconds_of
+from earmark.service.cli.times import clock, seconds_of
 
 if TYPE_CHECKING:
     from earmark.index.library import Library
@@ -57,6 +57,13 @@ def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
             metavar="P",
             help="only hits that are right with this probability at least, 0 to 1",
         )
+        command.add_argument(
+            "--moments",
+            type=int,
+            default=3,
+            metavar="N",
+            help="moments of each hit in a long sound, at most, 0 to 10 (default 3)",
+        )
     for command in (search, similar, tag):
         command.add_argument("-k", type=int, default=10, help="number of results (default 10)")
     for command, run in ((search, _search), (similar, _similar), (tag, _tag), (classify, _class)):
@@ -69,12 +76,16 @@ def _model(options: argparse.Namespace) -> Embedder:
     from earmark.model.checkpoint import starter_model
     from earmark.model.core.errors import InputError
     from earmark.model.embedder import Embedder
+    from earmark.service.schemas.limits import MAX_MOMENTS
 
     if not 1 <= getattr(options, "k", 1) <= 1000:
         raise InputError(f"-k: expected 1 to 1000, got {options.k}")
     least = getattr(options, "min_probability", 0.0)
     if not 0 <= least <= 1:
         raise InputError(f"--min-probability: expected 0 to 1, got {least:g}")
+    moments = getattr(options, "moments", 0)
+    if not 0 <= moments <= MAX_MOMENTS:
+        raise InputError(f"--moments: expected 0 to {MAX_MOMENTS}, got {moments}")
     return Embedder.load(options.model or starter_model())
 
 
@@ -103,15 +114,19 @@ def _print_hits(hits: Sequence[Hit]) -> None:
 
 
 def _sureness(hit: Hit) -> str:
-    """How probable a hit is, in a word and in percent; nothing is certain."""
+    """How probable a hit is, in a word and in percent, rounded down: nothing is certain."""
     if hit.probability is None:
         return ""
-    return f"{hit.confidence:8} {min(hit.probability, 0.99):4.0%}"
+    percent = min(99, math.floor(100 * hit.probability + 1e-9))
+    return f"{hit.confidence:8} {f'{percent}%' if percent else '<1%':>4}"
 
 
 def _places(hit: Hit) -> str:
     """Where in a long sound the hit is heard, best first."""
-    places = [f"{moment.start:.0f} to {moment.end:.0f} s" for moment in hit.moments]
+    places = [
+        f"{clock(math.floor(moment.start))} to {clock(math.ceil(moment.end))}"
+        for moment in hit.moments
+    ]
     return f"  at {', '.join(places)}" if places else ""
 
 
@@ -138,6 +153,7 @@ def _search(options: argparse.Namespace) -> int:
             where,
             distinct=options.distinct,
             min_probability=options.min_probability,
+            moments=options.moments,
         )
     if options.json:
         print(json.dumps(SearchBody.fields_of(found)))
@@ -162,9 +178,12 @@ def _similar(options: argparse.Namespace) -> int:
         end = math.inf if options.end is None else options.end
         source = Stretch(options.file, options.start or 0.0, end)
     with _library(options) as library:
-        sound = library.embedder.embed_audio(source, options.file.name)
+        sound = library.embedder.embed_audio(source, str(options.file))
         found = library.search_by_vector(
-            sound.vector, options.k, min_probability=options.min_probability
+            sound.vector,
+            options.k,
+            min_probability=options.min_probability,
+            moments=options.moments,
         )
     if options.json:
         hits = [HitBody.of(hit).model_dump() for hit in found.hits]
@@ -179,7 +198,7 @@ def _tag(options: argparse.Namespace) -> int:
     from earmark.service.schemas.tagging import TagsBody
 
     embedder = _model(options)
-    suggestion = suggest(embedder, embedder.embed_audio(options.file, options.file.name), options.k)
+    suggestion = suggest(embedder, embedder.embed_audio(options.file, str(options.file)), options.k)
     if options.json:
         print(TagsBody.of(suggestion).model_dump_json())
         return 0
@@ -194,9 +213,9 @@ def _class(options: argparse.Namespace) -> int:
 
     embedder = _model(options)
     prompts = zero_shot.plain_prompts(options.labels.split(","))
-    zero_shot.check_prompts(prompts, min_labels=2)
-    labels = zero_shot.embed_labels(embedder, prompts)
-    sound = embedder.embed_audio(options.file, options.file.name)
+    zero_shot.check_prompts(prompts, min_labels=2, name="--labels")
+    labels = zero_shot.embed_labels(embedder, prompts, name="--labels")
+    sound = embedder.embed_audio(options.file, str(options.file))
     classes = zero_shot.classify(embedder, labels, sound.vector)
     if options.json:
         print(ClassesBody.of(classes).model_dump_json())

@@ -1,4 +1,4 @@
-"""Times on the command line: seconds, m:s or h:m:s."""
+"""Times on the command line: read as seconds, m:s or h:m:s, and written as m:s or h:m:s."""
 
 from __future__ import annotations
 
@@ -21,3 +21,12 @@ def seconds_of(text: str) -> float:
             f"expected seconds (12.5), m:s (1:05) or h:m:s (1:02:03), got {text!r}"
         )
     return hours * 3_600 + minutes * 60 + seconds
+
+
+def clock(seconds: float, digits: int = 0) -> str:
+    """Seconds as 1:02:03, without hours where there are none, with so many decimal digits."""
+    parts = 10**digits
+    minutes, rest = divmod(round(seconds * parts), 60 * parts)
+    hours, minutes = divmod(minutes, 60)
+    second = f"{rest / parts:0{digits + 3 if digits else 2}.{digits}f}"
+    return f"{hours}:{minutes:02}:{second}" if hours else f"{minutes}:{second}"

@@ -44,10 +44,24 @@ def test_long_work_is_told_before_a_step_is_done(
     with progress("adding", 2, "files") as bar:
         bar.step(0, f"night.flac: {clock(3_723.9)} heard")
         bar.step(1, "")
+        bar.step(0, "day.flac: 0:10:00 heard")
     lines = capsys.readouterr().err.splitlines()
     assert lines[0] == "adding: 0/2 files, night.flac: 1:02:03 heard"
     assert lines[1].startswith("adding: 1/2 files, ")
     assert lines[1].endswith(" s left")
+    assert " left" not in lines[2]  # nobody knows how long that file is
+
+
+def test_work_of_unknown_length(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with progress("hearing", 0, "s") as bar:
+        bar.step(3)
+    assert capsys.readouterr().err == ""
+    monkeypatch.setattr(module, "LINE_SECONDS", 0.0)
+    with progress("hearing", 0, "s") as bar:
+        bar.step(3)
+    assert capsys.readouterr().err == "hearing: 3 s\n"
 
 
 def test_a_bar_shows_it_on_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 import soundfile
 
+from earmark.model.core import progress
 from earmark.service.cli.main import main
-from earmark.service.cli.times import seconds_of
+from earmark.service.cli.times import clock, seconds_of
 from tests.model.tiny import noise, write
 from tests.service.cli.test_cli_bad import refused
 
@@ -40,6 +41,32 @@ def test_the_file_is_the_stretch(capsys: Capture, night: Path) -> None:
     found, _ = soundfile.read("end.FLAC", dtype="int32")
     np.testing.assert_array_equal(found, whole[480_000:])
     assert sorted(path.name for path in Path().iterdir()) == ["end.FLAC", out.name]
+
+
+def test_the_name_tells_where_the_stretch_ends(capsys: Capture, night: Path) -> None:
+    out = Path("night 69.0-70.0 s.wav")
+    assert main(["cut", str(night), "69", "80"]) == 0
+    assert capsys.readouterr().out == f"{out}: 1.000 s at 8000 Hz\n"
+    refused(capsys, ["cut", night, "69", "90"], f"{out}: is there already")
+    assert main(["cut", str(night), "69", "90", "--force"]) == 0
+    assert [path.name for path in Path().iterdir()] == [out.name]
+
+
+def test_long_names_are_shortened(capsys: Capture, night: Path) -> None:
+    long = night.rename(night.with_name(f"{'é' * 122}.flac"))
+    assert main(["cut", str(long), "1", "2"]) == 0
+    assert capsys.readouterr().out.startswith(f"{'é' * 90} 1.0-2.0 s.wav: 1.000 s")
+    out = "x" * 300 + ".wav"
+    refused(capsys, ["cut", long, "1", "2", "-o", out], "cannot be written (File name too", 1)
+
+
+def test_what_takes_long_says_how_far_it_is(
+    capsys: Capture, monkeypatch: pytest.MonkeyPatch, night: Path
+) -> None:
+    monkeypatch.setattr(progress, "LINE_SECONDS", 0.0)
+    assert main(["cut", str(night), "50", "60"]) == 0
+    first, *_, last = capsys.readouterr().err.splitlines()
+    assert (first, last) == ("cutting: 0 s, decoding what lies before", "cutting: 10 s")
 
 
 def test_nothing_is_overwritten_unless_it_is_said(capsys: Capture, night: Path) -> None:
@@ -75,6 +102,7 @@ def test_files_that_are_no_sound(capsys: Capture, tmp_path: Path, night: Path) -
     (tmp_path / "text.wav").write_text("no sound")
     refused(capsys, ["cut", tmp_path / "text.wav", "1", "2"], "text.wav: not a sound")
     refused(capsys, ["cut", tmp_path / "none.wav", "1", "2"], "none.wav: no such file")
+    refused(capsys, ["cut", ".", "1", "2"], "earmark cut: .: no such file")
     assert list(Path().iterdir()) == []
 
 
@@ -92,6 +120,14 @@ def test_times(text: str, seconds: float) -> None:
 def test_what_is_no_time(text: str) -> None:
     with pytest.raises(argparse.ArgumentTypeError, match="expected seconds"):
         seconds_of(text)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "digits", "text"),
+    [(0, 0, "0:00"), (59.96, 1, "1:00.0"), (19.84, 1, "0:19.8"), (3_723.25, 0, "1:02:03")],
+)
+def test_clock(seconds: float, digits: int, text: str) -> None:
+    assert clock(seconds, digits) == text
 
 
 def test_asking_with_a_stretch(

@@ -5,11 +5,16 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import get_args
 
 import crowsetta
 import pytest
 
+from earmark.model.core import progress
+from earmark.model.timeline.label_files import FORMATS
+from earmark.service.cli.label import FORMAT_NAMES
 from earmark.service.cli.main import main
+from earmark.service.schemas.timeline import TimelineFormat
 from tests.model import tiny
 
 Run = Callable[..., int]
@@ -59,12 +64,34 @@ def test_a_file_by_its_name(label: Run, tmp_path: Path, capsys: pytest.CaptureFi
     assert out.read_text().startswith("onset,offset,tag,score")
 
 
+def test_a_selection_table_by_its_name(label: Run, tmp_path: Path) -> None:
+    out = tmp_path / "a.Selections.txt"
+    assert label("--tags", "dog,rain", "-o", out) == 0
+    assert out.read_text().startswith("Selection\tView\tChannel\t")
+
+
+def test_the_formats_are_those_of_the_service() -> None:
+    assert FORMAT_NAMES == tuple(FORMATS) == get_args(TimelineFormat)
+
+
+def test_what_takes_long_says_how_far_it_is(
+    label: Run, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(progress, "LINE_SECONDS", 0.0)
+    assert label("--tags", "dog") == 0
+    lines = capsys.readouterr().err.splitlines()
+    assert lines[-1] in ("hearing: 8 s", "hearing: 9 s")
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["-o", "labels.doc"], "-o: expected .json, .csv, .txt or a --format, got 'labels.doc'"),
-        (["--tags", "!?"], "labels: not understood: '!?'"),
-        (["--tags", " , "], "labels: expected 1 to 200 different ones, got 0"),
+        (
+            ["-o", "labels.doc"],
+            "-o: expected .json, .csv, .txt, .selections.txt or a --format, got 'labels.doc'",
+        ),
+        (["--tags", "!?"], "--tags: not understood: '!?'"),
+        (["--tags", " , "], "--tags: expected 1 to 200 different ones, got 0"),
     ],
 )
 def test_what_is_refused(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from pathlib import Path
 
 import pytest
@@ -33,7 +34,8 @@ def test_each_hit_has_a_word_and_a_line_is_drawn(
     assert [number for number, text in enumerate(lines) if text == line] == [4]
     shown = [text for text in lines if text != line][::2]
     for text, hit in zip(shown, hits, strict=True):
-        assert text.split()[2:4] == [hit["confidence"], f"{min(hit['probability'], 0.99):.0%}"]
+        percent = math.floor(100 * hit["probability"])
+        assert text.split()[2:4] == [hit["confidence"], f"{percent}%" if percent else "<1%"]
     plain = printed(capsys, model_folder, library_folder, *ask)
     assert "likely" not in plain
     assert "sure" not in plain

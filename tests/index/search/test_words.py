@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from earmark.index.errors import CursorError
 from earmark.index.lexical.stemming import tokens
 from earmark.index.lexical.terms import query_terms
-from earmark.index.errors import CursorError
 from earmark.index.library import Library
 from earmark.index.search.query import QueryEncoder, parse
 from earmark.index.types import Page, SearchRequest
@@ -136,9 +136,9 @@ def test_words_of_other_languages_begin_no_tags(
 ) -> None:
     (request,) = starter.encode([SearchRequest(parse(text, typing=True))])
     assert request.understood is not None
-    guessed = {text.split()[-1]: taken_for} if taken_for else {}
+    guessed = {text.rsplit(maxsplit=1)[-1]: taken_for} if taken_for else {}
     assert request.understood.guessed == guessed
-    read = text.replace(text.split()[-1], taken_for) if taken_for else text
+    read = text.replace(text.rsplit(maxsplit=1)[-1], taken_for) if taken_for else text
     (as_read,) = starter.encode([SearchRequest(parse(read))])
     assert np.array_equal(request.vector, as_read.vector)
 

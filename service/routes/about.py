@@ -24,7 +24,7 @@ ProblemName = Annotated[str, Path(json_schema_extra={"enum": [*PROBLEMS]})]
 @router.get("/v1/model", **operation("model"))
 def model(services: ServicesDep) -> ModelBody:
     """Get the model card: what the model is, how it was trained, its metrics and limits."""
-    return ModelBody.of(services.library.embedder)
+    return ModelBody.of(services.library.embedder, services.settings.max_seconds)
 
 
 @router.get("/healthz", **operation("alive"))

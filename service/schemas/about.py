@@ -31,11 +31,14 @@ class ModelBody(BaseModel):
     max_tags: int
     window_seconds: float
     sample_rate: int
+    max_seconds: float = Field(
+        description="Longest sound, or stretch of one, that this service embeds", examples=[600.0]
+    )
     card: dict[str, Any]
 
     @classmethod
-    def of(cls, embedder: Embedder) -> ModelBody:
-        """From the model."""
+    def of(cls, embedder: Embedder, max_seconds: float) -> ModelBody:
+        """From the model, and the service's limit."""
         config = embedder.config
         languages = list(embedder.languages)
         card = {name: value for name, value in embedder.card.items() if name != "history"}
@@ -52,6 +55,7 @@ class ModelBody(BaseModel):
             max_tags=config.tags.max_tags,
             window_seconds=config.features.window_seconds,
             sample_rate=config.features.sample_rate,
+            max_seconds=max_seconds,
             card=card,
         )
 

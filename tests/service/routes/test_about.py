@@ -24,6 +24,7 @@ def test_the_model_card(server: Server, model_folder: Path) -> None:
     assert card["fingerprint"] == embedder.fingerprint
     assert (card["dim"], card["words"]) == (16, len(embedder.words))
     assert (card["vocabulary"], card["max_tags"], card["sample_rate"]) == (12, 10, 22_000)
+    assert card["max_seconds"] == 600
     assert card["window_seconds"] == pytest.approx(2.234, abs=1e-3)
     assert card["card"] == {"seed": 0}
 

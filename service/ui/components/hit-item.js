@@ -15,6 +15,7 @@ import { zoomBar } from "./zoom-bar.js";
 const PARTS_SECONDS = 4; // longer sounds have a button to select a part
 const LONG_SECONDS = 10; // longer ones can be looked at closely
 const SECOND_SHARE = 0.5; // weight of moments other than the best
+const SCORE = "Score: 1 is the best both by sound and by words";
 
 /** @param {Hit} hit @param {Query} query @param {Set<string>} matched keys of tags to highlight */
 export function hitItem(hit, query, matched) {
@@ -25,7 +26,7 @@ export function hitItem(hit, query, matched) {
     player.button,
     make("div", { class: "head" },
       make("h2", {}, hit.title),
-      make("span", { class: "ratings" }, confidenceMark(hit), scoreMeter(hit, query.like !== ""))),
+      make("span", { class: "ratings" }, confidenceMark(hit), ratingMeter(hit, query.like !== ""))),
     make("div", { class: "player" },
       player.track, player.time, part.node, tools(hit, player, part, lanes), lanes.node),
     make("div", { class: "about" },
@@ -34,7 +35,7 @@ export function hitItem(hit, query, matched) {
       make("p", { class: "actions" },
         !hasTools(hit) && hit.duration > PARTS_SECONDS && part.button, ...actions(hit, query))),
     make("p", { class: "small" },
-      hit.why && make("span", {}, reasons(hit)),
+      hit.why && make("span", {}, reasons(hit, query.like !== "")),
       make("span", {}, ...credits(hit))));
 }
 
@@ -43,8 +44,11 @@ function partBar({ id, moments }, player, query) {
   return new PartBar(player, {
     best: moments?.[0],
     links: [
-      [make("a", { "data-go": true }, "More like this part"), (part) => toAddress(forSimilar(query, id, part))],
-      [make("a", { download: true }, "Download this part"), (part) => soundAddress(id, part)],
+      {
+        link: make("a", { "data-go": true }, "More like this part"), limited: true,
+        address: (part) => toAddress(forSimilar(query, id, part)),
+      },
+      { link: make("a", { download: true }, "Download this part"), address: (part) => soundAddress(id, part) },
     ],
   });
 }
@@ -76,12 +80,8 @@ function momentButton(player, { start, end }) {
 }
 
 /** How sure it is that this is what was asked for, in a word. @param {Hit} hit */
-function confidenceMark({ confidence, probability }) {
-  if (!confidence) return null;
-  return make("span", {
-    class: "confidence", "data-confidence": confidence,
-    title: probability == null ? null : `Right with a probability of ${percent(probability)}`,
-  }, confidence);
+function confidenceMark({ confidence }) {
+  return confidence && make("span", { class: "confidence", "data-confidence": confidence }, confidence);
 }
 
 /** @param {Clip} clip @param {Query} query */
@@ -110,24 +110,24 @@ function tagItem(tag, query, matched) {
     !required && signButton("+", `Add ${tag}`));
 }
 
-/** The similarity of two sounds, or the score by sound and words together.
- * @param {Hit} hit @param {boolean} similar */
-function scoreMeter({ score, cosine }, similar) {
+/** How probable it is that it is right; where the model does not tell, how similar two sounds are, or
+ * the score by sound and words together. @param {Hit} hit @param {boolean} similar */
+function ratingMeter({ score, cosine, probability }, similar) {
   if (score === undefined) return null;
-  const [name, value, meaning] = similar
-    ? ["Similarity", cosine ?? 0, "Similarity of the sounds (cosine)"]
-    : ["Score", score, "Score: 1 is the best both by sound and by words"];
-  const text = value.toFixed(2);
+  const [name, value, text, meaning] = probability != null
+    ? ["Probability", probability, percent(probability), "How probable it is that this is right"]
+    : similar ? ["Similarity", cosine ?? 0, (cosine ?? 0).toFixed(2), "Similarity of the sounds (cosine)"]
+      : ["Score", score, score.toFixed(2), SCORE];
   return make("span", { class: "similarity", title: meaning },
     meter(value, text, name), make("span", { class: "number" }, text));
 }
 
-/** What found it. @param {Hit} hit */
-function reasons({ why, cosine, probability, alike = [] }) {
+/** What found it. @param {Hit} hit @param {boolean} similar */
+function reasons({ why, score, cosine, probability, alike = [] }, similar) {
   const parts = [];
   if (why?.matched.length) parts.push(`words: ${why.matched.join(", ")}`);
   if (why?.sound_rank) parts.push(`sound: #${why.sound_rank}${cosine == null ? "" : ` (${cosine.toFixed(2)})`}`);
-  if (probability != null) parts.push(`probability:\u00a0${percent(probability).replaceAll(" ", "\u00a0")}`);
+  if (!similar && probability != null && score !== undefined) parts.push(`score:\u00a0${score.toFixed(2)}`);
   if (alike.length) parts.push(`${alike.length} near-duplicate${alike.length === 1 ? "" : "s"}`);
   return parts.join(" · ");
 }

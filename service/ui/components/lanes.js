@@ -14,9 +14,11 @@ import { lengthOf, merged } from "../lib/span.js";
 
 const MAX_LANES = 8; // at first
 const MAX_LISTED = 50; // events of a tag
-const GAP = 1 / 200; // of the view: events that are closer are drawn as one
+const GAP = 4; // pixels: events that are closer are drawn as one
+const NARROW = 6; // pixels: narrower events have no border
+const PALEST = 15; // percent of the colour, of an event that is hardly probable
 const FORMATS = { audacity: "Audacity labels", raven: "Raven table", csv: "CSV" };
-let made = 0;
+let counter = 0;
 
 export class Lanes {
   #hit;
@@ -31,7 +33,7 @@ export class Lanes {
   constructor(hit, player) {
     this.#hit = hit;
     this.#player = player;
-    const id = `lanes-${(made += 1)}`;
+    const id = `lanes-${(counter += 1)}`;
     this.button = make("button", {
       type: "button", class: "link", "aria-expanded": "false", "aria-controls": id,
       "aria-label": `What is heard when in ${hit.title}`, onclick: () => this.#toggle(),
@@ -89,25 +91,28 @@ export class Lanes {
   /** The events in view. The focus stays in its lane. */
   #draw() {
     const { outline } = this.#player;
+    const second = this.#player.track.clientWidth / lengthOf(outline.view); // pixels
     for (const [place, row] of this.#rows.entries()) {
       const hadFocus = row.contains(document.activeElement);
-      const events = merged(this.#lanes[place].events, outline.view, GAP * lengthOf(outline.view));
-      row.replaceChildren(...events.map((event) => this.#eventButton(this.#lanes[place].tag, event)));
+      const events = merged(this.#lanes[place].events, outline.view, GAP / second);
+      row.replaceChildren(...events.map((event) => (
+        this.#eventButton(this.#lanes[place].tag, event, lengthOf(event) * second < NARROW))));
       const first = row.querySelector("button");
       first?.setAttribute("tabindex", "0");
       if (hadFocus) first?.focus();
     }
   }
 
-  /** @param {string} tag @param {Span & {score: number, count: number}} event */
-  #eventButton(tag, event) {
-    const name = `${tag}, ${clockRange(event)}${event.count > 1 ? `, ${event.count} times` : ""}`;
+  /** @param {string} tag @param {Span & {score: number, count: number}} event @param {boolean} narrow */
+  #eventButton(tag, event, narrow) {
+    const times = `${clockRange(event)}${event.count > 1 ? `, ${event.count} times` : ""}`;
+    const name = `${tag}, ${times}, ${percent(event.score)}`;
     const button = make("button", {
-      type: "button", tabindex: "-1", "aria-label": name, title: `${name}, ${percent(event.score)}`,
+      type: "button", tabindex: "-1", "aria-label": name, title: name, class: narrow && "narrow",
       onclick: () => this.#player.play(event.start, event.end),
     });
     this.#player.outline.place(button, event);
-    button.style.setProperty("--sure", `${Math.round(40 + 60 * event.score)}%`);
+    button.style.setProperty("--sure", `${Math.round(PALEST + (100 - PALEST) * event.score)}%`);
     return button;
   }
 
@@ -139,10 +144,11 @@ export class Lanes {
     return make("dl", { class: "heard-list" }, ...this.#lanes.flatMap(({ tag, events }) => [
       make("dt", {}, tag),
       make("dd", { class: "moments" },
-        ...events.slice(0, MAX_LISTED).map((event) => make("button", {
-          type: "button", class: "link", "aria-label": `Play ${tag}, ${clockRange(event)}`,
-          onclick: () => this.#player.play(event.start, event.end),
-        }, `${clockRange(event)}`)),
+        ...events.slice(0, MAX_LISTED).map((event) => make("span", {},
+          make("button", {
+            type: "button", class: "link", "aria-label": `Play ${tag}, ${clockRange(event)}, ${percent(event.score)}`,
+            onclick: () => this.#player.play(event.start, event.end),
+          }, clockRange(event)), ` ${percent(event.score)}`)),
         events.length > MAX_LISTED && `and ${events.length - MAX_LISTED} more`)]));
   }
 }

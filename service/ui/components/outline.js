@@ -31,6 +31,7 @@ export class Outline {
   /** @type {Span | null} */
   selection = null;
   position = 0;
+  rest = 0; // the position before it plays: nothing is drawn as played
   /** @type {(Span & {share?: number})[]} */
   #parts = [];
   /** @type {{path: string, points: number, span: Span | null}[]} */
@@ -184,7 +185,7 @@ export class Outline {
     seek.max = String(view.end);
     seek.value = String(position);
     seek.setAttribute("aria-valuetext", preciseClock(position));
-    const done = Math.min(1, Math.max(0, shareOf(view, position)));
+    const done = position === this.rest ? 0 : Math.min(1, Math.max(0, shareOf(view, position)));
     this.node.style.setProperty("--done", `${100 * done}%`);
     this.node.classList.toggle("elsewhere", position < view.start || position > view.end);
   }

@@ -1,11 +1,20 @@
 /** The part of a sound that is selected: its times, a button that plays it, and links that take it. */
 
+import { limits } from "../lib/api.js";
 import { make } from "../lib/dom.js";
-import { preciseRange } from "../lib/format.js";
+import { duration, preciseRange } from "../lib/format.js";
 import { between, lengthOf } from "../lib/span.js";
 
 /** @import { Span } from "../lib/span.js" */
 /** @import { Player } from "./player.js" */
+/**
+ * @typedef {object} PartLink
+ * @property {HTMLAnchorElement} link
+ * @property {(part: Span) => string} address
+ * @property {boolean} [limited] leads to a search, which takes parts up to a limit
+ */
+
+const FIRST_SECONDS = 30; // selected without a pointer, at most
 
 export class PartBar {
   #player;
@@ -15,7 +24,7 @@ export class PartBar {
   /**
    * @param {Player} player
    * @param {object} [options]
-   * @param {[HTMLAnchorElement, (part: Span) => string][]} [options.links] with their addresses
+   * @param {PartLink[]} [options.links]
    * @param {Span} [options.best] what is selected first without a pointer
    */
   constructor(player, { links = [], best } = {}) {
@@ -29,10 +38,11 @@ export class PartBar {
       onclick: () => this.#begin(),
     }, "Select a part");
     this.times = make("p", { class: "number", role: "status" });
+    this.note = make("span", { class: "quiet", hidden: true });
     this.tools = make("div", { class: "row", role: "group", "aria-label": `Part of ${title}`, hidden: true },
       make("button", { type: "button", class: "moment", onclick: () => this.#play() }, "Play this part"),
-      ...links.map(([link]) => link),
-      make("button", { type: "button", class: "link", onclick: () => outline.select(null) }, "Clear"));
+      ...links.map(({ link }) => link), this.note,
+      make("button", { type: "button", class: "link", onclick: () => this.#clear() }, "Clear"));
     this.node = make("div", { class: "part" }, this.times, this.tools);
     outline.node.addEventListener("select", () => this.#draw());
   }
@@ -42,11 +52,17 @@ export class PartBar {
     const { outline, position } = this.#player;
     if (!outline.selection && outline.duration) {
       const start = this.#best?.start ?? Math.min(position, outline.duration * 0.9);
-      const end = this.#best?.end ?? start + lengthOf(outline.view) / 10;
-      outline.select(between(start, end, outline.duration));
+      const length = this.#best ? Math.min(lengthOf(this.#best), limits.seconds)
+        : Math.min(lengthOf(outline.view) / 10, FIRST_SECONDS);
+      outline.select(between(start, start + length, outline.duration));
     }
     if (outline.selection) outline.reveal(outline.selection);
     outline.edges[0].focus();
+  }
+
+  #clear() {
+    this.#player.outline.select(null);
+    this.button.focus();
   }
 
   #play() {
@@ -57,9 +73,15 @@ export class PartBar {
   #draw() {
     const { selection } = this.#player.outline;
     this.tools.hidden = !selection;
+    this.button.hidden = selection !== null;
     this.times.textContent = selection ? `Selected: ${preciseRange(selection)}` : "";
-    for (const [link, addressOf] of this.#links) {
-      if (selection) link.setAttribute("href", addressOf(selection));
+    if (!selection) return;
+    const isLong = lengthOf(selection) > limits.seconds;
+    for (const { link, address, limited = false } of this.#links) {
+      link.setAttribute("href", address(selection));
+      if (limited) link.hidden = isLong;
+      if (limited) this.note.hidden = !isLong;
     }
+    this.note.textContent = `Too long to search with: ${duration(limits.seconds)} at most`;
   }
 }

@@ -40,6 +40,7 @@ export class Player {
         if (clicked && !this.playing) this.play();
       },
     });
+    this.outline.rest = start;
     this.outline.setDuration(duration);
     this.track = this.outline.node;
     this.time = make("span", { class: "time" });

@@ -1,4 +1,4 @@
-/** Buttons that look closely at a stretch of a long sound. */
+/** Buttons that look closely at a stretch of a long sound: one, and once it is zoomed in, all. */
 
 import { make } from "../lib/dom.js";
 import { clockRange, preciseRange } from "../lib/format.js";
@@ -19,17 +19,21 @@ export function zoomBar(outline) {
   const out = button("−", "Zoom out", () => outline.zoom(1 / ZOOM_STEP));
   const all = button("All", "All of the sound", () => outline.showAll());
   const times = make("span", { class: "number", role: "status" });
+  const into = button("", "Zoom in", () => outline.zoom(ZOOM_STEP));
+  const others = [out, back, on, all];
   const node = make("div", { class: "zoom", role: "group", "aria-label": `View of ${outline.title}` },
-    times, back, on, button("+", "Zoom in", () => outline.zoom(ZOOM_STEP)), out, all);
+    into, ...others, times);
   const draw = () => {
     const { view, duration, isZoomed } = outline;
     const range = lengthOf(view) < CLOSE ? preciseRange(view) : clockRange(view);
     times.textContent = isZoomed ? range : "";
-    for (const [control, off] of /** @type {const} */ ([
-      [back, view.start <= 0], [on, view.end >= duration], [out, !isZoomed], [all, !isZoomed]])) {
-      // Not `disabled`, which would take the focus away.
-      control.setAttribute("aria-disabled", String(off));
-    }
+    into.textContent = isZoomed ? "+" : "Zoom";
+    into.classList.toggle("link", !isZoomed);
+    if (!isZoomed && others.some((other) => other === document.activeElement)) into.focus();
+    for (const other of others) other.hidden = !isZoomed;
+    // Not `disabled`, which would take the focus away.
+    back.setAttribute("aria-disabled", String(view.start <= 0));
+    on.setAttribute("aria-disabled", String(view.end >= duration));
   };
   outline.node.addEventListener("view", draw);
   draw();

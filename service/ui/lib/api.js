@@ -104,8 +104,12 @@ import { authorization } from "./api-key.js";
  * @property {string[]} languages
  * @property {number} window_seconds
  * @property {number} sample_rate Hz
+ * @property {number} max_seconds
  * @property {ModelCard} card
  */
+
+/** What the service takes: seconds of a sound that others are to resemble. */
+export const limits = { seconds: 600 };
 
 /** @type {Record<string, string>} */
 const MESSAGES = {
@@ -163,7 +167,11 @@ export const getWaveform = (address) => request(address, { priority: "low" });
 export const getTimeline = (id, signal) => request(clipAddress(id, "/timeline"), { signal });
 
 /** @returns {Promise<Model>} */
-export const getModel = () => request("v1/model");
+export async function getModel() {
+  const model = await request("v1/model");
+  limits.seconds = model.max_seconds ?? limits.seconds;
+  return model;
+}
 
 /** Save feedback on tags, of an uploaded sound (a form) or of a clip (JSON). @param {BodyInit} body */
 export const postFeedback = (body) => request("v1/feedback", {

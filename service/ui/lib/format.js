@@ -1,8 +1,10 @@
 /** Numbers, durations and sizes as text. */
 
-/** @param {number} share from 0 to 1 */
+/** A probability, rounded down as on the command line: nothing is certain.
+ * @param {number} share from 0 to 1 */
 export function percent(share) {
-  return share < 0.005 ? "< 1 %" : `${Math.round(100 * share)} %`;
+  const whole = Math.min(99, Math.floor(100 * share + 1e-9));
+  return whole < 1 ? "< 1 %" : `${whole} %`;
 }
 
 /** Seconds as 0:42, or as 1:00:42. @param {number} seconds */

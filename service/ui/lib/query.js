@@ -78,14 +78,17 @@ export function toAddress(query) {
   return given.size ? `?${given}` : "./";
 }
 
-/** The call of the service that answers a query. @param {Query} query @returns {Call} */
-export function toCall(query) {
+/** The call of the service that answers a query. @param {Query} query
+ * @param {boolean} [isTyping] the last of the words may be half typed @returns {Call} */
+export function toCall(query, isTyping = false) {
   const { included, excluded } = splitSigns(query);
   const kind = query.like ? "similar" : included.length ? "search" : "clips";
   const parameters = new URLSearchParams();
-  // The service knows `-wind`, but not `+rain`: that becomes a word and a filter.
+  // The service knows `-wind`, but not `+rain`: that becomes a word and a filter. What is being typed
+  // comes last.
   if (kind === "search") {
-    parameters.set("q", [...included, ...excluded.map((word) => `-${word}`)].join(" "));
+    parameters.set("q", [...excluded.map((word) => `-${word}`), ...included].join(" "));
+    if (isTyping) parameters.set("typing", "true");
   }
   const filters = { ...query, excluded: kind === "search" ? [] : excluded };
   for (const [name, parameter] of LISTS) for (const value of filters[name]) parameters.append(parameter, value);
@@ -108,7 +111,7 @@ function splitSigns({ words, tags, excluded }) {
   const plain = typed.filter((word) => !word.startsWith("-")).map((word) => word.replace(/^\+/, ""));
   const minus = typed.filter((word) => word.startsWith("-")).map((word) => word.slice(1));
   return {
-    included: [...plain, ...tags].filter(Boolean), excluded: [...minus, ...excluded].filter(Boolean),
+    included: [...tags, ...plain].filter(Boolean), excluded: [...minus, ...excluded].filter(Boolean),
   };
 }
 

@@ -13,11 +13,13 @@ import {
 import * as welcome from "./welcome.js";
 
 /** @import { Clip, Hit, ResultPage } from "../lib/api.js" */
-/** @import { Query } from "../lib/query.js" */
+/** @import { Call, Query } from "../lib/query.js" */
+/** @typedef {Call & {kind: "search" | "similar" | "clips"}} PageCall a call for hits or clips */
 
 /**
  * @typedef {object} Results
  * @property {ResultPage} answer the first page
+ * @property {PageCall} call that it answers
  * @property {string} [likeTitle] of the clip that the hits resemble
  * @property {Hit[]} hits of all pages so far
  * @property {Set<string>} ids of these
@@ -41,6 +43,7 @@ const line = make("li", { class: "less-likely" }, "Less likely from here");
 /** @type {Map<string, Results>} */
 const cache = new Map(); // by address
 let query = fromAddress("");
+let isTyping = false; // the last of its words may be half typed
 /** @type {string | null} */
 let requested = null; // the address whose results are shown or awaited
 /** @type {Results | null} */
@@ -66,6 +69,7 @@ export function start() {
     if (event instanceof InputEvent && event.isComposing) return;
     stop();
     readBox(box.selectionStart);
+    isTyping = box.selectionStart === box.value.length && !/\s$/.test(box.value);
     searchTimer = setTimeout(() => submit(true), event.timeStamp - lastInput > PAUSE_MS ? 0 : PAUSE_MS);
     lastInput = event.timeStamp;
   });
@@ -92,6 +96,7 @@ export function start() {
 export function show() {
   clearTimeout(searchTimer);
   query = fromAddress(location.search);
+  isTyping = false;
   if (query.words !== box.value.trim()) box.value = query.words;
   run();
   if (history.state?.y !== undefined) scrollTo(0, history.state.y);
@@ -118,6 +123,7 @@ function readBox(caret = -1) {
 /** @param {boolean} isDraft the user is still typing */
 function submit(isDraft) {
   clearTimeout(searchTimer);
+  if (!isDraft) isTyping = false;
   saveAddress(isDraft);
   run();
 }
@@ -156,7 +162,7 @@ function saveScroll() {
 
 async function run() {
   const address = toAddress(query);
-  const { kind, id, parameters } = toCall(query);
+  const { kind, id, parameters } = toCall(query, isTyping);
   find("to-find", HTMLAnchorElement).href = address;
   showQuery(cache.get(address)?.likeTitle);
   if (address === requested && !pending.signal.aborted) return;
@@ -172,11 +178,12 @@ async function run() {
   if (history.state?.y !== undefined && cached) return showResults(cached);
   resultList.setAttribute("aria-busy", "true");
   slowTimer = setTimeout(() => showStatus(true, "Searching…"), SLOW_MS);
+  const call = { kind, id, parameters };
   try {
     const [answer, clip] = await Promise.all([
-      getPage({ kind, id, parameters: withPage(parameters) }, signal),
+      getPage(withPage(call), signal),
       query.like ? getClip(query.like, signal) : null]);
-    showResults(newResults(answer, clip));
+    showResults(newResults(call, answer, clip));
     if (!find("find").hidden) scrollTo(0, history.state?.y ?? 0);
   } catch (error) {
     if (!isAbort(error)) showProblem(error);
@@ -195,20 +202,20 @@ function showQuery(likeTitle) {
   document.title = name ? `${name} – Earmark` : "Earmark";
 }
 
-/** @param {URLSearchParams} parameters @param {string | null} [cursor] */
-function withPage(parameters, cursor = null) {
+/** The call for a page. @param {PageCall} call @param {string | null} [cursor] null: the first */
+function withPage({ kind, id, parameters }, cursor = null) {
   const paged = new URLSearchParams(parameters);
   paged.set("k", String(PAGE_SIZE));
   if (cursor) paged.set("cursor", cursor);
-  return paged;
+  return { kind, id, parameters: paged };
 }
 
-/** @param {ResultPage} answer @param {Clip | null} clip that the hits resemble */
-function newResults(answer, clip) {
+/** @param {PageCall} call @param {ResultPage} answer @param {Clip | null} clip that the hits resemble */
+function newResults(call, answer, clip) {
   const address = requested ?? "";
   /** @type {Results} */
   const results = {
-    answer, likeTitle: clip?.title, hits: [], ids: new Set(), next: null, limit: SCROLL_LIMIT,
+    call, answer, likeTitle: clip?.title, hits: [], ids: new Set(), next: null, limit: SCROLL_LIMIT,
   };
   addPage(results, answer);
   cache.delete(address);
@@ -331,10 +338,8 @@ async function loadMore(clicked) {
   if (results.hits.length >= results.limit) return;
   isLoading = true;
   find("results-problem").replaceChildren();
-  const { kind, id, parameters } = toCall(query);
   try {
-    if (!kind) return;
-    const page = await getPage({ kind, id, parameters: withPage(parameters, results.next) }, pending.signal);
+    const page = await getPage(withPage(results.call, results.next), pending.signal);
     const added = addPage(results, page);
     if (results === shown) append(results, added, clicked);
   } catch (error) {

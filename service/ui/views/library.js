@@ -3,7 +3,7 @@
 import { Player, stopDetached } from "../components/player.js";
 import { getModel, getPage, getSummary } from "../lib/api.js";
 import { find, findButton, findInput, make, searchLink, showError } from "../lib/dom.js";
-import { count, duration, key, number, percent } from "../lib/format.js";
+import { count, duration, key, number } from "../lib/format.js";
 
 /** @import { Clip, LibrarySummary, Model } from "../lib/api.js" */
 
@@ -241,7 +241,7 @@ function showModel(model) {
       make("li", {}, `It analyses sound in windows of ${model.window_seconds.toFixed(1)} s at `
         + `${number(model.sample_rate)} Hz. Frequencies above ${halfRate} Hz have no effect.`),
       error !== undefined && make("li", {}, "Tag scores are probabilities: of sounds with a score of 20 %, "
-        + `about one in five has the tag. On sounds it was not trained on, the mean error was ${percent(error)}.`)),
+        + `about one in five has the tag. On sounds it was not trained on, the mean error was ${(100 * error).toFixed(1)} %.`)),
     make("details", { open }, make("summary", {}, "All details"),
       make("dl", { class: "known" }, ...descriptions([...facts(model, [])]))));
 }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 
 import pytest
@@ -61,7 +62,7 @@ class TestFinding:
         first = page.locator(".result").first
         expect(first.locator("h2")).to_contain_text("hunder")
         expect(first).to_contain_text("words: thunder")
-        expect(first.get_by_role("meter", name="Score")).to_be_visible()
+        expect(first.get_by_role("meter", name="Probability")).to_be_visible()
         expect(first.locator(".outline .rest")).to_be_attached()
         expect(page.get_by_role("status").filter(has_text="for “thunder”")).to_be_visible()
         assert page.title() == "thunder – Earmark"
@@ -120,12 +121,20 @@ class TestFinding:
             "Searched for “thunderstorm” instead of “thunderstrom”."
         )
 
-    def test_word_half_typed_is_told(self, page: Page) -> None:
+    def test_word_half_typed_is_told_until_it_is_whole(self, page: Page) -> None:
+        guess = "Searched for “thunder” instead of “thund”."
+        status = page.locator("#find-status")
         type_words(page, "thund")
-        expect(page.locator("#find-status")).to_contain_text(
-            "Searched for “thunder” instead of “thund”."
-        )
+        expect(status).to_contain_text(guess)
         expect(page.locator(".result h2").first).to_contain_text("hunder")
+        page.keyboard.press("Enter")
+        expect(status).not_to_contain_text(guess)
+        type_words(page, "e")
+        expect(status).to_contain_text("“thunde”")
+        with page.expect_request(re.compile(r"/v1/search\?q=thunde&k=20$")):
+            page.keyboard.press("Space")
+        with page.expect_request(re.compile(r"/v1/search\?q=thunde\+s&typing=true&k=20$")):
+            page.keyboard.press("s")
 
     def test_titles_are_text_not_markup(self, page: Page) -> None:
         page.goto("/?q=bold+dog")

@@ -131,6 +131,8 @@ class TestMoments:
         moment = item.get_by_role("list", name="Moments").get_by_role("button").first
         [start, end] = [60 * int(m) + int(s) for m, s in re.findall(r"(\d+):(\d\d)", _text(moment))]
         assert start < 24 < end + 2  # where the dogs bark
+        track = item.locator(".track")  # where it starts to play is not drawn as played
+        assert track.evaluate("track => track.style.getPropertyValue('--done')") == "0%"
         mark = item.locator(".marks span").first
         share = float(mark.evaluate("mark => parseFloat(mark.style.insetInlineStart)"))
         assert share == pytest.approx(100 * start / 60, abs=2)
@@ -196,6 +198,27 @@ class TestParts:
         expect(heading).to_be_visible()
         sized.go_back()
         expect(sized.locator("#query")).to_have_value("dog bark")
+
+    def test_part_over_the_limit_is_not_asked_with(self, sized: Page) -> None:
+        def shorten(route: Route) -> None:
+            answer = route.fetch()
+            route.fulfill(response=answer, json={**answer.json(), "max_seconds": 12})
+
+        sized.route("**/v1/model", shorten)
+        with sized.expect_response("**/v1/model"):
+            sized.reload()
+        item = _minute(sized)
+        link = item.get_by_role("link", name="More like this part")
+        _select(sized, item, 0.2, 0.5)
+        expect(item).to_contain_text("Too long to search with: 12 seconds at most")
+        expect(link).to_be_hidden()
+        expect(item.get_by_role("link", name="Download this part")).to_be_visible()
+        expect(item.get_by_role("button", name="Select a part")).to_be_hidden()
+        item.get_by_role("button", name="Clear").click()
+        expect(item.get_by_role("button", name="Select a part")).to_be_focused()
+        _select(sized, item, 0.4, 0.5)
+        expect(link).to_be_visible()
+        expect(item).not_to_contain_text("Too long")
 
     def test_edges_are_dragged(self, sized: Page) -> None:
         item = _minute(sized)
@@ -347,13 +370,14 @@ class TestLanes:
         expect(button).to_have_attribute("aria-expanded", "true")
         dog = item.get_by_role("toolbar", name="dog", exact=True).get_by_role("button")
         [label] = [str(dog.first.get_attribute("aria-label"))]
-        assert re.fullmatch(r"dog, 0:(19|20)–0:2[67]", label), label
+        assert re.fullmatch(r"dog, 0:(19|20)–0:2[67], \d\d %", label), label
         place = float(dog.first.evaluate("node => parseFloat(node.style.insetInlineStart)"))
         assert place == pytest.approx(100 * 20 / 60, abs=3)
         dog.first.click()
         until(lambda: 19 < _now(sized) < 27)
         item.get_by_text("As a list").click()
         thunder = item.get_by_role("button", name="Play thunder, 0:45")
+        expect(item.locator(".heard-list dd").first).to_contain_text(" %")
         thunder.first.click()
         until(lambda: 45 < _now(sized) < 50)
         link = item.get_by_role("link", name=f"Save what is heard in {TITLE} as Audacity labels")
@@ -379,7 +403,7 @@ class TestLanes:
         assert _focused(sized) == first
 
     def test_lanes_are_few_follow_the_view_and_close_events_are_one(self, sized: Page) -> None:
-        spans = [(0, 1), (1.1, 2), (2.2, 3), (40, 41)]
+        spans = [(0, 1), (1.1, 2), (2.2, 3), (40, 41)]  # the first three within few pixels
         events = [{"start": start, "end": end, "score": 0.5} for start, end in spans]
         lanes = [{"tag": f"{MARKUP} {number}", "events": events} for number in range(11)]
 
@@ -392,7 +416,7 @@ class TestLanes:
         expect(item.locator(".lane")).to_have_count(8)
         first = item.locator(".lane").first.get_by_role("button")
         expect(first).to_have_count(2)
-        expect(first.first).to_have_accessible_name(f"{MARKUP} 0, 0:00–0:03, 3 times")
+        expect(first.first).to_have_accessible_name(f"{MARKUP} 0, 0:00–0:03, 3 times, 50 %")
         item.locator(".seek").fill("0.1")
         for _ in range(4):
             item.get_by_role("button", name="Zoom in").click()
@@ -445,7 +469,9 @@ class TestConfidence:
         expect(sized.locator("#find-status")).to_contain_text("5 sounds for “rain”, 1 sure")
         expect(sized.locator("#results > li").nth(3)).to_have_text("Less likely from here")
         expect(sized.locator(".less-likely")).to_have_count(1)
-        expect(sized.locator(".result").first).to_contain_text("probability: 25 %")
+        meter = sized.locator(".result").first.get_by_role("meter", name="Probability")
+        expect(meter).to_have_attribute("aria-valuetext", "25 %")
+        expect(sized.locator(".result").first).to_contain_text("score: 1.00")
         sized.goto("/?q=rain&sort=title")  # nothing is likelier than what follows it
         expect(sized.locator("#find-status")).to_contain_text("by title")
         expect(sized.locator("#results .confidence").first).to_have_text("sure")
@@ -466,6 +492,7 @@ class TestConfidence:
         sized.goto("/?q=rain")
         expect(sized.locator(".result")).to_have_count(3)
         expect(sized.locator(".confidence, .less-likely")).to_have_count(0)
+        expect(sized.get_by_role("meter", name="Score")).to_have_count(3)
         status = sized.locator("#find-status")
         expect(status).to_have_text("3 sounds for “rain”, best match first. ")
 

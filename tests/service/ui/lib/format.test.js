@@ -8,7 +8,10 @@ function renders(render, cases) {
   for (const [text, value] of Object.entries(cases)) assert.equal(render(value), text);
 }
 
-test("shares", () => renders(format.percent, { "< 1 %": 0.0049, "1 %": 0.005, "50 %": 0.5, "100 %": 0.999 }));
+test("probabilities are rounded down, and none is certain", () => {
+  renders(format.percent, { "< 1 %": 0.0099, "1 %": 0.01, "29 %": 0.29, "98 %": 0.9899, "99 %": 0.99 });
+  assert.equal(format.percent(1), "99 %");
+});
 
 test("clock times", () => renders(format.clock, {
   "0:00": 0.9, "0:09": 9.99, "1:05": 65, "59:59": 3599.9, "1:00:00": 3600, "10:01:07": 36_067,

@@ -43,7 +43,13 @@ test("tags are the same however they are written", () => {
 test("a search sends required tags as words and filters, excluded ones as words", () => {
   const call = toCall(fromAddress("?q=storm&tag=thunder&no_tag=rain&sort=longest"));
   assert.equal(call.kind, "search");
-  assert.equal(call.parameters.toString(), "q=storm+thunder+-rain&tag=thunder&sort=longest");
+  assert.equal(call.parameters.toString(), "q=-rain+thunder+storm&tag=thunder&sort=longest");
+});
+
+test("what is being typed comes last, and is said to be", () => {
+  const query = fromAddress("?q=heavy+thund&tag=rain&no_tag=wind");
+  assert.equal(toCall(query, true).parameters.toString(), "q=-wind+rain+heavy+thund&typing=true&tag=rain");
+  assert.equal(toCall(fromAddress("?like=abc"), true).parameters.toString(), "");
 });
 
 test("filters alone list clips", () => {

@@ -63,11 +63,14 @@ def plain_prompts(labels: Sequence[str]) -> dict[str, list[str]]:
     return {label: [label] for label in dict.fromkeys(map(str.strip, labels)) if label}
 
 
-def check_prompts(prompts: Prompts, min_labels: int) -> None:
-    """Raise InputError for too few or too many labels or prompts, or texts that are too long."""
+def check_prompts(prompts: Prompts, min_labels: int, name: str = "labels") -> None:
+    """Raise InputError for too few or too many labels or prompts, or texts that are too long.
+
+    `name`: what the caller has them from.
+    """
     if not min_labels <= len(prompts) <= MAX_LABELS:
         raise InputError(
-            f"labels: expected {min_labels} to {MAX_LABELS} different ones, got {len(prompts)}"
+            f"{name}: expected {min_labels} to {MAX_LABELS} different ones, got {len(prompts)}"
         )
     for label, texts in prompts.items():
         if not 1 <= len(texts) <= MAX_PROMPTS:
@@ -77,19 +80,19 @@ def check_prompts(prompts: Prompts, min_labels: int) -> None:
         for text in (label, *texts):
             if len(text) > MAX_LABEL_LETTERS:
                 raise InputError(
-                    f"labels: expected at most {MAX_LABEL_LETTERS} letters each, "
+                    f"{name}: expected at most {MAX_LABEL_LETTERS} letters each, "
                     f"got {len(text)}: {text[:60]!r}"
                 )
 
 
-def embed_labels(embedder: Embedder, prompts: Prompts) -> Labels:
-    """Labels and the vectors of their prompts.
+def embed_labels(embedder: Embedder, prompts: Prompts, name: str = "labels") -> Labels:
+    """Labels and the vectors of their prompts. `name`: what the caller has them from.
 
     Raises InputError for a label whose prompts have no word that the model knows, or without a
     label.
     """
     if not prompts:
-        raise InputError("labels: expected at least one, got none")
+        raise InputError(f"{name}: expected at least one, got none")
     tag_sets: list[list[str]] = []
     first: list[int] = []  # each label's in `tag_sets`
     ignored: list[str] = []
@@ -98,7 +101,7 @@ def embed_labels(embedder: Embedder, prompts: Prompts) -> Labels:
         first.append(len(tag_sets))
         tag_sets += [text.pieces for text in parsed if text.tags]
         if len(tag_sets) == first[-1]:
-            raise InputError(f"labels: not understood: {label[:60]!r}")
+            raise InputError(f"{name}: not understood: {label[:60]!r}")
         ignored += [word for text in parsed for word in text.ignored]
     sets = np.split(embedder.embed_tags(tag_sets), first[1:])
     vectors = unit(np.stack([vectors.mean(axis=0) for vectors in sets]))

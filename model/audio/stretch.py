@@ -55,7 +55,10 @@ _SUFFIXES: dict[Entry, tuple[str, ...]] = {
 
 @dataclass(frozen=True)
 class Span:
-    """The time from `start` to before `end`, in seconds. Raises InputError unless 0 ≤ start < end."""
+    """The time from `start` to before `end`, in seconds. Raises InputError unless 0 ≤ start < end.
+
+    What is not given is the start or the end of a sound.
+    """
 
     start: float = 0.0
     end: float = math.inf

@@ -45,6 +45,11 @@ class Caller:
     local: bool
     key: str | None = None
 
+    @property
+    def client(self) -> str:
+        """What limits are counted for: the key, or else the address."""
+        return f"key {self.key}" if self.key else client_address.rate_group(self.address)
+
 
 @dataclass(frozen=True)
 class AccessRules:

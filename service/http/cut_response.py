@@ -5,13 +5,15 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from typing import Protocol
 
+import anyio
 from fastapi import Request, Response
 from starlette.datastructures import Headers
-from starlette.types import Receive, Scope, Send
+from starlette.types import Message, Receive, Scope, Send
 
 from earmark.model.core.errors import InputError
 from earmark.service.http.sound_response import is_current, sound_headers, unchanged
@@ -19,6 +21,11 @@ from earmark.service.http.streaming import disconnected, while_connected
 from earmark.service.observability.metrics import Metrics
 
 log = logging.getLogger(__name__)
+
+SLOWEST = 50_000  # bytes in a second that a client must receive
+PATIENCE_SECONDS = 20.0  # that a client may be later than that
+PART = 65_536  # bytes at a time: the least that a client is judged by
+BREAK_OFF = "earmark.break_off"  # among a scope's extensions: a function that ends an answer early
 
 
 class CutFile(Protocol):
@@ -67,19 +74,44 @@ class CutResponse(Response):
             await send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})
             gone = asyncio.ensure_future(disconnected(request))
             try:
-                await _send_content(cut, gone, send)
+                await _send_content(cut, gone, _Pace(send))
+            except (InputError, TimeoutError) as error:
+                log.warning("a stretch is broken off: %s", error)
+                break_off = scope.get("extensions", {}).get(BREAK_OFF, lambda: None)
+                break_off()
             finally:
                 gone.cancel()
 
 
-async def _send_content(cut: CutFile, gone: asyncio.Future[None], send: Send) -> None:
-    """Send the bytes, as long as the client is there."""
-    try:
-        async for data in cut.content():
+class _Pace:
+    """Sends messages to a client that must keep a pace, of which it may be late for a while.
+
+    Before the pace counts, a connection holds some bytes that the client has not received.
+    """
+
+    def __init__(self, send: Send) -> None:
+        self._send, self._late = send, 0.0  # seconds
+
+    async def send(self, message: Message) -> None:
+        """Send a part of the body. Raises TimeoutError where the client is too slow."""
+        due = len(message["body"]) / SLOWEST
+        begun = time.monotonic()
+        try:
+            with anyio.fail_after(PATIENCE_SECONDS - self._late + due):
+                await self._send(message)
+        except TimeoutError as error:
+            raise TimeoutError(
+                f"its client receives less than {SLOWEST // 1_000} kB in a second"
+            ) from error
+        self._late = max(self._late + time.monotonic() - begun - due, 0.0)
+
+
+async def _send_content(cut: CutFile, gone: asyncio.Future[None], pace: _Pace) -> None:
+    """Send the bytes, as long as the client is there. Raises as `CutFile.content`."""
+    async for data in cut.content():
+        for start in range(0, len(data), PART):
             if gone.done():
                 return
-            await send({"type": "http.response.body", "body": data, "more_body": True})
-    except (InputError, TimeoutError) as error:
-        log.warning("a stretch is broken off: %s", error)
-        return
-    await send({"type": "http.response.body", "body": b"", "more_body": False})
+            part = data[start : start + PART]
+            await pace.send({"type": "http.response.body", "body": part, "more_body": True})
+    await pace.send({"type": "http.response.body", "body": b"", "more_body": False})

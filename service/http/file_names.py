@@ -17,7 +17,7 @@ FALLBACK = "sound"
 _PARAMETER = re.compile(rb';\s*(filename\*?)\s*=\s*("(?:[^"\\]|\\.)*"|[^;]*)', re.IGNORECASE)
 _EXTENDED = re.compile(rb"([\w.:-]+)'[^']*'(.+)", re.ASCII | re.DOTALL)
 _PERCENT = re.compile(rb"%[0-9A-Fa-f]{2}")
-_SUFFIX = re.compile(r"\.[\w+]{1,10}", re.ASCII)
+_SUFFIX = re.compile(r"(\.[\w+]{1,10}){1,2}", re.ASCII)
 _UNFIT = re.compile(r'[\\/:*?"<>|\x00-\x1f\x7f]+')  # no part of a name on some system
 
 

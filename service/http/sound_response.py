@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from email.utils import formatdate, parsedate_to_datetime
 from pathlib import Path
 
@@ -39,10 +40,11 @@ def is_current(asked: Headers, headers: Headers) -> bool:
     return since is not None and _is_since(headers["last-modified"], since)
 
 
-def unchanged(headers: Headers) -> Response:
+def unchanged(headers: Mapping[str, str]) -> Response:
     """The answer that the client has what has these headers."""
     names = ("etag", "last-modified", "cache-control")
-    return Response(None, 304, {name: headers[name] for name in names})
+    kept = {name: value for name, value in headers.items() if name.lower() in names}
+    return Response(None, 304, kept)
 
 
 class SoundResponse(FileResponse):

@@ -11,6 +11,7 @@ import math
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from urllib.parse import parse_qsl
 
 import limits
 from cachetools import LRUCache
@@ -18,12 +19,13 @@ from limits.storage import SlidingWindowCounterSupport, Storage
 from limits.strategies import SlidingWindowCounterRateLimiter
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from earmark.service.auth import client_address
 from earmark.service.auth.authorization import UPLOAD_PATHS, Caller, writes
 from earmark.service.http.problems import problem
 from earmark.service.settings import Settings
 
 MAX_CLIENTS = 20_000
+CLIP_PARTS = ("/audio", "/waveform", "/similar")
+STRETCH_PARAMETERS = frozenset({"start", "end", "format"})
 
 
 @dataclass
@@ -117,12 +119,28 @@ class RecentClients(Storage, SlidingWindowCounterSupport):
 
 
 def rate_of(scope: Scope) -> str | None:
-    """Which rate a request counts under: uploads, searches or writes; None for none."""
+    """Which rate a request counts under: uploads, searches or writes; None for none.
+
+    What is made of a clip's sound for one request costs as much as an upload.
+    """
+    path = scope["path"]
     if writes(scope):
         return "writes"
-    if not scope["path"].startswith("/v1/"):
+    if not path.startswith("/v1/"):
         return None
-    return "uploads" if scope["method"] == "POST" and scope["path"] in UPLOAD_PATHS else "searches"
+    is_upload = scope["method"] == "POST" and path in UPLOAD_PATHS
+    return "uploads" if is_upload or _decodes(scope) else "searches"
+
+
+def _decodes(scope: Scope) -> bool:
+    """Whether a request asks for a clip's timeline, a stretch of its sound, or another format."""
+    path = scope["path"]
+    if scope["method"] not in ("GET", "HEAD") or not path.startswith("/v1/clips/"):
+        return False
+    if path.endswith("/timeline"):
+        return True
+    query = parse_qsl(scope["query_string"].decode("latin-1"), keep_blank_values=True)
+    return path.endswith(CLIP_PARTS) and any(name in STRETCH_PARAMETERS for name, _ in query)
 
 
 class RateLimits:
@@ -152,7 +170,7 @@ class RateLimits:
             await self.app(scope, receive, send)
             return
         rate = self._rates[name]
-        client = f"key {caller.key}" if caller.key else client_address.rate_group(caller.address)
+        client = caller.client
         admitted = self._limiter.hit(rate, name, client)
         stats = self._limiter.get_window_stats(rate, name, client)
         seconds = max(1, math.ceil(stats.reset_time - time.time()))

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import os
-import stat
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
 import anyio.to_thread
-from fastapi import APIRouter, Depends, Form, Header, Query, Response
+from fastapi import APIRouter, Depends, Form, Header, Query, Request, Response
 from fastapi.responses import FileResponse
 from starlette.exceptions import HTTPException
 
@@ -20,13 +18,20 @@ from earmark.index.library import Library
 from earmark.index.listing import list_clips
 from earmark.model.audio.cut import Kind, check_kind
 from earmark.model.audio.stretch import Stretch
-from earmark.model.core.errors import AudioError
 from earmark.service.http import etags
 from earmark.service.http.addresses import clip_address
 from earmark.service.http.cut_response import CutResponse
 from earmark.service.http.file_names import MAX_CHARACTERS
 from earmark.service.http.problems import ProblemError
-from earmark.service.http.sound_response import REVALIDATE, SoundResponse
+from earmark.service.http.sound_response import REVALIDATE, SoundResponse, unchanged
+from earmark.service.http.sound_state import (
+    CACHED,
+    UNCHANGED,
+    IfNoneMatch,
+    file_state,
+    reading_file,
+    sound_tag,
+)
 from earmark.service.openapi.operation import UPLOAD_PROBLEMS, Tag, operation
 from earmark.service.routes.conversions import changes_of, filter_of, metadata_of
 from earmark.service.routes.dependencies import ClipId, ServicesDep, UploadRoute, one_file
@@ -54,8 +59,7 @@ router = APIRouter(tags=[TAG["name"]])
 uploads = APIRouter(route_class=UploadRoute, dependencies=[Depends(one_file)])
 
 MAX_POINTS = 4_000
-SAMPLE_BYTES = 4  # about, of a sample in a file that is cut out
-CACHED = ("ETag", "Cache-Control")
+SAMPLE_BYTES = 8  # at most, of a sample in a file that is cut out
 # Declared here alone: the answer itself reads them.
 CONDITIONS = [
     {"name": name, "in": "header", "required": False, "description": description,
@@ -69,7 +73,6 @@ CONDITIONS = [
     )
 ]  # fmt: skip
 
-IfNoneMatch = Annotated[str | None, Header(description="ETag of a cached answer")]
 IfMatch = Annotated[str | None, Header(description="ETag of the clip as it was read")]
 FileKind = Annotated[
     Kind | None,
@@ -77,7 +80,6 @@ FileKind = Annotated[
 ]
 Points = Annotated[int, Query(ge=1, le=MAX_POINTS, description="Points of the waveform")]
 
-UNCHANGED: dict[int | str, dict[str, Any]] = {304: {"description": "The cached answer is current"}}
 SOUND: dict[int | str, dict[str, Any]] = {
     200: {"content": {"audio/*": {}}, "description": "The whole sound"},
     206: {"content": {"audio/*": {}}, "description": "The requested range"},
@@ -151,6 +153,7 @@ router.include_router(uploads)
     ),
 )
 def audio(
+    request: Request,
     services: ServicesDep,
     clip_id: ClipId,
     start: Start = None,
@@ -169,10 +172,10 @@ def audio(
     first, last = stretch.frames(clip.sample_rate)
     wanted = WantedCut(stretch, kind, (last - first) * clip.channels * SAMPLE_BYTES)
     return CutResponse(
-        partial(_open_cut, services, clip, wanted),
+        partial(_open_cut, services, clip, wanted, request.state.caller.client),
         state,
         sound_tag(clip, state, kind, first, last),
-        (_stretch_title(clip, stretch), f".{kind}"),
+        (_stretch_title(clip, stretch, f".{kind}"), f".{kind}"),
         services.metrics,
     )
 
@@ -205,14 +208,12 @@ async def waveform(
     if start is not None or end is not None:
         stretch = near(await in_thread(stretch_of, catalogue, clip, state, start, end))
     tag = sound_tag(clip, state, points, stretch and stretch.frames(clip.sample_rate))
+    headers = {"ETag": tag, **REVALIDATE}
     if etags.matches(if_none_match, tag):
-        return unchanged(tag)
-    try:
+        return unchanged(headers)
+    async with reading_file(clip):
         body = await services.waveforms.get(clip, state, points, stretch)
-    except AudioError:
-        await anyio.to_thread.run_sync(file_state, clip)  # removed while it was read: 410
-        raise
-    return Response(body, headers={"ETag": tag, **REVALIDATE}, media_type="application/json")
+    return Response(body, headers=headers, media_type="application/json")
 
 
 @router.get(
@@ -226,10 +227,10 @@ def clip(
 ) -> ClipBody | Response:
     """Get a clip of the library."""
     found = services.library.catalogue.clip(clip_id)
-    tag = _tag(found)
-    if etags.matches(if_none_match, tag):
-        return unchanged(tag)
-    response.headers.update({"ETag": tag, **REVALIDATE})
+    headers = {"ETag": _tag(found), **REVALIDATE}
+    if etags.matches(if_none_match, headers["ETag"]):
+        return unchanged(headers)
+    response.headers.update(headers)
     return ClipBody(**ClipBody.fields_of(found))
 
 
@@ -280,42 +281,25 @@ def _tag(clip: Clip) -> str:
     return etags.etag(clip.row, clip.generation, clip.changed_at)
 
 
-def sound_tag(clip: Clip, state: os.stat_result, *more: object) -> str:
-    """The entity tag of what is made of a clip's sound and of `more`."""
-    return etags.etag(state.st_size, state.st_mtime_ns, clip.sha256, *more)
-
-
 @asynccontextmanager
-async def _open_cut(services: Services, clip: Clip, wanted: WantedCut) -> AsyncIterator[OpenCut]:
+async def _open_cut(
+    services: Services, clip: Clip, wanted: WantedCut, client: str
+) -> AsyncIterator[OpenCut]:
     """The file that is cut out. Raises as `Cuts.open` does, ProblemError (410)."""
-    try:
-        async with services.cuts.open(wanted) as cut:
-            yield cut
-    except AudioError:
-        await anyio.to_thread.run_sync(file_state, clip)  # removed while it was read: 410
-        raise
+    async with reading_file(clip), services.cuts.open(wanted, client) as cut:
+        yield cut
 
 
-def _stretch_title(clip: Clip, stretch: Stretch) -> str:
+def _stretch_title(clip: Clip, stretch: Stretch, suffix: str) -> str:
     """The name of a file that is cut out, without its suffix."""
+    title = clip.title[: -len(suffix)] if clip.title.lower().endswith(suffix) else clip.title
     if (stretch.start, stretch.end) == (0.0, clip.duration):
-        return clip.title
-    times = f" {round(stretch.start, 3)}-{round(stretch.end, 3)} s"
-    return clip.title[: MAX_CHARACTERS - len(times)] + times
-
-
-def unchanged(tag: str) -> Response:
-    """The answer to a client that has it already."""
-    return Response(status_code=304, headers={"ETag": tag, **REVALIDATE})
-
-
-def file_state(clip: Clip) -> os.stat_result:
-    """The state of a clip's file. Raises ProblemError (410) where there is none."""
-    with suppress(OSError, ValueError):
-        state = os.stat(clip.path)  # noqa: PTH116 (whatever the catalogue holds)
-        if stat.S_ISREG(state.st_mode):
-            return state
-    raise ProblemError("sound-gone", f"id: the file of {clip.id!r} is not there now")
+        return title
+    start, end = (round(seconds, 3) for seconds in (stretch.start, stretch.end))
+    if start == end:  # a few samples
+        start, end = (round(seconds, 6) for seconds in (stretch.start, stretch.end))
+    times = f" {start}-{end} s"
+    return title[: MAX_CHARACTERS - len(times)] + times
 
 
 def _expected(library: Library, clip_id: str, if_match: str | None) -> int | None:

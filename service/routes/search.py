@@ -10,10 +10,10 @@ import anyio.to_thread
 from fastapi import APIRouter, FastAPI, Query, Request
 from fastapi.responses import Response
 
-from earmark.model.core.errors import AudioError
 from earmark.service.http import etags
+from earmark.service.http.sound_state import file_state, reading_file
+from earmark.service.http.streaming import while_connected
 from earmark.service.openapi.operation import SEARCH_PROBLEMS, UPLOAD_PROBLEMS, Tag, operation
-from earmark.service.routes.clips import file_state
 from earmark.service.routes.conversions import filter_of, search_request
 from earmark.service.routes.dependencies import ClipId, ServicesDep, services_of
 from earmark.service.routes.fast_route import FastRoute
@@ -75,6 +75,7 @@ async def search_with(services: ServicesDep, query: WeightedSearchQuery) -> Resp
     **operation("similar", problems=("unknown-clip", "sound-gone", *UPLOAD_PROBLEMS)),
 )
 async def similar(
+    request: Request,
     services: ServicesDep,
     clip_id: ClipId,
     query: Annotated[PageQuery, Query()],
@@ -90,11 +91,9 @@ async def similar(
         clip = await in_thread(library.catalogue.clip, clip_id)
         state = await in_thread(file_state, clip)
         stretch = near(await in_thread(stretch_of, library.catalogue, clip, state, start, end))
-        try:
-            vector = await services.stretch_vectors.get(clip, state, stretch)
-        except AudioError:
-            await in_thread(file_state, clip)  # removed while it was read: 410
-            raise
+        embedding = services.stretch_vectors.get(clip, state, stretch)
+        async with reading_file(clip):
+            vector = await while_connected(request, embedding, services.metrics)
         name = f"clip {clip.row} {stretch.frames(clip.sample_rate)}"
         where = replace(where, but=clip.row)
         search = partial(library.search_by_vector, vector, query.k, where, sound=name)

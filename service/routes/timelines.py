@@ -5,25 +5,26 @@ from __future__ import annotations
 from typing import Annotated
 
 import anyio.to_thread
-from fastapi import APIRouter, Query, Response
+from fastapi import APIRouter, Query, Request, Response
 
 from earmark.model import zero_shot
-from earmark.model.core.errors import AudioError, InputError
+from earmark.model.core.errors import InputError
 from earmark.model.embedder import Embedder
 from earmark.model.timeline.label_files import FORMATS
 from earmark.service.http import etags
 from earmark.service.http.file_names import inline
-from earmark.service.http.sound_response import REVALIDATE
-from earmark.service.openapi.operation import UPLOAD_PROBLEMS, operation
-from earmark.service.routes.clips import (
+from earmark.service.http.sound_response import REVALIDATE, unchanged
+from earmark.service.http.sound_state import (
     CACHED,
-    TAG,
     UNCHANGED,
     IfNoneMatch,
     file_state,
+    reading_file,
     sound_tag,
-    unchanged,
 )
+from earmark.service.http.streaming import while_connected
+from earmark.service.openapi.operation import UPLOAD_PROBLEMS, operation
+from earmark.service.routes.clips import TAG
 from earmark.service.routes.dependencies import ClipId, ServicesDep
 from earmark.service.schemas.timeline import MAX_LANES, TimelineBody, TimelineQuery
 
@@ -48,6 +49,7 @@ ANSWERS = {
     ),
 )
 async def timeline(
+    request: Request,
     services: ServicesDep,
     clip_id: ClipId,
     query: Annotated[TimelineQuery, Query()],
@@ -60,15 +62,16 @@ async def timeline(
     state = await anyio.to_thread.run_sync(file_state, clip)
     names = labels.names if labels else None
     tag = sound_tag(clip, state, names, query.format, embedder.fingerprint)
+    headers = {
+        "ETag": tag,
+        "Content-Disposition": inline(clip.title, kind.name_end + kind.suffix),
+        **REVALIDATE,
+    }
     if etags.matches(if_none_match, tag):
-        return unchanged(tag)
-    try:
-        body = await services.timelines.get(clip, state, labels, query.format)
-    except AudioError:
-        await anyio.to_thread.run_sync(file_state, clip)  # removed while it was read: 410
-        raise
-    name = inline(clip.title + kind.name_end, kind.suffix)
-    headers = {"ETag": tag, "Content-Disposition": name, **REVALIDATE}
+        return unchanged(headers)
+    making = services.timelines.get(clip, state, labels, query.format)
+    async with reading_file(clip):
+        body = await while_connected(request, making, services.metrics)
     return Response(body, headers=headers, media_type=kind.media_type)
 
 
@@ -79,5 +82,5 @@ def _labels(embedder: Embedder, tags: list[str]) -> zero_shot.Labels | None:
         return None
     if len(prompts) > MAX_LANES:
         raise InputError(f"tags: expected at most {MAX_LANES} different ones, got {len(prompts)}")
-    zero_shot.check_prompts(prompts, 1)
-    return zero_shot.embed_labels(embedder, prompts)
+    zero_shot.check_prompts(prompts, 1, "tags")
+    return zero_shot.embed_labels(embedder, prompts, "tags")

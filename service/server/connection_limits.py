@@ -22,6 +22,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResp
 from uvicorn.server import ServerState
 
 from earmark.service.http.addresses import use_root_path
+from earmark.service.http.cut_response import BREAK_OFF
 from earmark.service.http.problems import problem
 from earmark.service.server.uvicorn_interface import check_uvicorn
 from earmark.service.settings import Settings
@@ -92,6 +93,7 @@ class LimitedProtocol(HttpToolsProtocol):
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
         """Note the request in work: uvicorn's `cycle` is the latest, which may wait behind it."""
         self._current = cycle
+        cycle.scope["extensions"] = {BREAK_OFF: self._break_off}
         super()._start_asgi_task(cycle, app)
 
     def _drop_requests(self) -> None:
@@ -100,6 +102,11 @@ class LimitedProtocol(HttpToolsProtocol):
             self._current.disconnected = True
             self._current.message_event.set()
         self.pipeline.clear()
+
+    def _break_off(self) -> None:
+        """Close amid an answer: uvicorn would log an application that does so as faulty."""
+        self._drop_requests()
+        self._close()
 
     def _abort(self) -> None:
         self._drop_requests()

@@ -51,6 +51,7 @@ ATTRIBUTES = {
     ),
     "uvicorn.protocols.http.httptools_impl.RequestResponseCycle": (
         *("disconnected", "message_event", "more_body", "response_complete", "response_started"),
+        "scope",
     ),
     "uvicorn.server.ServerState": ("default_headers",),
     "uvicorn.server.Server": ("should_exit",),

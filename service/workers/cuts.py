@@ -1,12 +1,16 @@
-"""Stretches of clips as files: cut out in processes of their own, and sent as they are made."""
+"""Stretches of clips as files: cut out in processes of their own, and sent as they are made.
+
+A cut has a process for as long as its client receives. So that few clients cannot keep others
+waiting, each has some of the processes at most; so that long work cannot, what decodes much has.
+"""
 
 from __future__ import annotations
 
 import threading
 import time
-from collections.abc import AsyncIterator, Generator
-from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Generator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field
 
 import anyio
 import anyio.to_thread
@@ -15,13 +19,17 @@ from earmark.model.audio.cut import Kind
 from earmark.model.audio.log_mel import LogMel
 from earmark.model.audio.stretch import Stretch
 from earmark.model.inference.decode_pool import DecodePool, Piece
+from earmark.service.http.cut_response import SLOWEST
 from earmark.service.http.problems import ProblemError
 
-MAX_CUTS = 4  # at once: each has a process for as long as its client receives
+MAX_CUTS = 4  # at once
+MAX_LONG = 2  # of them, such as decode more than:
+LONG_SECONDS = 600.0
+MAX_OF_CLIENT = 2  # at once
+MAX_PRESENT_OF_CLIENT = 10  # at once or waiting; further ones are refused
 MAX_WAITING = 64  # requests; further ones are refused
 WAIT_SECONDS = 30.0  # for a process
 FIRST_SECONDS = 300.0  # in which the first samples must be there: what lies before is decoded
-SLOWEST = 100_000  # bytes in a second that a client must receive on the whole
 RETRY = {"Retry-After": "5"}
 NAME = "sound"  # stands in messages for the file's name
 
@@ -83,12 +91,21 @@ class OpenCut:
             self._pieces.close()
 
 
+@dataclass
+class _Client:
+    """Whose cuts are at work or waiting: how many, and turns for those at work."""
+
+    present: int = 0
+    turn: anyio.Semaphore = field(default_factory=lambda: anyio.Semaphore(MAX_OF_CLIENT))
+
+
 class Cuts:
     """Cuts out stretches of clips. One for an application; `open` is for its event loop."""
 
     def __init__(self, log_mel: LogMel) -> None:
         self._readers = DecodePool(log_mel, MAX_CUTS)
-        self._free = anyio.Semaphore(MAX_CUTS)
+        self._free, self._long = anyio.Semaphore(MAX_CUTS), anyio.Semaphore(MAX_LONG)
+        self._clients: dict[str, _Client] = {}
         self._threads = anyio.CapacityLimiter(MAX_CUTS)
         self._waiting = 0
 
@@ -97,37 +114,65 @@ class Cuts:
         self._readers.close()
 
     @asynccontextmanager
-    async def open(self, wanted: WantedCut) -> AsyncIterator[OpenCut]:
+    async def open(self, wanted: WantedCut, client: str) -> AsyncIterator[OpenCut]:
         """The file, once its first samples are there, for as long as the context lasts.
 
-        Raises AudioError, InputError, ProblemError (429, 504).
+        `client`: who has so many at once. Raises AudioError, InputError, ProblemError (429, 504).
         """
-        await self._wait_for_turn()
-        until = time.monotonic() + FIRST_SECONDS + wanted.nbytes / SLOWEST
-        pieces = self._readers.cut(wanted.stretch, NAME, wanted.kind, until)
-        cut = OpenCut(pieces, self._threads)
-        try:
+        async with self._present(client) as own_turn:
+            turns = [own_turn, self._free]
+            if wanted.stretch.decoded_seconds > LONG_SECONDS:
+                turns.insert(1, self._long)
+            await self._wait_for(turns)
+            until = time.monotonic() + FIRST_SECONDS + wanted.nbytes / SLOWEST
+            pieces = self._readers.cut(wanted.stretch, NAME, wanted.kind, until)
+            cut = OpenCut(pieces, self._threads)
             try:
-                await cut.begin(FIRST_SECONDS)
-            except TimeoutError as error:
-                raise ProblemError(
-                    "deadline", f"the stretch was not reached within {FIRST_SECONDS:g} s"
-                ) from error
-            yield cut
-        finally:
-            try:
-                await cut.close()
-            finally:  # where this task is cancelled, the thread ends by itself
-                self._free.release()
+                await _begin(cut)
+                yield cut
+            finally:
+                try:
+                    await cut.close()
+                finally:  # where this task is cancelled, the thread ends by itself
+                    for turn in turns:
+                        turn.release()
 
-    async def _wait_for_turn(self) -> None:
+    @asynccontextmanager
+    async def _present(self, name: str) -> AsyncIterator[anyio.Semaphore]:
+        """The turns of a client, counted as present. Raises ProblemError (429)."""
+        client = self._clients.setdefault(name, _Client())
+        if client.present >= MAX_PRESENT_OF_CLIENT:
+            raise ProblemError("busy", f"{client.present} cuts for you are in work", RETRY)
+        client.present += 1
+        try:
+            yield client.turn
+        finally:
+            client.present -= 1
+            if not client.present:
+                del self._clients[name]
+
+    async def _wait_for(self, turns: Sequence[anyio.Semaphore]) -> None:
+        """Have all these turns. Raises ProblemError (429) where one does not come in time."""
         if self._waiting >= MAX_WAITING:
             raise ProblemError("busy", f"{MAX_WAITING} cuts are waiting", RETRY)
         self._waiting += 1
         try:
-            with anyio.fail_after(WAIT_SECONDS):
-                await self._free.acquire()
+            async with AsyncExitStack() as stack:
+                with anyio.fail_after(WAIT_SECONDS):
+                    for turn in turns:
+                        await stack.enter_async_context(turn)
+                stack.pop_all()
         except TimeoutError as error:
-            raise ProblemError("busy", f"{MAX_CUTS} sounds are being cut", RETRY) from error
+            raise ProblemError("busy", "other sounds are being cut", RETRY) from error
         finally:
             self._waiting -= 1
+
+
+async def _begin(cut: OpenCut) -> None:
+    """Wait for the first samples. Raises as `open` does."""
+    try:
+        await cut.begin(FIRST_SECONDS)
+    except TimeoutError as error:
+        raise ProblemError(
+            "deadline", f"the stretch was not reached within {FIRST_SECONDS:g} s"
+        ) from error

@@ -10,9 +10,12 @@ from earmark.index.catalogue.records import Clip
 from earmark.model.audio.stretch import Stretch
 from earmark.model.core.arrays import Array
 from earmark.model.core.errors import InputError
+from earmark.service.workers.shared_work import SharedWork
 from earmark.service.workers.upload_queue import UploadQueue
 
 MAX_CACHED = 256
+
+Key = tuple[object, ...]
 
 
 class StretchVectors:
@@ -20,7 +23,8 @@ class StretchVectors:
 
     def __init__(self, uploads: UploadQueue, max_seconds: float) -> None:
         self._uploads, self._max_seconds = uploads, max_seconds
-        self._cache: LRUCache[tuple[object, ...], Array] = LRUCache(MAX_CACHED)
+        self._cache: LRUCache[Key, Array] = LRUCache(MAX_CACHED)
+        self._in_work = SharedWork[Array]()
 
     async def get(self, clip: Clip, state: os.stat_result, stretch: Stretch) -> Array:
         """The unit vector [D] of a stretch of a clip, whose file has this state.
@@ -35,6 +39,10 @@ class StretchVectors:
         key = (clip.row, state.st_size, state.st_mtime_ns, stretch.frames(clip.sample_rate))
         vector = self._cache.get(key)
         if vector is None:
-            vector = (await self._uploads.embed(stretch)).vector
-            self._cache[key] = vector
+            vector = await self._in_work.get(key, lambda: self._embed(key, stretch))
+        return vector
+
+    async def _embed(self, key: Key, stretch: Stretch) -> Array:
+        vector = (await self._uploads.embed(stretch)).vector
+        self._cache[key] = vector
         return vector

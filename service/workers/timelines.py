@@ -2,15 +2,17 @@
 
 What is heard in a sound is kept beside its timelines, so that asking for other tags of the same
 sound decodes nothing. Both caches are bounded in bytes, and a sound longer than the cache is wide
-is not kept.
+is not kept. A sound that nobody waits for any more is given up.
 """
 
 from __future__ import annotations
 
+import asyncio
 import os
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import anyio
@@ -26,6 +28,7 @@ from earmark.model.timeline.steps import HeardSound, Windows, hear
 from earmark.model.timeline.timeline import make_timeline
 from earmark.model.zero_shot import Labels
 from earmark.service.http.problems import ProblemError
+from earmark.service.workers.shared_work import SharedWork
 
 MAX_HEARD_BYTES = 96 << 20  # about eleven hours of sound
 MAX_BODY_BYTES = 8 << 20
@@ -46,8 +49,10 @@ class Timelines:
             MAX_HEARD_BYTES, getsizeof=lambda heard: heard.codes.nbytes
         )
         self._bodies: LRUCache[Key, bytes] = LRUCache(MAX_BODY_BYTES, getsizeof=len)
-        self._lock = threading.Lock()
-        self._turn = anyio.CapacityLimiter(1)
+        self._lock = threading.Lock()  # for the one above, which threads change
+        self._hearing = SharedWork[HeardSound]()
+        self._turn = anyio.Semaphore(1)
+        self._hearers, self._writers = anyio.CapacityLimiter(1), anyio.CapacityLimiter(1)
         self._waiting = 0
 
     async def get(
@@ -59,13 +64,21 @@ class Timelines:
         """
         sound = (clip.row, state.st_size, state.st_mtime_ns)
         key = (sound, tuple(labels.names) if labels else (), kind)
-        if (body := self._cached(key)) is not None:
+        with self._lock:
+            body = self._bodies.get(key)
+        if body is not None:
             return body
         if self._waiting >= MAX_WAITING:
             raise ProblemError("busy", f"{MAX_WAITING} timelines are waiting", {"Retry-After": "5"})
         self._waiting += 1
         try:
-            return await anyio.to_thread.run_sync(self._make, clip, key, labels, limiter=self._turn)
+            heard = self._heard.get(sound)
+            if heard is None:
+                path = Path(clip.path)
+                heard = await self._hearing.get(sound, lambda: self._hear(sound, path))
+            return await anyio.to_thread.run_sync(
+                self._write, key, heard, labels, limiter=self._writers
+            )
         except TimeoutError as error:
             raise ProblemError(
                 "deadline", f"the sound was not heard within {DEADLINE_SECONDS:g} s"
@@ -73,40 +86,50 @@ class Timelines:
         finally:
             self._waiting -= 1
 
-    def _make(self, clip: Clip, key: Key, labels: Labels | None) -> bytes:
-        if (body := self._cached(key)) is not None:  # made while this request waited
-            return body
-        sound, _, kind = key
-        with self._lock:
-            heard = self._heard.get(sound)
-        if heard is None:
-            heard = self._hear(Path(clip.path))
-            with self._lock:
-                if heard.codes.nbytes <= MAX_HEARD_BYTES:
-                    self._heard[sound] = heard
-        made = FORMATS[kind].write(make_timeline(self._embedder, heard, labels)).encode()
-        with self._lock:
-            if len(made) <= MAX_BODY_BYTES:
-                self._bodies[key] = made
-        return made
-
-    def _hear(self, path: Path) -> HeardSound:
+    async def _hear(self, sound: SoundKey, path: Path) -> HeardSound:
         """Raises AudioError, TimeoutError."""
+        abandoned = threading.Event()
+        async with self._turn:
+            thread = asyncio.ensure_future(
+                anyio.to_thread.run_sync(self._hear_file, path, abandoned, limiter=self._hearers)
+            )
+            try:
+                heard = await asyncio.shield(thread)
+            finally:  # the turn lasts as long as the thread
+                abandoned.set()
+                await asyncio.gather(thread, return_exceptions=True)
+        if heard.codes.nbytes <= MAX_HEARD_BYTES:
+            self._heard[sound] = heard
+        return heard
+
+    # In threads
+
+    def _hear_file(self, path: Path, abandoned: threading.Event) -> HeardSound:
         deadline = time.monotonic() + DEADLINE_SECONDS
         info: SoundInfo | None = None
+        with closing(self._readers.read(path, NAME, None, deadline)) as messages:
 
-        def windows() -> Iterator[Windows]:
-            nonlocal info
-            for message in self._readers.read(path, NAME, None, deadline):
-                if isinstance(message, Block):
-                    yield message.windows, message.first_frames
-                elif isinstance(message, SoundInfo):
-                    info = message
+            def windows() -> Iterator[Windows]:
+                nonlocal info
+                for message in messages:
+                    if abandoned.is_set():
+                        raise TimeoutError("nobody waits for this sound")
+                    if isinstance(message, Block):
+                        yield message.windows, message.first_frames
+                    elif isinstance(message, SoundInfo):
+                        info = message
 
-        codes = hear(self._embedder, windows())
+            codes = hear(self._embedder, windows())
         assert info is not None, "the last message is the sound's info"
         return HeardSound(codes, info)
 
-    def _cached(self, key: Key) -> bytes | None:
+    def _write(self, key: Key, heard: HeardSound, labels: Labels | None) -> bytes:
         with self._lock:
-            return self._bodies.get(key)
+            body = self._bodies.get(key)
+        if body is None:
+            timeline = make_timeline(self._embedder, heard, labels)
+            body = FORMATS[key[-1]].write(timeline).encode()
+            with self._lock:
+                if len(body) <= MAX_BODY_BYTES:
+                    self._bodies[key] = body
+        return body

@@ -23,7 +23,7 @@ MAX_CACHED = 128
 MAX_WAITING = 64  # requests; further ones are refused
 DEADLINE_SECONDS = 120.0  # in which a sound must be read, and more where it is long:
 SLOWEST = 100.0  # seconds of sound in a second
-LONG_SECONDS = 600.0  # longer sounds do not hold up others
+LONG_SECONDS = 600.0  # what decodes more does not hold up others
 NAME = "sound"  # stands in messages for the file's name
 
 Key = tuple[object, ...]
@@ -62,14 +62,13 @@ class Waveforms:
             return waveform
         if self._waiting >= MAX_WAITING:
             raise ProblemError("busy", f"{MAX_WAITING} waveforms are waiting", {"Retry-After": "1"})
-        is_long = stretch is None and clip.duration > LONG_SECONDS
+        decoded = clip.duration if stretch is None else stretch.decoded_seconds
+        turn = self._long_turn if decoded > LONG_SECONDS else self._turn
         seconds = DEADLINE_SECONDS + clip.duration / SLOWEST
         job = _Drawing(stretch or Path(clip.path), points, clip.sample_rate, seconds)
         self._waiting += 1
         try:
-            return await anyio.to_thread.run_sync(
-                self._compute, job, key, limiter=self._long_turn if is_long else self._turn
-            )
+            return await anyio.to_thread.run_sync(self._compute, job, key, limiter=turn)
         except TimeoutError as error:
             raise ProblemError(
                 "deadline", f"the sound was not read within {seconds:.0f} s"

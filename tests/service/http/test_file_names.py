@@ -91,6 +91,13 @@ def test_a_sound_is_saved_under_its_title(title: str, header: str) -> None:
     assert inline(title, ".ogg") == header
 
 
+def test_a_suffix_of_two_parts_stays_whole() -> None:
+    header = 'inline; filename="Rain.selections.txt"'
+    for title in ("Rain", "Rain.selections.txt"):
+        assert inline(title, ".selections.txt") == header
+    assert inline("x" * 200, ".selections.txt").endswith('x.selections.txt"')
+
+
 @pytest.mark.parametrize("suffix", ["", ".", '.w"v', ".雨", ".a\r\nb", ".very-long-suffix"])
 def test_an_odd_suffix_is_left_out(suffix: str) -> None:
     assert inline("Rain", suffix) == 'inline; filename="Rain"'

@@ -188,11 +188,22 @@ def test_groups_and_kinds() -> None:
         ("unknown", "unknown"),
     ):
         assert client_address.rate_group(address) == group
-    for method, path, kind in (
+    for method, address, kind in (
         ("POST", "/v1/tags", "uploads"), ("POST", "/v1/search/audio", "uploads"),
         ("POST", "/v1/search", "searches"), ("GET", "/v1/clips", "searches"),
         ("POST", "/v1/clips", "writes"), ("DELETE", "/v1/clips/x", "writes"),
         ("GET", "/metrics", None), ("GET", "/styles/base.css", None),
         ("OPTIONS", "/v1/tags", "searches"),
+        ("GET", "/v1/clips/x/timeline", "uploads"), ("HEAD", "/v1/clips/x/timeline", "uploads"),
+        ("GET", "/v1/clips/x/audio", "searches"), ("GET", "/v1/clips/x/similar", "searches"),
+        ("GET", "/v1/clips/x/audio?start=", "uploads"),
+        ("GET", "/v1/clips/x/audio?format=wav", "uploads"),
+        ("HEAD", "/v1/clips/x/similar?k=5&%65nd=3", "uploads"),
+        ("GET", "/v1/clips/x/waveform?points=9&start=1", "uploads"),
+        ("GET", "/v1/clips/x/similar?k=1&q=start&\xff%ff=%", "searches"),
+        ("GET", "/v1/search?start=1", "searches"),
+        ("PATCH", "/v1/clips/x/timeline", "writes"),
     ):  # fmt: skip
-        assert rate_of({"method": method, "path": path}) == kind
+        path, _, query = address.partition("?")
+        scope = {"method": method, "path": path, "query_string": query.encode("latin-1")}
+        assert rate_of(scope) == kind

@@ -76,9 +76,9 @@ def test_a_hostile_label_is_text(server: Server) -> None:
 @pytest.mark.parametrize(
     ("params", "detail"),
     [
-        ({"tags": "!?"}, "not understood"),
-        ({"tags": "x" * 101}, "at most 100 letters"),
-        ({"tags": ",".join(map(str, range(51)))}, "at most 50"),
+        ({"tags": "!?"}, "tags: not understood: '!?'"),
+        ({"tags": "x" * 101}, "tags: expected at most 100 letters"),
+        ({"tags": ",".join(map(str, range(51)))}, "tags: expected at most 50"),
         ({"tags": ["dog"] * 51}, "at most 50"),
         ({"tags": "dog," * 200}, "at most 500"),
         ({"format": "xml"}, "format"),

@@ -55,16 +55,58 @@ def test_more_at_once_than_processes_wait(
 
     async def work(cuts: Cuts) -> None:
         async with AsyncExitStack() as stack:
-            await stack.enter_async_context(cuts.open(wanted(long_sound)))  # not read on
+            await stack.enter_async_context(cuts.open(wanted(long_sound), "a"))  # not read on
             with monkeypatch.context() as brief:
                 brief.setattr(module, "WAIT_SECONDS", 0.01)
-                with pytest.raises(ProblemError, match="1 sounds are being cut"):
-                    await stack.enter_async_context(cuts.open(wanted(long_sound)))
+                with pytest.raises(ProblemError, match="other sounds are being cut"):
+                    await stack.enter_async_context(cuts.open(wanted(long_sound), "b"))
                 brief.setattr(module, "MAX_WAITING", 0)
                 with pytest.raises(ProblemError, match="0 cuts are waiting"):
-                    await stack.enter_async_context(cuts.open(wanted(long_sound)))
-        async with cuts.open(wanted(long_sound, 1.0, 2.0)) as cut:
+                    await stack.enter_async_context(cuts.open(wanted(long_sound), "b"))
+        async with cuts.open(wanted(long_sound, 1.0, 2.0), "a") as cut:
             assert sum([len(data) async for data in cut.content()]) == cut.size == 16_044
+
+    run(work)
+
+
+def test_each_client_has_some_at_once(long_sound: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "WAIT_SECONDS", 0.01)
+
+    async def work(cuts: Cuts) -> None:
+        async with AsyncExitStack() as stack:
+            for _ in range(module.MAX_OF_CLIENT):
+                await stack.enter_async_context(cuts.open(wanted(long_sound), "a"))
+            with pytest.raises(ProblemError, match="other sounds are being cut"):
+                await stack.enter_async_context(cuts.open(wanted(long_sound), "a"))
+            monkeypatch.setattr(module, "MAX_PRESENT_OF_CLIENT", module.MAX_OF_CLIENT)
+            with pytest.raises(ProblemError, match="2 cuts for you are in work"):
+                await stack.enter_async_context(cuts.open(wanted(long_sound), "a"))
+            monkeypatch.setattr(module, "WAIT_SECONDS", 30.0)
+            async with cuts.open(wanted(long_sound, 1.0, 2.0), "b") as cut:
+                assert cut.size == 16_044
+        async with cuts.open(wanted(long_sound, 1.0, 2.0), "a") as cut:
+            assert cut.size == 16_044
+        assert cuts._clients == {}
+
+    run(work)
+
+
+def test_what_decodes_much_leaves_processes_to_others(
+    long_sound: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "LONG_SECONDS", 300.0)
+
+    async def work(cuts: Cuts) -> None:
+        async with AsyncExitStack() as stack:
+            for client in ("a", "b"):  # not read on
+                await stack.enter_async_context(cuts.open(wanted(long_sound, 310, 400), client))
+            with monkeypatch.context() as brief:
+                brief.setattr(module, "WAIT_SECONDS", 0.01)
+                with pytest.raises(ProblemError, match="other sounds are being cut"):
+                    await stack.enter_async_context(cuts.open(wanted(long_sound, 310, 400), "c"))
+            for client in ("a", "c"):
+                async with cuts.open(wanted(long_sound, 1.0, 2.0), client) as cut:
+                    assert cut.size == 16_044
 
     run(work)
 
@@ -75,7 +117,7 @@ def test_a_task_that_is_cancelled_leaves_no_process_at_work(
     monkeypatch.setattr(module, "MAX_CUTS", 1)
 
     async def read(cuts: Cuts, begun: asyncio.Event) -> None:
-        async with cuts.open(wanted(long_sound)) as cut:
+        async with cuts.open(wanted(long_sound), "a") as cut:
             async for _ in cut.content():
                 begun.set()
 
@@ -87,7 +129,7 @@ def test_a_task_that_is_cancelled_leaves_no_process_at_work(
             task.cancel()
             with pytest.raises(asyncio.CancelledError):
                 await task
-        async with cuts.open(wanted(long_sound, 1.0, 2.0)) as cut:
+        async with cuts.open(wanted(long_sound, 1.0, 2.0), "a") as cut:
             assert cut.size == 16_044
 
     run(work)
@@ -100,14 +142,14 @@ def test_sounds_that_cannot_be_cut(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     async def work(cuts: Cuts) -> None:
         for path in (tmp_path / "text.wav", tmp_path / "missing.wav"):
             with pytest.raises(AudioError, match=r"^sound: "):
-                async with cuts.open(wanted(path)):
+                async with cuts.open(wanted(path), "a"):
                     pass
-        async with cuts.open(wanted(short, 0.5, 3.0)) as cut:  # its file is shorter by now
+        async with cuts.open(wanted(short, 0.5, 3.0), "a") as cut:  # its file is shorter by now
             with pytest.raises(AudioError, match="expected 20000 samples in the stretch, got 4000"):
                 assert [data async for data in cut.content()]
         monkeypatch.setattr(module, "FIRST_SECONDS", 0.0)
         with pytest.raises(ProblemError, match="the stretch was not reached within 0 s"):
-            async with cuts.open(wanted(short)):
+            async with cuts.open(wanted(short), "a"):
                 pass
 
     run(work)

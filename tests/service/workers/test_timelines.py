@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import threading
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -11,7 +14,7 @@ from earmark.index.ingest.bulk import add
 from earmark.index.library import Library
 from earmark.model import zero_shot
 from earmark.model.embedder import Embedder
-from earmark.model.inference.decode_pool import DecodePool
+from earmark.model.inference.decode_pool import Block, DecodePool
 from earmark.service.http.problems import ProblemError
 from earmark.service.workers import timelines
 from earmark.service.workers.timelines import Timelines
@@ -47,6 +50,63 @@ def test_a_sound_is_heard_once_for_all_tags(library: Library) -> None:
             assert len(made._bodies) == 2
             await ask(made, library, 1)
             assert len(made._heard) == 2
+
+    asyncio.run(run())
+
+
+class Gated(DecodePool):
+    """Reads no further than a sound's first block before it is let."""
+
+    def __init__(self, library: Library) -> None:
+        super().__init__(library.embedder.log_mel, 1)
+        self.begun, self.go, self.count = threading.Event(), threading.Event(), 0
+
+    def read(self, *arguments: Any, **options: Any) -> Iterator[Any]:  # type: ignore[override]
+        self.count += 1
+        for message in super().read(*arguments, **options):
+            if isinstance(message, Block):
+                self.begun.set()
+                assert self.go.wait(60)
+            yield message
+
+
+async def begin(readers: Gated, *coroutines: Any) -> list[asyncio.Task[bytes]]:
+    """These requests, and the first of their sounds is being read."""
+    tasks = [asyncio.create_task(each) for each in coroutines]
+    assert await asyncio.to_thread(readers.begun.wait, 60)
+    return tasks
+
+
+def test_a_sound_that_nobody_waits_for_is_given_up(library: Library) -> None:
+    async def run() -> None:
+        with Gated(library) as readers:
+            made = Timelines(readers, library.embedder)
+            tasks = await begin(readers, *(ask(made, library, 0, tag) for tag in ("dog", "sea")))
+            next_one = asyncio.create_task(ask(made, library, 1))
+            for task in tasks:
+                task.cancel()
+            done, _ = await asyncio.wait(tasks)
+            assert all(task.cancelled() for task in done)
+            assert made._waiting == 1
+            readers.go.set()
+            assert await next_one
+            assert len(made._heard) == 1
+
+    asyncio.run(run())
+
+
+def test_a_sound_that_another_waits_for_is_not_given_up(library: Library) -> None:
+    async def run() -> None:
+        with Gated(library) as readers:
+            made = Timelines(readers, library.embedder)
+            first, other = await begin(
+                readers, ask(made, library, 0, "dog"), ask(made, library, 0, "sea")
+            )
+            first.cancel()
+            await asyncio.wait({first})
+            readers.go.set()
+            assert await other
+            assert readers.count == 1
 
     asyncio.run(run())
 

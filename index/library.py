@@ -142,7 +142,7 @@ class Library:
             return False
         new = open_store(self.catalogue)
         while not self._closed:
-            catch_up(new, self.catalogue)
+            catch_up(new, self.catalogue, lambda: self._closed)
             new.wait_until_idle()
             with self._refreshing:
                 # Another process may be writing to a shared one.

@@ -8,7 +8,7 @@ from __future__ import annotations
 import fcntl
 import os
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -62,14 +62,17 @@ def token(environment: Mapping[str, str]) -> str:
     return value
 
 
-def catch_up(store: VectorStore, catalogue: Catalogue) -> None:
-    """Apply what was written since the store's generation, as much at once as it takes.
+def catch_up(
+    store: VectorStore, catalogue: Catalogue, is_over: Callable[[], bool] = lambda: False
+) -> None:
+    """Apply what was written since the store's generation, as much at once as it takes, until
+    `is_over`.
 
     Processes that share a store take turns. Where another one writes for longer than a while, this
     one returns: its searches find what the other has written.
     """
     now = int(catalogue.meta("generation"))
-    while store.generation < now:
+    while store.generation < now and not is_over():
         if not store.shared:
             store.apply(catalogue.changes(store.generation, store.max_changes))
             continue

@@ -12,7 +12,7 @@ from fastapi import Form, Query
 
 from earmark.index.catalogue.catalogue import Catalogue
 from earmark.index.catalogue.records import Clip
-from earmark.model.audio.stretch import Entry, Stretch
+from earmark.model.audio.stretch import Entry, Span, Stretch
 from earmark.model.core.errors import InputError
 
 _START = "Where a stretch of the sound begins, in seconds; not given: at its start"
@@ -20,8 +20,11 @@ _END = "Where the stretch ends, in seconds, after `start`; not given, or too lat
 
 Start = Annotated[float | None, Query(ge=0, allow_inf_nan=False, description=_START)]
 End = Annotated[float | None, Query(gt=0, allow_inf_nan=False, description=_END)]
-StartField = Annotated[float | None, Form(ge=0, allow_inf_nan=False, description=_START)]
-EndField = Annotated[float | None, Form(gt=0, allow_inf_nan=False, description=_END)]
+# Uploads take them in the form as well, which goes before.
+StartField = Annotated[
+    float | None, Form(alias="start", ge=0, allow_inf_nan=False, description=_START)
+]
+EndField = Annotated[float | None, Form(alias="end", gt=0, allow_inf_nan=False, description=_END)]
 
 
 def stretch_of(
@@ -32,19 +35,19 @@ def stretch_of(
     Reading may begin in the middle where the file has not changed since it was read whole, without
     damage. Raises InputError.
     """
-    asked = Stretch(Path(clip.path), start or 0.0, math.inf if end is None else end)
-    if asked.start >= clip.duration:
+    span = Span(start or 0.0, math.inf if end is None else end)
+    if span.start >= clip.duration:
         raise InputError(
-            f"start: expected less than the sound's {clip.duration:g} s, got {asked.start:g}"
+            f"start: expected less than the sound's {clip.duration:g} s, got {span.start:g}"
         )
-    held = catalogue.sounds_at([clip.path]).get(clip.path)
+    catalogued = catalogue.sounds_at([clip.path]).get(clip.path)
     is_known = (
-        held is not None
-        and (held.size, held.mtime_ns) == (state.st_size, state.st_mtime_ns)
+        catalogued is not None
+        and (catalogued.size, catalogued.mtime_ns) == (state.st_size, state.st_mtime_ns)
         and not clip.damaged
     )
     entry: Entry = "undamaged" if is_known else "plain"
-    stretch = Stretch(asked.source, asked.start, min(asked.end, clip.duration), entry)
+    stretch = Stretch(Path(clip.path), span.start, min(span.end, clip.duration), entry)
     first, last = stretch.frames(clip.sample_rate)
     if first == last:
         raise InputError(
@@ -58,10 +61,10 @@ def near(stretch: Stretch) -> Stretch:
     return replace(stretch, entry="near") if stretch.entry == "undamaged" else stretch
 
 
-def stretch_asked(start: float | None, end: float | None, max_seconds: float) -> Stretch | None:
+def span_of_upload(start: float | None, end: float | None, max_seconds: float) -> Span | None:
     """The stretch of an upload that is still to be read; None for the whole. Raises InputError."""
     if start is None and end is None:
         return None
     if start is not None and start >= max_seconds:  # what lies before is decoded, too
         raise InputError(f"start: expected less than {max_seconds:g} s, got {start:g}")
-    return Stretch(b"", start or 0.0, math.inf if end is None else end)
+    return Span(start or 0.0, math.inf if end is None else end)

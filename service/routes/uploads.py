@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Annotated, Any
 
 import anyio.to_thread
@@ -13,7 +12,7 @@ from pydantic import BaseModel, Field, TypeAdapter, ValidationError
 
 from earmark.model import zero_shot
 from earmark.model.audio.decode import Source
-from earmark.model.audio.stretch import Stretch
+from earmark.model.audio.stretch import Span, Stretch
 from earmark.model.embedder import AudioEmbedding, Embedder
 from earmark.model.inference.decode_pool import Block
 from earmark.model.tagging import suggest
@@ -22,7 +21,7 @@ from earmark.service.http.streaming import OnBlock, respond
 from earmark.service.openapi.operation import UPLOAD_PROBLEMS, Tag, operation
 from earmark.service.routes.conversions import filter_of
 from earmark.service.routes.dependencies import ServicesDep, UploadRoute, one_file
-from earmark.service.routes.stretches import EndField, StartField, stretch_asked
+from earmark.service.routes.stretches import End, EndField, Start, StartField, span_of_upload
 from earmark.service.schemas.hits import PageBody
 from earmark.service.schemas.search import PageQuery
 from earmark.service.schemas.tagging import ClassesBody, TagsBody
@@ -53,15 +52,17 @@ async def answer_sound(
     services: Services,
     file: UploadFile,
     answer: Callable[[AudioEmbedding], BaseModel],
-    stretch: Stretch | None = None,
+    span: Span | None = None,
 ) -> Response:
-    """Embed the uploaded sound, or a stretch of it, in its turn, and answer with the result of
-    `answer`."""
+    """Embed the uploaded sound in its turn, and answer with the result of `answer`.
+
+    `span`: of the stretch that is embedded, None for the whole.
+    """
 
     def read() -> Source:
         # The body stays on disk until its turn.
         data = file.file.read()
-        return data if stretch is None else replace(stretch, source=data)
+        return data if span is None else Stretch(data, span.start, span.end)
 
     async def run(on_block: OnBlock) -> BaseModel:
         return await services.uploads.run(read, answer, services.settings.max_seconds, on_block)
@@ -153,12 +154,18 @@ async def search(
     services: ServicesDep,
     file: Upload,
     query: Annotated[PageQuery, Query()],
-    start: StartField = None,
-    end: EndField = None,
+    start: Start = None,
+    end: End = None,
+    start_field: StartField = None,
+    end_field: EndField = None,
 ) -> Response:
     """Find sounds similar to an uploaded one, or to a stretch of it."""
     where = filter_of(query)
-    stretch = stretch_asked(start, end, services.settings.max_seconds)
+    span = span_of_upload(
+        start if start_field is None else start_field,
+        end if end_field is None else end_field,
+        services.settings.max_seconds,
+    )
     return await answer_sound(
         request,
         services,
@@ -175,7 +182,7 @@ async def search(
                 moments=query.moments,
             )
         ),
-        stretch,
+        span,
     )
 
 

@@ -222,6 +222,7 @@ class ProcessWorker:
         self._connection: _Connection | None = None
         self._thread: ThreadWorker | None = None
         self._starting = asyncio.Lock()
+        self._renewals = 0
 
     async def __call__(self, requests: Sequence[SearchRequest]) -> BatchResult:
         """Raises WorkerEndedError where the process ends meanwhile, and what the library raises."""
@@ -241,15 +242,24 @@ class ProcessWorker:
         if self._thread is not None or is_open:
             return  # another task that waited for the lock has started it
         try:
-            connection = self._fork_server.start_worker()
+            self._connection = await self._connect()
         except OSError as error:
             log.error("no more processes that search (%s): a thread does", error)
             self._thread = ThreadWorker(self._library, self._root_path)
-        else:
-            self._connection = _Connection(*await asyncio.open_connection(sock=connection))
+
+    async def _connect(self) -> _Connection:
+        """A connection to a new process, that searches the latest store. Raises OSError."""
+        while True:
+            renewals = self._renewals
+            process = self._fork_server.start_worker()
+            connection = _Connection(*await asyncio.open_connection(sock=process))
+            if renewals == self._renewals:
+                return connection
+            connection.close()  # it may have the store of before
 
     def renew(self) -> None:
         """Let the next batch start a process; the one at work ends after its batches."""
+        self._renewals += 1
         if self._connection is not None:
             self._connection.retire()
             self._connection = None

@@ -98,6 +98,30 @@ def test_closed_meanwhile_it_stays_as_it_was(folder: Path, embedder: Embedder) -
         assert again.store.outdated
 
 
+def test_closed_amid_it_writes_no_further_chunk(
+    folder: Path, embedder: Embedder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A store that takes few changes at once, as Milvus does."""
+    monkeypatch.setattr(FaissStore, "max_changes", 1)
+    library = Library.open(folder, embedder)
+    generations: list[int] = []
+
+    class Closing(FaissStore):
+        def apply(self, changes: Any) -> None:
+            super().apply(changes)
+            generations.append(self.generation)
+            library._closed = True
+
+    monkeypatch.setattr(
+        library_module,
+        "open_store",
+        lambda catalogue: Closing(catalogue.meta("library"), DIM),
+    )
+    assert not library.rebuild_store()
+    assert len(generations) == 1
+    library.close()
+
+
 def bring_over(folder: Path, embedder: Embedder, last: int) -> int:
     """Bring a library over in this process, which ends with status 9 at the line of ours numbered
     `last`; returns how many there were."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from pathlib import Path
+from urllib.parse import urlencode
 
 import httpx
 import numpy as np
@@ -203,6 +204,8 @@ def test_a_stretch_of_an_upload(server: Server, sounds: Path) -> None:
     alone = cut(server, start=3, end=6).content
     expected = hits(server.upload(alone, "/v1/search/audio"))
     assert hits(server.upload(data, "/v1/search/audio", start=3, end=6)) == expected
+    assert hits(server.upload(data, "/v1/search/audio?start=3&end=6")) == expected
+    assert hits(server.upload(data, "/v1/search/audio?start=9&end=6", start=3)) == expected
     assert hits(server.upload(data, "/v1/search/audio")) != expected
     tail = hits(server.upload(data, "/v1/search/audio", start=11))
     assert tail == hits(server.upload(cut(server, start=11).content, "/v1/search/audio"))
@@ -222,6 +225,7 @@ def test_uploads_without_such_a_stretch(
 ) -> None:
     data = (sounds / "long.wav").read_bytes()
     response = server.upload(data, "/v1/search/audio", **fields)
+    assert response.json() == server.upload(data, f"/v1/search/audio?{urlencode(fields)}").json()
     assert str(server.problem(response, 422, says)["type"]).endswith("invalid-request")
 
 

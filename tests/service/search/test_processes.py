@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import shutil
+import socket
 import sys
 import threading
 import time
@@ -26,7 +27,12 @@ from earmark.model.embedder import Embedder
 from earmark.service.http.problems import ProblemError
 from earmark.service.observability.metrics import Metrics
 from earmark.service.search.batch import BatchResult, RenderedPage, run_batch
-from earmark.service.search.processes import SearchWorker, ThreadWorker
+from earmark.service.search.processes import (
+    ForkServer,
+    ProcessWorker,
+    SearchWorker,
+    ThreadWorker,
+)
 from earmark.service.search.queue import MAX_BATCH, SearchQueue
 from tests.index.made import new_clip, save_without_windows, without_windows
 from tests.service import sounds
@@ -167,6 +173,38 @@ def test_threads_search_when_no_more_can_be_made(own_server: Server) -> None:
     assert gone(own)
     assert own_server.client.get("/v1/search?q=dog+bell").json() == before
     assert "no more processes that search" in own_server.log.read_text()
+
+
+class SocketPairs(ForkServer):
+    """Gives connections as if it forked; `ends`: the other ends."""
+
+    def __init__(self) -> None:
+        self.ends: list[socket.socket] = []
+
+    def start_worker(self) -> socket.socket:
+        ours, theirs = socket.socketpair()
+        self.ends.append(theirs)
+        return ours
+
+
+def test_one_that_starts_while_the_store_is_replaced_is_replaced_as_well(library: Library) -> None:
+    async def run() -> None:
+        pairs = SocketPairs()
+        worker = ProcessWorker(pairs, library)
+        starting = asyncio.create_task(worker._start())
+        await asyncio.sleep(0)
+        assert len(pairs.ends) == 1
+        worker.renew()
+        await starting
+        first, second = pairs.ends
+        first.settimeout(60)
+        assert first.recv(1) == b""
+        worker.close()
+        for end in (first, second):
+            end.close()
+        await asyncio.sleep(0)
+
+    asyncio.run(run())
 
 
 # The queue before them

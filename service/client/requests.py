@@ -48,13 +48,19 @@ class Where(TypedDict, total=False):
     source: Sequence[str]
 
 
-class TypingAndWhere(Where, total=False):
+class HitsWhere(Where, total=False):
+    """How many moments a hit has at most, and filters."""
+
+    moments: int
+
+
+class TypingAndWhere(HitsWhere, total=False):
     """Whether the last word may be half typed, as the words are being typed, and filters."""
 
     typing: bool
 
 
-class StretchAndWhere(Where, total=False):
+class StretchAndWhere(HitsWhere, total=False):
     """The stretch of a sound that is asked with, in seconds, and filters."""
 
     start: float
@@ -130,7 +136,7 @@ def search(
     **where: Unpack[TypingAndWhere],
 ) -> Call[SearchBody]:
     """Search by words. `tags`: with weights; a weight below 0 excludes the tag.
-    `min_probability`: of a hit. `typing`: only without `tags`."""
+    `min_probability`: of a hit. `moments`: of a hit, at most. `typing`: only without `tags`."""
     is_typed = where.pop("typing", False)
     query = {"q": words, "k": k, "cursor": cursor, "sort": sort, **_least(min_probability), **where}
     if not tags:
@@ -152,7 +158,7 @@ def search_audio(
     **where: Unpack[StretchAndWhere],
 ) -> Call[PageBody]:
     """Search by a sound, or by a stretch of it: the clips most like it. `min_probability`: of a
-    hit."""
+    hit; `moments`: of a hit, at most."""
     times: dict[str, Any] = {name: where[name] for name in ("start", "end") if name in where}
     query = {"k": k, "cursor": cursor, "distinct": _flag(distinct), **where}
     query |= {**_least(min_probability), "start": None, "end": None}
@@ -172,7 +178,7 @@ def similar(
     **where: Unpack[StretchAndWhere],
 ) -> Call[PageBody]:
     """The clips most like a clip of the library, or like a stretch of it. `min_probability`: of a
-    hit."""
+    hit; `moments`: of a hit, at most."""
     query = {"k": k, "cursor": cursor, "distinct": _flag(distinct), **where}
     query |= _least(min_probability)
     return Call("GET", _clip(clip_id, "/similar"), PageBody, query)

@@ -88,6 +88,9 @@ def test_stretches_of_sounds(client: Client) -> None:
     assert max(heard) < 5
     similar = client.similar(added.id, start=20.0, end=23.5)
     assert [hit.id for hit in similar.hits] == [name for name in alike if name != added.id]
+    found_moments = [client.search_audio(part, k=1, moments=n).hits[0].moments for n in (0, 1)]
+    assert [len(moments) for moments in found_moments] == [0, 1]
+    assert len(client.search("dog", tags={"rain": 0.5}, moments=0).hits[0].moments) == 0
     with pytest.raises(ProblemError, match="end: expected seconds after the start, 2, got 1"):
         client.similar(added.id, start=2, end=1)
     client.delete(added.id)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 
@@ -22,14 +20,14 @@ class HeadRequests:
         if scope["type"] != "http" or scope["method"] != "HEAD":
             await self.app(scope, receive, send)
             return
-        answered = asyncio.Event()
         asked = False
 
         async def receive_nothing() -> Message:
             nonlocal asked
-            if asked:
-                await answered.wait()
-                return {"type": "http.disconnect"}
+            if asked:  # until the client leaves, or has its answer
+                while (message := await receive())["type"] != "http.disconnect":
+                    pass
+                return message
             asked = True
             return {"type": "http.request", "body": b"", "more_body": False}
 
@@ -37,7 +35,6 @@ class HeadRequests:
             if message["type"] == "http.response.start":
                 await send(message)
                 await send({"type": "http.response.body", "body": b"", "more_body": False})
-                answered.set()
 
         headers = [field for field in scope["headers"] if field[0] not in (b"range", b"if-range")]
         as_get = {**scope, "method": "GET", "headers": headers}

@@ -18,7 +18,7 @@ from earmark.service.settings import Settings
 from tests.index.made import write_sounds
 
 
-async def ask(app: FastAPI, path: str, query: str, gone: asyncio.Event) -> int:
+async def ask(app: FastAPI, way: str, path: str, query: str, gone: asyncio.Event) -> int:
     """The status of an answer to a client that leaves when it is `gone`."""
     messages: list[Message] = [{"type": "http.request", "body": b"", "more_body": False}]
     statuses: list[int] = []
@@ -35,7 +35,7 @@ async def ask(app: FastAPI, path: str, query: str, gone: asyncio.Event) -> int:
 
     scope = {
         "type": "http",
-        "method": "GET",
+        "method": way,
         "path": path,
         "raw_path": path.encode(),
         "query_string": query.encode(),
@@ -64,9 +64,11 @@ def test_clients_that_leave_make_room_for_uploads(model_folder: Path, tmp_path: 
             go, gone, never = threading.Event(), asyncio.Event(), asyncio.Event()
             for _ in range(uploads._thread_count):  # others are at work
                 uploads._threads.submit(go.wait)
-            leaving = ["start=0.1", "start=0.1&k=5", "start=0.2"]
-            tasks = [asyncio.create_task(ask(app, path, query, gone)) for query in leaving]
-            staying = asyncio.create_task(ask(app, path, "start=0.2", never))
+            leaving = [("GET", "start=0.1"), ("HEAD", "start=0.1&k=5"), ("GET", "start=0.2")]
+            tasks = [
+                asyncio.create_task(ask(app, way, path, query, gone)) for way, query in leaving
+            ]
+            staying = asyncio.create_task(ask(app, "GET", path, "start=0.2", never))
             while uploads._present < 2:
                 await asyncio.sleep(0.01)
             await asyncio.sleep(0.1)

@@ -182,7 +182,7 @@ class _WavWriter:
             *(0xFFFE if many else code, self._channels, self._rate),
             *(self._rate * self._width, self._width, bits),
         )
-        if many:  # which channel is which is not told
+        if many:  # which channel is which is unknown
             form += struct.pack("<HHIH", 22, bits, 0, code) + _GUID_TAIL
         elif is_float:
             form += struct.pack("<H", 0)
@@ -197,9 +197,9 @@ class _WavWriter:
             name = b"ds64" if is_large else b"JUNK"
             chunks = struct.pack("<4sI", name, 28) + (sizes if is_large else bytes(28)) + chunks
         first = b"RF64" if is_large else b"RIFF"
-        told = (0xFFFFFFFF, 0xFFFFFFFF) if is_large else (riff, frames * self._width)
-        begin = struct.pack("<4sI4s", first, told[0], b"WAVE")
-        return begin + chunks + struct.pack("<4sI", b"data", told[1])
+        sizes_in_head = (0xFFFFFFFF, 0xFFFFFFFF) if is_large else (riff, frames * self._width)
+        begin = struct.pack("<4sI4s", first, sizes_in_head[0], b"WAVE")
+        return begin + chunks + struct.pack("<4sI", b"data", sizes_in_head[1])
 
 
 class _FlacWriter:

@@ -142,7 +142,8 @@ class Cuts:
         """The turns of a client, counted as present. Raises ProblemError (429)."""
         client = self._clients.setdefault(name, _Client())
         if client.present >= MAX_PRESENT_OF_CLIENT:
-            raise ProblemError("busy", f"{client.present} cuts for you are in work", RETRY)
+            detail = f"{client.present} cuts for this client are in work or waiting"
+            raise ProblemError("busy", detail, RETRY)
         client.present += 1
         try:
             yield client.turn

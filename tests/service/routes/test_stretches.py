@@ -77,6 +77,7 @@ def test_what_is_not_given_is_the_start_the_end_and_wav(server: Server, sounds: 
         ({"end": 1.0}, slice(0, 22_000), "0.0-1.0 s.wav"),
         ({"start": 13.9}, slice(305_800, None), "13.9-14.0 s.wav"),
         ({"start": 13.9, "end": 99}, slice(305_800, None), "13.9-14.0 s.wav"),
+        ({"start": 5, "end": 5.0001}, slice(110_000, 110_002), "5.0-5.0001 s.wav"),
     ):
         response = cut(server, **query)
         assert response.headers["content-disposition"].endswith(f'{TITLE} {name}"')
@@ -232,7 +233,7 @@ def test_uploads_without_such_a_stretch(
 def test_a_file_that_is_shorter_by_now(writable: Server, writable_folder: Path) -> None:
     """What it lacks is an error before the answer begins, and ends it early after that."""
     sound = made.encoded(tiny.noise(40.0, seed=77))
-    clip = writable.upload(sound, "/v1/clips", title="Cut short").json()
+    clip = writable.upload(sound, "/v1/clips", title="Cut short.WAV").json()
     [file] = [path for path in (writable_folder / "uploads").iterdir() if path.suffix == ".wav"
               and path.stat().st_size == len(sound)]  # fmt: skip
     file.write_bytes(sound[: len(sound) // 2])
@@ -243,6 +244,8 @@ def test_a_file_that_is_shorter_by_now(writable: Server, writable_folder: Path) 
     writable.problem(late, 422, "start: expected less than the sound's")
     whole = writable.client.get(clip["audio"], params={"start": 1, "end": 2})
     assert len(samples(whole.content)) == RATE
+    name = 'inline; filename="Cut short 1.0-2.0 s.wav"'
+    assert whole.headers["content-disposition"] == name
     file.unlink()
     writable.problem(writable.client.get(clip["audio"], params={"start": 1}), 410)
     log = writable.log.read_text()

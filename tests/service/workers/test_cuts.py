@@ -79,7 +79,7 @@ def test_each_client_has_some_at_once(long_sound: Path, monkeypatch: pytest.Monk
             with pytest.raises(ProblemError, match="other sounds are being cut"):
                 await stack.enter_async_context(cuts.open(wanted(long_sound), "a"))
             monkeypatch.setattr(module, "MAX_PRESENT_OF_CLIENT", module.MAX_OF_CLIENT)
-            with pytest.raises(ProblemError, match="2 cuts for you are in work"):
+            with pytest.raises(ProblemError, match="2 cuts for this client are in work"):
                 await stack.enter_async_context(cuts.open(wanted(long_sound), "a"))
             monkeypatch.setattr(module, "WAIT_SECONDS", 30.0)
             async with cuts.open(wanted(long_sound, 1.0, 2.0), "b") as cut:

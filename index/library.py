@@ -145,8 +145,10 @@ class Library:
             catch_up(new, self.catalogue, lambda: self._closed)
             new.wait_until_idle()
             with self._refreshing:
-                # Another process may be writing to a shared one.
-                if new.generation >= self.generation and not self._closed:
+                # Another process may be writing to a shared one, and a steady writer moves the
+                # catalogue on; where an older one has been put in place, the store is ahead.
+                needed = min(self.store.generation, self.generation)
+                if new.generation >= needed and not self._closed:
                     if self.store.shared:  # others may be using its connection
                         self._replaced = self.store
                     self.store = new

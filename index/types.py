@@ -131,8 +131,8 @@ class Candidates:
 
     `nearest` [n]: rows of the clips nearest to the vector, and their `cosines` [n]. `matching` [m]:
     rows of the clips that hold words of the query, and their `shares` [m] of these words;
-    `matching_cosines` [m], None where the store does not compute them. `weights`: of the stems that
-    were matched.
+    `matching_cosines` [m], None without a vector, NaN of clips that an index that does not compare
+    all vectors has missed. `weights`: of the stems that were matched.
     """
 
     nearest: Rows

@@ -17,11 +17,9 @@ from earmark.index.stores.base import VectorStore
 from earmark.index.types import Moment
 from earmark.model.core.arrays import Array
 
-# A moment reaches as far as the cosine stays above this part of the way from the sound at large to
-# the best window.
+# A moment reaches as far as the cosine stays above this part of the way from the median window to
+# the best one.
 REACH = 0.5
-MANY_WINDOWS = 1_000  # of sounds of more, only the nearest windows are looked at
-NEAREST_WINDOWS = 64
 TOUCHING = 0.001  # seconds: starts are computed from frames
 
 
@@ -35,40 +33,31 @@ class MomentFinder:
 
     def find(self, clips: Sequence[Clip], vector: Array) -> dict[int, tuple[Moment, ...]]:
         """Where clips of several windows are nearest to a vector [D], best first, by row."""
-        long = {clip.row: clip for clip in clips if clip.duration > self.window_seconds}
-        limit = MANY_WINDOWS * self.window_seconds
-        moments = {
-            row: found
-            for row, clip in long.items()
-            if clip.duration > limit and (found := self._of_hours(clip, vector))
-        }
-        rows = [row for row in long if row not in moments]
-        windows = self.catalogue.windows(rows) if rows else {}
-        for row, (starts, vectors) in windows.items():
-            cosines = vectors @ vector
-            level = float(np.median(cosines))
-            moments[row] = self._merge(starts, cosines, level, long[row].duration)
+        moments = {}
+        for clip in clips:
+            windows = self._windows(clip.row) if clip.duration > self.window_seconds else None
+            if windows is not None:
+                starts, vectors = windows
+                moments[clip.row] = self._merge(starts, vectors @ vector, clip.duration)
         return moments
 
-    def _of_hours(self, clip: Clip, vector: Array) -> tuple[Moment, ...]:
-        """The moments of a clip of very many windows, by those nearest to a vector; none where the
-        store does not know them."""
-        numbers, cosines = self.store.nearest_windows(vector, clip.row, NEAREST_WINDOWS)
-        own, starts = self.catalogue.vector(clip.row), self.catalogue.window_starts(clip.row)
-        if own is None or not len(numbers) or numbers.max() >= len(starts):
-            return ()
-        order = np.argsort(numbers)
-        return self._merge(
-            starts[numbers[order]], cosines[order], float(own @ vector), clip.duration
-        )
+    def _windows(self, row: int) -> tuple[npt.NDArray[np.float64], Array] | None:
+        """The starts [W] and vectors [W, D] of the windows of one clip (ten hours are some 20 MB);
+        None for a clip of one window, and one that has been removed."""
+        vectors = self.store.windows(row)
+        if vectors is not None:
+            starts = self.catalogue.window_starts(row)
+            if len(starts) == len(vectors):  # else the clip has changed
+                return starts, vectors
+        return self.catalogue.windows([row]).get(row)
 
     def _merge(
-        self, starts: npt.NDArray[np.float64], cosines: Array, level: float, duration: float
+        self, starts: npt.NDArray[np.float64], cosines: Array, duration: float
     ) -> tuple[Moment, ...]:
-        """Moments of windows, best first. `starts` [W], ascending; their `cosines` [W] with the
-        query; `level`: the cosine of the sound at large."""
+        """Moments of all windows of a sound, best first. `starts` [W], ascending; their `cosines`
+        [W] with the query."""
         best = float(cosines.max())
-        least = best - REACH * max(0.0, best - level)
+        least = best - REACH * (best - float(np.median(cosines)))
         moments: list[Moment] = []
         for number in np.flatnonzero(cosines >= least).tolist():
             start, score = float(starts[number]), float(cosines[number])

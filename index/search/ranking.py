@@ -18,7 +18,7 @@ from earmark.index.search.explanation import matched_words, understood_words
 from earmark.index.search.fusion import FusedHit, fuse
 from earmark.index.search.moments import MomentFinder
 from earmark.index.stores.base import VectorStore
-from earmark.index.types import Candidates, Filter, Hit, Moment, Page, SearchRequest, Sort
+from earmark.index.types import Candidates, Hit, Moment, Page, SearchRequest, Sort
 from earmark.model.relevance import confidence
 from earmark.model.text.text_key import text_key
 
@@ -82,16 +82,10 @@ class Ranker:
         clips = self.clips.get([row for fused in window for row in (fused.row, *fused.duplicates)])
         present = [fused for fused in window if fused.row in clips]
         moments: dict[int, tuple[Moment, ...]] = {}
-        if request.vector is not None:
+        if request.vector is not None and _wants_moments(request):
             found = [clips[fused.row].clip for fused in present[: request.k]]
             finder = MomentFinder(self.catalogue, self.store, self.window_seconds)
             moments = finder.find(found, request.vector)
-            # Of hits by words alone, where the store gave no cosine.
-            unknown = [clip.row for clip in found if clip.row not in cosines]
-            vectors = self.catalogue.vectors(unknown) if unknown else {}
-            for row, vector in vectors.items():
-                heard = [moment.score for moment in moments.get(row, ())]
-                cosines[row] = max([float(vector @ request.vector), *heard])
         chances = judged.probabilities(present[: request.k], cosines)
         hits = [
             self._hit(
@@ -114,24 +108,23 @@ class Ranker:
         return Page(hits, cursor, generation, understood, request.query.without, judged.sure)
 
     def _with_cosines(self, request: SearchRequest, candidates: Candidates) -> Candidates:
-        """The candidates with the cosines of those that hold words, where these decide which of
-        them are hits and the store does not give them."""
-        matching, vector = candidates.matching, request.vector
-        decide = request.min_probability > 0 or request.sort != "relevance"
-        if not decide or vector is None or candidates.matching_cosines is not None:
+        """The candidates with the cosines of those that the store has missed: of their own vectors.
+        One that has been removed meanwhile is none."""
+        cosines, vector = candidates.matching_cosines, request.vector
+        if cosines is None or vector is None or not np.isnan(cosines).any():
             return candidates
-        rows, cosines = self.store.search(
-            vector, len(matching), Filter(rows=tuple(matching.tolist()))
+        own = self.catalogue.vectors(candidates.matching[np.isnan(cosines)].tolist())
+        pairs = zip(candidates.matching.tolist(), cosines.tolist(), strict=True)
+        filled = np.array(
+            [float(own[row] @ vector) if row in own else cosine for row, cosine in pairs],
+            np.float32,
         )
-        order = np.argsort(rows)
-        places = np.searchsorted(rows[order], matching)
-        # A clip that has been removed meanwhile is no hit.
-        known = np.isin(matching, rows)
+        known = ~np.isnan(filled)
         return replace(
             candidates,
-            matching=matching[known],
+            matching=candidates.matching[known],
             shares=candidates.shares[known],
-            matching_cosines=cosines[order][places[known]],
+            matching_cosines=filled[known],
         )
 
     def _ranking(
@@ -237,6 +230,12 @@ def _bounded(request: SearchRequest, start: Cursor) -> SearchRequest:
     if not request.cursor:
         return request
     return replace(request, where=replace(request.where, up_to=start.up_to))
+
+
+def _wants_moments(request: SearchRequest) -> bool:
+    """Whether the response tells moments of hits."""
+    fields = request.fields
+    return request.moments > 0 and (not fields or "moments" in fields or "start" in fields)
 
 
 def _pools(request: SearchRequest) -> Sequence[int]:

@@ -76,9 +76,9 @@ class VectorStore(Protocol):
     ) -> tuple[Rows, Array] | None:
         """As `search`, compared with every vector; None where the store holds no vectors here."""
 
-    def nearest_windows(self, vector: Array, row: int, k: int) -> tuple[Rows, Array]:
-        """The numbers, from 0, of the k windows of a clip that are nearest to a vector [D], and
-        their cosines, best first; none where the store does not know of them."""
+    def windows(self, row: int) -> Array | None:
+        """The vectors [W, D] of a clip's windows, in their order; None where the store does not
+        hold them in this process."""
 
     def weights(
         self, words: Sequence[str], related: RelatedByStem = NO_RELATED
@@ -142,8 +142,14 @@ class VectorStore(Protocol):
         """Release connections and threads; the store is not used after that."""
 
 
+# As `VectorStore.match`, of words with weights, and the cosines of the clips.
+Matching = Callable[
+    [Mapping[str, float], int, Filter | None, Array | None], tuple[Rows, Array, Array]
+]
+
+
 def candidates_one_by_one(
-    store: VectorStore, requests: Sequence[SearchRequest], limit: int
+    store: VectorStore, matching: Matching, requests: Sequence[SearchRequest], limit: int
 ) -> list[Candidates]:
     """The results of `VectorStore.candidates`, by one search after the other."""
     candidates = []
@@ -152,8 +158,10 @@ def candidates_one_by_one(
         if request.vector is not None:
             nearest, cosines = store.search(request.vector, limit, request.where)
         weights = store.weights(tuple(request.stems), request.related)
-        matching, shares = store.match(weights, limit, request.where, request.vector)
-        candidates.append(Candidates(nearest, cosines, matching, shares, weights=weights))
+        rows, shares, own = matching(weights, limit, request.where, request.vector)
+        matching_cosines = None if request.vector is None else own
+        found = Candidates(nearest, cosines, rows, shares, matching_cosines, weights)
+        candidates.append(found)
     return candidates
 
 

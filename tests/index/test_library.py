@@ -14,6 +14,9 @@ from earmark.index.catalogue.metadata import Metadata
 from earmark.index.errors import LibraryError, UnknownClipError
 from earmark.index.ingest import bulk
 from earmark.index.library import SNAPSHOT, Library
+from earmark.index.search.moments import MomentFinder
+from earmark.index.search.query import parse
+from earmark.index.types import Page, SearchRequest
 from earmark.model.embedder import Embedder
 from tests.index import made
 from tests.model import tiny
@@ -114,7 +117,9 @@ def test_info_tells_what_is_there(stocked: Library, tmp_path: Path) -> None:
     assert (info["index"], info["failures"]) == ("flat, exact, float32", {})
 
 
-def test_long_sounds_say_where_the_match_is(library: Library, tmp_path: Path) -> None:
+def test_long_sounds_say_where_the_match_is(
+    library: Library, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Five windows of noise, but the fourth is a tone: the tone alone points at it."""
     count = round(WINDOW * tiny.RATE)
     samples = tiny.noise(5 * WINDOW + 0.5, seed=1)
@@ -138,6 +143,12 @@ def test_long_sounds_say_where_the_match_is(library: Library, tmp_path: Path) ->
     assert hits[long].start == pytest.approx(3 * WINDOW)
     assert hits[short].start == 0.0
     assert library.info()["clips_with_windows"] == 1
+
+    monkeypatch.setattr(MomentFinder, "find", None)  # not called
+    for plain in ({"moments": 0}, {"fields": ("title",)}):
+        (page,) = library.search_batch([SearchRequest(parse("dog"), **plain)])
+        assert isinstance(page, Page)
+        assert [(hit.start, hit.moments) for hit in page.hits] == 2 * [(0.0, ())]
 
 
 def _wav(samples: np.ndarray) -> bytes:

@@ -204,22 +204,11 @@ class Segment:
         valid = found[0] >= 0
         return found[0][valid], scores[0][valid]
 
-    def search_windows(self, vector: Array, position: int, k: int) -> tuple[Rows, Array]:
-        """The numbers, from 0, of the k nearest windows of the clip at a position, and their
-        cosines, best first. In lists: of those in as many lists as k neighbours are in."""
+    def windows(self, position: int) -> Array | None:
+        """The vectors [W, D] of the windows of the clip at a position; None where it has none, and
+        in lists."""
         start, end = int(self.starts[position]) + 1, int(self.ends[position])
-        if start >= end or k <= 0:
-            return np.zeros(0, dtype=np.int64), np.zeros(0, dtype=np.float32)
-        selector = faiss.IDSelectorRange(start, end)
-        if self.probes:
-            probes = min(self.index.nlist, math.ceil(self.probes * (k / NEIGHBOURS) ** 0.5))
-            parameters = faiss.SearchParametersIVF(sel=selector, nprobe=probes)
-        else:
-            parameters = faiss.SearchParameters(sel=selector)
-        query = np.ascontiguousarray(vector[None], dtype=np.float32)
-        scores, found = self.index.search(query, min(k, end - start), params=parameters)
-        valid = found[0] >= 0
-        return found[0][valid] - start, scores[0][valid]
+        return None if self.probes or start >= end else self.matrix[start:end]
 
     @cached_property
     def matrix(self) -> Array:

@@ -231,16 +231,15 @@ class FaissStore:
         rows, scores = _nearest(state, _masks(state, where), vector, k, exact=True)
         return rows[:k], scores[:k]
 
-    def nearest_windows(self, vector: Array, row: int, k: int) -> tuple[Rows, Array]:
-        """See VectorStore. In inverted lists a few may be missed."""
+    def windows(self, row: int) -> Array | None:
+        """See VectorStore. None in inverted lists too, where they lie scattered."""
         state, asked = self._state, np.array([row], dtype=np.int64)
-        faiss.omp_set_num_threads(1)
         for segment, removed in ((state.recent, None), (state.base, state.removed)):
             positions, present = segment.positions(asked)
             position = int(positions[0])
             if present[0] and not (removed is not None and removed[position]):
-                return segment.search_windows(vector, position, k)
-        return np.zeros(0, dtype=np.int64), np.zeros(0, dtype=np.float32)
+                return segment.windows(position)
+        return None
 
     def weights(
         self, words: Sequence[str], related: RelatedByStem = NO_RELATED
@@ -258,26 +257,35 @@ class FaissStore:
         """See VectorStore. Exact, but for the order of ties, which is that of `search`."""
         state = self._state
         weights = words if isinstance(words, Mapping) else _weights(state, words, NO_RELATED)
+        rows, shares, _ = self._matching(weights, k, where, vector)
+        return rows, shares
+
+    def _matching(
+        self, weights: Mapping[str, float], k: int, where: Filter | None, vector: Array | None
+    ) -> tuple[Rows, Array, Array]:
+        """Rows and scores of `match`, and the clips' cosines, NaN where they are not known."""
+        state = self._state
         shares = [segment.columns.word_shares(weights) for segment in state.segments]
         for share, mask in zip(shares, _masks(state, where), strict=True):
             if mask is not None:
                 share[~mask] = 0
         best = np.sort(np.concatenate([share[share > 0] for share in shares]))[::-1][:k]
         if not len(best):
-            return np.zeros(0, np.int64), np.zeros(0, np.float32)
+            return np.zeros(0, np.int64), np.zeros(0, np.float32), np.zeros(0, np.float32)
         # All clips above the last share are in; of those that have it, some.
         above = _best_rows(state, [share > best[-1] for share in shares], vector, k)
-        tied = _best_rows(state, [share == best[-1] for share in shares], vector, k - len(above))
-        rows = np.concatenate([above, tied])
+        left = k - len(above[0])
+        tied = _best_rows(state, [share == best[-1] for share in shares], vector, left)
+        rows, cosines = (np.concatenate(both) for both in zip(above, tied, strict=True))
         values = _shares_of(state.segments, shares, rows)
         order = np.argsort(-values, kind="stable")
-        return rows[order], np.minimum(values[order], 1)
+        return rows[order], np.minimum(values[order], 1), cosines[order]
 
     def candidates(self, requests: Sequence[SearchRequest], limit: int) -> list[Candidates]:
         """See VectorStore."""
         state = self._state
         if any(segment.probes for segment in state.segments):
-            return candidates_one_by_one(self, requests, limit)
+            return candidates_one_by_one(self, self._matching, requests, limit)
         return batched.candidates(
             state.segments,
             functools.partial(_masks, state),
@@ -304,11 +312,13 @@ class FaissStore:
     def save(self, file: Path) -> None:
         """Write a snapshot, whole or not at all. Raises OSError."""
         state = self._state
+        # What was written since it was loaded is in today's form, which no version before may load.
+        form = self._form if self._form == FORM else {**self._form, "texts": 0}
         header = {
             "library": self._library,
             "generation": state.generation,
             "dim": self._dim,
-            **self._form,
+            **form,
             "base": segment_io.header(state.base),
             "recent": segment_io.header(state.recent),
         }
@@ -363,12 +373,21 @@ def _nearest(
     return order_ties(nearest, count, max(MAX_TIES, count + 1))
 
 
-def _best_rows(state: _State, masks: Sequence[Mask], vector: Array | None, limit: int) -> Rows:
-    """Up to `limit` clips in the masks, nearest to the vector first; without one, by row."""
+def _best_rows(
+    state: _State, masks: Sequence[Mask], vector: Array | None, limit: int
+) -> tuple[Rows, Array]:
+    """Up to `limit` clips in the masks, nearest to the vector first, with their cosines; those that
+    the search has missed, and all without a vector, by row, with NaN."""
+    rows, cosines = np.zeros(0, np.int64), np.zeros(0, np.float32)
     if vector is not None:
-        return _nearest(state, masks, vector, limit)[0][:limit]
-    parts = zip(state.segments, masks, strict=True)
-    return np.sort(np.concatenate([segment.rows[mask] for segment, mask in parts]))[:limit]
+        rows, cosines = (found[:limit] for found in _nearest(state, masks, vector, limit))
+    if len(rows) < min(limit, sum(int(np.count_nonzero(mask)) for mask in masks)):
+        parts = zip(state.segments, masks, strict=True)
+        passing = np.concatenate([segment.rows[mask] for segment, mask in parts])
+        missed = np.setdiff1d(passing, rows)[: limit - len(rows)]
+        rows = np.concatenate([rows, missed])
+        cosines = np.concatenate([cosines, np.full(len(missed), np.nan, np.float32)])
+    return rows, cosines
 
 
 def _shares_of(segments: Sequence[Segment], shares: Sequence[Array], rows: Rows) -> Array:

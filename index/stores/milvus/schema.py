@@ -95,11 +95,6 @@ def clip_of(keys: Rows) -> Rows:
     return keys >> WINDOW_BITS
 
 
-def window_of(keys: Rows) -> Rows:
-    """The numbers, from 0, of the windows of rows of the collection."""
-    return (keys & ((1 << WINDOW_BITS) - 1)) - 1
-
-
 def state(generation: int, dim: int) -> dict[str, Any]:
     """The row of the generation."""
     return {

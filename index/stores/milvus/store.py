@@ -45,7 +45,6 @@ from earmark.index.stores.milvus.schema import (
     clip_of,
     create,
     fits,
-    window_of,
 )
 from earmark.index.types import Candidates, Filter, SearchRequest
 from earmark.model.core.arrays import Array, Rows
@@ -242,13 +241,8 @@ class MilvusStore:
         """Where vectors are."""
         return (CLIPS,) if self._outdated else (CLIPS, WINDOWS)
 
-    def nearest_windows(self, vector: Array, row: int, k: int) -> tuple[Rows, Array]:
-        """See VectorStore. As exact as Milvus' index."""
-        if self._outdated or not self._generation:
-            return np.zeros(0, dtype=np.int64), np.zeros(0, dtype=np.float32)
-        query, count = np.asarray(vector, dtype=np.float32), min(k, MAX_RESULTS)
-        keys, scores = self._search("vector", query, count, f"row == {row}", [WINDOWS])
-        return window_of(keys), scores
+    def windows(self, row: int) -> None:
+        """None: no vectors are in this process."""
 
     def _nearest(self, vector: Array, count: int, passing: str) -> tuple[Rows, Array]:
         """The nearest clips that pass and their scores, best first; fewer if few."""
@@ -320,7 +314,7 @@ class MilvusStore:
 
     def candidates(self, requests: Sequence[SearchRequest], limit: int) -> list[Candidates]:
         """See VectorStore."""
-        return candidates_one_by_one(self, requests, limit)
+        return candidates_one_by_one(self, self._matching, requests, limit)
 
     def weights(
         self, words: Sequence[str], related: RelatedByStem = NO_RELATED
@@ -343,37 +337,57 @@ class MilvusStore:
         Where more than five words leave more than 16,384 clips tied for the last place, any of
         them are ordered.
         """
+        weights = words if isinstance(words, Mapping) else self.weights(words)
+        rows, shares, _ = self._matching(weights, k, where, vector)
+        return rows, shares
+
+    def _matching(
+        self, weights: Mapping[str, float], k: int, where: Filter | None, vector: Array | None
+    ) -> tuple[Rows, Array, Array]:
+        """Rows and scores of `match`, and the clips' cosines, NaN where they are not known."""
         if vector is not None:
             self._check_dim("vector", vector, (self._dim,))
         k, passing = min(k, MAX_RESULTS), expression(where)
-        weights = words if isinstance(words, Mapping) else self.weights(words)
         if k <= 0 or passing is None or not weights:
-            return np.zeros(0, dtype=np.int64), np.zeros(0, dtype=np.float32)
+            return np.zeros(0, np.int64), np.zeros(0, np.float32), np.zeros(0, np.float32)
         few = len(weights) <= FEW_WORDS
         query = {dimension(word): weight for word, weight in weights.items()}
         keys, scores = self._search("weights", query, k if few else MAX_RESULTS, passing)
         rows = self._clips(keys)
         shares = np.rint(SHARE_UNITS * scores).astype(np.int64)
         if not len(rows):
-            return rows, scores
+            return rows, scores, scores
         last = int(shares[:k][-1])
         above = dict(zip(rows[shares > last].tolist(), shares[shares > last].tolist(), strict=True))
-        first = self._ordered(f"row in {list(above)}", len(above), vector)
-        tied = has_share(weights, last) if few else f"row in {rows[shares == last].tolist()}"
-        rest = self._ordered(f"{tied} and {passing}" if passing else tied, k - len(above), vector)
-        values = np.array([above[row] for row in first.tolist()] + len(rest) * [last])
+        first = self._ordered(f"row in {list(above)}", rows[shares > last], len(above), vector)
+        tied, some = has_share(weights, last), rows[shares == last]
+        if not few:
+            tied = f"row in {some.tolist()}"
+        rest = self._ordered(
+            f"{tied} and {passing}" if passing else tied, some, k - len(above), vector
+        )
+        values = np.array([above[row] for row in first[0].tolist()] + len(rest[0]) * [last])
         best = np.argsort(-values, kind="stable")
         found = np.minimum(values[best] / SHARE_UNITS, 1)
-        return np.concatenate([first, rest])[best], found.astype(np.float32)
+        rows, cosines = (np.concatenate(both)[best] for both in zip(first, rest, strict=True))
+        return rows, found.astype(np.float32), cosines
 
-    def _ordered(self, passing: str, count: int, vector: Array | None) -> Rows:
-        """Up to `count` clips that pass, nearest to the vector first; without one, by row."""
+    def _ordered(
+        self, passing: str, known: Rows, count: int, vector: Array | None
+    ) -> tuple[Rows, Array]:
+        """Up to `count` clips that pass, nearest to the vector first, with their cosines; those of
+        the `known` ones that the search has missed, and all without a vector, with NaN."""
+        rows, cosines = np.zeros(0, dtype=np.int64), np.zeros(0, dtype=np.float32)
         if not count:
-            return np.zeros(0, dtype=np.int64)
+            return rows, cosines
         if vector is None:
-            return self._rows(passing, count)
-        rows, _ = order_ties(lambda more: self._nearest(vector, more, passing), count, MAX_RESULTS)
-        return rows[:count]
+            rows = self._rows(passing, count)
+            return rows, np.full(len(rows), np.nan, np.float32)
+        found = order_ties(lambda more: self._nearest(vector, more, passing), count, MAX_RESULTS)
+        rows, cosines = (best[:count] for best in found)
+        missed = np.setdiff1d(known, rows)[: count - len(rows)]
+        unknown = np.full(len(missed), np.nan, np.float32)
+        return np.concatenate([rows, missed]), np.concatenate([cosines, unknown])
 
     def _count(self, passing: str, *partitions: str) -> int:
         with translate_errors(self._uri):

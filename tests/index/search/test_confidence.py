@@ -161,6 +161,23 @@ def test_words_that_no_clip_holds_count_as_missing(stocked: Library) -> None:
     assert hit.probability == pytest.approx(sigmoid(10 * hit.cosine - 5 + 4 * 0.5), rel=1e-3)
 
 
+def test_inverted_lists_count_as_many_sure_ones(stocked: Library) -> None:
+    """Those that hold the words, too, beyond the nearest."""
+    put(stocked, {f"Dog {number}": 0.2 for number in range(20)})
+    put(stocked, {f"Near {number}": 0.8 for number in range(400)})
+    query = stocked.embedder.dim
+    flat = FaissStore(stocked.catalogue.meta("library"), query)
+    lists = FaissStore(stocked.catalogue.meta("library"), query, max_flat=50, max_recent=50)
+    catch_up(flat, stocked.catalogue)
+    catch_up(lists, stocked.catalogue)
+    assert "inverted lists" in lists.description()
+    sure = []
+    for stocked.store in (flat, lists):
+        page = stocked.search("dog", 3)
+        sure.append(page.sure)
+    assert sure == [120, 120]
+
+
 def test_where_the_store_gives_no_cosine_it_is_no_higher_than_the_last() -> None:
     curve = RelevanceCurve(10, 0, 0, -5, (4, 0, 0, 0), (10, 1_000))
     asked = SearchRequest(

@@ -1,4 +1,4 @@
-"""Moments of long sounds: by all windows, and by the nearest ones where there are very many."""
+"""Moments of long sounds, by their windows in the store or in the catalogue."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from earmark.index.catalogue.catalogue import Catalogue
-from earmark.index.search import moments
 from earmark.index.search.moments import MomentFinder
 from earmark.index.stores.factory import catch_up
 from earmark.index.stores.faiss.store import FaissStore
@@ -25,12 +24,12 @@ def towards(cosine: float) -> np.ndarray:
     return np.array([cosine, np.sqrt(1 - cosine**2), 0, 0], np.float32)
 
 
-def finder(catalogue: Catalogue, cosines: list[float], own: float = 0.0) -> MomentFinder:
+def finder(catalogue: Catalogue, cosines: list[float]) -> MomentFinder:
     """Of a library with one clip whose windows, end to end, have these cosines with QUERY."""
     with catalogue.write() as writer:
         writer.put(
             new_clip(
-                vector=towards(own),
+                vector=towards(0.9),
                 windows=np.stack([towards(cosine) for cosine in cosines]),
                 starts=LENGTH * np.arange(len(cosines)),
                 duration=LENGTH * len(cosines) - 1.0,
@@ -57,40 +56,34 @@ def test_a_steady_sound_is_one_moment(catalogue: Catalogue) -> None:
     assert found(finder(catalogue, [0.5] * 20)) == [(0.0, 49.0, 0.5)]
 
 
-def test_of_very_many_windows_the_nearest_tell(
-    catalogue: Catalogue, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("windows", [990, 1_010, 14_000])
+def test_what_lasts_ten_minutes_is_one_moment_in_a_sound_of_any_length(
+    catalogue: Catalogue, monkeypatch: pytest.MonkeyPatch, windows: int
 ) -> None:
-    cosines = [0.0] * 200
-    cosines[20:22], cosines[100], cosines[150] = [0.7, 0.6], 0.9, 0.8
-    own = finder(catalogue, cosines)
-    expected = found(own)
-    assert expected == [(250.0, 252.5, 0.9), (375.0, 377.5, 0.8), (50.0, 55.0, 0.7)]
-    monkeypatch.setattr(moments, "MANY_WINDOWS", 100)
-    monkeypatch.setattr(Catalogue, "windows", None)  # they are not read
+    generator = np.random.default_rng(windows)
+    cosines = generator.uniform(-0.2, 0.2, windows)
+    cosines[400:640] = generator.uniform(0.5, 0.6, 240)
+    own = finder(catalogue, cosines.tolist())
+    expected = [(1000.0, 1600.0, round(float(cosines.max()), 2))]
     assert found(own) == expected
-
-
-def test_a_clip_that_the_store_does_not_hold_yet_is_looked_up(
-    catalogue: Catalogue, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    own = finder(catalogue, [0.0, 0.9, 0.0, 0.0])
-    monkeypatch.setattr(moments, "MANY_WINDOWS", 2)
-    own.store.drop()
-    assert found(own) == [(2.5, 5.0, 0.9)]
+    for holds_them in (True, False):
+        if holds_them:  # the catalogue's are not read
+            monkeypatch.setattr(Catalogue, "windows", None)
+        else:
+            monkeypatch.undo()
+            own.store.drop()
+        assert found(own) == expected
 
 
 @given(
     cosines=st.lists(st.floats(-1, 1), min_size=1, max_size=30),
-    level=st.floats(-1, 1),
     gap=st.sampled_from([0.0, 1.0]),
 )
-def test_moments_are_parts_of_the_sound_that_do_not_touch(
-    cosines: list[float], level: float, gap: float
-) -> None:
+def test_moments_are_parts_of_the_sound_that_do_not_touch(cosines: list[float], gap: float) -> None:
     starts = (LENGTH + gap) * np.arange(len(cosines))
     duration = float(starts[-1]) + 1.0
     own = MomentFinder(None, None, LENGTH)._merge(  # type: ignore[arg-type]
-        starts, np.array(cosines, np.float32), level, duration
+        starts, np.array(cosines, np.float32), duration
     )
     assert own[0].score == max(each.score for each in own) == float(np.float32(max(cosines)))
     in_order = sorted(own, key=lambda each: each.start)

@@ -2,25 +2,29 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
 from earmark.index.catalogue.records import Changes
+from earmark.index.stores import snapshot
 from earmark.index.stores.faiss.store import FaissStore
-from earmark.index.types import Filter
+from earmark.index.types import Filter, SearchRequest
 from tests.index import made
 from tests.index.made import vector
 
 DIM, WINDOWS = 16, 8
 
 
-def long_clips(rows: np.ndarray, seed: int, generation: int = 1) -> Changes:
-    """Clips whose windows lie near their own vector, and one of them far from it."""
+def long_clips(rows: np.ndarray, seed: int, generation: int = 1, spread: float = 0.6) -> Changes:
+    """Clips whose windows lie near their own vector, and one of them far from it where they are
+    spread."""
     generator = np.random.default_rng(seed)
     own = generator.standard_normal((len(rows), 1, DIM))
-    windows = own + 0.6 * generator.standard_normal((len(rows), WINDOWS, DIM))
-    windows[:, 3] = generator.standard_normal((len(rows), DIM))
+    windows = own + spread * generator.standard_normal((len(rows), WINDOWS, DIM))
+    if spread > 0.1:
+        windows[:, 3] = generator.standard_normal((len(rows), DIM))
     vectors = np.concatenate([own, windows], axis=1).reshape(-1, DIM)
     vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
     short = made.changes(generation, rows, own[:, 0].astype(np.float32))
@@ -73,6 +77,25 @@ def test_lists_find_the_clips_of_the_nearest_windows(tmp_path: Path) -> None:
             np.testing.assert_array_equal(own, other)
 
 
+def test_clips_that_hold_the_words_are_found_where_the_search_by_vector_misses_them() -> None:
+    """Sounds of hours hold most vectors of a library, and its lists are not all probed."""
+    store = FaissStore("mine", DIM, max_flat=100, max_recent=100)
+    changes = long_clips(np.arange(1, 61), 5, spread=0.01)
+    store.apply(Changes(**{**vars(changes), "titles": ["Forest"] * 60}))
+    state = store._state
+    store._state = replace(state, base=replace(state.base, probes=1))
+    request = SearchRequest(vector=vector(3, DIM), stems={"forest": "forest"})
+    (found,) = store.candidates([request], 100)
+    assert sorted(found.matching.tolist()) == list(range(1, 61))
+    assert found.matching_cosines is not None
+    missed = np.isnan(found.matching_cosines)
+    assert 0 < missed.sum() < 60
+    best = (changes.vectors @ request.vector).reshape(60, -1).max(axis=1)
+    np.testing.assert_allclose(
+        found.matching_cosines[~missed], best[found.matching[~missed] - 1], atol=2e-3
+    )
+
+
 def test_a_snapshot_from_before_windows_is_searched_and_written_until_it_is_replaced(
     tmp_path: Path,
 ) -> None:
@@ -89,6 +112,8 @@ def test_a_snapshot_from_before_windows_is_searched_and_written_until_it_is_repl
     fresh.apply(long_clips(np.arange(31, 41), 4, 2))
     assert (len(fresh), fresh.generation) == (40, 2)
     fresh.save(file)  # as it is: windows are missing
+    header, _ = snapshot.read(file)
+    assert header["texts"] == 0  # the versions before refuse it: they know no clip of many vectors
     assert not FaissStore("mine", DIM).load(file)
     assert fresh.load(file, outdated=True)
     assert len(fresh) == 40

@@ -14,6 +14,7 @@ from earmark.index.errors import CursorError
 from earmark.index.search.clip_cache import CachedClip, ClipCache
 from earmark.index.search.confidence import Judge, JudgedSearch
 from earmark.index.search.cursor import LAST_HITS, Cursor
+from earmark.index.search.duplicates import fold_duplicates
 from earmark.index.search.explanation import matched_words, understood_words
 from earmark.index.search.fusion import FusedHit, fuse
 from earmark.index.search.moments import MomentFinder
@@ -23,7 +24,6 @@ from earmark.model.relevance import confidence
 from earmark.model.text.text_key import text_key
 
 POOLS = (100, 1_000)  # candidates of each ranking: the larger pool where the smaller ends too soon
-DUPLICATE_COSINE = 0.99  # from which two sounds are near-duplicates: takes of one footstep, say
 SPARE_HITS = 10  # read beyond the page: clips may be removed between two reads
 
 SORT_KEYS: dict[Sort, Callable[[Clip], Any]] = {
@@ -151,7 +151,7 @@ class Ranker:
             wanted = judged.select(list(ranking.values()), cosines)
             ordered = self._sorted(wanted, request.sort)
             if request.distinct:
-                ordered = self._distinct(ordered)
+                ordered = fold_duplicates(ordered, self.clips, self.catalogue, self.window_seconds)
             offset = start.offset([fused.row for fused in ordered])
             if len(ordered) >= offset + needed or max(len(nearest), len(matching)) < pool:
                 break
@@ -164,28 +164,6 @@ class Ranker:
         clips = self.clips.get([fused.row for fused in ranking])
         present = [fused for fused in ranking if fused.row in clips]
         return sorted(present, key=lambda fused: SORT_KEYS[sort](clips[fused.row].clip))
-
-    def _distinct(self, ranking: Sequence[FusedHit]) -> list[FusedHit]:
-        """The ranking with each near-duplicate listed with the first of its kind."""
-        vectors = self.catalogue.vectors([fused.row for fused in ranking])
-        distinct: list[FusedHit] = []
-        duplicates: list[list[int]] = []
-        matrix = np.empty((len(vectors), len(next(iter(vectors.values()), ()))), np.float32)
-        for fused in ranking:
-            vector = vectors.get(fused.row)
-            if vector is None:
-                continue  # removed meanwhile
-            cosines = matrix[: len(distinct)] @ vector
-            if distinct and cosines.max() >= DUPLICATE_COSINE:
-                duplicates[int(cosines.argmax())].append(fused.row)
-            else:
-                matrix[len(distinct)] = vector
-                distinct.append(fused)
-                duplicates.append([])
-        return [
-            fused._replace(duplicates=tuple(rows))
-            for fused, rows in zip(distinct, duplicates, strict=True)
-        ]
 
     def _hit(
         self,

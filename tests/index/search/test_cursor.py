@@ -6,6 +6,7 @@ import base64
 import json
 import random
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -151,6 +152,36 @@ def test_near_duplicates_stand_with_the_best_of_them(library: Library) -> None:
     assert all(not hit.alike for hit in library.search("dog rain", 24).hits)
     paged = [clip_id for each in pages(library, "dog rain", 5, distinct=True) for clip_id in each]
     assert paged == [hit.clip.id for hit in hits]
+
+
+def test_long_sounds_are_near_duplicates_only_where_all_their_windows_are(
+    library: Library,
+) -> None:
+    """The vectors of all recordings of one forest are near: means of many windows."""
+    dim = library.embedder.dim
+    own = np.stack([vector(seed, dim) for seed in range(20)])
+    windows = {
+        "first": own,
+        "copy": own + 0.01 * np.stack([vector(100 + seed, dim) for seed in range(20)]),
+        "longer copy": np.concatenate([own, vector(7, dim)[None]]),
+        "next hour": np.stack([vector(200 + seed, dim) for seed in range(20)]),
+        "three hours": np.concatenate([own] * 3),
+        "one window": np.zeros((0, dim)),
+    }
+    length = library.embedder.config.features.window_seconds
+    with library.catalogue.write() as writer:
+        for name, heard in windows.items():
+            rows = (heard / np.linalg.norm(heard, axis=1, keepdims=True)).astype(np.float32)
+            clip = new_clip(name, id=name, title=name, vector=vector(1, dim), windows=rows)
+            starts = length * np.arange(len(rows))
+            writer.put(replace(clip, starts=starts, duration=length * (len(rows) or 1)))
+    hits = library.search_by_vector(vector(1, dim), 9, distinct=True).hits
+    assert {hit.clip.id: hit.alike for hit in hits} == {
+        "first": ("copy", "longer copy"),
+        "next hour": (),
+        "three hours": (),
+        "one window": (),
+    }
 
 
 def test_each_hit_says_why(library: Library) -> None:

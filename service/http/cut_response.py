@@ -25,7 +25,7 @@ log = logging.getLogger(__name__)
 SLOWEST = 50_000  # bytes in a second that a client must receive
 PATIENCE_SECONDS = 20.0  # that a client may be later than that
 PART = 65_536  # bytes at a time: the least that a client is judged by
-BREAK_OFF = "earmark.break_off"  # among a scope's extensions: a function that ends an answer early
+BREAK_OFF = "earmark.break_off"  # a scope's extension, whose "call" ends an answer early
 
 
 class CutFile(Protocol):
@@ -77,8 +77,8 @@ class CutResponse(Response):
                 await _send_content(cut, gone, _Pace(send))
             except (InputError, TimeoutError) as error:
                 log.warning("a stretch is broken off: %s", error)
-                break_off = scope.get("extensions", {}).get(BREAK_OFF, lambda: None)
-                break_off()
+                if BREAK_OFF in (extensions := scope.get("extensions", {})):
+                    extensions[BREAK_OFF]["call"]()
             finally:
                 gone.cancel()
 

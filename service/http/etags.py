@@ -3,6 +3,15 @@
 from __future__ import annotations
 
 import hashlib
+from typing import Annotated, Any
+
+from fastapi import Header
+
+# What routes state of answers that clients may cache.
+CACHED = ("ETag", "Cache-Control")
+UNCHANGED: dict[int | str, dict[str, Any]] = {304: {"description": "The cached answer is current"}}
+
+IfNoneMatch = Annotated[str | None, Header(description="ETag of a cached answer")]
 
 
 def etag(*parts: object) -> str:

@@ -1,4 +1,4 @@
-"""Answers that are made of a clip's sound: the state of its file, and what clients may cache."""
+"""Answers that are made of a clip's sound: the state of its file, and their ETag."""
 
 from __future__ import annotations
 
@@ -6,20 +6,13 @@ import os
 import stat
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
-from typing import Annotated, Any
 
 import anyio.to_thread
-from fastapi import Header
 
 from earmark.index.catalogue.records import Clip
 from earmark.model.core.errors import AudioError
 from earmark.service.http import etags
 from earmark.service.http.problems import ProblemError
-
-CACHED = ("ETag", "Cache-Control")
-UNCHANGED: dict[int | str, dict[str, Any]] = {304: {"description": "The cached answer is current"}}
-
-IfNoneMatch = Annotated[str | None, Header(description="ETag of a cached answer")]
 
 
 def file_state(clip: Clip) -> os.stat_result:

@@ -21,17 +21,11 @@ from earmark.model.audio.stretch import Stretch
 from earmark.service.http import etags
 from earmark.service.http.addresses import clip_address
 from earmark.service.http.cut_response import CutResponse
+from earmark.service.http.etags import CACHED, UNCHANGED, IfNoneMatch
 from earmark.service.http.file_names import MAX_CHARACTERS
 from earmark.service.http.problems import ProblemError
 from earmark.service.http.sound_response import REVALIDATE, SoundResponse, unchanged
-from earmark.service.http.sound_state import (
-    CACHED,
-    UNCHANGED,
-    IfNoneMatch,
-    file_state,
-    reading_file,
-    sound_tag,
-)
+from earmark.service.http.sound_state import file_state, reading_file, sound_tag
 from earmark.service.openapi.operation import UPLOAD_PROBLEMS, Tag, operation
 from earmark.service.routes.conversions import changes_of, filter_of, metadata_of
 from earmark.service.routes.dependencies import ClipId, ServicesDep, UploadRoute, one_file

@@ -8,9 +8,9 @@ import orjson
 from fastapi import APIRouter, Query, Response
 
 from earmark.service.http import etags
+from earmark.service.http.etags import CACHED, UNCHANGED, IfNoneMatch
 from earmark.service.http.sound_response import REVALIDATE
 from earmark.service.openapi.operation import Tag, operation
-from earmark.service.routes.clips import CACHED, UNCHANGED, IfNoneMatch
 from earmark.service.routes.dependencies import ServicesDep
 from earmark.service.schemas.library import LibraryBody, LibraryQuery, ModelName
 from earmark.service.schemas.map import MapBody

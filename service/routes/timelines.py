@@ -12,16 +12,10 @@ from earmark.model.core.errors import InputError
 from earmark.model.embedder import Embedder
 from earmark.model.timeline.label_files import FORMATS
 from earmark.service.http import etags
+from earmark.service.http.etags import CACHED, UNCHANGED, IfNoneMatch
 from earmark.service.http.file_names import inline
 from earmark.service.http.sound_response import REVALIDATE, unchanged
-from earmark.service.http.sound_state import (
-    CACHED,
-    UNCHANGED,
-    IfNoneMatch,
-    file_state,
-    reading_file,
-    sound_tag,
-)
+from earmark.service.http.sound_state import file_state, reading_file, sound_tag
 from earmark.service.http.streaming import while_connected
 from earmark.service.openapi.operation import UPLOAD_PROBLEMS, operation
 from earmark.service.routes.clips import TAG

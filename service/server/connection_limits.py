@@ -93,7 +93,7 @@ class LimitedProtocol(HttpToolsProtocol):
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
         """Note the request in work: uvicorn's `cycle` is the latest, which may wait behind it."""
         self._current = cycle
-        cycle.scope["extensions"] = {BREAK_OFF: self._break_off}
+        cycle.scope["extensions"] = {BREAK_OFF: {"call": self._break_off}}
         super()._start_asgi_task(cycle, app)
 
     def _drop_requests(self) -> None:

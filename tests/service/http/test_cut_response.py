@@ -52,7 +52,7 @@ def sent(path: Path, receive_part: Callable[[], Awaitable[object]]) -> tuple[int
         "type": "http",
         "method": "GET",
         "headers": [],
-        "extensions": {BREAK_OFF: lambda: broken_off.append(None)},
+        "extensions": {BREAK_OFF: {"call": lambda: broken_off.append(None)}},
     }
     answer = CutResponse(opened, os.stat(path), '"tag"', ("Rain", ".wav"), Metrics())  # noqa: PTH116
     asyncio.run(answer(scope, receive, send))

@@ -25,6 +25,7 @@ import numpy.typing as npt
 from earmark.index.catalogue import schema
 from earmark.index.catalogue.connection import Database
 from earmark.index.catalogue.metadata import METADATA_FIELDS, Metadata
+from earmark.index.catalogue.moment_vectors import moment_vectors
 from earmark.index.catalogue.records import Changes, Clip, HeldSound, KnownFile
 from earmark.index.catalogue.writer import Writer
 from earmark.index.errors import LibraryError, StorageError, UnknownClipError
@@ -390,9 +391,10 @@ class Catalogue:
             )
             for position, (row, vector, windows, duration, *texts) in enumerate(clips):
                 rows[position], durations[position] = row, duration
-                own = np.frombuffer(vector + (windows or b""), dtype=np.float32).reshape(-1, dim)
-                vectors[end : end + len(own)] = own
-                end += len(own)
+                vectors[end] = np.frombuffer(vector, dtype=np.float32)
+                own = np.frombuffer(windows or b"", dtype=np.float32).reshape(-1, dim)
+                vectors[end + 1 : end + 1 + len(own)] = moment_vectors(own)
+                end += 1 + len(own)
                 ends[position] = end
                 for column, text in zip(columns, texts, strict=True):
                     column.append(text)

@@ -1,4 +1,4 @@
-"""Where in a long sound a query is heard: windows of high cosine, merged where they touch.
+"""Where in a long sound a query is heard: windows of high score, merged where they touch.
 
 Axes: W = windows. Times in seconds from the start of the sound.
 """
@@ -12,12 +12,13 @@ import numpy as np
 import numpy.typing as npt
 
 from earmark.index.catalogue.catalogue import Catalogue
+from earmark.index.catalogue.moment_vectors import moment_scores
 from earmark.index.catalogue.records import Clip
 from earmark.index.stores.base import VectorStore
 from earmark.index.types import Moment
 from earmark.model.core.arrays import Array
 
-# A moment reaches as far as the cosine stays above this part of the way from the median window to
+# A moment reaches as far as the score stays above this part of the way from the median window to
 # the best one.
 REACH = 0.5
 TOUCHING = 0.001  # seconds: starts are computed from frames
@@ -33,34 +34,47 @@ class MomentFinder:
 
     def find(self, clips: Sequence[Clip], vector: Array) -> dict[int, tuple[Moment, ...]]:
         """Where clips of several windows are nearest to a vector [D], best first, by row."""
+        long = [clip for clip in clips if clip.duration > self.window_seconds]
+        own = self.catalogue.vectors([clip.row for clip in long]) if long else {}
         moments = {}
-        for clip in clips:
-            windows = self._windows(clip.row) if clip.duration > self.window_seconds else None
-            if windows is not None:
-                starts, vectors = windows
-                moments[clip.row] = self._merge(starts, vectors @ vector, clip.duration)
+        for clip in long:
+            if clip.row in own:
+                found = self._scores(clip.row, vector, float(own[clip.row] @ vector))
+                if found is not None:
+                    moments[clip.row] = self._merge(*found, clip.duration)
         return moments
 
-    def _windows(self, row: int) -> tuple[npt.NDArray[np.float64], Array] | None:
-        """The starts [W] and vectors [W, D] of the windows of one clip (ten hours are some 20 MB);
-        None for a clip of one window, and one that has been removed."""
-        vectors = self.store.windows(row)
-        if vectors is not None:
-            starts = self.catalogue.window_starts(row)
-            if len(starts) == len(vectors):  # else the clip has changed
-                return starts, vectors
-        return self.catalogue.windows([row]).get(row)
+    def _scores(
+        self, row: int, vector: Array, own: float
+    ) -> tuple[npt.NDArray[np.float64], Array] | None:
+        """The starts [W] of the windows of one clip and their scores [W]; None for a clip of one
+        window, and one that has been removed.
+
+        By what stands out (`index.catalogue.moment_vectors`), unless the clip as a whole is nearer
+        to the query, with the cosine `own`: then by the cosines of the windows.
+        """
+        rows = self.store.windows(row)
+        if rows is not None:
+            scores, starts = rows @ vector, self.catalogue.window_starts(row)
+            if len(starts) == len(scores) and scores.max() > own:  # else the clip has changed
+                return starts, scores
+        windows = self.catalogue.windows([row]).get(row)
+        if windows is None:
+            return None
+        starts, vectors = windows
+        scores = moment_scores(vectors, vector)
+        return starts, scores if scores.max() > own else vectors @ vector
 
     def _merge(
-        self, starts: npt.NDArray[np.float64], cosines: Array, duration: float
+        self, starts: npt.NDArray[np.float64], scores: Array, duration: float
     ) -> tuple[Moment, ...]:
-        """Moments of all windows of a sound, best first. `starts` [W], ascending; their `cosines`
-        [W] with the query."""
-        best = float(cosines.max())
-        least = best - REACH * (best - float(np.median(cosines)))
+        """Moments of all windows of a sound, best first. `starts` [W], ascending; their `scores`
+        [W] for the query."""
+        best = float(scores.max())
+        least = best - REACH * (best - float(np.median(scores)))
         moments: list[Moment] = []
-        for number in np.flatnonzero(cosines >= least).tolist():
-            start, score = float(starts[number]), float(cosines[number])
+        for number in np.flatnonzero(scores >= least).tolist():
+            start, score = float(starts[number]), float(scores[number])
             end = max(start, min(start + self.window_seconds, duration))
             if moments and start <= moments[-1].end + TOUCHING:
                 last = moments[-1]

@@ -46,8 +46,8 @@ def moment_vectors(windows: Array) -> Array:
 
 
 def moment_scores(windows: Array, query: Array) -> Array:
-    """`moment_vectors(windows) @ query` [W] to about 1e-4, without the rows: by conjugate gradients,
-    in some milliseconds for an hour."""
+    """`moment_vectors(windows) @ query` [W], to about 1e-4 and without the rows: by conjugate
+    gradients, in some milliseconds for an hour."""
     if not len(windows):
         return np.zeros(0, np.float32)
     apart, ridge, scale = _apart(windows)

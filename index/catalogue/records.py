@@ -111,8 +111,9 @@ class Changes:
     """All writes after some generation, up to `generation`.
 
     Of the n clips added or changed: `rows` [n]; `vectors` [m, D], clip by clip, first the clip's
-    own, then those of its windows (`index.catalogue.moment_vectors`); where each clip's `ends` [n] in them; `durations` [n] in
-    seconds; and the metadata that stores filter and match by (`tags` separated by spaces).
+    own, then those of its windows (`index.catalogue.moment_vectors`); where each clip's `ends` [n]
+    in them; `durations` [n] in seconds; and the metadata that stores filter and match by (`tags`
+    separated by spaces).
     `removed`: the rows of removed clips.
     """
 

@@ -148,7 +148,7 @@ export class Lanes {
           make("button", {
             type: "button", class: "link", "aria-label": `Play ${tag}, ${clockRange(event)}, ${percent(event.score)}`,
             onclick: () => this.#player.play(event.start, event.end),
-          }, clockRange(event)), ` ${percent(event.score)}`)),
+          }, clockRange(event)), percent(event.score))),
         events.length > MAX_LISTED && `and ${events.length - MAX_LISTED} more`)]));
   }
 }

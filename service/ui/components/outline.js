@@ -18,6 +18,7 @@ import { outlinePath } from "../lib/waveform.js";
 
 const DRAG_PIXELS = 4; // less is a click
 const ZOOM_STEP = 2;
+const NARROW = 0.01; // of the view: marks of less are solid, to be seen
 const EDGES = /** @type {const} */ (["start", "end"]);
 /** @type {Record<string, number>} */
 const STEPS = {
@@ -208,7 +209,8 @@ export class Outline {
   #drawMarks() {
     if (!this.duration) return;
     this.marks.replaceChildren(...this.#parts.map(({ share = 1, ...span }) => {
-      const mark = make("span");
+      const isNarrow = lengthOf(span) < NARROW * lengthOf(this.view);
+      const mark = make("span", { class: isNarrow && "narrow" });
       this.place(mark, span);
       mark.style.opacity = String(share);
       return mark;

@@ -10,13 +10,14 @@ from __future__ import annotations
 
 import unicodedata
 from collections.abc import Container, Iterable
-from itertools import pairwise
+from itertools import islice, pairwise
 
 from earmark.index.lexical.stemming import is_unspaced, stem, stems, tokens
 from earmark.model.text.normalize import STOP_WORDS
 
 STOP, GRAM, BEGINNING = "_", "~", "*"
 MIN_BEGINNING, MAX_BEGINNING = 3, 8  # letters
+MAX_GRAMS = 16  # of a query: a sentence is for the model
 # With these English endings a stem is shorter than what is typed of its word: "barki" is no
 # beginning of "bark", but one of "barking".
 ENDINGS = "ing ings ed er ers es ies iness ation ations ative ion ions ive ely ness ment ly".split()
@@ -49,12 +50,12 @@ def _text_terms(text: str, *, stops: bool) -> dict[str, None]:
 def query_terms(text: str) -> dict[str, str]:
     """The terms of a query, with the word or the part of one that each stands for.
 
-    Stop words only where there is nothing else.
+    Stop words only where there is nothing else; of runs the first 16 parts.
     """
     words = stems(text)
     runs = [word for word in words.values() if is_unspaced(word)]
     grams = {gram: gram[len(GRAM) :] for run in runs for gram in run_grams(run)}
-    return {**words, **grams} or stop_terms(text)
+    return {**words, **dict(islice(grams.items(), MAX_GRAMS))} or stop_terms(text)
 
 
 def stop_terms(text: str) -> dict[str, str]:

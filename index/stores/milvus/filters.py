@@ -87,10 +87,10 @@ def has_share(weights: Mapping[str, float], share: int) -> str:
     return f"({' or '.join(alternatives)})"
 
 
-def holds(word: str) -> str:
-    """An expression: clips that hold a word."""
-    stem = number(word)
-    return f"array_contains(words, {stem}) or array_contains(described, {stem})"
+def holds(*words: str) -> str:
+    """An expression: clips that hold one of these words."""
+    stems = _numbers(map(number, words))
+    return f"array_contains_any(words, {stems}) or array_contains_any(described, {stems})"
 
 
 def _holds(stem: int, part: float) -> str:

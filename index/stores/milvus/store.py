@@ -23,6 +23,7 @@ from earmark.index.catalogue.records import Changes
 from earmark.index.errors import LibraryError
 from earmark.index.lexical.expansion import RelatedByStem
 from earmark.index.lexical.term_weights import word_weights
+from earmark.index.lexical.terms import is_gram
 from earmark.index.stores.base import NO_RELATED, candidates_one_by_one, order_ties
 from earmark.index.stores.milvus import rerank, schema
 from earmark.index.stores.milvus.client import TIMEOUT, check_version, connect, translate_errors
@@ -57,6 +58,7 @@ BATCH_BYTES = 8_000_000  # of a message's vectors; Milvus takes 64 MB with all o
 MAX_RESULTS = 16_384  # of one search in Milvus
 CACHED_FREQUENCIES = 65_536  # words
 FEW_WORDS = 5  # every combination of them is queried
+SOME_TIES = 4  # times the clips that are asked for: as many are read first where words are more
 
 
 class MilvusStore:
@@ -84,9 +86,9 @@ class MilvusStore:
         self._new_name = f"{self._old_name}_2"
         self._use(self._new_name)
         self._generation = 0
-        # By generation and word: a word that no clip holds takes a query for each related word.
+        # By generation and words: one that no clip holds takes a query for each related word.
         self._document_frequency = lru_cache(CACHED_FREQUENCIES)(
-            lambda _, word: self._count(holds(word), CLIPS)
+            lambda _, *words: self._count(holds(*words), CLIPS)
         )
         self._writing = threading.Lock()
         self._client = connect(uri, token)
@@ -319,10 +321,15 @@ class MilvusStore:
     def weights(
         self, words: Sequence[str], related: RelatedByStem = NO_RELATED
     ) -> dict[str, float]:
-        """See VectorStore."""
+        """See VectorStore. The parts of runs are counted together: one weighs as another."""
         if not self._generation:
             return {}
-        document_frequency = partial(self._document_frequency, self._generation)
+        count = partial(self._document_frequency, self._generation)
+        grams = tuple(filter(is_gram, words))
+
+        def document_frequency(word: str) -> int:
+            return -(-count(*grams) // len(grams)) if is_gram(word) else count(word)
+
         return word_weights(words, related, document_frequency, self.__len__)
 
     def match(
@@ -352,17 +359,20 @@ class MilvusStore:
             return np.zeros(0, np.int64), np.zeros(0, np.float32), np.zeros(0, np.float32)
         few = len(weights) <= FEW_WORDS
         query = {dimension(word): weight for word, weight in weights.items()}
-        keys, scores = self._search("weights", query, k if few else MAX_RESULTS, passing)
-        rows = self._clips(keys)
+        count = k if few else min(SOME_TIES * k, MAX_RESULTS)
+        keys, scores = self._search("weights", query, count, passing)
         shares = np.rint(SHARE_UNITS * scores).astype(np.int64)
+        if not few and len(keys) == count < MAX_RESULTS and shares[-1] == shares[k - 1]:
+            keys, scores = self._search("weights", query, MAX_RESULTS, passing)
+            shares = np.rint(SHARE_UNITS * scores).astype(np.int64)
+        rows = self._clips(keys)
         if not len(rows):
             return rows, scores, scores
         last = int(shares[:k][-1])
         above = dict(zip(rows[shares > last].tolist(), shares[shares > last].tolist(), strict=True))
         first = self._ordered(f"row in {list(above)}", rows[shares > last], len(above), vector)
-        tied, some = has_share(weights, last), rows[shares == last]
-        if not few:
-            tied = f"row in {some.tolist()}"
+        some = rows[shares == last]
+        tied = has_share(weights, last) if few else f"row in {some.tolist()}"
         rest = self._ordered(
             f"{tied} and {passing}" if passing else tied, some, k - len(above), vector
         )

@@ -78,6 +78,12 @@ def test_a_clip_is_found_by_each_of_its_words_and_parts(title: str, description:
                     assert held_parts(word, held) == [word]
 
 
+def test_of_a_sentence_some_parts_are_searched_for() -> None:
+    text = "昨日の夜に山の上で雷が鳴り雨が激しく降ってトタン屋根を叩く音がずっと聞こえていました"
+    grams = [term for term in query_terms(f"{text} {text[::-1]}") if is_gram(term)]
+    assert grams == run_grams(text)[:16]
+
+
 @given(TEXTS)
 def test_a_title_is_found_by_the_beginning_of_its_last_word(title: str) -> None:
     words, _ = clip_terms(title, "")

@@ -11,6 +11,7 @@ import sys
 import time
 from dataclasses import astuple
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -19,6 +20,7 @@ from pymilvus import DataType, MilvusClient
 
 from earmark.index.catalogue.records import Changes
 from earmark.index.errors import LibraryError, StorageError
+from earmark.index.lexical.terms import query_terms
 from earmark.index.stores.milvus.filters import expression, number
 from earmark.index.stores.milvus.store import MilvusStore
 from earmark.index.types import Filter
@@ -230,6 +232,29 @@ def test_no_more_than_milvus_finds_at_once(milvus_server: str) -> None:
     assert len(store.search(query, 20_000, few)[0]) == count
     assert len(store.search(query, 5, few, offset=20_000)[0]) == 0
     store.close()
+
+
+def test_a_sentence_without_spaces_takes_few_queries(
+    milvus_server: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    title = "昨日の夜に山の上で雷が鳴り雨が激しく降って"
+    clips = {row: Held(row, 1.0, "", "", (), title=title[: 2 + row % 9]) for row in range(1, 700)}
+    store = MilvusStore("sentences", DIM, milvus_server)
+    store.apply(changes(2, clips))
+    asked: list[object] = []
+    for name in ("query", "search"):
+        plain = getattr(store._client, name)
+
+        def counted(*args: object, plain: Any = plain, **options: object) -> Any:
+            asked.append(options.get("limit"))
+            return plain(*args, **options)
+
+        monkeypatch.setattr(store._client, name, counted)
+    rows, shares = store.match(tuple(query_terms(title)), 100)
+    assert len(asked) <= 6
+    assert max(limit for limit in asked if isinstance(limit, int)) == 400
+    longest = [row for row in clips if row % 9 == 8]
+    assert (rows[: len(longest)].tolist(), shares[0]) == (longest, shares[len(longest) - 1])
 
 
 def test_tags_past_the_limit_are_not_filtered_by(

@@ -69,16 +69,23 @@ class MomentFinder:
         self, starts: npt.NDArray[np.float64], scores: Array, duration: float
     ) -> tuple[Moment, ...]:
         """Moments of all windows of a sound, best first. `starts` [W], ascending; their `scores`
-        [W] for the query."""
-        best = float(scores.max())
-        least = best - REACH * (best - float(np.median(scores)))
-        moments: list[Moment] = []
-        for number in np.flatnonzero(scores >= least).tolist():
-            start, score = float(starts[number]), float(scores[number])
-            end = max(start, min(start + self.window_seconds, duration))
-            if moments and start <= moments[-1].end + TOUCHING:
-                last = moments[-1]
-                moments[-1] = Moment(last.start, max(end, last.end), max(score, last.score))
-            else:
-                moments.append(Moment(start, end, score))
+        [W] for the query.
+
+        Where windows touch, the first and the last one count by as much as they score: the moment
+        begins and ends within them.
+        """
+        best, level = float(scores.max()), float(np.median(scores))
+        shares = (scores - level) / (best - level) if best > level else np.ones_like(scores)
+        chosen = np.flatnonzero(shares >= 1 - REACH)
+        apart = np.diff(starts[chosen]) > self.window_seconds + TOUCHING
+        moments = []
+        for run in np.split(chosen, np.flatnonzero(apart) + 1):
+            first, last = int(run[0]), int(run[-1])
+            start, end = float(starts[first]), float(starts[last])
+            length = self.window_seconds
+            if last > first:
+                start += length * (1 - float(shares[first]))
+                length *= float(shares[last])
+            end = max(start, min(end + length, duration))
+            moments.append(Moment(start, end, float(scores[run].max())))
         return tuple(sorted(moments, key=lambda moment: (-moment.score, moment.start)))

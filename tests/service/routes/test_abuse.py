@@ -77,6 +77,6 @@ def test_no_word_is_unknown_and_memory_keeps_its_bar(tmp_path: Path) -> None:
         assert found["understood"] == ["thunderstrom", "quorkz"]
         assert (found["guessed"], found["ignored"]) == ({}, ["…"])
         slowest, in_all = longest_without_life(server)
-        assert slowest < max(1.0, in_all / 4)  # on a busy machine all takes longer
+        assert slowest < max(1.0, in_all / 2)  # on a busy machine all takes longer
         assert psutil.Process(server.process.pid).memory_info().rss < 600e6  # DESIGN's bar
         assert server.stop() == 0

@@ -185,7 +185,7 @@ def test_any_flipped_bit_is_noticed(
 
 
 @pytest.mark.slow
-def test_every_bit_of_the_header_counts(tmp_path: Path) -> None:
+def test_every_byte_of_the_header_counts(tmp_path: Path) -> None:
     file = tmp_path / "snapshot"
     filled(2).save(file)
     data = file.read_bytes()
@@ -193,11 +193,10 @@ def test_every_bit_of_the_header_counts(tmp_path: Path) -> None:
     metadata = json.loads(data[8 : 8 + size])["__metadata__"]
     assert json.loads(metadata["header"])["generation"] == 7
     for position in range(8 + size):
-        for bit in range(8):
-            flipped = bytearray(data)
-            flipped[position] ^= 1 << bit
-            file.write_bytes(flipped)
-            assert not FaissStore("mine", DIM).load(file), (position, bit)
+        flipped = bytearray(data)
+        flipped[position] ^= 1 << (position % 8)
+        file.write_bytes(flipped)
+        assert not FaissStore("mine", DIM).load(file), position
 
 
 def test_a_snapshot_is_a_plain_safetensors_file(tmp_path: Path) -> None:

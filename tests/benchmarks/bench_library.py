@@ -17,6 +17,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import faiss
@@ -24,6 +25,7 @@ import numpy as np
 import psutil
 
 from earmark.index.catalogue.catalogue import Catalogue
+from earmark.index.catalogue.moment_vectors import moment_vectors
 from earmark.index.lexical.stemming import stems
 from earmark.index.library import SNAPSHOT
 from earmark.index.search.clip_cache import ClipCache
@@ -44,9 +46,17 @@ class MadeUp:
     durations: np.ndarray
     tags: list[tuple[str, ...]]
 
+    @cached_property
+    def indexed(self) -> np.ndarray:
+        """The vectors as an index has them."""
+        every = self.vectors.copy()
+        for clip in every:
+            clip[1:] = moment_vectors(clip[1:])
+        return every
+
     def nearest(self, query: np.ndarray, allowed: np.ndarray) -> np.ndarray:
         """The rows of the nearest of the clips in a mask [n], each by its nearest vector."""
-        cosines = (self.vectors @ query).max(axis=1)
+        cosines = (self.indexed @ query).max(axis=1)
         cosines[~allowed] = -np.inf
         best = np.argsort(-cosines)[:NEAREST]
         return best[allowed[best]] + 1

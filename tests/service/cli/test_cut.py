@@ -143,5 +143,11 @@ def test_asking_with_a_stretch(
         hits = json.loads(capsys.readouterr().out)["hits"]
         found.append([(hit["id"], round(hit["cosine"], 4)) for hit in hits])
     assert found[0] == found[1] != found[2]
+    assert main(["similar", long, *more[:-1]]) == 0
+    assert "Waves for a long time  at 0:" in capsys.readouterr().out
+    assert main(["similar", long, "--moments", "0", *more]) == 0
+    assert not any(hit["moments"] for hit in json.loads(capsys.readouterr().out)["hits"])
+    says = "--moments: expected 0 to 10, got 11"
+    refused(capsys, ["search", "sea", "--moments", "11", *more], says)
     refused(capsys, ["similar", long, "--start", "3", "--end", "3", *more], "end: expected seconds")
     refused(capsys, ["similar", long, "--start", "14", *more], "start: expected less than")

@@ -276,7 +276,8 @@ class FaissStore:
         above = _best_rows(state, [share > best[-1] for share in shares], vector, k)
         left = k - len(above[0])
         tied = _best_rows(state, [share == best[-1] for share in shares], vector, left)
-        rows, cosines = (np.concatenate(both) for both in zip(above, tied, strict=True))
+        rows = np.concatenate([above[0], tied[0]])
+        cosines = np.concatenate([above[1], tied[1]])
         values = _shares_of(state.segments, shares, rows)
         order = np.argsort(-values, kind="stable")
         return rows[order], np.minimum(values[order], 1), cosines[order]
@@ -380,7 +381,8 @@ def _best_rows(
     the search has missed, and all without a vector, by row, with NaN."""
     rows, cosines = np.zeros(0, np.int64), np.zeros(0, np.float32)
     if vector is not None:
-        rows, cosines = (found[:limit] for found in _nearest(state, masks, vector, limit))
+        found, scores = _nearest(state, masks, vector, limit)
+        rows, cosines = found[:limit], scores[:limit]
     if len(rows) < min(limit, sum(int(np.count_nonzero(mask)) for mask in masks)):
         parts = zip(state.segments, masks, strict=True)
         passing = np.concatenate([segment.rows[mask] for segment, mask in parts])

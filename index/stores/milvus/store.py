@@ -379,7 +379,8 @@ class MilvusStore:
         values = np.array([above[row] for row in first[0].tolist()] + len(rest[0]) * [last])
         best = np.argsort(-values, kind="stable")
         found = np.minimum(values[best] / SHARE_UNITS, 1)
-        rows, cosines = (np.concatenate(both)[best] for both in zip(first, rest, strict=True))
+        rows = np.concatenate([first[0], rest[0]])[best]
+        cosines = np.concatenate([first[1], rest[1]])[best]
         return rows, found.astype(np.float32), cosines
 
     def _ordered(
@@ -393,8 +394,10 @@ class MilvusStore:
         if vector is None:
             rows = self._rows(passing, count)
             return rows, np.full(len(rows), np.nan, np.float32)
-        found = order_ties(lambda more: self._nearest(vector, more, passing), count, MAX_RESULTS)
-        rows, cosines = (best[:count] for best in found)
+        found, scores = order_ties(
+            lambda more: self._nearest(vector, more, passing), count, MAX_RESULTS
+        )
+        rows, cosines = found[:count], scores[:count]
         missed = np.setdiff1d(known, rows)[: count - len(rows)]
         unknown = np.full(len(missed), np.nan, np.float32)
         return np.concatenate([rows, missed]), np.concatenate([cosines, unknown])

@@ -59,6 +59,27 @@ def nearest(library: Library) -> str:
     return library.search_by_vector(MOMENT, 1).hits[0].clip.title
 
 
+def test_a_steady_writer_does_not_hold_it_up(
+    folder: Path, embedder: Embedder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with Library.open(folder, embedder) as library:
+        plain, calls = library_module.catch_up, 0
+
+        def catching_up(*arguments: Any) -> None:
+            nonlocal calls
+            calls += 1
+            assert calls < 5
+            plain(*arguments)
+            with library.catalogue.write() as writer:
+                writer.put(long_clip(CLIPS + calls))
+
+        with monkeypatch.context() as patched:
+            patched.setattr(library_module, "catch_up", catching_up)
+            assert library.rebuild_store()
+        library.refresh()
+        assert len(library.store) == CLIPS + calls
+
+
 def test_it_serves_at_once_and_is_brought_over_while_it_serves(
     folder: Path, embedder: Embedder, caplog: pytest.LogCaptureFixture
 ) -> None:

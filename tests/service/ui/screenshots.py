@@ -47,7 +47,7 @@ def filters(page: Page) -> None:
 
 
 def moments(page: Page) -> None:
-    page.goto("/?q=dog+barking&min_duration=30")
+    page.goto("/?q=thunder+storm&min_duration=30")
     item = page.locator(".result").first
     expect(item.locator(".track.drawn")).to_be_visible()
     item.get_by_role("button", name="Select a part").click()

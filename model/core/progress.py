@@ -29,12 +29,14 @@ class Progress:
         self._is_amid = False  # a step that takes long: nobody knows what is left
         self._lock = threading.RLock()
         self._started = self._last_line = time.monotonic()
-        self._bar: tqdm[None] | None = None
-        if sys.stderr.isatty() and not quiet:
-            delay = 0 if total else 1  # seconds: what takes less needs no bar
-            self._bar = tqdm(
+        delay = 0 if total else 1  # seconds: what takes less needs no bar
+        self._bar = (
+            tqdm(
                 total=total, desc=title, unit=unit, file=sys.stderr, dynamic_ncols=True, delay=delay
             )
+            if sys.stderr.isatty() and not quiet
+            else None
+        )
 
     def step(self, count: int = 1, note: str | None = None) -> None:
         """Count more finished steps, or none: amid one; `note` replaces the last note."""

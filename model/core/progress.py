@@ -46,7 +46,8 @@ class Progress:
             self._note = self._note if note is None else note
             self._is_amid = bool(note) and not count
             if self._bar is not None:
-                self._bar.bar_format = WITHOUT_ESTIMATE if self._is_amid else None
+                hides = self._is_amid and self._total > 0
+                self._bar.bar_format = WITHOUT_ESTIMATE if hides else None
                 if is_new:
                     self._bar.set_postfix_str(self._note, refresh=not count and self._total > 0)
                 self._bar.update(count)

@@ -113,10 +113,11 @@ def test_without_a_home_the_demo_opens_in_a_temporary_folder(tmp_path: Path) -> 
 
 
 def test_one_line_and_a_status_for_people(tmp_path: Path) -> None:
-    (tmp_path / "text.wav").write_text("no sound")
-    done = earmark("tag", tmp_path / "text.wav")
+    file = tmp_path / "text.wav"
+    file.write_text("no sound")
+    done = earmark("tag", file)
     assert (done.returncode, done.stdout) == (2, "")
-    assert done.stderr.startswith("earmark tag: text.wav: not a sound this can read (")
+    assert done.stderr.startswith(f"earmark tag: {file}: not a sound this can read (")
     assert done.stderr.count("\n") == 1
 
 

@@ -28,10 +28,10 @@ def test_each_hit_has_a_word_and_a_line_is_drawn(
     ask = ["search", "dog", "-k", 6]
     hits = json.loads(printed(capsys, judging_model, library_folder, *ask, "--json"))["hits"]
     words = [hit["confidence"] for hit in hits]
-    assert words == ["sure", "maybe", *["unlikely"] * 4]
+    assert words == ["sure", *["unlikely"] * 5]
     lines = printed(capsys, judging_model, library_folder, *ask).splitlines()
     line = "     less likely from here:"
-    assert [number for number, text in enumerate(lines) if text == line] == [4]
+    assert [number for number, text in enumerate(lines) if text == line] == [2]
     shown = [text for text in lines if text != line][::2]
     for text, hit in zip(shown, hits, strict=True):
         percent = math.floor(100 * hit["probability"])

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from earmark.index.catalogue.catalogue import Catalogue
-from earmark.index.catalogue.moment_vectors import moment_scores
+from earmark.index.catalogue.moment_vectors import moment_vectors
 from earmark.index.catalogue.records import Clip
 from earmark.index.stores.base import VectorStore
 from earmark.index.types import Moment
@@ -53,16 +53,16 @@ class MomentFinder:
         By what stands out (`index.catalogue.moment_vectors`), unless the clip as a whole is nearer
         to the query, with the cosine `own`: then by the cosines of the windows.
         """
-        rows = self.store.windows(row)
-        if rows is not None:
-            scores, starts = rows @ vector, self.catalogue.window_starts(row)
-            if len(starts) == len(scores) and scores.max() > own:  # else the clip has changed
+        scores = self.store.window_scores(vector, row)
+        if scores is not None and scores.max() > own:
+            starts = self.catalogue.window_starts(row)
+            if len(starts) == len(scores):  # else the clip has changed
                 return starts, scores
         windows = self.catalogue.windows([row]).get(row)
         if windows is None:
             return None
         starts, vectors = windows
-        scores = moment_scores(vectors, vector)
+        scores = moment_vectors(vectors) @ vector
         return starts, scores if scores.max() > own else vectors @ vector
 
     def _merge(

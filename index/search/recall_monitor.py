@@ -15,7 +15,7 @@ from collections.abc import Callable
 import numpy as np
 
 from earmark.index.catalogue.catalogue import Catalogue
-from earmark.index.catalogue.moment_vectors import moment_scores
+from earmark.index.catalogue.moment_vectors import moment_vectors
 from earmark.index.stores.base import VectorStore
 from earmark.index.types import Filter
 from earmark.model.core.arrays import Array, Rows
@@ -58,7 +58,7 @@ def exact_neighbours(
             cosines = np.stack(list(vectors.values())) @ vector
             for place, row in enumerate(vectors):
                 if row in windows:
-                    highest = float(moment_scores(windows[row][1], vector).max())
+                    highest = float((moment_vectors(windows[row][1]) @ vector).max())
                     cosines[place] = max(cosines[place], highest)
             rows = np.concatenate([rows, np.array(list(vectors), dtype=np.int64)])
             scores = np.concatenate([scores, cosines])

@@ -76,9 +76,9 @@ class VectorStore(Protocol):
     ) -> tuple[Rows, Array] | None:
         """As `search`, compared with every vector; None where the store holds no vectors here."""
 
-    def windows(self, row: int) -> Array | None:
-        """The vectors [W, D] of a clip's windows, in their order; None where the store does not
-        hold them in this process."""
+    def window_scores(self, vector: Array, row: int) -> Array | None:
+        """The scores [W] of a clip's windows for a vector [D], in their order; None where the store
+        does not hold the windows in this process."""
 
     def weights(
         self, words: Sequence[str], related: RelatedByStem = NO_RELATED

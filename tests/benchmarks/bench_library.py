@@ -36,6 +36,9 @@ from tests.index.made import new_clip
 
 DIM, CLUSTERS, WORDS, QUERIES, NEAREST = 128, 2_000, 2_000, 300, 10
 BLOCK = 20_000
+# Deviations along the axes, which fall as those of the starter model's vectors do.
+SPREAD = (1 + np.arange(DIM, dtype=np.float32) / 10) ** -0.75
+SPREAD /= np.sqrt(np.mean(SPREAD**2))
 
 
 @dataclass(frozen=True)
@@ -65,13 +68,13 @@ class MadeUp:
 def made_up(clips: int, windows: int) -> MadeUp:
     """The same for the same numbers."""
     generator = np.random.default_rng(0)
-    centres = generator.standard_normal((CLUSTERS, DIM)).astype(np.float32)
+    centres = SPREAD * generator.standard_normal((CLUSTERS, DIM)).astype(np.float32)
     own = generator.integers(0, CLUSTERS, clips)
     vectors = np.empty((clips, DIM), np.float32)
     for start in range(0, clips, 100_000):
         part = own[start : start + 100_000]
         noise = generator.standard_normal((len(part), DIM)).astype(np.float32)
-        vectors[start : start + len(part)] = centres[part] + 1.2 * noise
+        vectors[start : start + len(part)] = centres[part] + 1.2 * SPREAD * noise
     vectors = _with_windows(vectors, centres, windows)
     vectors /= np.linalg.norm(vectors, axis=2, keepdims=True)
     words = [f"word{number}" for number in range(WORDS)]
@@ -90,7 +93,7 @@ def _with_windows(vectors: np.ndarray, centres: np.ndarray, windows: int) -> np.
         around = vectors
         if window % 3 == 0:
             around = centres[generator.integers(0, CLUSTERS, len(vectors))]
-        every[:, window] = around + 0.8 * generator.standard_normal(vectors.shape)
+        every[:, window] = around + 0.8 * SPREAD * generator.standard_normal(vectors.shape)
     return every
 
 
@@ -198,7 +201,7 @@ def compare(store: FaissStore, clips: MadeUp) -> None:
     generator = np.random.default_rng(1)
     every = clips.vectors.reshape(-1, DIM)
     picked = every[generator.choice(len(every), QUERIES, replace=False)]
-    queries = picked + 0.5 / np.sqrt(DIM) * generator.standard_normal(picked.shape)
+    queries = picked + 0.5 / np.sqrt(DIM) * SPREAD * generator.standard_normal(picked.shape)
     queries = (queries / np.linalg.norm(queries, axis=1, keepdims=True)).astype(np.float32)
     faiss.omp_set_num_threads(1)
     flat = faiss.IndexFlatIP(DIM)

@@ -204,11 +204,21 @@ class Segment:
         valid = found[0] >= 0
         return found[0][valid], scores[0][valid]
 
-    def windows(self, position: int) -> Array | None:
-        """The vectors [W, D] of the windows of the clip at a position; None where it has none, and
-        in lists."""
+    def window_scores(self, vector: Array, position: int) -> Array | None:
+        """The scores [W] of the windows of the clip at a position; None where it has none."""
         start, end = int(self.starts[position]) + 1, int(self.ends[position])
-        return None if self.probes or start >= end else self.matrix[start:end]
+        if start >= end:
+            return None
+        if not self.probes:
+            return np.asarray(self.matrix[start:end] @ vector, np.float32)
+        parameters = faiss.SearchParametersIVF(
+            sel=faiss.IDSelectorRange(start, end), nprobe=self.index.nlist
+        )
+        query = np.ascontiguousarray(vector[None], dtype=np.float32)
+        found, numbers = self.index.search(query, end - start, params=parameters)
+        scores = np.empty(end - start, np.float32)
+        scores[numbers[0] - start] = found[0]
+        return scores
 
     @cached_property
     def matrix(self) -> Array:
@@ -332,10 +342,10 @@ def _calibrate(
 ) -> tuple[int, float]:
     """(fewest probes that reach RECALL on a sample, the recall).
 
-    Half of the queries lie near a vector, half between two, as text queries do.
+    Half of the queries lie near a clip's own vector, half between two, as text queries do.
     """
     index, owners = segment.index, segment.owners
-    sample = vectors[generator.choice(len(vectors), 3 * SAMPLE // 2, replace=False)]
+    sample = vectors[generator.choice(segment.starts, 3 * SAMPLE // 2)]
     near, one, other = np.split(sample, 3)
     noise = generator.standard_normal(near.shape) * QUERY_DISTANCE / math.sqrt(near.shape[1])
     queries = np.concatenate([near + noise, one + other]).astype(np.float32)

@@ -231,14 +231,15 @@ class FaissStore:
         rows, scores = _nearest(state, _masks(state, where), vector, k, exact=True)
         return rows[:k], scores[:k]
 
-    def windows(self, row: int) -> Array | None:
-        """See VectorStore. None in inverted lists too, where they lie scattered."""
+    def window_scores(self, vector: Array, row: int) -> Array | None:
+        """See VectorStore."""
+        faiss.omp_set_num_threads(1)
         state, asked = self._state, np.array([row], dtype=np.int64)
         for segment, removed in ((state.recent, None), (state.base, state.removed)):
             positions, present = segment.positions(asked)
             position = int(positions[0])
             if present[0] and not (removed is not None and removed[position]):
-                return segment.windows(position)
+                return segment.window_scores(vector, position)
         return None
 
     def weights(

@@ -243,7 +243,7 @@ class MilvusStore:
         """Where vectors are."""
         return (CLIPS,) if self._outdated else (CLIPS, WINDOWS)
 
-    def windows(self, row: int) -> None:
+    def window_scores(self, vector: Array, row: int) -> None:
         """None: no vectors are in this process."""
 
     def _nearest(self, vector: Array, count: int, passing: str) -> tuple[Rows, Array]:

@@ -203,14 +203,15 @@ class Machine(RuleBasedStateMachine):
             matching = (both.matching, both.shares)
             self.matching(matching, list(request.stems), limit, where, seed)
 
-    @rule(row=ROWS)
-    def windows(self, row: int) -> None:
-        found = self.store.windows(row)
+    @rule(row=ROWS, seed=st.integers(0, 30))
+    def window_scores(self, row: int, seed: int) -> None:
+        query = vector(seed)
+        found = self.store.window_scores(query, row)
         own = self.model[row].vectors[1:] if row in self.model else ()
         if self.store.columns() is None or not len(own):
             assert found is None
         else:
-            np.testing.assert_allclose(found, own, atol=NEAR, rtol=0)
+            np.testing.assert_allclose(found, np.stack(own) @ query, atol=NEAR, rtol=0)
 
     @rule(where=FILTERS)
     def passing(self, where: Filter | None) -> None:

@@ -125,8 +125,7 @@ def test_http_answers_as_before(server: Server, name: str) -> None:
     assert answer == close_to(at_its_new_place(expected))
     if before is not None and now is not None:
         best = now["moments"][0]
-        assert now["cosine"] == pytest.approx(best["score"], abs=1e-5)
-        assert now["cosine"] >= before["cosine"]
+        assert now["cosine"] >= before["cosine"] - 1e-5
         assert best["start"] == now["start"] <= before["start"] < best["end"]
 
 

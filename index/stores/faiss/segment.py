@@ -271,13 +271,24 @@ def build(entries: Entries, max_flat: int = MAX_FLAT) -> Segment:
     index.own_fields = True
     quantizer.this.disown()
     index.cp.niter = 10
-    sample = generator.choice(count, min(count, TRAIN_PER_LIST * lists), replace=False)
-    index.train(vectors[np.sort(sample)])
+    index.train(vectors[_training_sample(ends, TRAIN_PER_LIST * lists, generator)])
     for start in range(0, count, BLOCK):
         index.add(np.ascontiguousarray(vectors[start : start + BLOCK], dtype=np.float32))
     segment = Segment(entries.rows, entries.columns, ends, index, 1, 1.0, count)
     probes, recall = _calibrate(segment, vectors, generator)
     return replace(segment, probes=min(MARGIN * probes, lists), recall=recall)
+
+
+def _training_sample(ends: Rows, size: int, generator: np.random.Generator) -> Rows:
+    """Positions, ascending, of `size` vectors to make lists from: first of clips' own ones, since
+    most windows are near to no query."""
+    starts, count = ends - _counts(ends), int(ends[-1])
+    sample = generator.choice(starts, min(len(starts), size), replace=False)
+    if len(sample) < min(size, count):
+        windows = np.setdiff1d(np.arange(count), starts, assume_unique=True)
+        more = generator.choice(windows, min(size, count) - len(sample), replace=False)
+        sample = np.concatenate([sample, more])
+    return np.sort(sample)
 
 
 def select(segment: Segment, mask: Mask) -> Segment:

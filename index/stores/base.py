@@ -77,8 +77,8 @@ class VectorStore(Protocol):
         """As `search`, compared with every vector; None where the store holds no vectors here."""
 
     def window_scores(self, vector: Array, row: int) -> Array | None:
-        """The scores [W] of a clip's windows for a vector [D], in their order; None where the store
-        does not hold the windows in this process."""
+        """The scores [W] of a clip's windows for a vector [D], in their order; None where they are
+        sooner computed from the catalogue's windows."""
 
     def weights(
         self, words: Sequence[str], related: RelatedByStem = NO_RELATED

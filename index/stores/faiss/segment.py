@@ -32,6 +32,7 @@ NEIGHBOURS = 10
 MARGIN = 2  # times the lists that the sample needs: other queries are harder
 QUERY_DISTANCE = 0.7  # from a vector to a sampled query: farther queries need more lists
 BLOCK = 100_000  # vectors added at a time
+SCATTERED = 100  # windows of a clip, from which looking them up in lists is worth it
 WINDOWS_PER_CLIP = 4  # vectors asked for to find a clip, where clips have several
 
 
@@ -205,9 +206,10 @@ class Segment:
         return found[0][valid], scores[0][valid]
 
     def window_scores(self, vector: Array, position: int) -> Array | None:
-        """The scores [W] of the windows of the clip at a position; None where it has none."""
+        """The scores [W] of the windows of the clip at a position; None where it has none, and in
+        lists where it has few: those are sooner made anew than looked up."""
         start, end = int(self.starts[position]) + 1, int(self.ends[position])
-        if start >= end:
+        if start >= end or (self.probes and end - start < SCATTERED):
             return None
         if not self.probes:
             return np.asarray(self.matrix[start:end] @ vector, np.float32)

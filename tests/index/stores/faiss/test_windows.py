@@ -6,9 +6,11 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 from earmark.index.catalogue.records import Changes
 from earmark.index.stores import snapshot
+from earmark.index.stores.faiss import segment
 from earmark.index.stores.faiss.store import FaissStore
 from earmark.index.types import Filter, SearchRequest
 from tests.index import made
@@ -75,6 +77,21 @@ def test_lists_find_the_clips_of_the_nearest_windows(tmp_path: Path) -> None:
     for query in queries[:5]:
         for own, other in zip(store.search(query, 30), again.search(query, 30), strict=True):
             np.testing.assert_array_equal(own, other)
+
+
+@pytest.mark.parametrize("max_flat", [10, 10_000])
+def test_scores_of_the_windows_of_one_clip(max_flat: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As many as there are, in their order; in lists, where a clip has many."""
+    store = FaissStore("mine", DIM, max_flat=max_flat, max_recent=10)
+    changes = long_clips(np.arange(1, 61), 1)
+    store.apply(changes)
+    store.wait_until_idle()
+    query = vector(5, DIM)
+    assert store.window_scores(query, 99) is None
+    assert (store.window_scores(query, 7) is None) == (max_flat == 10)
+    monkeypatch.setattr(segment, "SCATTERED", WINDOWS)
+    own = changes.vectors.reshape(60, 1 + WINDOWS, DIM)[6, 1:]
+    np.testing.assert_allclose(store.window_scores(query, 7), own @ query, atol=2e-3)
 
 
 def test_clips_that_hold_the_words_are_found_where_the_search_by_vector_misses_them() -> None:

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
+import numpy as np
 import pytest
+import soundfile
 
+from earmark.index.ingest.bulk import add
 from earmark.index.library import Library
 from earmark.index.search.query import parse
 from earmark.index.types import Page, SearchRequest
+from earmark.model.audio.decode import decode
 from tests.confidence import ABSENT, judge
 from tests.everyday import QUERIES, demo
 
@@ -27,6 +32,20 @@ def test_nothing_is_sure_of_what_the_library_lacks(library: Library) -> None:
     assert len(judged) == 50
     sure = [each.query for each in judged if each.best == "sure"]
     assert len(sure) <= 10, sure
+
+
+def test_nothing_is_sure_of_what_one_long_recording_lacks(library: Library, tmp_path: Path) -> None:
+    """The best of hundreds of windows is near to anything by chance."""
+    paths = [Path(clip.path) for clip in library.catalogue.clips()]
+    np.random.default_rng(0).shuffle(paths)
+    rate = library.embedder.config.features.sample_rate
+    night = tmp_path / "night.wav"
+    soundfile.write(night, np.concatenate([decode(path, rate) for path in paths]), rate)
+    with Library.open(tmp_path / "library", library.embedder, create=True) as one:
+        assert not add(one, [night]).failed
+        judged = judge(one, ABSENT)
+    sure = [each.query for each in judged if each.best == "sure"]
+    assert len(sure) <= 2, sure
 
 
 def test_everyday_queries_have_a_right_hit_that_is_sure_or_maybe(library: Library) -> None:

@@ -62,7 +62,7 @@ class Judge:
 class JudgedSearch:
     """What a judge says of the hits of one search.
 
-    `candidates`: of the smallest pool; `clips`: in the library.
+    `candidates`: of the smallest pool; `clips`: in the library, removed ones too.
     """
 
     def __init__(
@@ -78,18 +78,10 @@ class JudgedSearch:
         found = self._curve.of_query(candidates.cosines, self._level, clips)
         self._by_row = dict(zip(nearest, found.tolist(), strict=True))
         self._known = known_share(request, candidates.weights) if matching else 0.0
-        if not matching:
-            return
-        cosines = candidates.matching_cosines
-        held = self._known * candidates.shares
-        if cosines is None:
-            known = dict(zip(nearest, candidates.cosines.tolist(), strict=True))
-            is_near = [row in known for row in matching]
-            matching = [row for row in matching if row in known]
-            cosines = np.array([known[row] for row in matching], np.float32)
-            held = held[is_near]
-        found = self._curve.of_query(cosines, self._level, clips, held)
-        self._by_row |= zip(matching, found.tolist(), strict=True)
+        if matching and candidates.matching_cosines is not None:
+            held = self._known * candidates.shares
+            found = self._curve.of_query(candidates.matching_cosines, self._level, clips, held)
+            self._by_row |= zip(matching, found.tolist(), strict=True)
 
     @property
     def sure(self) -> int | None:
@@ -106,9 +98,7 @@ class JudgedSearch:
         if curve is None:
             return [None] * len(hits)
         if any(hit.row not in by_row for hit in hits):
-            # Where the store gives no cosine: not among the nearest, so no nearer than the last.
-            last = min(cosines.values(), default=0.0)
-            near = np.array([cosines.get(hit.row, last) for hit in hits])
+            near = np.array([cosines[hit.row] for hit in hits])  # of a larger pool
             held = self._known * np.array([hit.share for hit in hits])
             found: list[float] = curve.of_query(near, self._level, self._clips, held).tolist()
             return found

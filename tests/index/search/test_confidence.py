@@ -178,7 +178,7 @@ def test_inverted_lists_count_as_many_sure_ones(stocked: Library) -> None:
     assert sure == [120, 120]
 
 
-def test_where_the_store_gives_no_cosine_it_is_no_higher_than_the_last() -> None:
+def test_hits_of_a_larger_pool_are_judged_by_their_cosines() -> None:
     curve = RelevanceCurve(10, 0, 0, -5, (4, 0, 0, 0), (10, 1_000))
     asked = SearchRequest(
         parse("dog"), sort="title", vector=made.vector(0), stems={"dog": "dog"},
@@ -189,21 +189,22 @@ def test_where_the_store_gives_no_cosine_it_is_no_higher_than_the_last() -> None
         np.array([0.9, 0.2], np.float32),
         np.array([2, 3]),
         np.array([1.0, 0.4], np.float32),
-        None,
+        np.array([0.2, 0.1], np.float32),
         {"dog": 1.0},
     )
     judged = JudgedSearch(Judge(curve, curve), asked, found, 100)
     assert judged.sure == 2
-    hits = [FusedHit(row, 1.0, None, None, share) for row, share in ((1, 0), (2, 1), (3, 0.4))]
-    cosines = {1: 0.9, 2: 0.2}
-    expected = [sigmoid(4), sigmoid(1), sigmoid(-3 + 1.6)]
+    pairs = ((1, 0), (2, 1), (3, 0.4), (4, 0))
+    hits = [FusedHit(row, 1.0, None, None, share) for row, share in pairs]
+    cosines = {1: 0.9, 2: 0.2, 3: 0.1, 4: 0.05}
+    expected = [sigmoid(4), sigmoid(1), sigmoid(-4 + 1.6), sigmoid(-4.5)]
     assert judged.probabilities(hits, cosines) == pytest.approx(expected, rel=1e-6)
-    assert judged.probabilities(hits[:2], cosines) == pytest.approx(expected[:2], rel=1e-6)
-    assert judged.select(hits, cosines) == hits
+    assert judged.probabilities(hits[:3], cosines) == pytest.approx(expected[:3], rel=1e-6)
+    assert judged.select(hits, cosines) == hits[:3]
 
 
 def test_in_inverted_lists_no_hit_is_less_probable_than_asked(stocked: Library) -> None:
-    """The store gives no cosines of hits by words there: those of clips far from the query, too."""
+    """Nor one that holds the words, of clips far from the query."""
     query = stocked.embedder.embed_tags([["dog"]])[0]
     none = np.zeros((0, len(query)), np.float32)
     with stocked.catalogue.write() as writer:

@@ -4,7 +4,8 @@ PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-PYTEST := $(BIN)/python -m pytest -n 2 --dist worksteal
+# Three on two cores: tests wait for processes much of their time.
+PYTEST := $(BIN)/python -m pytest -n 3 --dist worksteal
 # Everything without a tier; tests/tiers.py tells what has one.
 QUICK := -m "not browser and not container and not slow"
 

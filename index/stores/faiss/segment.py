@@ -32,6 +32,7 @@ NEIGHBOURS = 10
 MARGIN = 2  # times the lists that the sample needs: other queries are harder
 QUERY_DISTANCE = 0.7  # from a vector to a sampled query: farther queries need more lists
 BLOCK = 100_000  # vectors added at a time
+FEW_VECTORS = 1_000  # as many are all asked for at once
 SCATTERED = 100  # windows of a clip, from which looking them up in lists is worth it
 WINDOWS_PER_CLIP = 4  # vectors asked for to find a clip, where clips have several
 
@@ -157,7 +158,10 @@ class Segment:
         left = len(self) if mask is None else int(np.count_nonzero(mask))
         k = min(k, left)
         probed = math.inf if exact else k
-        wanted = k * (WINDOWS_PER_CLIP if self.has_windows else 1)
+        wanted = k
+        if self.has_windows:
+            passing = self.vector_count if mask is None else int(self.counts[mask].sum())
+            wanted = passing if passing <= FEW_VECTORS else k * WINDOWS_PER_CLIP
         found, best = [np.zeros(0, np.int64)], [np.zeros(0, np.float32)]
         while k > 0:
             positions, cosines = self._nearest(vector, wanted, probed, mask)

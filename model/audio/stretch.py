@@ -40,6 +40,8 @@ _PLAIN_FORMATS = frozenset(
 _PLAIN_ENCODINGS = frozenset(
     ("PCM_S8", "PCM_U8", "PCM_16", "PCM_24", "PCM_32", "FLOAT", "DOUBLE", "ULAW", "ALAW")
 )
+# Samples that the last page of a Vorbis file has at most: 255 packets, one more that began before.
+_LAST_PAGE = 256 * 4_096
 _WIDE = frozenset(("PCM_32", "DOUBLE"))  # more than float32 holds
 # The same by the usual names of such files, for who does not open them.
 _PLAIN_SUFFIXES = (
@@ -121,6 +123,7 @@ class StretchSamples:
         self._resources = ExitStack()
         self._raw: RawSamples | None = None
         self._first = self._last = 0
+        self._ahead = 0  # samples that are read before the first
         self._sound = self._enter()
         if self._sound is not None:
             self.info = SoundInfo(self._sound.samplerate, self._sound.channels)
@@ -147,8 +150,13 @@ class StretchSamples:
         if not first < last <= sound.frames < MAX_FRAMES:  # what follows may be a joined sound
             return None
         self._first, self._last = first, last
+        begin = first
+        if sound.subtype == "VORBIS":
+            # libsndfile counts wrong into the last page, whose end is cut off to the sound's end.
+            begin = min(first, max(0, sound.frames - _LAST_PAGE))
+        self._ahead = first - begin
         with suppress(soundfile.LibsndfileError):
-            if sound.seek(first) == first:
+            if sound.seek(begin) == begin:
                 return sound
         return None
 
@@ -164,9 +172,11 @@ class StretchSamples:
             yield from self._skipped_blocks(position)
 
     def _entered_blocks(self, sound: SequentialSoundFile) -> Iterator[Samples]:
-        left, size = self._last - self._first, block_frames(sound)
+        ahead, left, size = self._ahead, self._last - self._first, block_frames(sound)
         kind = "float64" if sound.subtype in _WIDE else "float32"
         with suppress(soundfile.LibsndfileError):
+            while ahead and len(block := sound.read(min(size, ahead), kind, always_2d=True)):
+                ahead -= len(block)
             while left and len(block := sound.read(min(size, left), kind, always_2d=True)):
                 yield block
                 left -= len(block)

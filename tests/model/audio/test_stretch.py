@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from earmark.model.audio.decode import SoundReader, decode
@@ -116,12 +116,26 @@ def made(kind: str) -> tuple[bytes, np.ndarray]:
     places=st.tuples(st.floats(0, 2.9), st.floats(0.0001, 2)),
     kind=st.sampled_from(("wav", "flac", "vorbis", "m4a-alac")),
 )
+@example(places=(2.875, 0.125), kind="vorbis")  # in the last page
 def test_any_stretch_is_a_slice(places: tuple[float, float], kind: str) -> None:
     data, decoded = made(kind)
     start, end = places[0], places[0] + places[1]
     expected = decoded[round(start * RATE) : round(end * RATE)]
     if len(expected):
         np.testing.assert_array_equal(samples(data, start, end, "undamaged"), expected)
+
+
+def test_the_end_of_a_long_vorbis_file() -> None:
+    """Of more samples than its last page can have."""
+    file, rate = io.BytesIO(), 8_000
+    with soundfile.SoundFile(file, "w", rate, 1, "VORBIS", format="OGG") as sound:
+        for block in np.split(noise(140, rate), 140):  # more at once crashes libsndfile
+            sound.write(block)
+    decoded = whole(file.getvalue())
+    for start in (*np.linspace(0, 139, 8), *np.linspace(139, 139.99, 12)):
+        found = samples(file.getvalue(), start, start + 0.01, "undamaged")
+        first = round(start * rate)
+        np.testing.assert_array_equal(found, decoded[first : round((start + 0.01) * rate)])
 
 
 def test_a_file_is_read_like_its_bytes(tmp_path: Path) -> None:

@@ -221,9 +221,8 @@ def test_no_more_than_milvus_finds_at_once(milvus_server: str) -> None:
     query = np.array([1, 0], np.float32)
     _, scores = store.search(query, 10, offset=count - 10)
     np.testing.assert_allclose(scores, np.cos(angles[count - 10 : count]), atol=1e-6)
-    for k, offset in ((1, count), (1_000_000, 0)):
-        with pytest.raises(LibraryError, match=r"at most 16,384 together.*16,390 clips pass"):
-            store.search(query, k, offset=offset)
+    with pytest.raises(LibraryError, match=r"at most 16,384 together.*16,390 clips pass"):
+        store.search(query, 1, offset=count)
     least = float(np.cos(angles[count - 1_000]))
     assert len(store.search(query, 20_000, min_score=least)[0]) == pytest.approx(
         count - 1_000, abs=9

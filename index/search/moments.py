@@ -62,7 +62,8 @@ class MomentFinder:
         if windows is None:
             return None
         starts, vectors = windows
-        scores = moment_vectors(vectors) @ vector
+        if scores is None or len(scores) != len(starts):
+            scores = moment_vectors(vectors) @ vector
         return starts, scores if scores.max() > own else vectors @ vector
 
     def _merge(

@@ -160,8 +160,10 @@ class Segment:
         probed = math.inf if exact else k
         wanted = k
         if self.has_windows:
-            passing = self.vector_count if mask is None else int(self.counts[mask].sum())
-            wanted = passing if passing <= FEW_VECTORS else k * WINDOWS_PER_CLIP
+            wanted = k * WINDOWS_PER_CLIP
+            if left <= FEW_VECTORS and mask is not None:
+                passing = int(self.counts[mask].sum())
+                wanted = passing if passing <= FEW_VECTORS else wanted
         found, best = [np.zeros(0, np.int64)], [np.zeros(0, np.float32)]
         while k > 0:
             positions, cosines = self._nearest(vector, wanted, probed, mask)

@@ -42,7 +42,8 @@ ORDER = {
     ),
     "index": (
         *("errors", "lexical", "catalogue", "types", "files", "stores", "search", "library"),
-        *("listing", "statistics", "feedback", "maintenance", "ingest", "projection", "cli"),
+        *("listing", "statistics", "feedback", "curation", "maintenance", "ingest", "projection"),
+        "cli",
     ),
     "service": (
         *("observability", "settings", "http", "auth", "middleware", "server", "openapi", "demo"),

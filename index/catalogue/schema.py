@@ -13,7 +13,7 @@ from collections.abc import Callable
 from earmark.index.catalogue.text_migration import clean_texts
 
 APPLICATION_ID = 0x4541524D  # "EARM"
-VERSION = 6
+VERSION = 7
 
 # A statement, or a function that returns a sentence on what it did, "" where there is nothing to
 # tell.
@@ -89,6 +89,30 @@ MIGRATIONS: tuple[tuple[Step, ...], ...] = (
         "ALTER TABLE clips ADD COLUMN recorded TEXT NOT NULL DEFAULT ''",
     ),
     (clean_texts,),
+    (
+        "ALTER TABLE clips ADD COLUMN loudness REAL",  # LUFS; NULL: not measured
+        # An edit changed clips at once; `changes` keeps each clip's fields before and after, as
+        # JSON objects of the fields that differ.
+        """
+        CREATE TABLE edits (
+            number INTEGER PRIMARY KEY AUTOINCREMENT,
+            made_at TEXT NOT NULL,
+            made_by TEXT NOT NULL,
+            means TEXT NOT NULL,
+            undoes INTEGER
+        )
+        """,
+        """
+        CREATE TABLE changes (
+            edit INTEGER NOT NULL REFERENCES edits (number),
+            row INTEGER NOT NULL REFERENCES clips (row) ON DELETE CASCADE,
+            before TEXT NOT NULL,
+            after TEXT NOT NULL,
+            PRIMARY KEY (row, edit)
+        ) WITHOUT ROWID
+        """,
+        "CREATE INDEX changes_by_edit ON changes (edit)",
+    ),
 )
 
 

@@ -234,8 +234,9 @@ def test_a_catalogue_of_an_older_version_is_brought_up_to_date(
 ) -> None:
     with closing(sqlite3.connect(tmp_path / FILE_NAME)) as db, db:
         db.execute(f"PRAGMA application_id = {schema.APPLICATION_ID}")
-        for statement in (each for step in schema.MIGRATIONS[:version] for each in step):
-            db.execute(statement)
+        for step in (step for steps in schema.MIGRATIONS[:version] for step in steps):
+            if isinstance(step, str):
+                db.execute(step)
         meta = {"library": "x", "fingerprint": "f", "dim": "4", "generation": "1"}
         db.executemany("INSERT INTO meta VALUES (?, ?)", meta.items())
         row = (1, "a1", "/a.wav", 9, 9, "0" * 64, "Rain", "wet drops", "", "", "", 1.0, 8_000, 1)

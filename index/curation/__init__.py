@@ -1,0 +1,1 @@
+"""Work with what a library has: edits, collections, review, classifiers."""

@@ -1,0 +1,1 @@
+"""Edits of clips, one or many at once, their history, and undoing them."""

@@ -1,0 +1,1 @@
+"""Routes of edits, collections, review and classifiers."""

@@ -1,0 +1,1 @@
+"""Bodies of edits, collections, review and classifiers."""

@@ -26,7 +26,14 @@ from earmark.index.catalogue import schema
 from earmark.index.catalogue.connection import Database
 from earmark.index.catalogue.metadata import METADATA_FIELDS, Metadata
 from earmark.index.catalogue.moment_vectors import moment_vectors
-from earmark.index.catalogue.records import Changes, Clip, HeldSound, KnownFile
+from earmark.index.catalogue.records import (
+    NO_ORIGIN,
+    Changes,
+    Clip,
+    HeldSound,
+    KnownFile,
+    Origin,
+)
 from earmark.index.catalogue.writer import Writer
 from earmark.index.errors import LibraryError, StorageError, UnknownClipError
 from earmark.model.core.arrays import Array
@@ -132,11 +139,14 @@ class Catalogue:
         self._database.close_idle()
 
     @contextmanager
-    def write(self) -> Iterator[Writer]:
-        """A write transaction with a new generation. Raises StorageError."""
+    def write(self, origin: Origin = NO_ORIGIN) -> Iterator[Writer]:
+        """A write transaction with a new generation. Raises StorageError.
+
+        What it changes of clips' metadata is kept as an edit with this origin.
+        """
         with self._database.transaction() as db:
             generation = int(_meta(db, "generation")) + 1
-            yield Writer(db, generation, int(_meta(db, "dim")))
+            yield Writer(db, generation, int(_meta(db, "dim")), origin)
             db.execute("UPDATE meta SET value = ? WHERE key = 'generation'", (str(generation),))
 
     # Reading

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -11,6 +12,21 @@ from earmark.index.catalogue.metadata import METADATA_FIELDS, Metadata
 from earmark.model.core.arrays import Array, Rows
 
 MAX_ID_CHARACTERS = 200
+# What changed a clip's metadata: `add` reads files and manifests, `edit` is of one clip.
+Means = Literal["add", "upload", "edit", "bulk-edit", "undo", "review"]
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Where the changes of a transaction come from. `by`: the name of a key, empty without one;
+    `undoes`: the number of the edit that they undo."""
+
+    by: str = ""
+    means: Means = "add"
+    undoes: int | None = None
+
+
+NO_ORIGIN = Origin()
 
 
 @dataclass(frozen=True)

@@ -112,6 +112,8 @@ MIGRATIONS: tuple[tuple[Step, ...], ...] = (
         ) WITHOUT ROWID
         """,
         "CREATE INDEX changes_by_edit ON changes (edit)",
+        # The generation of the clip's last change of sound; NULL: that of its last change.
+        "ALTER TABLE clips ADD COLUMN sound_generation INTEGER",
     ),
 )
 

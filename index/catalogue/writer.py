@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime
 import sqlite3
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import PurePath
 from typing import Any
@@ -12,15 +12,20 @@ from unicodedata import normalize
 
 import numpy as np
 
+from earmark.index.catalogue.history import Recorder
 from earmark.index.catalogue.metadata import (
     METADATA_FIELDS,
     UNTITLED,
     Metadata,
+    printable_tags,
     title_from_file_name,
 )
-from earmark.index.catalogue.records import Move, NewClip, id_problem
+from earmark.index.catalogue.records import NO_ORIGIN, Move, NewClip, Origin, id_problem
 from earmark.index.errors import ChangedError, LibraryError, UnknownClipError
+from earmark.model.text.text_key import text_key
 
+# Of a clip that gets another generation, but no other sound.
+SAME_SOUND = "sound_generation = coalesce(sound_generation, generation)"
 ID_CHARACTERS = 12  # of an id made from a sound's SHA-256
 
 _FILE_COLUMNS = (
@@ -35,9 +40,17 @@ def _now() -> str:
 class Writer:
     """The writes of one transaction; see `Catalogue.write`."""
 
-    def __init__(self, db: sqlite3.Connection, generation: int, dim: int) -> None:
+    def __init__(
+        self, db: sqlite3.Connection, generation: int, dim: int, origin: Origin = NO_ORIGIN
+    ) -> None:
         self._db, self._dim = db, dim
         self.generation = generation
+        self._recorder = Recorder(db, origin)
+
+    @property
+    def edit_number(self) -> int | None:
+        """The number under which the changes of metadata are kept; None before the first."""
+        return self._recorder.number
 
     def put(self, new: NewClip) -> str:
         """Add a clip, or replace the one with the same path, which keeps its id. Returns the id.
@@ -62,13 +75,15 @@ class Writer:
             "vector": new.vector.astype(np.float32).tobytes(),
             "changed_at": now,
             "generation": self.generation,
+            "sound_generation": self.generation,
         }
         if existing is None:
             clip_id = free_id(self._db, preferred_id or new.sha256[:ID_CHARACTERS])
             row = self._insert({"id": clip_id, **values, "added_at": now})
         else:
-            row, clip_id, _ = existing
+            row, clip_id, before = existing
             self._update(row, values)
+            self._recorder.record(row, before, metadata)
         self._replace_windows(row, new)
         self._db.execute("DELETE FROM failures WHERE path = ?", (new.path,))
         return clip_id
@@ -104,6 +119,8 @@ class Writer:
 
     def _update(self, row: int, values: Mapping[str, object]) -> None:
         names = ", ".join(f"{name} = :{name}" for name in values)
+        if "sound_generation" not in values:
+            names = f"{names}, {SAME_SOUND}"
         self._db.execute(f"UPDATE clips SET {names} WHERE row = {row}", values)  # noqa: S608 (constant names)
 
     def update_metadata(self, path: str, metadata: Metadata) -> None:
@@ -116,13 +133,12 @@ class Writer:
             return  # removed meanwhile
         metadata = metadata.clean()
         _check(metadata, path)
-        self._write_metadata(existing[0], metadata.with_defaults(existing[2]))
+        self._write_metadata(existing[0], existing[2], metadata.with_defaults(existing[2]))
 
     def restore_metadata(self, clip_id: str, metadata: Metadata) -> None:
         """Set a clip's metadata to what it was; does nothing if there is no such clip."""
-        found = self._db.execute("SELECT row FROM clips WHERE id = ?", (clip_id,)).fetchone()
-        if found:
-            self._write_metadata(found[0], metadata)
+        if found := self._find(clip_id):
+            self._write_metadata(found[0], found[2], metadata)
 
     def edit(self, clip_id: str, changes: Mapping[str, Any], generation: int | None = None) -> None:
         """Set metadata fields of a clip, also to empty values; other fields stay.
@@ -130,24 +146,49 @@ class Writer:
         `generation`: the clip's expected generation; None accepts any. Raises UnknownClipError,
         ChangedError for another generation, and LibraryError for texts that are too long.
         """
-        names = ", ".join(METADATA_FIELDS)
-        found = self._db.execute(
-            f"SELECT row, generation, {names} FROM clips WHERE id = ?",  # noqa: S608 (constant names)
-            (normalize("NFC", clip_id),),
-        ).fetchone()
+        found = self._find(clip_id)
         if found is None:
             raise _unknown(clip_id)
-        row, current, *texts = found
+        row, current, before = found
         if generation not in (None, current):
             raise ChangedError(f"id: {clip_id!r} has been changed meanwhile")
         new = Metadata(**changes).clean()
         _check(new, clip_id)  # the other fields may be older than the limits
         values = {name: getattr(new, name) for name in changes}
-        self._write_metadata(row, replace(Metadata.from_row(texts), **values))
+        self._write_metadata(row, before, replace(before, **values))
 
-    def _write_metadata(self, row: int, metadata: Metadata) -> None:
-        values = {**metadata.to_row(), "changed_at": _now(), "generation": self.generation}
+    def change_tags(self, clip_id: str, add: Sequence[str], remove: Sequence[str] = ()) -> bool:
+        """Add tags to a clip that lacks them, after its own, and remove others. Tags are compared
+        by `text_key`. Returns whether that changed anything.
+
+        Raises UnknownClipError, and LibraryError for tags that are too long or too many.
+        """
+        found = self._find(clip_id)
+        if found is None:
+            raise _unknown(clip_id)
+        row, _, before = found
+        after = replace(before, tags=changed_tags(before.tags, add, remove))
+        if after != before:
+            _check(Metadata(tags=after.tags), clip_id)
+            self._write_metadata(row, before, after)
+        return after != before
+
+    def _find(self, clip_id: str) -> tuple[int, int, Metadata] | None:
+        """The row, generation and metadata of the clip with an id, composed or not."""
+        names = ", ".join(METADATA_FIELDS)
+        found = self._db.execute(
+            f"SELECT row, generation, {names} FROM clips WHERE id = ?",  # noqa: S608 (constant names)
+            (normalize("NFC", clip_id),),
+        ).fetchone()
+        return (found[0], found[1], Metadata.from_row(found[2:])) if found else None
+
+    def _write_metadata(self, row: int, before: Metadata, after: Metadata) -> None:
+        """Write and record a clip's metadata where it differs."""
+        if after == before:
+            return
+        values = {**after.to_row(), "changed_at": _now(), "generation": self.generation}
         self._update(row, values)
+        self._recorder.record(row, before, after)
 
     def _replace_windows(self, row: int, new: NewClip) -> None:
         """Store the window vectors of a long clip, in place of older ones."""
@@ -173,7 +214,7 @@ class Writer:
         before, after = _default(move.before), _default(move.after)
         found = self._find_path(move.after)
         if found and found[2].title == before.title != after.title:
-            self._write_metadata(found[0], replace(found[2], title=after.title))
+            self._write_metadata(found[0], found[2], replace(found[2], title=after.title))
         return True
 
     def relocate(self, old: str, new: str) -> int:
@@ -231,6 +272,15 @@ class Writer:
     def forget_failure(self, path: str) -> None:
         """Delete the record of a failure."""
         self._db.execute("DELETE FROM failures WHERE path = ?", (path,))
+
+
+def changed_tags(
+    tags: Sequence[str], add: Sequence[str], remove: Sequence[str] = ()
+) -> tuple[str, ...]:
+    """The tags without those to remove, and with those to add after them."""
+    removed = {text_key(tag) for tag in printable_tags(remove)}
+    own = tuple(tag for tag in tags if text_key(tag) not in removed)
+    return printable_tags((*own, *add))
 
 
 def free_id(db: sqlite3.Connection, base: str) -> str:

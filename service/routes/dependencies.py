@@ -8,6 +8,7 @@ from typing import Annotated, Any
 from fastapi import Depends, Path, Request, Response
 from fastapi.routing import APIRoute
 
+from earmark.service.auth.authorization import Caller
 from earmark.service.http.forms import FormRequest
 from earmark.service.http.problems import ProblemError
 from earmark.service.services import Services
@@ -25,6 +26,15 @@ async def _services(request: Request) -> Services:
 
 
 ServicesDep = Annotated[Services, Depends(_services)]
+
+
+async def _key_name(request: Request) -> str:
+    """The name of the caller's key, empty without one: who makes a change."""
+    caller: Caller | None = getattr(request.state, "caller", None)
+    return (caller.key if caller else None) or ""
+
+
+KeyName = Annotated[str, Depends(_key_name)]
 ClipId = Annotated[str, Path(description="Its id, percent-encoded")]
 
 

@@ -37,8 +37,17 @@ ALLOWED = {
 # those before it, lazily and for types too, and none behind it.
 ORDER = {
     "model": (
-        *("core", "config", "text", "audio", "networks", "calibration", "relevance"),
-        *("background", "checkpoint", "embedder", "tagging", "zero_shot", "timeline", "inference"),
+        *("core", "config", "text", "audio", "drawing", "networks", "calibration"),
+        *(
+            "relevance",
+            "background",
+            "checkpoint",
+            "embedder",
+            "tagging",
+            "zero_shot",
+            "timeline",
+            "inference",
+        ),
     ),
     "index": (
         *("errors", "dates", "lexical", "catalogue", "types", "files", "stores", "search"),

@@ -1,4 +1,4 @@
-"""A pool of processes that decode sounds: files or bytes → log-mel windows, a waveform, or a cut.
+"""A pool of processes that decode sounds: files or bytes → log-mel windows, a picture, or a cut.
 
 A sound that crashes a decoder, exhausts memory or never ends costs its own decoding and nothing
 else. The processes import no torch; each serves one thread at a time. Axes: n = windows,
@@ -31,10 +31,12 @@ from earmark.model.audio.file_metadata import FileMetadata, read_file_metadata
 from earmark.model.audio.log_mel import LogMel, window_blocks
 from earmark.model.audio.sound_info import SoundInfo
 from earmark.model.audio.stretch import Stretch
-from earmark.model.audio.waveform import Envelope, Peaks
 from earmark.model.config import FeatureConfig
 from earmark.model.core.arrays import Array
 from earmark.model.core.errors import AudioError, InputError
+from earmark.model.drawing.png import grey_png
+from earmark.model.drawing.spectrogram import Canvas, Spectrogram
+from earmark.model.drawing.waveform import Envelope, Peaks
 from earmark.model.inference.bounds import OutOfTimeError, bounded
 
 BLOCK_WINDOWS = 64  # at most in one message
@@ -62,10 +64,17 @@ class Block:
 
 @dataclass(frozen=True)
 class Waveform:
-    """A sound's peaks [points, 2] (`model.audio.waveform`), and its format and length."""
+    """A sound's peaks [points, 2] (`model.drawing.waveform`), and its format and length."""
 
     peaks: Peaks
     info: SoundInfo
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A sound's spectrogram (`model.drawing.spectrogram`) as a PNG file."""
+
+    png: bytes
 
 
 @dataclass(frozen=True)
@@ -83,8 +92,8 @@ class _Heartbeat:
 
 @dataclass(frozen=True)
 class _Job:
-    """A sound to decode: into windows, into a waveform if `points` is not 0, or into the file of a
-    `kind`.
+    """A sound to decode: into windows, into a waveform if `points` is not 0, into a spectrogram
+    where there is a `canvas`, or into the file of a `kind`.
 
     `with_metadata`: the metadata in its file is read as well, once all windows are there.
     """
@@ -93,12 +102,13 @@ class _Job:
     name: str
     max_seconds: float | None = None
     points: int = 0
-    sample_rate: int = 0  # Hz, of a waveform's samples
+    sample_rate: int = 0  # Hz, of the samples that are drawn
+    canvas: Canvas | None = None
     with_metadata: bool = False
     kind: Kind | None = None
 
 
-Message = Block | FileMetadata | SoundInfo | Waveform | Piece | _Heartbeat
+Message = Block | FileMetadata | SoundInfo | Waveform | Picture | Piece | _Heartbeat
 
 
 def serve(descriptor: int) -> None:
@@ -129,7 +139,7 @@ def serve(descriptor: int) -> None:
             else:
                 if job.with_metadata and (metadata := _metadata(reader.source)) != FileMetadata():
                     connection.send(metadata)
-                if not job.points:
+                if not (job.points or job.canvas):
                     connection.send(reader.info)
 
 
@@ -137,6 +147,8 @@ def _messages(job: _Job, reader: SoundReader, log_mel: LogMel) -> Iterator[Messa
     """What a job gives, but for metadata and the sound's info. Raises InputError."""
     if job.points:
         return _waveform(reader, job.points)
+    if job.canvas:
+        return _spectrogram(reader, job.canvas)
     return _blocks(log_mel, reader) if job.kind is None else _pieces(reader, job.kind)
 
 
@@ -182,6 +194,15 @@ def _waveform(reader: SoundReader, points: int) -> Iterator[Waveform | _Heartbea
         envelope.add(block)
         yield _Heartbeat()
     yield Waveform(envelope.peaks(), reader.info)
+
+
+def _spectrogram(reader: SoundReader, canvas: Canvas) -> Iterator[Picture | _Heartbeat]:
+    """A heartbeat for each block of samples, then the spectrogram. Raises AudioError."""
+    spectrogram = Spectrogram(canvas, reader.sample_rate)
+    for block in reader.blocks():
+        spectrogram.add(block)
+        yield _Heartbeat()
+    yield Picture(grey_png(spectrogram.image()))
 
 
 def _pieces(reader: SoundReader, kind: Kind) -> Iterator[Piece]:
@@ -308,6 +329,25 @@ class DecodePool:
             last = message
         assert isinstance(last, Waveform), "the last message of such a job"
         return last
+
+    def spectrogram(
+        self,
+        source: Source,
+        name: str,
+        canvas: Canvas,
+        sample_rate: int,
+        deadline: float | None = None,
+    ) -> bytes:
+        """The sound's spectrogram as a PNG file, from samples at `sample_rate` (the file's, Hz).
+
+        Raises as `read` does.
+        """
+        last: Message | None = None
+        job = _Job(source, name, sample_rate=sample_rate, canvas=canvas)
+        for message in self._run(job, deadline):
+            last = message
+        assert isinstance(last, Picture), "the last message of such a job"
+        return last.png
 
     def cut(
         self, stretch: Stretch, name: str, kind: Kind, deadline: float | None = None

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from earmark.model.audio.waveform import peaks
+from earmark.model.drawing.waveform import peaks
 from tests.model import tiny
 from tests.service import sounds
 from tests.service.library_edits import add, address, matching_ids, tree

@@ -13,7 +13,7 @@ import soundfile
 
 from earmark.model.audio.decode import SoundReader
 from earmark.model.audio.stretch import Stretch
-from earmark.model.audio.waveform import peaks
+from earmark.model.drawing.waveform import peaks
 from earmark.service.workers.cuts import MAX_CUTS
 from tests.model import tiny
 from tests.model.tiny import RATE

@@ -12,7 +12,7 @@ from earmark.index import types
 from earmark.index.catalogue import metadata, records
 from earmark.index.catalogue.metadata import Metadata
 from earmark.index.search import cursor
-from earmark.model.audio.waveform import FULL_SCALE
+from earmark.model.drawing.waveform import FULL_SCALE
 from earmark.service.schemas import limits
 from tests.index.made import ROOT, environment
 

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from earmark.model.audio.decode import SoundReader
 from earmark.model.audio.log_mel import LogMel, mel_filters
-from earmark.model.audio.waveform import BUCKETS_PER_POINT, peaks
 from earmark.model.core.errors import AudioError
+from earmark.model.drawing.waveform import BUCKETS_PER_POINT, peaks
 from earmark.model.inference.decode_pool import Block, DecodePool
 from tests.model.tiny import ALL_KINDS, noise, sine, tiny_config, write, write_sine
 

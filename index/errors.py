@@ -21,6 +21,14 @@ class UnknownClipError(LibraryError):
     """The library has no clip with that id."""
 
 
+class UnknownCollectionError(LibraryError):
+    """The library has no collection with that id."""
+
+
+class UnknownEditError(LibraryError):
+    """The library has no edit with that number."""
+
+
 class ChangedError(LibraryError):
     """A clip was changed since the caller read it."""
 

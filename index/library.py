@@ -15,12 +15,13 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
+import numpy as np
+
 from earmark.index.catalogue.catalogue import Catalogue
 from earmark.index.catalogue.embedded_sound import EmbeddedSound
 from earmark.index.catalogue.records import Clip, Move
 from earmark.index.errors import (
     ChangedError,
-    CursorError,
     LibraryError,
     StorageError,
     UnknownClipError,
@@ -31,19 +32,22 @@ from earmark.index.files.paths import real_folder
 from earmark.index.files.relocation import update_upload_paths
 from earmark.index.search.clip_cache import ClipCache
 from earmark.index.search.confidence import Judge
+from earmark.index.search.kept_search import KeptSearch
+from earmark.index.search.named_rows import CollectionRows, NamedFilters
 from earmark.index.search.query import QueryEncoder, parse
 from earmark.index.search.ranking import Ranker
 from earmark.index.search.recall_monitor import RecallMonitor
 from earmark.index.stores.base import VectorStore
 from earmark.index.stores.factory import catch_up, open_store
 from earmark.index.types import MOMENTS, Filter, Page, SearchRequest
-from earmark.model.core.arrays import Array
+from earmark.model.core.arrays import Array, Rows
 from earmark.model.embedder import Embedder
 
 log = logging.getLogger(__name__)
 
 SNAPSHOT = "vectors.snapshot"
 REBUILD_AT_ONCE = 50_000  # vectors, of which an index is built in a moment
+MAX_FOUND = 1_000  # clips that a kept search finds by words
 UPLOADS, FEEDBACK = "uploads", "feedback"  # folders of sounds in the library's folder
 
 
@@ -65,6 +69,7 @@ class Library:
         self.clips = ClipCache(catalogue)
         self._encoder = QueryEncoder(embedder)
         self._judge = Judge.of(embedder)
+        self._names = self._open_names()
         self.recall_monitor: RecallMonitor | None = None  # samples searches
         self._cached_generation = -1  # of the clips in the cache
         self._refreshing = threading.Lock()
@@ -171,6 +176,16 @@ class Library:
         catch_up(self.store, self.catalogue)
         self.prepare_fork()
 
+    def _open_names(self) -> NamedFilters:
+        """What names in filters stand for."""
+        return NamedFilters(
+            {
+                "collections": CollectionRows(
+                    self.catalogue, lambda: self.store.generation, self.found
+                ),
+            }
+        )
+
     def prepare_fork(self) -> None:
         """End threads and close connections, which a forked process cannot use."""
         self.store.wait_until_idle()
@@ -186,6 +201,7 @@ class Library:
         library.catalogue = Catalogue.open(self.folder)
         library.clips = ClipCache(library.catalogue)
         library._encoder = QueryEncoder(self.embedder)
+        library._names = library._open_names()
         library.recall_monitor = None
         library._refreshing = threading.Lock()
         return library
@@ -306,9 +322,30 @@ class Library:
         )
         return _page(self.search_batch([request]))
 
-    def search_batch(self, requests: Sequence[SearchRequest]) -> list[Page | CursorError]:
-        """The page of each request by words, or the error of its cursor. A batch costs less than
-        each request alone."""
+    def passing(self, where: Filter) -> Rows:
+        """The rows of the clips that pass a filter, ascending. Raises UnknownCollectionError."""
+        self.refresh()
+        return np.sort(self.store.passing(self._names.resolve(where)), kind="stable")
+
+    def found(self, kept: KeptSearch) -> Rows:
+        """The rows of the clips that a kept search finds now.
+
+        Without words all that pass its filter, newest first. With words the hits that hold some of
+        them or are not unlikely, best first, of the first 1,000.
+        """
+        if not kept.words.strip():
+            return self.passing(kept.where)[::-1]
+        page = self.search(kept.words, MAX_FOUND, kept.where, moments=0)
+        rows = [
+            hit.clip.row
+            for hit in page.hits
+            if hit.word_rank or hit.confidence not in (None, "unlikely")
+        ]
+        return np.array(rows, np.int64)
+
+    def search_batch(self, requests: Sequence[SearchRequest]) -> list[Page | LibraryError]:
+        """The page of each request by words, or the error of its cursor or filter. A batch costs
+        less than each request alone."""
         encoded = self._encoder.encode(requests)
         self.refresh()
         return self._pages(encoded)
@@ -373,14 +410,27 @@ class Library:
             moments=moments,
         )
 
-    def _pages(self, requests: Sequence[SearchRequest]) -> list[Page | CursorError]:
+    def _pages(self, requests: Sequence[SearchRequest]) -> list[Page | LibraryError]:
+        resolved = [self._resolved(request) for request in requests]
+        known = [request for request in resolved if isinstance(request, SearchRequest)]
         if self.recall_monitor is not None:
-            for request in requests:
+            for request in known:
                 if request.vector is not None:
                     self.recall_monitor.offer(request.vector, request.where)
         window_seconds = self.embedder.config.features.window_seconds
         ranker = Ranker(self.clips, self.catalogue, self.store, window_seconds, self._judge)
-        return ranker.pages(requests)
+        pages = iter(ranker.pages(known))
+        return [
+            next(pages) if isinstance(request, SearchRequest) else request for request in resolved
+        ]
+
+    def _resolved(self, request: SearchRequest) -> SearchRequest | LibraryError:
+        """The request with the rows of its filter's names, or the error of one of them."""
+        try:
+            where = self._names.resolve(request.where)
+        except LibraryError as error:
+            return error
+        return request if where is request.where else replace(request, where=where)
 
     def info(self) -> dict[str, Any]:
         """What `earmark info` prints."""
@@ -402,9 +452,9 @@ class Library:
         }
 
 
-def _page(pages: Sequence[Page | CursorError]) -> Page:
-    """The only page. Raises CursorError."""
+def _page(pages: Sequence[Page | LibraryError]) -> Page:
+    """The only page. Raises CursorError, UnknownCollectionError."""
     (page,) = pages
-    if isinstance(page, CursorError):
+    if isinstance(page, LibraryError):
         raise page
     return page

@@ -47,12 +47,13 @@ def list_clips(
     order: Order = "newest",
     cursor: str = "",
 ) -> ClipPage:
-    """The first k clips that pass a filter, or the first k after a cursor. Raises CursorError."""
+    """The first k clips that pass a filter, or the first k after a cursor. Raises
+    CursorError, UnknownCollectionError."""
     library.refresh()
     where = where or Filter()
     query = f"{order} {where}"
     after = _after(cursor, query, order) if cursor else None
-    passing = None if where.empty else np.sort(library.store.passing(where), kind="stable")
+    passing = None if where.empty else library.passing(where)
     catalogue = library.catalogue
     if order == "newest":
         assert not isinstance(after, str), "this order's cursors hold rows"

@@ -24,6 +24,13 @@ Sort = Literal["relevance", "newest", "oldest", "shortest", "longest", "title"]
 Confidence = Literal["sure", "maybe", "unlikely"]
 
 
+@dataclass(frozen=True, eq=False)
+class RowSet:
+    """Clip numbers `rows` [n], ascending and distinct. A set equals itself only."""
+
+    rows: Rows
+
+
 @dataclass(frozen=True)
 class Filter:
     """Conditions on clips; all must hold, and an empty filter lets all clips pass.
@@ -32,6 +39,8 @@ class Filter:
     `licences`, `sources`: one of these. Tags, licences and sources are compared by `text_key`.
     `min_duration`, `max_duration`: seconds, both inclusive. `rows`: one of these clip numbers;
     `up_to`: the highest clip number; `but`: a clip number to leave out.
+    `collections`: in one of these, by id. What is named so becomes `members` below the library
+    (`index.search.named_rows`), which is no part of a search's key: a cursor outlives changes.
     Raises FilterError for durations that are no range.
     """
 
@@ -45,6 +54,8 @@ class Filter:
     rows: tuple[int, ...] | None = None
     up_to: int | None = None
     but: int | None = None
+    collections: tuple[str, ...] = ()
+    members: RowSet | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
         low = 0.0 if self.min_duration is None else self.min_duration

@@ -112,8 +112,109 @@ MIGRATIONS: tuple[tuple[Step, ...], ...] = (
         ) WITHOUT ROWID
         """,
         "CREATE INDEX changes_by_edit ON changes (edit)",
+        "CREATE INDEX edits_by_undone ON edits (undoes) WHERE undoes IS NOT NULL",
+        # `generation`: of a collection's last change; `follows`: a kept search, as JSON.
+        """
+        CREATE TABLE collections (
+            number INTEGER PRIMARY KEY AUTOINCREMENT,
+            id TEXT NOT NULL UNIQUE,
+            name TEXT NOT NULL,
+            name_key TEXT NOT NULL UNIQUE,
+            description TEXT NOT NULL,
+            follows TEXT,
+            created_at TEXT NOT NULL,
+            changed_at TEXT NOT NULL,
+            generation INTEGER NOT NULL
+        )
+        """,
+        # `place`: ascending in the collection's order, with gaps for clips that are moved.
+        """
+        CREATE TABLE collection_clips (
+            collection INTEGER NOT NULL REFERENCES collections (number) ON DELETE CASCADE,
+            row INTEGER NOT NULL REFERENCES clips (row) ON DELETE CASCADE,
+            place INTEGER NOT NULL,
+            PRIMARY KEY (collection, row)
+        ) WITHOUT ROWID
+        """,
+        "CREATE INDEX collection_clips_by_place ON collection_clips (collection, place)",
+        "CREATE INDEX collection_clips_by_row ON collection_clips (row)",
+        """
+        INSERT INTO collections (
+            id, name, name_key, description, created_at, changed_at, generation
+        ) VALUES (
+            'favourites', 'Favourites', 'favourites', '',
+            strftime('%Y-%m-%dT%H:%M:%S+00:00', 'now'),
+            strftime('%Y-%m-%dT%H:%M:%S+00:00', 'now'), 0
+        )
+        """,
         # The generation of the clip's last change of sound; NULL: that of its last change.
         "ALTER TABLE clips ADD COLUMN sound_generation INTEGER",
+        # Suggested tags that wait for somebody's word (`index.curation`). `number`: of a tag in the
+        # model's vocabulary; `start`: its calibrated threshold, and what review has made of it.
+        """
+        CREATE TABLE suggested_tags (
+            number INTEGER PRIMARY KEY,
+            tag TEXT NOT NULL,
+            key TEXT NOT NULL UNIQUE,
+            start REAL NOT NULL,
+            threshold REAL NOT NULL
+        )
+        """,
+        """
+        CREATE TABLE suggestions (
+            tag INTEGER NOT NULL,
+            row INTEGER NOT NULL REFERENCES clips (row) ON DELETE CASCADE,
+            probability REAL NOT NULL,
+            PRIMARY KEY (tag, row)
+        ) WITHOUT ROWID
+        """,
+        "CREATE INDEX suggestions_by_row ON suggestions (row)",
+        # How far they are computed, in one row: all changes up to `generation`; of those up to
+        # `target` the clips up to `row`. `worker` does so until the time `until`, or dies.
+        """
+        CREATE TABLE suggesting (
+            one INTEGER PRIMARY KEY CHECK (one = 1),
+            model TEXT NOT NULL,
+            asked INTEGER NOT NULL,
+            generation INTEGER NOT NULL,
+            target INTEGER NOT NULL,
+            row INTEGER NOT NULL,
+            done INTEGER NOT NULL,
+            total INTEGER NOT NULL,
+            worker TEXT NOT NULL,
+            until REAL NOT NULL
+        )
+        """,
+        # Every verdict on a clip's tag; the `latest` one counts. `added`: it gave the tag to the
+        # clip.
+        """
+        CREATE TABLE verdicts (
+            number INTEGER PRIMARY KEY AUTOINCREMENT,
+            row INTEGER NOT NULL REFERENCES clips (row) ON DELETE CASCADE,
+            tag TEXT NOT NULL,
+            key TEXT NOT NULL,
+            verdict TEXT NOT NULL,
+            latest INTEGER NOT NULL,
+            added INTEGER NOT NULL,
+            probability REAL,
+            model TEXT NOT NULL,
+            given_by TEXT NOT NULL,
+            given_at TEXT NOT NULL
+        )
+        """,
+        "CREATE UNIQUE INDEX latest_verdicts ON verdicts (row, key) WHERE latest",
+        "CREATE INDEX verdicts_by_row ON verdicts (row)",
+        "CREATE INDEX verdicts_by_key ON verdicts (key) WHERE latest",
+        # Suggestions that a reviewer has in hand, until a time.
+        """
+        CREATE TABLE leases (
+            row INTEGER NOT NULL REFERENCES clips (row) ON DELETE CASCADE,
+            tag INTEGER NOT NULL,
+            holder TEXT NOT NULL,
+            until REAL NOT NULL,
+            PRIMARY KEY (row, tag)
+        ) WITHOUT ROWID
+        """,
     ),
 )
 

@@ -14,6 +14,7 @@ import math
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import faiss
 import numpy as np
@@ -21,7 +22,7 @@ import numpy.typing as npt
 
 from earmark.index.catalogue.records import Changes
 from earmark.index.stores.columns import Columns, Mask
-from earmark.index.types import Filter
+from earmark.index.types import Filter, RowSet
 from earmark.model.core.arrays import Array, Rows
 
 MAX_FLAT = 50_000
@@ -136,6 +137,11 @@ class Segment:
         mask[positions[present]] = True
         return mask
 
+    @cached_property
+    def _masks_of_sets(self) -> WeakKeyDictionary[RowSet, Mask]:
+        """The masks [n] of sets that filters have named, as long as the sets are in use."""
+        return WeakKeyDictionary()
+
     def mask(self, where: Filter) -> Mask:
         """[n], True where a clip passes."""
         passing = self.columns.mask(where)
@@ -145,6 +151,10 @@ class Segment:
             passing &= self.rows != where.but
         if where.rows is not None:
             passing &= self.isin(np.array(where.rows, dtype=np.int64))
+        if where.members is not None:
+            if (held := self._masks_of_sets.get(where.members)) is None:
+                held = self._masks_of_sets[where.members] = self.isin(where.members.rows)
+            passing &= held
         return passing
 
     def search(

@@ -51,7 +51,8 @@ def expression(where: Filter | None) -> str | None:
     if where is None or where.empty:
         return ""
     low, high = _seconds(where.min_duration), _seconds(where.max_duration)
-    if low == math.inf or where.rows == ():
+    members = None if where.members is None else where.members.rows.tolist()
+    if low == math.inf or where.rows == () or members == []:
         return None
     conditions = {
         f"duration >= {low!r}": low is not None,
@@ -62,6 +63,7 @@ def expression(where: Filter | None) -> str | None:
         f"licence in {_names(where.licences)}": where.licences,
         f"source in {_names(where.sources)}": where.sources,
         f"row in {_numbers(where.rows or ())}": where.rows is not None,
+        f"row in {_numbers(members or ())}": members is not None,
         f"row <= {where.up_to}": where.up_to is not None,
         f"row != {where.but}": where.but is not None,
     }

@@ -1,0 +1,102 @@
+"""Conditions of a filter that name other things of the library become rows here, for all stores.
+
+A kind of name is a field of `Filter`, a tuple of names of which one must hold, and a `NamedRows` in
+the `Library` that tells their rows. Rows are kept as long as their version stands: a filter by
+100,000 clips costs a search no more than its mask.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Hashable, Mapping
+from dataclasses import replace
+from functools import reduce
+from typing import Protocol
+
+import numpy as np
+from cachetools import LRUCache
+
+from earmark.index.catalogue.catalogue import Catalogue
+from earmark.index.catalogue.collections import member_rows, version
+from earmark.index.search.kept_search import KeptSearch
+from earmark.index.types import Filter, RowSet
+from earmark.model.core.arrays import Rows
+
+CACHED = 64  # sets of names: each has a mask of the index
+
+
+class NamedRows(Protocol):
+    """The rows that names of one kind stand for."""
+
+    def version(self, name: str) -> Hashable:
+        """What the rows depend on. Raises LibraryError for an unknown name."""
+
+    def rows(self, name: str) -> Rows:
+        """The rows, in any order. Raises LibraryError for an unknown name."""
+
+
+class NamedFilters:
+    """Resolves the names in filters. `kinds`: by fields of `Filter`. Thread-safe."""
+
+    def __init__(self, kinds: Mapping[str, NamedRows]) -> None:
+        self._kinds = kinds
+        self._cache: LRUCache[Hashable, tuple[Hashable, RowSet]] = LRUCache(CACHED)
+        self._lock = threading.Lock()
+
+    def resolve(self, where: Filter) -> Filter:
+        """The filter with the rows of its names as `members`. Raises LibraryError."""
+        names = tuple((kind, found) for kind in self._kinds if (found := getattr(where, kind)))
+        if not names:
+            return where
+        members = self._members(names)
+        if where.members is not None:
+            members = RowSet(np.intersect1d(members.rows, where.members.rows, assume_unique=True))
+        return replace(where, members=members)
+
+    def _members(self, names: tuple[tuple[str, tuple[str, ...]], ...]) -> RowSet:
+        """The clips that have one of the names of each kind."""
+        versions = tuple(
+            self._kinds[kind].version(name) for kind, listed in names for name in listed
+        )
+        with self._lock:
+            kept = self._cache.get(names)
+        if kept is not None and kept[0] == versions:
+            return kept[1]
+        parts = [
+            np.unique(np.concatenate([self._kinds[kind].rows(name) for name in listed]))
+            for kind, listed in names
+        ]
+        members = RowSet(reduce(np.intersect1d, parts))
+        with self._lock:
+            self._cache[names] = versions, members
+        return members
+
+
+class CollectionRows:
+    """The clips of collections. `generation`: tells the store's; `find`: the rows that a kept
+    search finds now."""
+
+    def __init__(
+        self,
+        catalogue: Catalogue,
+        generation: Callable[[], int],
+        find: Callable[[KeptSearch], Rows],
+    ) -> None:
+        self._catalogue, self._generation, self._find = catalogue, generation, find
+
+    def version(self, name: str) -> Hashable:
+        """See NamedRows. Raises UnknownCollectionError."""
+        number, generation, follows = version(self._catalogue, name)
+        return number, generation, None if follows is None else self._generation()
+
+    def rows(self, name: str) -> Rows:
+        """See NamedRows; of a kept search best first. Raises UnknownCollectionError."""
+        _, _, follows = version(self._catalogue, name)
+        if follows is None:
+            return member_rows(self._catalogue, [name])
+        kept = KeptSearch.from_json(follows)
+        if ids := kept.where.collections:
+            # Those that hold clips themselves: kept searches do not follow each other.
+            members = RowSet(member_rows(self._catalogue, ids))
+            kept = replace(kept, where=replace(kept.where, collections=(), members=members))
+        return self._find(kept)

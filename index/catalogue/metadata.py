@@ -9,11 +9,14 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
+from dataclasses import field as dataclass_field
+from functools import cached_property
 from pathlib import PurePosixPath, PureWindowsPath
+from typing import Any
 
-from earmark.model.text.text_key import distinct, visible
+from earmark.model.text.text_key import distinct, text_key, visible
 
 UNTITLED = "Untitled"  # a sound whose file's name holds no title
 MAX_TITLE_CHARACTERS = 200  # of a title made from a file name
@@ -123,6 +126,44 @@ class Metadata:
             self.description or defaults.description,
             self.recorded or defaults.recorded,
         )
+
+
+@dataclass(frozen=True)
+class MetadataChange:
+    """A change of the metadata of any number of sounds: `fields` to set, then tags to remove, then
+    tags to add after those that a sound has. Tags are compared by `text_key`."""
+
+    fields: Mapping[str, Any] = dataclass_field(default_factory=dict)
+    add_tags: tuple[str, ...] = ()
+    remove_tags: tuple[str, ...] = ()
+
+    def clean(self) -> MetadataChange:
+        """This change as the catalogue keeps texts."""
+        clean = Metadata(**self.fields).clean()
+        return MetadataChange(
+            {name: getattr(clean, name) for name in self.fields},
+            printable_tags(self.add_tags),
+            printable_tags(self.remove_tags),
+        )
+
+    def problem(self) -> str | None:
+        """A message about what is too long, or no date; None if all is valid."""
+        own = {"tags": self.add_tags} if self.add_tags else {}
+        return Metadata(**self.fields).problem() or Metadata(**own).problem()
+
+    @cached_property
+    def _removed(self) -> frozenset[str]:
+        return frozenset(map(text_key, self.remove_tags))
+
+    def apply(self, metadata: Metadata) -> Metadata:
+        """The metadata after a change that is clean."""
+        changed = replace(metadata, **self.fields) if self.fields else metadata
+        tags = changed.tags
+        if self._removed:
+            tags = tuple(tag for tag in tags if text_key(tag) not in self._removed)
+        if self.add_tags:
+            tags = tuple(distinct((*tags, *self.add_tags)))
+        return changed if tags == changed.tags else replace(changed, tags=tags)
 
 
 METADATA_FIELDS = tuple(field.name for field in fields(Metadata))  # database columns, in order

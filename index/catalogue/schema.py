@@ -99,7 +99,8 @@ MIGRATIONS: tuple[tuple[Step, ...], ...] = (
             made_at TEXT NOT NULL,
             made_by TEXT NOT NULL,
             means TEXT NOT NULL,
-            undoes INTEGER
+            undoes INTEGER,
+            undone_by INTEGER
         )
         """,
         """
@@ -112,7 +113,6 @@ MIGRATIONS: tuple[tuple[Step, ...], ...] = (
         ) WITHOUT ROWID
         """,
         "CREATE INDEX changes_by_edit ON changes (edit)",
-        "CREATE INDEX edits_by_undone ON edits (undoes) WHERE undoes IS NOT NULL",
         # `generation`: of a collection's last change; `follows`: a kept search, as JSON.
         """
         CREATE TABLE collections (

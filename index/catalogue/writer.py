@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import datetime
+import json
 import sqlite3
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import PurePath
 from typing import Any
@@ -12,20 +13,21 @@ from unicodedata import normalize
 
 import numpy as np
 
-from earmark.index.catalogue.history import Recorder
+from earmark.index.catalogue.history import Recorder, changes_of_edit, has_edit
 from earmark.index.catalogue.metadata import (
+    MAX_TAGS,
     METADATA_FIELDS,
     UNTITLED,
     Metadata,
-    printable_tags,
+    MetadataChange,
     title_from_file_name,
 )
 from earmark.index.catalogue.records import NO_ORIGIN, Move, NewClip, Origin, id_problem
-from earmark.index.errors import ChangedError, LibraryError, UnknownClipError
-from earmark.model.text.text_key import text_key
+from earmark.index.errors import ChangedError, LibraryError, UnknownClipError, UnknownEditError
 
 # Of a clip that gets another generation, but no other sound.
 SAME_SOUND = "sound_generation = coalesce(sound_generation, generation)"
+BLOCK = 1_000  # clips read at a time
 ID_CHARACTERS = 12  # of an id made from a sound's SHA-256
 
 _FILE_COLUMNS = (
@@ -119,8 +121,6 @@ class Writer:
 
     def _update(self, row: int, values: Mapping[str, object]) -> None:
         names = ", ".join(f"{name} = :{name}" for name in values)
-        if "sound_generation" not in values:
-            names = f"{names}, {SAME_SOUND}"
         self._db.execute(f"UPDATE clips SET {names} WHERE row = {row}", values)  # noqa: S608 (constant names)
 
     def update_metadata(self, path: str, metadata: Metadata) -> None:
@@ -152,10 +152,9 @@ class Writer:
         row, current, before = found
         if generation not in (None, current):
             raise ChangedError(f"id: {clip_id!r} has been changed meanwhile")
-        new = Metadata(**changes).clean()
-        _check(new, clip_id)  # the other fields may be older than the limits
-        values = {name: getattr(new, name) for name in changes}
-        self._write_metadata(row, before, replace(before, **values))
+        change = MetadataChange(changes).clean()
+        _check(change, clip_id)  # the other fields may be older than the limits
+        self._write_metadata(row, before, change.apply(before))
 
     def change_tags(self, clip_id: str, add: Sequence[str], remove: Sequence[str] = ()) -> bool:
         """Add tags to a clip that lacks them, after its own, and remove others. Tags are compared
@@ -167,11 +166,65 @@ class Writer:
         if found is None:
             raise _unknown(clip_id)
         row, _, before = found
-        after = replace(before, tags=changed_tags(before.tags, add, remove))
-        if after != before:
-            _check(Metadata(tags=after.tags), clip_id)
-            self._write_metadata(row, before, after)
-        return after != before
+        change = MetadataChange({}, tuple(add), tuple(remove)).clean()
+        _check(change, clip_id)
+        after = change.apply(before)
+        _check_tag_count(after, before, clip_id)
+        return self.write_all([(row, before, after)]) > 0
+
+    def edit_all(
+        self, rows: Sequence[int], change: MetadataChange, generations: Mapping[int, int]
+    ) -> int:
+        """Change the metadata of clips, by their rows. Returns how many differ then.
+
+        `generations`: of clips that must still have theirs. Clips that are gone are passed over.
+        Raises ChangedError, and LibraryError for texts that are too long and too many tags.
+        """
+        change = change.clean()
+        _check(change, "these clips")
+        changed = 0
+        for start in range(0, len(rows), BLOCK):
+            block = []
+            for row, clip_id, generation, before in self._read(rows[start : start + BLOCK]):
+                if generations.get(row, generation) != generation:
+                    raise ChangedError(f"etags: {clip_id!r} has been changed meanwhile")
+                after = change.apply(before)
+                _check_tag_count(after, before, clip_id)
+                block.append((row, before, after))
+            changed += self.write_all(block)
+        return changed
+
+    def undo(self, number: int) -> tuple[int, list[str]]:
+        """Give the clips that an edit changed what they had before, where the fields that it
+        changed are as it left them.
+
+        Returns how many clips changed, and the ids of those whose fields are others by now. Raises
+        UnknownEditError.
+        """
+        if not has_edit(self._db, number):
+            raise UnknownEditError(f"number: no edit {number} in this library")
+        changed, conflicts, last = 0, [], 0
+        while found := changes_of_edit(self._db, number, last, BLOCK):
+            last = found[-1].row
+            by_row = {change.row: change for change in found}
+            block = []
+            for row, clip_id, _, now in self._read(list(by_row)):
+                if by_row[row].is_after_in(now):
+                    block.append((row, now, by_row[row].undo(now)))
+                else:
+                    conflicts.append(clip_id)
+            changed += self.write_all(block)
+        return changed, conflicts
+
+    def _read(self, rows: Sequence[int]) -> Iterator[tuple[int, str, int, Metadata]]:
+        """The row, id, generation and metadata of clips."""
+        names = ", ".join(METADATA_FIELDS)
+        found = self._db.execute(
+            f"SELECT row, id, generation, {names} FROM clips "  # noqa: S608 (constant names)
+            "WHERE row IN (SELECT value FROM json_each(?))",
+            (json.dumps(list(rows)),),
+        ).fetchall()
+        return ((*found_row[:3], Metadata.from_row(found_row[3:])) for found_row in found)
 
     def _find(self, clip_id: str) -> tuple[int, int, Metadata] | None:
         """The row, generation and metadata of the clip with an id, composed or not."""
@@ -183,12 +236,22 @@ class Writer:
         return (found[0], found[1], Metadata.from_row(found[2:])) if found else None
 
     def _write_metadata(self, row: int, before: Metadata, after: Metadata) -> None:
-        """Write and record a clip's metadata where it differs."""
-        if after == before:
-            return
-        values = {**after.to_row(), "changed_at": _now(), "generation": self.generation}
-        self._update(row, values)
-        self._recorder.record(row, before, after)
+        self.write_all([(row, before, after)])
+
+    def write_all(self, changes: Iterable[tuple[int, Metadata, Metadata]]) -> int:
+        """Write and record the metadata of clips where it differs: the row, the metadata before
+        and after. Returns how many differ."""
+        different = [change for change in changes if change[1] != change[2]]
+        if not different:
+            return 0
+        same = {"changed_at": _now(), "generation": self.generation}
+        names = ", ".join(f"{name} = :{name}" for name in (*METADATA_FIELDS, *same))
+        self._db.executemany(
+            f"UPDATE clips SET {names}, {SAME_SOUND} WHERE row = :row",  # noqa: S608 (constant names)
+            ({**after.to_row(), **same, "row": row} for row, _, after in different),
+        )
+        self._recorder.record_all(different)
+        return len(different)
 
     def _replace_windows(self, row: int, new: NewClip) -> None:
         """Store the window vectors of a long clip, in place of older ones."""
@@ -274,15 +337,6 @@ class Writer:
         self._db.execute("DELETE FROM failures WHERE path = ?", (path,))
 
 
-def changed_tags(
-    tags: Sequence[str], add: Sequence[str], remove: Sequence[str] = ()
-) -> tuple[str, ...]:
-    """The tags without those to remove, and with those to add after them."""
-    removed = {text_key(tag) for tag in printable_tags(remove)}
-    own = tuple(tag for tag in tags if text_key(tag) not in removed)
-    return printable_tags((*own, *add))
-
-
 def free_id(db: sqlite3.Connection, base: str) -> str:
     """The preferred id, with a number after it where another clip has it."""
     number = 1
@@ -293,10 +347,16 @@ def free_id(db: sqlite3.Connection, base: str) -> str:
         number += 1
 
 
-def _check(metadata: Metadata, subject: str, clip_id: str = "") -> None:
-    problem = metadata.problem() or id_problem(clip_id)
+def _check(texts: Metadata | MetadataChange, subject: str, clip_id: str = "") -> None:
+    problem = texts.problem() or id_problem(clip_id)
     if problem:
         raise LibraryError(f"{problem} (for {subject})")
+
+
+def _check_tag_count(after: Metadata, before: Metadata, subject: str) -> None:
+    """Tags that are added may be too many with those that a clip has."""
+    if len(after.tags) > max(MAX_TAGS, len(before.tags)):
+        _check(Metadata(tags=after.tags), subject)
 
 
 def _merged(metadata: Metadata, held: Metadata | None, new: NewClip) -> Metadata:

@@ -20,6 +20,7 @@ import numpy as np
 import numpy.typing as npt
 import soxr
 
+from earmark.model.audio.loudness import LoudnessMeter
 from earmark.model.audio.mixdown import mix_down
 from earmark.model.audio.raw_samples import DiskFile, MemoryFile, RawSamples
 from earmark.model.audio.sound_info import SoundInfo
@@ -39,7 +40,8 @@ class SoundReader:
     """Reads one sound, or a stretch of one, once.
 
     `info` is complete when `blocks` has been read to its end. `max_seconds`: of what is read;
-    `on_skip`: called while what lies before a stretch is decoded, block by block.
+    `on_skip`: called while what lies before a stretch is decoded, block by block;
+    `with_loudness`: it is measured too.
     """
 
     def __init__(
@@ -49,6 +51,8 @@ class SoundReader:
         name: str = "file",
         max_seconds: float | None = None,
         on_skip: Callable[[], None] = lambda: None,
+        *,
+        with_loudness: bool = False,
     ) -> None:
         self.stretch = source if isinstance(source, Stretch) else None
         self.source = source.source if isinstance(source, Stretch) else source
@@ -56,6 +60,7 @@ class SoundReader:
         self.name = name
         self.max_seconds = max_seconds
         self.on_skip = on_skip
+        self.with_loudness = with_loudness
         self.info = SoundInfo(sample_rate, 1)
 
     def blocks(self) -> Iterator[Samples]:
@@ -67,6 +72,8 @@ class SoundReader:
         """
         with self.opened() as raw:
             single = (block.astype(np.float32, copy=False) for block in raw.blocks())
+            if self.with_loudness:
+                single = self._measured(single)
             native = mix_down(single, raw.info.sample_rate)
             yield from self._resampled(self._checked(native))
         info = self.info
@@ -116,6 +123,16 @@ class SoundReader:
             raise AudioError(
                 f"{self.name}: channels: expected 1 to {MAX_CHANNELS}, got {info.channels}"
             )
+
+    def _measured(self, blocks: Iterator[Samples]) -> Iterator[Samples]:
+        """Measure the loudness of blocks [n, channels] as they pass."""
+        meter: LoudnessMeter | None = None
+        for block in blocks:
+            if meter is None:
+                meter = LoudnessMeter(self.info.sample_rate, block.shape[1])
+            meter.add(block)
+            yield block
+        self.info.loudness = meter.loudness() if meter else None
 
     def _checked(self, native: Iterator[Samples]) -> Iterator[Samples]:
         """Count, hash and check the samples at the file's rate as they pass."""

@@ -11,7 +11,7 @@ class SoundInfo:
 
     `frames`: samples per channel; `sha256`: of the mono samples at the file's rate, equal for the
     same sound in another lossless container; `damaged`: seconds that could not be decoded and are
-    left out.
+    left out; `loudness`: in LUFS (`model.audio.loudness`), None where it is not measured.
     """
 
     sample_rate: int
@@ -19,6 +19,7 @@ class SoundInfo:
     frames: int = 0
     sha256: str = ""
     damaged: float = 0.0
+    loudness: float | None = None
 
     @property
     def duration(self) -> float:

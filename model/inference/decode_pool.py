@@ -95,7 +95,8 @@ class _Job:
     """A sound to decode: into windows, into a waveform if `points` is not 0, into a spectrogram
     where there is a `canvas`, or into the file of a `kind`.
 
-    `with_metadata`: the metadata in its file is read as well, once all windows are there.
+    `with_metadata`: its loudness is measured as well, and once all windows are there, the metadata
+    in its file is read.
     """
 
     source: Source
@@ -128,6 +129,7 @@ def serve(descriptor: int) -> None:
                 job.name,
                 job.max_seconds,
                 on_skip=lambda: connection.send(_Heartbeat()),
+                with_loudness=job.with_metadata,
             )
             try:
                 for message in _messages(job, reader, log_mel):
@@ -301,7 +303,7 @@ class DecodePool:
         with_metadata: bool = False,
     ) -> Generator[Block | FileMetadata | SoundInfo]:
         """The sound's windows block by block, the metadata in its file if that is asked for and
-        there is any, then its format and length.
+        there is any, then its format and length, with its loudness if metadata are asked for.
 
         Waits for a free process. Raises AudioError, and TimeoutError after the deadline.
         """

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from earmark.model.calibration import rescore_given_tags
-from earmark.model.core.arrays import Array
+from earmark.model.core.arrays import Array, Rows
 from earmark.model.embedder import AudioEmbedding, Embedder
 
 MAX_WINDOWS = 3  # shown for a tag
@@ -99,6 +99,17 @@ def suggest(
     ]
     ignored = [*conditions.ignored, *conditions.tags[len(read) :]]
     return Suggestion(tags, sound.info.duration, sound.info.damaged, read, ignored)
+
+
+def most_telling(embedder: Embedder, vectors: Array, k: int) -> tuple[Rows, Array]:
+    """Vectors [n, D] of sounds → the tags that `suggest` ranks highest, k or all of them, in any
+    order: their indices in the vocabulary [n, k] and their probabilities [n, k]."""
+    cosines = vectors @ embedder.vocabulary_vectors.T
+    probabilities = embedder.calibration.probabilities(cosines)
+    ranks = rank_tags(embedder, cosines, probabilities)
+    k = min(k, ranks.shape[1])
+    best = np.argpartition(-ranks, k - 1, axis=1)[:, :k] if k else np.zeros((len(ranks), 0), int)
+    return best, np.take_along_axis(probabilities, best, axis=1)
 
 
 def rank_tags(

@@ -50,6 +50,11 @@ class Writer:
         self._recorder = Recorder(db, origin)
 
     @property
+    def database(self) -> sqlite3.Connection:
+        """The transaction's connection, for other tables in the same file."""
+        return self._db
+
+    @property
     def edit_number(self) -> int | None:
         """The number under which the changes of metadata are kept; None before the first."""
         return self._recorder.number

@@ -2,7 +2,8 @@
 
 A request goes from the HTTP route to the vector store: `SearchRequest` → `Candidates` (of a
 `VectorStore`) → `FusedHit` (`index.search.fusion`) → `Hit` → `Page`. This module imports nothing
-of ours at run time but the errors, so that the HTTP client, which runs without torch, can use it.
+of ours at run time but errors and dates, so that the HTTP client, which runs without torch, can use
+it.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
+from earmark.index.dates import first_day
 from earmark.index.errors import FilterError
 
 if TYPE_CHECKING:
@@ -20,7 +22,9 @@ if TYPE_CHECKING:
     from earmark.model.embedder import ParsedTags
 
 MOMENTS = 3  # of a hit, unless more or fewer are asked for
-Sort = Literal["relevance", "newest", "oldest", "shortest", "longest", "title"]
+Sort = Literal[
+    "relevance", "newest", "oldest", "shortest", "longest", "title", "loudest", "quietest"
+]
 Confidence = Literal["sure", "maybe", "unlikely"]
 
 
@@ -37,11 +41,14 @@ class Filter:
 
     `all_tags`, `any_tags`, `no_tags`: a clip has all of these tags, one of them, none of them.
     `licences`, `sources`: one of these. Tags, licences and sources are compared by `text_key`.
-    `min_duration`, `max_duration`: seconds, both inclusive. `rows`: one of these clip numbers;
-    `up_to`: the highest clip number; `but`: a clip number to leave out.
+    `min_duration`, `max_duration`: seconds, both inclusive. `sample_rates` (Hz), `channels`: one of
+    these. `min_loudness`, `max_loudness`: LUFS, both inclusive; a sound whose loudness is not known
+    passes neither. `added_after`: in that year, month or day, or later; `added_before`: before it;
+    in ISO 8601, UTC ("2026", "2026-11", "2026-11-30"). `rows`: one of these clip numbers; `up_to`:
+    the highest clip number; `but`: a clip number to leave out.
     `collections`: in one of these, by id. What is named so becomes `members` below the library
     (`index.search.named_rows`), which is no part of a search's key: a cursor outlives changes.
-    Raises FilterError for durations that are no range.
+    Raises FilterError for durations or loudness that are no range, and for texts that are no dates.
     """
 
     all_tags: tuple[str, ...] = ()
@@ -51,6 +58,12 @@ class Filter:
     max_duration: float | None = None
     licences: tuple[str, ...] = ()
     sources: tuple[str, ...] = ()
+    sample_rates: tuple[int, ...] = ()
+    channels: tuple[int, ...] = ()
+    min_loudness: float | None = None
+    max_loudness: float | None = None
+    added_after: str = ""
+    added_before: str = ""
     rows: tuple[int, ...] | None = None
     up_to: int | None = None
     but: int | None = None
@@ -65,6 +78,24 @@ class Filter:
                 f"duration: expected 0 ≤ minimum ≤ maximum seconds, got {self.min_duration} "
                 f"and {self.max_duration}"
             )
+        low = float("-inf") if self.min_loudness is None else self.min_loudness
+        high = float("inf") if self.max_loudness is None else self.max_loudness
+        if not low <= high:
+            raise FilterError(
+                f"loudness: expected minimum ≤ maximum LUFS, got {self.min_loudness} "
+                f"and {self.max_loudness}"
+            )
+        _ = self.added  # are they dates
+
+    @property
+    def added(self) -> tuple[int | None, int | None]:
+        """The first day, and the day after the last, on which clips were added that pass: numbers
+        since 1970; None without a condition."""
+        after, before = self.added_after, self.added_before
+        return (
+            first_day(after, "added_after") if after else None,
+            first_day(before, "added_before") if before else None,
+        )
 
     @property
     def empty(self) -> bool:

@@ -43,11 +43,15 @@ log = logging.getLogger(__name__)
 FILE_NAME = "catalogue.sqlite"
 _CLIP_FIELDS = tuple(field.name for field in dataclasses.fields(Clip))
 _TAGS = _CLIP_FIELDS.index("tags")
+# The day on which a clip was added, since 1970.
+ADDED_DAY = "coalesce(CAST(strftime('%s', added_at) AS INTEGER) / 86400, 0)"
 
 
-class _TextColumns(NamedTuple):
-    """Metadata of clips, column by column, in the order of Changes."""
+class _Columns(NamedTuple):
+    """What is known of clips, column by column, in the order of Changes."""
 
+    sample_rates: list[int]
+    channels: list[int]
     licences: list[str]
     sources: list[str]
     tags: list[str]
@@ -386,33 +390,46 @@ class Catalogue:
                 span,
             ).fetchone()
             rows, durations = np.empty(count, np.int64), np.empty(count, np.float32)
+            loudness, added = np.empty(count, np.float32), np.empty(count, np.int32)
             vectors = np.empty((count + window_bytes // (4 * dim), dim), np.float32)
             ends, end = np.empty(count, np.int64), 0
-            columns = _TextColumns([], [], [], [], [])
+            columns = _Columns([], [], [], [], [], [], [])
             # All of them are read in their order: by the index they would be sorted, in temporary
             # files as large as their vectors.
             key = "generation" if since else "+generation"
             clips = db.execute(
-                "SELECT row, vector, windows.vectors, duration, "  # noqa: S608 (constant names)
-                "licence, source, tags, title, description "
+                "SELECT row, vector, windows.vectors, duration, loudness, "  # noqa: S608 (constants)
+                f"{ADDED_DAY}, sample_rate, channels, licence, source, tags, title, description "
                 "FROM clips LEFT JOIN windows USING (row) "
                 f"WHERE {key} > ? AND {key} <= ? ORDER BY row",
                 span,
             )
-            for position, (row, vector, windows, duration, *texts) in enumerate(clips):
+            for position, (row, vector, windows, duration, lufs, day, *rest) in enumerate(clips):
                 rows[position], durations[position] = row, duration
+                loudness[position] = np.nan if lufs is None else lufs
+                added[position] = day
                 vectors[end] = np.frombuffer(vector, dtype=np.float32)
                 own = np.frombuffer(windows or b"", dtype=np.float32).reshape(-1, dim)
                 vectors[end + 1 : end + 1 + len(own)] = moment_vectors(own)
                 end += 1 + len(own)
                 ends[position] = end
-                for column, text in zip(columns, texts, strict=True):
-                    column.append(text)
+                for column, value in zip(columns, rest, strict=True):
+                    column.append(value)
             removed = db.execute(
                 "SELECT row FROM removed WHERE generation > ? AND generation <= ?", span
             ).fetchall()
         removed_rows = np.array([row for (row,) in removed], dtype=np.int64)
-        return Changes(rows, vectors, ends, durations, *columns, removed_rows, generation)
+        return Changes(
+            rows,
+            vectors,
+            ends,
+            durations,
+            loudness,
+            added,
+            *columns,
+            removed=removed_rows,
+            generation=generation,
+        )
 
 
 def _last_generation(db: sqlite3.Connection, since: int, limit: int, newest: int) -> int:

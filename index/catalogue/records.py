@@ -33,7 +33,8 @@ NO_ORIGIN = Origin()
 class Clip:
     """A sound of the library. Duration in seconds, sample rate in Hz, dates in ISO 8601 (UTC).
 
-    `damaged`: the seconds of the file that could not be decoded and are left out.
+    `damaged`: the seconds of the file that could not be decoded and are left out. `loudness`: in
+    LUFS, None where it is not known.
     """
 
     row: int
@@ -50,6 +51,7 @@ class Clip:
     sample_rate: int
     channels: int
     damaged: float
+    loudness: float | None
     added_at: str
     changed_at: str
     sha256: str
@@ -128,7 +130,8 @@ class Changes:
 
     Of the n clips added or changed: `rows` [n]; `vectors` [m, D], clip by clip, first the clip's
     own, then those of its windows (`index.catalogue.moment_vectors`); where each clip's `ends` [n]
-    in them; `durations` [n] in seconds; and the metadata that stores filter and match by (`tags`
+    in them; `durations` [n] in seconds; `loudness` [n] in LUFS, NaN where it is not known; the days
+    since 1970 on which they were `added` [n]; and the rest that stores filter and match by (`tags`
     separated by spaces).
     `removed`: the rows of removed clips.
     """
@@ -137,6 +140,10 @@ class Changes:
     vectors: Array
     ends: Rows
     durations: Array
+    loudness: Array
+    added: npt.NDArray[np.int32]
+    sample_rates: list[int]
+    channels: list[int]
     licences: list[str]
     sources: list[str]
     tags: list[str]

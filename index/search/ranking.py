@@ -32,6 +32,8 @@ SORT_KEYS: dict[Sort, Callable[[Clip], Any]] = {
     "shortest": lambda clip: (clip.duration, clip.row),
     "longest": lambda clip: (-clip.duration, clip.row),
     "title": lambda clip: (text_key(clip.title), clip.row),
+    "loudest": lambda clip: (clip.loudness is None, -(clip.loudness or 0), clip.row),
+    "quietest": lambda clip: (clip.loudness is None, clip.loudness or 0, clip.row),
 }
 
 

@@ -68,6 +68,10 @@ class NameColumn:
         codes = np.array(recoded, dtype=np.int32)[other.codes] if len(other.codes) else other.codes
         return NameColumn(np.concatenate([self.codes, codes]), tuple(code_of))
 
+    def select(self, mask: Mask) -> NameColumn:
+        """The column of what is in a mask [m]."""
+        return NameColumn(self.codes[mask], self.names)
+
     def isin(self, values: Sequence[str]) -> Mask:
         """[m], True where the name counts as the same as one of these."""
         codes = [self.code_of[name] for value in values for name in self.spellings(value)]
@@ -150,13 +154,18 @@ class ListColumn:
 
 @dataclass(frozen=True)
 class Columns:
-    """Of n clips: `durations` [n] in seconds, licences, sources, tags, and terms of words
-    (`index.lexical.terms`).
+    """Of n clips: `durations` [n] in seconds, `loudness` [n] in LUFS (NaN: not known), the days
+    since 1970 on which they were `added` [n], sample rates in Hz and channels (as names: there are
+    few), licences, sources, tags, and terms of words (`index.lexical.terms`).
 
     `words`: of titles and tags; `described`: those that only descriptions hold.
     """
 
     durations: Array
+    loudness: Array
+    added: Codes
+    sample_rates: NameColumn
+    channels: NameColumn
     licences: NameColumn
     sources: NameColumn
     tags: ListColumn
@@ -174,6 +183,10 @@ class Columns:
         ]
         return Columns(
             changes.durations.astype(np.float32),
+            changes.loudness.astype(np.float32),
+            changes.added.astype(np.int32),
+            NameColumn.of(map(str, changes.sample_rates)),
+            NameColumn.of(map(str, changes.channels)),
             NameColumn.of(changes.licences),
             NameColumn.of(changes.sources),
             ListColumn.of([list(dict.fromkeys(text.lower().split())) for text in changes.tags]),
@@ -188,6 +201,10 @@ class Columns:
         """These clips and others after them."""
         return Columns(
             np.concatenate([self.durations, other.durations]),
+            np.concatenate([self.loudness, other.loudness]),
+            np.concatenate([self.added, other.added]),
+            self.sample_rates.concatenate(other.sample_rates),
+            self.channels.concatenate(other.channels),
             self.licences.concatenate(other.licences),
             self.sources.concatenate(other.sources),
             self.tags.concatenate(other.tags),
@@ -199,8 +216,12 @@ class Columns:
         """The clips in a mask [n]."""
         return Columns(
             self.durations[mask],
-            NameColumn(self.licences.codes[mask], self.licences.names),
-            NameColumn(self.sources.codes[mask], self.sources.names),
+            self.loudness[mask],
+            self.added[mask],
+            self.sample_rates.select(mask),
+            self.channels.select(mask),
+            self.licences.select(mask),
+            self.sources.select(mask),
             self.tags.select(mask),
             self.words.select(mask),
             self.described.select(mask),
@@ -233,28 +254,41 @@ class Columns:
         """About the memory that it takes, in bytes."""
         lists = (self.tags, self.words, self.described)
         # For each name of a list: its code, and a position in the order by name.
-        return 12 * len(self) + sum(
+        return 28 * len(self) + sum(
             column.ends.nbytes + 8 * len(column.values.codes) for column in lists
         )
 
     def mask(self, where: Filter) -> Mask:
         """[n], True where a clip passes a filter's conditions but `rows`, `up_to` and `but`."""
         passing = np.ones(len(self), dtype=np.bool_)
-        with np.errstate(over="ignore"):  # a duration too large for float32 is infinite
+        with np.errstate(over="ignore"):  # what is too large for float32 is infinite
             if where.min_duration is not None:
                 passing &= self.durations >= np.float32(where.min_duration)
             if where.max_duration is not None:
                 passing &= self.durations <= np.float32(where.max_duration)
+            if where.min_loudness is not None:
+                passing &= self.loudness >= np.float32(where.min_loudness)
+            if where.max_loudness is not None:
+                passing &= self.loudness <= np.float32(where.max_loudness)
+        first, end = where.added
+        if first is not None:
+            passing &= self.added >= first
+        if end is not None:
+            passing &= self.added < end
         for tag in where.all_tags:
             passing &= self._have_any([tag])
         if where.any_tags:
             passing &= self._have_any(where.any_tags)
         if where.no_tags:
             passing &= ~self._have_any(where.no_tags)
-        if where.licences:
-            passing &= self.licences.isin(where.licences)
-        if where.sources:
-            passing &= self.sources.isin(where.sources)
+        for column, wanted in (
+            (self.licences, where.licences),
+            (self.sources, where.sources),
+            (self.sample_rates, where.sample_rates),
+            (self.channels, where.channels),
+        ):
+            if wanted:
+                passing &= column.isin([str(name) for name in wanted])
         return passing
 
     def _have_any(self, tags: Iterable[str]) -> Mask:

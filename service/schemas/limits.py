@@ -27,4 +27,6 @@ DATE = (
 )
 Recorded = Annotated[str, StringConstraints(max_length=40, pattern=f"^({DATE})?$")]
 Tag = Annotated[str, StringConstraints(max_length=200)]
-Sort = Literal["relevance", "newest", "oldest", "shortest", "longest", "title"]
+Sort = Literal[
+    "relevance", "newest", "oldest", "shortest", "longest", "title", "loudest", "quietest"
+]

@@ -12,9 +12,10 @@ from earmark.index.stores import snapshot
 from earmark.index.stores.columns import Columns, ListColumn, NameColumn
 from earmark.index.stores.faiss.segment import Segment
 
-NAMES = ("licences", "sources")
+NAMES = ("sample_rates", "channels", "licences", "sources")
 LISTS = ("tags", "words", "described")
-LAYOUT = 2  # in 1 there were no windows
+VALUES = ("durations", "loudness", "added")
+LAYOUT = 3  # in 1 there were no windows; in 2 neither loudness, dates, sample rates nor channels
 TEXTS = 3  # how terms are made of words; in 2 there were neither parts of runs nor stop words
 
 
@@ -29,7 +30,7 @@ def parts(prefix: str, segment: Segment) -> snapshot.Arrays:
         "rows": segment.rows,
         "ends": segment.ends,
         "index": faiss.serialize_index(segment.index),
-        "durations": segment.columns.durations,
+        **{name: getattr(segment.columns, name) for name in VALUES},
     }
     for name in NAMES:
         arrays |= _arrays(name, getattr(segment.columns, name))
@@ -47,9 +48,23 @@ def _arrays(name: str, column: NameColumn) -> snapshot.Arrays:
     }
 
 
+def _unknown(count: int) -> snapshot.Arrays:
+    """The arrays that older layouts lack, of `count` clips."""
+    return {
+        "loudness": np.full(count, np.nan, np.float32),
+        "added": np.zeros(count, np.int32),
+        **_arrays("sample_rates", NameColumn.of(["0"] * count)),
+        **_arrays("channels", NameColumn.of(["0"] * count)),
+    }
+
+
 def read(prefix: str, header: dict[str, Any], all_parts: snapshot.Arrays) -> Segment:
     """The inverse of `header` and `parts`. Raises KeyError, RuntimeError."""
     arrays = {name.removeprefix(f"{prefix}."): array for name, array in all_parts.items()}
+
+    rows = arrays["rows"]
+    if "added" not in arrays:  # layouts 1 and 2
+        arrays |= _unknown(len(rows))
 
     def names(name: str) -> NameColumn:
         text = arrays[f"{name}.names"].tobytes()
@@ -60,13 +75,16 @@ def read(prefix: str, header: dict[str, Any], all_parts: snapshot.Arrays) -> Seg
 
     columns = Columns(
         arrays["durations"],
+        arrays["loudness"],
+        arrays["added"],
+        names("sample_rates"),
+        names("channels"),
         names("licences"),
         names("sources"),
         lists("tags"),
         lists("words"),
         lists("described"),
     )
-    rows = arrays["rows"]
     # Layout 1 has one vector of each clip.
     ends = arrays.get("ends", np.arange(1, len(rows) + 1, dtype=np.int64))
     return Segment(rows, columns, ends, faiss.deserialize_index(arrays["index"]), **header)

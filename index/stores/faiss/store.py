@@ -353,7 +353,13 @@ class FaissStore:
 
 def _empty(dim: int) -> Segment:
     rows, vectors = np.zeros(0, np.int64), np.zeros((0, dim), np.float32)
-    none = Changes(rows, vectors, rows, np.zeros(0, np.float32), [], [], [], [], [], rows, 0)
+    values, days = np.zeros(0, np.float32), np.zeros(0, np.int32)
+    none = Changes(
+        *(rows, vectors, rows, values, values, days),
+        *([], [], [], [], [], [], []),
+        removed=rows,
+        generation=0,
+    )
     return build(Entries.of(none))
 
 

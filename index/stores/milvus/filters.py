@@ -20,6 +20,8 @@ from earmark.index.stores.columns import DESCRIPTION_WEIGHT
 from earmark.index.types import Filter
 from earmark.model.text.text_key import text_key
 
+LOUDEST = 1_000.0  # LUFS, and the lowest its negative: Milvus stores nothing infinite
+UNKNOWN_LOUDNESS = 10 * LOUDEST
 DIMENSIONS = 2**32 - 2  # of a sparse vector of Milvus
 SHARE_UNITS = 20_000  # shares are whole numbers of 20,000ths: weights of four digits, and halves
 
@@ -50,7 +52,9 @@ def expression(where: Filter | None) -> str | None:
     """A filter as an expression; empty where all clips pass, None where none can."""
     if where is None or where.empty:
         return ""
-    low, high = _seconds(where.min_duration), _seconds(where.max_duration)
+    low, high = _float32(where.min_duration), _float32(where.max_duration)
+    quietest, loudest = _float32(where.min_loudness), _float32(where.max_loudness)
+    first, end = where.added
     members = None if where.members is None else where.members.rows.tolist()
     if low == math.inf or where.rows == () or members == []:
         return None
@@ -62,6 +66,13 @@ def expression(where: Filter | None) -> str | None:
         f"(not array_contains_any(tags, {_names(where.no_tags)}))": where.no_tags,
         f"licence in {_names(where.licences)}": where.licences,
         f"source in {_names(where.sources)}": where.sources,
+        f"sample_rate in {_numbers(where.sample_rates)}": where.sample_rates,
+        f"channels in {_numbers(where.channels)}": where.channels,
+        f"loudness >= {level(quietest)!r}": quietest is not None,
+        f"loudness <= {level(loudest)!r}": loudest is not None,
+        f"loudness != {UNKNOWN_LOUDNESS!r}": quietest is not None or loudest is not None,
+        f"added >= {first}": first is not None,
+        f"added < {end}": end is not None,
         f"row in {_numbers(where.rows or ())}": where.rows is not None,
         f"row in {_numbers(members or ())}": members is not None,
         f"row <= {where.up_to}": where.up_to is not None,
@@ -70,7 +81,14 @@ def expression(where: Filter | None) -> str | None:
     return " and ".join(condition for condition, is_set in conditions.items() if is_set)
 
 
-def _seconds(bound: float | None) -> float | None:
+def level(loudness: float | None) -> float:
+    """A loudness in LUFS as it is stored; None, and NaN: it is not known."""
+    if loudness is None or math.isnan(loudness):
+        return UNKNOWN_LOUDNESS
+    return max(-LOUDEST, min(float(np.float32(loudness)), LOUDEST))
+
+
+def _float32(bound: float | None) -> float | None:
     """A bound rounded to float32; infinite where it is too large."""
     if bound is None:
         return None

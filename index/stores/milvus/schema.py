@@ -7,8 +7,8 @@ vector; `windows` one for each window of a long clip, which is filtered as the c
 single row: its `generation` is the catalogue's generation that the clips are of. `key` is made of
 `row`, the clip's number, and the window's.
 
-Collections of layout 1 have neither windows nor `key`: `row` is their key. They are searched and
-written until one of this layout is built.
+Collections of layout 2 lack `FILE_FIELDS`; those of layout 1 have neither windows nor `key` either:
+`row` is their key. They are searched and written until one of this layout, 3, is built.
 """
 
 from __future__ import annotations
@@ -23,7 +23,13 @@ from earmark.index.catalogue.records import Changes
 from earmark.index.lexical.terms import beginnings, clip_terms
 from earmark.index.stores.columns import DESCRIPTION_WEIGHT
 from earmark.index.stores.milvus.client import TIMEOUT, import_pymilvus
-from earmark.index.stores.milvus.filters import dimension, name_number, number, tag_numbers
+from earmark.index.stores.milvus.filters import (
+    dimension,
+    level,
+    name_number,
+    number,
+    tag_numbers,
+)
 from earmark.model.core.arrays import Rows
 
 if TYPE_CHECKING:
@@ -42,6 +48,8 @@ CONSISTENCY = "Session"
 MAX_ARRAY = 4_096  # numbers in an array of Milvus
 NUMBERS = ("licence", "source")
 LISTS = ("tags", "words", "described")
+LAYOUT = 3
+FILE_FIELDS = ("loudness", "added", "sample_rate", "channels")
 FIELDS = {"row", "vector", "weights", "duration", "generation", *NUMBERS, *LISTS}
 KEY = "key"
 NO_WORDS = {0: 1.0}  # the sparse vector of no words: Milvus needs one dimension at least
@@ -57,6 +65,9 @@ def create(client: MilvusClient, uri: str, name: str, dim: int, lite: bool) -> N
     schema.add_field("vector", kinds.FLOAT_VECTOR, dim=dim)
     schema.add_field("weights", kinds.SPARSE_FLOAT_VECTOR)
     schema.add_field("duration", kinds.FLOAT)
+    schema.add_field("loudness", kinds.FLOAT)  # LUFS
+    for field in FILE_FIELDS[1:]:
+        schema.add_field(field, kinds.INT64)
     schema.add_field("generation", kinds.INT64)  # of the write that added the row
     for field in NUMBERS:
         schema.add_field(field, kinds.INT64)
@@ -70,24 +81,37 @@ def create(client: MilvusClient, uri: str, name: str, dim: int, lite: bool) -> N
     kind = "FLAT" if lite else "AUTOINDEX"
     indexes.add_index("vector", index_type=kind, metric_type="IP")
     indexes.add_index("weights", index_type="SPARSE_INVERTED_INDEX", metric_type="IP")
-    for field in ("row", "duration", *NUMBERS, *(() if lite else LISTS)):  # lite indexes no arrays
+    for field in (
+        "row",
+        "duration",
+        *FILE_FIELDS,
+        *NUMBERS,
+        *(() if lite else LISTS),
+    ):  # lite indexes no arrays
         indexes.add_index(field, index_type="INVERTED")
     client.create_index(name, indexes, timeout=WRITE_TIMEOUT, sync=False)  # still empty
     client.load_collection(name, timeout=LOAD_TIMEOUT)
 
 
-def fits(client: MilvusClient, name: str, dim: int, *, windows: bool = True) -> bool:
-    """Whether an existing collection has the schema that `create` gives it, or without `windows`
-    that of layout 1.
+def fits(client: MilvusClient, name: str, dim: int, layout: int = LAYOUT) -> bool:
+    """Whether an existing collection has the schema that `create` gives it, or that of an older
+    layout.
 
     One with `said` in place of `weights` is older: its names were hashed as they were spelt.
     """
     described = client.describe_collection(name, timeout=TIMEOUT)["fields"]
     fields = {field["name"]: field for field in described}
-    expected = {*FIELDS, KEY} if windows else FIELDS
+    expected = {*FIELDS, KEY, *FILE_FIELDS} - missing(layout)
     if fields.keys() != expected or fields["vector"]["params"]["dim"] != dim:
         return False
     return {"vector", "weights"} <= set(client.list_indexes(name, timeout=TIMEOUT))
+
+
+def missing(layout: int) -> set[str]:
+    """The fields that collections of a layout lack."""
+    if layout == LAYOUT:
+        return set()
+    return {*FILE_FIELDS, KEY} if layout == 1 else set(FILE_FIELDS)
 
 
 def clip_of(keys: Rows) -> Rows:
@@ -104,6 +128,7 @@ def state(generation: int, dim: int) -> dict[str, Any]:
         "weights": NO_WORDS,
         "duration": 0.0,
         "generation": generation,
+        **dict.fromkeys(FILE_FIELDS, 0),
         **dict.fromkeys(NUMBERS, 0),
         **dict.fromkeys(LISTS, ()),
     }
@@ -118,6 +143,10 @@ def clip_row(changes: Changes, number: int) -> dict[str, Any]:
         "row": row,
         "vector": np.asarray(changes.vectors[start], dtype=np.float32),
         "duration": float(np.float32(changes.durations[number])),
+        "loudness": level(float(changes.loudness[number])),
+        "added": int(changes.added[number]),
+        "sample_rate": changes.sample_rates[number],
+        "channels": changes.channels[number],
         "generation": changes.generation,
         "licence": name_number(changes.licences[number]),
         "source": name_number(changes.sources[number]),

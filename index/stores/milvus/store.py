@@ -37,7 +37,7 @@ from earmark.index.stores.milvus.filters import (
 from earmark.index.stores.milvus.schema import (
     CLIPS,
     CONSISTENCY,
-    KEY,
+    LAYOUT,
     LOAD_TIMEOUT,
     STATE,
     STATE_ROW,
@@ -46,6 +46,7 @@ from earmark.index.stores.milvus.schema import (
     clip_of,
     create,
     fits,
+    missing,
 )
 from earmark.index.types import Candidates, Filter, SearchRequest
 from earmark.model.core.arrays import Array, Rows
@@ -81,10 +82,9 @@ class MilvusStore:
 
     def __init__(self, library: str, dim: int, uri: str, token: str = "") -> None:
         self._dim, self._uri = dim, uri
-        # Of layout 1, and of this one.
-        self._old_name = f"earmark_{blake2b(library.encode(), digest_size=16).hexdigest()}"
-        self._new_name = f"{self._old_name}_2"
-        self._use(self._new_name)
+        name = f"earmark_{blake2b(library.encode(), digest_size=16).hexdigest()}"
+        self._names = {1: name, 2: f"{name}_2", 3: f"{name}_3"}  # of each layout
+        self._use(LAYOUT)
         self._generation = 0
         # By generation and words: one that no clip holds takes a query for each related word.
         self._document_frequency = lru_cache(CACHED_FREQUENCIES)(
@@ -138,7 +138,7 @@ class MilvusStore:
             if len(changes.rows):
                 self._check_dim("vectors", changes.vectors, (int(changes.ends[-1]), self._dim))
             if not self._generation:
-                self._use(self._new_name)  # an old one may have been dropped
+                self._use(LAYOUT)  # an old one may have been dropped
                 create(self._client, self._uri, self._name, self._dim, self._lite)
             else:
                 known, self._generation = self._generation, self._stored_generation()
@@ -154,7 +154,7 @@ class MilvusStore:
     def _write(self, changes: Changes, *, is_new: bool) -> None:
         """`is_new`: the collection is empty."""
         removed = np.setdiff1d(changes.removed, changes.rows).tolist()
-        if not is_new and not self._outdated:
+        if not is_new and self._has_windows:
             # First: windows of a clip that has changed would else stay beside its new ones.
             self._delete(WINDOWS, [*changes.rows.tolist(), *removed])
         size = max(1, min(BATCH, BATCH_BYTES // (4 * self._dim)))
@@ -162,7 +162,7 @@ class MilvusStore:
         for number in range(len(changes.rows)):
             clip = schema.clip_row(changes, number)
             batches[CLIPS].append(clip)
-            windows = () if self._outdated else schema.window_rows(changes, number, clip)
+            windows = schema.window_rows(changes, number, clip) if self._has_windows else ()
             for window in windows:
                 batches[WINDOWS].append(window)
                 if len(batches[WINDOWS]) == size:
@@ -176,9 +176,9 @@ class MilvusStore:
 
     def _upsert(self, partition: str, rows: list[dict[str, Any]]) -> None:
         """Write rows, and empty the list."""
-        if self._outdated:
-            for row in rows:
-                del row[KEY]
+        for row in rows:
+            for field in missing(self._layout):
+                del row[field]
         if rows:
             self._client.upsert(self._name, rows, partition_name=partition, timeout=WRITE_TIMEOUT)
         rows.clear()
@@ -206,7 +206,7 @@ class MilvusStore:
         with self._writing, translate_errors(self._uri):
             self._client.drop_collection(self._name, timeout=WRITE_TIMEOUT)
             self._generation = 0
-            self._use(self._new_name)
+            self._use(LAYOUT)
 
     # Reading
 
@@ -241,7 +241,7 @@ class MilvusStore:
     @property
     def _partitions(self) -> tuple[str, ...]:
         """Where vectors are."""
-        return (CLIPS,) if self._outdated else (CLIPS, WINDOWS)
+        return (CLIPS, WINDOWS) if self._has_windows else (CLIPS,)
 
     def window_scores(self, vector: Array, row: int) -> None:
         """None: no vectors are in this process."""
@@ -304,7 +304,7 @@ class MilvusStore:
 
     def _clips(self, keys: Rows) -> Rows:
         """The clips' numbers of rows of the collection."""
-        return keys if self._outdated else clip_of(keys)
+        return clip_of(keys) if self._has_windows else keys
 
     def _check_depth(self, end: int, where: Filter | None) -> None:
         total = len(self.passing(where or Filter()))
@@ -449,33 +449,36 @@ class MilvusStore:
     @property
     def outdated(self) -> bool:
         """See VectorStore."""
-        return self._outdated
+        return self._layout < LAYOUT
+
+    @property
+    def _has_windows(self) -> bool:
+        """Whether windows are in the collection, and keys that name them."""
+        return self._layout > 1
 
     def load(self, file: Path, *, outdated: bool = False) -> bool:  # noqa: ARG002 - the protocol's
         """Use the collection of this very library; False where there is none to trust."""
         with self._writing, translate_errors(self._uri):
-            self._use(self._new_name)
-            self._generation = self._stored_generation() if self._has_collection() else 0
-            if outdated:
-                # It may be ahead: a new one that was being built when its process ended.
-                self._use(self._old_name)
+            # An old one may be ahead: a new one was being built when its process ended.
+            best, self._generation = LAYOUT, 0
+            for layout in range(LAYOUT, 0 if outdated else LAYOUT - 1, -1):
+                self._use(layout)
                 generation = self._stored_generation() if self._has_collection() else 0
                 if generation > self._generation:
-                    self._generation = generation
-                else:
-                    self._use(self._new_name)
+                    best, self._generation = layout, generation
+            self._use(best)
             return self._generation > 0
 
-    def _use(self, name: str) -> None:
-        """Search and write this collection."""
-        self._name, self._outdated = name, name == self._old_name
+    def _use(self, layout: int) -> None:
+        """Search and write the collection of a layout."""
+        self._name, self._layout = self._names[layout], layout
 
     def _has_collection(self) -> bool:
         """Whether the collection exists, with the schema of its layout."""
         client, name = self._client, self._name
         if not client.has_collection(name, timeout=TIMEOUT):
             return False
-        if not fits(client, name, self._dim, windows=not self._outdated):
+        if not fits(client, name, self._dim, self._layout):
             log.warning("%s: collection %s does not fit: building anew", self._uri, name)
             return False
         return True

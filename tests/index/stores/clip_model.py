@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
@@ -25,6 +26,10 @@ SPOKEN = [
     "rain", "Rains", "raining", "metal", "roof", "dogs", "a", "barking", "tin-roof", "çay", "off",
     "rainstorm", "雨", "大雨音", "雨音がする", "ฝนตก", "빗소리가",
 ]  # fmt: skip
+LOUDNESS = [-70.0, -23.0, -22.9, -14.0, 0.0, 3.0]  # LUFS
+DATES = ["1969", "2025", "2026-02", "2026-02-28", "2026-03-01", "2026-12-31", "2999"]
+DAYS = [-1, 0, 20_088, 20_454, 20_485, 20_512, 20_513, 20_818]  # since 1970, about those dates
+RATES = [8_000, 22_050, 44_100, 48_000]  # Hz
 SECONDS = [0.0, 1e-7, 0.1, 0.3, 0.30000001, 1.0, 59.94, 12_345.678, 1e9]
 
 
@@ -40,6 +45,10 @@ class Held:
     title: str = ""
     description: str = ""
     windows: tuple[int, ...] = ()
+    loudness: float | None = None
+    added: int = 0
+    sample_rate: int = 44_100
+    channels: int = 1
 
     @property
     def vectors(self) -> np.ndarray:
@@ -73,6 +82,10 @@ HELD = st.builds(
     tags=st.lists(_words, max_size=4).map(tuple),
     title=_texts,
     description=_texts,
+    loudness=st.none() | st.sampled_from(LOUDNESS) | st.floats(-100, 10),
+    added=st.sampled_from(DAYS),
+    sample_rate=st.sampled_from(RATES),
+    channels=st.integers(1, 3),
     windows=st.just(()) | st.lists(st.integers(0, 40), min_size=2, max_size=9).map(tuple),
 )
 
@@ -83,6 +96,7 @@ def _some(of: st.SearchStrategy[str]) -> st.SearchStrategy[tuple[str, ...]]:
 
 _asked_words = _words | st.sampled_from(["two words", "", " dog", "\ud800"])
 _bounds = st.sampled_from([*SECONDS, float("inf")]) | st.floats(0, 1e6)
+_levels = st.sampled_from([*LOUDNESS, float("-inf"), float("inf")]) | st.floats(-100, 10)
 CONDITIONS: dict[str, st.SearchStrategy[object]] = {
     "min_duration": _bounds,
     "max_duration": _bounds,
@@ -91,6 +105,12 @@ CONDITIONS: dict[str, st.SearchStrategy[object]] = {
     "no_tags": _some(_asked_words),
     "licences": _some(_names),
     "sources": _some(_names),
+    "sample_rates": st.lists(st.sampled_from(RATES), min_size=1, max_size=2).map(tuple),
+    "channels": st.lists(st.integers(1, 4), min_size=1, max_size=2).map(tuple),
+    "min_loudness": _levels,
+    "max_loudness": _levels,
+    "added_after": st.sampled_from(DATES),
+    "added_before": st.sampled_from(DATES),
     "rows": st.lists(ROWS, max_size=12).map(tuple) | st.builds(lambda: tuple(range(10, 5_000))),
     "up_to": st.integers(0, 25),
     "but": st.integers(0, 25),
@@ -102,9 +122,10 @@ def _filters(draw: st.DrawFn) -> Filter:
     """Of few conditions: many would let none pass."""
     names = draw(st.lists(st.sampled_from(list(CONDITIONS)), max_size=3, unique=True))
     given = {name: draw(CONDITIONS[name]) for name in names}
-    if {"min_duration", "max_duration"} <= given.keys():
-        low, high = sorted((given["min_duration"], given["max_duration"]))
-        given |= {"min_duration": low, "max_duration": high}
+    for kind in ("duration", "loudness"):
+        bounds = (f"min_{kind}", f"max_{kind}")
+        if set(bounds) <= given.keys():
+            given |= zip(bounds, sorted(given[bound] for bound in bounds), strict=True)
     return Filter(**given)
 
 
@@ -119,6 +140,12 @@ def changes(generation: int, put: dict[int, Held], removed: Collection[int] = ()
         vectors=np.concatenate([np.zeros((0, DIM), np.float32), *(each.vectors for each in own)]),
         ends=np.cumsum([len(each.vectors) for each in own], dtype=np.int64),
         durations=np.array([each.duration for each in own], dtype=np.float32),
+        loudness=np.array(
+            [math.nan if each.loudness is None else each.loudness for each in own], np.float32
+        ),
+        added=np.array([each.added for each in own], dtype=np.int32),
+        sample_rates=[each.sample_rate for each in own],
+        channels=[each.channels for each in own],
         licences=[each.licence for each in own],
         sources=[each.source for each in own],
         tags=[" ".join(each.tags) for each in own],
@@ -144,6 +171,8 @@ def passes(row: int, clip: Held, where: Filter) -> bool:
         )
     )  # fmt: skip
     seconds = np.float32(clip.duration)
+    level = np.float32(math.nan if clip.loudness is None else clip.loudness)
+    first, end = where.added
     return bool(
         every <= own
         and (not some or some & own)
@@ -152,6 +181,12 @@ def passes(row: int, clip: Held, where: Filter) -> bool:
         and (where.max_duration is None or seconds <= np.float32(where.max_duration))
         and (not licences or text_key(clip.licence) in licences)
         and (not sources or text_key(clip.source) in sources)
+        and (not where.sample_rates or clip.sample_rate in where.sample_rates)
+        and (not where.channels or clip.channels in where.channels)
+        and (where.min_loudness is None or level >= np.float32(where.min_loudness))
+        and (where.max_loudness is None or level <= np.float32(where.max_loudness))
+        and (first is None or clip.added >= first)
+        and (end is None or clip.added < end)
         and (where.rows is None or row in where.rows)
         and (where.up_to is None or row <= where.up_to)
         and row != where.but

@@ -26,8 +26,12 @@ from earmark.index.stores.milvus.store import MilvusStore
 from earmark.index.types import Filter, SearchRequest
 from tests.index.made import vector
 from tests.index.stores.clip_model import (
+    DATES,
+    DAYS,
     DIM,
+    LOUDNESS,
     NAMES,
+    RATES,
     SECONDS,
     WORDS,
     Held,
@@ -112,6 +116,10 @@ def test_every_condition_with_every_odd_name(opened: Opened) -> None:
             licence=names[row % len(names)],
             source=names[-row % len(names)],
             tags=(tags[row % len(tags)], tags[2 * row % len(tags)]) if row % 6 else (),
+            loudness=LOUDNESS[row % len(LOUDNESS)] if row % 4 else None,
+            added=DAYS[row % len(DAYS)],
+            sample_rate=RATES[row % len(RATES)],
+            channels=1 + row % 3,
         )
         for row in range(1, 2 * len(names))
     }
@@ -126,6 +134,15 @@ def test_every_condition_with_every_odd_name(opened: Opened) -> None:
         Filter(all_tags=("dog", "BARK")),
     ]
     filters += [Filter(**{kind: each}) for kind in BOUNDS for each in (*SECONDS, float("inf"))]
+    filters += [
+        Filter(**{bound: each})
+        for bound in ("min_loudness", "max_loudness")
+        for each in (*LOUDNESS, -math.inf, math.inf)
+    ]
+    filters += [Filter(added_after=each) for each in DATES]
+    filters += [Filter(added_before=each) for each in DATES]
+    filters += [Filter(sample_rates=(44_100, each)) for each in (8_000, 96_000)]
+    filters += [Filter(channels=each) for each in ((1,), (2, 3), (2**31,))]
     filters += [Filter(up_to=row) for row in (0, 1, 7, 1_000)]
     filters += [Filter(but=row) for row in (0, 1, 7)]
     filters += [Filter(rows=rows) for rows in ((), (3,), (9, 4, 1_000), tuple(range(5, 9_000)))]
@@ -274,6 +291,12 @@ def test_parts_of_a_run_that_nobody_holds_count(opened: Opened) -> None:
 def test_a_filter_that_makes_no_sense_reaches_no_store() -> None:
     with pytest.raises(FilterError, match="duration: expected 0 ≤ minimum ≤ maximum"):
         Filter(min_duration=2.0, max_duration=1.0)
+    for low, high in ((-10.0, -20.0), (math.nan, None), (None, math.nan)):
+        with pytest.raises(FilterError, match="loudness: expected minimum ≤ maximum"):
+            Filter(min_loudness=low, max_loudness=high)
+    for text in ("x", "26", "2026-13", "2026-02-29", "2026-11-30T10:00", "０００１", "+2026"):
+        with pytest.raises(FilterError, match="added_before: expected a year, a month or a day"):
+            Filter(added_before=text)
 
 
 def test_a_clip_is_found_by_its_nearest_window(opened: Opened) -> None:

@@ -1,4 +1,4 @@
-"""A collection of layout 1, without windows: searched and written until a new one is built."""
+"""Collections of older layouts (1: no windows): searched and written until a new one is built."""
 
 from __future__ import annotations
 
@@ -16,11 +16,14 @@ from tests.index.stores.clip_model import DIM, Held, changes, some
 NO_FILE = Path("none")
 
 
-def make_layout_1(uri: str, name: str, written: Changes) -> None:
-    """A collection as it was made before windows."""
+def make_older(store: MilvusStore, uri: str, layout: int, written: Changes) -> None:
+    """A collection as it was made before windows, or before it held facts of files."""
+    name, has_windows = store._names[layout], layout > 1
     client = MilvusClient(uri)
     fields = client.create_schema(auto_id=False, enable_dynamic_field=False)
-    fields.add_field("row", DataType.INT64, is_primary=True)
+    if has_windows:
+        fields.add_field(schema.KEY, DataType.INT64, is_primary=True)
+    fields.add_field("row", DataType.INT64, is_primary=not has_windows)
     fields.add_field("vector", DataType.FLOAT_VECTOR, dim=DIM)
     fields.add_field("weights", DataType.SPARSE_FLOAT_VECTOR)
     fields.add_field("duration", DataType.FLOAT)
@@ -29,7 +32,7 @@ def make_layout_1(uri: str, name: str, written: Changes) -> None:
     for field in schema.LISTS:
         fields.add_field(field, DataType.ARRAY, element_type=DataType.INT64, max_capacity=4_096)
     client.create_collection(name, schema=fields, consistency_level="Strong")
-    for partition in (schema.CLIPS, schema.STATE):
+    for partition in (schema.CLIPS, schema.STATE, *([schema.WINDOWS] if has_windows else [])):
         client.create_partition(name, partition)
     indexes = client.prepare_index_params()
     indexes.add_index("vector", index_type="FLAT", metric_type="IP")
@@ -40,14 +43,15 @@ def make_layout_1(uri: str, name: str, written: Changes) -> None:
         (schema.CLIPS, rows), (schema.STATE, [schema.state(written.generation, DIM)]),
     ):  # fmt: skip
         for row in own:
-            del row[schema.KEY]
+            for field in schema.missing(layout):
+                del row[field]
         client.upsert(name, own, partition_name=partition)
     client.close()
 
 
 def test_it_is_searched_and_written_until_another_is_built(milvus_server: str) -> None:
     store = MilvusStore("mine", DIM, milvus_server)
-    make_layout_1(milvus_server, store._old_name, changes(3, some(range(1, 31))))
+    make_older(store, milvus_server, 1, changes(3, some(range(1, 31))))
     assert not store.load(NO_FILE)
     assert store.load(NO_FILE, outdated=True)
     assert (store.outdated, len(store), store.generation) == (True, 30, 3)
@@ -86,18 +90,18 @@ def test_an_old_collection_that_was_never_whole_or_is_dropped_is_not_written(
     milvus_server: str,
 ) -> None:
     store = MilvusStore("mine", DIM, milvus_server)
-    make_layout_1(milvus_server, store._old_name, changes(3, some(range(1, 31))))
+    make_older(store, milvus_server, 2, changes(3, some(range(1, 31))))
     client = MilvusClient(milvus_server)
-    client.delete(store._old_name, filter="row == -1", partition_name=schema.STATE)
+    client.delete(store._names[2], filter="row == -1", partition_name=schema.STATE)
     assert not store.load(NO_FILE, outdated=True)
     assert not store.outdated
     store.apply(changes(1, some(range(1, 6))))
     assert (store.outdated, len(store)) == (False, 5)
     store.drop()
-    client.drop_collection(store._old_name)
-    make_layout_1(milvus_server, store._old_name, changes(3, some(range(1, 31))))
+    client.drop_collection(store._names[2])
+    make_older(store, milvus_server, 2, changes(3, some(range(1, 31))))
     assert store.load(NO_FILE, outdated=True)
-    client.drop_collection(store._old_name)
+    client.drop_collection(store._names[2])
     store.apply(changes(4, some(range(40, 42))))  # finds out that it is gone
     assert (store.generation, store.outdated) == (0, True)
     store.apply(changes(4, some(range(1, 8))))

@@ -30,6 +30,7 @@ from earmark.service.openapi import document, pages
 from earmark.service.routes import (
     about,
     clips,
+    drawings,
     feedback,
     jobs,
     library,
@@ -98,6 +99,7 @@ def create_app(
     add_middleware(app, settings, measured, traces)
     search.install(app)
     app.include_router(timelines.router)  # before the clips, whose ids may hold slashes
+    app.include_router(drawings.router)
     for module in ROUTES:
         app.include_router(module.router)
     # Not a mount: a mount would answer wrong methods at the API's addresses as missing files.

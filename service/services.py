@@ -42,15 +42,15 @@ from earmark.service.server.readiness import QUERY, Readiness
 from earmark.service.settings import Settings
 from earmark.service.workers.add_parts import add_parts
 from earmark.service.workers.cuts import Cuts
+from earmark.service.workers.drawings import Drawings
 from earmark.service.workers.jobs import Jobs
 from earmark.service.workers.stretch_vectors import StretchVectors
 from earmark.service.workers.timelines import Timelines
 from earmark.service.workers.upload_queue import UploadQueue
-from earmark.service.workers.waveforms import Waveforms
 
 log = logging.getLogger(__name__)
 
-# Processes that decode for the library: one for jobs, two for waveforms, one for timelines.
+# Processes that decode for the library: one for jobs, two for drawings, one for timelines.
 READERS = 4
 
 
@@ -67,7 +67,7 @@ class Services:
     uploads: UploadQueue
     stretch_vectors: StretchVectors
     jobs: Jobs
-    waveforms: Waveforms
+    drawings: Drawings
     cuts: Cuts
     timelines: Timelines
     statistics: StatisticsCache
@@ -129,7 +129,7 @@ async def open_services(
             uploads=uploads,
             stretch_vectors=StretchVectors(uploads, settings.max_seconds),
             jobs=jobs,
-            waveforms=Waveforms(readers),
+            drawings=Drawings(readers),
             cuts=cuts,
             timelines=Timelines(readers, library.embedder),
             statistics=StatisticsCache(library),

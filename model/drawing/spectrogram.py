@@ -2,8 +2,8 @@
 
 Values are uint8 [height, width]. Columns are in order of time and equally long; rows are equally
 high in mel (2595 log10(1 + Hz / 700)), from half the sample rate at the top to 0 Hz at the bottom.
-A value is linear in dB: 0 is `FLOOR_DB` or less and 255 `TOP_DB` or more; 0 dB is a sine at full
-scale. A column holds the loudest of its windows, which leave no gap between them, but in sounds of
+A value is the power in its row, linear in dB: 0 is `FLOOR_DB` or less and 255 `TOP_DB` or more;
+0 dB is a sine at full scale. A column holds the loudest of its windows, which leave no gap between them, but in sounds of
 several hours. Axes: n = samples, B = frequency bins.
 """
 
@@ -23,6 +23,7 @@ MIN_WINDOW_SECONDS, MAX_WINDOW_SECONDS = 0.01, 0.045
 WINDOW_COLUMNS = 8  # that a window spans where they are short
 MIN_WINDOW = 64  # samples
 MAX_FRAMES = 64  # windows of a column: those of longer columns lie apart
+TONE_BINS = 1.5  # a Hann window spreads a sine over bins that have so many times its power
 CHUNK_FRAMES = 256  # windows computed at once: bounds memory
 
 
@@ -96,7 +97,8 @@ class Spectrogram:
         centres, heights = (edges[:-1] + edges[1:]) / 2, edges[:-1] - edges[1:]
         widths = np.maximum(heights, bins[1])
         weights = np.clip(1 - np.abs(bins - centres[:, None]) / widths[:, None], 0, None)
-        return np.asarray(weights / weights.sum(axis=1, keepdims=True), dtype=np.float32)
+        totals = np.minimum(weights.sum(axis=1, keepdims=True), TONE_BINS)
+        return np.asarray(weights / totals, dtype=np.float32)
 
 
 def _mel(hertz: float) -> float:

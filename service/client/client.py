@@ -69,6 +69,7 @@ class Methods:
     delete = Method(calls.delete)
     audio = Method(calls.audio)
     waveform = Method(calls.waveform)
+    spectrogram = Method(calls.spectrogram)
     timeline = Method(calls.timeline)
     label_file = Method(calls.label_file)
     feedback = Method(calls.feedback)

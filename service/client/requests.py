@@ -264,6 +264,19 @@ def waveform(
     return Call("GET", _clip(clip_id, "/waveform"), WaveformBody, query)
 
 
+def spectrogram(
+    clip_id: str,
+    *,
+    width: int = 800,
+    height: int = 160,
+    start: float | None = None,
+    end: float | None = None,
+) -> Call[bytes]:
+    """The spectrogram of a clip, or of its stretch from `start` to `end` in seconds, as a PNG."""
+    query = {"width": width, "height": height, "start": start, "end": end}
+    return Call("GET", _clip(clip_id, "/spectrogram"), bytes, query)
+
+
 def timeline(clip_id: str, *, tags: Sequence[str] = ()) -> Call[TimelineBody]:
     """Which tags are heard in a clip, and when. `tags`: in any words; none: suggested ones."""
     return Call("GET", _clip(clip_id, "/timeline"), TimelineBody, {"tags": list(tags)})

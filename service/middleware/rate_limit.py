@@ -24,7 +24,7 @@ from earmark.service.http.problems import problem
 from earmark.service.settings import Settings
 
 MAX_CLIENTS = 20_000
-CLIP_PARTS = ("/audio", "/waveform", "/similar")
+CLIP_PARTS = ("/audio", "/waveform", "/spectrogram", "/similar")
 STRETCH_PARAMETERS = frozenset({"start", "end", "format"})
 
 

@@ -1,4 +1,4 @@
-"""The library's clips: listing, adding, editing, their sound and waveform."""
+"""The library's clips: listing, adding, editing, and their sound."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
-import anyio.to_thread
 from fastapi import APIRouter, Depends, Form, Header, Query, Request, Response
 from fastapi.responses import FileResponse
 from starlette.exceptions import HTTPException
@@ -29,7 +28,7 @@ from earmark.service.http.sound_state import file_state, reading_file, sound_tag
 from earmark.service.openapi.operation import UPLOAD_PROBLEMS, Tag, operation
 from earmark.service.routes.conversions import changes_of, filter_of, metadata_of
 from earmark.service.routes.dependencies import ClipId, ServicesDep, UploadRoute, one_file
-from earmark.service.routes.stretches import End, Start, near, stretch_of
+from earmark.service.routes.stretches import End, Start, stretch_of
 from earmark.service.routes.uploads import Upload
 from earmark.service.schemas.clip_edits import (
     AddedBody,
@@ -37,7 +36,6 @@ from earmark.service.schemas.clip_edits import (
     ClipForm,
     ClipsBody,
     ClipsQuery,
-    WaveformBody,
 )
 from earmark.service.schemas.clips import ClipBody
 from earmark.service.services import Services
@@ -52,7 +50,6 @@ TAG: Tag = {
 router = APIRouter(tags=[TAG["name"]])
 uploads = APIRouter(route_class=UploadRoute, dependencies=[Depends(one_file)])
 
-MAX_POINTS = 4_000
 SAMPLE_BYTES = 8  # at most, of a sample in a file that is cut out
 # Declared here alone: the answer itself reads them.
 CONDITIONS = [
@@ -72,7 +69,6 @@ FileKind = Annotated[
     Kind | None,
     Query(alias="format", description="Of the file that is cut out; not given: `wav`"),
 ]
-Points = Annotated[int, Query(ge=1, le=MAX_POINTS, description="Points of the waveform")]
 
 SOUND: dict[int | str, dict[str, Any]] = {
     200: {"content": {"audio/*": {}}, "description": "The whole sound"},
@@ -106,6 +102,7 @@ def clips(services: ServicesDep, query: Annotated[ClipsQuery, Query()]) -> Clips
                 "edit_clip",
                 "clip_audio",
                 "clip_waveform",
+                "clip_spectrogram",
                 "clip_timeline",
                 "similar",
                 "remove_clip",
@@ -175,42 +172,6 @@ def audio(
 
 
 @router.get(
-    "/v1/clips/{clip_id:path}/waveform",
-    response_model=WaveformBody,
-    responses=UNCHANGED,
-    **operation(
-        "clip_waveform",
-        problems=("unknown-clip", "sound-gone", *UPLOAD_PROBLEMS),
-        headers=CACHED,
-        cached=True,
-    ),
-)
-async def waveform(
-    services: ServicesDep,
-    clip_id: ClipId,
-    points: Points = 400,
-    start: Start = None,
-    end: End = None,
-    if_none_match: IfNoneMatch = None,
-) -> Response:
-    """Get the waveform of a clip, or of a stretch of it: the minimum and maximum of the samples at
-    each point."""
-    in_thread, catalogue = anyio.to_thread.run_sync, services.library.catalogue
-    clip = await in_thread(catalogue.clip, clip_id)
-    state = await in_thread(file_state, clip)
-    stretch = None
-    if start is not None or end is not None:
-        stretch = near(await in_thread(stretch_of, catalogue, clip, state, start, end))
-    tag = sound_tag(clip, state, points, stretch and stretch.frames(clip.sample_rate))
-    headers = {"ETag": tag, **REVALIDATE}
-    if etags.matches(if_none_match, tag):
-        return unchanged(headers)
-    async with reading_file(clip):
-        body = await services.waveforms.get(clip, state, points, stretch)
-    return Response(body, headers=headers, media_type="application/json")
-
-
-@router.get(
     "/v1/clips/{clip_id:path}",
     response_model=ClipBody,
     responses=UNCHANGED,
@@ -228,7 +189,7 @@ def clip(
     return ClipBody(**ClipBody.fields_of(found))
 
 
-for _part in ("audio", "waveform", "timeline", "similar"):
+for _part in ("audio", "waveform", "spectrogram", "timeline", "similar"):
     router.add_api_route(  # else it would be taken for part of an id
         f"/v1/clips/{{clip_id:path}}/{_part}",
         _read_only,

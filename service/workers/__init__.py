@@ -1,1 +1,1 @@
-"""Work behind the requests: uploads, jobs, waveforms."""
+"""Work behind the requests: uploads, jobs, drawings."""

@@ -122,6 +122,7 @@ def test_a_clip_from_upload_to_removal(client: Client) -> None:
     assert client.edit(added.id, title="Glass", tags=[]).tags == []
     assert client.audio(added.id) == SOUND
     assert len(client.waveform(added.id, points=7).peaks) == 7
+    assert client.spectrogram(added.id, width=7, start=0.2).startswith(b"\x89PNG")
     heard = client.timeline(added.id, tags=["dog", "rain"])
     assert ([lane.tag for lane in heard.tags], heard.duration) == (["dog", "rain"], 1.0)
     table = client.label_file(added.id, "csv", tags=["dog"])

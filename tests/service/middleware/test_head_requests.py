@@ -27,6 +27,7 @@ ADDRESSES = {
     "/v1/clips/{clip_id}": CLIP,
     "/v1/clips/{clip_id}/audio": f"{CLIP}/audio",
     "/v1/clips/{clip_id}/waveform": f"{CLIP}/waveform",
+    "/v1/clips/{clip_id}/spectrogram": f"{CLIP}/spectrogram",
     "/v1/clips/{clip_id}/timeline": f"{CLIP}/timeline",
     "/v1/clips/{clip_id}/similar": f"{CLIP}/similar",
     "/problems/{name}": "/problems/busy",

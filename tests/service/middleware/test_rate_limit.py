@@ -200,6 +200,8 @@ def test_groups_and_kinds() -> None:
         ("GET", "/v1/clips/x/audio?format=wav", "uploads"),
         ("HEAD", "/v1/clips/x/similar?k=5&%65nd=3", "uploads"),
         ("GET", "/v1/clips/x/waveform?points=9&start=1", "uploads"),
+        ("GET", "/v1/clips/x/spectrogram?width=9", "searches"),
+        ("GET", "/v1/clips/x/spectrogram?end=1", "uploads"),
         ("GET", "/v1/clips/x/similar?k=1&q=start&\xff%ff=%", "searches"),
         ("GET", "/v1/search?start=1", "searches"),
         ("PATCH", "/v1/clips/x/timeline", "writes"),

@@ -93,7 +93,7 @@ def test_the_whole_is_sent_as_it_was(server: Server, sounds: Path) -> None:
     assert whole.content == (sounds / "long.wav").read_bytes()[:10]
 
 
-@pytest.mark.parametrize("part", ["audio", "waveform", "similar"])
+@pytest.mark.parametrize("part", ["audio", "waveform", "spectrogram", "similar"])
 @pytest.mark.parametrize(("query", "says"), WRONG)
 def test_times_that_are_no_stretch(
     server: Server, part: str, query: dict[str, object], says: str
@@ -105,7 +105,7 @@ def test_times_that_are_no_stretch(
 def test_other_refusals(server: Server) -> None:
     server.problem(cut(server, format="mp3"), 422, "format: Input should be 'wav' or 'flac'")
     gone = address(server, "A file that goes away")
-    for part in ("audio", "waveform", "similar"):
+    for part in ("audio", "waveform", "spectrogram", "similar"):
         response = server.client.get(f"{gone}/{part}", params={"start": 0.1})
         server.problem(response, 410, "not there now")
         response = server.client.get(f"/v1/clips/nothing/{part}", params={"start": 0.1})

@@ -41,12 +41,14 @@ TEXTS = (
 PARAMETERS = (
     b"q", b"k", b"cursor", b"tag", b"any_tag", b"no_tag", b"min_duration", b"max_duration",
     b"licence",
-    b"source", b"distinct", b"sort", b"fields", b"points", b"before", b"x", b"", b"q[]", b"q%00",
+    b"source", b"distinct", b"sort", b"fields", b"points", b"width", b"before",
+    b"x", b"", b"q[]", b"q%00",
 )  # fmt: skip
 PATHS = (
     b"/v1/search", b"/v1/search", b"/v1/search", b"/v1/clips", b"/v1/clips/%b",
     b"/v1/clips/%b/similar",
     b"/v1/clips/%b/audio", b"/v1/clips/%b/waveform", b"/v1/clips/%b/timeline",
+    b"/v1/clips/%b/spectrogram",
     b"/v1/feedback", b"/v1/feedback/manifest.csv",
     b"/v1/jobs/%b", b"/v1/jobs/%b/events", b"/problems/%b", b"/%b", b"/../%b", b"/static/%b",
     b"/v1/%b",

@@ -1,4 +1,4 @@
-"""Waveforms: where the sound goes away before it is read, and what holds up whom."""
+"""Drawings: where the sound goes away before it is read, and what holds up whom."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from earmark.model.embedder import Embedder
 from earmark.model.inference.decode_pool import DecodePool
 from earmark.service.app import create_app
 from earmark.service.settings import Settings
-from earmark.service.workers import waveforms as module
-from earmark.service.workers.waveforms import Waveforms
+from earmark.service.workers import drawings as module
+from earmark.service.workers.drawings import Drawings
 from tests.index.made import write_sounds
 
 
@@ -34,10 +34,10 @@ def test_a_sound_removed_before_it_is_read_is_gone(model_folder: Path, tmp_path:
             app.router.lifespan_context(app),
             httpx.AsyncClient(transport=transport, base_url="http://localhost") as client,
         ):
-            waveforms = app.state.services.waveforms
-            async with waveforms._turn:  # another sound is being read
+            drawings = app.state.services.drawings
+            async with drawings._turn:  # another sound is being read
                 asked = asyncio.create_task(client.get(f"/v1/clips/{clip.id}/waveform"))
-                while not waveforms._waiting:
+                while not drawings._waiting:
                     await asyncio.sleep(0.01)
                 sound.unlink()
             return await asked
@@ -59,17 +59,17 @@ def test_a_stretch_that_decodes_much_waits_with_the_long_ones(
 
     async def run() -> None:
         with DecodePool(log_mel, 2) as readers:
-            waveforms = Waveforms(readers)
+            drawings = Drawings(readers)
 
             async def draw(start: float) -> bytes:
                 stretch = Stretch(sound, start, 0.25)
-                return await waveforms.get(clip, sound.stat(), 10, stretch)
+                return await drawings.waveform(clip, sound.stat(), 10, stretch)
 
-            async with waveforms._turn:  # which short ones wait for
+            async with drawings._turn:  # which short ones wait for
                 assert await draw(0.05)
                 short = asyncio.create_task(draw(0.2))
                 await asyncio.sleep(0.01)
-                assert waveforms._waiting == 1
+                assert drawings._waiting == 1
             assert await short
 
     asyncio.run(run())

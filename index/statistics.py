@@ -18,7 +18,9 @@ import numpy as np
 
 from earmark.index.catalogue.catalogue import Catalogue
 from earmark.index.library import Library
+from earmark.index.stores.base import StoreColumns
 from earmark.index.stores.columns import Columns, Mask, NameColumn
+from earmark.index.types import Filter
 from earmark.model.text.text_key import usual_spellings
 
 MAX_FAILURES = 50  # the last failed files that are listed
@@ -69,16 +71,14 @@ class StatisticsCache:
         """The statistics as of now. Raises StorageError."""
         self._library.refresh()
         with self._counting:  # concurrent callers share one count
-            columns = self._library.store.columns()
+            columns = self._library.store.columns(Filter())
             # The catalogue may be ahead of a store without columns.
             generation = self._library.generation if columns is None else columns[0]
             if self._latest is None or self._latest.generation != generation:
                 self._latest = self._count(generation, columns)
             return self._latest
 
-    def _count(
-        self, generation: int, columns: tuple[int, list[tuple[Columns, Mask | None]]] | None
-    ) -> LibraryStatistics:
+    def _count(self, generation: int, columns: StoreColumns | None) -> LibraryStatistics:
         catalogue = self._library.catalogue
         failures = catalogue.latest_failures(MAX_FAILURES)
         totals = _count_catalogue(catalogue) if columns is None else _count_columns(columns[1])
@@ -123,9 +123,9 @@ class _Totals:
     sources: Counter[str] = field(default_factory=Counter)
 
 
-def _count_columns(segments: Iterable[tuple[Columns, Mask | None]]) -> _Totals:
+def _count_columns(segments: Iterable[tuple[Columns, list[Mask | None]]]) -> _Totals:
     totals = _Totals()
-    for columns, mask in segments:
+    for columns, (mask,) in segments:
         keep = np.ones(len(columns), np.bool_) if mask is None else mask
         totals.clips += int(np.count_nonzero(keep))
         totals.seconds += float(columns.durations[keep].sum(dtype=np.float64))

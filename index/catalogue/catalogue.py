@@ -36,7 +36,7 @@ from earmark.index.catalogue.records import (
 )
 from earmark.index.catalogue.writer import Writer
 from earmark.index.errors import LibraryError, StorageError, UnknownClipError
-from earmark.model.core.arrays import Array
+from earmark.model.core.arrays import Array, Rows
 
 log = logging.getLogger(__name__)
 
@@ -187,6 +187,14 @@ class Catalogue:
         condition = "row IN (SELECT value FROM json_each(?))"
         return {clip.row: clip for clip in self._clips(condition, (json.dumps(list(rows)),))}
 
+    def clips_by_id(self, ids: Sequence[str]) -> dict[str, Clip]:
+        """Clips by their ids, composed or not; unknown ones are absent."""
+        kept = {clip_id: normalize("NFC", clip_id) for clip_id in ids}
+        condition = "id IN (SELECT value FROM json_each(?))"
+        found = self._clips(condition, (json.dumps(list(kept.values())),))
+        clips = {clip.id: clip for clip in found}
+        return {asked: clips[clip_id] for asked, clip_id in kept.items() if clip_id in clips}
+
     def clips(self) -> list[Clip]:
         """All clips, in the order they were added."""
         return self._clips("true ORDER BY row", ())
@@ -194,6 +202,14 @@ class Catalogue:
     def clips_where(self, condition: str, value: int | str, limit: int) -> list[Clip]:
         """At most `limit` clips, by an SQL condition (and order) with one parameter."""
         return self._clips(f"{condition} LIMIT {int(limit)}", (value,))
+
+    def rows_where(self, condition: str, values: Sequence[object]) -> Rows:
+        """The rows of the clips that an SQL condition holds for, ascending."""
+        found = self._database.query(
+            f"SELECT row FROM clips WHERE {condition} ORDER BY row",  # noqa: S608 (constants)
+            values,
+        )
+        return np.array([row for (row,) in found], dtype=np.int64)
 
     def rows_after_id(self, clip_id: str, limit: int) -> list[tuple[int, str]]:
         """(row, id) of the clips whose ids follow `clip_id`, in the order of their ids."""
@@ -413,8 +429,8 @@ class Catalogue:
                 vectors[end + 1 : end + 1 + len(own)] = moment_vectors(own)
                 end += 1 + len(own)
                 ends[position] = end
-                for column, value in zip(columns, rest, strict=True):
-                    column.append(value)
+                for place, value in enumerate(rest):
+                    columns[place].append(value)
             removed = db.execute(
                 "SELECT row FROM removed WHERE generation > ? AND generation <= ?", span
             ).fetchall()

@@ -27,6 +27,9 @@ from earmark.model.core.arrays import Array, Rows
 NO_RELATED: RelatedByStem = MappingProxyType({})
 
 
+StoreColumns = tuple[int, list[tuple[Columns, list[Mask | None]]]]
+
+
 class VectorStore(Protocol):
     """A searchable copy of the catalogue's vectors, as of one generation."""
 
@@ -108,8 +111,9 @@ class VectorStore(Protocol):
     def passing(self, where: Filter) -> Rows:
         """All rows that pass the filter."""
 
-    def columns(self) -> tuple[int, list[tuple[Columns, Mask | None]]] | None:
-        """(the generation, columns of all clips with a mask of those that exist, None: all).
+    def columns(self, *filters: Filter) -> StoreColumns | None:
+        """The generation, and the columns of all clips, part by part, with a mask for each filter:
+        which clips exist and pass, None for all.
 
         None where the store keeps no columns in memory.
         """

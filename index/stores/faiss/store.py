@@ -22,8 +22,13 @@ from earmark.index.catalogue.records import Changes
 from earmark.index.lexical.expansion import RelatedByStem
 from earmark.index.lexical.term_weights import word_weights
 from earmark.index.stores import snapshot
-from earmark.index.stores.base import NO_RELATED, candidates_one_by_one, order_ties
-from earmark.index.stores.columns import Columns, Mask
+from earmark.index.stores.base import (
+    NO_RELATED,
+    StoreColumns,
+    candidates_one_by_one,
+    order_ties,
+)
+from earmark.index.stores.columns import Mask
 from earmark.index.stores.faiss import batched, segment_io
 from earmark.index.stores.faiss.segment import (
     MAX_FLAT,
@@ -109,11 +114,14 @@ class FaissStore:
         """The same: it has no address."""
         return self.label()
 
-    def columns(self) -> tuple[int, list[tuple[Columns, Mask | None]]]:
+    def columns(self, *filters: Filter) -> StoreColumns:
         """See VectorStore."""
         state = self._state
-        parts = zip(state.segments, _masks(state, None), strict=True)
-        return state.generation, [(segment.columns, mask) for segment, mask in parts]
+        masks = [_masks(state, where) for where in filters]
+        return state.generation, [
+            (segment.columns, [own[place] for own in masks])
+            for place, segment in enumerate(state.segments)
+        ]
 
     def nbytes(self) -> int:
         """About the memory that vectors and columns take, in bytes."""

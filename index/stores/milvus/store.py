@@ -120,7 +120,7 @@ class MilvusStore:
         """0: Milvus holds vectors and columns, not this process."""
         return 0
 
-    def columns(self) -> None:
+    def columns(self, *filters: Filter) -> None:
         """None: Milvus holds the columns."""
 
     # Writing

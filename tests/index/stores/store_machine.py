@@ -232,9 +232,9 @@ class Machine(RuleBasedStateMachine):
     @invariant()
     def capabilities(self) -> None:
         assert self.store.forkable != self.store.shared
-        if (columns := self.store.columns()) is not None:
+        if (columns := self.store.columns(Filter())) is not None:
             generation, parts = columns
-            clips = sum(len(part) if mask is None else mask.sum() for part, mask in parts)
+            clips = sum(len(part) if mask is None else mask.sum() for part, (mask,) in parts)
             assert (generation, clips) == (self.generation, len(self.model))
 
     def teardown(self) -> None:

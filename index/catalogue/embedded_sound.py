@@ -5,7 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from earmark.index.catalogue.metadata import Metadata, title_from_file_name
+from earmark.index.catalogue.file_names import (
+    category_from_file_name,
+    metadata_from_file_name,
+)
+from earmark.index.catalogue.metadata import Metadata
 from earmark.index.catalogue.records import NewClip
 from earmark.model.audio.file_metadata import FileMetadata
 from earmark.model.core.errors import AudioError
@@ -20,7 +24,8 @@ LONG_SECONDS = 10.0
 class SourceFile:
     """The file of a sound to add, its metadata, and its preferred id (may be empty).
 
-    `link`: the name of the link that leads to the file, for its title; empty if none does.
+    `link`: the name of the link that leads to the file, or the one that it has at a client, which
+    then tells its title and category; empty if there is none.
     """
 
     path: Path
@@ -63,7 +68,7 @@ class EmbeddedSound:
         stored = slice(None) if info.duration > LONG_SECONDS else slice(0)
         in_file = metadata_in_file(embedding.metadata)
         if file.link:
-            in_file = in_file.with_defaults(Metadata(title=title_from_file_name(file.link)))
+            in_file = in_file.with_defaults(metadata_from_file_name(file.link))
         return NewClip(
             path=str(file.path),
             id=file.id,
@@ -79,6 +84,8 @@ class EmbeddedSound:
             windows=embedding.windows[stored],
             starts=embedding.starts[stored],
             metadata_in_file=in_file,
+            loudness=info.loudness,
+            category=category_from_file_name(file.link or file.path.name),
         )
 
 

@@ -13,7 +13,7 @@ from earmark.model.core.arrays import Array, Rows
 
 MAX_ID_CHARACTERS = 200
 # What changed a clip's metadata: `add` reads files and manifests, `edit` is of one clip.
-Means = Literal["add", "upload", "edit", "bulk-edit", "undo", "review"]
+Means = Literal["add", "edit", "bulk-edit", "undo", "review"]
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,8 @@ class Clip:
     """A sound of the library. Duration in seconds, sample rate in Hz, dates in ISO 8601 (UTC).
 
     `damaged`: the seconds of the file that could not be decoded and are left out. `loudness`: in
-    LUFS, None where it is not known.
+    LUFS, None where it is not known. `category`: the CatID of the Universal Category System in the
+    name of its file; empty if there is none.
     """
 
     row: int
@@ -52,6 +53,7 @@ class Clip:
     channels: int
     damaged: float
     loudness: float | None
+    category: str
     added_at: str
     changed_at: str
     sha256: str
@@ -105,7 +107,8 @@ class NewClip:
 
     `metadata`: what people say of it; `metadata_in_file`: what its file says, where they do not.
     `id`: the preferred id, with a suffix if it is taken; empty for one made from `sha256`.
-    `windows` [W, D] and `starts` [W] (seconds) are stored for long sounds, else empty.
+    `windows` [W, D] and `starts` [W] (seconds) are stored for long sounds, else empty. `loudness`:
+    in LUFS, None where it is not known; `category`: as of Clip.
     """
 
     path: str
@@ -122,6 +125,8 @@ class NewClip:
     windows: Array
     starts: npt.NDArray[np.float64]
     metadata_in_file: Metadata = field(default_factory=Metadata)
+    loudness: float | None = None
+    category: str = ""
 
 
 @dataclass(frozen=True)
@@ -146,6 +151,7 @@ class Changes:
     channels: list[int]
     licences: list[str]
     sources: list[str]
+    categories: list[str]
     tags: list[str]
     titles: list[str]
     descriptions: list[str]

@@ -10,6 +10,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Callable
 
+from earmark.index.catalogue.file_names import fill_categories
 from earmark.index.catalogue.text_migration import clean_texts
 
 APPLICATION_ID = 0x4541524D  # "EARM"
@@ -215,6 +216,8 @@ MIGRATIONS: tuple[tuple[Step, ...], ...] = (
             PRIMARY KEY (row, tag)
         ) WITHOUT ROWID
         """,
+        "ALTER TABLE clips ADD COLUMN category TEXT NOT NULL DEFAULT ''",  # of UCS names
+        fill_categories,
     ),
 )
 

@@ -13,6 +13,7 @@ from unicodedata import normalize
 
 import numpy as np
 
+from earmark.index.catalogue.file_names import category_from_file_name, metadata_from_path
 from earmark.index.catalogue.history import Recorder, changes_of_edit, has_edit
 from earmark.index.catalogue.metadata import (
     MAX_TAGS,
@@ -32,6 +33,7 @@ ID_CHARACTERS = 12  # of an id made from a sound's SHA-256
 
 _FILE_COLUMNS = (
     "path", "size", "mtime_ns", "sha256", "duration", "sample_rate", "channels", "damaged",
+    "loudness", "category",
 )  # fmt: skip
 
 
@@ -63,8 +65,8 @@ class Writer:
         """Add a clip, or replace the one with the same path, which keeps its id. Returns the id.
 
         A field of its metadata is what `new` says; else what the clip has already; else what the
-        file says; and the title else comes from the file's name. A title that an earlier write
-        made of the name counts as none.
+        file says; else what the file's name tells. A title that an earlier write made of the
+        name counts as none.
 
         Raises LibraryError for vectors of another dimension or not finite, and for texts or ids
         that are too long.
@@ -268,7 +270,8 @@ class Writer:
             )
 
     def move(self, move: Move) -> bool:
-        """Change a clip's path, and its title with it, if that was made of the file's name.
+        """Change a clip's path, and its title and category with it, if they were made of the
+        file's name.
 
         False, and nothing is changed, where it has another path meanwhile or another clip has the
         new one.
@@ -279,10 +282,17 @@ class Writer:
         )
         if not changed.rowcount:
             return False
-        before, after = _default(move.before), _default(move.after)
-        found = self._find_path(move.after)
-        if found and found[2].title == before.title != after.title:
+        after, found = metadata_from_path(move.after), self._find_path(move.after)
+        if found and _is_from_name(found[2].title, move.before) and found[2].title != after.title:
             self._write_metadata(found[0], found[2], replace(found[2], title=after.title))
+        categories = [
+            category_from_file_name(PurePath(path).name) for path in (move.before, move.after)
+        ]
+        if found and categories[0] != categories[1]:
+            self._db.execute(
+                "UPDATE clips SET category = ?, generation = ? WHERE row = ? AND category = ?",
+                (categories[1], self.generation, found[0], categories[0]),
+            )
         return True
 
     def relocate(self, old: str, new: str) -> int:
@@ -366,17 +376,18 @@ def _check_tag_count(after: Metadata, before: Metadata, subject: str) -> None:
 
 def _merged(metadata: Metadata, held: Metadata | None, new: NewClip) -> Metadata:
     """The clip's metadata; `held`: what an earlier write of the same path left."""
-    default = _default(new.path)
     if held is not None:
-        title = "" if held.title == default.title else held.title
+        title = "" if _is_from_name(held.title, new.path) else held.title
         metadata = metadata.with_defaults(replace(held, title=title))
-    return metadata.with_defaults(new.metadata_in_file).with_defaults(default)
+    in_file = new.metadata_in_file
+    return metadata.with_defaults(in_file).with_defaults(metadata_from_path(new.path))
 
 
 def _unknown(clip_id: str) -> UnknownClipError:
     return UnknownClipError(f"id: no clip {clip_id!r} in this library")
 
 
-def _default(path: str) -> Metadata:
-    """The metadata of a file without any: a title from its name."""
-    return Metadata(title=title_from_file_name(PurePath(path).name) or UNTITLED)
+def _is_from_name(title: str, path: str) -> bool:
+    """Whether a title was made of a file's name, also as earlier versions did."""
+    whole = title_from_file_name(PurePath(path).name) or UNTITLED
+    return title in (metadata_from_path(path).title, whole)

@@ -14,7 +14,8 @@ from earmark.index.catalogue.embedded_sound import (
     SourceFile,
     metadata_in_file,
 )
-from earmark.index.catalogue.metadata import UNTITLED, Metadata, title_from_file_name
+from earmark.index.catalogue.file_names import metadata_from_path
+from earmark.index.catalogue.metadata import Metadata
 from earmark.index.catalogue.records import Clip
 from earmark.index.files.managed_files import StagedFile
 from earmark.index.files.relocation import record_uploads_folder
@@ -60,9 +61,9 @@ def add(library: Library, uploads: Sequence[Upload]) -> list[AddedClip]:
 def _embedded_sound(upload: Upload) -> EmbeddedSound:
     path = upload.staged.place()
     # Without a title, the catalogue would take the random file name.
-    default = Metadata(title=title_from_file_name(upload.name) or UNTITLED)
+    default = metadata_from_path(upload.name)
     in_file = metadata_in_file(upload.embedding.metadata)
     metadata = upload.metadata.with_defaults(in_file).with_defaults(default)
     state = path.stat()
-    file = SourceFile(path, metadata)
+    file = SourceFile(path, metadata, link=upload.name)
     return EmbeddedSound(file, upload.embedding, state.st_size, state.st_mtime_ns)

@@ -19,7 +19,7 @@ import numpy as np
 
 from earmark.index.catalogue.catalogue import Catalogue
 from earmark.index.catalogue.embedded_sound import EmbeddedSound
-from earmark.index.catalogue.records import Clip, Move
+from earmark.index.catalogue.records import Clip, Move, Origin
 from earmark.index.errors import (
     ChangedError,
     LibraryError,
@@ -39,6 +39,7 @@ from earmark.index.search.ranking import Ranker
 from earmark.index.search.recall_monitor import RecallMonitor
 from earmark.index.stores.base import VectorStore
 from earmark.index.stores.factory import catch_up, open_store
+from earmark.index.stores.outdated import with_rows
 from earmark.index.types import MOMENTS, Filter, Page, SearchRequest
 from earmark.model.core.arrays import Array, Rows
 from earmark.model.embedder import Embedder
@@ -89,9 +90,9 @@ class Library:
             if not self.store.shared and catalogue.vector_count() <= REBUILD_AT_ONCE:
                 self.rebuild_store()
             else:
-                log.warning("library %s: its index is of an older version, which does not find "
-                            "moments in long sounds: earmark serve and earmark add build it anew",
-                            folder)  # fmt: skip
+                log.warning("library %s: its index is of an older version, which may not find "
+                            "moments in long sounds and is slow with some filters: earmark serve "
+                            "and earmark add build it anew", folder)  # fmt: skip
 
     @classmethod
     def open(cls, folder: Path, embedder: Embedder, *, create: bool = False) -> Library:
@@ -233,13 +234,19 @@ class Library:
                 writer.record_failure(path, reason)
             return [writer.put(sound.new_clip()) for sound in sounds]
 
-    def edit(self, clip_id: str, changes: Mapping[str, Any], generation: int | None = None) -> Clip:
+    def edit(
+        self,
+        clip_id: str,
+        changes: Mapping[str, Any],
+        generation: int | None = None,
+        by: str = "",
+    ) -> Clip:
         """Set these fields of a clip's `Metadata`; returns the changed clip.
 
-        `generation`: the clip's generation that the caller has read. Raises UnknownClipError,
-        ChangedError where the clip has another generation, LibraryError for texts too long.
+        `generation`: the clip's generation that the caller has read; `by`: the name of a key. Raises
+        UnknownClipError, ChangedError for another generation, LibraryError for texts too long.
         """
-        with self.catalogue.write() as writer:
+        with self.catalogue.write(Origin(by, "edit")) as writer:
             writer.edit(clip_id, changes, generation)
         return self.catalogue.clip(clip_id)
 
@@ -325,7 +332,23 @@ class Library:
     def passing(self, where: Filter) -> Rows:
         """The rows of the clips that pass a filter, ascending. Raises UnknownCollectionError."""
         self.refresh()
-        return np.sort(self.store.passing(self._names.resolve(where)), kind="stable")
+        return np.sort(self.store.passing(self.resolved(where)), kind="stable")
+
+    def resolved(self, where: Filter) -> Filter:
+        """The filter as the store can tell it: with the rows of its names as `members`.
+
+        Raises UnknownCollectionError.
+        """
+        where = self._names.resolve(where)
+        return with_rows(where, self.catalogue) if self.store.outdated else where
+
+    def named_rows(self, kind: str, name: str) -> Rows:
+        """The rows that a name in a filter stands for; `kind`: the filter's field.
+
+        Raises UnknownCollectionError.
+        """
+        self.refresh()
+        return self._names.rows(kind, name)
 
     def found(self, kept: KeptSearch) -> Rows:
         """The rows of the clips that a kept search finds now.
@@ -427,7 +450,7 @@ class Library:
     def _resolved(self, request: SearchRequest) -> SearchRequest | LibraryError:
         """The request with the rows of its filter's names, or the error of one of them."""
         try:
-            where = self._names.resolve(request.where)
+            where = self.resolved(request.where)
         except LibraryError as error:
             return error
         return request if where is request.where else replace(request, where=where)

@@ -53,6 +53,10 @@ class NamedFilters:
             members = RowSet(np.intersect1d(members.rows, where.members.rows, assume_unique=True))
         return replace(where, members=members)
 
+    def rows(self, kind: str, name: str) -> Rows:
+        """The rows of one name, in their own order. Raises LibraryError."""
+        return self._kinds[kind].rows(name)
+
     def _members(self, names: tuple[tuple[str, tuple[str, ...]], ...]) -> RowSet:
         """The clips that have one of the names of each kind."""
         versions = tuple(

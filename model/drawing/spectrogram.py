@@ -3,8 +3,8 @@
 Values are uint8 [height, width]. Columns are in order of time and equally long; rows are equally
 high in mel (2595 log10(1 + Hz / 700)), from half the sample rate at the top to 0 Hz at the bottom.
 A value is the power in its row, linear in dB: 0 is `FLOOR_DB` or less and 255 `TOP_DB` or more;
-0 dB is a sine at full scale. A column holds the loudest of its windows, which leave no gap between them, but in sounds of
-several hours. Axes: n = samples, B = frequency bins.
+0 dB is a sine at full scale. A column holds the loudest of its windows, which leave no gap between
+them, but in sounds of several hours. Axes: n = samples, B = frequency bins.
 """
 
 from __future__ import annotations

@@ -3,7 +3,8 @@
 Feedback is on a clip of the library, and is deleted with it; or on a separate sound, which is
 stored once in the library's folder `feedback`. The labels of a sound are its clip's tags, plus
 accepted tags, minus rejected ones, compared by `text_key`; of two opinions on a tag the later one
-counts.
+counts. Verdicts of a review (`index.curation.verdicts`) are opinions as well: what they accepted
+are tags of the clip already.
 """
 
 from __future__ import annotations
@@ -80,6 +81,7 @@ class _LabelledSound:
     tags: dict[str, str] = field(default_factory=dict)  # by their keys
 
 
+_COUNTS = "latest AND verdict != 'undecided'"  # of the table `verdicts`
 _SELECT = (
     "SELECT number, coalesce(clips.id, ''), feedback.path, feedback.title, accepted, rejected, "
     "given_by, given_at, fingerprint FROM feedback LEFT JOIN clips USING (row)"
@@ -159,7 +161,7 @@ def export(folder: Path, out: Path) -> int:
         text = manifest(folder, catalogue, absolute=True)
     sounds = sum(1 for _ in csv.reader(io.StringIO(text))) - 1
     if not sounds:
-        raise LibraryError(f"library {folder}: expected feedback to export, got none")
+        raise LibraryError(f"library {folder}: expected feedback or a review to export, got none")
     try:
         write_whole(out, [text.encode()])
     except OSError as error:
@@ -182,12 +184,17 @@ def _labelled_sounds(catalogue: Catalogue) -> list[_LabelledSound]:
     rows = [
         row
         for (row,) in catalogue.database.query(
-            "SELECT DISTINCT row FROM feedback WHERE row IS NOT NULL"
+            "SELECT row FROM feedback WHERE row IS NOT NULL UNION SELECT row FROM verdicts "  # noqa: S608 (a constant)
+            f"WHERE {_COUNTS}"
         )
     ]
     clips = {clip.id: clip for clip in catalogue.clips_by_row(rows).values()}
     sounds: dict[str, _LabelledSound] = {}
-    for feedback in _read(catalogue, "number < ? ORDER BY number LIMIT ?", MAX_NUMBER, -1):
+    opinions = [
+        *_read(catalogue, "number < ? ORDER BY number LIMIT ?", MAX_NUMBER, -1),
+        *_verdicts(catalogue),
+    ]
+    for feedback in sorted(opinions, key=lambda opinion: opinion.at):
         key = feedback.clip or f"/{feedback.sound}"
         if key not in sounds:
             clip = clips.get(feedback.clip)
@@ -223,6 +230,16 @@ def _insert(library: Library, opinion: Opinion, **values: object) -> int:
             return int(db.execute(statement, row).lastrowid or 0)
         except sqlite3.IntegrityError as error:  # the clip was removed meanwhile
             raise UnknownClipError("clip: expected one of this library, it has gone") from error
+
+
+def _verdicts(catalogue: Catalogue) -> Iterator[Feedback]:
+    """The verdicts that count, as opinions: what was rejected."""
+    for number, clip, tag, verdict, by, at, model in catalogue.database.query(
+        "SELECT number, clips.id, tag, verdict, given_by, given_at, model "  # noqa: S608 (a constant)
+        f"FROM verdicts JOIN clips USING (row) WHERE {_COUNTS} ORDER BY number"
+    ):
+        rejected = (tag,) if verdict == "reject" else ()
+        yield Feedback(number, clip, "", "", (), rejected, by, at, model)
 
 
 def _one(catalogue: Catalogue, number: int) -> Feedback:

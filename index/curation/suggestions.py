@@ -124,7 +124,7 @@ class Suggesting:
         self._worker = secrets.token_hex(8)
         self._model = model_key(library.embedder)
         self._keys = [text_key(tag) for tag in library.embedder.vocabulary]
-        self._floors = lowest(library.embedder.calibration.thresholds)
+        self._floors = lowest(library.embedder.calibration.thresholds.astype(np.float64))
         known: set[str] = set()
         for number, key in enumerate(self._keys):
             if key in known:  # the first tag with a key stands for all of them
@@ -147,9 +147,8 @@ class Suggesting:
         run = self._begin()
         try:
             while run.asked and run.target > run.generation and not self._is_over():
-                on_progress(Progress("working", run.done, run.total))
                 run = self._step(run)
-            on_progress(Progress("ready", run.done, run.total))
+                on_progress(Progress("working", run.done, run.total))
         finally:
             self._release()
 

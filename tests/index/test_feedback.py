@@ -162,7 +162,7 @@ def test_training_reads_the_manifest(library: Library, clip_id: str, tmp_path: P
 
 def test_an_export_that_cannot_be(library: Library, clip_id: str, tmp_path: Path) -> None:
     out = tmp_path / "a.csv"
-    with pytest.raises(LibraryError, match="expected feedback to export, got none"):
+    with pytest.raises(LibraryError, match="expected feedback or a review to export, got none"):
         feedback.export(library.folder, out)
     with pytest.raises(LibraryError, match="made by `earmark add`"):
         feedback.export(tmp_path, out)

@@ -40,7 +40,8 @@ class Filter:
     """Conditions on clips; all must hold, and an empty filter lets all clips pass.
 
     `all_tags`, `any_tags`, `no_tags`: a clip has all of these tags, one of them, none of them.
-    `licences`, `sources`: one of these. Tags, licences and sources are compared by `text_key`.
+    `licences`, `sources`, `categories` (CatIDs of the Universal Category System): one of these.
+    Tags and all of these are compared by `text_key`.
     `min_duration`, `max_duration`: seconds, both inclusive. `sample_rates` (Hz), `channels`: one of
     these. `min_loudness`, `max_loudness`: LUFS, both inclusive; a sound whose loudness is not known
     passes neither. `added_after`: in that year, month or day, or later; `added_before`: before it;
@@ -64,6 +65,7 @@ class Filter:
     max_loudness: float | None = None
     added_after: str = ""
     added_before: str = ""
+    categories: tuple[str, ...] = ()
     rows: tuple[int, ...] | None = None
     up_to: int | None = None
     but: int | None = None

@@ -54,6 +54,7 @@ class _Columns(NamedTuple):
     channels: list[int]
     licences: list[str]
     sources: list[str]
+    categories: list[str]
     tags: list[str]
     titles: list[str]
     descriptions: list[str]
@@ -409,13 +410,14 @@ class Catalogue:
             loudness, added = np.empty(count, np.float32), np.empty(count, np.int32)
             vectors = np.empty((count + window_bytes // (4 * dim), dim), np.float32)
             ends, end = np.empty(count, np.int64), 0
-            columns = _Columns([], [], [], [], [], [], [])
+            columns = _Columns([], [], [], [], [], [], [], [])
             # All of them are read in their order: by the index they would be sorted, in temporary
             # files as large as their vectors.
             key = "generation" if since else "+generation"
             clips = db.execute(
                 "SELECT row, vector, windows.vectors, duration, loudness, "  # noqa: S608 (constants)
-                f"{ADDED_DAY}, sample_rate, channels, licence, source, tags, title, description "
+                f"{ADDED_DAY}, sample_rate, channels, licence, source, category, "
+                "tags, title, description "
                 "FROM clips LEFT JOIN windows USING (row) "
                 f"WHERE {key} > ? AND {key} <= ? ORDER BY row",
                 span,

@@ -156,7 +156,7 @@ class ListColumn:
 class Columns:
     """Of n clips: `durations` [n] in seconds, `loudness` [n] in LUFS (NaN: not known), the days
     since 1970 on which they were `added` [n], sample rates in Hz and channels (as names: there are
-    few), licences, sources, tags, and terms of words (`index.lexical.terms`).
+    few), licences, sources, categories, tags, and terms of words (`index.lexical.terms`).
 
     `words`: of titles and tags; `described`: those that only descriptions hold.
     """
@@ -168,6 +168,7 @@ class Columns:
     channels: NameColumn
     licences: NameColumn
     sources: NameColumn
+    categories: NameColumn
     tags: ListColumn
     words: ListColumn
     described: ListColumn
@@ -189,6 +190,7 @@ class Columns:
             NameColumn.of(map(str, changes.channels)),
             NameColumn.of(changes.licences),
             NameColumn.of(changes.sources),
+            NameColumn.of(changes.categories),
             ListColumn.of([list(dict.fromkeys(text.lower().split())) for text in changes.tags]),
             ListColumn.of([words for words, _ in terms]),
             ListColumn.of([described for _, described in terms]),
@@ -207,6 +209,7 @@ class Columns:
             self.channels.concatenate(other.channels),
             self.licences.concatenate(other.licences),
             self.sources.concatenate(other.sources),
+            self.categories.concatenate(other.categories),
             self.tags.concatenate(other.tags),
             self.words.concatenate(other.words),
             self.described.concatenate(other.described),
@@ -222,6 +225,7 @@ class Columns:
             self.channels.select(mask),
             self.licences.select(mask),
             self.sources.select(mask),
+            self.categories.select(mask),
             self.tags.select(mask),
             self.words.select(mask),
             self.described.select(mask),
@@ -254,7 +258,7 @@ class Columns:
         """About the memory that it takes, in bytes."""
         lists = (self.tags, self.words, self.described)
         # For each name of a list: its code, and a position in the order by name.
-        return 28 * len(self) + sum(
+        return 32 * len(self) + sum(
             column.ends.nbytes + 8 * len(column.values.codes) for column in lists
         )
 
@@ -284,6 +288,7 @@ class Columns:
         for column, wanted in (
             (self.licences, where.licences),
             (self.sources, where.sources),
+            (self.categories, where.categories),
             (self.sample_rates, where.sample_rates),
             (self.channels, where.channels),
         ):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
@@ -14,6 +15,7 @@ _NOTHING = Filter()
 _FIELDS = (
     "sample_rates",
     "channels",
+    "categories",
     "min_loudness",
     "max_loudness",
     "added_after",
@@ -29,8 +31,11 @@ def with_rows(where: Filter, catalogue: Catalogue) -> Filter:
     first, end = where.added
     choice = "IN (SELECT value FROM json_each(?))"
     conditions = {
-        f"sample_rate {choice}": json.dumps(where.sample_rates) if where.sample_rates else None,
-        f"channels {choice}": json.dumps(where.channels) if where.channels else None,
+        f"sample_rate {choice}": _json(where.sample_rates),
+        f"channels {choice}": _json(where.channels),
+        f"category COLLATE NOCASE {choice}": json.dumps(where.categories)
+        if where.categories
+        else None,
         "loudness >= ?": where.min_loudness,
         "loudness <= ?": where.max_loudness,
         f"{ADDED_DAY} >= ?": first,
@@ -42,5 +47,9 @@ def with_rows(where: Filter, catalogue: Catalogue) -> Filter:
     rows = catalogue.rows_where(" AND ".join(conditions), list(conditions.values()))
     if where.members is not None:
         rows = np.intersect1d(rows, where.members.rows, assume_unique=True)
-    cleared = {name: getattr(_NOTHING, name) for name in _FIELDS}
+    cleared: dict[str, Any] = {name: getattr(_NOTHING, name) for name in _FIELDS}
     return replace(where, members=RowSet(rows), **cleared)
+
+
+def _json(values: tuple[int, ...] | tuple[str, ...]) -> str | None:
+    return json.dumps(values) if values else None

@@ -83,6 +83,7 @@ def changes(
         sample_rates=[48_000 if row % 2 else 44_100 for row in own],
         channels=[1 + row % 2 for row in own],
         licences=["CC0-1.0" if row % 2 else "CC-BY-4.0" for row in own],
+        categories=["WEATRain" if row % 4 else "" for row in own],
         sources=["one" if row % 3 else "two" for row in own],
         tags=list(tags) if tags is not None else ["Dog bark" if row % 5 else "rain" for row in own],
         titles=[f"clip {row}" for row in own],

@@ -12,10 +12,10 @@ from earmark.index.stores import snapshot
 from earmark.index.stores.columns import Columns, ListColumn, NameColumn
 from earmark.index.stores.faiss.segment import Segment
 
-NAMES = ("sample_rates", "channels", "licences", "sources")
+NAMES = ("sample_rates", "channels", "licences", "sources", "categories")
 LISTS = ("tags", "words", "described")
 VALUES = ("durations", "loudness", "added")
-LAYOUT = 3  # in 1 there were no windows; in 2 neither loudness, dates, sample rates nor channels
+LAYOUT = 3  # in 1 there were no windows; in 2 no loudness, dates, sample rates …
 TEXTS = 3  # how terms are made of words; in 2 there were neither parts of runs nor stop words
 
 
@@ -55,6 +55,7 @@ def _unknown(count: int) -> snapshot.Arrays:
         "added": np.zeros(count, np.int32),
         **_arrays("sample_rates", NameColumn.of(["0"] * count)),
         **_arrays("channels", NameColumn.of(["0"] * count)),
+        **_arrays("categories", NameColumn.of([""] * count)),
     }
 
 
@@ -81,6 +82,7 @@ def read(prefix: str, header: dict[str, Any], all_parts: snapshot.Arrays) -> Seg
         names("channels"),
         names("licences"),
         names("sources"),
+        names("categories"),
         lists("tags"),
         lists("words"),
         lists("described"),

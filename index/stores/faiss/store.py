@@ -364,7 +364,7 @@ def _empty(dim: int) -> Segment:
     values, days = np.zeros(0, np.float32), np.zeros(0, np.int32)
     none = Changes(
         *(rows, vectors, rows, values, values, days),
-        *([], [], [], [], [], [], []),
+        *([], [], [], [], [], [], [], []),
         removed=rows,
         generation=0,
     )

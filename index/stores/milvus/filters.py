@@ -1,10 +1,10 @@
 """Filters as Milvus expressions, and the numbers that stand for names in them.
 
-Conventions: licences, sources, tags and stems of words are stored in Milvus as hashes, 63 bits of
-BLAKE2b: of a stem itself, of the `text_key` of other names. So an expression contains numbers only:
-no text needs escaping, none is too long, and two names collide about once in 10⁷ libraries of a
-million names. Dimensions of sparse vectors have 32 bits: two words collide once in 40,000 libraries
-of 100,000 words.
+Conventions: licences, sources, categories, tags and stems of words are stored in Milvus as hashes,
+63 bits of BLAKE2b: of a stem itself, of the `text_key` of other names. So an expression contains
+numbers only: no text needs escaping, none is too long, and two names collide about once in 10⁷
+libraries of a million names. Dimensions of sparse vectors have 32 bits: two words collide once in
+40,000 libraries of 100,000 words.
 """
 
 from __future__ import annotations
@@ -66,6 +66,7 @@ def expression(where: Filter | None) -> str | None:
         f"(not array_contains_any(tags, {_names(where.no_tags)}))": where.no_tags,
         f"licence in {_names(where.licences)}": where.licences,
         f"source in {_names(where.sources)}": where.sources,
+        f"category in {_names(where.categories)}": where.categories,
         f"sample_rate in {_numbers(where.sample_rates)}": where.sample_rates,
         f"channels in {_numbers(where.channels)}": where.channels,
         f"loudness >= {level(quietest)!r}": quietest is not None,

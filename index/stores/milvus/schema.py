@@ -1,11 +1,11 @@
 """The schema of a library's collection in Milvus: fields, indexes, rows.
 
-Conventions: licences, sources, tags and words are hashes (`index.stores.milvus.filters`); `words`
-are the terms of title and tags, `described` those that only the description holds, `weights` both
-as a sparse vector of their weights. The partition `clips` holds one row for each clip, with its own
-vector; `windows` one for each window of a long clip, which is filtered as the clip is; `state` a
-single row: its `generation` is the catalogue's generation that the clips are of. `key` is made of
-`row`, the clip's number, and the window's.
+Conventions: licences, sources, categories, tags and words are hashes
+(`index.stores.milvus.filters`); `words` are the terms of title and tags, `described` those that
+only the description holds, `weights` both as a sparse vector of their weights. The partition
+`clips` holds one row for each clip, with its own vector; `windows` one for each window of a long
+clip, which is filtered as the clip is; `state` a single row: its `generation` is the catalogue's
+generation that the clips are of. `key` is made of `row`, the clip's number, and the window's.
 
 Collections of layout 2 lack `FILE_FIELDS`; those of layout 1 have neither windows nor `key` either:
 `row` is their key. They are searched and written until one of this layout, 3, is built.
@@ -49,7 +49,7 @@ MAX_ARRAY = 4_096  # numbers in an array of Milvus
 NUMBERS = ("licence", "source")
 LISTS = ("tags", "words", "described")
 LAYOUT = 3
-FILE_FIELDS = ("loudness", "added", "sample_rate", "channels")
+FILE_FIELDS = ("loudness", "added", "sample_rate", "channels", "category")
 FIELDS = {"row", "vector", "weights", "duration", "generation", *NUMBERS, *LISTS}
 KEY = "key"
 NO_WORDS = {0: 1.0}  # the sparse vector of no words: Milvus needs one dimension at least
@@ -147,6 +147,7 @@ def clip_row(changes: Changes, number: int) -> dict[str, Any]:
         "added": int(changes.added[number]),
         "sample_rate": changes.sample_rates[number],
         "channels": changes.channels[number],
+        "category": name_number(changes.categories[number]),
         "generation": changes.generation,
         "licence": name_number(changes.licences[number]),
         "source": name_number(changes.sources[number]),

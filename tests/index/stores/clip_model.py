@@ -49,6 +49,7 @@ class Held:
     added: int = 0
     sample_rate: int = 44_100
     channels: int = 1
+    category: str = ""
 
     @property
     def vectors(self) -> np.ndarray:
@@ -86,6 +87,7 @@ HELD = st.builds(
     added=st.sampled_from(DAYS),
     sample_rate=st.sampled_from(RATES),
     channels=st.integers(1, 3),
+    category=st.sampled_from(["", "WEATRain", "AMBUrbn"]),
     windows=st.just(()) | st.lists(st.integers(0, 40), min_size=2, max_size=9).map(tuple),
 )
 
@@ -105,6 +107,7 @@ CONDITIONS: dict[str, st.SearchStrategy[object]] = {
     "no_tags": _some(_asked_words),
     "licences": _some(_names),
     "sources": _some(_names),
+    "categories": _some(st.sampled_from(["", "weatRAIN", "AMBUrbn", "none"])),
     "sample_rates": st.lists(st.sampled_from(RATES), min_size=1, max_size=2).map(tuple),
     "channels": st.lists(st.integers(1, 4), min_size=1, max_size=2).map(tuple),
     "min_loudness": _levels,
@@ -148,6 +151,7 @@ def changes(generation: int, put: dict[int, Held], removed: Collection[int] = ()
         channels=[each.channels for each in own],
         licences=[each.licence for each in own],
         sources=[each.source for each in own],
+        categories=[each.category for each in own],
         tags=[" ".join(each.tags) for each in own],
         titles=[each.title for each in own],
         descriptions=[each.description for each in own],
@@ -164,10 +168,11 @@ def some(rows: range, source: str = "") -> dict[int, Held]:
 def passes(row: int, clip: Held, where: Filter) -> bool:
     """The filter's words, one condition after another."""
     own = set(map(text_key, clip.tags))
-    every, some, none, licences, sources = (
+    every, some, none, licences, sources, categories = (
         set(map(text_key, names))
         for names in (
             where.all_tags, where.any_tags, where.no_tags, where.licences, where.sources,
+            where.categories,
         )
     )  # fmt: skip
     seconds = np.float32(clip.duration)
@@ -181,6 +186,7 @@ def passes(row: int, clip: Held, where: Filter) -> bool:
         and (where.max_duration is None or seconds <= np.float32(where.max_duration))
         and (not licences or text_key(clip.licence) in licences)
         and (not sources or text_key(clip.source) in sources)
+        and (not categories or text_key(clip.category) in categories)
         and (not where.sample_rates or clip.sample_rate in where.sample_rates)
         and (not where.channels or clip.channels in where.channels)
         and (where.min_loudness is None or level >= np.float32(where.min_loudness))

@@ -243,7 +243,7 @@ class Library:
     ) -> Clip:
         """Set these fields of a clip's `Metadata`; returns the changed clip.
 
-        `generation`: the clip's generation that the caller has read; `by`: the name of a key. Raises
+        `generation`: the clip's that the caller has read; `by`: the name of a key. Raises
         UnknownClipError, ChangedError for another generation, LibraryError for texts too long.
         """
         with self.catalogue.write(Origin(by, "edit")) as writer:

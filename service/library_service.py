@@ -13,8 +13,10 @@ import anyio.to_thread
 
 from earmark.index import feedback
 from earmark.index.catalogue import metadata
-from earmark.index.catalogue.metadata import Metadata
+from earmark.index.catalogue.metadata import Metadata, MetadataChange
 from earmark.index.catalogue.records import Clip
+from earmark.index.curation import edits
+from earmark.index.curation.edits import EditResult
 from earmark.index.errors import LibraryError
 from earmark.index.feedback import Feedback, Opinion
 from earmark.index.ingest import uploads
@@ -47,14 +49,35 @@ class LibraryService:
 
     # Clips
 
-    def edit(self, clip_id: str, changes: Mapping[str, Any], generation: int | None) -> Clip:
-        """Set metadata fields of a clip. Raises UnknownClipError, ChangedError, LibraryError."""
+    def edit(
+        self, clip_id: str, changes: Mapping[str, Any], generation: int | None, by: str
+    ) -> Clip:
+        """Set metadata fields of a clip. `by`: the name of a key. Raises UnknownClipError,
+        ChangedError, LibraryError."""
         clean = clean_metadata(Metadata(**changes))
         clip = self.library.edit(
-            clip_id, {name: getattr(clean, name) for name in changes}, generation
+            clip_id, {name: getattr(clean, name) for name in changes}, generation, by
         )
         self.library.refresh(wait=True)
         return clip
+
+    def edit_clips(
+        self,
+        rows: Sequence[int],
+        change: MetadataChange,
+        by: str,
+        generations: Mapping[int, int],
+    ) -> EditResult:
+        """Change the metadata of clips, all or none. Raises as `index.curation.edits`."""
+        result = edits.edit_clips(self.library, rows, change, by, generations)
+        self.library.refresh(wait=True)
+        return result
+
+    def undo(self, number: int, by: str) -> EditResult:
+        """Undo an edit. Raises UnknownEditError."""
+        result = edits.undo(self.library, number, by)
+        self.library.refresh(wait=True)
+        return result
 
     def remove(self, clip_id: str, generation: int | None) -> None:
         """Remove a clip. Raises UnknownClipError, ChangedError."""

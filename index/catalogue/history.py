@@ -65,7 +65,8 @@ class Recorder:
     def _note_undone(self, number: int) -> None:
         """Note that this edit undoes another. If that one undid a third, the third holds again,
         and so on."""
-        child, undone_by = number, self.number
+        child: int | None = number
+        undone_by = self.number
         while child is not None:
             self._db.execute("UPDATE edits SET undone_by = ? WHERE number = ?", (undone_by, child))
             undone_by = child if undone_by is None else None

@@ -148,8 +148,7 @@ class MetadataChange:
 
     def problem(self) -> str | None:
         """A message about what is too long, or no date; None if all is valid."""
-        own = {"tags": self.add_tags} if self.add_tags else {}
-        return Metadata(**self.fields).problem() or Metadata(**own).problem()
+        return Metadata(**self.fields).problem() or Metadata(tags=self.add_tags).problem()
 
     @cached_property
     def _removed(self) -> frozenset[str]:

@@ -7,6 +7,8 @@ from typing import Annotated, Any
 
 from fastapi import Header
 
+from earmark.index.catalogue.records import Clip
+
 # What routes state of answers that clients may cache.
 CACHED = ("ETag", "Cache-Control")
 UNCHANGED: dict[int | str, dict[str, Any]] = {304: {"description": "The cached answer is current"}}
@@ -17,6 +19,11 @@ IfNoneMatch = Annotated[str | None, Header(description="ETag of a cached answer"
 def etag(*parts: object) -> str:
     """A strong entity tag of the parts that determine an answer."""
     return f'"{hashlib.sha256(repr(parts).encode()).hexdigest()[:32]}"'
+
+
+def clip_etag(clip: Clip) -> str:
+    """The entity tag of a clip: another one after each change."""
+    return etag(clip.row, clip.generation, clip.changed_at)
 
 
 def matches(if_none_match: str | None, tag: str) -> bool:

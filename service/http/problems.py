@@ -15,7 +15,7 @@ from fastapi.responses import JSONResponse, Response
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
-from earmark.index.errors import ChangedError, StorageError, UnknownClipError
+from earmark.index.errors import ChangedError, StorageError, UnknownClipError, UnknownEditError
 from earmark.model.core.errors import AudioError, EarmarkError, InputError
 from earmark.service.http.addresses import problem_address
 from earmark.service.http.allowed_methods import allowed_methods
@@ -48,6 +48,9 @@ PROBLEMS: dict[str, ProblemType] = {
         ),
         ProblemType(
             "unknown-clip", 404, "Unknown clip", "No clip of this library has that id.",
+        ),
+        ProblemType(
+            "unknown-edit", 404, "Unknown edit", "No edit of this library has that number.",
         ),
         ProblemType(
             "sound-gone", 410, "Sound gone", "The clip is in the library, but its file is missing.",
@@ -161,6 +164,7 @@ def _validation_detail(error: RequestValidationError) -> str:
 
 _BY_ERROR: tuple[tuple[type[EarmarkError], str], ...] = (  # subclasses first
     (UnknownClipError, "unknown-clip"),
+    (UnknownEditError, "unknown-edit"),
     (ChangedError, "precondition-failed"),
     (AudioError, "not-a-sound"),
     (InputError, "invalid-request"),

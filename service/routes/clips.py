@@ -20,14 +20,14 @@ from earmark.model.audio.stretch import Stretch
 from earmark.service.http import etags
 from earmark.service.http.addresses import clip_address
 from earmark.service.http.cut_response import CutResponse
-from earmark.service.http.etags import CACHED, UNCHANGED, IfNoneMatch
+from earmark.service.http.etags import CACHED, UNCHANGED, IfNoneMatch, clip_etag
 from earmark.service.http.file_names import MAX_CHARACTERS
 from earmark.service.http.problems import ProblemError
 from earmark.service.http.sound_response import REVALIDATE, SoundResponse, unchanged
 from earmark.service.http.sound_state import file_state, reading_file, sound_tag
 from earmark.service.openapi.operation import UPLOAD_PROBLEMS, Tag, operation
 from earmark.service.routes.conversions import changes_of, filter_of, metadata_of
-from earmark.service.routes.dependencies import ClipId, ServicesDep, UploadRoute, one_file
+from earmark.service.routes.dependencies import ClipId, KeyName, ServicesDep, UploadRoute, one_file
 from earmark.service.routes.stretches import End, Start, stretch_of
 from earmark.service.routes.uploads import Upload
 from earmark.service.schemas.clip_edits import (
@@ -124,7 +124,7 @@ async def add(
         file.file, file.filename or "", metadata_of(form), embed
     )
     response.headers["Location"] = clip_address(added.clip.id)
-    response.headers["ETag"] = _tag(added.clip)
+    response.headers["ETag"] = clip_etag(added.clip)
     return AddedBody.of(added)
 
 
@@ -182,14 +182,14 @@ def clip(
 ) -> ClipBody | Response:
     """Get a clip of the library."""
     found = services.library.catalogue.clip(clip_id)
-    headers = {"ETag": _tag(found), **REVALIDATE}
+    headers = {"ETag": clip_etag(found), **REVALIDATE}
     if etags.matches(if_none_match, headers["ETag"]):
         return unchanged(headers)
     response.headers.update(headers)
     return ClipBody(**ClipBody.fields_of(found))
 
 
-for _part in ("audio", "waveform", "spectrogram", "timeline", "similar"):
+for _part in ("audio", "waveform", "spectrogram", "timeline", "similar", "history"):
     router.add_api_route(  # else it would be taken for part of an id
         f"/v1/clips/{{clip_id:path}}/{_part}",
         _read_only,
@@ -211,12 +211,13 @@ def edit(
     clip_id: ClipId,
     changes: ClipChanges,
     response: Response,
+    by: KeyName,
     if_match: IfMatch = None,
 ) -> ClipBody:
     """Change a clip's metadata. The next search uses it."""
     expected = _expected(services.library, clip_id, if_match)
-    edited = services.library_service.edit(clip_id, changes_of(changes), expected)
-    response.headers["ETag"] = _tag(edited)
+    edited = services.library_service.edit(clip_id, changes_of(changes), expected, by)
+    response.headers["ETag"] = clip_etag(edited)
     return ClipBody(**ClipBody.fields_of(edited))
 
 
@@ -230,10 +231,6 @@ def edit(
 def remove(services: ServicesDep, clip_id: ClipId, if_match: IfMatch = None) -> None:
     """Remove a clip. The file of an uploaded clip is deleted, any other file stays."""
     services.library_service.remove(clip_id, _expected(services.library, clip_id, if_match))
-
-
-def _tag(clip: Clip) -> str:
-    return etags.etag(clip.row, clip.generation, clip.changed_at)
 
 
 @asynccontextmanager
@@ -262,6 +259,6 @@ def _expected(library: Library, clip_id: str, if_match: str | None) -> int | Non
     if if_match is None:
         return None
     clip = library.catalogue.clip(clip_id)
-    if etags.differs(if_match, _tag(clip)):
+    if etags.differs(if_match, clip_etag(clip)):
         raise ProblemError("precondition-failed", f"If-Match: {clip_id!r} has changed since")
     return clip.generation

@@ -69,7 +69,7 @@ def test_parts_of_a_clip_are_only_read(writable: Server, part: str) -> None:
         assert response.headers["allow"] == "GET, HEAD"
     for path, methods in (
         (address(clip["id"]), "GET, HEAD, PATCH, DELETE"),
-        ("/v1/clips", "GET, HEAD, POST"),
+        ("/v1/clips", "GET, HEAD, POST, PATCH"),
         ("/v1/jobs/x", "GET, HEAD, DELETE"),
     ):
         assert writable.client.put(path).headers["allow"] == methods

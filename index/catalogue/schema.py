@@ -218,6 +218,51 @@ MIGRATIONS: tuple[tuple[Step, ...], ...] = (
         """,
         "ALTER TABLE clips ADD COLUMN category TEXT NOT NULL DEFAULT ''",  # of UCS names
         fill_categories,
+        # Sounds that people teach (`index.curation.classifiers`). `start`, `start_bias`: of the
+        # classifier that was imported, else NULL; `version`: the last one fitted, 0 before.
+        """
+        CREATE TABLE classifiers (
+            number INTEGER PRIMARY KEY AUTOINCREMENT,
+            id TEXT NOT NULL UNIQUE,
+            name TEXT NOT NULL,
+            name_key TEXT NOT NULL UNIQUE,
+            tag TEXT NOT NULL,
+            start BLOB,
+            start_bias REAL,
+            created_at TEXT NOT NULL,
+            changed_at TEXT NOT NULL,
+            generation INTEGER NOT NULL,
+            version INTEGER NOT NULL
+        )
+        """,
+        # `start` and `end`: seconds of a moment; both 0 for the whole clip.
+        """
+        CREATE TABLE classifier_labels (
+            number INTEGER PRIMARY KEY AUTOINCREMENT,
+            classifier INTEGER NOT NULL REFERENCES classifiers (number) ON DELETE CASCADE,
+            row INTEGER NOT NULL REFERENCES clips (row) ON DELETE CASCADE,
+            start REAL NOT NULL,
+            end REAL NOT NULL,
+            right INTEGER NOT NULL,
+            given_by TEXT NOT NULL,
+            given_at TEXT NOT NULL,
+            UNIQUE (classifier, row, start, end)
+        )
+        """,
+        "CREATE INDEX classifier_labels_by_row ON classifier_labels (row)",
+        # What was fitted: float32 weights of unit vectors, a bias, figures as JSON.
+        """
+        CREATE TABLE classifier_versions (
+            classifier INTEGER NOT NULL REFERENCES classifiers (number) ON DELETE CASCADE,
+            version INTEGER NOT NULL,
+            fingerprint TEXT NOT NULL,
+            vector BLOB NOT NULL,
+            bias REAL NOT NULL,
+            figures TEXT NOT NULL,
+            fitted_at TEXT NOT NULL,
+            PRIMARY KEY (classifier, version)
+        ) WITHOUT ROWID
+        """,
     ),
 )
 

@@ -52,7 +52,8 @@ ADDED: dict[str, dict[str, Any]] = {  # fields of answers since then
     "search by description": {"ignored": []},  # the word was used: a description holds it
     "tags": {"damaged": 0.0},
 }
-ADDED_OF_CLIPS = {"damaged": 0.0, "recorded": ""}  # fields of a clip in any answer
+# Fields of a clip in any answer.
+ADDED_OF_CLIPS = {"damaged": 0.0, "recorded": "", "loudness": None, "category": ""}
 ADDED_OF_HITS = {"probability": None, "confidence": None, "moments": []}
 LONG = "Waves for a long time"  # 12 s: it is now found by its windows, too
 

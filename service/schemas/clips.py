@@ -32,6 +32,14 @@ class ClipBody(BaseModel):
     damaged: float = Field(
         description="Seconds of the file that could not be decoded and are left out", examples=[0.0]
     )
+    loudness: float | None = Field(
+        description="Integrated, in LUFS (BS.1770); null for silence, and where it is not measured",
+        examples=[-23.41],
+    )
+    category: str = Field(
+        description="CatID of the Universal Category System, where the file's name has one",
+        examples=["AMBForst"],
+    )
     added_at: str = Field(description="ISO 8601", examples=["2026-11-23T08:25:57+00:00"])
     changed_at: str = Field(description="ISO 8601", examples=["2026-11-23T08:25:57+00:00"])
     audio: str = Field(
@@ -54,6 +62,8 @@ class ClipBody(BaseModel):
             "sample_rate": clip.sample_rate,
             "channels": clip.channels,
             "damaged": clip.damaged,
+            "loudness": clip.loudness,
+            "category": clip.category,
             "added_at": clip.added_at,
             "changed_at": clip.changed_at,
             "audio": clip_address(clip.id, "/audio"),

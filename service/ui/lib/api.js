@@ -5,7 +5,7 @@
  * not used: they begin with that path where the service knows of it.
  */
 
-import { authorization } from "./api-key.js";
+import { authorization, currentKey, readsWithKey, setKey, setReadingKey } from "./api-key.js";
 
 /** @import { Span } from "./span.js" */
 
@@ -17,6 +17,7 @@ import { authorization } from "./api-key.js";
  * @property {string} title
  * @property {string[]} tags
  * @property {number} duration
+ * @property {number} sample_rate Hz
  * @property {string} author
  * @property {string} source
  * @property {string} licence
@@ -108,6 +109,11 @@ import { authorization } from "./api-key.js";
  * @property {ModelCard} card
  */
 
+/** Asks the user for a key to read with; the page says how. */
+export const reading = { askForKey: () => Promise.resolve("") };
+/** @type {Promise<void> | null} */
+let asking = null;
+
 /** What the service takes: seconds of a sound that others are to resemble. */
 export const limits = { seconds: 600 };
 
@@ -176,16 +182,16 @@ export async function getModel() {
 /** Save feedback on tags, of an uploaded sound (a form) or of a clip (JSON). @param {BodyInit} body */
 export const postFeedback = (body) => request("v1/feedback", {
   method: "POST", body,
-  headers: { ...authorization(), ...(typeof body === "string" && { "Content-Type": "application/json" }) },
+  headers: typeof body === "string" ? { "Content-Type": "application/json" } : {},
 });
 
 /** @param {FormData} body @returns {Promise<Clip>} */
 export const postClip = (body) =>
-  request("v1/clips", { method: "POST", body, headers: authorization() });
+  request("v1/clips", { method: "POST", body });
 
 /** @param {string} id */
 export const deleteClip = (id) =>
-  request(clipAddress(id), { method: "DELETE", headers: authorization() });
+  request(clipAddress(id), { method: "DELETE" });
 
 /** @param {AbortSignal} signal @returns {Promise<MapAnswer>} */
 export const getMap = (signal) => request("v1/map", { signal });
@@ -193,12 +199,30 @@ export const getMap = (signal) => request("v1/map", { signal });
 /** The library's figures, with at most so many tags. @returns {Promise<LibrarySummary>} */
 export const getSummary = (tags = 200) => request(`v1/library?tags=${tags}`);
 
-/** @param {string} address @param {RequestInit} [options] @returns {Promise<any>} */
+/** A file of the service, as an address that an element can show, and its headers. Who takes it revokes it.
+ * @param {string} address @param {AbortSignal} [signal] */
+export async function getFile(address, signal) {
+  const answer = await send(address, { signal });
+  return { url: URL.createObjectURL(await answer.blob()), headers: answer.headers };
+}
+
+/** What plays a sound: its address, or all of it where elements, which send no key, may not read it.
+ * @param {string} address */
+export const playableAddress = async (address) =>
+  readsWithKey() && !address.startsWith("blob:") ? (await getFile(address)).url : address;
+
+/** The JSON of an answer. @param {string} address @param {RequestInit} [options] @returns {Promise<any>} */
 async function request(address, options) {
+  const answer = await send(address, options);
+  return answer.status === 204 ? null : await answer.json();
+}
+
+/** A successful answer. @param {string} address @param {RequestInit} [options] */
+export async function send(address, options) {
   let answer;
   try {
     answer = await fetch(address, options);
-    if (answer.ok) return answer.status === 204 ? null : await answer.json();
+    if (answer.ok) return answer;
   } catch (error) {
     if (isAbort(error)) throw error;
     throw new ServiceError("The service cannot be reached.",

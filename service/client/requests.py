@@ -19,6 +19,7 @@ from pydantic import BaseModel
 from earmark.service.schemas.about import ModelBody
 from earmark.service.schemas.clip_edits import AddedBody, ClipsBody, WaveformBody
 from earmark.service.schemas.clips import ClipBody
+from earmark.service.schemas.curation.edits import EditBody, EditsBody, HistoryBody, UndoBody
 from earmark.service.schemas.feedback import FeedbackBody, FeedbackListBody
 from earmark.service.schemas.hits import PageBody, SearchBody
 from earmark.service.schemas.jobs import JobBody
@@ -46,6 +47,13 @@ class Where(TypedDict, total=False):
     max_duration: float
     licence: Sequence[str]
     source: Sequence[str]
+
+
+class Chosen(Where, total=False):
+    """Words, as of a search, and filters: the clips that a bulk edit changes."""
+
+    q: str
+    min_probability: float
 
 
 class HitsWhere(Where, total=False):
@@ -235,6 +243,37 @@ def upload(sound: Sound, *, name: str = "", **metadata: Unpack[ClipMetadata]) ->
 def edit(clip_id: str, **metadata: Unpack[ClipMetadata]) -> Call[ClipBody]:
     """Update a clip's metadata: the fields that are given are replaced."""
     return Call("PATCH", _clip(clip_id), ClipBody, body=metadata)
+
+
+def edit_many(
+    ids: Sequence[str] | None = None,
+    *,
+    where: Chosen | None = None,
+    add_tags: Sequence[str] = (),
+    remove_tags: Sequence[str] = (),
+    **metadata: Unpack[ClipMetadata],
+) -> Call[EditBody]:
+    """Update many clips at once, all or none: those with these ids, or all that pass `where`. The
+    fields that are given are replaced, then tags removed and added."""
+    chosen = {"ids": ids, "where": where}
+    body: dict[str, Any] = {name: value for name, value in chosen.items() if value is not None}
+    body |= {"set": metadata, "add_tags": list(add_tags), "remove_tags": list(remove_tags)}
+    return Call("PATCH", "/v1/clips", EditBody, body=body, safe=False)
+
+
+def edits(*, k: int = 20, cursor: str = "") -> Call[EditsBody]:
+    """What changed clips' metadata, the newest first, after a page's `next`."""
+    return Call("GET", "/v1/edits", EditsBody, {"k": k, "cursor": cursor})
+
+
+def history(clip_id: str, *, k: int = 20, cursor: str = "") -> Call[HistoryBody]:
+    """The changes of a clip's metadata, the newest first, after a page's `next`."""
+    return Call("GET", _clip(clip_id, "/history"), HistoryBody, {"k": k, "cursor": cursor})
+
+
+def undo(number: int) -> Call[UndoBody]:
+    """Undo an edit, but for the clips whose same fields have changed since."""
+    return Call("POST", f"/v1/edits/{number}/undo", UndoBody, safe=False)
 
 
 def delete(clip_id: str) -> Call[None]:

@@ -90,7 +90,7 @@ def _modules() -> set[str]:
         found.add(name)
         waiting |= _imports(ast.parse(_file(name).read_text(encoding="utf-8")))
         package = name.rpartition(".")[0]
-        if package in PLACES:
+        if _is_held(package):
             waiting.add(package)
     return found
 
@@ -118,10 +118,15 @@ def _is_module(name: str) -> bool:
 
 def _file(name: str, *, must_be: bool = True) -> Path:
     """The file of a module of the tree. Raises ImportError for one that is not to be copied."""
-    if must_be and not any(name == place or name.startswith(f"{place}.") for place in PLACES):
+    if must_be and not _is_held(name):
         raise ImportError(f"earmark-client: expected no import of {name}, which it does not hold")
     path = ROOT.joinpath(*name.split(".")[1:])
     return path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
+
+
+def _is_held(name: str) -> bool:
+    """Whether the distribution holds a module or package of the tree."""
+    return any(name == place or name.startswith(f"{place}.") for place in PLACES)
 
 
 def _copy(name: str) -> None:

@@ -96,6 +96,19 @@ def test_stretches_of_sounds(client: Client) -> None:
     client.delete(added.id)
 
 
+def test_many_are_edited_and_what_was_done_is_undone(client: Client) -> None:
+    ids = [clip.id for clip in client.clips()][:2]
+    done = client.edit_many(ids, add_tags=["old reel"], author="Fay")
+    assert (done.changed, done.unchanged) == (2, 0)
+    again = client.edit_many(where={"tag": ["old-reel"]}, author="Gus")
+    assert (again.changed, client.edits(k=1).edits[0].number) == (2, again.number)
+    past = client.history(ids[0], k=1).changes[0]
+    assert (past.made_by, past.means) == ("client", "bulk-edit")
+    assert (past.before.author, past.after.author) == ("Fay", "Gus")
+    assert [client.undo(edit.number).conflicts for edit in client.edits(k=2).edits] == [0, 0]
+    assert "old-reel" not in client.clip(ids[0]).tags
+
+
 def test_suggesting_and_classifying(client: Client) -> None:
     heard: list[float] = []
     suggested = client.tags(LONG, k=3, known=["dog"], progress=heard.append)

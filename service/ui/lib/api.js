@@ -217,18 +217,39 @@ async function request(address, options) {
   return answer.status === 204 ? null : await answer.json();
 }
 
-/** A successful answer. @param {string} address @param {RequestInit} [options] */
-export async function send(address, options) {
-  let answer;
-  try {
-    answer = await fetch(address, options);
+/** A successful answer. Where reading needs a key, the user is asked for one.
+ * @param {string} address @param {RequestInit} [options] */
+export async function send(address, options = {}) {
+  for (;;) {
+    const key = currentKey();
+    const answer = await attempt(address, options);
     if (answer.ok) return answer;
+    const error = problem(answer.status, await answer.json().catch(() => ({})), answer.headers.get("Retry-After"));
+    if (answer.status !== 401 || (options.method ?? "GET") !== "GET") throw error;
+    if (currentKey() !== key) continue; // another call was given one meanwhile
+    setKey("");
+    await (asking ??= askOnce());
+  }
+}
+
+/** @param {string} address @param {RequestInit} options */
+async function attempt(address, { headers, ...options }) {
+  try {
+    return await fetch(address, { ...options, headers: { ...authorization(), ...headers } });
   } catch (error) {
     if (isAbort(error)) throw error;
     throw new ServiceError("The service cannot be reached.",
       "Check that it is running and that you are connected. Your input is still here.", true);
   }
-  throw problem(answer.status, await answer.json().catch(() => ({})), answer.headers.get("Retry-After"));
+}
+
+/** Ask for a key once for all calls that wait for it. */
+async function askOnce() {
+  try {
+    setReadingKey(await reading.askForKey());
+  } finally {
+    asking = null;
+  }
 }
 
 /**

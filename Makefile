@@ -4,19 +4,24 @@ PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
 VENV ?= .venv
 BIN := $(VENV)/bin
 
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
+# Tests start hundreds of processes: each would compile all of our modules again.
+unexport PYTHONDONTWRITEBYTECODE
+
 # Three on two cores: tests wait for processes much of their time.
 PYTEST := $(BIN)/python -m pytest -n 3 --dist worksteal
 # Everything without a tier; tests/tiers.py tells what has one.
 QUICK := -m "not browser and not container and not slow"
 
-.PHONY: help run test test-all coverage check check-js figures bench clean
+.PHONY: help run test test-all collect coverage check check-python check-types check-js check-files \
+	figures bench clean
 
 run: $(VENV)/.run  ## install, then serve the starter model and the demo library
 	$(BIN)/earmark serve $(ARGS)
 
 help:  ## list these commands
 	@sed -n 's/^\([a-z-]*\):.*  ## \(.*\)/\1|\2/p' Makefile | while IFS='|' read -r name what; do \
-		printf 'make %-10s %s\n' "$$name" "$$what"; done
+		printf 'make %-12s %s\n' "$$name" "$$what"; done
 
 test: $(VENV)/.test  ## install, then run the quick tests: minutes, no browser, no container
 	$(PYTEST) $(QUICK) $(ARGS)
@@ -24,13 +29,22 @@ test: $(VENV)/.test  ## install, then run the quick tests: minutes, no browser, 
 test-all: $(VENV)/.test  ## install, then run all tests; what lacks its tool is skipped
 	$(PYTEST) $(ARGS)
 
+collect: $(VENV)/.test  ## import all tests, which leaves them and what they use compiled
+	-$(BIN)/python -m pytest --collect-only -qq >/dev/null  # test-all will tell what is wrong
+
 coverage: $(VENV)/.test  ## run the quick tests and fail under the floor of coverage
 	$(PYTEST) $(QUICK) --cov --cov-report=term:skip-covered $(ARGS)
 
-check: $(VENV)/.test build/typing check-js  ## lint, formatting, types, JavaScript, Dockerfiles, scripts, workflows
+check: check-python check-types check-js check-files  ## run all linters
+
+check-python: $(VENV)/.test  ## lint and formatting
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+
+check-types: $(VENV)/.test build/typing  ## types
 	$(BIN)/mypy
+
+check-files: $(VENV)/.test  ## Dockerfiles, scripts, workflows
 	$(BIN)/hadolint docker/*.Dockerfile
 	$(BIN)/shellcheck .ci/run docker/earmark-train docker/make-secrets docker/slurm/*
 	$(BIN)/check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/*.yml
@@ -64,12 +78,14 @@ build/typing:
 clean:  ## remove what these commands made
 	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage*
 
-$(VENV)/.run: pyproject.toml constraints.txt
+$(BIN)/python:
 	@test -n "$(PYTHON)" || { echo "make: Python 3.11 or newer is needed"; exit 1; }
-	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e .
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.run: pyproject.toml constraints.txt | $(BIN)/python
+	$(PIP) -e .
 	touch $@
 
-$(VENV)/.test: $(VENV)/.run
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[test,check]'
-	touch $@
+$(VENV)/.test: pyproject.toml constraints.txt | $(BIN)/python
+	$(PIP) $(PIP_OPTIONS) -e '.[test,check]'
+	touch $(VENV)/.run $@

@@ -18,15 +18,19 @@ class KeptSearch:
     words: str = ""
     where: Filter = field(default_factory=Filter)
 
-    def to_json(self) -> str:
-        """The text that the catalogue keeps: what differs from an empty search."""
-        conditions = {
+    @property
+    def conditions(self) -> dict[str, Any]:
+        """The filter's conditions that are set, by the fields of `Filter`."""
+        return {
             condition.name: value
             for condition in fields(Filter)
             if condition.name not in DERIVED
             and (value := getattr(self.where, condition.name)) != condition.default
         }
-        return json.dumps({"words": self.words, "where": conditions}, ensure_ascii=False)
+
+    def to_json(self) -> str:
+        """The text that the catalogue keeps: what differs from an empty search."""
+        return json.dumps({"words": self.words, "where": self.conditions}, ensure_ascii=False)
 
     @classmethod
     def from_json(cls, text: str) -> KeptSearch:

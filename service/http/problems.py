@@ -15,7 +15,13 @@ from fastapi.responses import JSONResponse, Response
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
-from earmark.index.errors import ChangedError, StorageError, UnknownClipError, UnknownEditError
+from earmark.index.errors import (
+    ChangedError,
+    StorageError,
+    UnknownClipError,
+    UnknownCollectionError,
+    UnknownEditError,
+)
 from earmark.model.core.errors import AudioError, EarmarkError, InputError
 from earmark.service.http.addresses import problem_address
 from earmark.service.http.allowed_methods import allowed_methods
@@ -51,6 +57,10 @@ PROBLEMS: dict[str, ProblemType] = {
         ),
         ProblemType(
             "unknown-edit", 404, "Unknown edit", "No edit of this library has that number.",
+        ),
+        ProblemType(
+            "unknown-collection", 404, "Unknown collection",
+            "No collection of this library has that id.",
         ),
         ProblemType(
             "sound-gone", 410, "Sound gone", "The clip is in the library, but its file is missing.",
@@ -165,6 +175,7 @@ def _validation_detail(error: RequestValidationError) -> str:
 _BY_ERROR: tuple[tuple[type[EarmarkError], str], ...] = (  # subclasses first
     (UnknownClipError, "unknown-clip"),
     (UnknownEditError, "unknown-edit"),
+    (UnknownCollectionError, "unknown-collection"),
     (ChangedError, "precondition-failed"),
     (AudioError, "not-a-sound"),
     (InputError, "invalid-request"),

@@ -14,7 +14,7 @@ from typing import Any, TypedDict
 FACTS = "x-earmark"  # where the facts lie until the document is made
 
 # Problems of all searches, and of all operations that embed an uploaded sound.
-SEARCH_PROBLEMS = ("invalid-request", "busy", "deadline")
+SEARCH_PROBLEMS = ("invalid-request", "unknown-collection", "busy", "deadline")
 UPLOAD_PROBLEMS = ("invalid-request", "not-a-sound", "busy", "deadline")
 
 

@@ -81,7 +81,9 @@ async def _read_only(clip_id: str) -> None:
     raise HTTPException(405, f"{clip_id[:60]!r}: this part of a clip is read-only")
 
 
-@router.get("/v1/clips", **operation("list_clips", problems=("invalid-request",)))
+@router.get(
+    "/v1/clips", **operation("list_clips", problems=("invalid-request", "unknown-collection"))
+)
 def clips(services: ServicesDep, query: Annotated[ClipsQuery, Query()]) -> ClipsBody:
     """List the clips that pass the filters, page by page. Pages stay stable while others write."""
     return ClipsBody.of(

@@ -6,10 +6,12 @@ from typing import Any
 
 from earmark.index.catalogue import metadata
 from earmark.index.catalogue.metadata import Metadata
+from earmark.index.search.kept_search import KeptSearch
 from earmark.index.search.query import add_tags, parse
 from earmark.index.types import Filter, SearchRequest
 from earmark.model.core.errors import InputError
 from earmark.service.schemas.clip_edits import ClipChanges, ClipForm, OriginForm
+from earmark.service.schemas.curation.collections import KeptSearchBody
 from earmark.service.schemas.filters import FilterQuery
 from earmark.service.schemas.search import SearchQuery, WeightedSearchQuery
 
@@ -24,7 +26,33 @@ def filter_of(query: FilterQuery) -> Filter:
         max_duration=query.max_duration,
         licences=tuple(query.licence),
         sources=tuple(query.source),
+        collections=tuple(query.collection),
     )
+
+
+_FIELDS = {  # conditions that a query names otherwise than a filter
+    "all_tags": "tag",
+    "any_tags": "any_tag",
+    "no_tags": "no_tag",
+    "licences": "licence",
+    "sources": "source",
+    "sample_rates": "sample_rate",
+    "collections": "collection",
+}
+
+
+def kept_search(body: KeptSearchBody) -> KeptSearch:
+    """The search in a body. Raises FilterError."""
+    return KeptSearch(body.q, filter_of(body))
+
+
+def kept_search_body(kept: KeptSearch) -> KeptSearchBody:
+    """The inverse."""
+    conditions: dict[str, Any] = {
+        _FIELDS.get(name, name): list(value) if isinstance(value, tuple) else value
+        for name, value in kept.conditions.items()
+    }
+    return KeptSearchBody(q=kept.words, **conditions)
 
 
 def search_request(query: SearchQuery | WeightedSearchQuery) -> SearchRequest:

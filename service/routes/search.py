@@ -72,7 +72,9 @@ async def search_with(services: ServicesDep, query: WeightedSearchQuery) -> Resp
 
 @router.get(
     "/v1/clips/{clip_id:path}/similar",
-    **operation("similar", problems=("unknown-clip", "sound-gone", *UPLOAD_PROBLEMS)),
+    **operation(
+        "similar", problems=("unknown-clip", "unknown-collection", "sound-gone", *UPLOAD_PROBLEMS)
+    ),
 )
 async def similar(
     request: Request,

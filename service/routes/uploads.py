@@ -147,7 +147,7 @@ async def classify(
     "/v1/search/audio",
     response_model=PageBody,
     responses=EVENTS,
-    **operation("search_audio", problems=UPLOAD_PROBLEMS),
+    **operation("search_audio", problems=(*UPLOAD_PROBLEMS, "unknown-collection")),
 )
 async def search(
     request: Request,

@@ -22,3 +22,6 @@ class FilterQuery(BaseModel):
     max_duration: float | None = Field(None, ge=0, description="Seconds", allow_inf_nan=False)
     licence: list[Word] = Field([], max_length=MAX_CHOICES, description="One of these licences")
     source: list[Word] = Field([], max_length=MAX_CHOICES, description="One of these sources")
+    collection: list[Word] = Field(
+        [], max_length=MAX_CHOICES, description="In one of these collections, by id"
+    )

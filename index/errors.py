@@ -25,6 +25,10 @@ class UnknownCollectionError(LibraryError):
     """The library has no collection with that id."""
 
 
+class UnknownClassifierError(LibraryError):
+    """The library has no classifier with that id."""
+
+
 class UnknownEditError(LibraryError):
     """The library has no edit with that number."""
 

@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 
 from earmark.index.catalogue.catalogue import Catalogue
+from earmark.index.catalogue.classifiers import Classifier
 from earmark.index.catalogue.embedded_sound import EmbeddedSound
 from earmark.index.catalogue.records import Clip, Move, Origin
 from earmark.index.errors import (
@@ -33,16 +34,18 @@ from earmark.index.files.relocation import update_upload_paths
 from earmark.index.search.clip_cache import ClipCache
 from earmark.index.search.confidence import Judge
 from earmark.index.search.kept_search import KeptSearch
-from earmark.index.search.named_rows import CollectionRows, NamedFilters
+from earmark.index.search.named_rows import ClassifierRows, CollectionRows, NamedFilters
 from earmark.index.search.query import QueryEncoder, parse
 from earmark.index.search.ranking import Ranker
 from earmark.index.search.recall_monitor import RecallMonitor
-from earmark.index.stores.base import VectorStore
+from earmark.index.stores.base import StoreColumns, VectorStore
+from earmark.index.stores.catalogue_columns import CatalogueColumns
 from earmark.index.stores.factory import catch_up, open_store
 from earmark.index.stores.outdated import with_rows
 from earmark.index.types import MOMENTS, Filter, Page, SearchRequest
 from earmark.model.core.arrays import Array, Rows
 from earmark.model.embedder import Embedder
+from earmark.model.relevance import RelevanceCurve
 
 log = logging.getLogger(__name__)
 
@@ -71,6 +74,7 @@ class Library:
         self._encoder = QueryEncoder(embedder)
         self._judge = Judge.of(embedder)
         self._names = self._open_names()
+        self._columns = CatalogueColumns(catalogue)
         self.recall_monitor: RecallMonitor | None = None  # samples searches
         self._cached_generation = -1  # of the clips in the cache
         self._refreshing = threading.Lock()
@@ -184,6 +188,7 @@ class Library:
                 "collections": CollectionRows(
                     self.catalogue, lambda: self.store.generation, self.found
                 ),
+                "classifiers": ClassifierRows(self.catalogue, lambda: self.store),
             }
         )
 
@@ -342,6 +347,12 @@ class Library:
         where = self._names.resolve(where)
         return with_rows(where, self.catalogue) if self.store.outdated else where
 
+    def columns(self, *filters: Filter) -> StoreColumns:
+        """See VectorStore; of the catalogue where the store keeps none, or is outdated."""
+        if self.store.outdated or (found := self.store.columns(*filters)) is None:
+            return self._columns.columns(*filters)
+        return found
+
     def named_rows(self, kind: str, name: str) -> Rows:
         """The rows that a name in a filter stands for; `kind`: the filter's field.
 
@@ -365,6 +376,15 @@ class Library:
             if hit.word_rank or hit.confidence not in (None, "unlikely")
         ]
         return np.array(rows, np.int64)
+
+    def listed(self, requests: Sequence[SearchRequest]) -> list[Rows]:
+        """Of each request by words the rows of the hits that an order other than by relevance
+        lists. Raises UnknownCollectionError."""
+        encoded = self._encoder.encode(requests)
+        self.refresh()
+        return self._ranker(self._judge).listed(
+            [replace(request, where=self.resolved(request.where)) for request in encoded]
+        )
 
     def search_batch(self, requests: Sequence[SearchRequest]) -> list[Page | LibraryError]:
         """The page of each request by words, or the error of its cursor or filter. A batch costs
@@ -402,6 +422,39 @@ class Library:
         )
         return _page(self._pages([request]))
 
+    def search_by_classifier(
+        self,
+        found: Classifier,
+        k: int = 10,
+        where: Filter | None = None,
+        *,
+        cursor: str = "",
+        distinct: bool = False,
+        min_probability: float = 0.0,
+        moments: int = MOMENTS,
+    ) -> Page:
+        """Sounds by a classifier, the surest first; probabilities are the classifier's.
+
+        Raises LibraryError where nothing is fitted, CursorError.
+        """
+        if found.fitted is None:
+            raise LibraryError(
+                f"classifier: expected labels of {found.name[:60]!r} first, got none"
+            )
+        self.refresh()
+        request = SearchRequest(
+            k=k,
+            where=where or Filter(),
+            cursor=cursor,
+            distinct=distinct,
+            vector=found.fitted.direction,
+            sound=f"classifier {found.number} {found.version}",
+            min_probability=min_probability,
+            moments=moments,
+        )
+        judge = Judge(sounds=RelevanceCurve.plain(found.fitted.scale, found.fitted.bias))
+        return _page(self._pages([request], judge))
+
     def search_by_clip(
         self,
         clip_id: str,
@@ -433,19 +486,23 @@ class Library:
             moments=moments,
         )
 
-    def _pages(self, requests: Sequence[SearchRequest]) -> list[Page | LibraryError]:
+    def _pages(
+        self, requests: Sequence[SearchRequest], judge: Judge | None = None
+    ) -> list[Page | LibraryError]:
         resolved = [self._resolved(request) for request in requests]
         known = [request for request in resolved if isinstance(request, SearchRequest)]
         if self.recall_monitor is not None:
             for request in known:
                 if request.vector is not None:
                     self.recall_monitor.offer(request.vector, request.where)
-        window_seconds = self.embedder.config.features.window_seconds
-        ranker = Ranker(self.clips, self.catalogue, self.store, window_seconds, self._judge)
-        pages = iter(ranker.pages(known))
+        pages = iter(self._ranker(judge or self._judge).pages(known))
         return [
             next(pages) if isinstance(request, SearchRequest) else request for request in resolved
         ]
+
+    def _ranker(self, judge: Judge) -> Ranker:
+        window_seconds = self.embedder.config.features.window_seconds
+        return Ranker(self.clips, self.catalogue, self.store, window_seconds, judge)
 
     def _resolved(self, request: SearchRequest) -> SearchRequest | LibraryError:
         """The request with the rows of its filter's names, or the error of one of them."""

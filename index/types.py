@@ -47,7 +47,8 @@ class Filter:
     passes neither. `added_after`: in that year, month or day, or later; `added_before`: before it;
     in ISO 8601, UTC ("2026", "2026-11", "2026-11-30"). `rows`: one of these clip numbers; `up_to`:
     the highest clip number; `but`: a clip number to leave out.
-    `collections`: in one of these, by id. What is named so becomes `members` below the library
+    `collections`: in one of these, by id; `classifiers`: one of these, by id, says that it is its
+    sound. What is named so becomes `members` below the library
     (`index.search.named_rows`), which is no part of a search's key: a cursor outlives changes.
     Raises FilterError for durations or loudness that are no range, and for texts that are no dates.
     """
@@ -70,6 +71,7 @@ class Filter:
     up_to: int | None = None
     but: int | None = None
     collections: tuple[str, ...] = ()
+    classifiers: tuple[str, ...] = ()
     members: RowSet | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:

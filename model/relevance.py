@@ -68,6 +68,11 @@ class RelevanceCurve:
             (smallest, largest),
         )
 
+    @classmethod
+    def plain(cls, slope: float, intercept: float) -> RelevanceCurve:
+        """logit = slope · cosine + intercept, whatever the library."""
+        return cls(slope, 0.0, 0.0, intercept, (0.0, 0.0, 0.0, 0.0), (1, 1))
+
     def probabilities(self, cosines: Real, standard: Real, clips: Real, held: Real) -> Floats:
         """Probabilities [n] of hits of any searches, with these cosines, standard scores, sizes of
         libraries and shares of words [n]."""

@@ -45,13 +45,14 @@ ORDER = {
             "embedder",
             "tagging",
             "zero_shot",
+            "taught",
             "timeline",
             "inference",
         ),
     ),
     "index": (
         *("errors", "dates", "lexical", "catalogue", "types", "files", "stores", "search"),
-        *("library", "listing", "statistics", "facets", "feedback", "curation", "maintenance"),
+        *("library", "listing", "facets", "statistics", "feedback", "curation", "maintenance"),
         *("ingest", "projection", "cli"),
     ),
     "service": (

@@ -17,11 +17,15 @@ import numpy as np
 from cachetools import LRUCache
 
 from earmark.index.catalogue.catalogue import Catalogue
+from earmark.index.catalogue.classifiers import classifier
 from earmark.index.catalogue.collections import member_rows, version
 from earmark.index.search.kept_search import KeptSearch
+from earmark.index.stores.base import VectorStore
 from earmark.index.types import Filter, RowSet
-from earmark.model.core.arrays import Rows
+from earmark.model.core.arrays import Array, Rows
+from earmark.model.taught import LinearClassifier
 
+MAX_RANKED = 16_384  # clips, by a store that holds no vectors in this process
 CACHED = 64  # sets of names: each has a mask of the index
 
 
@@ -104,3 +108,37 @@ class CollectionRows:
             members = RowSet(member_rows(self._catalogue, ids))
             kept = replace(kept, where=replace(kept.where, collections=(), members=members))
         return self._find(kept)
+
+
+def ranked(
+    store: VectorStore, fitted: LinearClassifier, where: Filter | None = None
+) -> tuple[Rows, Array]:
+    """The rows of all clips that pass a filter and their logits by a classifier, best first; of a
+    long clip that of its best moment. Of a store that holds no vectors here the first 16,384."""
+    count = max(1, len(store))
+    found = store.search_exact(fitted.direction, count, where)
+    if found is None:
+        found = store.search(fitted.direction, min(count, MAX_RANKED), where)
+    rows, cosines = found
+    return rows, np.asarray(fitted.scale * cosines + fitted.bias, np.float32)
+
+
+class ClassifierRows:
+    """The clips that classifiers say are their sound. `store`: gives the current one."""
+
+    def __init__(self, catalogue: Catalogue, store: Callable[[], VectorStore]) -> None:
+        self._catalogue, self._store = catalogue, store
+
+    def version(self, name: str) -> Hashable:
+        """See NamedRows. Raises UnknownClassifierError."""
+        found = classifier(self._catalogue, name)
+        return found.number, found.version, self._store().generation
+
+    def rows(self, name: str) -> Rows:
+        """See NamedRows; best first, none before anything is fitted. Raises
+        UnknownClassifierError."""
+        fitted = classifier(self._catalogue, name).fitted
+        if fitted is None:
+            return np.zeros(0, np.int64)
+        rows, logits = ranked(self._store(), fitted)
+        return rows[logits >= 0]

@@ -23,7 +23,14 @@ from earmark.index.catalogue.metadata import (
     MetadataChange,
     title_from_file_name,
 )
-from earmark.index.catalogue.records import NO_ORIGIN, Move, NewClip, Origin, id_problem
+from earmark.index.catalogue.records import (
+    NO_ORIGIN,
+    HeldSound,
+    Move,
+    NewClip,
+    Origin,
+    id_problem,
+)
 from earmark.index.errors import ChangedError, LibraryError, UnknownClipError, UnknownEditError
 
 # Of a clip that gets another generation, but no other sound.
@@ -290,10 +297,19 @@ class Writer:
         ]
         if found and categories[0] != categories[1]:
             self._db.execute(
-                "UPDATE clips SET category = ?, generation = ? WHERE row = ? AND category = ?",
+                f"UPDATE clips SET category = ?, generation = ?, {SAME_SOUND} "  # noqa: S608
+                "WHERE row = ? AND category = ?",
                 (categories[1], self.generation, found[0], categories[0]),
             )
         return True
+
+    def set_loudness(self, sound: HeldSound, loudness: float) -> None:
+        """Set a clip's loudness, in LUFS, where it still has this sound."""
+        self._db.execute(
+            f"UPDATE clips SET loudness = ?, generation = ?, {SAME_SOUND} "  # noqa: S608 (constant)
+            "WHERE id = ? AND sha256 = ?",
+            (loudness, self.generation, sound.clip_id, sound.sha256),
+        )
 
     def relocate(self, old: str, new: str) -> int:
         """Move the paths under the folder `old` to the folder `new`. Returns the clips changed.

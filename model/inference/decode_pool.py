@@ -7,6 +7,7 @@ T = frames, F = mels. A deadline is of `time.monotonic()`, in seconds.
 
 from __future__ import annotations
 
+import hashlib
 import os
 import queue
 import resource
@@ -29,6 +30,7 @@ from earmark.model.audio.cut import Cut, Kind
 from earmark.model.audio.decode import SoundReader, Source
 from earmark.model.audio.file_metadata import FileMetadata, read_file_metadata
 from earmark.model.audio.log_mel import LogMel, window_blocks
+from earmark.model.audio.loudness import LoudnessMeter
 from earmark.model.audio.sound_info import SoundInfo
 from earmark.model.audio.stretch import Stretch
 from earmark.model.config import FeatureConfig
@@ -86,6 +88,16 @@ class Piece:
 
 
 @dataclass(frozen=True)
+class Measured:
+    """A sound's format and loudness, how many samples its channels have together, and the SHA-256
+    of them all."""
+
+    info: SoundInfo
+    samples: int
+    sha256: str
+
+
+@dataclass(frozen=True)
 class _Heartbeat:
     """Part of a sound was decoded, and there is no result yet."""
 
@@ -93,7 +105,7 @@ class _Heartbeat:
 @dataclass(frozen=True)
 class _Job:
     """A sound to decode: into windows, into a waveform if `points` is not 0, into a spectrogram
-    where there is a `canvas`, or into the file of a `kind`.
+    where there is a `canvas`, or into the file of a `kind`; or just to be `measured`.
 
     `with_metadata`: its loudness is measured as well, and once all windows are there, the metadata
     in its file is read.
@@ -107,9 +119,10 @@ class _Job:
     canvas: Canvas | None = None
     with_metadata: bool = False
     kind: Kind | None = None
+    measured: bool = False
 
 
-Message = Block | FileMetadata | SoundInfo | Waveform | Picture | Piece | _Heartbeat
+Message = Block | FileMetadata | SoundInfo | Waveform | Picture | Piece | Measured | _Heartbeat
 
 
 def serve(descriptor: int) -> None:
@@ -119,10 +132,10 @@ def serve(descriptor: int) -> None:
     _silence_decoders()
     connection = Connection(descriptor)
     with suppress(EOFError, BrokenPipeError, ConnectionResetError):
-        log_mel: LogMel = connection.recv()
+        log_mel: LogMel | None = connection.recv()
         while True:
             job: _Job = connection.recv()
-            sample_rate = job.sample_rate or log_mel.config.sample_rate
+            sample_rate = job.sample_rate or (log_mel.config.sample_rate if log_mel else 0)
             reader = SoundReader(
                 job.source,
                 sample_rate,
@@ -141,17 +154,22 @@ def serve(descriptor: int) -> None:
             else:
                 if job.with_metadata and (metadata := _metadata(reader.source)) != FileMetadata():
                     connection.send(metadata)
-                if not (job.points or job.canvas):
+                if not (job.points or job.canvas or job.measured):
                     connection.send(reader.info)
 
 
-def _messages(job: _Job, reader: SoundReader, log_mel: LogMel) -> Iterator[Message]:
+def _messages(job: _Job, reader: SoundReader, log_mel: LogMel | None) -> Iterator[Message]:
     """What a job gives, but for metadata and the sound's info. Raises InputError."""
     if job.points:
         return _waveform(reader, job.points)
     if job.canvas:
         return _spectrogram(reader, job.canvas)
-    return _blocks(log_mel, reader) if job.kind is None else _pieces(reader, job.kind)
+    if job.measured:
+        return _measured(reader)
+    if job.kind is not None:
+        return _pieces(reader, job.kind)
+    assert log_mel is not None, "of a pool that makes windows"
+    return _blocks(log_mel, reader)
 
 
 def _silence_decoders() -> None:
@@ -215,13 +233,28 @@ def _pieces(reader: SoundReader, kind: Kind) -> Iterator[Piece]:
             yield Piece(data, cut.size)
 
 
+def _measured(reader: SoundReader) -> Iterator[Measured | _Heartbeat]:
+    """A heartbeat for each block of samples, then what is measured. Raises AudioError."""
+    digest, samples = hashlib.sha256(), 0
+    meter: LoudnessMeter | None = None
+    with reader.opened() as raw:
+        for block in raw.blocks():
+            meter = meter or LoudnessMeter(raw.info.sample_rate, block.shape[1])
+            meter.add(block.astype(np.float32, copy=False))
+            digest.update(block.tobytes())
+            samples += block.size
+            yield _Heartbeat()
+    reader.info.loudness = meter.loudness() if meter else None
+    yield Measured(reader.info, samples, digest.hexdigest())
+
+
 class _Process:
     """A decoding process and the connection to it.
 
     Not multiprocessing's: that imports the main module of its caller, which may have effects.
     """
 
-    def __init__(self, log_mel: LogMel) -> None:
+    def __init__(self, log_mel: LogMel | None) -> None:
         parent, child = socket.socketpair()
         with child:
             command = f"from {__name__} import serve; serve({child.fileno()})"
@@ -272,9 +305,10 @@ def _bytes_of(source: Source) -> int:
 
 
 class DecodePool:
-    """At most `size` decoding processes, started on demand."""
+    """At most `size` decoding processes, started on demand. `log_mel`: makes windows; None where
+    none are asked for."""
 
-    def __init__(self, log_mel: LogMel, size: int) -> None:
+    def __init__(self, log_mel: LogMel | None, size: int) -> None:
         self._log_mel = log_mel
         self._slots = threading.Semaphore(size)
         self._idle: queue.SimpleQueue[_Process] = queue.SimpleQueue()
@@ -330,6 +364,14 @@ class DecodePool:
         for message in self._run(job, deadline):
             last = message
         assert isinstance(last, Waveform), "the last message of such a job"
+        return last
+
+    def measure(self, source: Source, name: str, deadline: float | None = None) -> Measured:
+        """What is measured of a sound's samples. Raises as `read` does."""
+        last: Message | None = None
+        for message in self._run(_Job(source, name, measured=True), deadline):
+            last = message
+        assert isinstance(last, Measured), "the last message of such a job"
         return last
 
     def spectrogram(

@@ -16,7 +16,7 @@ import uuid
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 from unicodedata import normalize
 
 import numpy as np
@@ -270,6 +270,13 @@ class Catalogue:
         )
         return [HeldSound(*row) for row in rows]
 
+    def unmeasured_sounds(self) -> list[HeldSound]:
+        """The sounds of clips without a loudness, in the order they were added."""
+        rows = self._database.query(
+            "SELECT id, path, sha256, size, mtime_ns FROM clips WHERE loudness IS NULL ORDER BY row"
+        )
+        return [HeldSound(*row) for row in rows]
+
     def iter_paths(self, batch_size: int) -> Iterator[list[tuple[str, str, str]]]:
         """(id, title, path) of all clips, in batches, in the order they were added."""
         last = 0
@@ -317,16 +324,40 @@ class Catalogue:
             "SELECT path, reason FROM failures ORDER BY at DESC, rowid DESC LIMIT ?", (limit,)
         )
 
-    def iter_statistics_rows(self, batch_size: int) -> Iterator[list[tuple[float, str, str, str]]]:
-        """(duration, licence, source, tags) of all clips, in batches."""
-        last = 0
-        while rows := self._database.query(
-            "SELECT row, duration, licence, source, tags FROM clips WHERE row > ? "
-            "ORDER BY row LIMIT ?",
-            (last, batch_size),
-        ):
-            last = rows[-1][0]
-            yield [tuple(row[1:]) for row in rows]
+    def facts(self) -> Changes:
+        """All clips, read at one instant, without vectors, titles and descriptions."""
+        columns: list[list[Any]] = [[] for _ in range(10)]
+        with self._database.read_transaction() as db:
+            generation = int(_meta(db, "generation"))
+            for clip in db.execute(
+                "SELECT row, duration, loudness, "  # noqa: S608 (constants)
+                f"{ADDED_DAY}, sample_rate, channels, licence, source, category, tags "
+                "FROM clips ORDER BY row"
+            ):
+                for column, value in zip(columns, clip, strict=True):
+                    column.append(value)
+        rows, durations, loudness, added, rates, channels, licences, sources, categories, tags = (
+            columns
+        )
+        none, empty = np.zeros(0, np.int64), [""] * len(rows)
+        return Changes(
+            np.array(rows, np.int64),
+            np.zeros((0, 0), np.float32),
+            none,
+            np.array(durations, np.float32),
+            np.array(loudness, np.float32),  # None becomes NaN
+            np.array(added, np.int32),
+            rates,
+            channels,
+            licences,
+            sources,
+            categories,
+            tags,
+            titles=empty,
+            descriptions=empty,
+            removed=none,
+            generation=generation,
+        )
 
     def sample(self, limit: int) -> list[tuple[int, str, str, str, bytes]]:
         """(row, id, title, tags, vector) of at most `limit` clips, evenly sampled, by row.

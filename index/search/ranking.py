@@ -20,6 +20,7 @@ from earmark.index.search.fusion import FusedHit, fuse
 from earmark.index.search.moments import MomentFinder
 from earmark.index.stores.base import VectorStore
 from earmark.index.types import Candidates, Hit, Moment, Page, SearchRequest, Sort
+from earmark.model.core.arrays import Rows
 from earmark.model.relevance import confidence
 from earmark.model.text.text_key import text_key
 
@@ -72,6 +73,23 @@ class Ranker:
             else start
             for number, (request, start) in enumerate(zip(requests, starts, strict=True))
         ]
+
+    def listed(self, requests: Sequence[SearchRequest]) -> list[Rows]:
+        """Of each request the rows of all hits that an order other than by relevance lists: of the
+        larger pool those that are maybe right or hold most of the words, and as probable as the
+        request wants. Where the judge says nothing, all."""
+        clips, found = self.catalogue.last_row(), []
+        for request, candidates in zip(
+            requests, self.store.candidates(requests, POOLS[-1]), strict=True
+        ):
+            known = self._with_cosines(request, candidates)
+            sorted_request = replace(request, sort="newest")
+            judged = JudgedSearch(self.judge, sorted_request, known, clips)
+            ranking = fuse(known.nearest, known.matching, known.shares, None)
+            cosines = _cosines(known)
+            hits = judged.select(list(ranking), cosines)
+            found.append(np.array([hit.row for hit in hits], dtype=np.int64))
+        return found
 
     def _page(
         self, request: SearchRequest, start: Cursor, candidates: Candidates, generation: int
@@ -147,9 +165,7 @@ class Ranker:
             # Hits of a smaller pool keep their places.
             for fused in fuse(nearest, matching, candidates.shares, needed if plain else None):
                 ranking.setdefault(fused.row, fused)
-            cosines |= zip(nearest.tolist(), candidates.cosines.tolist(), strict=True)
-            if candidates.matching_cosines is not None:
-                cosines |= zip(matching.tolist(), candidates.matching_cosines.tolist(), strict=True)
+            cosines |= _cosines(candidates)
             wanted = judged.select(list(ranking.values()), cosines)
             ordered = self._sorted(wanted, request.sort)
             if request.distinct:
@@ -203,6 +219,15 @@ def _start(request: SearchRequest, last_row: int) -> Cursor | CursorError:
         return Cursor.decode(request.cursor, request.search_key())
     except CursorError as error:
         return error
+
+
+def _cosines(candidates: Candidates) -> dict[int, float]:
+    """The cosines of candidates, by row."""
+    nearest, matching = candidates.nearest.tolist(), candidates.matching.tolist()
+    cosines = dict(zip(nearest, candidates.cosines.tolist(), strict=True))
+    if candidates.matching_cosines is not None:
+        cosines |= zip(matching, candidates.matching_cosines.tolist(), strict=True)
+    return cosines
 
 
 def _bounded(request: SearchRequest, start: Cursor) -> SearchRequest:

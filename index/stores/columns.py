@@ -57,6 +57,18 @@ class NameColumn:
             by_key.setdefault(text_key(name), []).append(name)
         return by_key
 
+    @cached_property
+    def folded(self) -> Codes:
+        """For each code [names] the first one whose name counts as the same."""
+        first: dict[str, int] = {}
+        codes = [first.setdefault(text_key(name), code) for code, name in enumerate(self.names)]
+        return np.array(codes, dtype=np.int32)
+
+    def count(self, mask: Mask | None = None) -> npt.NDArray[np.int64]:
+        """How often each name [names] is in the column, or in a mask [m] of it."""
+        codes = self.codes if mask is None else self.codes[mask]
+        return np.bincount(codes, minlength=len(self.names))
+
     def spellings(self, name: str) -> list[str]:
         """The names that count as the same as this one."""
         return self._spellings.get(text_key(name), [])
@@ -105,6 +117,12 @@ class ListColumn:
         """This column and another below it."""
         ends = np.concatenate([self.ends, len(self.values.codes) + other.ends])
         return ListColumn(self.values.concatenate(other.values), ends)
+
+    def count(self, mask: Mask | None = None) -> npt.NDArray[np.int64]:
+        """How often each name [names] is in the lists of clips in a mask [n], None: of all."""
+        if mask is None:
+            return self.values.count()
+        return self.values.count(np.repeat(mask, np.diff(self.ends, prepend=0)))
 
     def select(self, mask: Mask) -> ListColumn:
         """The lists of the clips in a mask [n]."""
@@ -174,13 +192,12 @@ class Columns:
     described: ListColumn
 
     @staticmethod
-    def of(changes: Changes) -> Columns:
-        """Of the clips that were added or changed."""
+    def of(changes: Changes, *, words: bool = True) -> Columns:
+        """Of the clips that were added or changed; without `words`, terms of words are left out."""
+        texts = zip(changes.titles, changes.tags, changes.descriptions, strict=True)
         terms = [
-            clip_terms(f"{title} {tags}", description)
-            for title, tags, description in zip(
-                changes.titles, changes.tags, changes.descriptions, strict=True
-            )
+            clip_terms(f"{title} {tags}", description) if words else ([], [])
+            for title, tags, description in texts
         ]
         return Columns(
             changes.durations.astype(np.float32),
@@ -192,7 +209,7 @@ class Columns:
             NameColumn.of(changes.sources),
             NameColumn.of(changes.categories),
             ListColumn.of([list(dict.fromkeys(text.lower().split())) for text in changes.tags]),
-            ListColumn.of([words for words, _ in terms]),
+            ListColumn.of([own for own, _ in terms]),
             ListColumn.of([described for _, described in terms]),
         )
 

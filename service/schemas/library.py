@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 from pydantic import BaseModel, Field
 
 if TYPE_CHECKING:
+    from earmark.index.facets import NameCounts
     from earmark.index.files.missing import MissingSummary
-    from earmark.index.statistics import LibraryStatistics, NameCounts
+    from earmark.index.statistics import LibraryStatistics
 
 MAX_TAGS = 10_000
 MAX_NAMES = 200  # licences, and sources, that are listed

@@ -1,0 +1,236 @@
+"""Facets: how many of the clips of a query have each tag, source, licence, length and so on.
+
+Without words they are all clips that pass the filter. With words they are the hits that any order
+other than by relevance lists (`Ranker.listed`), up to 2,000.
+
+A facet is counted without its own condition: who has chosen a licence sees what other licences
+would give. But conditions on tags narrow down one by one, and hold for the facet of tags as well.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from earmark.index.catalogue.collections import collections
+from earmark.index.dates import month_of
+from earmark.index.library import Library
+from earmark.index.search.query import exclude_unwanted
+from earmark.index.stores.columns import Columns, Mask, NameColumn
+from earmark.index.types import Filter, RowSet, SearchRequest
+from earmark.model.core.arrays import Array
+from earmark.model.text.text_key import text_key
+
+Counts = npt.NDArray[np.int64]
+NameCounts = tuple[tuple[str, int], ...]
+NamePart = tuple[NameColumn, Counts]
+
+# The fields of `Filter` that a facet is counted without.
+OWN: dict[str, tuple[str, ...]] = {
+    "tags": (),
+    "licences": ("licences",),
+    "sources": ("sources",),
+    "categories": ("categories",),
+    "sample_rates": ("sample_rates",),
+    "channels": ("channels",),
+    "durations": ("min_duration", "max_duration"),
+    "loudness": ("min_loudness", "max_loudness"),
+    "added": ("added_after", "added_before"),
+    "collections": ("collections",),
+}
+DURATIONS = (1.0, 5.0, 10.0, 30.0, 60.0, 300.0, 1800.0)  # seconds, between two ranges
+LOUDNESS = (-50.0, -40.0, -30.0, -23.0, -18.0, -14.0)  # LUFS, between two ranges
+_NOTHING = Filter()
+
+
+@dataclass(frozen=True)
+class RangeCount:
+    """How many values lie in a range, both ends included; None: no end."""
+
+    minimum: float | None
+    maximum: float | None
+    count: int
+
+
+@dataclass(frozen=True)
+class CollectionCount:
+    """How many clips a collection holds."""
+
+    id: str
+    name: str
+    count: int
+
+
+@dataclass(frozen=True)
+class Facets:
+    """The clips of a query, of one generation: how many there are, and how many with each value.
+
+    Names have the most frequent first, in their most frequent spelling; numbers and ranges are
+    ascending, without those that no clip has; `added`: months ("2026-11"), the newest first.
+    """
+
+    generation: int
+    total: int
+    tags: NameCounts
+    licences: NameCounts
+    sources: NameCounts
+    categories: NameCounts
+    sample_rates: tuple[tuple[int, int], ...]
+    channels: tuple[tuple[int, int], ...]
+    durations: tuple[RangeCount, ...]
+    loudness: tuple[RangeCount, ...]
+    added: NameCounts
+    collections: tuple[CollectionCount, ...]
+
+
+def count_facets(library: Library, request: SearchRequest, names: int) -> Facets:
+    """The facets of a request by words, or without words of all that pass its filter.
+
+    `names`: of tags, licences, sources, categories and collections each, at most. Raises
+    UnknownCollectionError, StorageError.
+    """
+    library.refresh()
+    wheres = {facet: _without(request.where, own) for facet, own in OWN.items()}
+    filters = list(dict.fromkeys([request.where, *wheres.values()]))
+    selections = _selections(library, request, filters)
+    generation, parts = library.columns(*selections)
+
+    def of(facet: str, column: str = "") -> list[tuple[Any, Mask | None]]:
+        place = filters.index(wheres[facet])
+        return [(getattr(columns, column or facet), masks[place]) for columns, masks in parts]
+
+    own = selections[filters.index(wheres["collections"])]
+    return Facets(
+        generation=generation,
+        total=sum(_size(columns, masks[0]) for columns, masks in parts),
+        tags=most_frequent([(tags.values, tags.count(mask)) for tags, mask in of("tags")], names),
+        licences=_names(of("licences"), names),
+        sources=_names(of("sources"), names),
+        categories=_names(of("categories"), names),
+        sample_rates=_numbers(of("sample_rates")),
+        channels=_numbers(of("channels")),
+        durations=_ranges(of("durations"), DURATIONS),
+        loudness=_ranges(of("loudness"), LOUDNESS),
+        added=_months(of("added")),
+        collections=_collections(library, own, names),
+    )
+
+
+def most_frequent(parts: Sequence[NamePart], limit: int | None = None) -> NameCounts:
+    """The names of columns that have a count, but the empty one, the most frequent first, in their
+    most frequent spelling; those that count as the same (`model.text.text_key`) counted together.
+
+    `limit`: so many, at most; of those that tie for the last places, any.
+    """
+    column, counts = max(parts, key=lambda part: len(part[0].names))
+    totals = np.bincount(column.folded, weights=counts, minlength=len(column.names))
+    others: Counter[str] = Counter()  # of names that the largest column lacks, by key
+    for other, its in parts:
+        if other is column:
+            continue
+        for code in np.flatnonzero(its).tolist():
+            spellings = column.spellings(other.names[code])
+            if spellings:
+                totals[column.code_of[spellings[0]]] += its[code]
+            else:
+                others[text_key(other.names[code])] += int(its[code])
+    if empty := column.spellings(""):
+        totals[column.code_of[empty[0]]] = 0
+    others.pop("", None)
+    found = np.flatnonzero(totals)
+    if limit is not None and len(found) > limit:
+        found = found[np.argpartition(-totals[found], limit - 1)[:limit]] if limit else found[:0]
+    named = {column.names[code]: int(totals[code]) for code in found.tolist()}
+    both = [(_usual(name, parts), count) for name, count in (named | others).items()]
+    return tuple(sorted(both, key=lambda item: (-item[1], item[0]))[:limit])
+
+
+def _usual(name: str, parts: Sequence[NamePart]) -> str:
+    """The most frequent spelling of a name."""
+    spellings: Counter[str] = Counter()
+    for column, counts in parts:
+        for spelling in column.spellings(name):
+            spellings[spelling] += int(counts[column.code_of[spelling]])
+    return min(spellings, key=lambda spelling: (-spellings[spelling], spelling))
+
+
+def _without(where: Filter, fields: Sequence[str]) -> Filter:
+    cleared: dict[str, Any] = {name: getattr(_NOTHING, name) for name in fields}
+    return replace(where, **cleared)
+
+
+def _selections(
+    library: Library, request: SearchRequest, filters: Sequence[Filter]
+) -> list[Filter]:
+    """The clips of the request under each of the filters, as filters that a store can tell."""
+    if not request.query.text:
+        return [library.resolved(exclude_unwanted(where, request.query)) for where in filters]
+    listed = library.listed([replace(request, where=where) for where in filters])
+    return [Filter(members=RowSet(np.sort(rows))) for rows in listed]
+
+
+def _names(columns: Sequence[tuple[NameColumn, Mask | None]], limit: int | None) -> NameCounts:
+    return most_frequent([(column, column.count(mask)) for column, mask in columns], limit)
+
+
+def _numbers(columns: Sequence[tuple[NameColumn, Mask | None]]) -> tuple[tuple[int, int], ...]:
+    return tuple(sorted((int(name), count) for name, count in _names(columns, None)))
+
+
+def _ranges(
+    columns: Sequence[tuple[Array, Mask | None]], edges: Sequence[float]
+) -> tuple[RangeCount, ...]:
+    """The counts of values in the ranges between edges, both included; NaN is in none."""
+    up_to, below = np.zeros(len(edges) + 1, np.int64), np.zeros(len(edges) + 1, np.int64)
+    for values, mask in columns:
+        own = values if mask is None else values[mask]
+        for place, edge in enumerate((*edges, np.inf)):
+            up_to[place] += np.count_nonzero(own <= np.float32(edge))
+            below[place] += np.count_nonzero(own < np.float32(edge))
+    counts = np.diff(up_to, prepend=0)
+    counts[1:] += (up_to - below)[:-1]  # those on the lower edge
+    bounds = pairwise((None, *edges, None))
+    return tuple(
+        RangeCount(low, high, count)
+        for (low, high), count in zip(bounds, counts.tolist(), strict=True)
+        if count
+    )
+
+
+def _months(columns: Sequence[tuple[npt.NDArray[np.int32], Mask | None]]) -> NameCounts:
+    """The counts of days by month, the newest first."""
+    months: Counter[str] = Counter()
+    for days, mask in columns:
+        own = days if mask is None else days[mask]
+        if not len(own):
+            continue
+        first = int(own.min())
+        counts = np.bincount(own - first)
+        for day in np.flatnonzero(counts).tolist():
+            months[month_of(first + day)] += int(counts[day])
+    return tuple(sorted(months.items(), reverse=True))
+
+
+def _collections(library: Library, selection: Filter, limit: int) -> tuple[CollectionCount, ...]:
+    """How many clips of a selection the collections hold; those that follow a search hold none."""
+    holding = [each for each in collections(library.catalogue) if each.clips]
+    if not holding:
+        return ()
+    passing = library.store.passing(selection)
+    counted = []
+    for each in holding:
+        rows = library.resolved(Filter(collections=(each.id,))).members
+        count = 0 if rows is None else int(np.count_nonzero(np.isin(passing, rows.rows)))
+        counted.append(CollectionCount(each.id, each.name, count))
+    found = [each for each in counted if each.count]
+    return tuple(sorted(found, key=lambda each: (-each.count, each.name))[:limit])
+
+
+def _size(columns: Columns, mask: Mask | None) -> int:
+    return len(columns) if mask is None else int(np.count_nonzero(mask))

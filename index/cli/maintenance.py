@@ -1,8 +1,10 @@
-"""`earmark backup`, `relocate`, `prune`, `migrate`, `feedback`: maintenance of a library."""
+"""`earmark backup`, `relocate`, `prune`, `measure`, `migrate`, `feedback`: maintenance of a
+library."""
 
 from __future__ import annotations
 
 import argparse
+import json
 import sys
 from collections.abc import Sequence
 from contextlib import closing
@@ -31,6 +33,11 @@ def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
         "--yes", action="store_true", help="do not ask, except where a whole folder is missing"
     )
     prune.set_defaults(run=_prune)
+    measure = commands.add_parser(
+        "measure", help="measure the loudness of sounds that were added before it was"
+    )
+    measure.add_argument("--json", action="store_true", help="print the result as JSON")
+    measure.set_defaults(run=_measure)
     migrate = commands.add_parser("migrate", help="move a library's vectors to another store")
     migrate.add_argument(
         "to", metavar="STORE", help="faiss, or a Milvus: http://HOST:19530 (or FILE.db, to try it)"
@@ -41,7 +48,7 @@ def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
         "--out", type=Path, required=True, metavar="CSV", help="the manifest to write"
     )
     feedback.set_defaults(run=_feedback)
-    for command in (backup, relocate, prune, migrate, feedback):
+    for command in (backup, relocate, prune, measure, migrate, feedback):
         command.add_argument(
             "--library", type=Path, default=DEFAULT_FOLDER, metavar="DIR", help="default: library"
         )
@@ -114,6 +121,28 @@ def _agrees(count: int) -> bool:
         print()
         return False
     return answer.strip().lower() in ("y", "yes")
+
+
+def _measure(options: argparse.Namespace) -> int:
+    from dataclasses import asdict
+
+    from earmark.index.catalogue.catalogue import Catalogue
+    from earmark.index.files.paths import real_folder
+    from earmark.index.files.relocation import update_upload_paths
+    from earmark.index.ingest.loudness import measure
+    from earmark.index.library import UPLOADS
+
+    with closing(Catalogue.open(options.library)) as catalogue:
+        update_upload_paths(catalogue, real_folder(options.library / UPLOADS))
+        report = measure(catalogue)
+    for reason in report.failed.values():
+        print(f"skipped: {reason}", file=sys.stderr)
+    if options.json:
+        print(json.dumps(asdict(report)))
+    else:
+        print(f"measured {report.measured:,}, {report.without:,} have no loudness, "
+              f"skipped {len(report.failed):,}")  # fmt: skip
+    return 1 if report.failed else 0
 
 
 def _feedback(options: argparse.Namespace) -> int:

@@ -71,7 +71,9 @@ class SoundReader:
         beyond the end.
         """
         with self.opened() as raw:
-            single = (block.astype(np.float32, copy=False) for block in raw.blocks())
+            single: Iterator[Samples] = (
+                block.astype(np.float32, copy=False) for block in raw.blocks()
+            )
             if self.with_loudness:
                 single = self._measured(single)
             native = mix_down(single, raw.info.sample_rate)

@@ -8,9 +8,7 @@ from __future__ import annotations
 
 import datetime
 import json
-import re
 import sqlite3
-import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -25,6 +23,7 @@ from earmark.index.catalogue.collections import (
     unknown,
 )
 from earmark.index.catalogue.metadata import MAX_CHARACTERS, clean_line, clean_lines
+from earmark.index.curation.slugs import free_slug
 from earmark.index.errors import ChangedError, LibraryError, UnknownClipError
 from earmark.index.library import Library
 from earmark.index.listing import ClipPage
@@ -36,12 +35,9 @@ from earmark.model.text.text_key import text_key
 MAX_COLLECTIONS = 1_000
 MAX_CLIPS = 100_000  # of a collection
 MAX_NAME_CHARACTERS = 200
-MAX_ID_CHARACTERS = 60  # of an id made from a name, without a number after it
 GAP = 2**20  # between the places of neighbours
 
 State = tuple[int, int, int]  # of a collection: another one after each change of it
-
-_NO_WORD = re.compile("[^a-z0-9]+")
 
 
 @dataclass(frozen=True)
@@ -107,7 +103,7 @@ def create(
         if count >= MAX_COLLECTIONS:
             raise LibraryError(f"collections: expected at most {MAX_COLLECTIONS}, got one more")
         _check_followed(library.catalogue, follows)
-        now, new_id = _now(), _free_id(db, name)
+        now, new_id = _now(), free_slug(db, "collections", name)
         values = {
             "id": new_id,
             "name": name,
@@ -236,17 +232,6 @@ def _free_key(db: sqlite3.Connection, name: str, number: int = 0) -> str:
     ).fetchone():
         raise LibraryError(f"name: expected one that no collection has, got {name[:60]!r}")
     return key
-
-
-def _free_id(db: sqlite3.Connection, name: str) -> str:
-    """An id made from a name: words in small letters, and a number where another has it."""
-    plain = unicodedata.normalize("NFKD", name.casefold()).encode("ascii", "ignore").decode()
-    base = _NO_WORD.sub("-", plain)[:MAX_ID_CHARACTERS].strip("-") or "collection"
-    new_id, number = base, 1
-    while db.execute("SELECT 1 FROM collections WHERE id = ?", (new_id,)).fetchone():
-        number += 1
-        new_id = f"{base}-{number}"
-    return new_id
 
 
 def _check_followed(catalogue: Catalogue, follows: KeptSearch | None) -> None:

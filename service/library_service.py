@@ -17,6 +17,7 @@ from earmark.index.catalogue.metadata import Metadata, MetadataChange
 from earmark.index.catalogue.records import Clip
 from earmark.index.curation import edits
 from earmark.index.curation.edits import EditResult
+from earmark.index.curation.verdicts import Judged, Verdict, judge
 from earmark.index.errors import LibraryError
 from earmark.index.feedback import Feedback, Opinion
 from earmark.index.ingest import uploads
@@ -78,6 +79,13 @@ class LibraryService:
         result = edits.undo(self.library, number, by)
         self.library.refresh(wait=True)
         return result
+
+    def judge(self, verdicts: Sequence[Verdict], by: str, reviewer: str) -> Judged:
+        """Store verdicts on suggested tags, all or none. Raises LibraryError, StorageError."""
+        judged = judge(self.library, verdicts, by, reviewer)
+        if judged.edit is not None:
+            self.library.refresh(wait=True)
+        return judged
 
     def remove(self, clip_id: str, generation: int | None) -> None:
         """Remove a clip. Raises UnknownClipError, ChangedError."""

@@ -45,6 +45,7 @@ from earmark.service.workers.cuts import Cuts
 from earmark.service.workers.drawings import Drawings
 from earmark.service.workers.jobs import Jobs
 from earmark.service.workers.stretch_vectors import StretchVectors
+from earmark.service.workers.suggestions import SuggestionWorker
 from earmark.service.workers.timelines import Timelines
 from earmark.service.workers.upload_queue import UploadQueue
 
@@ -67,6 +68,7 @@ class Services:
     uploads: UploadQueue
     stretch_vectors: StretchVectors
     jobs: Jobs
+    suggestions: SuggestionWorker
     drawings: Drawings
     cuts: Cuts
     timelines: Timelines
@@ -119,6 +121,8 @@ async def open_services(
         jobs, library_map = Jobs(library.folder, adding), LibraryMap(library)
         stack.push_async_callback(in_thread, jobs.close)
         stack.push_async_callback(in_thread, library_map.close)
+        suggestions = SuggestionWorker(library)
+        stack.push_async_callback(in_thread, suggestions.close)
         yield Services(
             settings=settings,
             metrics=metrics,
@@ -129,6 +133,7 @@ async def open_services(
             uploads=uploads,
             stretch_vectors=StretchVectors(uploads, settings.max_seconds),
             jobs=jobs,
+            suggestions=suggestions,
             drawings=Drawings(readers),
             cuts=cuts,
             timelines=Timelines(readers, library.embedder),

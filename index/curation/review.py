@@ -134,7 +134,7 @@ def tag_reviews(library: Library) -> list[TagReview]:
 def list_suggestions(library: Library, request: ReviewRequest) -> ReviewPage:
     """A page of suggestions that wait and that nobody else has leased.
 
-    Raises LibraryError for a tag that is not suggested, CursorError.
+    Raises CursorError, UnknownCollectionError.
     """
     with closing(_waiting(library, request)) as waiting:
         found = list(islice(waiting, request.k + 1))  # one more: is there a next page?
@@ -146,7 +146,7 @@ def lease(library: Library, request: ReviewRequest) -> ReviewPage:
     """A page of suggestions that only `request.holder` gets for LEASE_SECONDS. Those of an earlier
     page are among them where they still wait, and are free for others where they are not.
 
-    Raises LibraryError for no holder and for a tag that is not suggested, CursorError.
+    Raises LibraryError for no holder, CursorError, UnknownCollectionError.
     """
     if not request.holder:
         raise LibraryError("reviewer: expected a name, got none")
@@ -217,7 +217,10 @@ def _waiting(library: Library, request: ReviewRequest) -> Generator[tuple[Sugges
         )
     }
     after = _after(request) if request.cursor else None
-    only = _the_tag(tags, request.tag) if request.tag else None
+    key = text_key(request.tag)
+    only = next((tag for tag in tags.values() if tag.key == key), None)
+    if request.tag and only is None:
+        return  # the model does not suggest it
     statement, values = _of_tag(only, request.order, after) if only else _of_sounds(after)
     with (
         library.catalogue.database.reading() as db,
@@ -313,14 +316,6 @@ def _passing(rows: Rows, passing: Rows | None) -> Sequence[int]:
         inside[inside] = passing[places[inside]] == rows[inside]
         rows = rows[inside]
     return list(map(int, rows))
-
-
-def _the_tag(tags: dict[int, _Tag], name: str) -> _Tag:
-    key = text_key(name)
-    for tag in tags.values():
-        if tag.key == key:
-            return tag
-    raise LibraryError(f"suggested: expected a tag that the model suggests, got {name[:60]!r}")
 
 
 def _query(request: ReviewRequest) -> str:

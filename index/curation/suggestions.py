@@ -210,18 +210,19 @@ class Suggesting:
         )
 
     def _write(self, db: sqlite3.Connection, batch: _Batch, target: int) -> None:
-        """Replace the suggestions of a batch's clips, but of those changed or removed meanwhile."""
-        listed = json.dumps(batch.rows)
+        """Replace the suggestions of a batch's clips, but for those changed or removed meanwhile:
+        what waits of them goes on waiting until they are computed anew."""
         as_read = {
             row
             for (row,) in db.execute(
                 "SELECT row FROM clips WHERE row IN (SELECT value FROM json_each(?)) "
                 "AND generation <= ?",
-                (listed, target),
+                (json.dumps(batch.rows), target),
             )
         }
         db.execute(
-            "DELETE FROM suggestions WHERE row IN (SELECT value FROM json_each(?))", (listed,)
+            "DELETE FROM suggestions WHERE row IN (SELECT value FROM json_each(?))",
+            (json.dumps(sorted(as_read)),),
         )
         judged = judged_keys(db, batch.rows)
         keys = self._keys

@@ -67,8 +67,11 @@ class _TagsChangeError(Exception):
     """A verdict changes tags, in a transaction that cannot."""
 
 
-def judge(library: Library, verdicts: Sequence[Verdict], by: str = "") -> Judged:
-    """Store verdicts in one transaction: all of them, or none. `by`: who gives them.
+def judge(
+    library: Library, verdicts: Sequence[Verdict], by: str = "", reviewer: str = ""
+) -> Judged:
+    """Store verdicts in one transaction: all of them, or none. `by`: the name of a key; without
+    one, `reviewer` tells who gives them.
 
     Raises LibraryError for too many, for tags of nothing printable, and where a clip would have
     too many or too long ones; StorageError.
@@ -79,11 +82,11 @@ def judge(library: Library, verdicts: Sequence[Verdict], by: str = "") -> Judged
     if all(verdict.verdict != "accept" for verdict in verdicts):
         try:  # a new generation costs searches their caches, and rejections change no clip
             with catalogue.database.transaction() as db:
-                return _Judging(db, None, model, by).judge(verdicts)
+                return _Judging(db, None, model, by or reviewer).judge(verdicts)
         except _TagsChangeError:
             pass
     with catalogue.write(Origin(by, "review")) as writer:
-        return _Judging(writer.database, writer, model, by).judge(verdicts)
+        return _Judging(writer.database, writer, model, by or reviewer).judge(verdicts)
 
 
 class _Judging:

@@ -17,6 +17,7 @@ from typing import NoReturn
 
 from earmark.index.cli import library as index_cli
 from earmark.index.cli import maintenance
+from earmark.index.cli import review as index_review
 from earmark.model.core.errors import EarmarkError, InputError
 from earmark.service.cli import cut, keys, label, query, serve
 
@@ -50,6 +51,7 @@ def build_parser() -> argparse.ArgumentParser:
     keys.add_commands(commands)
     index_cli.add_commands(commands)
     maintenance.add_commands(commands)
+    index_review.add_commands(commands)
     query.add_commands(commands)
     cut.add_commands(commands)
     label.add_commands(commands)

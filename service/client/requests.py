@@ -20,6 +20,12 @@ from earmark.service.schemas.about import ModelBody
 from earmark.service.schemas.clip_edits import AddedBody, ClipsBody, WaveformBody
 from earmark.service.schemas.clips import ClipBody
 from earmark.service.schemas.curation.edits import EditBody, EditsBody, HistoryBody, UndoBody
+from earmark.service.schemas.curation.review import (
+    JudgedBody,
+    SuggestingBody,
+    SuggestionsBody,
+    TagReviewsBody,
+)
 from earmark.service.schemas.feedback import FeedbackBody, FeedbackListBody
 from earmark.service.schemas.hits import PageBody, SearchBody
 from earmark.service.schemas.jobs import JobBody
@@ -343,6 +349,66 @@ def feedback(
 def feedback_given(*, k: int = 100, before: int | None = None) -> Call[FeedbackListBody]:
     """The feedback so far, the newest first."""
     return Call("GET", "/v1/feedback", FeedbackListBody, {"k": k, "before": before})
+
+
+def suggest_all() -> Call[SuggestingBody]:
+    """Let suggested tags be computed for every sound, from now on also for what changes."""
+    return Call("POST", "/v1/suggestions", SuggestingBody)
+
+
+def stop_suggesting() -> Call[SuggestingBody]:
+    """Stop computing suggestions; those that are there stay."""
+    return Call("DELETE", "/v1/suggestions", SuggestingBody)
+
+
+def suggesting() -> Call[SuggestingBody]:
+    """How far suggestions are computed."""
+    return Call("GET", "/v1/suggestions/progress", SuggestingBody)
+
+
+def suggested_tags() -> Call[TagReviewsBody]:
+    """The tags that wait for review or have a verdict, most waiting first."""
+    return Call("GET", "/v1/suggestions/tags", TagReviewsBody)
+
+
+def suggestions(
+    suggested: str = "",
+    *,
+    order: Literal["surest", "unsurest"] = "surest",
+    k: int = 20,
+    cursor: str = "",
+    reviewer: str = "",
+    **where: Unpack[Where],
+) -> Call[SuggestionsBody]:
+    """Sounds for which a tag waits for a verdict; or, without one, sound by sound with all tags."""
+    query = {"suggested": suggested, "order": order, "k": k, "cursor": cursor, **where}
+    return Call("GET", "/v1/suggestions", SuggestionsBody, {**query, "reviewer": reviewer})
+
+
+def lease_suggestions(
+    reviewer: str,
+    suggested: str = "",
+    *,
+    order: Literal["surest", "unsurest"] = "surest",
+    k: int = 20,
+    cursor: str = "",
+    **where: Unpack[Where],
+) -> Call[SuggestionsBody]:
+    """The same, for this reviewer alone for some minutes, in place of what it has leased before."""
+    body = {"suggested": suggested, "order": order, "k": k, "cursor": cursor, **where}
+    body["reviewer"] = reviewer
+    return Call("POST", "/v1/suggestions/leases", SuggestionsBody, body=body)
+
+
+def judge(
+    verdicts: Sequence[tuple[str, str, Literal["accept", "reject", "undecided"]]],
+    *,
+    reviewer: str = "",
+) -> Call[JudgedBody]:
+    """Give verdicts (id of a clip, tag, verdict) on suggestions, all of them or none."""
+    listed = [dict(zip(("clip", "tag", "verdict"), one, strict=True)) for one in verdicts]
+    body = {"verdicts": listed, "reviewer": reviewer}
+    return Call("POST", "/v1/suggestions/verdicts", JudgedBody, body=body)
 
 
 def submit(sounds: Sequence[Sound], **metadata: Unpack[SharedMetadata]) -> Call[JobBody]:

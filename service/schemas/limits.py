@@ -13,6 +13,7 @@ from pydantic import StringConstraints
 MAX_ID_CHARACTERS = 200
 MAX_CURSOR_CHARACTERS = 500
 MAX_TAGS = 1_000
+MAX_TAG_CHARACTERS = 200
 MOMENTS, MAX_MOMENTS = 3, 10  # of a hit
 MAX_PEAK = 127  # of a waveform
 
@@ -26,7 +27,7 @@ DATE = (
     r"(T([01]\d|2[0-3]):[0-5]\d(:[0-5]\d(\.\d{1,6})?)?(Z|[+-]([01]\d|2[0-3]):[0-5]\d)?)?)?"
 )
 Recorded = Annotated[str, StringConstraints(max_length=40, pattern=f"^({DATE})?$")]
-Tag = Annotated[str, StringConstraints(max_length=200)]
+Tag = Annotated[str, StringConstraints(max_length=MAX_TAG_CHARACTERS)]
 Sort = Literal[
     "relevance", "newest", "oldest", "shortest", "longest", "title", "loudest", "quietest"
 ]

@@ -16,7 +16,7 @@ from earmark.model.core.errors import EarmarkError
 
 log = logging.getLogger(__name__)
 
-POLL_SECONDS = 2.0  # between looks at what others have changed
+POLL_SECONDS = 1.0  # between looks at what others have changed
 
 
 class SuggestionWorker:

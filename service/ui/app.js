@@ -1,7 +1,10 @@
 /** The page: views, chosen by the address. `?q=…` finds sounds, `#tag` tags one, and so on. */
 
+import { askForKey } from "./components/api-key-form.js";
+import * as downloads from "./components/downloads.js";
 import { pause } from "./components/player.js";
-import { getModel } from "./lib/api.js";
+import * as spectrogram from "./components/spectrogram.js";
+import { getModel, reading } from "./lib/api.js";
 import { find } from "./lib/dom.js";
 import * as classify from "./views/classify.js";
 import * as searching from "./views/find.js";
@@ -22,6 +25,7 @@ import * as tag from "./views/tag.js";
 
 /** @type {Record<string, View>} */
 const VIEWS = { find: searching, tag, classify, map, library };
+const READING = "Reading this library needs an API key. The operator of the service can give you one.";
 let current = "";
 
 const viewOfAddress = () => {
@@ -69,6 +73,9 @@ async function showModel() {
   find("model").textContent = `Model: ${name}, ${vocabulary} tags`;
 }
 
+reading.askForKey = () => askForKey(find("page-problem"), READING);
+downloads.start();
+spectrogram.start();
 document.addEventListener("click", followLink);
 addEventListener("popstate", showView);
 for (const view of Object.values(VIEWS)) view.start(go);

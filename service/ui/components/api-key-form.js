@@ -29,7 +29,7 @@ export async function withKey(place, call) {
 }
 
 /** @param {HTMLElement} place @param {string} message @returns {Promise<string>} */
-function askForKey(place, message) {
+export function askForKey(place, message) {
   const before = focused();
   return new Promise((resolve, reject) => {
     const input = make("input", {

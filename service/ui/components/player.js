@@ -1,22 +1,31 @@
 /** Players of sounds. They share one audio element, so that only one sound plays at a time. */
 
-import { clipAddress, soundAddress } from "../lib/api.js";
+import { clipAddress, playableAddress, soundAddress } from "../lib/api.js";
+import { readsWithKey } from "../lib/api-key.js";
 import { make } from "../lib/dom.js";
 import { clock } from "../lib/format.js";
+import { contains } from "../lib/span.js";
 import { Outline } from "./outline.js";
+import { audio, isLooping, showPlayback } from "./playback.js";
+import { Spectrogram } from "./spectrogram.js";
 import { readPeaks, whenVisible } from "./waveforms.js";
 
 /** @import { Hit } from "../lib/api.js" */
+/** @import { Span } from "../lib/span.js" */
 
-const audio = /** @type {HTMLAudioElement} */ (document.getElementById("player"));
 /** @type {WeakMap<Element, Player>} */
 const players = new WeakMap(); // by play button
 /** @type {Player | null} */
 let current = null; // has the audio element
 let stopAt = Infinity; // seconds: the end of the part that plays
+/** @type {Span | null} */
+let repeated = null; // what plays in a loop; null: the whole sound
+let fetched = ""; // the address of what the page has read, to play it
 
 /** A sound's play button, its outline with the position (`track`), and its time, in seconds. */
 export class Player {
+  #isReading = false;
+
   /**
    * @param {object} sound
    * @param {string} sound.address
@@ -24,9 +33,13 @@ export class Player {
    * @param {number} [sound.duration] 0: not known yet
    * @param {number} [sound.start] where it starts to play
    * @param {string} [sound.waveform] address of the waveform, which is read once it is in view
+   * @param {string} [sound.spectrogram] address of the spectrogram, which is read if it is shown
+   * @param {number} [sound.sampleRate] Hz
    * @param {boolean} [sound.selectable] whether parts can be selected, and looked at closely
    */
-  constructor({ address, title, duration = 0, start = 0, waveform = "", selectable = false }) {
+  constructor({
+    address, title, duration = 0, start = 0, waveform = "", spectrogram = "", sampleRate = 0, selectable = false,
+  }) {
     this.address = address;
     this.title = title;
     this.start = this.position = start;
@@ -47,13 +60,17 @@ export class Player {
     if (current?.address === address && !audio.paused) this.#takeOver();
     this.draw();
     if (waveform) this.#showWaveforms(waveform);
+    if (spectrogram) new Spectrogram(this.outline, spectrogram, sampleRate);
+    this.track.addEventListener("select", () => {
+      if (current === this) repeated = this.outline.selection;
+    });
   }
 
   /** The player of a clip of the library. @param {Hit} clip @param {{selectable?: boolean}} [options] */
-  static ofClip({ id, title, duration, start }, { selectable = false } = {}) {
+  static ofClip({ id, title, duration, start, sample_rate: sampleRate }, { selectable = false } = {}) {
     return new Player({
       address: soundAddress(id), title, duration, start, selectable,
-      waveform: clipAddress(id, "/waveform"),
+      waveform: clipAddress(id, "/waveform"), spectrogram: clipAddress(id, "/spectrogram"), sampleRate,
     });
   }
 
@@ -96,21 +113,48 @@ export class Player {
   }
 
   toggle() {
+    const { selection } = this.outline;
     if (this.playing) audio.pause();
+    else if (isLooping() && selection && !contains(selection, this.position)) this.play(selection.start);
     else this.play();
   }
 
   /** Play from a position, by default from where it is, to an end, by default that of the sound. */
   play(position = this.position, end = Infinity) {
     this.message = "";
-    if (current !== this) {
+    const isNew = current !== this;
+    if (isNew) {
       pause();
       current = this;
-      audio.src = this.address;
     }
     this.moveTo(position);
     this.outline.reveal({ start: position, end: Number.isFinite(end) ? end : position });
     stopAt = end;
+    repeated = Number.isFinite(end) ? { start: position, end } : this.outline.selection;
+    showPlayback();
+    if (isNew && readsWithKey()) this.#fetchAndPlay();
+    else if (!this.#isReading) this.#playNow(isNew ? this.address : "");
+  }
+
+  /** Play what needs a key to be read. */
+  async #fetchAndPlay() {
+    this.#isReading = true;
+    this.message = "reading…";
+    this.draw();
+    const address = await playableAddress(this.address).catch(() => "data:,");
+    [this.#isReading, this.message] = [false, ""];
+    URL.revokeObjectURL(fetched);
+    fetched = address === this.address ? "" : address;
+    if (current === this) this.#playNow(address);
+    else this.draw();
+  }
+
+  /** @param {string} address empty: what plays already */
+  #playNow(address) {
+    if (address) {
+      audio.src = address;
+      audio.currentTime = this.position;
+    }
     audio.play().catch((error) => {
       if (error.name === "AbortError") return; // another sound took its place
       this.message = "cannot be played";
@@ -118,11 +162,18 @@ export class Player {
     });
   }
 
+  /** Play the part that is selected. Returns false if there is none. */
+  playPart() {
+    const { selection } = this.outline;
+    return selection ? this.play(selection.start, selection.end) : false;
+  }
+
   /** @param {number} position */
   moveTo(position) {
     this.position = position;
     if (current === this) {
       stopAt = Infinity;
+      if (repeated && position >= repeated.end) repeated = null; // beyond it, the user wants on
       audio.currentTime = position;
     }
     this.draw();
@@ -180,17 +231,28 @@ function follow() {
   if (current.playing) requestAnimationFrame(follow);
 }
 
-/** Stop at the end of the part that plays. */
+/** Stop at the end of the part that plays, or begin it again. */
 function stopInTime() {
-  if (!current || audio.paused || audio.currentTime < stopAt) return;
-  audio.pause();
-  current.moveTo(stopAt);
+  if (!current || audio.paused) return;
+  if (isLooping() && repeated) {
+    if (audio.currentTime >= repeated.end) audio.currentTime = repeated.start;
+  } else if (audio.currentTime >= stopAt) {
+    audio.pause();
+    current.moveTo(stopAt);
+  }
+}
+
+/** The sound is over. */
+function finish() {
+  if (!isLooping()) return current?.moveTo(current.start);
+  audio.currentTime = repeated?.start ?? 0;
+  audio.play().catch(() => {}); // a pause may come before it plays
 }
 
 audio.addEventListener("playing", follow);
 audio.addEventListener("timeupdate", stopInTime); // also in a tab that is not seen
 audio.addEventListener("pause", () => current?.draw());
-audio.addEventListener("ended", () => current?.moveTo(current.start));
+audio.addEventListener("ended", finish);
 audio.addEventListener("loadedmetadata", () => {
   if (current && Number.isFinite(audio.duration)) current.outline.setDuration(audio.duration);
 });

@@ -6,13 +6,17 @@
 
 import { find, findInput, focused, make } from "../lib/dom.js";
 import { readText, writeText } from "../lib/storage.js";
+import { changeLevel, changeSpeed, toggleLoop, togglePitch } from "./playback.js";
 import { Player, lastPlayer } from "./player.js";
+import { toggleSpectrograms } from "./spectrogram.js";
 
 const HELP = [
   ["/", "search box"], ["j or ↓", "next sound"], ["k or ↑", "previous sound"],
   ["Space", "play or pause"], ["← →", "seek back or forward"],
   ["n", "play the next sound"], ["p", "play the previous sound"], ["?", "this help"],
   ["Shift ← →", "select a part, on an outline"], ["+ − 0", "zoom in, out, show all, on an outline"],
+  ["r", "play the selected part"], ["l", "play in a loop, or not"], ["< >", "slower, faster"],
+  ["h", "hold the pitch at any speed, or not"], ["d u", "quieter, louder"], ["s", "spectrograms"],
 ];
 const STORED_AS = "keys"; // "off" where single characters are switched off
 
@@ -23,7 +27,8 @@ const ACTIONS = {
   j: () => move(1), k: () => move(-1), ArrowDown: () => move(1), ArrowUp: () => move(-1),
   n: () => playNeighbour(1), p: () => playNeighbour(-1),
   ArrowLeft: () => seek(-1), ArrowRight: () => seek(1),
-  " ": toggle,
+  " ": toggle, r: playPart, l: toggleLoop, h: togglePitch, s: toggleSpectrograms,
+  "<": () => changeSpeed(-1), ">": () => changeSpeed(1), d: () => changeLevel(-1), u: () => changeLevel(1),
 };
 let singleKeys = true;
 /** @type {HTMLDialogElement | null} */
@@ -99,6 +104,11 @@ function playNeighbour(offset) {
 function toggle() {
   const button = currentButton();
   return button ? Player.ofButton(button)?.toggle() : false;
+}
+
+function playPart() {
+  const button = currentButton();
+  return button ? Player.ofButton(button)?.playPart() : false;
 }
 
 /** @param {number} direction */

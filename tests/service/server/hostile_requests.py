@@ -41,7 +41,8 @@ TEXTS = (
 PARAMETERS = (
     b"q", b"k", b"cursor", b"tag", b"any_tag", b"no_tag", b"min_duration", b"max_duration",
     b"licence",
-    b"source", b"distinct", b"sort", b"fields", b"points", b"width", b"before",
+    b"source", b"distinct", b"sort", b"fields", b"points", b"width", b"before", b"suggested",
+    b"order", b"reviewer",
     b"x", b"", b"q[]", b"q%00",
 )  # fmt: skip
 PATHS = (
@@ -53,6 +54,7 @@ PATHS = (
     b"/v1/jobs/%b", b"/v1/jobs/%b/events", b"/problems/%b", b"/%b", b"/../%b", b"/static/%b",
     b"/v1/%b",
     b"/docs/%b", b"/v1/model", b"/healthz/%b", b"/metrics", b"//%b", b"/./v1/search",
+    b"/v1/suggestions", b"/v1/suggestions/tags", b"/v1/suggestions/progress",
 )  # fmt: skip
 
 
@@ -201,7 +203,7 @@ def posted(seed: random.Random) -> Request:
     )  # fmt: skip
     names = ("q", "k", "tags", "cursor", "tag", "sort", "fields", "clip", "accepted", "rejected",
              "title", "description", "licence", "min_duration", "distinct", "prompts",
-             "__class__")  # fmt: skip
+             "suggested", "reviewer", "verdicts", "order", "__class__")  # fmt: skip
     body = json.dumps({name: seed.choice(odd) for name in seed.sample(names, seed.randrange(6))})
     data = seed.choice(
         (body.encode(),) * 6
@@ -213,6 +215,7 @@ def posted(seed: random.Random) -> Request:
     )  # fmt: skip
     path, method = seed.choice(
         (("/v1/search", b"POST"), ("/v1/search", b"POST"), ("/v1/feedback", b"POST"),
+         ("/v1/suggestions/leases", b"POST"), ("/v1/suggestions/verdicts", b"POST"),
          ("/v1/clips/x", b"PATCH"), ("/v1/clips/..%2f..%2fx", b"PATCH"), ("/v1/jobs", b"POST"))
     )  # fmt: skip
     kind = seed.choice(

@@ -8,7 +8,8 @@ date of ISO 8601. Relative paths start at the manifest's folder.
 
 Spreadsheets write the same in their own ways, and all are read: cells separated by `,`, `;` or tabs
 (the header shows which), UTF-8 or UTF-16 with a byte-order mark, another encoding where the caller
-names it, and empty rows and columns around the table.
+names it, and empty rows and columns around the table. An apostrophe before a `=`, `+`, `-` or `@`
+that begins a cell only keeps spreadsheets from computing it, and is no part of it (`safe_cell`).
 """
 
 from __future__ import annotations
@@ -27,6 +28,8 @@ from earmark.model.core.errors import ManifestError
 FILE_NAME = "manifest.csv"
 
 _SEPARATORS = (",", ";", "\t")
+# What a spreadsheet may compute, and what keeps it from that.
+_FORMULA = re.compile("'*[=+\\-@\t\r]")
 _MARKS = (  # the longest first: UTF-32's begins with UTF-16's
     (codecs.BOM_UTF32_LE, "utf-32"),
     (codecs.BOM_UTF32_BE, "utf-32"),
@@ -113,6 +116,17 @@ def _lines(text: str) -> int:
     return len(re.findall(r"\r\n|\r|\n", text))
 
 
+def safe_cell(text: str) -> str:
+    """A text as a cell that no spreadsheet takes for a formula: an apostrophe goes before one that
+    begins as formulas do. Reading a manifest takes it away again."""
+    return f"'{text}" if _FORMULA.match(text) else text
+
+
+def _plain_cell(cell: str) -> str:
+    """The text in a cell; the inverse of `safe_cell`."""
+    return cell[1:] if cell.startswith("'") and _FORMULA.match(cell) else cell
+
+
 def _cells(file: Path, number: int, columns: Sequence[str], cells: Sequence[str]) -> dict[str, str]:
     """A record's cells by column. Raises ManifestError where it has more than there are columns."""
     if any(cell.strip() for cell in cells[len(columns) :]):
@@ -120,7 +134,7 @@ def _cells(file: Path, number: int, columns: Sequence[str], cells: Sequence[str]
             f"{file}: line {number}: expected at most {len(columns)} cells, got {len(cells)} "
             "(put a cell that holds the separator in quotes)"
         )
-    return dict(zip(columns, cells, strict=False))
+    return dict(zip(columns, map(_plain_cell, cells), strict=False))
 
 
 def _records(file: Path, text: str) -> Iterator[tuple[int, list[str]]]:

@@ -11,14 +11,13 @@ import re
 import unicodedata
 from urllib.parse import quote, unquote_to_bytes
 
-MAX_CHARACTERS = 120  # of a name that is sent, without its suffix: file systems take 255 bytes
+from earmark.index.files.safe_names import fit_name, fit_suffix
+
 FALLBACK = "sound"
 
 _PARAMETER = re.compile(rb';\s*(filename\*?)\s*=\s*("(?:[^"\\]|\\.)*"|[^;]*)', re.IGNORECASE)
 _EXTENDED = re.compile(rb"([\w.:-]+)'[^']*'(.+)", re.ASCII | re.DOTALL)
 _PERCENT = re.compile(rb"%[0-9A-Fa-f]{2}")
-_SUFFIX = re.compile(r"(\.[\w+]{1,10}){1,2}", re.ASCII)
-_UNFIT = re.compile(r'[\\/:*?"<>|\x00-\x1f\x7f]+')  # no part of a name on some system
 
 
 def with_plain_name(disposition: bytes) -> bytes:
@@ -68,14 +67,20 @@ def inline(title: str, suffix: str) -> str:
 
     A name that is not plain ASCII has a similar one beside it, for old clients.
     """
-    suffix = suffix if _SUFFIX.fullmatch(suffix) else ""
-    if title.lower().endswith(suffix):
-        title = title[: len(title) - len(suffix)]
-    name = _UNFIT.sub(" ", title)
-    name = " ".join(name.split())[:MAX_CHARACTERS].strip(" .") or FALLBACK
+    return _disposition("inline", title, suffix)
+
+
+def attachment(title: str, suffix: str) -> str:
+    """The header of a file that is saved under its title; see `inline`."""
+    return _disposition("attachment", title, suffix)
+
+
+def _disposition(kind: str, title: str, suffix: str) -> str:
+    suffix = fit_suffix(suffix)
+    name = fit_name(title, suffix) or FALLBACK
     plain = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode()
     plain = " ".join(plain.replace("%", "").split()).strip(" .") or FALLBACK
-    header = f'inline; filename="{plain}{suffix}"'
+    header = f'{kind}; filename="{plain}{suffix}"'
     if plain != name:
         header += f"; filename*=UTF-8''{quote(name + suffix, safe='')}"
     return header

@@ -13,6 +13,7 @@ from fastapi.responses import FileResponse
 from starlette.exceptions import HTTPException
 
 from earmark.index.catalogue.records import Clip
+from earmark.index.files.safe_names import MAX_CHARACTERS
 from earmark.index.library import Library
 from earmark.index.listing import list_clips
 from earmark.model.audio.cut import Kind, check_kind
@@ -21,7 +22,6 @@ from earmark.service.http import etags
 from earmark.service.http.addresses import clip_address
 from earmark.service.http.cut_response import CutResponse
 from earmark.service.http.etags import CACHED, UNCHANGED, IfNoneMatch, clip_etag
-from earmark.service.http.file_names import MAX_CHARACTERS
 from earmark.service.http.problems import ProblemError
 from earmark.service.http.sound_response import REVALIDATE, SoundResponse, unchanged
 from earmark.service.http.sound_state import file_state, reading_file, sound_tag

@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from python_multipart.multipart import parse_options_header
 
-from earmark.service.http.file_names import MAX_CHARACTERS, inline, with_plain_name
+from earmark.index.files.safe_names import MAX_CHARACTERS
+from earmark.service.http.file_names import inline, with_plain_name
 
 PART = 'form-data; name="file"'
 

@@ -1,7 +1,8 @@
-"""All clips of a library in pages: newest first, or by id.
+"""All clips of a library in pages, in one of several orders.
 
-Pages stay stable while others write. A cursor holds the last clip of the page before; clips that
-are added meanwhile come before the newest, where no later page looks.
+Pages stay stable while others write: a cursor holds the place of the last clip of the page before,
+not a count. Clips of equal length, loudness or title are ordered by when they were added; those
+whose loudness is not known come last. Each order is that of an index of the catalogue.
 """
 
 from __future__ import annotations
@@ -9,25 +10,40 @@ from __future__ import annotations
 import base64
 import binascii
 import json
-from collections.abc import Sequence
+import math
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
 
 from earmark.index.catalogue.catalogue import Catalogue
+from earmark.index.catalogue.places import Place, PlaceOrder, Value, places
 from earmark.index.catalogue.records import MAX_ID_CHARACTERS, Clip
+from earmark.index.catalogue.schema import TITLE_ORDER
 from earmark.index.errors import CursorError
 from earmark.index.library import Library
 from earmark.index.search.cursor import digest
 from earmark.index.types import Filter
 from earmark.model.core.arrays import Rows
 
-Order = Literal["newest", "id"]
+Order = Literal["newest", "oldest", "shortest", "longest", "title", "loudest", "quietest", "id"]
 
 MAX_CURSOR_CHARACTERS = 10 * MAX_ID_CHARACTERS
 MAX_ROW = 2**62  # above every row
-SCAN_ROWS = 2_000  # ids read at a time where a filter passes few
+SCAN_ROWS = 2_000  # places read at a time where a filter passes few
+SCANS = 2  # times as many as pass: places that are read before those that pass are looked up
+
+ORDERS: dict[Order, PlaceOrder] = {
+    "newest": PlaceOrder("row", int, descending=True),
+    "oldest": PlaceOrder("row", int),
+    "shortest": PlaceOrder("duration", float),
+    "longest": PlaceOrder("duration", float, descending=True),
+    "title": PlaceOrder(TITLE_ORDER, str),
+    "loudest": PlaceOrder("loudness", float, descending=True, gaps=True),
+    "quietest": PlaceOrder("loudness", float, gaps=True),
+    "id": PlaceOrder("id", str),
+}
 
 
 @dataclass(frozen=True)
@@ -50,88 +66,94 @@ def list_clips(
     """The first k clips that pass a filter, or the first k after a cursor. Raises
     CursorError, UnknownCollectionError."""
     library.refresh()
-    where = where or Filter()
+    where, places_by = where or Filter(), ORDERS[order]
     query = f"{order} {where}"
-    after = _after(cursor, query, order) if cursor else None
+    after = _after(cursor, query, places_by) if cursor else None
     passing = None if where.empty else library.passing(where)
     catalogue = library.catalogue
-    if order == "newest":
-        assert not isinstance(after, str), "this order's cursors hold rows"
-        clips = _newest(catalogue, k + 1, passing, after)
-    else:
-        assert not isinstance(after, int), "this order's cursors hold ids"
-        clips = _by_id(catalogue, k + 1, passing, after)
-    last: int | str = ""
-    if len(clips) > k:
-        last = clips[k - 1].row if order == "newest" else clips[k - 1].id
+    found: list[Place] = []
+    clips: dict[int, Clip] = {}
+    for chunk in _chunks(catalogue, places_by, after, passing, k + 1):
+        clips |= catalogue.clips_by_row([row for _, row in chunk])
+        # Some may have been removed meanwhile.
+        found += [place for place in chunk if place[1] in clips]
+        if len(found) > k:
+            break
     return ClipPage(
-        clips[:k],
-        _cursor(query, last) if last != "" else "",
+        [clips[row] for _, row in found[:k]],
+        _cursor(query, found[k - 1]) if len(found) > k else "",
         catalogue.count() if passing is None else len(passing),
     )
 
 
-def _newest(
-    catalogue: Catalogue, limit: int, passing: Rows | None, after: int | None
-) -> list[Clip]:
-    if passing is None:
-        return catalogue.clips_where("row < ? ORDER BY row DESC", after or MAX_ROW, limit)
-    end = len(passing) if after is None else int(np.searchsorted(passing, after))
-    found: list[Clip] = []
-    while end > 0 and len(found) < limit:  # clips may have been removed meanwhile
-        begin = max(0, end - limit)
-        clips = catalogue.clips_by_row(passing[begin:end].tolist())
-        found += [clips[row] for row in sorted(clips, reverse=True)]
-        end = begin
-    return found[:limit]
+def _chunks(
+    catalogue: Catalogue, order: PlaceOrder, after: Place | None, passing: Rows | None, limit: int
+) -> Iterator[Sequence[Place]]:
+    """The places of the clips after one, of those that pass, in chunks of about `limit`."""
+    if passing is not None and order.by == "row":
+        yield from _row_chunks(order, after, passing, limit)
+        return
+    size = limit if passing is None else max(limit, SCAN_ROWS)
+    scans = math.inf if passing is None else SCANS * len(passing)
+    while scans > 0:
+        chunk = places(catalogue, order, after, size)
+        if not chunk:
+            return
+        scans -= len(chunk)
+        after = chunk[-1]
+        yield chunk if passing is None else _contained(chunk, passing)
+    if passing is not None:
+        while chunk := places(catalogue, order, after, limit, passing):
+            after = chunk[-1]
+            yield chunk
 
 
-def _by_id(catalogue: Catalogue, limit: int, passing: Rows | None, after: str | None) -> list[Clip]:
-    last_id = after or ""
-    if passing is None:
-        return catalogue.clips_where("id > ? ORDER BY id", last_id, limit)
-    found: list[Clip] = []
-    while len(found) < limit:
-        rows_and_ids = catalogue.rows_after_id(last_id, SCAN_ROWS)
-        if not rows_and_ids:
-            break
-        last_id = rows_and_ids[-1][1]
-        rows = np.array([row for row, _ in rows_and_ids], dtype=np.int64)
-        selected = rows[_contained(rows, passing)].tolist()[: limit - len(found)]
-        clips = catalogue.clips_by_row(selected)
-        found += sorted(clips.values(), key=lambda clip: clip.id.encode())
-    return found
+def _row_chunks(
+    order: PlaceOrder, after: Place | None, passing: Rows, limit: int
+) -> Iterator[Sequence[Place]]:
+    """The same in the order of rows. `passing`: ascending."""
+    rows = passing[::-1] if order.descending else passing
+    if after is not None:
+        is_later = rows < after[1] if order.descending else rows > after[1]
+        rows = rows[is_later]
+    for start in range(0, len(rows), limit):
+        yield [(row, row) for row in rows[start : start + limit].tolist()]
 
 
-def _contained(rows: Rows, passing: Rows) -> np.ndarray:
-    """[n], True where a row is in `passing` (ascending)."""
-    if not len(passing):
-        return np.zeros(len(rows), dtype=np.bool_)
-    indices = np.minimum(np.searchsorted(passing, rows), len(passing) - 1)
-    return np.asarray(passing[indices] == rows)
+def _contained(chunk: Sequence[Place], passing: Rows) -> list[Place]:
+    """The places of clips that pass."""
+    rows = np.array([row for _, row in chunk], dtype=np.int64)
+    return [place for place, own in zip(chunk, np.isin(rows, passing).tolist(), strict=True) if own]
 
 
-def _cursor(query: str, last: int | str) -> str:
-    values = json.dumps([digest(query), last]).encode()
+def _cursor(query: str, last: Place) -> str:
+    values = json.dumps([digest(query), *last]).encode()
     return base64.urlsafe_b64encode(values).decode().rstrip("=")
 
 
-def _after(cursor: str, query: str, order: Order) -> int | str:
-    """The last clip of the page before. Raises CursorError."""
+def _after(cursor: str, query: str, order: PlaceOrder) -> Place:
+    """The place of the last clip of the page before. Raises CursorError."""
     problem = CursorError(f"cursor: expected one that a list gave, got {cursor[:40]!r}")
     if len(cursor) > MAX_CURSOR_CHARACTERS:
         raise problem
     try:
-        values: Sequence[object] = json.loads(
+        query_digest, value, row = json.loads(
             base64.b64decode(cursor + "=" * (-len(cursor) % 4), b"-_", validate=True)
         )
-        query_digest, last = values
+        is_place = _is_value(value, order) and type(row) is int and 0 <= row < MAX_ROW
     except (binascii.Error, ValueError, TypeError, RecursionError) as error:
         raise problem from error
     if query_digest != digest(query):
         raise CursorError("cursor: expected one of this very list, got another's")
-    if order == "newest" and type(last) is int and 0 <= last < MAX_ROW:
-        return last
-    if order == "id" and isinstance(last, str) and last.isprintable():
-        return last
-    raise problem
+    if not is_place:
+        raise problem
+    return value, row
+
+
+def _is_value(value: Value, order: PlaceOrder) -> bool:
+    """Whether clips may have it. Raises ValueError for texts that cannot be encoded."""
+    if isinstance(value, str):
+        return order.kind is str and len(value.encode()) >= 0
+    if value is None:
+        return order.gaps
+    return type(value) in (int, order.kind) and order.kind is not str and abs(value) < MAX_ROW

@@ -15,6 +15,7 @@ from earmark.index.catalogue.text_migration import clean_texts
 
 APPLICATION_ID = 0x4541524D  # "EARM"
 VERSION = 7
+TITLE_ORDER = "substr(title, 1, 100) COLLATE NOCASE"  # what titles are ordered by, with an index
 
 # A statement, or a function that returns a sentence on what it did, "" where there is nothing to
 # tell.
@@ -92,6 +93,9 @@ MIGRATIONS: tuple[tuple[Step, ...], ...] = (
     (clean_texts,),
     (
         "ALTER TABLE clips ADD COLUMN loudness REAL",  # LUFS; NULL: not measured
+        "CREATE INDEX clips_by_duration ON clips (duration)",
+        "CREATE INDEX clips_by_loudness ON clips (loudness)",
+        f"CREATE INDEX clips_by_title ON clips ({TITLE_ORDER})",
         # An edit changed clips at once; `changes` keeps each clip's fields before and after, as
         # JSON objects of the fields that differ.
         """

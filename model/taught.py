@@ -116,7 +116,7 @@ class Teacher:
             start = np.append(start[:-1], [WORDS * WORDS_PENALTY**0.5, 0.0])
         start[-1] = BIAS
         truth = np.concatenate([right, np.zeros(len(weak), np.bool_)])
-        found = _logistic(rows, truth, np.concatenate([weights, weak]), start)
+        found = logistic(rows, truth, np.concatenate([weights, weak]), start)
         dim = white.shape[1]
         white_vector = found[:dim] / PENALTY**0.5
         if self._words is not None:
@@ -126,7 +126,7 @@ class Teacher:
         return LinearClassifier(vector.astype(np.float32), bias)
 
 
-def _logistic(rows: Floats, truth: Bools, weights: Floats, start: Floats) -> Floats:
+def logistic(rows: Floats, truth: Bools, weights: Floats, start: Floats) -> Floats:
     """Weights and, last, the bias of a logistic regression on rows [n, d], by Newton's method.
 
     Minimises the weighted log loss and half the squared distance of the weights from `start`

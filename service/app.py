@@ -38,7 +38,7 @@ from earmark.service.routes import (
     timelines,
     uploads,
 )
-from earmark.service.routes.curation import collections, edits, review
+from earmark.service.routes.curation import classifiers, collections, edits, review
 from earmark.service.schemas.about import Problem
 from earmark.service.search.processes import ForkServer
 from earmark.service.server.readiness import Readiness
@@ -50,7 +50,19 @@ if TYPE_CHECKING:
 
 UI = Path(__file__).parent / "ui"
 # In the document's order.
-ROUTES = (search, uploads, edits, clips, collections, review, library, jobs, feedback, about)
+ROUTES = (
+    search,
+    uploads,
+    edits,
+    clips,
+    collections,
+    classifiers,
+    review,
+    library,
+    jobs,
+    feedback,
+    about,
+)
 DESCRIPTION = """Finds sounds with words and words for sounds.
 
 Errors are `application/problem+json` (RFC 9457); each `type` describes itself at its address.

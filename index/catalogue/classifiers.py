@@ -60,13 +60,13 @@ class Label:
 
 
 _SELECT = (
-    "SELECT number, id, name, tag, "
-    "(SELECT count(*) FROM classifier_labels WHERE classifier = number AND right), "
-    "(SELECT count(*) FROM classifier_labels WHERE classifier = number AND NOT right), "
+    "SELECT classifiers.number, id, name, tag, "
+    "(SELECT count(*) FROM classifier_labels WHERE classifier = classifiers.number AND right), "
+    "(SELECT count(*) FROM classifier_labels WHERE classifier = classifiers.number AND NOT right), "
     "classifiers.version, created_at, changed_at, generation, classifiers.start IS NOT NULL, "
     "vector, bias, figures, fingerprint, fitted_at FROM classifiers "
     "LEFT JOIN classifier_versions AS fitted "
-    "ON fitted.classifier = number AND fitted.version = classifiers.version"
+    "ON fitted.classifier = classifiers.number AND fitted.version = classifiers.version"
 )
 
 

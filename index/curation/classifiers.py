@@ -11,6 +11,7 @@ import base64
 import binascii
 import datetime
 import json
+import re
 import sqlite3
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -43,6 +44,8 @@ SURE_SHARE = 0.6  # of what is asked: the surest; the others are the least sure
 LOOKED_AT = 400  # candidates of each kind, for what is asked
 ALIKE = 0.9  # cosine of two sounds of which one is asked first
 FORMAT = "earmark-classifier"
+
+_SEPARATOR = re.compile(r"[,;]")
 
 
 @dataclass(frozen=True)
@@ -192,7 +195,7 @@ def taught(catalogue: Catalogue, embedder: Embedder) -> list[tuple[str, str, Lin
     found = catalogue.database.query(
         "SELECT id, name, vector, bias FROM classifiers JOIN classifier_versions AS fitted ON "
         "fitted.classifier = number AND fitted.version = classifiers.version "
-        "WHERE fingerprint = ? AND (start IS NOT NULL OR EXISTS "
+        "WHERE fingerprint = ? AND (classifiers.start IS NOT NULL OR EXISTS "
         "(SELECT 1 FROM classifier_labels WHERE classifier = number AND right)) ORDER BY name_key",
         (embedder.fingerprint,),
     )
@@ -234,7 +237,9 @@ def _names(name: str, tag: str | None) -> tuple[str, str]:
         raise LibraryError(
             f"name: expected 1 to {MAX_NAME_CHARACTERS} characters, got {len(name)}: {name[:40]!r}"
         )
-    tag = "-".join(" ".join(printable_tags([name if tag is None else tag])).split())
+    # One tag: lists of tags are split at commas and semicolons.
+    printable = printable_tags([_SEPARATOR.sub(" ", name.lower() if tag is None else tag)])
+    tag = "-".join(" ".join(printable).split())
     if not 0 < len(tag) <= MAX_NAME_CHARACTERS:
         raise LibraryError(f"tag: expected 1 to {MAX_NAME_CHARACTERS} characters, got {len(tag)}")
     return name, tag

@@ -18,6 +18,7 @@ from starlette.requests import ClientDisconnect
 from earmark.index.errors import (
     ChangedError,
     StorageError,
+    UnknownClassifierError,
     UnknownClipError,
     UnknownCollectionError,
     UnknownEditError,
@@ -57,6 +58,10 @@ PROBLEMS: dict[str, ProblemType] = {
         ),
         ProblemType(
             "unknown-edit", 404, "Unknown edit", "No edit of this library has that number.",
+        ),
+        ProblemType(
+            "unknown-classifier", 404, "Unknown classifier",
+            "No classifier of this library has that id.",
         ),
         ProblemType(
             "unknown-collection", 404, "Unknown collection",
@@ -175,6 +180,7 @@ def _validation_detail(error: RequestValidationError) -> str:
 _BY_ERROR: tuple[tuple[type[EarmarkError], str], ...] = (  # subclasses first
     (UnknownClipError, "unknown-clip"),
     (UnknownEditError, "unknown-edit"),
+    (UnknownClassifierError, "unknown-classifier"),
     (UnknownCollectionError, "unknown-collection"),
     (ChangedError, "precondition-failed"),
     (AudioError, "not-a-sound"),

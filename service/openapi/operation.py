@@ -14,7 +14,8 @@ from typing import Any, TypedDict
 FACTS = "x-earmark"  # where the facts lie until the document is made
 
 # Problems of all searches, and of all operations that embed an uploaded sound.
-SEARCH_PROBLEMS = ("invalid-request", "unknown-collection", "busy", "deadline")
+NAMES_PROBLEMS = ("unknown-collection", "unknown-classifier")  # of all filters
+SEARCH_PROBLEMS = ("invalid-request", *NAMES_PROBLEMS, "busy", "deadline")
 UPLOAD_PROBLEMS = ("invalid-request", "not-a-sound", "busy", "deadline")
 
 

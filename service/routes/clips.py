@@ -25,7 +25,7 @@ from earmark.service.http.etags import CACHED, UNCHANGED, IfNoneMatch, clip_etag
 from earmark.service.http.problems import ProblemError
 from earmark.service.http.sound_response import REVALIDATE, SoundResponse, unchanged
 from earmark.service.http.sound_state import file_state, reading_file, sound_tag
-from earmark.service.openapi.operation import UPLOAD_PROBLEMS, Tag, operation
+from earmark.service.openapi.operation import NAMES_PROBLEMS, UPLOAD_PROBLEMS, Tag, operation
 from earmark.service.routes.conversions import changes_of, filter_of, metadata_of
 from earmark.service.routes.dependencies import ClipId, KeyName, ServicesDep, UploadRoute, one_file
 from earmark.service.routes.stretches import End, Start, stretch_of
@@ -81,9 +81,7 @@ async def _read_only(clip_id: str) -> None:
     raise HTTPException(405, f"{clip_id[:60]!r}: this part of a clip is read-only")
 
 
-@router.get(
-    "/v1/clips", **operation("list_clips", problems=("invalid-request", "unknown-collection"))
-)
+@router.get("/v1/clips", **operation("list_clips", problems=("invalid-request", *NAMES_PROBLEMS)))
 def clips(services: ServicesDep, query: Annotated[ClipsQuery, Query()]) -> ClipsBody:
     """List the clips that pass the filters, page by page. Pages stay stable while others write."""
     return ClipsBody.of(

@@ -27,6 +27,7 @@ def filter_of(query: FilterQuery) -> Filter:
         licences=tuple(query.licence),
         sources=tuple(query.source),
         collections=tuple(query.collection),
+        classifiers=tuple(query.classifier),
     )
 
 
@@ -38,6 +39,7 @@ _FIELDS = {  # conditions that a query names otherwise than a filter
     "sources": "source",
     "sample_rates": "sample_rate",
     "collections": "collection",
+    "classifiers": "classifier",
 }
 
 

@@ -13,7 +13,13 @@ from fastapi.responses import Response
 from earmark.service.http import etags
 from earmark.service.http.sound_state import file_state, reading_file
 from earmark.service.http.streaming import while_connected
-from earmark.service.openapi.operation import SEARCH_PROBLEMS, UPLOAD_PROBLEMS, Tag, operation
+from earmark.service.openapi.operation import (
+    NAMES_PROBLEMS,
+    SEARCH_PROBLEMS,
+    UPLOAD_PROBLEMS,
+    Tag,
+    operation,
+)
 from earmark.service.routes.conversions import filter_of, search_request
 from earmark.service.routes.dependencies import ClipId, ServicesDep, services_of
 from earmark.service.routes.fast_route import FastRoute
@@ -73,7 +79,7 @@ async def search_with(services: ServicesDep, query: WeightedSearchQuery) -> Resp
 @router.get(
     "/v1/clips/{clip_id:path}/similar",
     **operation(
-        "similar", problems=("unknown-clip", "unknown-collection", "sound-gone", *UPLOAD_PROBLEMS)
+        "similar", problems=("unknown-clip", *NAMES_PROBLEMS, "sound-gone", *UPLOAD_PROBLEMS)
     ),
 )
 async def similar(

@@ -18,7 +18,7 @@ from earmark.model.inference.decode_pool import Block
 from earmark.model.tagging import suggest
 from earmark.service.http.problems import ProblemError
 from earmark.service.http.streaming import OnBlock, respond
-from earmark.service.openapi.operation import UPLOAD_PROBLEMS, Tag, operation
+from earmark.service.openapi.operation import NAMES_PROBLEMS, UPLOAD_PROBLEMS, Tag, operation
 from earmark.service.routes.conversions import filter_of
 from earmark.service.routes.dependencies import ServicesDep, UploadRoute, one_file
 from earmark.service.routes.stretches import End, EndField, Start, StartField, span_of_upload
@@ -147,7 +147,7 @@ async def classify(
     "/v1/search/audio",
     response_model=PageBody,
     responses=EVENTS,
-    **operation("search_audio", problems=(*UPLOAD_PROBLEMS, "unknown-collection")),
+    **operation("search_audio", problems=(*UPLOAD_PROBLEMS, *NAMES_PROBLEMS)),
 )
 async def search(
     request: Request,

@@ -25,3 +25,8 @@ class FilterQuery(BaseModel):
     collection: list[Word] = Field(
         [], max_length=MAX_CHOICES, description="In one of these collections, by id"
     )
+    classifier: list[Word] = Field(
+        [],
+        max_length=MAX_CHOICES,
+        description="One of these taught sounds, by id, as their classifiers say",
+    )

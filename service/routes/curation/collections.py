@@ -14,7 +14,7 @@ from earmark.index.search.kept_search import KeptSearch
 from earmark.service.http import etags
 from earmark.service.http.addresses import address
 from earmark.service.http.problems import ProblemError
-from earmark.service.openapi.operation import Tag, operation
+from earmark.service.openapi.operation import NAMES_PROBLEMS, Tag, operation
 from earmark.service.routes.conversions import kept_search, kept_search_body
 from earmark.service.routes.dependencies import ServicesDep
 from earmark.service.schemas.clip_edits import ClipsBody
@@ -34,7 +34,7 @@ TAG: Tag = {
 }
 router = APIRouter(tags=[TAG["name"]])
 
-PROBLEMS = ("invalid-request", "unknown-collection")
+PROBLEMS = ("invalid-request", *NAMES_PROBLEMS)
 CHANGING = (*PROBLEMS, "precondition-failed")
 
 CollectionId = Annotated[str, Path(max_length=100, description="Its id, such as `favourites`")]

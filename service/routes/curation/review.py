@@ -10,7 +10,7 @@ from earmark.index.curation import review, suggestions
 from earmark.index.curation.review import ReviewRequest
 from earmark.index.curation.verdicts import Verdict
 from earmark.service.http.addresses import address
-from earmark.service.openapi.operation import Tag, operation
+from earmark.service.openapi.operation import NAMES_PROBLEMS, Tag, operation
 from earmark.service.routes.conversions import filter_of
 from earmark.service.routes.dependencies import KeyName, ServicesDep
 from earmark.service.schemas.curation.review import (
@@ -29,7 +29,7 @@ TAG: Tag = {
 }
 router = APIRouter(tags=[TAG["name"]])
 
-PROBLEMS = ("invalid-request", "unknown-collection")
+PROBLEMS = ("invalid-request", *NAMES_PROBLEMS)
 
 
 @router.post(

@@ -10,6 +10,7 @@ import * as classify from "./views/classify.js";
 import * as searching from "./views/find.js";
 import * as library from "./views/library.js";
 import * as map from "./views/map.js";
+import * as review from "./views/review.js";
 import * as tag from "./views/tag.js";
 
 /**
@@ -24,7 +25,7 @@ import * as tag from "./views/tag.js";
  */
 
 /** @type {Record<string, View>} */
-const VIEWS = { find: searching, tag, classify, map, library };
+const VIEWS = { find: searching, tag, classify, map, review, library };
 const READING = "Reading this library needs an API key. The operator of the service can give you one.";
 let current = "";
 

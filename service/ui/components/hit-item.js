@@ -17,15 +17,19 @@ const LONG_SECONDS = 10; // longer ones can be looked at closely
 const SECOND_SHARE = 0.5; // weight of moments other than the best
 const SCORE = "Score: 1 is the best both by sound and by words";
 
-/** @param {Hit} hit @param {Query} query @param {Set<string>} matched keys of tags to highlight */
-export function hitItem(hit, query, matched) {
+/** What a result is selected, kept and edited with.
+ * @typedef {{select: Node, star: Node, actions: (Node | false)[]}} Tools */
+
+/** @param {Hit} hit @param {Query} query @param {Set<string>} matched keys of tags to highlight
+ * @param {Tools} [curation] */
+export function hitItem(hit, query, matched, curation) {
   const player = Player.ofClip(hit, { selectable: true });
   const part = partBar(hit, player, query);
   const lanes = new Lanes(hit, player);
   return make("li", { class: "result" },
     player.button,
     make("div", { class: "head" },
-      make("h2", {}, hit.title),
+      curation?.select, make("h2", {}, hit.title), curation?.star,
       make("span", { class: "ratings" }, confidenceMark(hit), ratingMeter(hit, query.like !== ""))),
     make("div", { class: "player" },
       player.track, player.time, part.node, tools(hit, player, part, lanes), lanes.node),
@@ -33,7 +37,8 @@ export function hitItem(hit, query, matched) {
       make("ul", { class: "chips", "aria-label": "Tags" },
         ...hit.tags.map((tag) => tagItem(tag, query, matched))),
       make("p", { class: "actions" },
-        !hasTools(hit) && hit.duration > PARTS_SECONDS && part.button, ...actions(hit, query))),
+        !hasTools(hit) && hit.duration > PARTS_SECONDS && part.button,
+        ...(curation?.actions ?? []), ...actions(hit, query))),
     make("p", { class: "small" },
       hit.why && make("span", {}, reasons(hit, query.like !== "")),
       make("span", {}, ...credits(hit))));

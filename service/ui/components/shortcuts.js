@@ -6,6 +6,7 @@
 
 import { find, findInput, focused, make } from "../lib/dom.js";
 import { readText, writeText } from "../lib/storage.js";
+import * as curate from "./curate.js";
 import { changeLevel, changeSpeed, toggleLoop, togglePitch } from "./playback.js";
 import { Player, lastPlayer } from "./player.js";
 import { toggleSpectrograms } from "./spectrogram.js";
@@ -16,6 +17,7 @@ const HELP = [
   ["n", "play the next sound"], ["p", "play the previous sound"], ["?", "this help"],
   ["Shift ← →", "select a part, on an outline"], ["+ − 0", "zoom in, out, show all, on an outline"],
   ["r", "play the selected part"], ["l", "play in a loop, or not"], ["< >", "slower, faster"],
+  ["m", "mark: select the sound"], ["e", "edit it"], ["f", "favourite"], ["c", "add the selected to a collection"],
   ["h", "hold the pitch at any speed, or not"], ["d u", "quieter, louder"], ["s", "spectrograms"],
 ];
 const STORED_AS = "keys"; // "off" where single characters are switched off
@@ -28,6 +30,7 @@ const ACTIONS = {
   n: () => playNeighbour(1), p: () => playNeighbour(-1),
   ArrowLeft: () => seek(-1), ArrowRight: () => seek(1),
   " ": toggle, r: playPart, l: toggleLoop, h: togglePitch, s: toggleSpectrograms,
+  m: () => curate.press(".select"), e: () => curate.press(".edit"), f: () => curate.press(".star"), c: curate.collect,
   "<": () => changeSpeed(-1), ">": () => changeSpeed(1), d: () => changeLevel(-1), u: () => changeLevel(1),
 };
 let singleKeys = true;
@@ -54,8 +57,8 @@ function handleKey(event) {
 function usesKey(target, key) {
   if (target.id === "query" && key === "ArrowDown") return false;
   if (target.matches("input[type=range]")) return key.startsWith("Arrow");
-  if (target.closest("input, textarea, select, [contenteditable]")) return true;
-  if (key === " ") return target.closest("button, a, summary, label, [role], [tabindex='0']") !== null;
+  if (target.closest("input:not(.select), textarea, select, [contenteditable]")) return true;
+  if (key === " ") return target.closest("button, a, input, summary, label, [role], [tabindex='0']") !== null;
   // The arrows scroll the page, unless the focus is among the sounds.
   if (/ArrowUp|ArrowDown/.test(key)) return !target.closest(".result");
   return false;

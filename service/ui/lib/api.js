@@ -7,6 +7,7 @@
 
 import { authorization, currentKey, readsWithKey, setKey, setReadingKey } from "./api-key.js";
 
+/** @import { Kind } from "./query.js" */
 /** @import { Span } from "./span.js" */
 
 /**
@@ -18,6 +19,7 @@ import { authorization, currentKey, readsWithKey, setKey, setReadingKey } from "
  * @property {string[]} tags
  * @property {number} duration
  * @property {number} sample_rate Hz
+ * @property {string} description
  * @property {string} author
  * @property {string} source
  * @property {string} licence
@@ -145,14 +147,19 @@ export const isAbort = (error) => error instanceof DOMException && error.name ==
 export const clipAddress = (id, part = "") => `v1/clips/${encodeURIComponent(id)}${part}`;
 
 /**
- * A page of clips: the hits of a search, those similar to the clip `id`, or a listing.
+ * A page of clips: the hits of a search, those similar to the clip `id`, a listing, the clips of the
+ * collection `id`, or those that the classifier `id` ranks.
  *
- * @param {{kind: "search" | "similar" | "clips", id?: string, parameters: URLSearchParams}} query
+ * @param {{kind: Exclude<Kind, "">, id?: string, parameters: URLSearchParams}} query
  * @param {AbortSignal} [signal]
  * @returns {Promise<ResultPage>}
  */
 export function getPage({ kind, id = "", parameters }, signal) {
-  const address = { search: "v1/search", clips: "v1/clips", similar: clipAddress(id, "/similar") };
+  const name = encodeURIComponent(id);
+  const address = {
+    search: "v1/search", clips: "v1/clips", similar: clipAddress(id, "/similar"),
+    collection: `v1/collections/${name}/clips`, taught: `v1/classifiers/${name}/hits`,
+  };
   return request(`${address[kind]}?${parameters}`, { signal });
 }
 

@@ -13,12 +13,24 @@
  * @property {string} maxDuration seconds, as typed
  * @property {string[]} licences
  * @property {string[]} sources
+ * @property {string[]} categories of the Universal Category System
+ * @property {string[]} sampleRates Hz
+ * @property {string[]} channels
+ * @property {string[]} collections ids
+ * @property {string[]} classifiers ids, of sounds that people have taught
+ * @property {string} minLoudness LUFS
+ * @property {string} maxLoudness LUFS
+ * @property {string} addedAfter a date
+ * @property {string} addedBefore a date
+ * @property {string} taught id of a classifier that ranks the sounds
  * @property {string} sort a key of SORTS
  * @property {boolean} distinct hide near-duplicates
  *
+ * @typedef {"search" | "similar" | "clips" | "collection" | "taught" | ""} Kind
+ *
  * @typedef {object} Call
- * @property {"search" | "similar" | "clips" | ""} kind empty: there is nothing to ask for
- * @property {string} id of the clip, for "similar"
+ * @property {Kind} kind empty: there is nothing to ask for
+ * @property {string} id of the clip, the collection or the classifier
  * @property {URLSearchParams} parameters
  *
  * @typedef {Pick<Query, "words" | "tags" | "excluded">} Terms
@@ -31,20 +43,27 @@ import { key } from "./format.js";
 /** @type {Query} */
 const EMPTY = {
   words: "", tags: [], excluded: [], like: "", start: "", end: "", minDuration: "", maxDuration: "",
-  licences: [], sources: [], sort: "", distinct: false,
+  licences: [], sources: [], categories: [], sampleRates: [], channels: [], collections: [], classifiers: [],
+  minLoudness: "", maxLoudness: "", addedAfter: "", addedBefore: "", taught: "", sort: "", distinct: false,
 };
 /** Fields with several values, and the parameters of the address and of the service. */
 const LISTS = /** @type {const} */ ([
-  ["tags", "tag"], ["excluded", "no_tag"], ["licences", "licence"], ["sources", "source"]]);
+  ["tags", "tag"], ["excluded", "no_tag"], ["licences", "licence"], ["sources", "source"],
+  ["categories", "category"], ["sampleRates", "sample_rate"], ["channels", "channels"],
+  ["collections", "collection"], ["classifiers", "classifier"]]);
+/** Conditions with one value, and the parameters of the address and of the service. */
+const BOUNDS = /** @type {const} */ ([
+  ["minDuration", "min_duration"], ["maxDuration", "max_duration"], ["minLoudness", "min_loudness"],
+  ["maxLoudness", "max_loudness"], ["addedAfter", "added_after"], ["addedBefore", "added_before"]]);
 /** Fields with one value, and the parameters of the address. */
 const SINGLE = /** @type {const} */ ([
-  ["words", "q"], ["like", "like"], ["start", "start"], ["end", "end"], ["minDuration", "min_duration"], ["maxDuration", "max_duration"],
+  ["words", "q"], ["like", "like"], ["start", "start"], ["end", "end"], ["taught", "taught"], ...BOUNDS,
   ["sort", "sort"]]);
 
 /** @type {Record<string, string>} */
 export const SORTS = {
   "": "Best match first", newest: "Newest first", oldest: "Oldest first", shortest: "Shortest first",
-  longest: "Longest first", title: "By title",
+  longest: "Longest first", loudest: "Loudest first", quietest: "Quietest first", title: "By title",
 };
 
 /** The query of an address; words with a sign become tags. @param {string} search */
@@ -82,27 +101,52 @@ export function toAddress(query) {
  * @param {boolean} [isTyping] the last of the words may be half typed @returns {Call} */
 export function toCall(query, isTyping = false) {
   const { included, excluded } = splitSigns(query);
-  const kind = query.like ? "similar" : included.length ? "search" : "clips";
   const parameters = new URLSearchParams();
+  /** @type {Kind} */
+  let kind = query.taught ? "taught" : query.like ? "similar" : included.length ? "search" : "clips";
   // The service knows `-wind`, but not `+rain`: that becomes a word and a filter. What is being typed
   // comes last.
   if (kind === "search") {
     parameters.set("q", [...excluded.map((word) => `-${word}`), ...included].join(" "));
     if (isTyping) parameters.set("typing", "true");
   }
-  const filters = { ...query, excluded: kind === "search" ? [] : excluded };
-  for (const [name, parameter] of LISTS) for (const value of filters[name]) parameters.append(parameter, value);
-  if (query.minDuration) parameters.set("min_duration", query.minDuration);
-  if (query.maxDuration) parameters.set("max_duration", query.maxDuration);
-  if (query.sort && kind === "search") parameters.set("sort", query.sort);
+  addFilters(parameters, { ...query, excluded: kind === "search" ? [] : excluded });
+  if (query.sort && (kind === "search" || kind === "clips")) parameters.set("sort", query.sort);
   const part = partOf(query);
   if (part) {
     parameters.set("start", String(part.start));
     parameters.set("end", String(part.end));
   }
-  const any = parameters.size > 0 || query.like !== "";
-  if (query.distinct && kind !== "clips") parameters.set("distinct", "true");
-  return { kind: any ? kind : "", id: query.like, parameters };
+  if (kind === "clips" && query.collections.length === 1 && parameters.size === 1) {
+    kind = "collection"; // in its own order
+    parameters.delete("collection");
+    return { kind, id: query.collections[0], parameters };
+  }
+  const any = parameters.size > 0 || query.like !== "" || query.taught !== "";
+  if (query.distinct && (kind === "search" || kind === "similar")) parameters.set("distinct", "true");
+  return { kind: any ? kind : "", id: query.taught || query.like, parameters };
+}
+
+/** @param {URLSearchParams} parameters @param {Query} query */
+function addFilters(parameters, query) {
+  for (const [name, parameter] of LISTS) for (const value of query[name]) parameters.append(parameter, value);
+  for (const [name, parameter] of BOUNDS) if (query[name]) parameters.set(parameter, query[name]);
+}
+
+/** The words and conditions of a query, as a body that changes or keeps what it finds.
+ * @param {Query} query @returns {Record<string, unknown>} */
+export function choiceOf(query) {
+  const { parameters } = toCall({ ...query, sort: "", distinct: false, like: "", taught: "" });
+  for (const id of query.collections) if (!parameters.has("collection")) parameters.append("collection", id);
+  /** @type {Record<string, unknown>} */
+  const choice = {};
+  for (const name of new Set(parameters.keys())) {
+    const values = parameters.getAll(name);
+    if (name === "sample_rate" || name === "channels") choice[name] = values.map(Number);
+    else if (LISTS.some(([, list]) => list === name)) choice[name] = values;
+    else choice[name] = /^m(in|ax)_/.test(name) ? Number(values[0]) : values[0];
+  }
+  return choice;
 }
 
 /** Words and tags to include and to exclude, also where a sign is still being typed. @param {Terms} terms */

@@ -1,5 +1,7 @@
 /** The find view: hits while the user types. The address holds the whole query. */
 
+import * as collectionBar from "../components/collection-bar.js";
+import * as curate from "../components/curate.js";
 import * as filters from "../components/filters.js";
 import { hitItem } from "../components/hit-item.js";
 import { stopDetached } from "../components/player.js";
@@ -14,7 +16,7 @@ import * as welcome from "./welcome.js";
 
 /** @import { Clip, Hit, ResultPage } from "../lib/api.js" */
 /** @import { Call, Query } from "../lib/query.js" */
-/** @typedef {Call & {kind: "search" | "similar" | "clips"}} PageCall a call for hits or clips */
+/** @typedef {Call & {kind: Exclude<Call["kind"], "">}} PageCall a call for hits or clips */
 
 /**
  * @typedef {object} Results
@@ -61,10 +63,12 @@ const endVisibility = new IntersectionObserver((entries) => {
 
 export const focus = () => (location.search ? "find-status" : "query");
 
-/** Listen to the search box, the results, and scrolling. */
-export function start() {
+/** Listen to the search box, the results, and scrolling. @param {(address: string) => void} go */
+export function start(go) {
   filters.start(apply);
   shortcuts.start();
+  curate.start({ query: () => query, refresh: readAgain, changed: showChanged, go });
+  collectionBar.start(() => showQuery(shown?.likeTitle), go);
   box.addEventListener("input", (event) => {
     if (event instanceof InputEvent && event.isComposing) return;
     stop();
@@ -127,6 +131,27 @@ function submit(isDraft) {
   saveAddress(isDraft);
   run();
 }
+
+/** Read the results again: the library has changed. */
+function readAgain() {
+  cache.clear();
+  requested = null;
+  run();
+}
+
+/** Show a clip with other metadata among the results. @param {Clip} clip */
+function showChanged(clip) {
+  const place = shown?.hits.findIndex(({ id }) => id === clip.id) ?? -1;
+  if (!shown || place < 0) return;
+  shown.hits[place] = { ...shown.hits[place], ...clip };
+  const [item] = listItems(shown, [shown.hits[place]]);
+  resultList.querySelectorAll(".result")[place]?.replaceWith(item);
+  stopDetached();
+  listed(shown);
+}
+
+/** @param {Pick<Results, "hits" | "next">} results */
+const listed = ({ hits, next }) => curate.listed(hits, next !== null);
 
 /** Search for something other than the text of the box. @param {Query} newQuery */
 function apply(newQuery) {
@@ -193,12 +218,15 @@ async function run() {
 /** Show the filters and the page's title. @param {string} [likeTitle] of the clip `like` */
 function showQuery(likeTitle) {
   filters.show(query, likeTitle);
-  document.body.classList.toggle("alike", query.like !== "");
+  document.body.classList.toggle("alike", query.like !== "" || query.collections.length > 0);
+  const collection = query.collections.length === 1 ? query.collections[0] : "";
+  collectionBar.show(collection);
   const words = [query.words, ...query.tags, ...query.excluded.map((tag) => `−${tag}`)];
   const part = partOf(query);
   const like = `Sounds like ${part ? `${preciseRange(part)} of ` : ""}${likeTitle ? `“${likeTitle}”` : "this one"}`;
-  find("find-title").textContent = query.like ? like : "Find sounds with words";
-  const name = query.like ? like : words.filter(Boolean).join(" ");
+  const set = collectionBar.current()?.name ?? "Collection";
+  find("find-title").textContent = query.like ? like : collection ? set : "Find sounds with words";
+  const name = query.like ? like : words.filter(Boolean).join(" ") || (collection && set);
   document.title = name ? `${name} – Earmark` : "Earmark";
 }
 
@@ -248,6 +276,7 @@ function showResults(results) {
   resultList.removeAttribute("aria-busy");
   stopDetached();
   drawLine();
+  listed(results ?? { hits: [], next: null });
   if (results?.likeTitle && !find("find").hidden) showQuery(results.likeTitle);
   if (results) summarise(results);
   else showStatus(false);
@@ -259,7 +288,7 @@ function showResults(results) {
 function listItems({ answer, hits: all }, hits) {
   const matched = new Set([...(answer.understood ?? []), ...query.tags,
     ...all.flatMap((hit) => hit.why?.matched ?? [])].map(key));
-  return hits.map((hit) => hitItem(hit, query, matched));
+  return hits.map((hit) => hitItem(hit, query, matched, curate.toolsOf(hit)));
 }
 
 /** @param {Hit} hit */
@@ -304,7 +333,8 @@ function summarise({ answer, hits, next }) {
 /** @param {string} words */
 function order(words) {
   if (query.like) return "most similar first";
-  return words ? SORTS[query.sort].toLowerCase() : "newest first";
+  if (toCall(query).kind === "collection") return "in the collection’s order";
+  return words || query.sort ? SORTS[query.sort].toLowerCase() : "newest first";
 }
 
 /** What may help where nothing was found. */
@@ -359,6 +389,7 @@ function append(results, hits, moveFocus) {
   const added = listItems(results, hits);
   resultList.append(...added);
   drawLine();
+  listed(results);
   showEnd();
   if (results.next) find("results-note").textContent = `${results.hits.length} sounds so far.`;
   if (moveFocus) added[0]?.querySelector("button")?.focus();

@@ -2,6 +2,7 @@
 
 import { Player, stopDetached } from "../components/player.js";
 import { getModel, getPage, getSummary } from "../lib/api.js";
+import { getCollections } from "../lib/curation-api.js";
 import { find, findButton, findInput, make, searchLink, showError } from "../lib/dom.js";
 import { count, duration, key, number } from "../lib/format.js";
 
@@ -82,6 +83,14 @@ function update(answer, model) {
   showCounts("source", answer.sources.map((row) => [row.source, row.count]), answer.different.sources);
   showFailures(answer.failures);
   showRecent();
+  showCollections();
+}
+
+async function showCollections() {
+  const { collections } = await getCollections();
+  find("library-collections").replaceChildren(...collections.map(({ id, name, clips, follows }) => make("li", {},
+    make("a", { href: `?${new URLSearchParams({ collection: id })}`, "data-go": true }, name),
+    follows ? make("span", { class: "quiet" }, "follows a search") : soundCount(clips ?? 0))));
 }
 
 /** Items of a description list. @param {[string, string][]} rows */

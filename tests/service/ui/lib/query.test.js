@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 
 import {
-  addTerms, forSimilar, forWords, fromAddress, hasValidDurations, parseTerms, partOf, toAddress,
+  addTerms, choiceOf, forSimilar, forWords, fromAddress, hasValidDurations, parseTerms, partOf, toAddress,
   toCall, withTag, withoutFilters,
 } from "../../../../service/ui/lib/query.js";
 
@@ -55,7 +55,7 @@ test("what is being typed comes last, and is said to be", () => {
 test("filters alone list clips", () => {
   const call = toCall(fromAddress("?no_tag=rain&max_duration=2&sort=title&distinct=true"));
   assert.equal(call.kind, "clips");
-  assert.equal(call.parameters.toString(), "no_tag=rain&max_duration=2"); // no order, no duplicates
+  assert.equal(call.parameters.toString(), "no_tag=rain&max_duration=2&sort=title"); // no duplicates
 });
 
 test("a sign that is still being typed is neither a word nor an error", () => {
@@ -131,4 +131,26 @@ test("durations are valid unless the shortest exceeds the longest", () => {
     assert.ok(hasValidDurations(fromAddress(address)), address);
   }
   assert.ok(!hasValidDurations(fromAddress("?min_duration=10&max_duration=9")));
+});
+
+test("one collection alone is listed in its own order", () => {
+  const call = toCall(fromAddress("?collection=storms"));
+  assert.deepEqual([call.kind, call.id, String(call.parameters)], ["collection", "storms", ""]);
+  const narrowed = toCall(fromAddress("?collection=storms&tag=rain"));
+  assert.deepEqual([narrowed.kind, narrowed.id], ["search", ""]);
+  assert.equal(narrowed.parameters.get("collection"), "storms");
+  assert.equal(toCall(fromAddress("?collection=a&collection=b")).kind, "clips");
+});
+
+test("a taught sound ranks what passes the filters", () => {
+  const call = toCall(fromAddress("?taught=my-owl&max_duration=10"));
+  assert.deepEqual([call.kind, call.id, String(call.parameters)], ["taught", "my-owl", "max_duration=10"]);
+});
+
+test("what a query finds is a body with numbers where the service takes numbers", () => {
+  const query = fromAddress("?q=storm+-wind&tag=rain&max_duration=10&sample_rate=48000&collection=c&sort=newest&distinct=true");
+  assert.deepEqual(choiceOf(query), {
+    q: "-wind rain storm", tag: ["rain"], max_duration: 10, sample_rate: [48000], collection: ["c"],
+  });
+  assert.deepEqual(choiceOf(fromAddress("?collection=c")), { collection: ["c"] });
 });

@@ -1,0 +1,110 @@
+/** A form in place of a result, to edit its metadata. */
+
+import { ServiceError, isAbort } from "../lib/api.js";
+import { editClip, getEditable } from "../lib/curation-api.js";
+import { make, showError } from "../lib/dom.js";
+import { hyphenated, splitList } from "../lib/format.js";
+import { withKey } from "./api-key-form.js";
+
+/** @import { Clip } from "../lib/api.js" */
+
+/** Name, label, and attributes of each field.
+ * @type {[keyof Clip & string, string, Record<string, any>][]} */
+const FIELDS = [
+  ["title", "Title", { maxlength: 1000 }],
+  ["tags", "Tags, comma-separated", { spellcheck: "false", autocapitalize: "none" }],
+  ["description", "Description", { rows: 3, maxlength: 20_000 }],
+  ["author", "Author", { maxlength: 1000 }],
+  ["source", "Source (a collection or web address)", { maxlength: 1000 }],
+  ["licence", "Licence", { maxlength: 1000, list: "licences", placeholder: "CC0-1.0" }],
+  ["recorded", "Recorded", { maxlength: 40, placeholder: "2026-05-31" }],
+];
+let made = 0;
+
+/**
+ * Edit a clip in its list item; `done` gets the changed clip, or null where nothing was changed.
+ *
+ * @param {HTMLElement} item
+ * @param {string} id
+ * @param {(changed: Clip | null) => void} done
+ */
+export async function editInPlace(item, id, done) {
+  if (item.querySelector(".editor")) return;
+  const problem = make("div", { role: "alert" });
+  const place = make("div", { class: "editor" }, problem);
+  item.append(place);
+  try {
+    const { clip, tag } = await withKey(problem, () => getEditable(id));
+    place.replaceChildren(form(clip, tag, place, done), problem);
+    place.querySelector("input")?.focus();
+  } catch (error) {
+    if (isAbort(error)) place.remove();
+    else showError(problem, error, () => (place.remove(), editInPlace(item, id, done)));
+  }
+}
+
+/** @param {Clip} clip @param {string} tag of its state @param {HTMLElement} place
+ * @param {(changed: Clip | null) => void} done */
+function form(clip, tag, place, done) {
+  const problem = make("div", { role: "alert" });
+  const number = (made += 1);
+  const inputs = FIELDS.map(([name, , attributes]) => {
+    const input = make(name === "description" ? "textarea" : "input",
+      { ...attributes, class: "field", id: `edit-${number}-${name}` });
+    input.value = textOf(clip, name);
+    return input;
+  });
+  const close = (/** @type {Clip | null} */ changed) => {
+    place.remove();
+    done(changed);
+  };
+  let state = tag;
+  const save = async (/** @type {Event} */ event) => {
+    event.preventDefault();
+    const changes = changesOf(clip, inputs.map(({ value }) => value));
+    if (!Object.keys(changes).length) return close(null);
+    try {
+      close(await withKey(problem, () => editClip(clip.id, changes, state)));
+    } catch (error) {
+      if (isAbort(error)) return;
+      if (error instanceof ServiceError && error.status === 412) state = await showConflict(problem, clip);
+      else showError(problem, error, () => save(event));
+    }
+  };
+  return make("form", {
+    autocomplete: "off", "aria-label": `Edit ${clip.title}`, onsubmit: save,
+    onkeydown: (/** @type {KeyboardEvent} */ event) => {
+      if (event.key === "Escape") close(null);
+    },
+  },
+  ...FIELDS.flatMap(([name, label], row) => [
+    make("label", { for: `edit-${number}-${name}` }, label), inputs[row]]),
+  problem,
+  make("div", { class: "row" },
+    make("button", { class: "plain strong" }, "Save"),
+    make("button", { type: "button", class: "plain", onclick: () => close(null) }, "Cancel")));
+}
+
+/** Say what another has changed meanwhile; the user may save over it. Returns the newer state.
+ * @param {HTMLElement} problem @param {Clip} before */
+async function showConflict(problem, before) {
+  const { clip, tag } = await getEditable(before.id);
+  const theirs = FIELDS.filter(([name]) => textOf(clip, name) !== textOf(before, name));
+  problem.replaceChildren(make("div", { class: "notice" },
+    make("p", {}, "Someone else has changed this sound meanwhile. Save again to keep your changes; only the "
+      + "fields that you have changed are saved."),
+    make("dl", {}, ...theirs.flatMap(([name, label]) => [
+      make("dt", {}, label), make("dd", {}, textOf(clip, name) || "(empty)")]))));
+  return tag;
+}
+
+/** @param {Clip} clip @param {keyof Clip & string} name */
+const textOf = (clip, name) => (name === "tags" ? clip.tags.join(", ") : String(clip[name] ?? ""));
+
+/** The fields whose text differs. @param {Clip} clip @param {string[]} texts */
+function changesOf(clip, texts) {
+  const changed = FIELDS.map(([name], place) => /** @type {const} */ ([name, texts[place]]))
+    .filter(([name, text]) => text.trim() !== textOf(clip, name));
+  return Object.fromEntries(changed.map(([name, text]) => [
+    name, name === "tags" ? splitList(text).map(hyphenated) : text.trim()]));
+}

@@ -1,0 +1,134 @@
+/** Keeping sounds: the star of a favourite, and the dialog that adds sounds to a collection. */
+
+import { getPage, isAbort } from "../lib/api.js";
+import {
+  FAVOURITES, changeCollection, getCollections, postCollection,
+} from "../lib/curation-api.js";
+import { make, showError } from "../lib/dom.js";
+import { count } from "../lib/format.js";
+import { withKey } from "./api-key-form.js";
+
+/** @import { Clip } from "../lib/api.js" */
+/** @import { Collection } from "../lib/curation-api.js" */
+
+const PAGE_SIZE = 100;
+const MAX_FAVOURITES = 2_000; // whose stars are shown
+/** @type {Promise<Set<string>> | null} */
+let favourites = null; // ids
+
+/** The ids of the favourites, read once. */
+async function readFavourites() {
+  /** @type {Set<string>} */
+  const ids = new Set();
+  let cursor = "";
+  do {
+    const parameters = new URLSearchParams({ k: String(PAGE_SIZE), ...(cursor && { cursor }) });
+    const { clips = [], next } = await getPage({ kind: "collection", id: FAVOURITES, parameters });
+    for (const { id } of clips) ids.add(id);
+    cursor = next ?? "";
+  } while (cursor && ids.size < MAX_FAVOURITES);
+  return ids;
+}
+
+/** A button that keeps a sound among the favourites. @param {Clip} clip @param {HTMLElement} problem */
+export function star(clip, problem) {
+  const button = make("button", {
+    type: "button", class: "star", "aria-pressed": "false", "aria-label": `Favourite: ${clip.title}`,
+    title: "Favourite", onclick: () => toggle(),
+  });
+  const show = (/** @type {boolean} */ on) => button.setAttribute("aria-pressed", String(on));
+  const toggle = async () => {
+    const on = button.getAttribute("aria-pressed") !== "true";
+    show(on);
+    try {
+      await withKey(problem, () => changeCollection(FAVOURITES, on ? { add: [clip.id] } : { remove: [clip.id] }));
+      const ids = await favourites;
+      if (on) ids?.add(clip.id);
+      else ids?.delete(clip.id);
+    } catch (error) {
+      show(!on);
+      if (!isAbort(error)) showError(problem, error, toggle);
+    }
+  };
+  favourites ??= readFavourites();
+  favourites.then((ids) => show(ids.has(clip.id)), () => { favourites = null; });
+  return button;
+}
+
+/**
+ * Ask for a collection, and add sounds to it.
+ *
+ * @param {string[]} ids
+ * @param {(text: string) => void} done what was done
+ */
+export async function addToCollection(ids, done) {
+  const problem = make("div", { role: "alert" });
+  const list = make("ul", { class: "choices", "aria-label": "Collections" });
+  const name = make("input", { class: "field", maxlength: 200, placeholder: "New collection" });
+  const attempt = async (/** @type {() => Promise<Collection>} */ change) => {
+    try {
+      const changed = await withKey(problem, change);
+      favourites = changed.id === FAVOURITES ? null : favourites;
+      dialog.close();
+      done(`${count(ids.length, "sound")} added to “${changed.name}”.`);
+    } catch (error) {
+      if (!isAbort(error)) showError(problem, error, () => attempt(change));
+    }
+  };
+  const create = (/** @type {Event} */ event) => {
+    event.preventDefault();
+    if (name.value.trim()) attempt(() => postCollection({ name: name.value.trim(), clips: ids }));
+  };
+  const dialog = showDialog(`Add ${count(ids.length, "sound")} to a collection`,
+    list,
+    make("form", { class: "row", autocomplete: "off", onsubmit: create },
+      make("label", { class: "unseen", for: "new-collection" }, "Name of a new collection"),
+      Object.assign(name, { id: "new-collection" }), make("button", { class: "plain" }, "Make it")),
+    problem);
+  try {
+    const { collections } = await getCollections();
+    list.replaceChildren(...collections.filter(({ follows }) => !follows).map((one) => make("li", {},
+      make("button", {
+        type: "button", class: "plain", onclick: () => attempt(() => changeCollection(one.id, { add: ids })),
+      }, one.name, make("span", { class: "times" }, String(one.clips ?? ""))))));
+    list.querySelector("button")?.focus();
+  } catch (error) {
+    showError(problem, error, () => (dialog.close(), addToCollection(ids, done)));
+  }
+}
+
+/** Ask for a name, and keep a search as a collection that follows it.
+ * @param {Record<string, unknown>} follows @param {string} suggested @param {(made: Collection) => void} done */
+export function keepSearch(follows, suggested, done) {
+  const problem = make("div", { role: "alert" });
+  const name = make("input", { class: "field", id: "kept-name", maxlength: 200, required: true });
+  name.value = suggested;
+  const save = async (/** @type {Event} */ event) => {
+    event.preventDefault();
+    try {
+      const made = await withKey(problem, () => postCollection({ name: name.value.trim(), follows }));
+      dialog.close();
+      done(made);
+    } catch (error) {
+      if (!isAbort(error)) showError(problem, error, () => save(event));
+    }
+  };
+  const dialog = showDialog("Keep this search",
+    make("form", { autocomplete: "off", onsubmit: save },
+      make("p", { class: "quiet" }, "A collection that follows: it has what the search finds, also what is added later."),
+      make("label", { for: "kept-name" }, "Name"), name, problem,
+      make("div", { class: "row" }, make("button", { class: "plain strong" }, "Keep"))));
+  name.select();
+}
+
+/** A dialog with a title and a button that closes it. @param {string} title @param {...Node} children */
+function showDialog(title, ...children) {
+  const dialog = make("dialog", {
+    class: "form", "aria-label": title, onclose: () => dialog.remove(),
+    onclick: (/** @type {Event} */ event) => event.target === dialog && dialog.close(),
+  }, make("div", {}, make("h2", {}, title), ...children,
+    make("button", { type: "button", class: "link", onclick: () => dialog.close() }, "Close")));
+  document.body.append(dialog);
+  dialog.showModal();
+  return /** @type {HTMLDialogElement} */ (dialog);
+}

@@ -43,6 +43,7 @@ from earmark.service.settings import Settings
 from earmark.service.workers.add_parts import add_parts
 from earmark.service.workers.cuts import Cuts
 from earmark.service.workers.drawings import Drawings
+from earmark.service.workers.handovers import Handovers
 from earmark.service.workers.jobs import Jobs
 from earmark.service.workers.stretch_vectors import StretchVectors
 from earmark.service.workers.suggestions import SuggestionWorker
@@ -71,6 +72,7 @@ class Services:
     suggestions: SuggestionWorker
     drawings: Drawings
     cuts: Cuts
+    handovers: Handovers
     timelines: Timelines
     statistics: StatisticsCache
     missing: MissingMonitor
@@ -136,6 +138,7 @@ async def open_services(
             suggestions=suggestions,
             drawings=Drawings(readers),
             cuts=cuts,
+            handovers=Handovers(),
             timelines=Timelines(readers, library.embedder),
             statistics=StatisticsCache(library),
             missing=missing,

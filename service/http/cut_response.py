@@ -74,7 +74,7 @@ class CutResponse(Response):
             await send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})
             gone = asyncio.ensure_future(disconnected(request))
             try:
-                await _send_content(cut, gone, _Pace(send))
+                await send_content(cut, gone, Pace(send))
             except (InputError, TimeoutError) as error:
                 log.warning("a stretch is broken off: %s", error)
                 if BREAK_OFF in (extensions := scope.get("extensions", {})):
@@ -83,7 +83,7 @@ class CutResponse(Response):
                 gone.cancel()
 
 
-class _Pace:
+class Pace:
     """Sends messages to a client that must keep a pace, of which it may be late for a while.
 
     Before the pace counts, a connection holds some bytes that the client has not received.
@@ -106,7 +106,7 @@ class _Pace:
         self._late = max(self._late + time.monotonic() - begun - due, 0.0)
 
 
-async def _send_content(cut: CutFile, gone: asyncio.Future[None], pace: _Pace) -> None:
+async def send_content(cut: CutFile, gone: asyncio.Future[None], pace: Pace) -> None:
     """Send the bytes, as long as the client is there. Raises as `CutFile.content`."""
     async for data in cut.content():
         for start in range(0, len(data), PART):

@@ -88,7 +88,7 @@ PROBLEMS: dict[str, ProblemType] = {
         ),
         ProblemType(
             "range-not-satisfiable", 416, "Range not satisfiable",
-            "The range starts after the end of the sound; Content-Range has its size.",
+            "The range starts after the end of the file; Content-Range has its size.",
         ),
         ProblemType(
             "bad-request", 400, "Bad request",

@@ -133,8 +133,11 @@ def rate_of(scope: Scope) -> str | None:
 
 
 def _decodes(scope: Scope) -> bool:
-    """Whether a request asks for a clip's timeline, a stretch of its sound, or another format."""
+    """Whether a request asks for a clip's timeline, a stretch of its sound, or another format; or
+    for all sounds of a collection."""
     path = scope["path"]
+    if path.startswith("/v1/collections/") and path.endswith("/export"):
+        return True
     if scope["method"] not in ("GET", "HEAD") or not path.startswith("/v1/clips/"):
         return False
     if path.endswith("/timeline"):

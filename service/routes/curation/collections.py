@@ -2,18 +2,27 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+import hashlib
+from contextlib import ExitStack
+from functools import partial
+from typing import Annotated, Any
 
-from fastapi import APIRouter, Header, Path, Query, Response
+from fastapi import APIRouter, Header, Path, Query, Request, Response
 
 from earmark.index.catalogue.collections import Collection, collection, collections
 from earmark.index.curation import collections as kept
 from earmark.index.curation.collections import ClipsChange, State, state_of
+from earmark.index.curation.handover import Handover, zip_digest
+from earmark.index.files.stored_zip import StoredZip
 from earmark.index.library import Library
 from earmark.index.search.kept_search import KeptSearch
 from earmark.service.http import etags
 from earmark.service.http.addresses import address
+from earmark.service.http.etags import CACHED, UNCHANGED
+from earmark.service.http.file_names import attachment
 from earmark.service.http.problems import ProblemError
+from earmark.service.http.sound_response import REVALIDATE, unchanged
+from earmark.service.http.zip_response import ZipResponse
 from earmark.service.openapi.operation import NAMES_PROBLEMS, Tag, operation
 from earmark.service.routes.conversions import kept_search, kept_search_body
 from earmark.service.routes.dependencies import ServicesDep
@@ -24,6 +33,7 @@ from earmark.service.schemas.curation.collections import (
     CollectionClipsChanges,
     CollectionClipsQuery,
     CollectionsBody,
+    Format,
     NewCollection,
 )
 
@@ -37,7 +47,32 @@ router = APIRouter(tags=[TAG["name"]])
 PROBLEMS = ("invalid-request", *NAMES_PROBLEMS)
 CHANGING = (*PROBLEMS, "precondition-failed")
 
+MEDIA: dict[Format, str] = {
+    "zip": "application/zip",
+    "csv": "text/csv; charset=utf-8",
+    "parquet": "application/vnd.apache.parquet",
+}
+FILES: dict[int | str, dict[str, Any]] = {
+    200: {
+        "content": {media.partition(";")[0]: {} for media in MEDIA.values()},
+        "description": "The whole file",
+    },
+    206: {"content": {MEDIA["zip"]: {}}, "description": "The requested range of a ZIP"},
+    **UNCHANGED,
+}
+# Declared here alone: the answer itself reads them.
+CONDITIONS = [
+    {"name": name, "in": "header", "required": False, "description": description,
+     "schema": {"type": "string"}, "example": example}
+    for name, description, example in (
+        ("Range", "One range of a ZIP; ignored where it is malformed", "bytes=0-99999"),
+        ("If-Range", "ETag of the ZIP that Range is of; of another state the whole is sent",
+         '"5a5b407f41fc5ba1f827b8fa472de0f5"'),
+    )
+]  # fmt: skip
+
 CollectionId = Annotated[str, Path(max_length=100, description="Its id, such as `favourites`")]
+FileFormat = Annotated[Format, Query(alias="format", description="Of the file")]
 IfMatch = Annotated[str | None, Header(description="ETag of the collection as it was read")]
 
 
@@ -132,6 +167,44 @@ def clips(
     return ClipsBody.of(kept.page(services.library, collection_id, query.k, query.cursor))
 
 
+@router.get(
+    "/v1/collections/{collection_id}/export",
+    response_class=Response,
+    responses=FILES,
+    **operation(
+        "export_collection",
+        problems=(*PROBLEMS, "busy", "range-not-satisfiable"),
+        headers=(*CACHED, "Content-Disposition"),
+        cached=True,
+        parameters=CONDITIONS,
+    ),
+)
+async def export(
+    request: Request,
+    services: ServicesDep,
+    collection_id: CollectionId,
+    kind: FileFormat = "zip",
+) -> Response:
+    """Get a collection as a file: its sounds with who made them and a manifest (ZIP), or a table
+    without the sounds (CSV, Parquet)."""
+    handovers, library = services.handovers, services.library
+    with ExitStack() as stack:
+        stack.enter_context(handovers.place(request.state.caller.client))
+        found = await handovers.run(partial(Handover.of, library, collection_id))
+        disposition = attachment(found.collection.name, f".{kind}")
+        if kind == "zip":
+            members = await handovers.run(found.zip_members)
+            archive = await handovers.run(partial(StoredZip, members, handovers.checksums))
+            tag = etags.etag(zip_digest(members))
+            part = partial(handovers.part, archive)
+            return ZipResponse(part, archive.size, tag, disposition, stack.pop_all())
+        content, digest = await handovers.run(partial(_table, found, kind))
+    headers = {"ETag": etags.etag(digest), "Content-Disposition": disposition, **REVALIDATE}
+    if etags.matches(request.headers.get("if-none-match"), headers["ETag"]):
+        return unchanged(headers)
+    return Response(content, headers=headers, media_type=MEDIA[kind])
+
+
 @router.patch(
     "/v1/collections/{collection_id}/clips",
     **operation("change_collection_clips", problems=(*CHANGING, "unknown-clip"), headers=("ETag",)),
@@ -149,6 +222,12 @@ def change_clips(
     change = ClipsChange(changes.add, changes.remove, changes.move, changes.before)
     changed = kept.change_clips(library, collection_id, change, expected)
     return _answer(library, changed, response)
+
+
+def _table(found: Handover, kind: Format) -> tuple[bytes, str]:
+    """A table of clips as a file, and a hash of it."""
+    content = found.parquet() if kind == "parquet" else found.csv().encode()
+    return content, hashlib.sha256(content).hexdigest()
 
 
 def _answer(library: Library, found: Collection, response: Response) -> CollectionBody:

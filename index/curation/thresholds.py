@@ -23,7 +23,7 @@ import numpy as np
 from earmark.model.calibration import sigmoid
 from earmark.model.core.arrays import Floats
 
-SPREAD = 1.0  # in logits
+SPREAD = 0.5  # in logits
 LOWER, HIGHER = 1.0, 6.0  # how far a threshold moves at most, in logits
 STEPS = 40  # of bisection: exact to 1e-11
 MAX_VERDICTS = 2_000  # of a tag, the last ones: learning takes no longer than that

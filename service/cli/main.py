@@ -19,7 +19,7 @@ from earmark.index.cli import library as index_cli
 from earmark.index.cli import maintenance
 from earmark.index.cli import review as index_review
 from earmark.model.core.errors import EarmarkError, InputError
-from earmark.service.cli import cut, keys, label, query, serve
+from earmark.service.cli import collection, cut, keys, label, query, serve
 
 
 class _Parser(argparse.ArgumentParser):
@@ -53,6 +53,7 @@ def build_parser() -> argparse.ArgumentParser:
     maintenance.add_commands(commands)
     index_review.add_commands(commands)
     query.add_commands(commands)
+    collection.add_commands(commands)
     cut.add_commands(commands)
     label.add_commands(commands)
     training_commands.add_commands(commands)

@@ -22,13 +22,15 @@ def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
     """Add the commands to the parser."""
     search = commands.add_parser("search", help="find sounds by words")
     search.add_argument("text", help='for example "dog bark"')
-    for name in ("tag", "licence", "source"):
+    for name in ("tag", "licence", "source", "collection"):
         search.add_argument(
             f"--{name}",
             action="append",
             default=[],
             metavar="X",
-            help=f"only clips with this {name}",
+            help="only clips in this collection, by its id"
+            if name == "collection"
+            else f"only clips with this {name}",
         )
     search.add_argument("--min-duration", type=float, metavar="S", help="seconds")
     search.add_argument("--max-duration", type=float, metavar="S", help="seconds")
@@ -143,6 +145,7 @@ def _search(options: argparse.Namespace) -> int:
         all_tags=tuple(options.tag),
         licences=tuple(options.licence),
         sources=tuple(options.source),
+        collections=tuple(options.collection),
         min_duration=options.min_duration,
         max_duration=options.max_duration,
     )

@@ -16,11 +16,13 @@ from typing import Any, Generic, Literal, ParamSpec, Self, TypeVar, Unpack, over
 
 import httpx
 
+import earmark.service.client.collection_requests as collection_calls
 import earmark.service.client.requests as calls
 from earmark.service.client.errors import ProblemError
 from earmark.service.client.events import Event, EventReader, Retries
 from earmark.service.client.requests import Call, Where
 from earmark.service.schemas.clips import ClipBody
+from earmark.service.schemas.curation.collections import Format
 
 Params = ParamSpec("Params")
 Body = TypeVar("Body")
@@ -88,6 +90,13 @@ class Methods:
     submit = Method(calls.submit)
     job = Method(calls.job)
     cancel = Method(calls.cancel)
+    collections = Method(collection_calls.collections)
+    collection = Method(collection_calls.collection)
+    create_collection = Method(collection_calls.create_collection)
+    edit_collection = Method(collection_calls.edit_collection)
+    delete_collection = Method(collection_calls.delete_collection)
+    collection_page = Method(collection_calls.collection_page)
+    change_collection = Method(collection_calls.change_collection)
     library = Method(calls.library)
     map = Method(calls.picture)
     model = Method(calls.model)
@@ -166,6 +175,11 @@ class Client(Methods):
                 if (event := reader.feed(line)) is not None:
                     yield event
 
+    def export_collection(self, collection_id: str, format: Format = "zip") -> Iterator[bytes]:
+        """A collection as a file, in parts, as they arrive."""
+        with self._stream(collection_calls.export_collection(collection_id, format)) as response:
+            yield from response.iter_bytes()
+
     def close(self) -> None:
         """Close its connections."""
         self._http.close()
@@ -239,6 +253,15 @@ class AsyncClient(Methods):
             async for line in response.aiter_lines():
                 if (event := reader.feed(line)) is not None:
                     yield event
+
+    async def export_collection(
+        self, collection_id: str, format: Format = "zip"
+    ) -> AsyncIterator[bytes]:
+        """A collection as a file, in parts, as they arrive."""
+        call = collection_calls.export_collection(collection_id, format)
+        async with self._stream(call) as response:
+            async for part in response.aiter_bytes():
+                yield part
 
     async def close(self) -> None:
         """Close its connections."""

@@ -109,6 +109,27 @@ def test_many_are_edited_and_what_was_done_is_undone(client: Client) -> None:
     assert "old-reel" not in client.clip(ids[0]).tags
 
 
+def test_collections_are_kept_and_handed_over(client: Client) -> None:
+    dog, rain = (client.search(word).hits[0].id for word in ("dog", "rain"))
+    made = client.create_collection("Wet dogs", description="For Ann", clips=[dog])
+    assert (made.id, made.clips, made.follows) == ("wet-dogs", 1, None)
+    assert client.change_collection("wet-dogs", add=[rain], before=dog).clips == 2
+    assert [clip.id for clip in client.collection_page("wet-dogs").clips] == [rain, dog]
+    assert client.edit_collection("wet-dogs", name="Wet").name == "Wet"
+    follows = {"q": "bell", "collection": ["wet-dogs"]}
+    assert client.create_collection("Bells", follows=follows).follows is not None
+    listed = client.collections().collections
+    assert [one.id for one in listed] == ["favourites", "bells", "wet-dogs"]
+    assert {clip.id for clip in client.clips(collection=["wet-dogs"])} == {dog, rain}
+    packed = b"".join(client.export_collection("wet-dogs"))
+    assert packed.startswith(b"PK") and client.collection("wet-dogs").clips == 2
+    assert b"".join(client.export_collection("wet-dogs", "csv")).startswith(b"path,id,title")
+    for collection_id in ("bells", "wet-dogs"):
+        client.delete_collection(collection_id)
+    with pytest.raises(ProblemError, match="none has the id"):
+        client.collection("wet-dogs")
+
+
 def test_suggesting_and_classifying(client: Client) -> None:
     heard: list[float] = []
     suggested = client.tags(LONG, k=3, known=["dog"], progress=heard.append)

@@ -121,7 +121,8 @@ def search(seconds: float, folder: Path) -> None:
     """Bar 1: as many as it can beside a plain route, and how long they take at a quarter."""
     fill(folder / "library", Embedder.load(starter_model()), CLIPS)
     request = new_searches()
-    with serving(folder / "log", "--library", folder / "library", OMP_NUM_THREADS="") as server:
+    arguments = ("--library", folder / "library")
+    with serving(folder / "log", *arguments, anew=True, OMP_NUM_THREADS="") as server:
         uvloop.run(closed(server.port, request, AT_ONCE, 5))  # takes the clips into memory
         print(f"{'':46} {'a second':>8} {'p50 ms':>8} {'p99':>8}")
         rate = best_rate(server.port, request, seconds, folder)
@@ -206,7 +207,7 @@ def uploads(seconds: float, folder: Path) -> None:
          *np.percentile(times, [50, 95, 99]))  # fmt: skip
     rate = bare_all(embedder, files, seconds, folder)
     line("decode and encoder alone, all cores", rate)
-    with serving(folder / "log", OMP_NUM_THREADS="") as server:
+    with serving(folder / "log", anew=True, OMP_NUM_THREADS="") as server:
         one, many = measured("earmark", server.port, request, seconds)
     print(f"  {one.at(50) / np.median(times):.2f} times the bare path; with {AT_ONCE} in flight "
           f"{100 * many.rate() / rate:.0f} % of its throughput")  # fmt: skip
@@ -251,7 +252,7 @@ def state(process: psutil.Process) -> str:
 def overload(seconds: float, folder: Path) -> None:
     """Bar 3: five times the capacity, then how soon all is well again."""
     request = requests(made())
-    with serving(folder / "log", OMP_NUM_THREADS="", **IDLE) as server:
+    with serving(folder / "log", anew=True, OMP_NUM_THREADS="", **IDLE) as server:
         process = psutil.Process(server.process.pid)
         uvloop.run(closed(server.port, request, AT_ONCE, 3))
         before = uvloop.run(closed(server.port, request, AT_ONCE, 5))
@@ -286,7 +287,7 @@ def overload(seconds: float, folder: Path) -> None:
 def soak(minutes: float, folder: Path) -> None:
     """Bar 6: half of the capacity, for long."""
     request = requests(made())
-    with serving(folder / "log", OMP_NUM_THREADS="", **IDLE) as server:
+    with serving(folder / "log", anew=True, OMP_NUM_THREADS="", **IDLE) as server:
         process = psutil.Process(server.process.pid)
         uvloop.run(closed(server.port, request, AT_ONCE, 3))
         rate = uvloop.run(closed(server.port, request, AT_ONCE, 5)).rate() / 2

@@ -92,8 +92,8 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="earmark-bench-") as temporary:
         folder = Path(temporary)
         fill(folder / "library", Embedder.load(starter_model()), CLIPS)
-        arguments = ("--library", folder / "library")
-        with serving(folder / "log", *arguments) as server, sync_playwright() as playwright:
+        arguments = (folder / "log", "--library", folder / "library")
+        with serving(*arguments, anew=True) as server, sync_playwright() as playwright:
             chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=list(FLAGS))
             page = chromium.new_page()
             page.add_init_script(WATCH)

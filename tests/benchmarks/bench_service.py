@@ -129,7 +129,7 @@ def main() -> None:
         in_process(embedder, folder, sound)
         begun = time.perf_counter()
         arguments = ("--library", folder, "--model", options.model)
-        with serving(Path(temporary) / "log", *arguments, OMP_NUM_THREADS="") as server:
+        with serving(Path(temporary) / "log", *arguments, anew=True, OMP_NUM_THREADS="") as server:
             started = time.perf_counter() - begun
             process = psutil.Process(server.process.pid)
             fresh = process.memory_info().rss

@@ -25,6 +25,7 @@ from earmark.index.stores import snapshot
 from earmark.index.stores.faiss.store import FaissStore
 from earmark.model import checkpoint
 from earmark.model.embedder import Embedder
+from tests import prepared
 from tests.model import tiny
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -147,15 +148,15 @@ def environment(**more: str) -> dict[str, str]:
 
 def earmark(*arguments: object, **more: str) -> subprocess.CompletedProcess[str]:
     """Run the command as a user would, to its end."""
-    return subprocess.run(
-        [sys.executable, "-m", "earmark.service.cli.main", *map(str, arguments)],
-        cwd=ROOT,
-        env=environment(**more),
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=120,
-    )
+    with tempfile.TemporaryFile("w+") as out, tempfile.TemporaryFile("w+") as err:
+        process = prepared.start(arguments, out, err, environment(**more))
+        try:
+            status = process.wait(120)
+        finally:
+            process.kill()
+        for file in (out, err):
+            file.seek(0)
+        return subprocess.CompletedProcess(arguments, status, out.read(), err.read())
 
 
 def bound_by_permissions() -> list[str]:

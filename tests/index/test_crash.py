@@ -8,8 +8,6 @@ from __future__ import annotations
 import os
 import random
 import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -21,7 +19,8 @@ from earmark.index.catalogue.catalogue import FILE_NAME
 from earmark.index.lexical.stemming import stems
 from earmark.index.library import Library
 from earmark.model.embedder import Embedder
-from tests.index.made import ROOT, environment
+from tests import prepared
+from tests.index.made import environment
 from tests.model import tiny
 
 FILES = 500
@@ -43,18 +42,13 @@ def write_sounds(folder: Path) -> list[Path]:
     return files
 
 
-def start(sounds: Path, library: Path, model: Path) -> subprocess.Popen[bytes]:
-    command = ["add", sounds, "--library", library, "--model", model]
-    return subprocess.Popen(
-        [sys.executable, "-m", "earmark.service.cli.main", *map(str, command)],
-        cwd=ROOT,
-        env=environment(),
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
+def start(sounds: Path, library: Path, model: Path) -> prepared.Process:
+    command = ("add", sounds, "--library", library, "--model", model)
+    with Path(os.devnull).open("w") as nowhere:
+        return prepared.start(command, nowhere, nowhere, environment())
 
 
-def wait_for_work(process: subprocess.Popen[bytes], library: Path) -> None:
+def wait_for_work(process: prepared.Process, library: Path) -> None:
     """Until the process has opened its catalogue (a log file appears) or has ended."""
     while process.poll() is None and not (library / f"{FILE_NAME}-wal").exists():
         time.sleep(0.002)

@@ -8,8 +8,6 @@ from __future__ import annotations
 import os
 import random
 import signal
-import subprocess
-import sys
 import time
 from contextlib import closing, suppress
 from pathlib import Path
@@ -21,8 +19,9 @@ from earmark.index.catalogue.catalogue import Catalogue
 from earmark.index.lexical.stemming import stems
 from earmark.index.stores.faiss.store import FaissStore
 from earmark.index.types import Filter
+from tests import prepared
 from tests.index.crashing import DIM, SNAPSHOT, State, replayed
-from tests.index.made import ROOT, enlarge, environment, small_disk, vector
+from tests.index.made import enlarge, environment, small_disk, vector
 
 SEEDS = {vector(seed).tobytes(): seed for seed in range(1_000)}
 KILLS = int(os.environ.get("EARMARK_KILLS", "5"))
@@ -95,18 +94,19 @@ def spoil(snapshot: Path, chance: random.Random) -> None:
 
 def killed(folder: Path, journal: Path, seed: int, chance: random.Random) -> None:
     """Let a process write to the library, and kill it at random."""
-    command = [sys.executable, "-m", "tests.index.crashing", folder, journal, str(seed)]
     before = journal.stat().st_size if journal.exists() else 0
-    with subprocess.Popen(command, cwd=ROOT, env=environment(), stderr=subprocess.PIPE) as process:
-        deadline = time.monotonic() + 60
-        while not journal.exists() or journal.stat().st_size == before:
-            assert process.poll() is None, process.communicate()[1]
-            assert time.monotonic() < deadline
-            time.sleep(0.002)
-        time.sleep(chance.uniform(0, 0.3))
-        process.send_signal(signal.SIGKILL)
-        errors = process.communicate()[1]
-    assert process.returncode == -signal.SIGKILL, errors.decode()
+    log = journal.with_name("log")
+    with log.open("wb") as out:
+        arguments, module = (folder, journal, seed), "tests.index.crashing"
+        process = prepared.start(arguments, out, out, environment(), module)
+    deadline = time.monotonic() + 60
+    while not journal.exists() or journal.stat().st_size == before:
+        assert process.poll() is None, log.read_text()
+        assert time.monotonic() < deadline
+        time.sleep(0.002)
+    time.sleep(chance.uniform(0, 0.3))
+    process.kill()
+    assert process.wait() == -signal.SIGKILL, log.read_text()
 
 
 def test_kills_amid_all_kinds_of_writes(tmp_path: Path) -> None:

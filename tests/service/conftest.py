@@ -99,7 +99,8 @@ def server(
 ) -> Iterator[Server]:
     """A server of that library, shared by all tests that do not write to it."""
     log = tmp_path_factory.mktemp("server") / "log"
-    with serving(log, "--library", library_folder, "--model", model_folder) as server:
+    arguments = ("--library", library_folder, "--model", model_folder)
+    with serving(log, *arguments, anew=True) as server:
         yield server
         assert "Traceback" not in log.read_text()
 

@@ -16,6 +16,7 @@ from pathlib import Path
 import httpx
 
 from tests.index.made import ROOT, environment
+from tests.prepared import COMMAND, Process, start
 
 START_SECONDS = 90.0
 NEVER = ("Traceback", 'File "', str(ROOT), "/tmp/", "site-packages", "sqlite")
@@ -25,7 +26,7 @@ NEVER = ("Traceback", 'File "', str(ROOT), "/tmp/", "site-packages", "sqlite")
 class Server:
     """A running server, a client of it, and its log."""
 
-    process: subprocess.Popen[bytes]
+    process: subprocess.Popen[bytes] | Process
     client: httpx.Client
     port: int
     log: Path
@@ -65,18 +66,25 @@ def free_port() -> int:
 
 
 @contextlib.contextmanager
-def serving(log: Path, *arguments: object, **settings: str) -> Iterator[Server]:
-    """`earmark serve` with these arguments, ready to answer; stopped in the end."""
+def serving(log: Path, *arguments: object, anew: bool = False, **settings: str) -> Iterator[Server]:
+    """`earmark serve` with these arguments, ready to answer; stopped in the end.
+
+    `anew`: by a Python that is started for it, not by one that has all imported.
+    """
     port = free_port()
-    command = ["serve", "--port", port, *arguments]
+    command = ("serve", "--port", port, *arguments)
+    process: subprocess.Popen[bytes] | Process
     with log.open("wb") as out:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "earmark.service.cli.main", *map(str, command)],
-            cwd=ROOT,
-            env=environment(**settings),
-            stdout=out,
-            stderr=subprocess.STDOUT,
-        )
+        if anew:
+            process = subprocess.Popen(
+                [sys.executable, "-m", COMMAND, *map(str, command)],
+                cwd=ROOT,
+                env=environment(**settings),
+                stdout=out,
+                stderr=out,
+            )
+        else:
+            process = start(command, out, out, environment(**settings))
     try:
         with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=60) as client:
             wait_until_ready(process, client, log)
@@ -87,7 +95,9 @@ def serving(log: Path, *arguments: object, **settings: str) -> Iterator[Server]:
             process.wait(timeout=60)
 
 
-def wait_until_ready(process: subprocess.Popen[bytes], client: httpx.Client, log: Path) -> None:
+def wait_until_ready(
+    process: subprocess.Popen[bytes] | Process, client: httpx.Client, log: Path
+) -> None:
     """Wait until a server that has just been started answers searches."""
     until = time.monotonic() + START_SECONDS
     while True:

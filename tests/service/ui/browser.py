@@ -8,8 +8,6 @@ import json
 import os
 import shutil
 import socket
-import subprocess
-import sys
 import time
 import urllib.error
 import urllib.request
@@ -28,7 +26,9 @@ import soundfile
 from playwright.sync_api import Browser, Page, Route, expect
 
 from earmark.model.checkpoint import model_file, starter_model
+from tests import prepared
 from tests.conftest import ROOT
+from tests.index.made import earmark, environment
 
 DEMO = ROOT / "index" / "demo"
 MARKUP = "<img src=x onerror=alert(1)> dog <b>bold</b>"  # a title
@@ -47,10 +47,6 @@ in_browser = pytest.mark.browser
 needs_chromium = pytest.mark.skipif(
     not Path(CHROMIUM).is_file(), reason=f"no Chromium at {CHROMIUM} (set CHROMIUM)"
 )
-
-
-def _earmark(*arguments: str | Path) -> list[str]:
-    return [sys.executable, "-m", "earmark.service.cli.main", *map(str, arguments)]
 
 
 def make_long_sound(path: Path) -> None:
@@ -87,8 +83,7 @@ def make_library(
         writer.writeheader()
         writer.writerows(rows)
     made = folder / "library"
-    adding = _earmark("add", "--manifest", folder / "manifest.csv", "--library", made)
-    done = subprocess.run(adding, check=False, cwd=ROOT, capture_output=True, text=True)
+    done = earmark("add", "--manifest", folder / "manifest.csv", "--library", made)
     assert done.returncode == 0, done.stderr
     return made
 
@@ -104,11 +99,9 @@ def free_port() -> int:
 def serving(library: Path, port: int) -> Iterator[str]:
     """A server process, ready; gone afterwards."""
     log = library.parent / f"server-{port}.log"
-    command = _earmark("serve", "--library", library, "--port", port)
-    with (
-        log.open("wb") as output,
-        subprocess.Popen(command, cwd=ROOT, stdout=output, stderr=subprocess.STDOUT) as server,
-    ):
+    with log.open("wb") as output:
+        command = ("serve", "--library", library, "--port", port)
+        server = prepared.start(command, output, output, environment())
         try:
             _wait_until_ready(f"http://127.0.0.1:{port}", server, log)
             yield f"http://127.0.0.1:{port}"
@@ -117,7 +110,7 @@ def serving(library: Path, port: int) -> Iterator[str]:
             server.wait(30)
 
 
-def _wait_until_ready(address: str, server: subprocess.Popen[bytes], log: Path) -> None:
+def _wait_until_ready(address: str, server: prepared.Process, log: Path) -> None:
     latest = time.monotonic() + 120
     while time.monotonic() < latest:
         assert server.poll() is None, f"the server ended: {log.read_text()}"

@@ -37,7 +37,7 @@ ALLOWED = {
 # those before it, lazily and for types too, and none behind it.
 ORDER = {
     "model": (
-        *("core", "config", "text", "audio", "drawing", "networks", "calibration"),
+        *("core", "config", "text", "audio", "file_tags", "drawing", "networks", "calibration"),
         *(
             "relevance",
             "background",

@@ -50,6 +50,7 @@ def metadata_in_file(found: FileMetadata) -> Metadata:
         licence=found.licence,
         description=found.description,
         recorded=found.recorded,
+        source=found.source,
     ).fitted()
 
 

@@ -35,7 +35,7 @@ from earmark.index.errors import ChangedError, LibraryError, UnknownClipError, U
 
 # Of a clip that gets another generation, but no other sound.
 SAME_SOUND = "sound_generation = coalesce(sound_generation, generation)"
-BLOCK = 1_000  # clips read at a time
+BLOCK = 200  # clips read at a time
 ID_CHARACTERS = 12  # of an id made from a sound's SHA-256
 
 _FILE_COLUMNS = (
@@ -302,6 +302,13 @@ class Writer:
                 (categories[1], self.generation, found[0], categories[0]),
             )
         return True
+
+    def set_file_state(self, clip_id: str, path: str, size: int, mtime_ns: int) -> None:
+        """Set the size and time of a clip's file, whose sound is the same."""
+        self._db.execute(
+            "UPDATE clips SET size = ?, mtime_ns = ? WHERE id = ? AND path = ?",
+            (size, mtime_ns, clip_id, path),
+        )
 
     def set_loudness(self, sound: HeldSound, loudness: float) -> None:
         """Set a clip's loudness, in LUFS, where it still has this sound."""

@@ -148,12 +148,12 @@ def _print_report(report: AddReport, library: Library, *, as_json: bool) -> None
     for clip_id, earlier in report.duplicates.items():
         print(f"the same sound: {clip_id} as {earlier}", file=sys.stderr)
     for path, seconds in report.damaged.items():
-        print(f"damaged: {_printable(path)}: {seconds:.2f} s skipped", file=sys.stderr)
+        print(f"damaged: {printable(path)}: {seconds:.2f} s skipped", file=sys.stderr)
     for path, reason in report.failed.items():
-        print(f"failed: {_printable(path)}: {_printable(reason)}", file=sys.stderr)
+        print(f"failed: {printable(path)}: {printable(reason)}", file=sys.stderr)
 
 
-def _printable(text: str) -> str:
+def printable(text: str) -> str:
     """A path or reason on one line: other control characters as escapes."""
     return "".join(
         character if character.isprintable() else character.encode("unicode_escape").decode()

@@ -1,4 +1,5 @@
-"""What a sound's file tells of itself: title, author, tags, description, licence, recording date.
+"""What a sound's file tells of itself: title, author, tags, description, licence, source, recording
+date.
 
 Read where sounds are decoded (`model.inference.decode_pool`), since files are untrusted: whatever
 is wrong with the metadata, there is less or none of it, and no error. Texts are as they stand but
@@ -44,6 +45,8 @@ _NAME = re.compile(
     r"(?![.\d]|[ -](?-i:[A-Z]{2,3})\b)",  # adapted to a country: another licence
     re.IGNORECASE,
 )
+# The code of a recording (ISRC), which some writers put where RIFF has the source.
+_CODE = re.compile(r"[A-Z]{2}-?[A-Z0-9]{3}-?\d{2}-?\d{5}", re.ASCII)
 _DATE = re.compile(
     r"(\d{4})(?:([-_:./ ]?)(\d\d)(?:\2(\d\d)"
     r"(?:[T ]+(\d\d)[-_:. ]?(\d\d)(?:[-_:. ]?(\d\d)(?:\.\d+)?)? ?(Z|[+-]\d\d:?\d\d)?)?)?)?",
@@ -62,6 +65,7 @@ class FileMetadata:
     description: str = ""
     licence: str = ""
     recorded: str = ""
+    source: str = ""
 
 
 def read_file_metadata(source: Path | bytes) -> FileMetadata:
@@ -82,8 +86,8 @@ def read_file_metadata(source: Path | bytes) -> FileMetadata:
 def _metadata(texts: Mapping[Kind, Sequence[str]]) -> FileMetadata:
     authors = _known(texts["author"])
     makers = [text for text in _known(texts["originator"]) if not _MACHINES.search(text)]
-    licences = [_licence(text) for text in (*texts["licence"], *texts["copyright"])]
-    notices = [text for text in texts["copyright"] if not _licence(text)]
+    licences = [licence_of(text) for text in (*texts["licence"], *texts["copyright"])]
+    notices = [text for text in texts["copyright"] if not licence_of(text)]
     descriptions = dict.fromkeys((*texts["description"], *notices))
     dates = [date for text in texts["recorded"] if (date := iso_date(text))]
     return FileMetadata(
@@ -93,6 +97,7 @@ def _metadata(texts: Mapping[Kind, Sequence[str]]) -> FileMetadata:
         description="\n".join(descriptions)[:MAX_DESCRIPTION],
         licence=next(filter(None, (*licences, *texts["licence"])), "")[:MAX_TEXT],
         recorded=max(dates, key=len, default=""),
+        source=next((text for text in texts["source"] if not _CODE.fullmatch(text)), "")[:MAX_TEXT],
     )
 
 
@@ -109,7 +114,12 @@ def _tags(genres: Iterable[str], keywords: Iterable[str]) -> tuple[str, ...]:
     return tuple(tag for tag in tags if 0 < len(tag) <= MAX_TAG)[:MAX_TAGS]
 
 
-def _licence(text: str) -> str:
+def separate_tags(tags: Iterable[str]) -> tuple[str, ...]:
+    """Tags as a file's keywords give them back: without the separators of lists, each once."""
+    return _tags((), tags)
+
+
+def licence_of(text: str) -> str:
     """The licence of Creative Commons that a text names: its SPDX identifier, or its address where
     it is adapted to a country; empty if it names none."""
     if found := _ADDRESS.search(text):

@@ -29,6 +29,7 @@ Kind = Literal[
     "licence",
     "copyright",
     "recorded",
+    "source",
 ]
 Texts = Iterator[tuple[Kind, str]]
 Block = tuple[Callable[[bytes], Texts], bytes]
@@ -55,6 +56,7 @@ NAMES: dict[str, Kind] = {  # of Vorbis comments, APEv2, ASF, CAF and free field
     "record date": "recorded",
     "recorded date": "recorded",
     "recording date": "recorded",
+    "source": "source",
 }
 INFO: dict[bytes, Kind] = {  # of RIFF
     b"INAM": "title",
@@ -65,6 +67,7 @@ INFO: dict[bytes, Kind] = {  # of RIFF
     b"ISBJ": "description",
     b"ICOP": "copyright",
     b"ICRD": "recorded",
+    b"ISRC": "source",
 }
 IXML: dict[str, Kind] = {  # of recorders, and of what sound librarians write
     "NOTE": "description",
@@ -123,7 +126,7 @@ OGG = {b"\x01vorbis": 7, b"OpusHead": 8, b"\x7fFLAC": 4, b"Speex   ": 0}  # → 
 
 def blocks(file: BinaryIO) -> Iterator[Block]:
     """The blocks of metadata in a file, each with its parser; the first tells most surely."""
-    start = _id3_size(_bytes(file, 0, 10))
+    start = id3_size(_bytes(file, 0, 10))
     if find := _FINDERS.get(suffix_of(_bytes(file, start, HEAD))):
         yield from find(file, start)
     if start:
@@ -155,7 +158,7 @@ def _text(kind: Kind, data: bytes) -> Texts:
 # RIFF, AIFF, CAF
 
 
-def _chunks(
+def chunks(
     file: BinaryIO, start: int, order: Literal["little", "big"]
 ) -> Iterator[tuple[bytes, int, int]]:
     """(Name, start, size) of the chunks from `start` on."""
@@ -177,7 +180,7 @@ def _chunks(
 
 def _riff_blocks(file: BinaryIO, _: int) -> Iterator[Block]:
     parsers = {b"bext": _bext, b"iXML": _ixml, b"id3 ": _id3, b"ID3 ": _id3}
-    for name, start, size in _chunks(file, 12, "little"):
+    for name, start, size in chunks(file, 12, "little"):
         if name == b"LIST" and _bytes(file, start, 4) == b"INFO":
             yield _info, _bytes(file, start + 4, size - 4)
         elif name in parsers:
@@ -186,7 +189,7 @@ def _riff_blocks(file: BinaryIO, _: int) -> Iterator[Block]:
 
 
 def _info(data: bytes) -> Texts:
-    for name, start, size in _chunks(io.BytesIO(data), 0, "little"):
+    for name, start, size in chunks(io.BytesIO(data), 0, "little"):
         if name in INFO:
             yield INFO[name], decoded(data[start : start + size])
 
@@ -219,7 +222,7 @@ def _ixml(data: bytes) -> Texts:
 
 
 def _aiff_blocks(file: BinaryIO, _: int) -> Iterator[Block]:
-    for name, start, size in _chunks(file, 12, "big"):
+    for name, start, size in chunks(file, 12, "big"):
         if name in AIFF:
             yield partial(_text, AIFF[name]), _bytes(file, start, min(size, MAX_TEXT))
         elif name == b"ID3 ":
@@ -362,7 +365,7 @@ def _free_field(name: bytes, data: bytes) -> Texts:
 # ID3, APEv2, ASF
 
 
-def _id3_size(head: bytes) -> int:
+def id3_size(head: bytes) -> int:
     """The bytes of the ID3 tag that begins so, its header and footer counted; 0 for none."""
     if len(head) < 10 or head[:3] != b"ID3" or max(head[6:10]) > 0x7F:
         return 0
@@ -375,7 +378,7 @@ def _id3_size(head: bytes) -> int:
 def _id3(data: bytes) -> Texts:
     from mutagen import id3
 
-    if 10 <= len(data) < _id3_size(data):  # cut: mutagen wants the size that is there
+    if 10 <= len(data) < id3_size(data):  # cut: mutagen wants the size that is there
         size = len(data) - 10
         digits = bytes(size >> shift & 0x7F for shift in (21, 14, 7, 0))
         data = data[:6] + digits + data[10:]
@@ -435,7 +438,7 @@ def _id3v1(data: bytes) -> Texts:
 
 def _dsf_blocks(file: BinaryIO, _: int) -> Iterator[Block]:
     start = int.from_bytes(_bytes(file, 20, 8), "little")
-    yield _id3, _bytes(file, start, _id3_size(_bytes(file, start, 10)))
+    yield _id3, _bytes(file, start, id3_size(_bytes(file, start, 10)))
 
 
 def _asf_blocks(file: BinaryIO, _: int) -> Iterator[Block]:

@@ -1,0 +1,1 @@
+"""Tags are written into sounds' files."""

@@ -1,0 +1,1 @@
+"""Tests of writing tags into files."""

@@ -42,8 +42,9 @@ from earmark.index.stores.base import StoreColumns, VectorStore
 from earmark.index.stores.catalogue_columns import CatalogueColumns
 from earmark.index.stores.factory import catch_up, open_store
 from earmark.index.stores.outdated import with_rows
-from earmark.index.types import MOMENTS, Filter, Page, SearchRequest
+from earmark.index.types import MOMENTS, Filter, Page, SearchRequest, Sort
 from earmark.model.core.arrays import Array, Rows
+from earmark.model.core.switching import frequent_switches
 from earmark.model.embedder import Embedder
 from earmark.model.relevance import RelevanceCurve
 
@@ -89,7 +90,7 @@ class Library:
             self.store = open_store(catalogue)
         self._saved = self.store.generation
         self._closed = False
-        self.refresh()
+        catch_up(self.store, catalogue)
         if self.store.outdated:
             if not self.store.shared and catalogue.vector_count() <= REBUILD_AT_ONCE:
                 self.rebuild_store()
@@ -283,7 +284,8 @@ class Library:
 
         Where another thread is refreshing, return at once, and searches see the generation before;
         with `wait`, wait for it. `wait` is for writers: their writes stand where the store cannot
-        be reached, and are found once it can. Raises StorageError without `wait`.
+        be reached, and are found once it can. A large edit (`Catalogue.has_large_edit`) is taken in
+        by another thread without `wait`. Raises StorageError without `wait`.
         """
         now = self.generation
         if now != self._cached_generation:
@@ -293,11 +295,31 @@ class Library:
             return
         if not self._refreshing.acquire(blocking=wait):
             return
+        keeps_lock = False
         try:
-            catch_up(self.store, self.catalogue)
+            if not wait and self._takes_long():
+                threading.Thread(target=self._refresh_in_background, daemon=True).start()
+                keeps_lock = True
+            else:
+                catch_up(self.store, self.catalogue)
         except StorageError as error:
             if not wait:
                 raise
+            log.warning("not in the index yet: %s", error)
+        finally:
+            if not keeps_lock:
+                self._refreshing.release()
+
+    def _takes_long(self) -> bool:
+        store = self.store
+        return store.takes_edits and self.catalogue.has_large_edit(store.generation)
+
+    def _refresh_in_background(self) -> None:
+        """For a thread that has been given the lock."""
+        try:
+            with frequent_switches():
+                catch_up(self.store, self.catalogue)
+        except StorageError as error:
             log.warning("not in the index yet: %s", error)
         finally:
             self._refreshing.release()
@@ -315,13 +337,15 @@ class Library:
         *,
         cursor: str = "",
         distinct: bool = False,
+        sort: Sort = "relevance",
         min_probability: float = 0.0,
         moments: int = MOMENTS,
     ) -> Page:
         """Sounds for words (`index.search.query`) that pass a filter: vectors and words, fused.
 
         `cursor`: of the page before; `distinct`: list near-duplicates with the best of them;
-        `min_probability`: of a hit; `moments`: of a hit, at most. Raises CursorError.
+        `sort`: order of the hits; `min_probability`: of a hit; `moments`: of a hit, at most.
+        Raises CursorError.
         """
         request = SearchRequest(
             parse(text),
@@ -329,6 +353,7 @@ class Library:
             where or Filter(),
             cursor,
             distinct,
+            sort,
             min_probability=min_probability,
             moments=moments,
         )

@@ -24,6 +24,7 @@ from earmark.index.ingest import uploads
 from earmark.index.ingest.uploads import AddedClip, Upload
 from earmark.index.library import Library
 from earmark.model.audio.decode import Source
+from earmark.model.core.switching import frequent_switches
 from earmark.model.embedder import AudioEmbedding
 
 Embed = Callable[[Source], Awaitable[AudioEmbedding]]
@@ -70,14 +71,16 @@ class LibraryService:
         generations: Mapping[int, int],
     ) -> EditResult:
         """Change the metadata of clips, all or none. Raises as `index.curation.edits`."""
-        result = edits.edit_clips(self.library, rows, change, by, generations)
-        self.library.refresh(wait=True)
+        with frequent_switches():
+            result = edits.edit_clips(self.library, rows, change, by, generations)
+            self.library.refresh(wait=True)
         return result
 
     def undo(self, number: int, by: str) -> EditResult:
         """Undo an edit. Raises UnknownEditError."""
-        result = edits.undo(self.library, number, by)
-        self.library.refresh(wait=True)
+        with frequent_switches():
+            result = edits.undo(self.library, number, by)
+            self.library.refresh(wait=True)
         return result
 
     def judge(self, verdicts: Sequence[Verdict], by: str, reviewer: str) -> Judged:

@@ -15,17 +15,25 @@ import sqlite3
 import uuid
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 from unicodedata import normalize
 
 import numpy as np
 import numpy.typing as npt
 
 from earmark.index.catalogue import schema
+from earmark.index.catalogue.changed_clips import (
+    ADDED_DAY,
+    EDITED,
+    MANY_EDITED,
+    changed_clips,
+    count_clips,
+    last_generation,
+)
 from earmark.index.catalogue.connection import Database
 from earmark.index.catalogue.metadata import METADATA_FIELDS, Metadata
-from earmark.index.catalogue.moment_vectors import moment_vectors
 from earmark.index.catalogue.records import (
     NO_ORIGIN,
     Changes,
@@ -44,20 +52,6 @@ FILE_NAME = "catalogue.sqlite"
 _CLIP_FIELDS = tuple(field.name for field in dataclasses.fields(Clip))
 _TAGS = _CLIP_FIELDS.index("tags")
 # The day on which a clip was added, since 1970.
-ADDED_DAY = "coalesce(CAST(strftime('%s', added_at) AS INTEGER) / 86400, 0)"
-
-
-class _Columns(NamedTuple):
-    """What is known of clips, column by column, in the order of Changes."""
-
-    sample_rates: list[int]
-    channels: list[int]
-    licences: list[str]
-    sources: list[str]
-    categories: list[str]
-    tags: list[str]
-    titles: list[str]
-    descriptions: list[str]
 
 
 class Catalogue:
@@ -200,10 +194,6 @@ class Catalogue:
         """All clips, in the order they were added."""
         return self._clips("true ORDER BY row", ())
 
-    def clips_where(self, condition: str, value: int | str, limit: int) -> list[Clip]:
-        """At most `limit` clips, by an SQL condition (and order) with one parameter."""
-        return self._clips(f"{condition} LIMIT {int(limit)}", (value,))
-
     def rows_where(self, condition: str, values: Sequence[object]) -> Rows:
         """The rows of the clips that an SQL condition holds for, ascending."""
         found = self._database.query(
@@ -211,12 +201,6 @@ class Catalogue:
             values,
         )
         return np.array([row for (row,) in found], dtype=np.int64)
-
-    def rows_after_id(self, clip_id: str, limit: int) -> list[tuple[int, str]]:
-        """(row, id) of the clips whose ids follow `clip_id`, in the order of their ids."""
-        return self._database.query(
-            "SELECT row, id FROM clips WHERE id > ? ORDER BY id LIMIT ?", (clip_id, limit)
-        )
 
     def _clips(self, condition: str, values: Sequence[object]) -> list[Clip]:
         statement = f"SELECT {', '.join(_CLIP_FIELDS)} FROM clips WHERE {condition}"  # noqa: S608 (constants)
@@ -420,80 +404,44 @@ class Catalogue:
         """Copy the catalogue as of one instant to a new file, while others read and write."""
         self._database.back_up(file)
 
-    def changes(self, since: int, limit: int | None = None) -> Changes:
+    def changes(
+        self, since: int, limit: int | None = None, *, edits_apart: bool = False
+    ) -> Changes:
         """All writes after generation `since`, read at one instant.
 
         With a `limit`, only the first generations, which together change about as many vectors:
-        call again for the rest.
+        call again for the rest. `edits_apart`: where many clips have got other metadata, but no
+        other sound, they are told apart, without vectors.
         """
         with self._database.read_transaction() as db:
             generation, dim = int(_meta(db, "generation")), int(_meta(db, "dim"))
             if limit is not None:
-                generation = _last_generation(db, since, limit, generation)
+                generation = last_generation(db, since, limit, generation)
             span = (since, generation)
-            (count, window_bytes) = db.execute(
-                "SELECT count(*), coalesce(sum(length(windows.vectors)), 0) "
-                "FROM clips LEFT JOIN windows USING (row) "
-                "WHERE generation > ? AND generation <= ?",
-                span,
-            ).fetchone()
-            rows, durations = np.empty(count, np.int64), np.empty(count, np.float32)
-            loudness, added = np.empty(count, np.float32), np.empty(count, np.int32)
-            vectors = np.empty((count + window_bytes // (4 * dim), dim), np.float32)
-            ends, end = np.empty(count, np.int64), 0
-            columns = _Columns([], [], [], [], [], [], [], [])
-            # All of them are read in their order: by the index they would be sorted, in temporary
-            # files as large as their vectors.
-            key = "generation" if since else "+generation"
-            clips = db.execute(
-                "SELECT row, vector, windows.vectors, duration, loudness, "  # noqa: S608 (constants)
-                f"{ADDED_DAY}, sample_rate, channels, licence, source, category, "
-                "tags, title, description "
-                "FROM clips LEFT JOIN windows USING (row) "
-                f"WHERE {key} > ? AND {key} <= ? ORDER BY row",
-                span,
-            )
-            for position, (row, vector, windows, duration, lufs, day, *rest) in enumerate(clips):
-                rows[position], durations[position] = row, duration
-                loudness[position] = np.nan if lufs is None else lufs
-                added[position] = day
-                vectors[end] = np.frombuffer(vector, dtype=np.float32)
-                own = np.frombuffer(windows or b"", dtype=np.float32).reshape(-1, dim)
-                vectors[end + 1 : end + 1 + len(own)] = moment_vectors(own)
-                end += 1 + len(own)
-                ends[position] = end
-                for place, value in enumerate(rest):
-                    columns[place].append(value)
+            edited, those = None, "true"
+            if edits_apart and count_clips(db, *span, EDITED) > MANY_EDITED:
+                edited = changed_clips(db, span, 0, EDITED)
+                those = f"NOT coalesce({EDITED}, false)"
+            changed = changed_clips(db, span, dim, those)
             removed = db.execute(
                 "SELECT row FROM removed WHERE generation > ? AND generation <= ?", span
             ).fetchall()
         removed_rows = np.array([row for (row,) in removed], dtype=np.int64)
-        return Changes(
-            rows,
-            vectors,
-            ends,
-            durations,
-            loudness,
-            added,
-            *columns,
-            removed=removed_rows,
-            generation=generation,
-        )
+        return replace(changed, removed=removed_rows, edited=edited)
 
-
-def _last_generation(db: sqlite3.Connection, since: int, limit: int, newest: int) -> int:
-    """The generation up to which about `limit` vectors have changed after `since`."""
-    total = 0
-    for generation, vectors in db.execute(
-        "SELECT generation, count(*) + coalesce(sum(length(starts)) / 8, 0) "
-        "FROM clips LEFT JOIN windows USING (row) WHERE generation > ? "
-        "GROUP BY generation ORDER BY generation",
-        (since,),
-    ):
-        total += vectors
-        if total >= limit:
-            return int(generation)
-    return newest
+    def has_large_edit(self, since: int) -> bool:
+        """Whether one write after generation `since` changed the metadata of many clips."""
+        with self._database.read_transaction() as db:
+            generations = db.execute(
+                "SELECT generation FROM clips WHERE generation > ? "
+                "GROUP BY generation HAVING count(*) > ?",
+                (since, MANY_EDITED),
+            ).fetchall()
+            return any(
+                count_clips(db, since, generation, f"generation = {int(generation)} AND {EDITED}")
+                > MANY_EDITED
+                for (generation,) in generations
+            )
 
 
 def _meta(db: sqlite3.Connection, key: str) -> str:

@@ -16,6 +16,7 @@ from typing import Any
 from earmark.index.errors import StorageError
 
 BUSY_SECONDS = 30.0
+MAX_LOG_BYTES = 64_000_000  # on disk, of a log whose content is in the database
 
 
 class Database:
@@ -103,6 +104,7 @@ class Database:
             _enable_write_ahead_log(db)
             db.execute("PRAGMA synchronous = FULL")
             db.execute("PRAGMA foreign_keys = ON")
+            db.execute(f"PRAGMA journal_size_limit = {MAX_LOG_BYTES}")
         except sqlite3.Error:
             db.close()
             raise

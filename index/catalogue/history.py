@@ -17,6 +17,7 @@ from earmark.index.catalogue.metadata import METADATA_FIELDS, Metadata
 from earmark.index.catalogue.records import Means, Origin
 
 Fields = Mapping[str, Any]  # of `Metadata`
+_ENCODER = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"))
 
 
 class Recorder:
@@ -25,6 +26,7 @@ class Recorder:
     def __init__(self, db: sqlite3.Connection, origin: Origin) -> None:
         self._db, self._origin = db, origin
         self.number: int | None = None
+        self._recorded: set[int] = set()  # rows
 
     def record(self, row: int, before: Metadata, after: Metadata) -> None:
         """Record how a clip's metadata changes; nothing where it does not."""
@@ -41,9 +43,11 @@ class Recorder:
         if not rows:
             return
         number = self._number()
-        earlier = self._db.execute("SELECT 1 FROM changes WHERE edit = ? LIMIT 1", (number,))
-        if earlier.fetchone():
-            rows = [self._continued(number, *change) for change in rows]
+        rows = [
+            self._continued(number, *change) if change[0] in self._recorded else change
+            for change in rows
+        ]
+        self._recorded.update(change[0] for change in rows)
         self._db.executemany(
             "INSERT OR REPLACE INTO changes (edit, row, before, after) VALUES (?, ?, ?, ?)",
             ((number, *change) for change in rows),
@@ -198,4 +202,4 @@ def _load(text: str) -> Fields:
 
 
 def _dump(fields: Fields) -> str:
-    return json.dumps(fields, ensure_ascii=False, separators=(",", ":"))
+    return _ENCODER.encode(fields)

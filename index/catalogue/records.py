@@ -138,7 +138,8 @@ class Changes:
     in them; `durations` [n] in seconds; `loudness` [n] in LUFS, NaN where it is not known; the days
     since 1970 on which they were `added` [n]; and the rest that stores filter and match by (`tags`
     separated by spaces).
-    `removed`: the rows of removed clips.
+    `removed`: the rows of removed clips. `edited`: clips that have other metadata, but the sounds
+    they had, where they are told apart: without vectors.
     """
 
     rows: Rows
@@ -157,3 +158,4 @@ class Changes:
     descriptions: list[str]
     removed: Rows
     generation: int
+    edited: Changes | None = None

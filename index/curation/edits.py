@@ -13,10 +13,11 @@ from earmark.index.catalogue import history
 from earmark.index.catalogue.history import Edit, PastChange
 from earmark.index.catalogue.metadata import MetadataChange
 from earmark.index.catalogue.records import Clip, Origin
-from earmark.index.errors import CursorError, UnknownClipError
+from earmark.index.errors import CursorError, LibraryError, UnknownClipError
 from earmark.index.library import Library
 from earmark.index.types import Filter
 
+MAX_EDITED = 200_000  # clips of an edit: other processes wait for it only so long
 MAX_FOUND = 2_000  # hits of a search by words: as deep as its pages reach
 NEWEST = 2**62  # above the number of every edit
 
@@ -65,8 +66,10 @@ def edit_clips(
     """Change the metadata of clips, all or none. `by`: the name of a key.
 
     `generations`: of clips that must still have theirs. Raises ChangedError, and LibraryError for
-    texts that are too long and too many tags.
+    more than MAX_EDITED clips, texts that are too long and too many tags.
     """
+    if len(rows) > MAX_EDITED:
+        raise LibraryError(f"where: expected at most {MAX_EDITED} clips at once, got {len(rows)}")
     with library.catalogue.write(Origin(by, "bulk-edit")) as writer:
         changed = writer.edit_all(rows, change, generations or {})
         return EditResult(writer.edit_number, changed, len(rows) - changed)

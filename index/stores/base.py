@@ -50,6 +50,10 @@ class VectorStore(Protocol):
         """About how many vectors to give to `apply` at once; None for any number."""
 
     @property
+    def takes_edits(self) -> bool:
+        """Whether `apply` takes clips whose metadata alone has changed without their vectors."""
+
+    @property
     def outdated(self) -> bool:
         """Whether it was loaded in the form of an older version: searched and written as any, but
         to be replaced by one that is built anew."""

@@ -84,6 +84,10 @@ class NameColumn:
         """The column of what is in a mask [m]."""
         return NameColumn(self.codes[mask], self.names)
 
+    def take(self, positions: npt.NDArray[np.int64]) -> NameColumn:
+        """The names at these positions, in this order."""
+        return NameColumn(self.codes[positions], self.names)
+
     def isin(self, values: Sequence[str]) -> Mask:
         """[m], True where the name counts as the same as one of these."""
         codes = [self.code_of[name] for value in values for name in self.spellings(value)]
@@ -130,6 +134,19 @@ class ListColumn:
         codes = self.values.codes[np.repeat(mask, counts)]
         ends = np.cumsum(counts[mask], dtype=np.int64)
         return ListColumn(NameColumn(codes, self.values.names), ends)
+
+    def take(self, positions: npt.NDArray[np.int64]) -> ListColumn:
+        """The lists at these positions [m], in this order."""
+        counts = np.diff(self.ends, prepend=0)[positions]
+        ends = np.cumsum(counts, dtype=np.int64)
+        # Where each list starts in the values, less where it starts in those that are taken.
+        shifts = self.ends[positions] - ends
+        codes = self.values.codes[np.repeat(shifts, counts) + np.arange(int(counts.sum()))]
+        return ListColumn(NameColumn(codes, self.values.names), ends)
+
+    def prepare(self) -> None:
+        """Compute now what the first search would compute."""
+        _ = self._by_name
 
     @cached_property
     def _by_name(self) -> tuple[Codes, npt.NDArray[np.int64]]:
@@ -247,6 +264,28 @@ class Columns:
             self.words.select(mask),
             self.described.select(mask),
         )
+
+    def replaced(self, positions: npt.NDArray[np.int64], others: Columns) -> Columns:
+        """These clips, with others in place of those at some positions, ready for searches."""
+        places = np.arange(len(self))
+        places[positions] = len(self) + np.arange(len(others))
+        both = self.concatenate(others)
+        replaced = Columns(
+            both.durations[places],
+            both.loudness[places],
+            both.added[places],
+            both.sample_rates.take(places),
+            both.channels.take(places),
+            both.licences.take(places),
+            both.sources.take(places),
+            both.categories.take(places),
+            both.tags.take(places),
+            both.words.take(places),
+            both.described.take(places),
+        )
+        for column in (replaced.tags, replaced.words, replaced.described):
+            column.prepare()
+        return replaced
 
     def document_frequency(self, term: str) -> int:
         """How many clips hold a term."""

@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from earmark.index.catalogue.catalogue import Catalogue
+from earmark.index.catalogue.records import Changes
 from earmark.index.stores.base import VectorStore
 from earmark.index.stores.faiss.store import FaissStore
 from earmark.index.stores.milvus.store import MilvusStore
@@ -74,13 +75,17 @@ def catch_up(
     now = int(catalogue.meta("generation"))
     while store.generation < now and not is_over():
         if not store.shared:
-            store.apply(catalogue.changes(store.generation, store.max_changes))
+            store.apply(_changes(store, catalogue))
             continue
         with _lock(catalogue.file.with_name(LOCK)) as locked:
             if not locked:
                 return
             _load_shared(store, catalogue)
-            store.apply(catalogue.changes(store.generation, store.max_changes))
+            store.apply(_changes(store, catalogue))
+
+
+def _changes(store: VectorStore, catalogue: Catalogue) -> Changes:
+    return catalogue.changes(store.generation, store.max_changes, edits_apart=store.takes_edits)
 
 
 def _load_shared(store: VectorStore, catalogue: Catalogue) -> None:

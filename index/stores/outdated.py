@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from earmark.index.catalogue.catalogue import ADDED_DAY, Catalogue
+from earmark.index.catalogue.catalogue import Catalogue
+from earmark.index.catalogue.changed_clips import ADDED_DAY
 from earmark.index.types import Filter, RowSet
 
 _NOTHING = Filter()

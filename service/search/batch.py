@@ -27,19 +27,20 @@ class BatchResult:
     """The rendered page of each request of a batch, or its error.
 
     Seconds that the batch took: `search_seconds`, `render_seconds`, and `cpu_seconds` of the thread
-    in both. `recalls`: recalls measured since the last batch.
+    in both. `recalls`: recalls measured since the last batch. `generation`: of the store then.
     """
 
     pages: Sequence[RenderedPage | Exception]
     search_seconds: float
     render_seconds: float
     cpu_seconds: float
+    generation: int
     recalls: list[float] = field(default_factory=list)
 
 
 def run_batch(library: Library, requests: Sequence[SearchRequest]) -> BatchResult:
-    """Search and render. Raises what the library raises; a bug fails only the requests that cause
-    it."""
+    """Search and render; without requests, only follow what was written. Raises what the library
+    raises; a bug fails only the requests that cause it."""
     cpu_started, started = time.thread_time(), time.perf_counter()
     found = _search(library, requests)
     searched = time.perf_counter()
@@ -51,11 +52,18 @@ def run_batch(library: Library, requests: Sequence[SearchRequest]) -> BatchResul
     ]
     rendered = time.perf_counter()
     return BatchResult(
-        pages, searched - started, rendered - searched, time.thread_time() - cpu_started
+        pages,
+        searched - started,
+        rendered - searched,
+        time.thread_time() - cpu_started,
+        library.store.generation,
     )
 
 
 def _search(library: Library, requests: Sequence[SearchRequest]) -> Sequence[Page | Exception]:
+    if not requests:
+        library.refresh()
+        return []
     try:
         return library.search_batch(requests)
     except EarmarkError:

@@ -34,6 +34,7 @@ from earmark.service.search.batch import BatchResult, RenderedPage, run_batch
 
 log = logging.getLogger(__name__)
 
+FOLLOW_SECONDS, MAX_LOOKS = 0.05, 1_200  # between looks at how far a process is
 _SIZE = struct.Struct("<I")  # bytes of the message that follows
 _FORK, _RENEW = b"+", b"="  # messages to the fork server; it answers the second
 
@@ -133,6 +134,7 @@ def _fork_workers(control: socket.socket, library: Library, recall_sample: int) 
 def _run_worker(connection: socket.socket, shared: Library, recall_sample: int) -> None:
     """Run batches until the other end closes."""
     library = shared.after_fork()
+    library.refresh(wait=True)
     recalls: list[float] = []
     library.recall_monitor = RecallMonitor(
         lambda: library.store, library.catalogue, recalls.append, one_in=recall_sample
@@ -180,6 +182,9 @@ class SearchWorker(Protocol):
     def renew(self) -> None:
         """Search the store that was built anew from the next batch on."""
 
+    async def follow(self, generation: int) -> None:
+        """Wait until searches see what was written up to a generation. Raises as a batch does."""
+
     async def __call__(self, requests: Sequence[SearchRequest]) -> BatchResult:
         """The result of a batch. Raises WorkerEndedError, and what the library raises."""
 
@@ -203,6 +208,9 @@ class ThreadWorker:
 
     def renew(self) -> None:
         """Nothing to do: the library has the new store."""
+
+    async def follow(self, generation: int) -> None:
+        """Nothing to do: the library's writers let it follow."""
 
     def close(self) -> None:
         """End the thread after its last batch."""
@@ -256,6 +264,17 @@ class ProcessWorker:
             if renewals == self._renewals:
                 return connection
             connection.close()  # it may have the store of before
+
+    async def follow(self, generation: int) -> None:
+        """See `SearchWorker`. A process that is started later has followed then."""
+        for _ in range(MAX_LOOKS):
+            connection = self._connection
+            if connection is None or connection.closed:
+                return
+            result = await connection.run([])
+            if isinstance(result, EarmarkError) or result.generation >= generation:
+                return
+            await asyncio.sleep(FOLLOW_SECONDS)
 
     def renew(self) -> None:
         """Let the next batch start a process; the one at work ends after its batches."""

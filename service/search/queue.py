@@ -7,6 +7,7 @@ no clip holds takes 100 ms.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 from collections import deque
 from collections.abc import Sequence
@@ -80,6 +81,13 @@ class SearchQueue:
         """Let the workers search the store that was built anew."""
         for worker in self._batches:
             worker.renew()
+
+    async def follow(self, generation: int) -> None:
+        """Wait until all searches see what was written up to a generation. The workers take large
+        edits in beside their searches."""
+        for worker in self._batches:
+            with contextlib.suppress(WorkerEndedError):  # the next one begins with it
+                await worker.follow(generation)
 
     async def close(self) -> None:
         """Finish what waits, then end the workers."""

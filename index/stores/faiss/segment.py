@@ -11,7 +11,7 @@ so that its recall holds.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from functools import cached_property
 from typing import Any
 from weakref import WeakKeyDictionary
@@ -323,6 +323,18 @@ def remove(segment: Segment, rows: Rows) -> Segment:
 def append(segment: Segment, added: Entries) -> Segment:
     """A segment of its clips and these after them."""
     return build(segment.entries().concatenate(added))
+
+
+def with_columns(segment: Segment, rows: Rows, columns: Columns) -> Segment:
+    """A segment of the same vectors, with other columns of these clips [n], if they are in it."""
+    positions, present = segment.positions(rows)
+    if not present.any():
+        return segment
+    replaced = segment.columns.replaced(positions[present], columns.select(present))
+    changed = replace(segment, columns=replaced)
+    derived = vars(segment).keys() - {each.name for each in fields(segment)}
+    vars(changed).update({name: vars(segment)[name] for name in derived})  # of the vectors
+    return changed
 
 
 def update_lists(old: Segment, removed: Mask, added: Segment) -> Segment:

@@ -12,7 +12,7 @@ import functools
 import logging
 import threading
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import faiss
@@ -28,7 +28,7 @@ from earmark.index.stores.base import (
     candidates_one_by_one,
     order_ties,
 )
-from earmark.index.stores.columns import Mask
+from earmark.index.stores.columns import Columns, Mask
 from earmark.index.stores.faiss import batched, segment_io
 from earmark.index.stores.faiss.segment import (
     MAX_FLAT,
@@ -39,6 +39,7 @@ from earmark.index.stores.faiss.segment import (
     remove,
     select,
     update_lists,
+    with_columns,
 )
 from earmark.index.types import Candidates, Filter, SearchRequest
 from earmark.model.core.arrays import Array, Rows
@@ -81,6 +82,7 @@ class FaissStore:
 
     forkable = True
     shared = False
+    takes_edits = True
     max_changes = None  # all clips stay in memory, and inverted lists are made of all of them
 
     def __init__(
@@ -131,10 +133,14 @@ class FaissStore:
 
     def apply(self, changes: Changes) -> None:
         """Take in what the catalogue wrote after `generation`; searches see all or nothing."""
+        if changes.edited is not None:
+            self.wait_until_idle()  # a merge would swap in the columns of before
         with self._writing:
             old = self._state
             if changes.generation <= old.generation:
                 return
+            if changes.edited is not None:
+                old = _edited(old, changes.edited)
             changed = np.concatenate([changes.rows, changes.removed])
             if self._merging is not None:
                 self._changed.append(changed)
@@ -357,6 +363,13 @@ class FaissStore:
         self._state = _State(base, parts["gone"].copy(), recent, int(header["generation"]))
         self._form = form
         return True
+
+
+def _edited(state: _State, changes: Changes) -> _State:
+    """The state with other columns of clips whose vectors stay."""
+    columns = Columns.of(changes)
+    base, recent = (with_columns(each, changes.rows, columns) for each in state.segments)
+    return replace(state, base=base, recent=recent)
 
 
 def _empty(dim: int) -> Segment:

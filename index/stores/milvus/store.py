@@ -78,6 +78,7 @@ class MilvusStore:
 
     forkable = False  # it has a connection
     shared = True
+    takes_edits = False  # a row is written as a whole
     max_changes = MAX_CHANGES  # an interrupted `apply` repeats no more than these
 
     def __init__(self, library: str, dim: int, uri: str, token: str = "") -> None:

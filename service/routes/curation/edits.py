@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated
 
+import anyio.to_thread
 from fastapi import APIRouter, Path, Query
 
 from earmark.index.catalogue.metadata import MetadataChange
 from earmark.index.curation import edits
+from earmark.index.curation.edits import EditResult
 from earmark.index.errors import LibraryError
 from earmark.index.library import Library
 from earmark.service.http import etags
@@ -25,6 +27,7 @@ from earmark.service.schemas.curation.edits import (
     PastQuery,
     UndoBody,
 )
+from earmark.service.services import Services
 
 TAG: Tag = {
     "name": "edits",
@@ -42,21 +45,13 @@ Number = Annotated[int, Path(ge=1, le=MAX_NUMBER, description="The edit's number
     "/v1/clips",
     **operation("edit_clips", problems=("invalid-request", "unknown-clip", "precondition-failed")),
 )
-def edit_clips(services: ServicesDep, body: BulkEdit, by: KeyName) -> EditBody:
+async def edit_clips(services: ServicesDep, body: BulkEdit, by: KeyName) -> EditBody:
     """Change the metadata of many clips at once, all or none. The next search uses it."""
-    library = services.library
     if (body.ids is None) == (body.where is None):
         raise LibraryError("ids, where: expected one of them")
-    generations = _generations(library, body.etags)
-    if body.ids is not None:
-        rows = edits.rows_of(library, body.ids)
-    else:
-        assert body.where is not None, "checked above"
-        chosen = body.where
-        rows = edits.found_rows(library, filter_of(chosen), chosen.q, chosen.min_probability)
-    fields = changes_of(body.set) if body.set else {}
-    change = MetadataChange(fields, tuple(body.add_tags), tuple(body.remove_tags))
-    return EditBody.of(services.library_service.edit_clips(rows, change, by, generations))
+    result = await anyio.to_thread.run_sync(_edit, services, body, by)
+    await services.searches.follow(services.library.store.generation)
+    return EditBody.of(result)
 
 
 @router.get("/v1/edits", **operation("list_edits", problems=("invalid-request",)))
@@ -70,10 +65,12 @@ def list_edits(services: ServicesDep, query: Annotated[PastQuery, Query()]) -> E
     "/v1/edits/{number}/undo",
     **operation("undo_edit", problems=("invalid-request", "unknown-edit")),
 )
-def undo(services: ServicesDep, number: Number, by: KeyName) -> UndoBody:
+async def undo(services: ServicesDep, number: Number, by: KeyName) -> UndoBody:
     """Undo an edit. Clips have again what they had before it, but for those whose same fields have
     changed since: they stay, and are told. An undo is an edit, and can be undone."""
-    return UndoBody.of(services.library_service.undo(number, by))
+    result = await anyio.to_thread.run_sync(services.library_service.undo, number, by)
+    await services.searches.follow(services.library.store.generation)
+    return UndoBody.of(result)
 
 
 @router.get(
@@ -86,6 +83,21 @@ def history(
 ) -> HistoryBody:
     """List the changes of a clip's metadata: when, with which key, by which means."""
     return HistoryBody.of(*edits.clip_history(services.library, clip_id, query.k, query.cursor))
+
+
+def _edit(services: Services, body: BulkEdit, by: str) -> EditResult:
+    """Raises as `index.curation.edits`, ProblemError (412)."""
+    library = services.library
+    generations = _generations(library, body.etags)
+    if body.ids is not None:
+        rows = edits.rows_of(library, body.ids)
+    else:
+        assert body.where is not None, "it is given where ids are not"
+        chosen = body.where
+        rows = edits.found_rows(library, filter_of(chosen), chosen.q, chosen.min_probability)
+    fields = changes_of(body.set) if body.set else {}
+    change = MetadataChange(fields, tuple(body.add_tags), tuple(body.remove_tags))
+    return services.library_service.edit_clips(rows, change, by, generations)
 
 
 def _generations(library: Library, tags: Mapping[str, str]) -> dict[int, int]:

@@ -38,7 +38,7 @@ from earmark.service.routes import (
     timelines,
     uploads,
 )
-from earmark.service.routes.curation import classifiers, collections, edits, review
+from earmark.service.routes.curation import classifiers, collections, edits, facets, review
 from earmark.service.schemas.about import Problem
 from earmark.service.search.processes import ForkServer
 from earmark.service.server.readiness import Readiness
@@ -114,6 +114,7 @@ def create_app(
     search.install(app)
     app.include_router(timelines.router)  # before the clips, whose ids may hold slashes
     app.include_router(drawings.router)
+    app.include_router(facets.router)
     for module in ROUTES:
         app.include_router(module.router)
     # Not a mount: a mount would answer wrong methods at the API's addresses as missing files.

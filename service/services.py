@@ -43,6 +43,7 @@ from earmark.service.settings import Settings
 from earmark.service.workers.add_parts import add_parts
 from earmark.service.workers.cuts import Cuts
 from earmark.service.workers.drawings import Drawings
+from earmark.service.workers.facets import FacetCounter
 from earmark.service.workers.handovers import Handovers
 from earmark.service.workers.jobs import Jobs
 from earmark.service.workers.stretch_vectors import StretchVectors
@@ -75,6 +76,7 @@ class Services:
     handovers: Handovers
     timelines: Timelines
     statistics: StatisticsCache
+    facets: FacetCounter
     missing: MissingMonitor
     library_map: LibraryMap
     map_body: BodyCache
@@ -117,14 +119,10 @@ async def open_services(
         stack.callback(readers.close)
         cuts = Cuts(library.embedder.log_mel)
         stack.callback(cuts.close)
-        adding = partial(
-            add_parts, library=library, readers=readers, max_seconds=settings.max_seconds
-        )
-        jobs, library_map = Jobs(library.folder, adding), LibraryMap(library)
-        stack.push_async_callback(in_thread, jobs.close)
-        stack.push_async_callback(in_thread, library_map.close)
+        jobs, library_map = _jobs(library, readers, settings), LibraryMap(library)
         suggestions = SuggestionWorker(library)
-        stack.push_async_callback(in_thread, suggestions.close)
+        for worker in (jobs, library_map, suggestions):
+            stack.push_async_callback(in_thread, worker.close)
         yield Services(
             settings=settings,
             metrics=metrics,
@@ -141,10 +139,17 @@ async def open_services(
             handovers=Handovers(),
             timelines=Timelines(readers, library.embedder),
             statistics=StatisticsCache(library),
+            facets=FacetCounter(library, metrics),
             missing=missing,
             library_map=library_map,
             map_body=BodyCache(),
         )
+
+
+def _jobs(library: Library, readers: DecodePool, settings: Settings) -> Jobs:
+    """The jobs of a library, which they add sounds to."""
+    adding = partial(add_parts, library=library, readers=readers, max_seconds=settings.max_seconds)
+    return Jobs(library.folder, adding)
 
 
 def _monitor_recall(library: Library, metrics: Metrics, settings: Settings) -> RecallMonitor:

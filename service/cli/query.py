@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from earmark.service.cli.filters import add_filters, filter_of
 from earmark.service.cli.times import clock, seconds_of
 
 if TYPE_CHECKING:
@@ -17,23 +18,21 @@ if TYPE_CHECKING:
     from earmark.index.types import Hit
     from earmark.model.embedder import Embedder
 
+# As `Sort`, which is not imported for every command.
+SORTS = ("relevance", "newest", "oldest", "shortest", "longest", "title", "loudest", "quietest")
+
 
 def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add the commands to the parser."""
     search = commands.add_parser("search", help="find sounds by words")
     search.add_argument("text", help='for example "dog bark"')
-    for name in ("tag", "licence", "source", "collection"):
-        search.add_argument(
-            f"--{name}",
-            action="append",
-            default=[],
-            metavar="X",
-            help="only clips in this collection, by its id"
-            if name == "collection"
-            else f"only clips with this {name}",
-        )
-    search.add_argument("--min-duration", type=float, metavar="S", help="seconds")
-    search.add_argument("--max-duration", type=float, metavar="S", help="seconds")
+    add_filters(search)
+    search.add_argument(
+        "--sort",
+        choices=SORTS,
+        default="relevance",
+        help="order of the hits; other than by relevance only of those that may be right",
+    )
     search.add_argument(
         "--distinct", action="store_true", help="list near-duplicates under the best of them"
     )
@@ -133,7 +132,6 @@ def _places(hit: Hit) -> str:
 
 
 def _search(options: argparse.Namespace) -> int:
-    from earmark.index.types import Filter
     from earmark.model.core.errors import InputError
     from earmark.service.schemas.hits import SearchBody
 
@@ -141,19 +139,13 @@ def _search(options: argparse.Namespace) -> int:
         raise InputError("text: expected words to search for, got nothing")
     if len(options.text) > 500:
         raise InputError(f"text: expected at most 500 characters, got {len(options.text)}")
-    where = Filter(
-        all_tags=tuple(options.tag),
-        licences=tuple(options.licence),
-        sources=tuple(options.source),
-        collections=tuple(options.collection),
-        min_duration=options.min_duration,
-        max_duration=options.max_duration,
-    )
+    where = filter_of(options)
     with _library(options) as library:
         found = library.search(
             options.text,
             options.k,
             where,
+            sort=options.sort,
             distinct=options.distinct,
             min_probability=options.min_probability,
             moments=options.moments,

@@ -12,7 +12,7 @@ import json
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
-from typing import Any, Generic, Literal, ParamSpec, Self, TypeVar, Unpack, overload
+from typing import Any, Generic, ParamSpec, Self, TypeVar, Unpack, overload
 
 import httpx
 
@@ -23,6 +23,7 @@ from earmark.service.client.events import Event, EventReader, Retries
 from earmark.service.client.requests import Call, Where
 from earmark.service.schemas.clips import ClipBody
 from earmark.service.schemas.curation.collections import Format
+from earmark.service.schemas.limits import ClipSort
 
 Params = ParamSpec("Params")
 Body = TypeVar("Body")
@@ -80,6 +81,17 @@ class Methods:
     label_file = Method(calls.label_file)
     feedback = Method(calls.feedback)
     feedback_given = Method(calls.feedback_given)
+    classifiers = Method(calls.classifiers)
+    classifier = Method(calls.classifier)
+    create_classifier = Method(calls.create_classifier)
+    edit_classifier = Method(calls.edit_classifier)
+    delete_classifier = Method(calls.delete_classifier)
+    teach = Method(calls.teach)
+    taught_labels = Method(calls.taught_labels)
+    ask_for_labels = Method(calls.ask_for_labels)
+    classifier_hits = Method(calls.classifier_hits)
+    export_classifier = Method(calls.export_classifier)
+    import_classifier = Method(calls.import_classifier)
     suggest_all = Method(calls.suggest_all)
     stop_suggesting = Method(calls.stop_suggesting)
     suggesting = Method(calls.suggesting)
@@ -90,6 +102,7 @@ class Methods:
     submit = Method(calls.submit)
     job = Method(calls.job)
     cancel = Method(calls.cancel)
+    facets = Method(calls.facets)
     collections = Method(collection_calls.collections)
     collection = Method(collection_calls.collection)
     create_collection = Method(collection_calls.create_collection)
@@ -158,7 +171,7 @@ class Client(Methods):
             return call.read(response.read())
 
     def clips(
-        self, *, sort: Literal["newest", "id"] = "newest", k: int = 100, **where: Unpack[Where]
+        self, *, sort: ClipSort = "newest", k: int = 100, **where: Unpack[Where]
     ) -> Iterator[ClipBody]:
         """All clips that pass the filters, fetched in pages of `k`."""
         cursor: str | None = ""
@@ -236,7 +249,7 @@ class AsyncClient(Methods):
             return call.read(await response.aread())
 
     async def clips(
-        self, *, sort: Literal["newest", "id"] = "newest", k: int = 100, **where: Unpack[Where]
+        self, *, sort: ClipSort = "newest", k: int = 100, **where: Unpack[Where]
     ) -> AsyncIterator[ClipBody]:
         """All clips that pass the filters, fetched in pages of `k`."""
         cursor: str | None = ""

@@ -19,7 +19,15 @@ from pydantic import BaseModel
 from earmark.service.schemas.about import ModelBody
 from earmark.service.schemas.clip_edits import AddedBody, ClipsBody, WaveformBody
 from earmark.service.schemas.clips import ClipBody
+from earmark.service.schemas.curation.classifiers import (
+    AskedBody,
+    ClassifierBody,
+    ClassifiersBody,
+    ExportedClassifier,
+    LabelsBody,
+)
 from earmark.service.schemas.curation.edits import EditBody, EditsBody, HistoryBody, UndoBody
+from earmark.service.schemas.curation.facets import FacetsBody
 from earmark.service.schemas.curation.review import (
     JudgedBody,
     SuggestingBody,
@@ -30,7 +38,7 @@ from earmark.service.schemas.feedback import FeedbackBody, FeedbackListBody
 from earmark.service.schemas.hits import PageBody, SearchBody
 from earmark.service.schemas.jobs import JobBody
 from earmark.service.schemas.library import LibraryBody
-from earmark.service.schemas.limits import Sort
+from earmark.service.schemas.limits import ClipSort, Sort
 from earmark.service.schemas.map import MapBody
 from earmark.service.schemas.tagging import ClassesBody, TagsBody
 from earmark.service.schemas.timeline import TimelineBody
@@ -44,7 +52,8 @@ EVENTS = "text/event-stream"
 
 
 class Where(TypedDict, total=False):
-    """Filters: a clip must pass all that are given. Durations in seconds."""
+    """Filters: a clip must pass all that are given. Durations in seconds, sample rates in Hz,
+    loudness in LUFS; dates as "2026", "2026-11" or "2026-11-30"; collections by their ids."""
 
     tag: Sequence[str]
     any_tag: Sequence[str]
@@ -53,6 +62,15 @@ class Where(TypedDict, total=False):
     max_duration: float
     licence: Sequence[str]
     source: Sequence[str]
+    category: Sequence[str]
+    sample_rate: Sequence[int]
+    channels: Sequence[int]
+    min_loudness: float
+    max_loudness: float
+    added_after: str
+    added_before: str
+    collection: Sequence[str]
+    classifier: Sequence[str]
 
 
 class Chosen(Where, total=False):
@@ -228,7 +246,7 @@ def clips_page(
     *,
     k: int = 100,
     cursor: str = "",
-    sort: Literal["newest", "id"] = "newest",
+    sort: ClipSort = "newest",
     **where: Unpack[Where],
 ) -> Call[ClipsBody]:
     """A page of the library's clips."""
@@ -351,6 +369,90 @@ def feedback_given(*, k: int = 100, before: int | None = None) -> Call[FeedbackL
     return Call("GET", "/v1/feedback", FeedbackListBody, {"k": k, "before": before})
 
 
+def classifiers() -> Call[ClassifiersBody]:
+    """All sounds that people teach."""
+    return Call("GET", "/v1/classifiers", ClassifiersBody)
+
+
+def classifier(classifier_id: str) -> Call[ClassifierBody]:
+    """One of them."""
+    return Call("GET", _classifier(classifier_id), ClassifierBody)
+
+
+def create_classifier(name: str, *, tag: str | None = None) -> Call[ClassifierBody]:
+    """Begin to teach a sound. `tag`: what it suggests; None: its name."""
+    body = {"name": name, "tag": tag}
+    return Call("POST", "/v1/classifiers", ClassifierBody, body=body, safe=False)
+
+
+def edit_classifier(
+    classifier_id: str, *, name: str | None = None, tag: str | None = None
+) -> Call[ClassifierBody]:
+    """Set what is given of a taught sound."""
+    return Call(
+        "PATCH", _classifier(classifier_id), ClassifierBody, body={"name": name, "tag": tag}
+    )
+
+
+def delete_classifier(classifier_id: str) -> Call[None]:
+    """Delete a taught sound, with its labels."""
+    return Call("DELETE", _classifier(classifier_id), None)
+
+
+def teach(classifier_id: str, labels: Sequence[Mapping[str, Any]]) -> Call[ClassifierBody]:
+    """Say of clips whether they are the sound: `{"clip": id, "is": True}`, with `start` and `end`
+    (seconds) of a moment. `"is": None` takes back what was said."""
+    body = {"labels": [dict(label) for label in labels]}
+    return Call("POST", f"{_classifier(classifier_id)}/labels", ClassifierBody, body=body)
+
+
+def taught_labels(classifier_id: str) -> Call[LabelsBody]:
+    """What was said of which clips."""
+    return Call("GET", f"{_classifier(classifier_id)}/labels", LabelsBody)
+
+
+def ask_for_labels(classifier_id: str, *, k: int = 5) -> Call[AskedBody]:
+    """Clips to label next."""
+    return Call("GET", f"{_classifier(classifier_id)}/ask", AskedBody, {"k": k})
+
+
+def classifier_hits(
+    classifier_id: str,
+    *,
+    k: int = 10,
+    cursor: str = "",
+    distinct: bool = False,
+    min_probability: float = 0.0,
+    **where: Unpack[HitsWhere],
+) -> Call[PageBody]:
+    """The library ranked by a taught sound."""
+    query = {
+        "k": k,
+        "cursor": cursor,
+        "distinct": _flag(distinct),
+        **_least(min_probability),
+        **where,
+    }
+    return Call("GET", f"{_classifier(classifier_id)}/hits", PageBody, query)
+
+
+def export_classifier(classifier_id: str) -> Call[ExportedClassifier]:
+    """A taught sound for another library of the same model."""
+    return Call("GET", f"{_classifier(classifier_id)}/export", ExportedClassifier)
+
+
+def import_classifier(exported: ExportedClassifier, *, name: str = "") -> Call[ClassifierBody]:
+    """Take in what another library has exported. `name`: instead of its own."""
+    path = "/v1/classifiers/import"
+    return Call(
+        "POST", path, ClassifierBody, {"name": name}, body=exported.model_dump(), safe=False
+    )
+
+
+def _classifier(classifier_id: str) -> str:
+    return f"/v1/classifiers/{quote(classifier_id, safe='')}"
+
+
 def suggest_all() -> Call[SuggestingBody]:
     """Let suggested tags be computed for every sound, from now on also for what changes."""
     return Call("POST", "/v1/suggestions", SuggestingBody)
@@ -431,6 +533,15 @@ def job_events(job_id: str, after: int) -> Call[bytes]:
 def cancel(job_id: str) -> Call[JobBody]:
     """Stop a job and forget it; the clips that it has added stay."""
     return Call("DELETE", _job(job_id), JobBody, safe=False)
+
+
+def facets(
+    words: str = "", *, names: int = 20, min_probability: float = 0.0, **where: Unpack[Where]
+) -> Call[FacetsBody]:
+    """How many of the clips that a search finds, or without words of all that pass the filters,
+    have each tag, licence, source, length and so on. `names`: listed of each, at most."""
+    query = {"q": words, "names": names, **_least(min_probability), **where}
+    return Call("GET", "/v1/facets", FacetsBody, query)
 
 
 def library(*, tags: int = 200) -> Call[LibraryBody]:

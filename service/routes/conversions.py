@@ -12,12 +12,13 @@ from earmark.index.types import Filter, SearchRequest
 from earmark.model.core.errors import InputError
 from earmark.service.schemas.clip_edits import ClipChanges, ClipForm, OriginForm
 from earmark.service.schemas.curation.collections import KeptSearchBody
+from earmark.service.schemas.curation.facets import FacetsQuery
 from earmark.service.schemas.filters import FilterQuery
 from earmark.service.schemas.search import SearchQuery, WeightedSearchQuery
 
 
 def filter_of(query: FilterQuery) -> Filter:
-    """The filter in a query. Raises FilterError for durations that are no range."""
+    """The filter in a query. Raises FilterError for what is no range or no date."""
     return Filter(
         all_tags=tuple(query.tag),
         any_tags=tuple(query.any_tag),
@@ -26,6 +27,13 @@ def filter_of(query: FilterQuery) -> Filter:
         max_duration=query.max_duration,
         licences=tuple(query.licence),
         sources=tuple(query.source),
+        categories=tuple(query.category),
+        sample_rates=tuple(query.sample_rate),
+        channels=tuple(query.channels),
+        min_loudness=query.min_loudness,
+        max_loudness=query.max_loudness,
+        added_after=query.added_after,
+        added_before=query.added_before,
         collections=tuple(query.collection),
         classifiers=tuple(query.classifier),
     )
@@ -37,6 +45,7 @@ _FIELDS = {  # conditions that a query names otherwise than a filter
     "no_tags": "no_tag",
     "licences": "licence",
     "sources": "source",
+    "categories": "category",
     "sample_rates": "sample_rate",
     "collections": "collection",
     "classifiers": "classifier",
@@ -77,6 +86,12 @@ def search_request(query: SearchQuery | WeightedSearchQuery) -> SearchRequest:
         min_probability=query.min_probability,
         moments=query.moments,
     )
+
+
+def facets_request(query: FacetsQuery) -> SearchRequest:
+    """The search whose facets a query asks for; without words, of all that pass."""
+    parsed = parse(query.q, typing=query.typing)
+    return SearchRequest(parsed, where=filter_of(query), min_probability=query.min_probability)
 
 
 def metadata_of(form: OriginForm) -> Metadata:

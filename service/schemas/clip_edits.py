@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -11,6 +11,7 @@ from earmark.service.schemas.filters import MAX_HITS, FilterQuery
 from earmark.service.schemas.limits import (
     MAX_PEAK,
     MAX_TAGS,
+    ClipSort,
     Description,
     Name,
     Recorded,
@@ -33,7 +34,7 @@ class ClipsQuery(FilterQuery):
 
     k: int = Field(10, ge=1, le=MAX_HITS, description="Clips on a page")
     cursor: str = Field("", description="`next` of the page before; empty: the first page")
-    sort: Literal["newest", "id"] = Field("newest", description="Order of the clips")
+    sort: ClipSort = Field("newest", description="Order of the clips")
 
 
 class ClipsBody(BaseModel):

@@ -28,6 +28,7 @@ DATE = (
 )
 Recorded = Annotated[str, StringConstraints(max_length=40, pattern=f"^({DATE})?$")]
 Tag = Annotated[str, StringConstraints(max_length=MAX_TAG_CHARACTERS)]
+ClipSort = Literal["newest", "oldest", "shortest", "longest", "title", "loudest", "quietest", "id"]
 Sort = Literal[
     "relevance", "newest", "oldest", "shortest", "longest", "title", "loudest", "quietest"
 ]

@@ -19,7 +19,7 @@ const FIELDS = [
   ["licence", "Licence", { maxlength: 1000, list: "licences", placeholder: "CC0-1.0" }],
   ["recorded", "Recorded", { maxlength: 40, placeholder: "2026-05-31" }],
 ];
-let made = 0;
+const WIDE = new Set(["title", "tags", "description"]);
 
 /**
  * Edit a clip in its list item; `done` gets the changed clip, or null where nothing was changed.
@@ -47,10 +47,9 @@ export async function editInPlace(item, id, done) {
  * @param {(changed: Clip | null) => void} done */
 function form(clip, tag, place, done) {
   const problem = make("div", { role: "alert" });
-  const number = (made += 1);
   const inputs = FIELDS.map(([name, , attributes]) => {
     const input = make(name === "description" ? "textarea" : "input",
-      { ...attributes, class: "field", id: `edit-${number}-${name}` });
+      { ...attributes, class: "field" });
     input.value = textOf(clip, name);
     return input;
   });
@@ -77,8 +76,7 @@ function form(clip, tag, place, done) {
       if (event.key === "Escape") close(null);
     },
   },
-  ...FIELDS.flatMap(([name, label], row) => [
-    make("label", { for: `edit-${number}-${name}` }, label), inputs[row]]),
+  ...FIELDS.map(([name, label], row) => make("label", { class: WIDE.has(name) && "wide" }, label, inputs[row])),
   problem,
   make("div", { class: "row" },
     make("button", { class: "plain strong" }, "Save"),

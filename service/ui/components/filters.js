@@ -1,31 +1,28 @@
 /** The filters of a search: their form, and the chips of those that are active. */
 
-import { getSummary } from "../lib/api.js";
 import { find, findInput, focused, make } from "../lib/dom.js";
 import { preciseRange } from "../lib/format.js";
 import { SORTS, hasValidDurations, partOf, toCall, withTag, withoutFilters } from "../lib/query.js";
+import { current } from "./collection-bar.js";
+import * as facets from "./facets.js";
 
-/** @import { LibrarySummary } from "../lib/api.js" */
 /** @import { Query } from "../lib/query.js" */
 
 const PAUSE_MS = 300; // after a digit of a duration
 const LENGTHS = [["Under 2 s", "", "2"], ["2 to 10 s", "2", "10"], ["10 s to 1 min", "10", "60"],
   ["Over 1 min", "60", ""]];
-const SELECTS = /** @type {const} */ ([
-  ["only-licence", "licences", "Any licence"], ["only-source", "sources", "Any source"]]);
 const BOUNDS = /** @type {const} */ ([["min-duration", "minDuration"], ["max-duration", "maxDuration"]]);
 
 /** @type {Query} */
 let query;
 /** @type {(query: Query) => void} */
 let apply = () => {};
-/** @type {Promise<Partial<LibrarySummary>> | null} */
-let summary = null;
 let timer = 0;
 
 /** @param {(query: Query) => void} onChange called with the query that the user has asked for */
 export function start(onChange) {
   apply = onChange;
+  facets.start(onChange);
   find("filters-open").addEventListener("click", () => open(Boolean(find("filters").hidden)));
   find("filters").addEventListener("submit", (event) => event.preventDefault());
   find("lengths").append(...LENGTHS.map(lengthButton));
@@ -40,10 +37,6 @@ export function start(onChange) {
   sort.addEventListener("change", () => apply({ ...query, sort: sort.value }));
   const distinct = findInput("distinct");
   distinct.addEventListener("change", () => apply({ ...query, distinct: distinct.checked }));
-  for (const [id, field] of SELECTS) {
-    const select = find(id, HTMLSelectElement);
-    select.addEventListener("change", () => apply({ ...query, [field]: [select.value].filter(Boolean) }));
-  }
 }
 
 /** A button for a usual range, which a second click takes back. @param {string[]} length */
@@ -64,28 +57,7 @@ const isLength = ([, low, high]) => query.minDuration === low && query.maxDurati
 function open(visible) {
   find("filters").hidden = !visible;
   find("filters-open").setAttribute("aria-expanded", String(visible));
-  if (visible) fillSelects();
-}
-
-/** Offer the library's licences and sources; a select without any is hidden. */
-async function fillSelects() {
-  summary ??= getSummary(0).catch(() => ({}));
-  const { licences = [], sources = [] } = await summary;
-  fillSelect(SELECTS[0], licences.map(({ licence, count }) => [licence, count]));
-  fillSelect(SELECTS[1], sources.map(({ source, count }) => [source, count]));
-}
-
-/** @param {typeof SELECTS[number]} select @param {[string, number][]} counts */
-function fillSelect([id, field, any], counts) {
-  const listed = counts.filter(([value]) => value);
-  for (const value of query[field]) {
-    if (!listed.some(([other]) => other === value)) listed.push([value, 0]);
-  }
-  const select = find(id, HTMLSelectElement);
-  select.replaceChildren(make("option", { value: "" }, any),
-    ...listed.map(([value, count]) => make("option", { value }, count ? `${value} (${count})` : value)));
-  select.value = query[field][0] ?? "";
-  find(`${id}s`).hidden = !listed.length;
+  if (visible) facets.show(query);
 }
 
 function readDurations() {
@@ -108,9 +80,9 @@ export function show(newQuery, likeTitle) {
   }
   find("sort", HTMLSelectElement).value = query.sort;
   findInput("distinct").checked = query.distinct;
-  find("sorts").hidden = kind === "similar" || kind === "clips"; // they have an order of their own
-  find("distincts").hidden = kind === "clips";
-  if (!find("filters").hidden) fillSelects();
+  find("sorts").hidden = kind !== "search" && kind !== "clips"; // others have an order of their own
+  find("distincts").hidden = kind !== "search" && kind !== "similar";
+  if (!find("filters").hidden) facets.show(query);
   showChips(likeTitle);
 }
 
@@ -128,7 +100,14 @@ function showChips(likeTitle) {
     (minDuration || maxDuration) && chip(lengthName(), { minDuration: "", maxDuration: "" }),
     ...licences.map((name) => chip(name, { licences: licences.filter((other) => other !== name) })),
     ...sources.map((name) => chip(name, { sources: sources.filter((other) => other !== name) })),
-    sort && toCall(query).kind === "search" && chip(SORTS[sort].toLowerCase(), { sort: "" }),
+    ...query.categories.map((name) => chip(name, { categories: query.categories.filter((other) => other !== name) })),
+    ...query.collections.map((id) => chip(`in ${nameOf(id)}`, { collections: query.collections.filter((other) => other !== id) })),
+    ...query.classifiers.map((id) => chip(`sounds like ${id}`, { classifiers: query.classifiers.filter((other) => other !== id) })),
+    ...query.sampleRates.map((rate) => chip(`${Number(rate) / 1000} kHz`, { sampleRates: query.sampleRates.filter((other) => other !== rate) })),
+    ...query.channels.map((count) => chip(`${count} ${count === "1" ? "channel" : "channels"}`, { channels: query.channels.filter((other) => other !== count) })),
+    (query.minLoudness || query.maxLoudness) && chip(loudnessName(), { minLoudness: "", maxLoudness: "" }),
+    (query.addedAfter || query.addedBefore) && chip(addedName(), { addedAfter: "", addedBefore: "" }),
+    sort && /search|clips/.test(toCall(query).kind) && chip(SORTS[sort].toLowerCase(), { sort: "" }),
     distinct && chip("near-duplicates hidden", { distinct: false }),
   ].filter((item) => typeof item === "object");
   if (chips.length > 1 + Number(like !== "") + Number(part !== null)) {
@@ -162,6 +141,21 @@ const chip = (name, change) => make("li", { class: "chip active-filter" },
 /** @param {string} name @param {() => void} onclick */
 const removeButton = (name, onclick) =>
   make("button", { type: "button", class: "remove", "aria-label": `Remove ${name}`, onclick });
+
+/** @param {string} id of a collection */
+const nameOf = (id) => (current()?.id === id ? current()?.name ?? id : id);
+
+function loudnessName() {
+  const { minLoudness, maxLoudness } = query;
+  if (!maxLoudness) return `from ${minLoudness} LUFS`;
+  return minLoudness ? `${minLoudness} to ${maxLoudness} LUFS` : `up to ${maxLoudness} LUFS`;
+}
+
+function addedName() {
+  const { addedAfter, addedBefore } = query;
+  if (!addedAfter) return `added before ${addedBefore}`;
+  return `added from ${addedAfter}${addedBefore ? ` to before ${addedBefore}` : ""}`;
+}
 
 function lengthName() {
   const { minDuration, maxDuration } = query;

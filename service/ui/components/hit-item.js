@@ -27,9 +27,9 @@ export function hitItem(hit, query, matched, curation) {
   const part = partBar(hit, player, query);
   const lanes = new Lanes(hit, player);
   return make("li", { class: "result" },
-    player.button,
+    player.button, curation?.select,
     make("div", { class: "head" },
-      curation?.select, make("h2", {}, hit.title), curation?.star,
+      make("h2", {}, hit.title), curation?.star,
       make("span", { class: "ratings" }, confidenceMark(hit), ratingMeter(hit, query.like !== ""))),
     make("div", { class: "player" },
       player.track, player.time, part.node, tools(hit, player, part, lanes), lanes.node),

@@ -26,8 +26,19 @@ import { clipAddress, send } from "./api.js";
  * @property {string[]} [add_tags]
  * @property {string[]} [remove_tags]
  *
- * @typedef {object} Facets
+ * @typedef {{min: number | null, max: number | null, count: number}} RangeCount
+ * @typedef {object} Facets how many sounds have each value
  * @property {number} total
+ * @property {{tag: string, count: number}[]} tags
+ * @property {{licence: string, count: number}[]} licences
+ * @property {{source: string, count: number}[]} sources
+ * @property {{category: string, count: number}[]} categories
+ * @property {{sample_rate: number, count: number}[]} sample_rates Hz
+ * @property {{channels: number, count: number}[]} channels
+ * @property {RangeCount[]} durations seconds
+ * @property {RangeCount[]} loudness LUFS
+ * @property {{month: string, count: number}[]} added
+ * @property {{collection: string, name: string, count: number}[]} collections
  *
  * @typedef {object} Collection
  * @property {string} id
@@ -69,9 +80,10 @@ export const undoEdit = (number) => call("POST", `v1/edits/${number}/undo`);
 /** @param {string} id @returns {Promise<{added_at: string, changes: ClipChange[]}>} */
 export const getHistory = (id) => call("GET", clipAddress(id, "/history"));
 
-/** How many sounds a query finds, and how many with each value. @param {URLSearchParams} parameters
- * @returns {Promise<Facets>} */
-export const getFacets = (parameters) => call("GET", `v1/facets?${parameters}`);
+/** How many sounds a query finds, and how many with each value.
+ * @param {URLSearchParams} parameters @param {AbortSignal} [signal] @returns {Promise<Facets>} */
+export const getFacets = async (parameters, signal) =>
+  (await send(`v1/facets?${parameters}`, { signal })).json();
 
 const collectionAddress = (/** @type {string} */ id) => `v1/collections/${encodeURIComponent(id)}`;
 
@@ -124,3 +136,43 @@ export const leaseSuggestions = (body) => call("POST", "v1/suggestions/leases", 
 /** @param {{verdicts: Verdict[], reviewer: string}} body
  * @returns {Promise<{accepted: number, rejected: number, gone: string[]}>} */
 export const postVerdicts = (body) => call("POST", "v1/suggestions/verdicts", body);
+
+/**
+ * @typedef {object} Classifier a sound that people teach
+ * @property {string} id
+ * @property {string} name
+ * @property {string} tag that it suggests
+ * @property {number} positives labels that say that it is the sound
+ * @property {number} negatives
+ * @property {number} version 0: not fitted yet
+ * @property {number | null} average_precision of labels left out
+ *
+ * @typedef {{clip: string, is: boolean | null, start?: number | null, end?: number | null}} Label
+ *   null: take back; seconds
+ */
+
+const classifierAddress = (/** @type {string} */ id) => `v1/classifiers/${encodeURIComponent(id)}`;
+
+/** @returns {Promise<{classifiers: Classifier[]}>} */
+export const getClassifiers = () => call("GET", "v1/classifiers");
+
+/** @param {string} id @returns {Promise<Classifier>} */
+export const getClassifier = (id) => call("GET", classifierAddress(id));
+
+/** @param {{name: string}} body @returns {Promise<Classifier>} */
+export const postClassifier = (body) => call("POST", "v1/classifiers", body);
+
+/** @param {string} id @param {{name?: string, tag?: string}} changes @returns {Promise<Classifier>} */
+export const editClassifier = (id, changes) => call("PATCH", classifierAddress(id), changes);
+
+/** @param {string} id */
+export const deleteClassifier = (id) => call("DELETE", classifierAddress(id));
+
+/** @param {string} id @returns {Promise<{labels: (Label & {title: string})[]}>} */
+export const getLabels = (id) => call("GET", `${classifierAddress(id)}/labels`);
+
+/** @param {string} id @param {Label[]} labels @returns {Promise<Classifier>} */
+export const postLabels = (id, labels) => call("POST", `${classifierAddress(id)}/labels`, { labels });
+
+/** The address of a taught sound as a file. @param {string} id */
+export const classifierFile = (id) => `${classifierAddress(id)}/export`;

@@ -115,6 +115,7 @@ import { authorization, currentKey, readsWithKey, setKey, setReadingKey } from "
 export const reading = { askForKey: () => Promise.resolve("") };
 /** @type {Promise<void> | null} */
 let asking = null;
+let declined = 0; // times that the user gave no key
 
 /** What the service takes: seconds of a sound that others are to resemble. */
 export const limits = { seconds: 600 };
@@ -158,7 +159,7 @@ export function getPage({ kind, id = "", parameters }, signal) {
   const name = encodeURIComponent(id);
   const address = {
     search: "v1/search", clips: "v1/clips", similar: clipAddress(id, "/similar"),
-    collection: `v1/collections/${name}/clips`, taught: `v1/classifiers/${name}/hits`,
+    collection: `v1/collections/${name}/clips`, taught: `v1/classifiers/${name}/hits`, asked: `v1/classifiers/${name}/ask`,
   };
   return request(`${address[kind]}?${parameters}`, { signal });
 }
@@ -227,6 +228,7 @@ async function request(address, options) {
 /** A successful answer. Where reading needs a key, the user is asked for one.
  * @param {string} address @param {RequestInit} [options] */
 export async function send(address, options = {}) {
+  const before = declined;
   for (;;) {
     const key = currentKey();
     const answer = await attempt(address, options);
@@ -234,8 +236,10 @@ export async function send(address, options = {}) {
     const error = problem(answer.status, await answer.json().catch(() => ({})), answer.headers.get("Retry-After"));
     if (answer.status !== 401 || (options.method ?? "GET") !== "GET") throw error;
     if (currentKey() !== key) continue; // another call was given one meanwhile
-    setKey("");
-    await (asking ??= askOnce());
+    error.retryable = true;
+    if (key) setKey(""); // reading may need none
+    else if (declined === before) await (asking ??= askOnce());
+    if (declined !== before) throw error;
   }
 }
 
@@ -254,6 +258,8 @@ async function attempt(address, { headers, ...options }) {
 async function askOnce() {
   try {
     setReadingKey(await reading.askForKey());
+  } catch {
+    declined += 1;
   } finally {
     asking = null;
   }

@@ -11,7 +11,6 @@ import httpx
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from earmark.service.auth.api_keys import KeyFile
 from tests.service.ui.browser import (
     Watch,
     free_port,
@@ -26,7 +25,6 @@ from tests.service.ui.uploads import (
     DOG,
     RAIN,
     answers_seem_to_take,
-    choose,
     choose_and_tag,
     drop,
     get_json,
@@ -261,46 +259,6 @@ class TestKeeping:
         expect(page.locator("#added")).to_contain_text("Quokka")
         page.get_by_role("button", name="Remove from the library").click()
         expect(page.locator("#added")).to_have_text("Removed from the library.")
-
-    def test_key_is_asked_for_where_one_is_needed(
-        self,
-        chromium: Browser,
-        own_library: Path,
-        tmp_path: Path,
-        monkeypatch: pytest.MonkeyPatch,
-    ) -> None:
-        secret = KeyFile(tmp_path / "keys").add("ann", "write")
-        monkeypatch.setenv("EARMARK_KEYS", str(tmp_path / "keys"))
-        monkeypatch.setenv("EARMARK_REQUIRE_KEY", "always")
-        with (
-            serving(own_library, free_port()) as address,
-            visiting(chromium, address) as (page, watch),
-        ):
-            watch.failures_expected = True
-            choose_and_tag(page, RAIN)
-            _decide(page)
-            page.get_by_role("button", name="Save feedback").click()
-            expect(page.get_by_label("API key")).to_be_focused()
-            assert violations(page) == []
-            page.keyboard.type("no such key")
-            page.keyboard.press("Enter")
-            expect(page.locator("#key-note")).to_contain_text("rejected this key")
-            page.locator("#feedback-problem").get_by_role("button", name="Cancel").click()
-            expect(page.get_by_role("button", name="Save feedback")).to_be_focused()
-            page.keyboard.press("Enter")
-            expect(page.get_by_label("API key")).to_be_focused()
-            page.keyboard.type(secret)
-            page.keyboard.press("Enter")
-            expect(page.locator("#feedback-status")).to_contain_text("sound saved.")
-            assert get_json(f"{address}/v1/feedback")["feedback"][0]["by"] == "ann"
-            page.reload()
-            choose(page, DOG)
-            page.get_by_role("button", name="Add to the library").click()
-            page.keyboard.press("Enter")
-            expect(page.locator("#added")).to_contain_text("dog barking 1")
-            page.get_by_role("button", name="Remove from the library").click()
-            expect(page.locator("#added")).to_have_text("Removed from the library.")
-            assert page.evaluate("Object.keys(localStorage)") == []
 
 
 @in_browser

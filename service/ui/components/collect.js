@@ -7,6 +7,7 @@ import {
 import { make, showError } from "../lib/dom.js";
 import { count } from "../lib/format.js";
 import { withKey } from "./api-key-form.js";
+import { showDialog } from "./dialogs.js";
 
 /** @import { Clip } from "../lib/api.js" */
 /** @import { Collection } from "../lib/curation-api.js" */
@@ -119,16 +120,4 @@ export function keepSearch(follows, suggested, done) {
       make("label", { for: "kept-name" }, "Name"), name, problem,
       make("div", { class: "row" }, make("button", { class: "plain strong" }, "Keep"))));
   name.select();
-}
-
-/** A dialog with a title and a button that closes it. @param {string} title @param {...Node} children */
-function showDialog(title, ...children) {
-  const dialog = make("dialog", {
-    class: "form", "aria-label": title, onclose: () => dialog.remove(),
-    onclick: (/** @type {Event} */ event) => event.target === dialog && dialog.close(),
-  }, make("div", {}, make("h2", {}, title), ...children,
-    make("button", { type: "button", class: "link", onclick: () => dialog.close() }, "Close")));
-  document.body.append(dialog);
-  dialog.showModal();
-  return /** @type {HTMLDialogElement} */ (dialog);
 }

@@ -5,6 +5,7 @@ import { deleteCollection, editCollection, exportAddress, getCollection, FAVOURI
 import { find, make, showError } from "../lib/dom.js";
 import { count } from "../lib/format.js";
 import { withKey } from "./api-key-form.js";
+import { confirmIn } from "./dialogs.js";
 
 /** @import { Collection } from "../lib/curation-api.js" */
 
@@ -92,18 +93,8 @@ function rename({ id, name, description }) {
 
 /** @param {Collection} collection @param {HTMLElement} problem */
 function confirmDelete({ id, name }, problem) {
-  const remove = async () => {
-    try {
-      await withKey(problem, () => deleteCollection(id));
-      go("#library");
-    } catch (error) {
-      if (!isAbort(error)) showError(problem, error, remove);
-    }
-  };
-  const yes = make("button", { type: "button", class: "plain", onclick: remove }, "Delete");
-  problem.replaceChildren(make("div", { class: "notice" },
-    make("p", {}, `Delete the collection “${name}”? Its sounds stay in the library.`),
-    make("div", { class: "row" }, yes,
-      make("button", { type: "button", class: "plain", onclick: () => problem.replaceChildren() }, "Keep it"))));
-  yes.focus();
+  confirmIn(problem, `Delete the collection “${name}”? Its sounds stay in the library.`, async () => {
+    await withKey(problem, () => deleteCollection(id));
+    go("#library");
+  });
 }

@@ -12,9 +12,11 @@ import * as collectionBar from "./collection-bar.js";
 import { editMany } from "./edit-many.js";
 import * as notice from "./notice-bar.js";
 import * as selecting from "./selection.js";
+import * as teach from "./teach.js";
 
 /** @import { Clip, Hit } from "../lib/api.js" */
 /** @import { Query } from "../lib/query.js" */
+/** @import { Span } from "../lib/span.js" */
 
 /**
  * What the find view offers.
@@ -44,12 +46,14 @@ export function start(ofView) {
 /** The sounds on the page have changed. @param {Hit[]} hits @param {boolean} more whether there are others */
 export const listed = (hits, more) => selecting.list(hits, more);
 
-/** The elements that a result begins and ends with. @param {Hit} hit */
-export function toolsOf(hit) {
+/** The elements that a result begins and ends with.
+ * @param {Hit} hit @param {() => Span | null} selectedPart of it */
+export function toolsOf(hit, selectedPart) {
   const isOrdered = toCall(results.query()).kind === "collection" && !collectionBar.current()?.follows;
   return {
     select: selecting.checkbox(hit),
     star: star(hit, problem),
+    teaching: teach.buttons(hit, selectedPart, problem),
     actions: [
       isOrdered && mover(hit, -1), isOrdered && mover(hit, 1),
       make("button", {

@@ -11,25 +11,27 @@ import { zoomBar } from "./zoom-bar.js";
 
 /** @import { Clip, Hit } from "../lib/api.js" */
 /** @import { Query } from "../lib/query.js" */
+/** @import { Span } from "../lib/span.js" */
 
 const PARTS_SECONDS = 4; // longer sounds have a button to select a part
 const LONG_SECONDS = 10; // longer ones can be looked at closely
 const SECOND_SHARE = 0.5; // weight of moments other than the best
 const SCORE = "Score: 1 is the best both by sound and by words";
 
-/** What a result is selected, kept and edited with.
- * @typedef {{select: Node, star: Node, actions: (Node | false)[]}} Tools */
+/** What a result is selected, kept, edited and taught with.
+ * @typedef {{select: Node, star: Node, teaching: Node | null, actions: (Node | false)[]}} Tools */
 
 /** @param {Hit} hit @param {Query} query @param {Set<string>} matched keys of tags to highlight
- * @param {Tools} [curation] */
-export function hitItem(hit, query, matched, curation) {
+ * @param {(hit: Hit, selectedPart: () => Span | null) => Tools} [toolsOf] */
+export function hitItem(hit, query, matched, toolsOf) {
   const player = Player.ofClip(hit, { selectable: true });
+  const curation = toolsOf?.(hit, () => player.outline.selection);
   const part = partBar(hit, player, query);
   const lanes = new Lanes(hit, player);
   return make("li", { class: "result" },
     player.button, curation?.select,
     make("div", { class: "head" },
-      make("h2", {}, hit.title), curation?.star,
+      make("h2", {}, hit.title), curation?.teaching, curation?.star,
       make("span", { class: "ratings" }, confidenceMark(hit), ratingMeter(hit, query.like !== ""))),
     make("div", { class: "player" },
       player.track, player.time, part.node, tools(hit, player, part, lanes), lanes.node),

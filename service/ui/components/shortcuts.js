@@ -18,6 +18,7 @@ const HELP = [
   ["Shift ← →", "select a part, on an outline"], ["+ − 0", "zoom in, out, show all, on an outline"],
   ["r", "play the selected part"], ["l", "play in a loop, or not"], ["< >", "slower, faster"],
   ["m", "mark: select the sound"], ["e", "edit it"], ["f", "favourite"], ["c", "add the selected to a collection"],
+  ["1 2", "this is it, this is not, of a sound that you teach"],
   ["h", "hold the pitch at any speed, or not"], ["d u", "quieter, louder"], ["s", "spectrograms"],
 ];
 const STORED_AS = "keys"; // "off" where single characters are switched off
@@ -31,6 +32,7 @@ const ACTIONS = {
   ArrowLeft: () => seek(-1), ArrowRight: () => seek(1),
   " ": toggle, r: playPart, l: toggleLoop, h: togglePitch, s: toggleSpectrograms,
   m: () => curate.press(".select"), e: () => curate.press(".edit"), f: () => curate.press(".star"), c: curate.collect,
+  1: () => curate.press(".this-is-it"), 2: () => curate.press(".this-is-not"),
   "<": () => changeSpeed(-1), ">": () => changeSpeed(1), d: () => changeLevel(-1), u: () => changeLevel(1),
 };
 let singleKeys = true;

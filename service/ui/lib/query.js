@@ -23,10 +23,11 @@
  * @property {string} addedAfter a date
  * @property {string} addedBefore a date
  * @property {string} taught id of a classifier that ranks the sounds
+ * @property {string} asked not empty: the sounds that it asks about
  * @property {string} sort a key of SORTS
  * @property {boolean} distinct hide near-duplicates
  *
- * @typedef {"search" | "similar" | "clips" | "collection" | "taught" | ""} Kind
+ * @typedef {"search" | "similar" | "clips" | "collection" | "taught" | "asked" | ""} Kind
  *
  * @typedef {object} Call
  * @property {Kind} kind empty: there is nothing to ask for
@@ -44,7 +45,7 @@ import { key } from "./format.js";
 const EMPTY = {
   words: "", tags: [], excluded: [], like: "", start: "", end: "", minDuration: "", maxDuration: "",
   licences: [], sources: [], categories: [], sampleRates: [], channels: [], collections: [], classifiers: [],
-  minLoudness: "", maxLoudness: "", addedAfter: "", addedBefore: "", taught: "", sort: "", distinct: false,
+  minLoudness: "", maxLoudness: "", addedAfter: "", addedBefore: "", taught: "", asked: "", sort: "", distinct: false,
 };
 /** Fields with several values, and the parameters of the address and of the service. */
 const LISTS = /** @type {const} */ ([
@@ -57,7 +58,7 @@ const BOUNDS = /** @type {const} */ ([
   ["maxLoudness", "max_loudness"], ["addedAfter", "added_after"], ["addedBefore", "added_before"]]);
 /** Fields with one value, and the parameters of the address. */
 const SINGLE = /** @type {const} */ ([
-  ["words", "q"], ["like", "like"], ["start", "start"], ["end", "end"], ["taught", "taught"], ...BOUNDS,
+  ["words", "q"], ["like", "like"], ["start", "start"], ["end", "end"], ["taught", "taught"], ["asked", "asked"], ...BOUNDS,
   ["sort", "sort"]]);
 
 /** @type {Record<string, string>} */
@@ -103,13 +104,14 @@ export function toCall(query, isTyping = false) {
   const { included, excluded } = splitSigns(query);
   const parameters = new URLSearchParams();
   /** @type {Kind} */
-  let kind = query.taught ? "taught" : query.like ? "similar" : included.length ? "search" : "clips";
+  let kind = query.taught ? query.asked ? "asked" : "taught" : query.like ? "similar" : included.length ? "search" : "clips";
   // The service knows `-wind`, but not `+rain`: that becomes a word and a filter. What is being typed
   // comes last.
   if (kind === "search") {
     parameters.set("q", [...excluded.map((word) => `-${word}`), ...included].join(" "));
     if (isTyping) parameters.set("typing", "true");
   }
+  if (kind === "asked") return { kind, id: query.taught, parameters };
   addFilters(parameters, { ...query, excluded: kind === "search" ? [] : excluded });
   if (query.sort && (kind === "search" || kind === "clips")) parameters.set("sort", query.sort);
   const part = partOf(query);
@@ -215,17 +217,18 @@ export function withTag(query, tag, sign) {
 
 /** A search for these words alone; filters other than tags stay.
  * @param {Query} query @param {string} words @returns {Query} */
-export const forWords = (query, words) => ({ ...query, words, tags: [], excluded: [], like: "" });
+export const forWords = (query, words) => ({ ...query, words, tags: [], excluded: [], like: "", taught: "", asked: "" });
 
 /** A search for clips similar to this one, or to a part of it; filters stay.
  * @param {Query} query @param {string} id @param {Span | null} [part] @returns {Query} */
 export const forSimilar = (query, id, part = null) => ({
-  ...query, words: "", like: id, sort: "", start: part ? String(part.start) : "",
+  ...query, words: "", like: id, taught: "", asked: "", sort: "", start: part ? String(part.start) : "",
   end: part ? String(part.end) : "",
 });
 
 /** The words or the clip alone. @param {Query} query @returns {Query} */
-export const withoutFilters = ({ words, like, start, end }) => ({ ...EMPTY, words, like, start, end });
+export const withoutFilters = ({ words, like, start, end, taught, asked }) =>
+  ({ ...EMPTY, words, like, start, end, taught, asked });
 
 /** @param {Query} query */
 export const hasValidDurations = ({ minDuration, maxDuration }) =>

@@ -6,6 +6,7 @@ import * as filters from "../components/filters.js";
 import { hitItem } from "../components/hit-item.js";
 import { stopDetached } from "../components/player.js";
 import * as shortcuts from "../components/shortcuts.js";
+import * as teach from "../components/teach.js";
 import { getClip, getPage, isAbort } from "../lib/api.js";
 import { find, findInput, focused, make, showError } from "../lib/dom.js";
 import { key, preciseRange } from "../lib/format.js";
@@ -69,6 +70,7 @@ export function start(go) {
   shortcuts.start();
   curate.start({ query: () => query, refresh: readAgain, changed: showChanged, go });
   collectionBar.start(() => showQuery(shown?.likeTitle), go);
+  teach.start(go, showTaught);
   box.addEventListener("input", (event) => {
     if (event instanceof InputEvent && event.isComposing) return;
     stop();
@@ -137,6 +139,16 @@ function readAgain() {
   cache.clear();
   requested = null;
   run();
+}
+
+/** Show what is taught, and its buttons on the results. */
+function showTaught() {
+  showQuery(shown?.likeTitle);
+  if (!shown) return;
+  const { hits, call } = shown;
+  if (call.kind === "asked" && hits.length && teach.areLabelled(hits)) return readAgain(); // it asks for more
+  const isDrawn = resultList.querySelector(".this-is-it") !== null;
+  if (isDrawn !== (teach.current() !== null)) showResults(shown);
 }
 
 /** Show a clip with other metadata among the results. @param {Clip} clip */
@@ -218,15 +230,18 @@ async function run() {
 /** Show the filters and the page's title. @param {string} [likeTitle] of the clip `like` */
 function showQuery(likeTitle) {
   filters.show(query, likeTitle);
-  document.body.classList.toggle("alike", query.like !== "" || query.collections.length > 0);
+  const isSet = query.collections.length > 0 || query.taught !== "";
+  document.body.classList.toggle("alike", query.like !== "" || isSet);
   const collection = query.collections.length === 1 ? query.collections[0] : "";
   collectionBar.show(collection);
+  teach.show(query);
   const words = [query.words, ...query.tags, ...query.excluded.map((tag) => `−${tag}`)];
   const part = partOf(query);
   const like = `Sounds like ${part ? `${preciseRange(part)} of ` : ""}${likeTitle ? `“${likeTitle}”` : "this one"}`;
-  const set = collectionBar.current()?.name ?? "Collection";
-  find("find-title").textContent = query.like ? like : collection ? set : "Find sounds with words";
-  const name = query.like ? like : words.filter(Boolean).join(" ") || (collection && set);
+  const set = collection ? collectionBar.current()?.name ?? "Collection"
+    : query.taught ? `Taught: ${teach.current()?.name ?? "…"}` : "";
+  find("find-title").textContent = query.like ? like : set || "Find sounds with words";
+  const name = query.like ? like : words.filter(Boolean).join(" ") || set;
   document.title = name ? `${name} – Earmark` : "Earmark";
 }
 
@@ -288,7 +303,7 @@ function showResults(results) {
 function listItems({ answer, hits: all }, hits) {
   const matched = new Set([...(answer.understood ?? []), ...query.tags,
     ...all.flatMap((hit) => hit.why?.matched ?? [])].map(key));
-  return hits.map((hit) => hitItem(hit, query, matched, curate.toolsOf(hit)));
+  return hits.map((hit) => hitItem(hit, query, matched, curate.toolsOf));
 }
 
 /** @param {Hit} hit */
@@ -333,6 +348,8 @@ function summarise({ answer, hits, next }) {
 /** @param {string} words */
 function order(words) {
   if (query.like) return "most similar first";
+  if (query.asked) return "of which it would learn most";
+  if (query.taught) return "the surest first";
   if (toCall(query).kind === "collection") return "in the collection’s order";
   return words || query.sort ? SORTS[query.sort].toLowerCase() : "newest first";
 }

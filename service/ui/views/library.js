@@ -2,9 +2,9 @@
 
 import { Player, stopDetached } from "../components/player.js";
 import { getModel, getPage, getSummary } from "../lib/api.js";
-import { getCollections } from "../lib/curation-api.js";
+import { getClassifiers, getCollections } from "../lib/curation-api.js";
 import { find, findButton, findInput, make, searchLink, showError } from "../lib/dom.js";
-import { count, duration, key, number } from "../lib/format.js";
+import { count, duration, key, number, percent } from "../lib/format.js";
 
 /** @import { Clip, LibrarySummary, Model } from "../lib/api.js" */
 
@@ -83,11 +83,16 @@ function update(answer, model) {
   showCounts("source", answer.sources.map((row) => [row.source, row.count]), answer.different.sources);
   showFailures(answer.failures);
   showRecent();
-  showCollections();
+  showSets().catch((error) => showError(find("library-problem"), error, load));
 }
 
-async function showCollections() {
-  const { collections } = await getCollections();
+async function showSets() {
+  const [{ collections }, { classifiers }] = await Promise.all([getCollections(), getClassifiers()]);
+  find("library-taught").replaceChildren(...classifiers.map(({ id, name, positives, negatives, average_precision: precision }) =>
+    make("li", {},
+      make("a", { href: `?${new URLSearchParams({ taught: id })}`, "data-go": true }, name),
+      make("span", { class: "times" }, precision == null ? count(positives + negatives, "label") : percent(precision)))));
+  if (!classifiers.length) find("library-taught").append(make("li", { class: "quiet" }, "None yet: begin in any search."));
   find("library-collections").replaceChildren(...collections.map(({ id, name, clips, follows }) => make("li", {},
     make("a", { href: `?${new URLSearchParams({ collection: id })}`, "data-go": true }, name),
     follows ? make("span", { class: "quiet" }, "follows a search") : soundCount(clips ?? 0))));

@@ -1,0 +1,113 @@
+/** How many of the sounds that are found have each tag, licence, source and so on; each value is a
+ * filter to choose. */
+
+import { isAbort } from "../lib/api.js";
+import { getFacets } from "../lib/curation-api.js";
+import { find, make } from "../lib/dom.js";
+import { duration, key, number } from "../lib/format.js";
+import { toCall } from "../lib/query.js";
+
+/** @import { Facets } from "../lib/curation-api.js" */
+/** @import { Query } from "../lib/query.js" */
+
+/** @typedef {{text: string, count: number, on: boolean, change: Partial<Query>}} Choice */
+
+const NAMES = 12; // listed of each facet
+/** @type {(query: Query) => void} */
+let apply = () => {};
+let pending = new AbortController();
+
+/** @param {(query: Query) => void} onChange called with the query that the user has asked for */
+export function start(onChange) {
+  apply = onChange;
+}
+
+/** Count and show the facets of a query. @param {Query} query */
+export async function show(query) {
+  pending.abort();
+  const { signal } = (pending = new AbortController());
+  const { parameters } = toCall({ ...query, like: "", taught: "", sort: "", distinct: false });
+  for (const id of query.collections) if (!parameters.has("collection")) parameters.append("collection", id);
+  parameters.set("names", String(NAMES));
+  try {
+    draw(query, await getFacets(parameters, signal));
+  } catch (error) {
+    if (!isAbort(error)) find("facets").replaceChildren(); // the search itself says what is wrong
+  }
+}
+
+/** @param {Query} query @param {Facets} facets */
+function draw(query, facets) {
+  const open = new Set([...document.querySelectorAll("#facets details[open]")].map((node) => node.id));
+  find("facets").replaceChildren(...groupsOf(query, facets).filter(({ choices }) => choices.length)
+    .map(({ name, choices }, place) => {
+      const id = `facet-${name.toLowerCase().replace(/ /g, "-")}`;
+      const chosen = choices.some(({ on }) => on);
+      return make("details", { id, open: open.has(id) || chosen || (!open.size && place < 3) },
+        make("summary", {}, name),
+        make("ul", {}, ...choices.map((choice) => choiceItem(query, choice))));
+    }));
+}
+
+/** @param {Query} query @param {Choice} choice */
+function choiceItem(query, { text, count, on, change }) {
+  const box = make("input", { type: "checkbox", onchange: () => apply({ ...query, ...change }) });
+  box.checked = on;
+  return make("li", {}, make("label", {}, box, make("span", {}, text),
+    make("span", { class: "times" }, number(count))));
+}
+
+/** @param {Query} query @param {Facets} facets @returns {{name: string, choices: Choice[]}[]} */
+function groupsOf(query, facets) {
+  const rows = (/** @type {any[]} */ counts, /** @type {string} */ field) =>
+    counts.map((one) => /** @type {[string, number]} */ ([String(one[field]), one.count]));
+  return [
+    { name: "Tags", choices: several(query, "tags", rows(facets.tags, "tag")) },
+    { name: "Licences", choices: several(query, "licences", rows(facets.licences, "licence")) },
+    { name: "Sources", choices: several(query, "sources", rows(facets.sources, "source")) },
+    { name: "Collections", choices: several(query, "collections",
+      facets.collections.map((one) => [one.collection, one.count]), (id) => facets.collections.find((one) => one.collection === id)?.name ?? id) },
+    { name: "Categories", choices: several(query, "categories", rows(facets.categories, "category")) },
+    { name: "Loudness", choices: ranges(query, "minLoudness", "maxLoudness", facets.loudness, (value) => `${value}`, "LUFS") },
+    { name: "Length", choices: ranges(query, "minDuration", "maxDuration", facets.durations, duration, "") },
+    { name: "Sample rate", choices: several(query, "sampleRates", rows(facets.sample_rates, "sample_rate"), (rate) => `${Number(rate) / 1000} kHz`) },
+    { name: "Channels", choices: several(query, "channels", rows(facets.channels, "channels"), (count) => ({ 1: "mono", 2: "stereo" }[count] ?? count)) },
+    { name: "Added", choices: months(query, facets.added) },
+  ];
+}
+
+/** Values of which several can be chosen; those that are chosen are listed in any case.
+ * @param {Query} query @param {"tags" | "licences" | "sources" | "collections" | "categories" | "sampleRates" | "channels"} field
+ * @param {[string, number][]} counts @param {(value: string) => string} [name] @returns {Choice[]} */
+function several(query, field, counts, name = (value) => value) {
+  const chosen = query[field];
+  const isChosen = (/** @type {string} */ value) => chosen.some((other) => key(other) === key(value));
+  const listed = [...counts, ...chosen.filter((value) => !counts.some(([other]) => key(other) === key(value)))
+    .map((value) => /** @type {[string, number]} */ ([value, 0]))];
+  return listed.map(([value, count]) => ({
+    text: name(value), count, on: isChosen(value),
+    change: { [field]: isChosen(value) ? chosen.filter((other) => key(other) !== key(value)) : [...chosen, value] },
+  }));
+}
+
+/** Ranges of which one can be chosen. @param {Query} query @param {"minLoudness" | "minDuration"} low
+ * @param {"maxLoudness" | "maxDuration"} high @param {Facets["loudness"]} counts
+ * @param {(value: number) => string} name @param {string} unit @returns {Choice[]} */
+function ranges(query, low, high, counts, name, unit) {
+  return counts.map(({ min, max, count }) => {
+    const [from, to] = [min, max].map((value) => (value === null ? "" : String(value)));
+    const on = query[low] === from && query[high] === to;
+    const text = min === null ? `up to ${name(max ?? 0)}` : max === null ? `from ${name(min)}` : `${name(min)} to ${name(max)}`;
+    return { text: `${text} ${unit}`.trim(), count, on, change: { [low]: on ? "" : from, [high]: on ? "" : to } };
+  });
+}
+
+/** Months of which one can be chosen. @param {Query} query @param {Facets["added"]} counts @returns {Choice[]} */
+function months(query, counts) {
+  return counts.slice(0, NAMES).map(({ month, count }) => {
+    const [year, of] = month.split("-").map(Number);
+    const next = of === 12 ? `${year + 1}-01` : `${year}-${String(of + 1).padStart(2, "0")}`;
+    const on = query.addedAfter === month && query.addedBefore === next;
+    return { text: month, count, on, change: on ? { addedAfter: "", addedBefore: "" } : { addedAfter: month, addedBefore: next } };
+  });
+}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -61,6 +62,27 @@ class Machine(RuleBasedStateMachine):
         self.last = changes(self.generation, put, gone - put.keys())
         self.store.apply(self.last)
         self.model = {row: own for row, own in self.model.items() if row not in gone} | put
+
+    @rule(
+        others=st.dictionaries(ROWS, HELD, min_size=1, max_size=8),
+        put=st.dictionaries(ROWS, HELD, max_size=3),
+    )
+    def edit(self, others: dict[int, Held], put: dict[int, Held]) -> None:
+        """Clips that are there get other metadata, with or without their vectors."""
+        edited = {
+            row: replace(other, seed=self.model[row].seed, windows=self.model[row].windows)
+            for row, other in others.items()
+            if row in self.model and row not in put
+        }
+        self.generation += 1
+        if self.store.takes_edits:
+            apart = changes(self.generation, edited)
+            none = np.zeros((0, 0), np.float32)
+            self.last = replace(changes(self.generation, put), edited=replace(apart, vectors=none))
+        else:
+            self.last = changes(self.generation, put | edited)
+        self.store.apply(self.last)
+        self.model |= put | edited
 
     @rule()
     def the_last_again(self) -> None:

@@ -7,6 +7,7 @@ our modules does nothing. The session's server, and tests of the start itself, s
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import functools
 import gc
@@ -25,6 +26,8 @@ import time
 from pathlib import Path
 from typing import IO, Any
 
+from earmark.model.text.sentence_vectors import SentenceVectors
+
 ROOT = Path(__file__).resolve().parent.parent
 COMMAND = "earmark.service.cli.main"
 MODULES = (  # what the command imports when it starts, and when it serves
@@ -36,7 +39,9 @@ MODULES = (  # what the command imports when it starts, and when it serves
     "earmark.service.server.connection_limits",
     "earmark.service.server.shutdown",
     "earmark.training.cli.commands",
+    "earmark.training.loop.trainer",
     "tests.index.made",
+    "tests.training.tiny",
 )
 
 
@@ -115,6 +120,7 @@ def _forking() -> socket.socket:
             pass_fds=[theirs.fileno()],
             check=True,
         )
+    atexit.register(ours.close)
     return ours
 
 
@@ -175,6 +181,7 @@ def main() -> None:
         os._exit(0)  # so that it is none of the children that tests count
     for module in MODULES:
         importlib.import_module(module)
+    SentenceVectors(["rain"]).vectors_of(["rain"])  # reads the weights of the encoder of words
     gc.collect()
     gc.freeze()  # or the collector of each child would copy all memory
     job = _next_job(socket.socket(fileno=int(sys.argv[1])))

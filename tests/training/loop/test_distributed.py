@@ -21,17 +21,20 @@ from earmark.training.loop import resume_state
 from earmark.training.loop.device import DeviceSettings
 from earmark.training.loop.distributed import ProcessGroup, join_process_group
 from earmark.training.loop.trainer import Trainer
+from tests import prepared
 from tests.conftest import ROOT
+from tests.service.server_process import free_port
 from tests.training.tiny import QUICK, tiny_corpus, tiny_model
 
-RUN = ("-m", "tests.training.process")
-TWO = ("-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", *RUN)
+RUN = "tests.training.process"
+TWO = ("-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m", RUN)
 ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1"}
 
 
-def started(command: tuple[str, ...], out: Path, **settings: Any) -> subprocess.Popen[str]:
+def started(out: Path, **settings: Any) -> subprocess.Popen[str]:
+    """Two processes of a run, started by torchrun."""
     return subprocess.Popen(
-        [sys.executable, *command, str(out), json.dumps(settings)],
+        [sys.executable, *TWO, str(out), json.dumps(settings)],
         cwd=ROOT,
         env=ENVIRONMENT,
         stdout=subprocess.PIPE,
@@ -44,6 +47,24 @@ def printed(process: subprocess.Popen[str]) -> Any:
     out, errors = process.communicate(timeout=200)
     assert process.returncode == 0, errors
     return json.loads(out.strip().splitlines()[-1])
+
+
+def results(out: Path, count: int, settings: dict[str, Any]) -> Any:
+    """What `count` processes of a run print, with the environment that torchrun gives them."""
+    shared = {"WORLD_SIZE": str(count), "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free_port())}
+    logs, processes = [], []
+    for rank in range(count):
+        where = {"RANK": str(rank), "LOCAL_RANK": str(rank), **shared} if count > 1 else {}
+        logs.append(out / f"log-{count}-{rank}")
+        with logs[-1].open("wb") as log:
+            arguments = (out, json.dumps(settings))
+            processes.append(prepared.start(arguments, log, log, {**ENVIRONMENT, **where}, RUN))
+    try:
+        assert [process.wait(200) for process in processes] == [0] * count, logs[0].read_text()
+    finally:
+        for process in processes:
+            process.kill()
+    return json.loads(logs[0].read_text().strip().splitlines()[-1])
 
 
 @pytest.mark.parametrize("preset", ["w2v-128-4h", "coala", "first-starter", "starter"])
@@ -62,8 +83,8 @@ def test_two_processes_equal_one(tmp_path: Path, preset: str) -> None:
     }
     recipe = {"exclude_same": True, **weights.get(preset, {"audio_weight": 5.0})}
     settings = {"exact": True, "preset": preset, "recipe": recipe}
-    one, two = (started(command, tmp_path, **settings) for command in (RUN, TWO))
-    (losses, sums), (shared_losses, shared_sums) = printed(one), printed(two)
+    losses, sums = results(tmp_path, 1, settings)
+    shared_losses, shared_sums = results(tmp_path, 2, settings)
     assert len(losses) == 6
     np.testing.assert_allclose(shared_losses, losses, rtol=1e-9)
     assert shared_sums == pytest.approx(sums, rel=1e-6, abs=1e-6)
@@ -74,7 +95,7 @@ def test_two_processes_equal_one(tmp_path: Path, preset: str) -> None:
 def test_a_shared_run_is_saved_once_and_resumed(tmp_path: Path) -> None:
     """Stopped inside an epoch, as a node about to be taken away is; the curve stays the same."""
     settings = {"recipe": {"epochs": 6}, "pause": 0.2}
-    process = started(TWO, tmp_path, **settings)
+    process = started(tmp_path, **settings)
     deadline = time.monotonic() + 100
     while not (tmp_path / resume_state.FILE_NAME).exists():
         assert time.monotonic() < deadline
@@ -84,9 +105,7 @@ def test_a_shared_run_is_saved_once_and_resumed(tmp_path: Path) -> None:
     process.communicate(timeout=100)
     assert process.returncode != 0
     settings["pause"] = 0.0
-    again, straight = (
-        started(TWO, folder, **settings) for folder in (tmp_path, tmp_path / "straight")
-    )
+    again, straight = (started(folder, **settings) for folder in (tmp_path, tmp_path / "straight"))
     history, expected = printed(again), printed(straight)
     for one, other in zip(expected, history, strict=True):
         assert {**other, "seconds": 0} == pytest.approx({**one, "seconds": 0}, abs=1e-4)

@@ -1,12 +1,13 @@
 /** A form in place of a result, to edit its metadata. */
 
 import { ServiceError, isAbort } from "../lib/api.js";
-import { editClip, getEditable } from "../lib/curation-api.js";
+import { editClip, getEditable, getHistory } from "../lib/curation-api.js";
 import { make, showError } from "../lib/dom.js";
 import { hyphenated, splitList } from "../lib/format.js";
 import { withKey } from "./api-key-form.js";
 
 /** @import { Clip } from "../lib/api.js" */
+/** @import { ClipChange } from "../lib/curation-api.js" */
 
 /** Name, label, and attributes of each field.
  * @type {[keyof Clip & string, string, Record<string, any>][]} */
@@ -19,6 +20,8 @@ const FIELDS = [
   ["licence", "Licence", { maxlength: 1000, list: "licences", placeholder: "CC0-1.0" }],
   ["recorded", "Recorded", { maxlength: 40, placeholder: "2026-05-31" }],
 ];
+/** @type {Record<string, string>} */
+const MEANS = { add: "read from files", edit: "edited", "bulk-edit": "edited with others", undo: "undone", review: "reviewed" };
 const WIDE = new Set(["title", "tags", "description"]);
 
 /**
@@ -80,8 +83,36 @@ function form(clip, tag, place, done) {
   problem,
   make("div", { class: "row" },
     make("button", { class: "plain strong" }, "Save"),
-    make("button", { type: "button", class: "plain", onclick: () => close(null) }, "Cancel")));
+    make("button", { type: "button", class: "plain", onclick: () => close(null) }, "Cancel")),
+  history(clip.id));
 }
+
+/** What was changed when, read once it is opened. @param {string} id */
+function history(id) {
+  const list = make("ol", { class: "history" });
+  const details = make("details", { class: "wide" }, make("summary", {}, "History"), list);
+  details.addEventListener("toggle", async () => {
+    if (list.childElementCount) return;
+    try {
+      const { added_at: added, changes } = await getHistory(id);
+      list.replaceChildren(...changes.map(changeItem), make("li", {}, `${dateOf(added)}: added`));
+    } catch (error) {
+      showError(list, error, () => details.dispatchEvent(new Event("toggle")));
+    }
+  });
+  return details;
+}
+
+/** @param {ClipChange} change */
+function changeItem({ made_at: at, made_by: by, means, before, after }) {
+  const shown = (/** @type {string | string[] | undefined} */ value) => (Array.isArray(value) ? value.join(", ") : value) || "(empty)";
+  return make("li", {}, `${dateOf(at)}, ${MEANS[means] ?? means}${by ? `, ${by}` : ""}`,
+    make("ul", {}, ...Object.keys(after).map((name) => make("li", {},
+      `${name}: `, make("del", {}, shown(before[name])), " → ", make("ins", {}, shown(after[name]))))));
+}
+
+/** @param {string} text a date of ISO 8601 */
+const dateOf = (text) => new Date(text).toLocaleString("en", { dateStyle: "medium", timeStyle: "short" });
 
 /** Say what another has changed meanwhile; the user may save over it. Returns the newer state.
  * @param {HTMLElement} problem @param {Clip} before */

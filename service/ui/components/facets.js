@@ -4,7 +4,7 @@
 import { isAbort } from "../lib/api.js";
 import { getFacets } from "../lib/curation-api.js";
 import { find, make } from "../lib/dom.js";
-import { duration, key, number } from "../lib/format.js";
+import { key, number } from "../lib/format.js";
 import { toCall } from "../lib/query.js";
 
 /** @import { Facets } from "../lib/curation-api.js" */
@@ -68,8 +68,7 @@ function groupsOf(query, facets) {
     { name: "Collections", choices: several(query, "collections",
       facets.collections.map((one) => [one.collection, one.count]), (id) => facets.collections.find((one) => one.collection === id)?.name ?? id) },
     { name: "Categories", choices: several(query, "categories", rows(facets.categories, "category")) },
-    { name: "Loudness", choices: ranges(query, "minLoudness", "maxLoudness", facets.loudness, (value) => `${value}`, "LUFS") },
-    { name: "Length", choices: ranges(query, "minDuration", "maxDuration", facets.durations, duration, "") },
+    { name: "Loudness", choices: loudness(query, facets.loudness) },
     { name: "Sample rate", choices: several(query, "sampleRates", rows(facets.sample_rates, "sample_rate"), (rate) => `${Number(rate) / 1000} kHz`) },
     { name: "Channels", choices: several(query, "channels", rows(facets.channels, "channels"), (count) => ({ 1: "mono", 2: "stereo" }[count] ?? count)) },
     { name: "Added", choices: months(query, facets.added) },
@@ -90,15 +89,13 @@ function several(query, field, counts, name = (value) => value) {
   }));
 }
 
-/** Ranges of which one can be chosen. @param {Query} query @param {"minLoudness" | "minDuration"} low
- * @param {"maxLoudness" | "maxDuration"} high @param {Facets["loudness"]} counts
- * @param {(value: number) => string} name @param {string} unit @returns {Choice[]} */
-function ranges(query, low, high, counts, name, unit) {
+/** Ranges of which one can be chosen. @param {Query} query @param {Facets["loudness"]} counts @returns {Choice[]} */
+function loudness(query, counts) {
   return counts.map(({ min, max, count }) => {
     const [from, to] = [min, max].map((value) => (value === null ? "" : String(value)));
-    const on = query[low] === from && query[high] === to;
-    const text = min === null ? `up to ${name(max ?? 0)}` : max === null ? `from ${name(min)}` : `${name(min)} to ${name(max)}`;
-    return { text: `${text} ${unit}`.trim(), count, on, change: { [low]: on ? "" : from, [high]: on ? "" : to } };
+    const on = query.minLoudness === from && query.maxLoudness === to;
+    const text = min === null ? `up to ${max}` : max === null ? `from ${min}` : `${min} to ${max}`;
+    return { text: `${text} LUFS`, count, on, change: { minLoudness: on ? "" : from, maxLoudness: on ? "" : to } };
   });
 }
 

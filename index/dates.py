@@ -22,8 +22,3 @@ def first_day(text: str, name: str) -> int:
         raise FilterError(
             f"{name}: expected a year, a month or a day such as 2026-11-30, got {text[:40]!r}"
         ) from error
-
-
-def month_of(day: int) -> str:
-    """The month of a day, "2026-11"."""
-    return datetime.date.fromordinal(EPOCH + day).isoformat()[:7]

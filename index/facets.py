@@ -19,7 +19,6 @@ import numpy as np
 import numpy.typing as npt
 
 from earmark.index.catalogue.collections import collections
-from earmark.index.dates import month_of
 from earmark.index.library import Library
 from earmark.index.search.query import exclude_unwanted
 from earmark.index.stores.columns import Columns, Mask, NameColumn
@@ -29,6 +28,7 @@ from earmark.model.text.text_key import text_key
 
 Counts = npt.NDArray[np.int64]
 NameCounts = tuple[tuple[str, int], ...]
+Positions = npt.NDArray[np.intp]  # of clips in columns
 NamePart = tuple[NameColumn, Counts]
 
 # The fields of `Filter` that a facet is counted without.
@@ -101,15 +101,25 @@ def count_facets(library: Library, request: SearchRequest, names: int) -> Facets
     selections = _selections(library, request, filters)
     generation, parts = library.columns(*selections)
 
-    def of(facet: str, column: str = "") -> list[tuple[Any, Mask | None]]:
+    # Positions cost less than masks where they are used several times.
+    positions = [
+        [None if mask is None else np.flatnonzero(mask) for mask in masks] for _, masks in parts
+    ]
+
+    def of(facet: str) -> list[tuple[Any, Positions | None]]:
         place = filters.index(wheres[facet])
-        return [(getattr(columns, column or facet), masks[place]) for columns, masks in parts]
+        return [
+            (getattr(columns, facet), own[place])
+            for (columns, _), own in zip(parts, positions, strict=True)
+        ]
 
     own = selections[filters.index(wheres["collections"])]
     return Facets(
         generation=generation,
         total=sum(_size(columns, masks[0]) for columns, masks in parts),
-        tags=most_frequent([(tags.values, tags.count(mask)) for tags, mask in of("tags")], names),
+        tags=most_frequent(
+            [(columns.tags.values, columns.tags.count(masks[0])) for columns, masks in parts], names
+        ),
         licences=_names(of("licences"), names),
         sources=_names(of("sources"), names),
         categories=_names(of("categories"), names),
@@ -175,21 +185,21 @@ def _selections(
     return [Filter(members=RowSet(np.sort(rows))) for rows in listed]
 
 
-def _names(columns: Sequence[tuple[NameColumn, Mask | None]], limit: int | None) -> NameCounts:
-    return most_frequent([(column, column.count(mask)) for column, mask in columns], limit)
+def _names(columns: Sequence[tuple[NameColumn, Positions | None]], limit: int | None) -> NameCounts:
+    return most_frequent([(column, column.count(own)) for column, own in columns], limit)
 
 
-def _numbers(columns: Sequence[tuple[NameColumn, Mask | None]]) -> tuple[tuple[int, int], ...]:
+def _numbers(columns: Sequence[tuple[NameColumn, Positions | None]]) -> tuple[tuple[int, int], ...]:
     return tuple(sorted((int(name), count) for name, count in _names(columns, None)))
 
 
 def _ranges(
-    columns: Sequence[tuple[Array, Mask | None]], edges: Sequence[float]
+    columns: Sequence[tuple[Array, Positions | None]], edges: Sequence[float]
 ) -> tuple[RangeCount, ...]:
     """The counts of values in the ranges between edges, both included; NaN is in none."""
     up_to, below = np.zeros(len(edges) + 1, np.int64), np.zeros(len(edges) + 1, np.int64)
-    for values, mask in columns:
-        own = values if mask is None else values[mask]
+    for values, positions in columns:
+        own = values if positions is None else values[positions]
         for place, edge in enumerate((*edges, np.inf)):
             up_to[place] += np.count_nonzero(own <= np.float32(edge))
             below[place] += np.count_nonzero(own < np.float32(edge))
@@ -203,17 +213,19 @@ def _ranges(
     )
 
 
-def _months(columns: Sequence[tuple[npt.NDArray[np.int32], Mask | None]]) -> NameCounts:
+def _months(columns: Sequence[tuple[npt.NDArray[np.int32], Positions | None]]) -> NameCounts:
     """The counts of days by month, the newest first."""
     months: Counter[str] = Counter()
-    for days, mask in columns:
-        own = days if mask is None else days[mask]
+    for days, positions in columns:
+        own = days if positions is None else days[positions]
         if not len(own):
             continue
         first = int(own.min())
         counts = np.bincount(own - first)
-        for day in np.flatnonzero(counts).tolist():
-            months[month_of(first + day)] += int(counts[day])
+        present = np.flatnonzero(counts)
+        names = (first + present).astype("datetime64[D]").astype("datetime64[M]").astype(str)
+        for name, count in zip(names.tolist(), counts[present].tolist(), strict=True):
+            months[name] += count
     return tuple(sorted(months.items(), reverse=True))
 
 

@@ -64,9 +64,9 @@ class NameColumn:
         codes = [first.setdefault(text_key(name), code) for code, name in enumerate(self.names)]
         return np.array(codes, dtype=np.int32)
 
-    def count(self, mask: Mask | None = None) -> npt.NDArray[np.int64]:
-        """How often each name [names] is in the column, or in a mask [m] of it."""
-        codes = self.codes if mask is None else self.codes[mask]
+    def count(self, places: Mask | npt.NDArray[np.intp] | None = None) -> npt.NDArray[np.int64]:
+        """How often each name [names] is in the column, or in a mask [m] or at positions of it."""
+        codes = self.codes if places is None else self.codes[places]
         return np.bincount(codes, minlength=len(self.names))
 
     def spellings(self, name: str) -> list[str]:
@@ -90,8 +90,9 @@ class NameColumn:
 
     def isin(self, values: Sequence[str]) -> Mask:
         """[m], True where the name counts as the same as one of these."""
-        codes = [self.code_of[name] for value in values for name in self.spellings(value)]
-        return np.isin(self.codes, codes)
+        wanted = np.zeros(len(self.names), dtype=np.bool_)
+        wanted[[self.code_of[name] for value in values for name in self.spellings(value)]] = True
+        return np.asarray(wanted[self.codes])
 
 
 @dataclass(frozen=True)

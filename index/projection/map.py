@@ -12,7 +12,7 @@ import threading
 from collections import Counter
 from collections.abc import Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -39,17 +39,30 @@ class MapView:
 
     `state`: "making" while a better layout is computed. `generation`: the library's that the layout
     is of. `total`: clips in the library. `rough`: the layout is only PCA. `tags`: of each clip, in
-    lower case, each in its most frequent spelling.
+    lower case, each in its most frequent spelling. `rows` [n]: the clips' numbers.
     """
 
     state: State
     generation: int
     total: int
     rough: bool
+    rows: Rows
     ids: Sequence[str]
     titles: Sequence[str]
     tags: Sequence[Sequence[str]]
     positions: Array
+
+    def of(self, rows: Rows) -> MapView:
+        """The map with these clips alone, each where it is in the whole."""
+        shown = np.flatnonzero(np.isin(self.rows, rows)).tolist()
+        return replace(
+            self,
+            rows=self.rows[shown],
+            ids=[self.ids[place] for place in shown],
+            titles=[self.titles[place] for place in shown],
+            tags=[self.tags[place] for place in shown],
+            positions=self.positions[shown],
+        )
 
 
 @dataclass(frozen=True)
@@ -116,7 +129,8 @@ class LibraryMap:
             self._layout, self._loaded = storage.load(self._library.folder, self._id), True
         sample, total = self._sample(), self._library.catalogue.count()
         if not len(sample.rows):
-            return MapView("empty", generation, total, False, (), (), (), np.zeros((0, 2), "f4"))
+            nowhere = np.zeros((0, 2), "f4")
+            return MapView("empty", generation, total, False, sample.rows, (), (), (), nowhere)
         placement = _place(self._layout, sample)
         is_current = self._layout is not None and self._layout.matches(sample.rows, sample.hashes)
         large = len(sample.rows) > tsne.MAX_EXACT
@@ -130,6 +144,7 @@ class LibraryMap:
             generation=generation,
             total=total,
             rough=placement.rough and large,
+            rows=sample.rows,
             ids=sample.ids,
             titles=sample.titles,
             tags=sample.tags,

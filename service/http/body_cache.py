@@ -15,6 +15,11 @@ class Body:
     content: bytes
     etag: str
 
+    @classmethod
+    def of(cls, content: bytes) -> Body:
+        """A body with a tag of its bytes."""
+        return cls(content, f'"{hashlib.sha256(content).hexdigest()[:32]}"')
+
 
 class BodyCache:
     """The rendered body of one object, until it is asked for another. Safe between threads."""
@@ -28,7 +33,6 @@ class BodyCache:
         """The body of `source`, rendered unless it is the same object as before."""
         with self._lock:  # requests that come meanwhile wait for the first one's body
             if self._body is None or self._source is not source:
-                content = render()
-                self._body = Body(content, f'"{hashlib.sha256(content).hexdigest()[:32]}"')
+                self._body = Body.of(render())
                 self._source = source
             return self._body

@@ -8,10 +8,13 @@ import orjson
 from fastapi import APIRouter, Query, Response
 
 from earmark.service.http import etags
+from earmark.service.http.body_cache import Body
 from earmark.service.http.etags import CACHED, UNCHANGED, IfNoneMatch
 from earmark.service.http.sound_response import REVALIDATE
-from earmark.service.openapi.operation import Tag, operation
+from earmark.service.openapi.operation import NAMES_PROBLEMS, Tag, operation
+from earmark.service.routes.conversions import filter_of
 from earmark.service.routes.dependencies import ServicesDep
+from earmark.service.schemas.filters import FilterQuery
 from earmark.service.schemas.library import LibraryBody, LibraryQuery, ModelName
 from earmark.service.schemas.map import MapBody
 
@@ -50,12 +53,21 @@ def library(
     "/v1/map",
     response_model=MapBody,
     responses=UNCHANGED,
-    **operation("map", headers=CACHED, cached=True),
+    **operation("map", problems=("invalid-request", *NAMES_PROBLEMS), headers=CACHED, cached=True),
 )
-def map_(services: ServicesDep, if_none_match: IfNoneMatch = None) -> Response:
-    """Get the map of the library in two dimensions: similar sounds lie close together."""
-    view = services.library_map.view()
-    body = services.map_body.get(view, lambda: orjson.dumps(MapBody.fields_of(view)))
+def map_(
+    services: ServicesDep,
+    query: Annotated[FilterQuery, Query()],
+    if_none_match: IfNoneMatch = None,
+) -> Response:
+    """Get the map of the library in two dimensions: similar sounds lie close together. With
+    filters, the clips that pass, each where it is in the whole."""
+    view, where = services.library_map.view(), filter_of(query)
+    if where.empty:
+        body = services.map_body.get(view, lambda: orjson.dumps(MapBody.fields_of(view)))
+    else:
+        narrowed = view.of(services.library.passing(where))
+        body = Body.of(orjson.dumps(MapBody.fields_of(narrowed)))
     headers = {"ETag": body.etag, **REVALIDATE}
     if etags.matches(if_none_match, body.etag):
         return Response(status_code=304, headers=headers)

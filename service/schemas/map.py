@@ -41,7 +41,9 @@ class MapBody(BaseModel):
     rough: bool = Field(description="Whether this is a quick projection, until there is a layout")
     generation: int = Field(description="Generation of the library that the map shows")
     total: int = Field(description="Clips in the library")
-    shown: int = Field(description="Clips in the map: a sample of very large libraries")
+    shown: int = Field(
+        description="Clips in the map that pass the filters; of very large libraries a sample"
+    )
     names: list[str] = Field(
         description="All tags of the clips in the map, the most frequent first"
     )

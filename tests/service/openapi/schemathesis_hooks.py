@@ -8,6 +8,7 @@ refused go as they are.
 
 from __future__ import annotations
 
+import itertools
 from typing import Any
 
 import schemathesis
@@ -15,6 +16,7 @@ from hypothesis import strategies as st
 
 from tests.service import sounds
 
+NUMBERS = itertools.count(1)
 SOUNDS = [sounds.noise(seconds, 7) for seconds in (0.2, 1.0, 2.5)]
 
 schemathesis.openapi.media_type("audio/wav", st.sampled_from(SOUNDS))
@@ -50,9 +52,35 @@ def _query(query: dict[str, Any]) -> None:
     if query.get("cursor"):
         query["cursor"] = ""
     _stretch(query)
-    least, greatest = query.get("min_duration"), query.get("max_duration")
-    if least is not None and greatest is not None:
-        query["min_duration"], query["max_duration"] = min(least, greatest), max(least, greatest)
+    for name in ("duration", "loudness"):
+        ends = [query.get(f"min_{name}"), query.get(f"max_{name}")]
+        if None not in ends:
+            query[f"min_{name}"], query[f"max_{name}"] = sorted(ends)
+
+
+def _classifier(_path: str, body: dict[str, Any]) -> None:
+    """Names that are free, and a tag that can be printed."""
+    if body.get("name"):
+        body["name"] = f"Taught {next(NUMBERS)}"
+    if body.get("tag"):
+        body["tag"] = "taught"
+
+
+def _collection(path: str, body: dict[str, Any]) -> None:
+    """Names that are free, and clips that are there."""
+    if "name" in body:
+        body["name"] = f"Collection {next(NUMBERS)}"
+    for name in ("clips", "add", "move"):
+        if name in body:
+            body[name] = []
+    body.pop("before", None)
+    follows = body.get("follows")
+    if path.endswith("{collection_id}"):
+        body.pop("follows", None)  # it may hold clips
+    elif follows:
+        _query(follows)
+        follows.pop("collection", None)
+        follows.pop("classifier", None)
 
 
 def _stretch(values: dict[str, Any]) -> None:
@@ -83,5 +111,7 @@ def _body(path: str, body: dict[str, Any]) -> None:
             verdict["tag"] = f"tag-{number}"  # of nothing printable none is made
     elif path == "/v1/search/audio":
         _stretch(body)
+    elif path.startswith(("/v1/collections", "/v1/classifiers")):
+        (_collection if "collections" in path else _classifier)(path, body)
     elif path == "/v1/jobs":
         body["file"] = SOUNDS[:2]

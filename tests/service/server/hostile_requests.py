@@ -43,6 +43,7 @@ PARAMETERS = (
     b"licence",
     b"source", b"distinct", b"sort", b"fields", b"points", b"width", b"before", b"suggested",
     b"order", b"reviewer",
+    b"collection", b"format",
     b"x", b"", b"q[]", b"q%00",
 )  # fmt: skip
 PATHS = (
@@ -51,6 +52,8 @@ PATHS = (
     b"/v1/clips/%b/audio", b"/v1/clips/%b/waveform", b"/v1/clips/%b/timeline",
     b"/v1/clips/%b/spectrogram",
     b"/v1/feedback", b"/v1/feedback/manifest.csv",
+    b"/v1/collections", b"/v1/collections/%b", b"/v1/collections/%b/clips",
+    b"/v1/collections/%b/export", b"/v1/collections/favourites/export",
     b"/v1/jobs/%b", b"/v1/jobs/%b/events", b"/problems/%b", b"/%b", b"/../%b", b"/static/%b",
     b"/v1/%b",
     b"/docs/%b", b"/v1/model", b"/healthz/%b", b"/metrics", b"//%b", b"/./v1/search",
@@ -203,7 +206,8 @@ def posted(seed: random.Random) -> Request:
     )  # fmt: skip
     names = ("q", "k", "tags", "cursor", "tag", "sort", "fields", "clip", "accepted", "rejected",
              "title", "description", "licence", "min_duration", "distinct", "prompts",
-             "suggested", "reviewer", "verdicts", "order", "__class__")  # fmt: skip
+             "suggested", "reviewer", "verdicts", "order", "__class__",
+             "name", "clips", "follows", "add", "remove", "move", "collection")  # fmt: skip
     body = json.dumps({name: seed.choice(odd) for name in seed.sample(names, seed.randrange(6))})
     data = seed.choice(
         (body.encode(),) * 6
@@ -216,6 +220,8 @@ def posted(seed: random.Random) -> Request:
     path, method = seed.choice(
         (("/v1/search", b"POST"), ("/v1/search", b"POST"), ("/v1/feedback", b"POST"),
          ("/v1/suggestions/leases", b"POST"), ("/v1/suggestions/verdicts", b"POST"),
+         ("/v1/collections", b"POST"), ("/v1/collections/favourites", b"PATCH"),
+         ("/v1/collections/favourites/clips", b"PATCH"),
          ("/v1/clips/x", b"PATCH"), ("/v1/clips/..%2f..%2fx", b"PATCH"), ("/v1/jobs", b"POST"))
     )  # fmt: skip
     kind = seed.choice(

@@ -113,6 +113,23 @@ def test_lists_and_searches_take_collections_as_filters(
     assert len(heard["hits"]) == 2
 
 
+def test_the_map_shows_a_collection_where_it_is_in_the_whole(
+    writable: Server, clips: list[str], made: str
+) -> None:
+    whole = writable.client.get("/v1/map").json()
+    shown = writable.client.get("/v1/map", params={"collection": "zed", "no_tag": "zither"})
+    body = shown.json()
+    assert body["shown"] == 2
+    assert set(body["points"]["id"]) == {clips[0], clips[2]}
+    place = whole["points"]["id"].index(clips[2])
+    own = body["points"]["id"].index(clips[2])
+    assert body["points"]["x"][own] == whole["points"]["x"][place]
+    tag = {"If-None-Match": shown.headers["etag"]}
+    again = writable.client.get(str(shown.request.url), headers=tag)
+    assert again.status_code == 304
+    assert writable.client.get("/v1/map", params={"collection": "none"}).status_code == 404
+
+
 def test_an_unknown_collection_is_told(writable: Server, clips: list[str]) -> None:
     where = {"collection": "nowhere"}
     for path, query in (

@@ -29,6 +29,14 @@ class UnknownClassifierError(LibraryError):
     """The library has no classifier with that id."""
 
 
+class NotTaughtError(LibraryError):
+    """Nothing has been fitted for a classifier: no label, and no word that the model knows."""
+
+
+class OtherModelError(LibraryError):
+    """A classifier that another model's vectors were fitted for."""
+
+
 class UnknownEditError(LibraryError):
     """The library has no edit with that number."""
 

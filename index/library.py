@@ -24,6 +24,7 @@ from earmark.index.catalogue.records import Clip, Move, Origin
 from earmark.index.errors import (
     ChangedError,
     LibraryError,
+    NotTaughtError,
     StorageError,
     UnknownClipError,
 )
@@ -460,10 +461,10 @@ class Library:
     ) -> Page:
         """Sounds by a classifier, the surest first; probabilities are the classifier's.
 
-        Raises LibraryError where nothing is fitted, CursorError.
+        Raises NotTaughtError, CursorError.
         """
         if found.fitted is None:
-            raise LibraryError(
+            raise NotTaughtError(
                 f"classifier: expected labels of {found.name[:60]!r} first, got none"
             )
         self.refresh()

@@ -25,7 +25,7 @@ from earmark.index.catalogue.classifiers import Classifier, classifier, unknown
 from earmark.index.catalogue.metadata import clean_line, printable_tags
 from earmark.index.curation.scoring import held_out_figures
 from earmark.index.curation.slugs import free_slug
-from earmark.index.errors import LibraryError, UnknownClipError
+from earmark.index.errors import LibraryError, NotTaughtError, OtherModelError, UnknownClipError
 from earmark.index.library import Library
 from earmark.index.search.named_rows import ranked
 from earmark.index.types import Filter, Hit
@@ -122,12 +122,12 @@ def ask(library: Library, classifier_id: str, k: int, moments: int) -> list[Hit]
     """The k clips to label next: three of five the surest, then those it is least sure of, none
     much like another one of them, none that has a label already.
 
-    Raises UnknownClassifierError; LibraryError where neither a word of the name nor a label tells
+    Raises UnknownClassifierError; NotTaughtError where neither a word of the name nor a label tells
     anything.
     """
     found = classifier(library.catalogue, classifier_id)
     if found.fitted is None:
-        raise LibraryError(f"classifier: expected labels of {found.name[:60]!r} first, got none")
+        raise NotTaughtError(f"classifier: expected labels of {found.name[:60]!r} first, got none")
     library.refresh()
     labelled = [
         row
@@ -152,9 +152,9 @@ def ask(library: Library, classifier_id: str, k: int, moments: int) -> list[Hit]
 
 
 def to_export(found: Classifier) -> dict[str, Any]:
-    """What `take_in` reads: plain JSON, no code. Raises LibraryError where nothing is fitted."""
+    """What `take_in` reads: plain JSON, no code. Raises NotTaughtError."""
     if found.fitted is None:
-        raise LibraryError(f"classifier: expected labels of {found.name[:60]!r} first, got none")
+        raise NotTaughtError(f"classifier: expected labels of {found.name[:60]!r} first, got none")
     vector = found.fitted.vector.astype("<f4")
     return {
         "format": FORMAT,
@@ -172,13 +172,13 @@ def to_export(found: Classifier) -> dict[str, Any]:
 def take_in(library: Library, exported: Mapping[str, Any], name: str | None = None) -> Classifier:
     """A classifier that another library of the same model has exported. Labels go on from it.
 
-    `name`: instead of its own. Raises LibraryError where it is none, or another model's.
+    `name`: instead of its own. Raises OtherModelError, LibraryError where it is none.
     """
     if exported.get("format") != FORMAT or exported.get("version") != 1:
         raise LibraryError(f"classifier: expected what export gives, in the format {FORMAT!r} 1")
     embedder = library.embedder
     if exported.get("fingerprint") != embedder.fingerprint:
-        raise LibraryError(
+        raise OtherModelError(
             f"fingerprint: expected a classifier of this library's model, {embedder.fingerprint}, "
             f"got {str(exported.get('fingerprint'))[:80]!r}"
         )

@@ -17,6 +17,8 @@ from starlette.requests import ClientDisconnect
 
 from earmark.index.errors import (
     ChangedError,
+    NotTaughtError,
+    OtherModelError,
     StorageError,
     UnknownClassifierError,
     UnknownClipError,
@@ -62,6 +64,14 @@ PROBLEMS: dict[str, ProblemType] = {
         ProblemType(
             "unknown-classifier", 404, "Unknown classifier",
             "No classifier of this library has that id.",
+        ),
+        ProblemType(
+            "not-taught", 409, "Not taught yet",
+            "The model knows no word of the classifier's name, and it has no labels; give some.",
+        ),
+        ProblemType(
+            "other-model", 409, "Another model",
+            "The classifier was made with another model than this library's.",
         ),
         ProblemType(
             "unknown-collection", 404, "Unknown collection",
@@ -181,6 +191,8 @@ _BY_ERROR: tuple[tuple[type[EarmarkError], str], ...] = (  # subclasses first
     (UnknownClipError, "unknown-clip"),
     (UnknownEditError, "unknown-edit"),
     (UnknownClassifierError, "unknown-classifier"),
+    (NotTaughtError, "not-taught"),
+    (OtherModelError, "other-model"),
     (UnknownCollectionError, "unknown-collection"),
     (ChangedError, "precondition-failed"),
     (AudioError, "not-a-sound"),

@@ -35,6 +35,7 @@ TAG: Tag = {
 router = APIRouter(tags=[TAG["name"]])
 
 PROBLEMS = ("invalid-request", "unknown-classifier")
+RANKING = (*PROBLEMS, "not-taught")
 LINKS = {
     "classifier_id": (
         *("get_classifier", "edit_classifier", "delete_classifier", "label_sounds"),
@@ -71,7 +72,10 @@ def create(services: ServicesDep, body: NewClassifier, response: Response) -> Cl
     "/v1/classifiers/import",
     status_code=201,
     **operation(
-        "import_classifier", problems=("invalid-request",), headers=("Location",), links=LINKS
+        "import_classifier",
+        problems=("invalid-request", "other-model"),
+        headers=("Location",),
+        links=LINKS,
     ),
 )
 def take_in(
@@ -149,7 +153,7 @@ def list_labels(services: ServicesDep, classifier_id: ClassifierId) -> LabelsBod
 
 @router.get(
     "/v1/classifiers/{classifier_id}/hits",
-    **operation("classifier_hits", problems=(*PROBLEMS, "unknown-collection")),
+    **operation("classifier_hits", problems=(*RANKING, "unknown-collection")),
 )
 def hits(
     services: ServicesDep, classifier_id: ClassifierId, query: Annotated[HitsQuery, Query()]
@@ -171,7 +175,7 @@ def hits(
 
 @router.get(
     "/v1/classifiers/{classifier_id}/ask",
-    **operation("ask_for_labels", problems=PROBLEMS),
+    **operation("ask_for_labels", problems=RANKING),
 )
 def ask(
     services: ServicesDep, classifier_id: ClassifierId, query: Annotated[AskQuery, Query()]
@@ -187,7 +191,7 @@ def ask(
 @router.get(
     "/v1/classifiers/{classifier_id}/export",
     response_model=ExportedClassifier,
-    **operation("export_classifier", problems=PROBLEMS, headers=("Content-Disposition",)),
+    **operation("export_classifier", problems=RANKING, headers=("Content-Disposition",)),
 )
 def export(services: ServicesDep, classifier_id: ClassifierId) -> Response:
     """Export a taught sound, for another library of the same model: plain numbers, no sounds."""

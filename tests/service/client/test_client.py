@@ -275,3 +275,19 @@ def test_it_is_light() -> None:
     )
     ran = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, check=False)
     assert ran.returncode == 0, ran.stderr
+
+
+def test_a_sound_is_taught(client: Client) -> None:
+    dog, rain = (client.search(word).hits[0].id for word in ("dog", "rain"))
+    made = client.create_classifier("Client's dog", tag="rex")
+    assert client.edit_classifier(made.id, tag="fido").tag == "fido"
+    taught = client.teach(made.id, [{"clip": dog, "is": True}, {"clip": rain, "is": False}])
+    assert (taught.positives, taught.negatives) == (1, 1)
+    assert [label.is_it for label in client.taught_labels(made.id).labels] == [False, True]
+    assert client.classifier_hits(made.id, k=1).hits[0].id == dog
+    assert {dog, rain}.isdisjoint(hit.id for hit in client.ask_for_labels(made.id).hits)
+    other = client.import_classifier(client.export_classifier(made.id), name="Other dog")
+    assert [one.id for one in client.classifiers().classifiers] == [made.id, other.id]
+    client.delete_classifier(other.id)
+    assert client.classifier(made.id).version == taught.version
+    client.delete_classifier(made.id)

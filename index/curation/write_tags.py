@@ -115,6 +115,7 @@ class _Run:
     orders: Orders
     common: Path
     report: WriteReport = field(default_factory=WriteReport)
+    cleaned: set[Path] = field(default_factory=set)  # folders without unfinished files of others
 
     def write(self, clip_id: str, known: KnownFile, path: Path) -> bool:
         """Write one file's tags, or tell why not. Returns whether it says all of it already.
@@ -200,7 +201,9 @@ class _Run:
 
         Raises InputError where it would not read back, or its sound would be another; OSError.
         """
-        _remove_abandoned(folder)
+        if folder not in self.cleaned:
+            self.cleaned.add(folder)
+            _remove_abandoned(folder)
         temporary = folder / f"{TEMPORARY}{secrets.token_hex(6)}{path.suffix}"
         try:
             shutil.copyfile(path, temporary)

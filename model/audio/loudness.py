@@ -13,6 +13,7 @@ n = samples, k = spans, s = the numbers remembered.
 
 from __future__ import annotations
 
+from array import array
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -166,7 +167,7 @@ class LoudnessMeter:
         self._states = np.zeros((channels, 4))
         self._rest = np.zeros((0, channels), np.float32)  # less than a span
         self._position = 0  # samples that are filtered
-        self._energies: list[float] = [0.0]  # of each 0.1 s, the last one in the making
+        self._energies = array("d", [0.0])  # of each 0.1 s, the last one in the making
 
     def add(self, block: Samples) -> None:
         """Measure the next samples [n, channels]. Where their number of channels is another, the

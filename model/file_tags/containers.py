@@ -27,16 +27,17 @@ def write_file_tags(path: Path, changes: FieldChanges) -> None:
 
     Raises InputError where its format holds none, or its tags are too odd for it; OSError.
     """
-    from mutagen import MutagenError
-
     writer = _WRITERS.get(_suffix(path))
     if writer is None:
         raise InputError(f"{path.name}: its format holds no tags that can be written")
     try:
         writer(path, changes)
-    except MutagenError as error:
-        if isinstance(error.__cause__, OSError):
-            raise error.__cause__ from error
+    except (InputError, OSError):
+        raise
+    except Exception as error:  # whatever wild bytes make a parser raise
+        cause = error.__context__  # mutagen's, of a full disk
+        if isinstance(cause, OSError):
+            raise cause from error
         raise InputError(f"{path.name}: its tags are damaged, or of an unknown kind") from error
 
 

@@ -25,20 +25,36 @@ HIDING_OFFSET = 1e-5  # of power: a hundred times float32's noise beside a sound
 
 def mel_filters(config: FeatureConfig) -> Array:
     """The mel filter bank, [F, n_fft // 2 + 1], from 0 Hz: librosa's, or Kaldi's."""
-    import librosa.filters
-
     if config.mel_scale == "kaldi":
         return _kaldi_filters(config)
-    htk = config.mel_scale == "htk"
-    filters = librosa.filters.mel(
-        sr=config.sample_rate,
-        n_fft=config.n_fft,
-        n_mels=config.n_mels,
-        fmax=config.max_hz or None,
-        norm=1 if htk else "slaney",
-        htk=htk,
-    )
-    return np.asarray(filters, dtype=np.float32)
+    is_htk = config.mel_scale == "htk"
+    highest = config.max_hz or config.sample_rate / 2
+    edges = _htk_edges(highest, config.n_mels) if is_htk else _slaney_edges(highest, config.n_mels)
+    widths = np.diff(edges)
+    bins = np.arange(config.n_fft // 2 + 1) * (config.sample_rate / config.n_fft)
+    rising = (bins - edges[:-2, None]) / widths[:-1, None]
+    falling = (edges[2:, None] - bins) / widths[1:, None]
+    filters = np.clip(np.minimum(rising, falling), 0, None).astype(np.float32)
+    if is_htk:  # each sums to 1; one between two bins is empty
+        sums = filters.sum(axis=1, keepdims=True, dtype=np.float64)
+        return np.asarray(filters / np.where(sums > 0, sums, 1), dtype=np.float32)
+    heights = 2 / (edges[2:] - edges[:-2])  # of the area 1 in Hz
+    return np.asarray(filters * heights[:, None], dtype=np.float32)
+
+
+def _htk_edges(highest: float, bands: int) -> npt.NDArray[np.float64]:
+    """The edges of bands [bands + 2] in Hz, equally far apart in HTK's mel."""
+    mels = np.linspace(0.0, 2595 * np.log10(1 + highest / 700), bands + 2)
+    return 700 * (10 ** (mels / 2595) - 1)
+
+
+def _slaney_edges(highest: float, bands: int) -> npt.NDArray[np.float64]:
+    """The same in Slaney's: linear up to 1 kHz, which is 15 mel, and then 27 mel for 6.4 times."""
+    step, linear, first = np.log(6.4) / 27, 200 / 3, 1_000.0
+    top = highest / linear if highest < first else 15 + np.log(highest / first) / step
+    mels = np.linspace(0.0, top, bands + 2)
+    above = first * np.exp(step * np.maximum(mels - 15, 0))
+    return np.where(mels < 15, linear * mels, above)
 
 
 def _kaldi_filters(config: FeatureConfig) -> Array:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import warnings
+from dataclasses import replace
+
 import librosa
 import numpy as np
 import pytest
@@ -39,6 +42,25 @@ def librosa_log_mel(samples: np.ndarray, config: FeatureConfig) -> np.ndarray:
         sr=config.sample_rate, n_fft=config.n_fft, n_mels=config.n_mels, dtype=np.float64
     )
     return np.log(filters @ np.abs(spectrum) + config.log_offset).T
+
+
+@pytest.mark.parametrize("scale", ["slaney", "htk"])
+@pytest.mark.parametrize("hertz", [0.0, 800.0, 7_000.0])
+def test_the_filters_are_librosas(scale: str, hertz: float) -> None:
+    for rate, size, bands in ((22_000, 1_024, 96), (32_000, 1_024, 128), (16_000, 512, 40)):
+        config = replace(
+            CONFIG, sample_rate=rate, n_fft=size, n_mels=bands, max_hz=hertz, mel_scale=scale
+        )
+        with warnings.catch_warnings(action="ignore"):  # librosa's, of bands between two bins
+            expected = librosa.filters.mel(
+                sr=rate,
+                n_fft=size,
+                n_mels=bands,
+                fmax=hertz or None,
+                norm=1 if scale == "htk" else "slaney",
+                htk=scale == "htk",
+            )
+        np.testing.assert_allclose(mel_filters(config), expected, rtol=0, atol=1e-7)
 
 
 @pytest.mark.parametrize("window", ["hann", "hamming"])

@@ -98,7 +98,7 @@ async def open_services(
     """
     in_thread = anyio.to_thread.run_sync
     async with AsyncExitStack() as stack:
-        library = opened or await in_thread(open_library, settings)
+        library = await in_thread(open_library, settings) if opened is None else opened
         stack.callback(library.close)
         _measure(library, metrics, settings)
         stack.callback(_monitor_recall(library, metrics, settings).close)

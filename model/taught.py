@@ -95,7 +95,7 @@ class Teacher:
         if start is not None:
             words = np.linalg.solve(self._whitening.matrix, start.astype(np.float64))
             deviation = float((white @ words).std())
-            self._words = words / max(deviation, 1e-6)
+            self._words = np.asarray(words / max(deviation, 1e-6), np.float64)
 
     def fit(self, vectors: Array, right: Bools) -> LinearClassifier:
         """A classifier of labelled sounds [n, D]; `right` [n]: whether each is the sound.

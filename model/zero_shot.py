@@ -8,7 +8,8 @@ dimension.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from types import MappingProxyType
 
 import numpy as np
 
@@ -16,6 +17,7 @@ from earmark.model.calibration import DEFAULT_THRESHOLD, class_temperature
 from earmark.model.core.arrays import Array, Floats
 from earmark.model.core.errors import InputError
 from earmark.model.embedder import Embedder, unit
+from earmark.model.taught import LinearClassifier
 from earmark.model.text.negation import negating_word
 
 MAX_LABELS = 200
@@ -27,6 +29,8 @@ MAX_PROMPTS = 20  # of one label
 SAME_COSINE = 0.95
 
 Prompts = Mapping[str, Sequence[str]]  # of each label
+Taught = Mapping[str, LinearClassifier]  # of labels that people have taught
+NONE_TAUGHT: Taught = MappingProxyType({})
 
 
 @dataclass(frozen=True)
@@ -40,22 +44,26 @@ class ClassScore:
 @dataclass(frozen=True)
 class Classification:
     """Labels, the most probable first, the words of their prompts that the model ignored, and
-    `notes` for people on labels that it takes otherwise than they may be meant."""
+    `notes` for people on labels that it takes otherwise than they may be meant. `taught`: the
+    labels that people have taught, instead of words."""
 
     classes: list[ClassScore]
     ignored: list[str]
     notes: list[str]
+    taught: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
 class Labels:
     """Labels, their unit vectors [n, D], the words of their prompts that the model ignored, and
-    `notes` as of `Classification`."""
+    `notes` as of `Classification`. `taught`: classifiers of the labels that have one; their
+    vectors are the classifiers' directions."""
 
     names: list[str]
     vectors: Array
     ignored: list[str]
     notes: list[str]
+    taught: Taught = field(default_factory=dict)
 
 
 def plain_prompts(labels: Sequence[str]) -> dict[str, list[str]]:
@@ -85,8 +93,11 @@ def check_prompts(prompts: Prompts, min_labels: int, name: str = "labels") -> No
                 )
 
 
-def embed_labels(embedder: Embedder, prompts: Prompts, name: str = "labels") -> Labels:
-    """Labels and the vectors of their prompts. `name`: what the caller has them from.
+def embed_labels(
+    embedder: Embedder, prompts: Prompts, name: str = "labels", taught: Taught = NONE_TAUGHT
+) -> Labels:
+    """Labels and the vectors of their prompts. `name`: what the caller has them from; `taught`:
+    classifiers that stand for some of the labels, whose prompts are not read then.
 
     Raises InputError for a label whose prompts have no word that the model knows, or without a
     label.
@@ -94,19 +105,24 @@ def embed_labels(embedder: Embedder, prompts: Prompts, name: str = "labels") -> 
     if not prompts:
         raise InputError(f"{name}: expected at least one, got none")
     tag_sets: list[list[str]] = []
-    first: list[int] = []  # each label's in `tag_sets`
+    ends: list[int] = []  # each label's in `tag_sets`
     ignored: list[str] = []
-    for label, texts in prompts.items():
+    worded = {label: texts for label, texts in prompts.items() if label not in taught}
+    for label, texts in worded.items():
         parsed = [embedder.parse_tags(text) for text in texts]
-        first.append(len(tag_sets))
-        tag_sets += [text.pieces for text in parsed if text.tags]
-        if len(tag_sets) == first[-1]:
+        understood = [text.pieces for text in parsed if text.tags]
+        if not understood:
             raise InputError(f"{name}: not understood: {label[:60]!r}")
+        tag_sets += understood
+        ends.append(len(tag_sets))
         ignored += [word for text in parsed for word in text.ignored]
-    sets = np.split(embedder.embed_tags(tag_sets), first[1:])
-    vectors = unit(np.stack([vectors.mean(axis=0) for vectors in sets]))
-    notes = [*_negations(prompts), *_twins(list(prompts), vectors)]
-    return Labels(list(prompts), vectors, ignored, notes)
+    sets = np.split(embedder.embed_tags(tag_sets), ends[:-1]) if worded else []
+    means = {label: of.mean(axis=0) for label, of in zip(worded, sets, strict=True)}
+    used = {label: taught[label] for label in prompts if label in taught}
+    directions = {label: found.direction for label, found in used.items()}
+    vectors = unit(np.stack([(means | directions)[label] for label in prompts]))
+    notes = [*_negations(worded), *_twins(list(prompts), vectors)]
+    return Labels(list(prompts), vectors, ignored, notes, used)
 
 
 def _negations(prompts: Prompts) -> list[str]:
@@ -143,6 +159,7 @@ def classify(
         ],
         labels.ignored,
         labels.notes,
+        list(labels.taught),
     )
 
 
@@ -163,11 +180,14 @@ def class_probabilities(embedder: Embedder, labels: Labels, vector: Array) -> Fl
 def label_probabilities(embedder: Embedder, labels: Labels, vector: Array) -> Array:
     """The calibrated probability of each label [..., n], of which several can be true, for a
     sound's vector [..., D]."""
-    return embedder.calibration.label_probabilities(
+    probabilities = embedder.calibration.label_probabilities(
         vector @ labels.vectors.T,
         _vocabulary_numbers(embedder, labels),
         vector @ embedder.vocabulary_vectors.T,
     )
+    for label, classifier in labels.taught.items():
+        probabilities[..., labels.names.index(label)] = classifier.probabilities(vector)
+    return probabilities
 
 
 def label_thresholds(embedder: Embedder, labels: Labels) -> Array:

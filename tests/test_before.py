@@ -38,7 +38,7 @@ _MADE = {  # id → title and file name of the library's sounds that are not the
 }
 MISSING = {key: names for key, names in _MADE.items() if not (SOUNDS / names[1]).exists()}
 ADDED: dict[str, dict[str, Any]] = {  # fields of answers since then
-    "classify": {"notes": []},
+    "classify": {"notes": [], "taught": []},
     "library": {
         "missing": {
             "total": len(MISSING),
@@ -50,7 +50,7 @@ ADDED: dict[str, dict[str, Any]] = {  # fields of answers since then
     },
     "model": {"languages": [], "max_seconds": 600.0, "sentence_encoder": None},
     "search by description": {"ignored": []},  # the word was used: a description holds it
-    "tags": {"damaged": 0.0},
+    "tags": {"damaged": 0.0, "taught": []},
 }
 # Fields of a clip in any answer.
 ADDED_OF_CLIPS = {"damaged": 0.0, "recorded": "", "loudness": None, "category": ""}

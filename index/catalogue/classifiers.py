@@ -106,11 +106,6 @@ def _read(row: tuple[Any, ...]) -> Classifier:
     fitted = None
     if vector is not None:
         fitted = LinearClassifier(np.frombuffer(vector, np.float32), bias)
-    return Classifier(
-        *facts,
-        imported=bool(imported),
-        fitted=fitted,
-        figures=json.loads(figures or "{}"),
-        fingerprint=fingerprint or "",
-        fitted_at=fitted_at or "",
-    )
+    version = (fitted, json.loads(figures or "{}"), fingerprint or "", fitted_at or "")
+    values = (*facts, bool(imported), *version)
+    return Classifier(*values)

@@ -13,7 +13,7 @@ import datetime
 import json
 import re
 import sqlite3
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,7 +22,9 @@ import numpy.typing as npt
 
 from earmark.index.catalogue.catalogue import Catalogue
 from earmark.index.catalogue.classifiers import Classifier, classifier, unknown
+from earmark.index.catalogue.embedded_sound import LONG_SECONDS
 from earmark.index.catalogue.metadata import clean_line, printable_tags
+from earmark.index.catalogue.moment_vectors import moment_vectors
 from earmark.index.curation.scoring import held_out_figures
 from earmark.index.curation.slugs import free_slug
 from earmark.index.errors import LibraryError, NotTaughtError, OtherModelError, UnknownClipError
@@ -31,7 +33,7 @@ from earmark.index.search.named_rows import ranked
 from earmark.index.types import Filter, Hit
 from earmark.model.core.arrays import Array, Rows
 from earmark.model.core.errors import WordsError
-from earmark.model.embedder import Embedder, unit
+from earmark.model.embedder import AudioEmbedding, Embedder, unit
 from earmark.model.taught import LinearClassifier, Teacher
 from earmark.model.text.text_key import text_key
 
@@ -57,6 +59,30 @@ class NewLabel:
     right: bool | None
     start: float | None = None
     end: float | None = None
+
+
+@dataclass(frozen=True)
+class TaughtSound:
+    """A classifier that is ready to be used."""
+
+    id: str
+    name: str
+    tag: str
+    fitted: LinearClassifier
+
+
+@dataclass(frozen=True)
+class HeardSound:
+    """How probable a taught sound is in another one; `classifier`: its id, `tag`: its tag."""
+
+    classifier: str
+    tag: str
+    probability: float
+
+    @property
+    def suggested(self) -> bool:
+        """Whether it is more probable than not."""
+        return self.probability >= 0.5
 
 
 def create(library: Library, name: str, tag: str | None = None) -> Classifier:
@@ -190,19 +216,42 @@ def take_in(library: Library, exported: Mapping[str, Any], name: str | None = No
     return _insert(library, named, tag, fitted)
 
 
-def taught(catalogue: Catalogue, embedder: Embedder) -> list[tuple[str, str, LinearClassifier]]:
-    """(id, name, classifier) of all that something is fitted for, by this very model."""
+def taught(catalogue: Catalogue, embedder: Embedder) -> list[TaughtSound]:
+    """All that people have said is the sound of something, by this very model."""
     found = catalogue.database.query(
-        "SELECT id, name, vector, bias FROM classifiers JOIN classifier_versions AS fitted ON "
-        "fitted.classifier = number AND fitted.version = classifiers.version "
-        "WHERE fingerprint = ? AND (classifiers.start IS NOT NULL OR EXISTS "
-        "(SELECT 1 FROM classifier_labels WHERE classifier = number AND right)) ORDER BY name_key",
+        "SELECT id, name, tag, vector, bias FROM classifiers "
+        "JOIN classifier_versions AS fitted "
+        "ON fitted.classifier = classifiers.number AND fitted.version = classifiers.version "
+        "WHERE fingerprint = ? AND (classifiers.start IS NOT NULL OR EXISTS (SELECT 1 "
+        "FROM classifier_labels WHERE classifier = classifiers.number AND right)) "
+        "ORDER BY name_key",
         (embedder.fingerprint,),
     )
     return [
-        (id_, name, LinearClassifier(np.frombuffer(vector, np.float32), bias))
-        for id_, name, vector, bias in found
+        TaughtSound(id_, name, tag, LinearClassifier(np.frombuffer(vector, np.float32), bias))
+        for id_, name, tag, vector, bias in found
     ]
+
+
+def labels_taught(
+    catalogue: Catalogue, embedder: Embedder, names: Iterable[str]
+) -> dict[str, LinearClassifier]:
+    """The classifiers of those labels that are named as a taught sound."""
+    by_key = {text_key(sound.name): sound.fitted for sound in taught(catalogue, embedder)}
+    return {name: by_key[text_key(name)] for name in names if text_key(name) in by_key}
+
+
+def hear(catalogue: Catalogue, embedder: Embedder, sound: AudioEmbedding) -> list[HeardSound]:
+    """How probable each taught sound is in a sound, the most probable first; in a long one it is
+    that of its best window, where something stands out."""
+    vectors = sound.vector[None]
+    if sound.info.duration > LONG_SECONDS:
+        vectors = np.concatenate([vectors, moment_vectors(sound.windows)])
+    heard = [
+        HeardSound(each.id, each.tag, float(each.fitted.probabilities(vectors).max()))
+        for each in taught(catalogue, embedder)
+    ]
+    return sorted(heard, key=lambda each: -each.probability)
 
 
 def _insert(

@@ -10,10 +10,12 @@ from fastapi import APIRouter, Depends, File, Form, Query, Request, UploadFile
 from fastapi.responses import Response
 from pydantic import BaseModel, Field, TypeAdapter, ValidationError
 
+from earmark.index.curation.classifiers import hear, labels_taught
+from earmark.index.library import Library
 from earmark.model import zero_shot
 from earmark.model.audio.decode import Source
 from earmark.model.audio.stretch import Span, Stretch
-from earmark.model.embedder import AudioEmbedding, Embedder
+from earmark.model.embedder import AudioEmbedding
 from earmark.model.inference.decode_pool import Block
 from earmark.model.tagging import suggest
 from earmark.service.http.problems import ProblemError
@@ -100,7 +102,12 @@ async def tags(
         )
     embedder = services.library.embedder
     return await answer_sound(
-        request, services, file, lambda sound: TagsBody.of(suggest(embedder, sound, k, known))
+        request,
+        services,
+        file,
+        lambda sound: TagsBody.of(
+            suggest(embedder, sound, k, known), hear(services.library.catalogue, embedder, sound)
+        ),
     )
 
 
@@ -131,7 +138,7 @@ async def classify(
     # In a thread: what many prompts mean takes seconds to compute.
     embedder = services.library.embedder
     classes = await anyio.to_thread.run_sync(
-        _labels, embedder, labels, prompts, 1 if multiple else 2
+        _labels, services.library, labels, prompts, 1 if multiple else 2
     )
     return await answer_sound(
         request,
@@ -190,7 +197,7 @@ _PROMPTS = TypeAdapter(dict[str, Annotated[list[str], Field(min_length=1)]])
 
 
 def _labels(
-    embedder: Embedder, labels: list[str] | None, prompts: str | None, least: int
+    library: Library, labels: list[str] | None, prompts: str | None, least: int
 ) -> zero_shot.Labels:
     """The labels of a request. Raises InputError, ProblemError."""
     if (labels is None) == (prompts is None):
@@ -205,7 +212,8 @@ def _labels(
                 "invalid-request", "prompts: expected a JSON object of labels and lists of words"
             ) from error
     zero_shot.check_prompts(texts, least)
-    return zero_shot.embed_labels(embedder, texts)
+    taught = labels_taught(library.catalogue, library.embedder, texts)
+    return zero_shot.embed_labels(library.embedder, texts, taught=taught)
 
 
 def _split(name: str, entries: list[str]) -> list[str]:

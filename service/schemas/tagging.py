@@ -7,6 +7,9 @@ from typing import TYPE_CHECKING
 from pydantic import BaseModel, Field
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from earmark.index.curation.classifiers import HeardSound
     from earmark.model.tagging import Suggestion
     from earmark.model.zero_shot import Classification
 
@@ -31,6 +34,15 @@ class TagBody(BaseModel):
     windows: list[TagWindowBody]
 
 
+class TaughtTagBody(BaseModel):
+    """A tag that people have taught, with its probability."""
+
+    tag: str = Field(examples=["our-front-door"])
+    classifier: str = Field(description="Id of the taught sound", examples=["our-front-door"])
+    probability: float = Field(examples=[0.97])
+    suggested: bool = Field(description="Whether it is more probable than not")
+
+
 class TagsBody(BaseModel):
     """Suggested tags, the most telling first, not the most probable."""
 
@@ -41,11 +53,16 @@ class TagsBody(BaseModel):
     )
     known: list[str] = Field(description="Accepted tags that condition the remaining suggestions")
     ignored: list[str] = Field(description="Accepted tags that are not in the model's vocabulary")
+    taught: list[TaughtTagBody] = Field(
+        [], description="Tags that people have taught, the most probable first"
+    )
 
     @classmethod
-    def of(cls, suggestion: Suggestion) -> TagsBody:
-        """From the model's suggestion."""
-        return cls.model_validate(suggestion, from_attributes=True)
+    def of(cls, suggestion: Suggestion, heard: Sequence[HeardSound] = ()) -> TagsBody:
+        """From the model's suggestion, and the taught sounds that are heard."""
+        body = cls.model_validate(suggestion, from_attributes=True)
+        body.taught = [TaughtTagBody.model_validate(each, from_attributes=True) for each in heard]
+        return body
 
 
 class ClassBody(BaseModel):
@@ -64,6 +81,7 @@ class ClassesBody(BaseModel):
         description="Labels that mean nearly the same to the model, or that negate",
         examples=[["“dog” and “dogs” mean nearly the same to the model"]],
     )
+    taught: list[str] = Field([], description="The labels that people have taught this library")
 
     @classmethod
     def of(cls, classification: Classification) -> ClassesBody:

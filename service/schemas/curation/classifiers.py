@@ -150,14 +150,16 @@ class LabelsBody(BaseModel):
         """From the library's records."""
         return cls(
             labels=[
-                LabelBody(
-                    clip=label.clip,
-                    title=label.title,
-                    is_it=label.right,
-                    start=label.start if label.end else None,
-                    end=label.end or None,
-                    by=label.by or None,
-                    at=label.at,
+                LabelBody.model_validate(
+                    {
+                        "clip": label.clip,
+                        "title": label.title,
+                        "is": label.right,
+                        "start": label.start if label.end else None,
+                        "end": label.end or None,
+                        "by": label.by or None,
+                        "at": label.at,
+                    }
                 )
                 for label in found
             ]

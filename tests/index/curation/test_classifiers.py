@@ -130,7 +130,7 @@ def test_a_library_takes_in_what_another_has_taught(stocked: Library) -> None:
     assert second is not None
     assert second.vector.tobytes() == first.vector.tobytes()
     assert second.bias == first.bias
-    names = [name for _, name, _ in kept.taught(stocked.catalogue, stocked.embedder)]
+    names = [each.name for each in kept.taught(stocked.catalogue, stocked.embedder)]
     assert names == ["dog", "dog two"]
     say(stocked, "dog-two", [30, 31])  # goes on from there
     assert len(stocked.passing(Filter(classifiers=("dog-two",)))) >= 10

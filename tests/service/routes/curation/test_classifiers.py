@@ -69,6 +69,23 @@ def test_a_sound_is_taught_and_used(writable: Server, clips: list[str], made: st
     }
 
 
+def test_what_is_taught_is_heard_in_uploads(writable: Server, clips: list[str], made: str) -> None:
+    client = writable.client
+    client.post(f"{made}/labels", json=say(clips))
+    for sound, is_hum in ((hum(230), True), (sounds.noise(0.3, 5), False)):
+        files = {"file": ("a.wav", sound)}
+        (tag,) = client.post("/v1/tags", files=files).json()["taught"]
+        assert (tag["tag"], tag["classifier"], tag["suggested"]) == ("our-hum", "our-hum", is_hum)
+        form = {"labels": "our HUM,rain,dog"}
+        body = client.post("/v1/classify", files=files, data=form).json()
+        assert body["taught"] == ["our HUM"]
+        assert len(body["classes"]) == 3
+        alone = {"labels": "our hum,dog", "multiple": "true"}
+        body = client.post("/v1/classify", files=files, data=alone).json()
+        (found,) = [one for one in body["classes"] if one["label"] == "our hum"]
+        assert found["probability"] == pytest.approx(tag["probability"], abs=1e-4)
+
+
 def test_labels_are_listed_and_taken_back(writable: Server, clips: list[str], made: str) -> None:
     client = writable.client
     moment = {"clip": clips[0], "is": True, "start": 0.1, "end": 0.2}

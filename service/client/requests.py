@@ -549,9 +549,9 @@ def library(*, tags: int = 200) -> Call[LibraryBody]:
     return Call("GET", "/v1/library", LibraryBody, {"tags": tags})
 
 
-def picture() -> Call[MapBody]:
-    """The library as a map in two dimensions."""
-    return Call("GET", "/v1/map", MapBody)
+def picture(**where: Unpack[Where]) -> Call[MapBody]:
+    """The library as a map in two dimensions; with filters, the clips that pass."""
+    return Call("GET", "/v1/map", MapBody, where)
 
 
 def model() -> Call[ModelBody]:

@@ -22,7 +22,7 @@ FLOOR_DB, TOP_DB = -100.0, -20.0
 MIN_WINDOW_SECONDS, MAX_WINDOW_SECONDS = 0.01, 0.045
 WINDOW_COLUMNS = 8  # that a window spans where they are short
 MIN_WINDOW = 64  # samples
-MAX_FRAMES = 64  # windows of a column: those of longer columns lie apart
+MAX_FRAMES = 256  # windows of a column: those of longer columns lie apart
 TONE_BINS = 1.5  # a Hann window spreads a sine over bins that have so many times its power
 CHUNK_FRAMES = 256  # windows computed at once: bounds memory
 

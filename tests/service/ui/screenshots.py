@@ -56,6 +56,22 @@ def moments(page: Page) -> None:
     page.evaluate("scrollTo(0, 0)")
 
 
+def spectrogram(page: Page) -> None:
+    page.goto("/?q=thunder+storm&min_duration=30")
+    page.get_by_role("button", name="Spectrograms").click()
+    item = page.locator(".result").first
+    item.get_by_role("button", name="Select a part").click()
+    expect(item.locator(".spectrogram img")).to_have_count(1)
+    for _ in range(2):
+        item.get_by_role("button", name="Zoom in").click()
+    expect(item.locator(".spectrogram img")).to_have_count(2)
+    item.get_by_role("button", name="Play this part").click()
+    page.get_by_role("button", name="Loop").click()
+    page.get_by_label("Speed").select_option("0.5")
+    expect(item.locator(".play")).to_have_attribute("data-state", "playing")
+    page.evaluate("scrollTo(0, 0)")
+
+
 def tags(page: Page) -> None:
     choose_and_tag(page, RAIN)
 
@@ -130,7 +146,7 @@ def main() -> None:
         demo, extended = make_libraries(Path(name))
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
         take(browser, demo, VIEWS)
-        take(browser, extended, {"moments": moments})
+        take(browser, extended, {"moments": moments, "spectrogram": spectrogram})
         browser.close()
 
 

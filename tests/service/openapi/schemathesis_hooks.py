@@ -66,7 +66,7 @@ def _classifier(_path: str, body: dict[str, Any]) -> None:
         body["tag"] = "taught"
 
 
-def _collection(path: str, body: dict[str, Any]) -> None:
+def _collection(_path: str, body: dict[str, Any]) -> None:
     """Names that are free, and clips that are there."""
     if "name" in body:
         body["name"] = f"Collection {next(NUMBERS)}"
@@ -74,13 +74,7 @@ def _collection(path: str, body: dict[str, Any]) -> None:
         if name in body:
             body[name] = []
     body.pop("before", None)
-    follows = body.get("follows")
-    if path.endswith("{collection_id}"):
-        body.pop("follows", None)  # it may hold clips
-    elif follows:
-        _query(follows)
-        follows.pop("collection", None)
-        follows.pop("classifier", None)
+    body.pop("follows", None)  # where it follows a search, its clips cannot be changed
 
 
 def _stretch(values: dict[str, Any]) -> None:

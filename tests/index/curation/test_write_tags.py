@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import argparse
+import json
 import os
 import shutil
 import signal
@@ -14,6 +16,7 @@ import pytest
 
 from earmark.index.catalogue.embedded_sound import SourceFile
 from earmark.index.catalogue.records import Clip
+from earmark.index.cli import write_tags as cli
 from earmark.index.curation import write_tags as writing
 from earmark.index.curation.write_tags import Orders, WriteReport, write_tags
 from earmark.index.ingest import bulk
@@ -150,6 +153,25 @@ def test_files_that_must_not_be_replaced_are_left_alone(
     assert report.failed[str(wav)] == "a.wav: changed since it was added: add it again"
     assert report.failed[str(flac)] == "a.flac: a link has taken its place"
     assert report.written == {}
+
+
+def test_the_command_shows_what_it_would_do(
+    filled: Library, sounds: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    parser = argparse.ArgumentParser()
+    cli.add_commands(parser.add_subparsers())
+    command = ["write-tags", "--dry-run", "--library", str(filled.folder)]
+    options = parser.parse_args(command)
+    assert options.run(options) == 0
+    out, err = capsys.readouterr()
+    assert f"{sounds / 'a.wav'}\n  title: Title wav\n  tags: rain roof\n" in out
+    assert out.endswith("would write 2, unchanged 0, skipped 1, failed 0\n")
+    assert f"skipped: {sounds / 'a.caf'}: a.caf: its format holds no tags" in err
+    (sounds / "a.flac").unlink()
+    options = parser.parse_args([*command, "--json"])
+    assert options.run(options) == 1
+    found = json.loads(capsys.readouterr().out)
+    assert found["failed"] == {str(sounds / "a.flac"): "a.flac: No such file or directory"}
 
 
 @pytest.mark.parametrize("what", ["sound", "tags"])

@@ -8,7 +8,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -24,6 +24,7 @@ from earmark.index.ingest import local
 from earmark.index.stores import snapshot
 from earmark.index.stores.faiss.store import FaissStore
 from earmark.model import checkpoint
+from earmark.model.core.errors import AudioError
 from earmark.model.embedder import Embedder
 from tests import prepared
 from tests.model import tiny
@@ -138,6 +139,19 @@ def embed_file(embedder: Embedder, file: SourceFile) -> EmbeddedSound:
     state = file.path.stat()
     embedding = embedder.embed_audio(file.path, file.path.name)
     return EmbeddedSound(file, embedding, state.st_size, state.st_mtime_ns)
+
+
+def embed_here(
+    embedder: Embedder, files: Sequence[SourceFile], *, on_heard: local.OnHeard
+) -> Generator[EmbeddedBatch]:
+    """An embedding engine that starts no process."""
+    batch = EmbeddedBatch()
+    for file in files:
+        try:
+            batch.append(file, embed_file(embedder, file))
+        except AudioError as error:
+            batch.append(file, error)
+    yield batch
 
 
 def environment(**more: str) -> dict[str, str]:

@@ -30,7 +30,7 @@ def clip_id(library: Library, tmp_path: Path) -> str:
         "path,title,tags,licence,source,id\n"
         f"sounds/{file.name},Rain,rain Roof,CC0-1.0,Tapes,my/№ 1\n"
     )
-    [added] = bulk.add(library, [manifest]).added
+    [added] = bulk.add(library, [manifest], made.embed_here).added
     return added
 
 

@@ -174,7 +174,7 @@ def test_another_models_library_is_refused_with_the_way_out(
 
     # And what it says works: every sound, embedded anew, with all that was said of it.
     with Library.open(tmp_path / "new", other, create=True) as new:
-        report = bulk.add(new, [stocked.folder])
+        report = bulk.add(new, [stocked.folder], made.embed_here)
         assert (len(report.added), report.failed) == (8, {})
         assert [(clip.id, clip.title, clip.tags) for clip in new.catalogue.clips()] == [
             (clip.id, clip.title, clip.tags) for clip in stocked.catalogue.clips()

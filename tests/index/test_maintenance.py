@@ -27,7 +27,7 @@ def stocked(folder: Path, embedder: Embedder, sounds: Path, count: int = 4) -> l
     """A library of so many sounds; their ids."""
     made.write_sounds(sounds, count)
     with Library.open(folder, embedder, create=True) as library:
-        return bulk.add(library, [sounds]).added
+        return bulk.add(library, [sounds], made.embed_here).added
 
 
 def test_a_copy_taken_amid_writes_is_a_library_of_one_instant(
@@ -107,11 +107,11 @@ def test_sounds_that_moved(tmp_path: Path, embedder: Embedder) -> None:
     (tmp_path / "old" / "bad.wav").write_bytes(b"rubbish")
     made.write_sounds(tmp_path / "older", 1, first=9)
     with Library.open(tmp_path / "library", embedder) as library:
-        bulk.add(library, [tmp_path / "old", tmp_path / "older"])
+        bulk.add(library, [tmp_path / "old", tmp_path / "older"], made.embed_here)
     (tmp_path / "old").rename(tmp_path / "new")
     assert maintenance.relocate(tmp_path / "library", tmp_path / "old", tmp_path / "new") == 4
     with Library.open(tmp_path / "library", embedder) as library:
-        report = bulk.add(library, [tmp_path / "new"])
+        report = bulk.add(library, [tmp_path / "new"], made.embed_here)
         assert (report.added, report.unchanged) == ([], 4)
         assert library.catalogue.clip(ids[0]).path == str(tmp_path / "new" / "noise_000.wav")
         assert list(library.catalogue.failures()) == [str(tmp_path / "new" / "bad.wav")]
@@ -131,7 +131,7 @@ def test_moves_that_make_no_sense(tmp_path: Path, embedder: Embedder) -> None:
         maintenance.relocate(tmp_path / "library", tmp_path / "elsewhere", tmp_path / "new")
     shutil.copytree(tmp_path / "sounds", tmp_path / "more")
     with Library.open(tmp_path / "library", embedder) as library:
-        bulk.add(library, [tmp_path / "more"])
+        bulk.add(library, [tmp_path / "more"], made.embed_here)
         before = library.catalogue.clips()
         with pytest.raises(LibraryError, match=r"lie under .*sounds already"):
             maintenance.relocate(tmp_path / "library", tmp_path / "more", tmp_path / "sounds")
@@ -160,7 +160,7 @@ def test_a_library_moves_to_milvus_and_back(tmp_path: Path, embedder: Embedder) 
         assert "Milvus" in library.info()["index"]
         library.remove(ids[:1])
         made.write_sounds(tmp_path / "more", 2, first=20)
-        added = bulk.add(library, [tmp_path / "more"]).added
+        added = bulk.add(library, [tmp_path / "more"], made.embed_here).added
         own = library.catalogue.vector(library.catalogue.clip(added[0]).row)
         assert own is not None
         assert library.search_by_vector(own, 1).hits[0].clip.id == added[0]

@@ -72,13 +72,16 @@ def test_a_manifest_and_a_library_are_cleaned_the_same(library: Library, tmp_pat
         f"{file.name},\u2067Cafe\u0301\u2069,Cafe\u0301;CAFÉ;ra\u200bin,Rene\u0301,e\u0301\n",
         encoding="utf-8",
     )
-    assert bulk.add(library, [manifest]).added == ["é"]
+    assert bulk.add(library, [manifest], made.embed_here).added == ["é"]
     (clip,) = library.catalogue.clips()
     expected = Metadata(title="Café", tags=("Café", "rain"), author="René")
     assert clip.metadata == expected
-    assert (bulk.add(library, [manifest]).described, library.generation) == (0, clip.generation)
+    assert (bulk.add(library, [manifest], made.embed_here).described, library.generation) == (
+        0,
+        clip.generation,
+    )
     with Library.open(tmp_path / "other", library.embedder, create=True) as other:
-        bulk.add(other, [library.folder])
+        bulk.add(other, [library.folder], made.embed_here)
         (copy,) = other.catalogue.clips()
     assert (copy.id, copy.metadata) == ("é", expected)
 
@@ -100,7 +103,7 @@ def test_a_file_on_disk_has_the_title_of_an_upload(library: Library, tmp_path: P
     folder.mkdir()
     for name in FILE_NAMES:
         shutil.copy(sound, folder / name)
-    bulk.add(library, [folder])
+    bulk.add(library, [folder], made.embed_here)
     clips = {Path(clip.path).name: clip.title for clip in library.catalogue.clips()}
     assert clips == FILE_NAMES  # the paths stay as they are
     for name, title in FILE_NAMES.items():

@@ -76,9 +76,9 @@ def test_unchanged_files_are_skipped_and_changed_ones_keep_their_id(
     library: Library, tmp_path: Path
 ) -> None:
     files = made.write_sounds(tmp_path / "sounds", 4)
-    ids = bulk.add(library, [tmp_path / "sounds"]).added
+    ids = bulk.add(library, [tmp_path / "sounds"], made.embed_here).added
     generation = library.generation
-    report = bulk.add(library, [tmp_path / "sounds"])
+    report = bulk.add(library, [tmp_path / "sounds"], made.embed_here)
     assert (report.added, report.unchanged) == ([], 4)
     assert library.generation == generation
 
@@ -86,7 +86,7 @@ def test_unchanged_files_are_skipped_and_changed_ones_keep_their_id(
     old = library.catalogue.vector(before.row)
     soundfile.write(files[1], tiny.sine(0.8), tiny.RATE)
     made.write_sounds(tmp_path / "sounds", 1, first=9)
-    report = bulk.add(library, [tmp_path / "sounds"])
+    report = bulk.add(library, [tmp_path / "sounds"], made.embed_here)
     assert (len(report.added), report.unchanged) == (2, 3)
     assert ids[1] in report.added
     after = library.catalogue.clip(ids[1])
@@ -139,9 +139,9 @@ def test_a_whole_library_stands_for_its_sounds(
     library: Library, embedder: Embedder, tmp_path: Path
 ) -> None:
     made.write_sounds(tmp_path / "sounds", 3)
-    first = bulk.add(library, [tmp_path / "sounds"]).added
+    first = bulk.add(library, [tmp_path / "sounds"], made.embed_here).added
     with Library.open(tmp_path / "copy", embedder, create=True) as copy:
-        assert sorted(bulk.add(copy, [library.folder]).added) == sorted(first)
+        assert sorted(bulk.add(copy, [library.folder], made.embed_here).added) == sorted(first)
 
 
 def test_what_cannot_be_begun_is_an_input_error_and_adds_nothing(
@@ -220,10 +220,10 @@ def test_the_same_sound_under_another_name_is_said(library: Library, tmp_path: P
     first, second = made.write_sounds(tmp_path, 2)
     copy = tmp_path / "zz_copy.wav"
     copy.write_bytes(first.read_bytes())
-    report = bulk.add(library, [tmp_path])
+    report = bulk.add(library, [tmp_path], made.embed_here)
     assert len(report.added) == 3
     ids = {clip.path: clip.id for clip in library.catalogue.clips()}
     assert report.duplicates == {ids[str(copy)]: ids[str(first)]}
     assert library.info()["duplicates"] == 1
-    assert bulk.add(library, [tmp_path]).duplicates == {}
+    assert bulk.add(library, [tmp_path], made.embed_here).duplicates == {}
     assert ids[str(second)] not in report.duplicates.values()

@@ -152,7 +152,7 @@ def test_removing_takes_the_file_of_an_upload_and_no_other(
     from earmark.index.ingest import bulk
 
     (outside,) = made.write_sounds(tmp_path / "sounds", 1)
-    (theirs,) = bulk.add(library, [outside]).added
+    (theirs,) = bulk.add(library, [outside], made.embed_here).added
     own = add(library, sounds.noise(0.4)).clip
     with pytest.raises(LibraryError, match="no clip 'nothing'"):
         library.remove([own.id, "nothing"])
@@ -170,7 +170,7 @@ def test_another_library_may_not_remove_the_file(
 
     own = add(library, sounds.noise(0.4)).clip
     with Library.open(tmp_path / "other", embedder, create=True) as other:
-        other.remove(bulk.add(other, [library.folder]).added)
+        other.remove(bulk.add(other, [library.folder], made.embed_here).added)
     assert file_of(own).is_file()
 
 

@@ -7,16 +7,13 @@ import os
 import socket
 import subprocess
 import tempfile
-from collections.abc import Generator, Sequence
 from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from earmark.index.catalogue.embedded_sound import EmbeddedBatch, SourceFile
 from earmark.index.ingest import bulk
-from earmark.index.ingest.local import OnHeard
 from earmark.index.ingest.walk import Manifests, Walk
 from earmark.index.library import Library
 from earmark.model.audio.formats import SUFFIXES
@@ -52,13 +49,6 @@ def touch(*files: Path) -> None:
     for file in files:
         file.parent.mkdir(parents=True, exist_ok=True)
         file.touch()
-
-
-def embed_here(
-    embedder: Embedder, files: Sequence[SourceFile], *, on_heard: OnHeard
-) -> Generator[EmbeddedBatch]:
-    """An embedding engine that starts no process."""
-    yield EmbeddedBatch([made.embed_file(embedder, file) for file in files])
 
 
 def walked(*paths: Path) -> tuple[Walk, list[Path]]:
@@ -130,17 +120,17 @@ def test_libraries_in_a_folder_are_left_out_unless_they_are_named(
     made.write_sounds(tmp_path / "sounds", 2)
     other = tmp_path / "sounds" / "other"
     with Library.open(other, embedder, create=True) as inner:
-        bulk.add(inner, made.write_sounds(tmp_path / "elsewhere", 1, first=5), embed_here)
+        bulk.add(inner, made.write_sounds(tmp_path / "elsewhere", 1, first=5), made.embed_here)
         made.write_sounds(other / "feedback", 1, first=6)
         made.write_sounds(library.folder / "feedback", 1, first=7)
         (tmp_path / "sounds" / "way").symlink_to(other / "feedback")
-    report = bulk.add(library, [tmp_path / "sounds"], embed_here)
+    report = bulk.add(library, [tmp_path / "sounds"], made.embed_here)
     assert (len(report.added), report.failed, report.passed_over) == (2, {}, {})
     inside = library.folder / "sounds"
     made.write_sounds(inside, 1, first=8)
-    assert len(bulk.add(library, [tmp_path], embed_here).added) == 1  # of "elsewhere"
-    assert len(bulk.add(library, [inside], embed_here).added) == 1  # named
-    report = bulk.add(library, [other], embed_here)
+    assert len(bulk.add(library, [tmp_path], made.embed_here).added) == 1  # of "elsewhere"
+    assert len(bulk.add(library, [inside], made.embed_here).added) == 1  # named
+    report = bulk.add(library, [other], made.embed_here)
     assert (report.unchanged, report.added) == (1, [])
 
 
@@ -180,11 +170,11 @@ def test_a_path_has_one_spelling_whichever_way_it_is_named(
     for folder in ("real", "link"):
         (tmp_path / folder / "m.csv").write_text("path,tags\nlist/../deep/noise_001.wav,x\n")
     monkeypatch.chdir(tmp_path / "link")
-    assert len(bulk.add(library, [Path("deep/noise_000.wav")], embed_here).added) == 1
-    assert len(bulk.add(library, [tmp_path / "link" / "m.csv"], embed_here).added) == 1
-    assert len(bulk.add(library, [Path("deep"), Path()], embed_here).added) == 1
+    assert len(bulk.add(library, [Path("deep/noise_000.wav")], made.embed_here).added) == 1
+    assert len(bulk.add(library, [tmp_path / "link" / "m.csv"], made.embed_here).added) == 1
+    assert len(bulk.add(library, [Path("deep"), Path()], made.embed_here).added) == 1
     for path in (Path(), tmp_path / "link", tmp_path / "real", Path("../link/./list")):
-        report = bulk.add(library, [path], embed_here)
+        report = bulk.add(library, [path], made.embed_here)
         assert (report.added, report.unchanged) == ([], 3)
     folder = tmp_path.resolve() / "real" / "deep"
     assert {Path(clip.path).parent for clip in library.catalogue.clips()} == {folder}
@@ -200,9 +190,9 @@ def test_a_link_stands_for_its_file_and_gives_the_title(library: Library, tmp_pa
         (tmp_path / "sounds" / name).symlink_to(file)
     (tmp_path / "sounds" / "same.wav").symlink_to("Rain.wav")
     (tmp_path / "m.csv").write_text("path,tags\nsounds/Rain.wav,rain\n")
-    assert len(bulk.add(library, [tmp_path / "sounds"], embed_here).added) == 2
+    assert len(bulk.add(library, [tmp_path / "sounds"], made.embed_here).added) == 2
     for path in ("sounds", "sounds/same.wav", ".store", ".store/3f0a", "m.csv"):
-        report = bulk.add(library, [tmp_path / path], embed_here)
+        report = bulk.add(library, [tmp_path / path], made.embed_here)
         assert (report.added, report.moved, report.failed) == ([], {}, {})
     clips = {clip.title: clip for clip in library.catalogue.clips()}
     assert {title: clip.path for title, clip in clips.items()} == {
@@ -217,7 +207,7 @@ def test_metadata_of_a_manifest_outlasts_the_folder_named_after_it(
 ) -> None:
     made.write_sounds(tmp_path / "sounds", 1)
     (tmp_path / "m.tsv").write_text("path\ttags\nsounds/noise_000.wav\train, thunder,wind\n")
-    bulk.add(library, [tmp_path / "m.tsv", tmp_path / "sounds"], embed_here)
+    bulk.add(library, [tmp_path / "m.tsv", tmp_path / "sounds"], made.embed_here)
     assert library.catalogue.clips()[0].tags == ("rain", "thunder", "wind")
 
 
@@ -226,7 +216,7 @@ def test_a_named_manifest_may_have_any_name_and_encoding(library: Library, tmp_p
     file = tmp_path / "list.txt"
     file.write_bytes("path;tags\nnoise_000.wav;café\n".encode("latin-1"))
     manifests = Manifests(frozenset([file]), "latin-1")
-    bulk.add(library, [file], embed_here, manifests)
+    bulk.add(library, [file], made.embed_here, manifests)
     assert library.catalogue.clips()[0].tags == ("café",)
 
 
@@ -298,9 +288,9 @@ def test_one_unreadable_folder_is_a_failure_like_a_file(library: Library) -> Non
         for path in (folder / "closed", strange):
             path.chmod(0o700 if os.geteuid() == 0 else 0)
         with made.nobody():
-            report = bulk.add(library, [folder], embed_here)
+            report = bulk.add(library, [folder], made.embed_here)
             paths = [folder / "closed", folder / "closed" / "noise_002.wav"]
-            named = bulk.add(library, paths, embed_here)
+            named = bulk.add(library, paths, made.embed_here)
         assert len(report.added) == 2
         assert report.failed == {
             str(folder / "closed"): "closed: cannot be read (Permission denied)",
@@ -314,7 +304,7 @@ def test_one_unreadable_folder_is_a_failure_like_a_file(library: Library) -> Non
         # Once it can be read, it is a failure no more.
         for path in (folder / "closed", strange):
             path.chmod(0o755)
-        report = bulk.add(library, [folder])
+        report = bulk.add(library, [folder], made.embed_here)
         assert (len(report.added), report.failed, library.catalogue.failures()) == (1, {}, {})
 
 

@@ -103,6 +103,11 @@ def test_verdicts_are_given_and_taken_back(client: Client) -> None:
     assert client.search("bark", k=1).hits[0].id == ids[0]
     back = client.judge([(ids[0], "bark", "undecided"), (ids[1], "bark", "undecided")])
     assert (back.undecided, client.clip(ids[0]).tags) == (2, [])
+    for reviewer in ("tab-1", "tab-2"):  # who goes on to something else gives back
+        assert client.lease_suggestions(reviewer, "zebra").sounds == []
+    assert ids == [
+        sound.clip.id for sound in client.suggestions("bark", order="unsurest", k=3).sounds
+    ]
     client.lease_suggestions("tab-2", "none")
 
 

@@ -77,6 +77,12 @@ def _collection(_path: str, body: dict[str, Any]) -> None:
     body.pop("follows", None)  # where it follows a search, its clips cannot be changed
 
 
+def _bulk_edit(body: dict[str, Any]) -> None:
+    """Of no clips: their ids and etags are others each time."""
+    body.pop("where", None)
+    body["ids"], body["etags"] = [], {}
+
+
 def _stretch(values: dict[str, Any]) -> None:
     """Times within the shortest sound."""
     for name, time in (("start", 0.05), ("end", 0.15)):
@@ -105,6 +111,8 @@ def _body(path: str, body: dict[str, Any]) -> None:
             verdict["tag"] = f"tag-{number}"  # of nothing printable none is made
     elif path == "/v1/search/audio":
         _stretch(body)
+    elif path == "/v1/clips" and "file" not in body:
+        _bulk_edit(body)
     elif path.startswith(("/v1/collections", "/v1/classifiers")):
         (_collection if "collections" in path else _classifier)(path, body)
     elif path == "/v1/jobs":

@@ -43,7 +43,9 @@ PARAMETERS = (
     b"licence",
     b"source", b"distinct", b"sort", b"fields", b"points", b"width", b"before", b"suggested",
     b"order", b"reviewer",
-    b"collection", b"format",
+    b"collection", b"format", b"classifier",
+    b"category", b"sample_rate", b"channels", b"min_loudness", b"max_loudness", b"added_after",
+    b"added_before", b"names",
     b"x", b"", b"q[]", b"q%00",
 )  # fmt: skip
 PATHS = (
@@ -56,6 +58,9 @@ PATHS = (
     b"/v1/collections/%b/export", b"/v1/collections/favourites/export",
     b"/v1/jobs/%b", b"/v1/jobs/%b/events", b"/problems/%b", b"/%b", b"/../%b", b"/static/%b",
     b"/v1/%b",
+    b"/v1/facets", b"/v1/facets", b"/v1/edits", b"/v1/clips/%b/history",
+    b"/v1/classifiers", b"/v1/classifiers/%b", b"/v1/classifiers/hostile/hits",
+    b"/v1/classifiers/%b/ask", b"/v1/classifiers/%b/labels", b"/v1/classifiers/%b/export",
     b"/docs/%b", b"/v1/model", b"/healthz/%b", b"/metrics", b"//%b", b"/./v1/search",
     b"/v1/suggestions", b"/v1/suggestions/tags", b"/v1/suggestions/progress",
 )  # fmt: skip
@@ -207,7 +212,9 @@ def posted(seed: random.Random) -> Request:
     names = ("q", "k", "tags", "cursor", "tag", "sort", "fields", "clip", "accepted", "rejected",
              "title", "description", "licence", "min_duration", "distinct", "prompts",
              "suggested", "reviewer", "verdicts", "order", "__class__",
-             "name", "clips", "follows", "add", "remove", "move", "collection")  # fmt: skip
+             "ids", "where", "set", "add_tags", "remove_tags", "etags",
+             "name", "clips", "follows", "add", "remove", "move", "collection",
+             "labels", "vector", "bias", "fingerprint", "version", "figures")  # fmt: skip
     body = json.dumps({name: seed.choice(odd) for name in seed.sample(names, seed.randrange(6))})
     data = seed.choice(
         (body.encode(),) * 6
@@ -222,7 +229,9 @@ def posted(seed: random.Random) -> Request:
          ("/v1/suggestions/leases", b"POST"), ("/v1/suggestions/verdicts", b"POST"),
          ("/v1/collections", b"POST"), ("/v1/collections/favourites", b"PATCH"),
          ("/v1/collections/favourites/clips", b"PATCH"),
-         ("/v1/clips/x", b"PATCH"), ("/v1/clips/..%2f..%2fx", b"PATCH"), ("/v1/jobs", b"POST"))
+         ("/v1/classifiers", b"POST"), ("/v1/classifiers/import", b"POST"),
+         ("/v1/classifiers/hostile/labels", b"POST"), ("/v1/classifiers/hostile", b"PATCH"),
+         ("/v1/clips", b"PATCH"), ("/v1/edits/1/undo", b"POST"), ("/v1/clips/x", b"PATCH"), ("/v1/clips/..%2f..%2fx", b"PATCH"), ("/v1/jobs", b"POST"))
     )  # fmt: skip
     kind = seed.choice(
         (JSON, JSON, JSON, b"text/plain", b"application/json; charset=utf-16", b"a/b/c")

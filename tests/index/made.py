@@ -103,11 +103,12 @@ def without_windows(changes: Changes) -> Changes:
 
 
 def save_without_windows(store: FaissStore, file: Path) -> None:
-    """Save a snapshot in the layout before windows, of a store without any."""
+    """Save a snapshot in the layout before windows and facts of files, of a store without any."""
     write = snapshot.write
 
     def write_layout_1(file: Path, header: dict[str, Any], arrays: snapshot.Arrays) -> None:
-        kept = arrays.keys() - {"base.ends", "recent.ends"}
+        later = {"ends", "loudness", "added", "sample_rates", "channels", "categories"}
+        kept = [name for name in arrays if later.isdisjoint(name.split(".")[1:2])]
         older = {name: value for name, value in header.items() if name != "layout"}
         write(file, older, {name: arrays[name] for name in kept})
 

@@ -14,8 +14,10 @@ import numpy as np
 import pytest
 
 from earmark.index import library as library_module
+from earmark.index.facets import count_facets
 from earmark.index.library import SNAPSHOT, Library
 from earmark.index.stores.faiss.store import FaissStore
+from earmark.index.types import Filter, RowSet, SearchRequest
 from earmark.model.embedder import Embedder
 from tests.index import made
 from tests.index.made import new_clip, vector
@@ -54,6 +56,25 @@ def long_clip(number: int) -> Any:
     )
 
 
+def check_facts(library: Library) -> None:
+    """What older snapshots do not hold is known all the same."""
+    clips = {clip.row for clip in library.catalogue.clips()}
+    day = library.catalogue.clips()[0].added_at[:10]
+    for where, passing in (
+        (Filter(sample_rates=(22_000,), channels=(1,), added_after=day), clips),
+        (Filter(sample_rates=(22_000,), members=RowSet(np.array([1, 2]))), {1, 2}),
+        (Filter(added_before=day), set()),
+        (Filter(min_loudness=-100.0), set()),
+        (Filter(categories=("WEATRain",)), set()),
+    ):
+        assert set(library.passing(where).tolist()) == passing, where
+        assert len(library.search("dog", 100, where).hits) == len(passing), where
+        facets = count_facets(library, SearchRequest(where=where), 9)
+        assert facets.total == len(passing)
+        if not where.sample_rates:
+            assert facets.sample_rates == (((22_000, len(passing)),) if passing else ())
+
+
 def nearest(library: Library) -> str:
     """The title of the clip nearest to MOMENT: "clip1", where windows are searched."""
     return library.search_by_vector(MOMENT, 1).hits[0].clip.title
@@ -88,6 +109,7 @@ def test_it_serves_at_once_and_is_brought_over_while_it_serves(
         assert library.store.outdated
         assert nearest(library) != "clip1"
         assert library.search("clip7 dog", 3).hits[0].clip.title == "clip7"
+        check_facts(library)
         with library.catalogue.write() as writer:
             writer.put(long_clip(CLIPS))  # of which windows are found
         library.refresh()
@@ -97,6 +119,7 @@ def test_it_serves_at_once_and_is_brought_over_while_it_serves(
         assert not library.store.outdated
         assert nearest(library) == "clip1"
         assert len(library.store) == CLIPS + 1
+        check_facts(library)
         assert not library.rebuild_store()  # once is enough
     with Library.open(folder, embedder) as library:
         assert not library.store.outdated

@@ -22,6 +22,7 @@ import socket
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from pathlib import Path
 from typing import IO, Any
@@ -95,16 +96,27 @@ def start(
     err: IO[Any],
     environment: dict[str, str],
     module: str = COMMAND,
+    program: str = "",
 ) -> Process:
-    """Run a module, by default the `earmark` command, with these arguments in the folder ROOT."""
-    job = {"module": module, "arguments": [*map(str, arguments)], "environment": environment}
+    """Run a program's text or else a module, by default the `earmark` command, with these arguments
+    in the folder ROOT."""
+    job = {
+        "module": module,
+        "program": program,
+        "arguments": [*map(str, arguments)],
+        "environment": environment,
+    }
     ours, theirs = socket.socketpair()
     with theirs, tempfile.TemporaryFile() as file:
         file.write(json.dumps(job).encode())
         file.flush()
         descriptors = [file.fileno(), theirs.fileno(), out.fileno(), err.fileno()]
-        socket.send_fds(_forking(), [b"+"], descriptors)
+        with _starting:
+            socket.send_fds(_forking(), [b"+"], descriptors)
     return Process(arguments, ours)
+
+
+_starting = threading.Lock()
 
 
 @functools.cache
@@ -192,7 +204,10 @@ def main() -> None:
     tempfile.tempdir = None
     time.tzset()
     sys.argv[1:] = job["arguments"]
-    runpy.run_module(job["module"], run_name="__main__", alter_sys=True)
+    if job["program"]:
+        exec(compile(job["program"], "<program>", "exec"), {"__name__": "__main__"})
+    else:
+        runpy.run_module(job["module"], run_name="__main__", alter_sys=True)
 
 
 if __name__ == "__main__":

@@ -174,6 +174,18 @@ def earmark(*arguments: object, **more: str) -> subprocess.CompletedProcess[str]
         return subprocess.CompletedProcess(arguments, status, out.read(), err.read())
 
 
+def run_program(text: str, *arguments: object) -> tuple[int, str]:
+    """Run a program with arguments to its end; its exit status and what it printed."""
+    with tempfile.TemporaryFile("w+") as out:
+        process = prepared.start(arguments, out, out, environment(), program=text)
+        try:
+            status = process.wait(120)
+        finally:
+            process.kill()
+        out.seek(0)
+        return status, out.read()
+
+
 def bound_by_permissions() -> list[str]:
     """The beginning of a command that runs Python so that permissions bind it, also root's."""
     bound = ["setpriv", "--bounding-set=-dac_override,-dac_read_search"]

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import sqlite3
-import subprocess
-import sys
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
 
@@ -17,7 +16,7 @@ from earmark.index.catalogue.catalogue import FILE_NAME, Catalogue
 from earmark.index.catalogue.metadata import Metadata
 from earmark.index.catalogue.records import KnownFile, NewClip
 from earmark.index.errors import UnknownClipError
-from tests.index.made import ROOT, new_clip, vector
+from tests.index.made import new_clip, run_program, vector
 
 
 def put(catalogue: Catalogue, *clips: NewClip) -> list[str]:
@@ -178,13 +177,11 @@ for number in range(40):
 
 
 def test_two_processes_create_and_write_without_losing_anything(tmp_path: Path) -> None:
-    command = [sys.executable, "-c", _WRITE, str(tmp_path / "library")]
-    writers = [
-        subprocess.Popen([*command, name], cwd=ROOT, stderr=subprocess.PIPE, text=True)
-        for name in ("one", "two")
-    ]
-    errors = [writer.communicate(timeout=60)[1] for writer in writers]
-    assert [writer.returncode for writer in writers] == [0, 0], errors
+    with ThreadPoolExecutor(2) as pool:
+        writers = [
+            pool.submit(run_program, _WRITE, tmp_path / "library", name) for name in ("one", "two")
+        ]
+    assert [writer.result() for writer in writers] == [(0, "")] * 2
     catalogue = Catalogue.open(tmp_path / "library")
     assert catalogue.count() == 80
     assert catalogue.meta("generation") == "80"

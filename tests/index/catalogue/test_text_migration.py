@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import re
 import sqlite3
-import subprocess
-import sys
 from contextlib import closing
 from pathlib import Path
 
@@ -18,7 +16,8 @@ from earmark.index.library import SNAPSHOT, Library
 from earmark.index.statistics import StatisticsCache
 from earmark.index.types import Filter
 from earmark.model.embedder import Embedder
-from tests.index.made import ROOT, new_clip, vector
+from tests.index import made
+from tests.index.made import new_clip, vector
 
 # id, title, tags, author, source, licence, description
 CLIPS = [
@@ -117,8 +116,7 @@ Catalogue.open(Path(sys.argv[1]))
 def test_a_migration_that_is_killed_has_changed_nothing(tmp_path: Path) -> None:
     folder = tmp_path / "old"
     make(folder, 5)
-    done = subprocess.run([sys.executable, "-c", KILLED, str(folder)], cwd=ROOT, check=False)
-    assert done.returncode == -9
+    assert made.run_program(KILLED, folder)[0] == -9
     with closing(sqlite3.connect(folder / FILE_NAME)) as db:
         assert db.execute("PRAGMA user_version").fetchone() == (5,)
         assert db.execute(f"SELECT {', '.join(TEXTS)} FROM clips ORDER BY row").fetchall() == CLIPS

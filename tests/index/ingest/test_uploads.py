@@ -5,8 +5,6 @@ from __future__ import annotations
 import io
 import os
 import signal
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -22,7 +20,7 @@ from earmark.index.ingest.uploads import AddedClip, Upload
 from earmark.index.library import Library
 from earmark.model.embedder import Embedder
 from tests.index import made
-from tests.index.made import ROOT, environment, small_disk
+from tests.index.made import small_disk
 from tests.model import tiny
 from tests.service import sounds
 
@@ -241,11 +239,8 @@ def test_killed_between_file_and_catalogue_leaves_no_orphan(
 ) -> None:
     (sound,) = made.write_sounds(tmp_path / "sounds", 1)
     folder = tmp_path / "library"
-    command = [sys.executable, "-c", CRASHING, folder, model_folder, sound, when]
-    done = subprocess.run(
-        [*map(str, command)], cwd=ROOT, env=environment(), capture_output=True, check=False
-    )
-    assert done.returncode == -signal.SIGKILL, done.stderr.decode()
+    status, said = made.run_program(CRASHING, folder, model_folder, sound, when)
+    assert status == -signal.SIGKILL, said
     assert tree(folder) != set()
     with Library.open(folder, embedder) as library:
         kept = {file_of(clip).name for clip in library.catalogue.clips()}

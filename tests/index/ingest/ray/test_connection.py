@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import gc
-import subprocess
-import sys
 import threading
 import time
 from pathlib import Path
@@ -57,23 +55,13 @@ def test_addresses_where_no_cluster_is(address: str, kind: type[Exception], prob
 def test_the_missing_package_is_named(tmp_path: Path) -> None:
     [file] = made.write_sounds(tmp_path, 1)
     command = ["add", str(file), "--library", str(tmp_path / "library"), "--engine", "ray"]
-    done = subprocess.run(
-        [
-            sys.executable,
-            "-c",
-            "import sys; sys.modules['ray'] = None; from earmark.service.cli.main import main; "
-            f"sys.exit(main({command!r}))",
-        ],
-        cwd=made.ROOT,
-        env=made.environment(),
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=60,
+    program = (
+        "import sys; sys.modules['ray'] = None; from earmark.service.cli.main import main; "
+        f"sys.exit(main({command!r}))"
     )
-    assert done.returncode == 2
-    assert done.stderr == (
-        "earmark add: engine ray: the package ray is missing: pip install 'earmark[ray]'\n"
+    assert made.run_program(program) == (
+        2,
+        "earmark add: engine ray: the package ray is missing: pip install 'earmark[ray]'\n",
     )
     assert not (tmp_path / "library").exists()
 
@@ -87,7 +75,7 @@ def servers() -> list[psutil.Process]:
 def test_a_ray_that_does_not_come_up_is_started_again(monkeypatch: pytest.MonkeyPatch) -> None:
     import ray
 
-    monkeypatch.setenv("RAY_gcs_server_port_wait_time_s", "30")
+    monkeypatch.setenv("RAY_gcs_server_port_wait_time_s", "3")
     killed: list[int] = []
 
     def kill_the_first() -> None:
@@ -97,6 +85,8 @@ def test_a_ray_that_does_not_come_up_is_started_again(monkeypatch: pytest.Monkey
                 each.kill()
                 killed.append(each.pid)
             time.sleep(0.001)
+        time.sleep(1.5)  # the first start waits in vain by now; the next may take its time
+        monkeypatch.setenv("RAY_gcs_server_port_wait_time_s", "60")
 
     killer = threading.Thread(target=kill_the_first)
     killer.start()

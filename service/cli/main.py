@@ -16,7 +16,7 @@ from collections.abc import Sequence
 from typing import NoReturn
 
 from earmark.index.cli import library as index_cli
-from earmark.index.cli import maintenance, write_tags
+from earmark.index.cli import maintenance, teach, write_tags
 from earmark.index.cli import review as index_review
 from earmark.model.core.errors import EarmarkError, InputError
 from earmark.service.cli import collection, cut, keys, label, query, serve
@@ -53,6 +53,7 @@ def build_parser() -> argparse.ArgumentParser:
     maintenance.add_commands(commands)
     write_tags.add_commands(commands)
     index_review.add_commands(commands)
+    teach.add_commands(commands)
     query.add_commands(commands)
     collection.add_commands(commands)
     cut.add_commands(commands)

@@ -35,6 +35,8 @@ def before_call(ctx: schemathesis.HookContext, case: schemathesis.Case, kwargs: 
             case.query["tags"] = ["dog, rain"]
     if isinstance(case.body, dict):
         _body(case.path, case.body)
+        if (case.method.upper(), case.path) == ("PATCH", "/v1/clips"):
+            _bulk_edit(case.body)
         if case.media_type != "application/json":
             # It takes any body with bytes in it that a hook has changed for an invalid one.
             case._sync_validated_hashes()
@@ -111,8 +113,6 @@ def _body(path: str, body: dict[str, Any]) -> None:
             verdict["tag"] = f"tag-{number}"  # of nothing printable none is made
     elif path == "/v1/search/audio":
         _stretch(body)
-    elif path == "/v1/clips" and "file" not in body:
-        _bulk_edit(body)
     elif path.startswith(("/v1/collections", "/v1/classifiers")):
         (_collection if "collections" in path else _classifier)(path, body)
     elif path == "/v1/jobs":

@@ -231,7 +231,8 @@ def posted(seed: random.Random) -> Request:
          ("/v1/collections/favourites/clips", b"PATCH"),
          ("/v1/classifiers", b"POST"), ("/v1/classifiers/import", b"POST"),
          ("/v1/classifiers/hostile/labels", b"POST"), ("/v1/classifiers/hostile", b"PATCH"),
-         ("/v1/clips", b"PATCH"), ("/v1/edits/1/undo", b"POST"), ("/v1/clips/x", b"PATCH"), ("/v1/clips/..%2f..%2fx", b"PATCH"), ("/v1/jobs", b"POST"))
+         ("/v1/clips", b"PATCH"), ("/v1/edits/1/undo", b"POST"),
+         ("/v1/clips/x", b"PATCH"), ("/v1/clips/..%2f..%2fx", b"PATCH"), ("/v1/jobs", b"POST"))
     )  # fmt: skip
     kind = seed.choice(
         (JSON, JSON, JSON, b"text/plain", b"application/json; charset=utf-16", b"a/b/c")

@@ -50,7 +50,6 @@ def _teach(options: argparse.Namespace) -> int:
     from earmark.index.errors import LibraryError
     from earmark.index.library import Library
     from earmark.model.checkpoint import starter_model
-    from earmark.model.core.atomic_write import write_whole
     from earmark.model.embedder import Embedder
 
     labels = [(clip, True) for clip in options.right] + [(clip, False) for clip in options.wrong]
@@ -68,7 +67,7 @@ def _teach(options: argparse.Namespace) -> int:
             given = [taught.NewLabel(clip, right) for clip, right in labels]
             found = taught.label(library, found.id, given)
         if options.export:
-            write_whole(options.export, [json.dumps(taught.to_export(found)).encode()])
+            _write(options.export, taught.to_export(found))
         asked = [] if found.fitted is None else taught.ask(library, found.id, ASKED, 0)
     _print([found], as_json=options.json)
     if asked and not options.json:
@@ -88,6 +87,17 @@ def _named(library: Library, name: str) -> Classifier:
         if found.id == name or text_key(found.name) == text_key(name):
             return found
     return create(library, name)
+
+
+def _write(file: Path, exported: dict[str, Any]) -> None:
+    """Write a file, whole or not at all. Raises StorageError."""
+    from earmark.index.errors import StorageError
+    from earmark.model.core.atomic_write import write_whole
+
+    try:
+        write_whole(file, [json.dumps(exported).encode()])
+    except OSError as error:
+        raise StorageError(f"export: {file}: {error.strerror}") from error
 
 
 def _read(file: Path) -> dict[str, Any]:

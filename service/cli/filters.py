@@ -15,6 +15,7 @@ NAMES = {
     "source": "only clips with this source",
     "category": "only clips with this CatID of the Universal Category System",
     "collection": "only clips in this collection, by its id",
+    "classifier": "only clips that this taught sound is heard in, by its id",
 }
 NUMBERS = {"sample-rate": "Hz", "channels": "number of channels"}
 BOUNDS = {
@@ -53,6 +54,7 @@ def filter_of(options: argparse.Namespace) -> Filter:
         sources=tuple(options.source),
         categories=tuple(options.category),
         collections=tuple(options.collection),
+        classifiers=tuple(options.classifier),
         sample_rates=tuple(options.sample_rate),
         channels=tuple(options.channels),
         min_duration=options.min_duration,

@@ -9,7 +9,7 @@ import logging
 import subprocess
 import sys
 import time
-from dataclasses import astuple
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +23,7 @@ from earmark.index.errors import LibraryError, StorageError
 from earmark.index.lexical.terms import query_terms
 from earmark.index.stores.milvus.filters import expression, number
 from earmark.index.stores.milvus.store import MilvusStore
-from earmark.index.types import Filter
+from earmark.index.types import Filter, RowSet
 from tests.index import made
 from tests.index.made import ROOT, vector
 from tests.index.stores.clip_model import DIM, Held, changes, some
@@ -271,11 +271,28 @@ def test_tags_past_the_limit_are_not_filtered_by(
 
 def test_a_filter_holds_numbers_only() -> None:
     odd = ("' or row > 0 --", '"', "\\", "100%", "a\nb", "\0", "🎧", "x" * 10_000, "\ud800")
-    where = Filter(odd, odd, odd, 0.1, 1e-7 + 1, odd, odd, (1, 2), 9, 3)
-    assert None not in astuple(where)  # all conditions there are
+    where = Filter(
+        *(odd, odd, odd, 0.1, 1e-7 + 1, odd, odd),
+        sample_rates=(8_000,),
+        channels=(1, 2),
+        min_loudness=-30.0,
+        max_loudness=0.0,
+        added_after="2025",
+        added_before="2026",
+        categories=odd,
+        rows=(1, 2),
+        up_to=9,
+        but=3,
+        collections=odd,
+        classifiers=odd,
+        members=RowSet(np.array([1, 2])),
+    )
+    # All conditions there are; names of collections and classifiers are members here.
+    assert all(getattr(where, field.name) not in (None, (), "") for field in fields(where))
     text = expression(where)
     assert text
-    names = {"and", "not", "in", "row", "duration", "licence", "source", "tags",
+    names = {"and", "not", "in", "row", "duration", "licence", "source", "tags", "category",
+             "sample_rate", "channels", "loudness", "added",
              "array_contains_all", "array_contains_any"}  # fmt: skip
     words = "".join(each if each.isalnum() or each == "_" else " " for each in text).split()
     assert {word for word in words if not word.isdigit()} == names

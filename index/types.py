@@ -9,7 +9,7 @@ it.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Literal
 
 from earmark.index.dates import first_day
@@ -26,6 +26,10 @@ Sort = Literal[
     "relevance", "newest", "oldest", "shortest", "longest", "title", "loudest", "quietest"
 ]
 Confidence = Literal["sure", "maybe", "unlikely"]
+_FIRST = (  # conditions that filters have always had
+    *("all_tags", "any_tags", "no_tags", "min_duration", "max_duration", "licences", "sources"),
+    *("rows", "up_to", "but"),
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -100,6 +104,15 @@ class Filter:
             first_day(after, "added_after") if after else None,
             first_day(before, "added_before") if before else None,
         )
+
+    def __str__(self) -> str:
+        """The conditions, of the later ones those that are set: cursors of before still hold."""
+        names = [
+            each.name
+            for each in fields(self)
+            if each.name in _FIRST or (each.repr and getattr(self, each.name) != each.default)
+        ]
+        return f"Filter({', '.join(f'{name}={getattr(self, name)!r}' for name in names)})"
 
     @property
     def empty(self) -> bool:

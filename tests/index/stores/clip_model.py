@@ -194,6 +194,7 @@ def passes(row: int, clip: Held, where: Filter) -> bool:
         and (first is None or clip.added >= first)
         and (end is None or clip.added < end)
         and (where.rows is None or row in where.rows)
+        and (where.members is None or row in where.members.rows)
         and (where.up_to is None or row <= where.up_to)
         and row != where.but
     )

@@ -23,7 +23,7 @@ from earmark.index.lexical.term_weights import RELATED_SHARE
 from earmark.index.lexical.terms import query_terms
 from earmark.index.stores.faiss.store import FaissStore
 from earmark.index.stores.milvus.store import MilvusStore
-from earmark.index.types import Filter, SearchRequest
+from earmark.index.types import Filter, RowSet, SearchRequest
 from tests.index.made import vector
 from tests.index.stores.clip_model import (
     DATES,
@@ -146,6 +146,11 @@ def test_every_condition_with_every_odd_name(opened: Opened) -> None:
     filters += [Filter(up_to=row) for row in (0, 1, 7, 1_000)]
     filters += [Filter(but=row) for row in (0, 1, 7)]
     filters += [Filter(rows=rows) for rows in ((), (3,), (9, 4, 1_000), tuple(range(5, 9_000)))]
+    filters += [
+        Filter(members=RowSet(np.array(rows, np.int64)), all_tags=tags)
+        for rows in ((), (3,), (4, 9, 1_000), range(5, 9_000))
+        for tags in ((), ("dog",))
+    ]
     for where in filters:
         own = sorted(row for row, clip in clips.items() if passes(row, clip, where))
         assert sorted(store.passing(where).tolist()) == own, where

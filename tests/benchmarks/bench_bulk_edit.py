@@ -30,7 +30,7 @@ from tests.index.made import new_clip
 from tests.service.server_process import Server, serving
 
 CLUSTERS, BLOCK = 2_000, 20_000
-RATE, ALONE_SECONDS = 10, 15.0
+RATE, ALONE_SECONDS = 10, 10.0
 
 
 def fill(folder: Path, embedder: Embedder, count: int) -> None:

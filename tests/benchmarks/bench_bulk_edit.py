@@ -96,7 +96,7 @@ def main() -> None:
     model = starter_model()
     embedder = Embedder.load(model)
     load = ", ".join(f"{each:.1f}" for each in os.getloadavg())
-    print(f"{os.cpu_count()} cores, load {load}; {options.clips} clips, at most {RATE} searches a second\n")
+    print(f"{os.cpu_count()} cores, load {load}; {options.clips} clips, {RATE} searches a second")
     with tempfile.TemporaryDirectory(prefix="earmark-bench-") as temporary:
         folder = Path(temporary) / "library"
         fill(folder, embedder, options.clips)

@@ -11,9 +11,11 @@ from pydantic import TypeAdapter, ValidationError
 from earmark.index import types
 from earmark.index.catalogue import metadata, records
 from earmark.index.catalogue.metadata import Metadata
+from earmark.index.curation import classifiers
 from earmark.index.search import cursor
 from earmark.model.drawing.waveform import FULL_SCALE
 from earmark.service.schemas import limits
+from earmark.service.schemas.curation import classifiers as schemas
 from tests.index.made import ROOT, environment
 
 SCHEMAS = ROOT / "service" / "schemas"
@@ -57,6 +59,10 @@ def test_numbers_are_those_of_the_library() -> None:
     assert limits.MAX_CURSOR_CHARACTERS == cursor.MAX_LETTERS
     assert limits.Sort == types.Sort
     assert limits.MOMENTS == types.MOMENTS
+    names: TypeAdapter[str] = TypeAdapter(schemas.Name)
+    assert names.validate_python("x" * classifiers.MAX_NAME_CHARACTERS)
+    with pytest.raises(ValidationError, match="at most 100"):
+        names.validate_python("x" * (classifiers.MAX_NAME_CHARACTERS + 1))
 
 
 def test_schemas_import_neither_model_nor_index() -> None:

@@ -15,7 +15,7 @@ from earmark.index.errors import LibraryError
 from earmark.index.library import Library
 from earmark.service.http import etags
 from earmark.service.http.problems import ProblemError
-from earmark.service.openapi.operation import Tag, operation
+from earmark.service.openapi.operation import NAMES_PROBLEMS, Tag, operation
 from earmark.service.routes.conversions import changes_of, filter_of
 from earmark.service.routes.dependencies import ClipId, KeyName, ServicesDep
 from earmark.service.schemas.curation.edits import (
@@ -43,7 +43,10 @@ Number = Annotated[int, Path(ge=1, le=MAX_NUMBER, description="The edit's number
 
 @router.patch(
     "/v1/clips",
-    **operation("edit_clips", problems=("invalid-request", "unknown-clip", "precondition-failed")),
+    **operation(
+        "edit_clips",
+        problems=("invalid-request", "unknown-clip", *NAMES_PROBLEMS, "precondition-failed"),
+    ),
 )
 async def edit_clips(services: ServicesDep, body: BulkEdit, by: KeyName) -> EditBody:
     """Change the metadata of many clips at once, all or none. The next search uses it."""

@@ -6,8 +6,13 @@ from collections.abc import Iterator
 
 import pytest
 
+from earmark.index.curation import collections
 from earmark.service.routes.conversions import filter_of, kept_search, kept_search_body
-from earmark.service.schemas.curation.collections import KeptSearchBody
+from earmark.service.schemas.curation.collections import (
+    MAX_CHANGED,
+    KeptSearchBody,
+    NewCollection,
+)
 from earmark.service.schemas.filters import FilterQuery
 from tests.service import sounds
 from tests.service.library_edits import add
@@ -187,6 +192,12 @@ def test_bad_input_is_refused_and_changes_nothing(
     ):  # fmt: skip
         assert problem_of(writable.client.request(method, path, json=body)) == expected, body
     assert writable.client.get(made).headers["etag"] == tag
+
+
+def test_the_limits_are_those_of_the_library() -> None:
+    (limits,) = NewCollection.model_fields["name"].metadata[:1]
+    assert limits.max_length == collections.MAX_NAME_CHARACTERS
+    assert 2 * MAX_CHANGED < collections.GAP  # room between two clips for all of a request
 
 
 def test_a_kept_search_comes_back_as_it_was_sent() -> None:

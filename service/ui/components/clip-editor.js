@@ -38,7 +38,7 @@ export async function editInPlace(item, id, done) {
   item.append(place);
   try {
     const { clip, tag } = await withKey(problem, () => getEditable(id));
-    place.replaceChildren(form(clip, tag, place, done), problem);
+    place.replaceChildren(form(clip, tag, place, done));
     place.querySelector("input")?.focus();
   } catch (error) {
     if (isAbort(error)) place.remove();

@@ -10,17 +10,20 @@ import {
 } from "../lib/curation-api.js";
 import { find, make, showError } from "../lib/dom.js";
 import { clockRange, count, percent } from "../lib/format.js";
+import { SendQueue } from "../lib/send-queue.js";
 import { readText, writeText } from "../lib/storage.js";
 import { withKey } from "./api-key-form.js";
 import { confirmIn, showDialog } from "./dialogs.js";
 import * as notice from "./notice-bar.js";
 
 /** @import { Hit } from "../lib/api.js" */
-/** @import { Classifier } from "../lib/curation-api.js" */
+/** @import { Classifier, Label } from "../lib/curation-api.js" */
 /** @import { Query } from "../lib/query.js" */
 /** @import { Span } from "../lib/span.js" */
 
 const STORED_AS = "teaching"; // the id of what is taught in this tab
+/** @typedef {{id: string, label: Label, problem: HTMLElement}} Waiting */
+
 const ENOUGH = 5; // labels of each kind, from which it can say how good it is
 
 let id = readText("sessionStorage", STORED_AS) ?? "";
@@ -33,6 +36,9 @@ let asked = false; // whether what is shown is what it asks for
 let go = () => {};
 /** @type {() => void} */
 let changed = () => {};
+
+/** @type {SendQueue<Waiting>} */
+const queue = new SendQueue(post, (unsaved) => unsaved === 0 && changed());
 
 /** @param {(address: string) => void} goTo @param {() => void} onChange called when what is taught has changed */
 export function start(goTo, onChange) {
@@ -105,39 +111,42 @@ function draw(query) {
  * @param {Hit} hit @param {() => Span | null} selectedPart @param {HTMLElement} problem */
 export function buttons(hit, selectedPart, problem) {
   if (!taught) return null;
-  const { name } = taught;
-  const group = make("span", { class: "decisions", role: "group", "aria-label": `Is this “${name}”?` });
-  const redraw = () => {
-    const is = labels.get(hit.id);
-    group.replaceChildren(...[true, false].map((value) => make("button", {
-      type: "button", class: `decide ${value ? "accepted this-is-it" : "rejected this-is-not"}`, "aria-pressed": String(is === value),
-      "aria-label": `${value ? "This is it" : "This is not"}: ${hit.title}${momentText(hit, selectedPart)}`,
-      title: value ? "This is it" : "This is not",
-      onclick: () => give(value === is ? null : value, value),
-    })));
-  };
-  const give = async (/** @type {boolean | null} */ value, /** @type {boolean} */ pressed) => {
-    const before = labels.get(hit.id);
-    if (value === null) labels.delete(hit.id);
-    else labels.set(hit.id, value);
+  const group = make("span", { class: "decisions", role: "group", "aria-label": `Is this “${taught.name}”?` });
+  const redraw = () => group.replaceChildren(...[true, false].map((value) => make("button", {
+    type: "button", class: `decide ${value ? "accepted this-is-it" : "rejected this-is-not"}`,
+    "aria-pressed": String(labels.get(hit.id) === value), title: value ? "This is it" : "This is not",
+    "aria-label": `${value ? "This is it" : "This is not"}: ${hit.title}${momentText(hit, selectedPart)}`,
+    onclick: () => give(value),
+  })));
+  const give = (/** @type {boolean} */ value) => {
+    const is = labels.get(hit.id) === value ? null : value;
+    if (is === null) labels.delete(hit.id);
+    else labels.set(hit.id, is);
     redraw();
-    const button = group.querySelector(pressed ? ".this-is-it" : ".this-is-not");
+    const button = group.querySelector(value ? ".this-is-it" : ".this-is-not");
     if (button instanceof HTMLElement) button.focus();
-    try {
-      const part = momentOf(hit, selectedPart);
-      const found = await withKey(problem, () => postLabels(id, [{ clip: hit.id, is: value, ...part }]));
-      if (found.id !== id) return;
-      taught = found;
-      changed();
-    } catch (error) {
-      if (before === undefined) labels.delete(hit.id);
-      else labels.set(hit.id, before);
-      redraw();
-      if (!isAbort(error)) showError(problem, error, () => give(value, pressed));
-    }
+    send([{ clip: hit.id, is, ...momentOf(hit, selectedPart) }], problem);
   };
   redraw();
   return group;
+}
+
+/** @param {Label[]} given @param {HTMLElement} problem */
+async function send(given, problem) {
+  try {
+    await queue.add(given.map((label) => ({ id, label, problem })));
+    problem.replaceChildren();
+  } catch (error) {
+    if (!isAbort(error)) showError(problem, error, () => send([], problem));
+  }
+}
+
+/** @param {Waiting[]} waiting labels, of which the first ones are of one sound */
+async function post(waiting) {
+  const [{ id: of, problem }] = waiting;
+  const given = waiting.filter((one) => one.id === of).map(({ label }) => label);
+  const found = await withKey(problem, () => postLabels(of, given));
+  if (of === id) taught = found;
 }
 
 /** What a label is of: the selected part, else the best moment of a long sound, else all of it.
@@ -153,8 +162,8 @@ function momentText(hit, selectedPart) {
   return from === undefined || end === undefined ? "" : `, ${clockRange({ start: from, end })}`;
 }
 
-/** Whether all of these have a label. @param {Hit[]} hits */
-export const areLabelled = (hits) => hits.every(({ id: clip }) => labels.has(clip));
+/** Whether all of these have a label that is kept. @param {Hit[]} hits */
+export const areLabelled = (hits) => queue.unsaved === 0 && hits.every(({ id: clip }) => labels.has(clip));
 
 // Beginning, naming and deleting
 

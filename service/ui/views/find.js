@@ -31,6 +31,7 @@ import * as welcome from "./welcome.js";
  */
 
 const PAGE_SIZE = 20;
+const ASKED = 10; // sounds that one is asked about at once
 const SCROLL_LIMIT = 100; // hits that scrolling alone loads, so that the page's end can be reached
 const PAUSE_MS = 60; // searches wait for keys that come faster
 const SLOW_MS = 300; // after which waiting is announced
@@ -248,7 +249,7 @@ function showQuery(likeTitle) {
 /** The call for a page. @param {PageCall} call @param {string | null} [cursor] null: the first */
 function withPage({ kind, id, parameters }, cursor = null) {
   const paged = new URLSearchParams(parameters);
-  paged.set("k", String(PAGE_SIZE));
+  paged.set("k", String(kind === "asked" ? ASKED : PAGE_SIZE));
   if (cursor) paged.set("cursor", cursor);
   return { kind, id, parameters: paged };
 }

@@ -8,7 +8,7 @@ import {
 } from "../lib/curation-api.js";
 import { find, findButton, focused, make, meter, showError } from "../lib/dom.js";
 import { clock, count, key, number, percent } from "../lib/format.js";
-import { VerdictQueue } from "../lib/verdict-queue.js";
+import { SendQueue } from "../lib/send-queue.js";
 
 /** @import { SuggestedSound, SuggestedTag, TagReview, Verdict } from "../lib/curation-api.js" */
 
@@ -34,7 +34,7 @@ let loads = 0;
 /** @type {TagReview[]} */
 let reviews = [];
 
-const queue = new VerdictQueue(
+const queue = new SendQueue(
   (verdicts) => withKey(find("review-problem"), () => postVerdicts({ verdicts, reviewer: REVIEWER })),
   showSaved);
 

@@ -1,17 +1,16 @@
-/** Verdicts on their way to the service: sent together, in order, one call at a time; none is lost. */
+/** What is on its way to the service: sent together, in order, one call at a time; nothing is lost. */
 
-/** @import { Verdict } from "./curation-api.js" */
+const MAX_SENT = 500; // items of one call
 
-const MAX_SENT = 500; // verdicts of one call
-
-export class VerdictQueue {
-  /** @type {Verdict[]} */
+/** @template T */
+export class SendQueue {
+  /** @type {T[]} */
   #waiting = [];
   /** @type {Promise<void> | null} */
   #sending = null;
 
   /**
-   * @param {(verdicts: Verdict[]) => Promise<unknown>} post keeps verdicts, or throws
+   * @param {(items: T[]) => Promise<unknown>} post keeps the items, or throws
    * @param {(unsaved: number) => void} onChange
    */
   constructor(post, onChange) {
@@ -24,14 +23,14 @@ export class VerdictQueue {
     return this.#waiting.length;
   }
 
-  /** @param {Verdict[]} verdicts */
-  add(verdicts) {
-    this.#waiting.push(...verdicts);
+  /** @param {T[]} items */
+  add(items) {
+    this.#waiting.push(...items);
     this.onChange(this.unsaved);
     return this.flush();
   }
 
-  /** Send what waits. Throws what `post` does; the verdicts wait for the next time then. */
+  /** Send what waits. Throws what `post` does; the items wait for the next time then. */
   flush() {
     this.#sending ??= this.#send().finally(() => { this.#sending = null; });
     return this.#sending;

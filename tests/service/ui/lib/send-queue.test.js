@@ -1,9 +1,9 @@
-/** Verdicts on their way: in order, one call at a time, none lost. */
+/** Items on their way: in order, one call at a time, none lost. */
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { VerdictQueue } from "../../../../service/ui/lib/verdict-queue.js";
+import { SendQueue } from "../../../../service/ui/lib/send-queue.js";
 
 /** @param {string} clip @returns {any} */
 const verdict = (clip) => ({ clip, tag: "rain", verdict: "accept" });
@@ -13,7 +13,7 @@ test("verdicts that come while others are sent go with the next call", async () 
   const calls = [];
   /** @type {(() => void)[]} */
   const finish = [];
-  const queue = new VerdictQueue((verdicts) => {
+  const queue = new SendQueue((verdicts) => {
     calls.push(verdicts.map(({ clip }) => clip));
     return new Promise((resolve) => finish.push(() => resolve(null)));
   }, () => {});
@@ -31,7 +31,7 @@ test("verdicts that could not be sent wait for the next time", async () => {
   let works = false;
   /** @type {string[]} */
   const kept = [];
-  const queue = new VerdictQueue((verdicts) => {
+  const queue = new SendQueue((verdicts) => {
     if (!works) return Promise.reject(new Error("no network"));
     kept.push(...verdicts.map(({ clip }) => clip));
     return Promise.resolve();

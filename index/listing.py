@@ -32,6 +32,7 @@ Order = Literal["newest", "oldest", "shortest", "longest", "title", "loudest", "
 MAX_CURSOR_CHARACTERS = 10 * MAX_ID_CHARACTERS
 MAX_ROW = 2**62  # above every row
 SCAN_ROWS = 2_000  # places read at a time where a filter passes few
+UNIQUE = ("row", "id")  # columns by which a place is known alone
 SCANS = 2  # times as many as pass: places that are read before those that pass are looked up
 
 ORDERS: dict[Order, PlaceOrder] = {
@@ -81,7 +82,7 @@ def list_clips(
             break
     return ClipPage(
         [clips[row] for _, row in found[:k]],
-        _cursor(query, found[k - 1]) if len(found) > k else "",
+        _cursor(query, places_by, found[k - 1]) if len(found) > k else "",
         catalogue.count() if passing is None else len(passing),
     )
 
@@ -126,8 +127,9 @@ def _contained(chunk: Sequence[Place], passing: Rows) -> list[Place]:
     return [place for place, own in zip(chunk, np.isin(rows, passing).tolist(), strict=True) if own]
 
 
-def _cursor(query: str, last: Place) -> str:
-    values = json.dumps([digest(query), *last]).encode()
+def _cursor(query: str, order: PlaceOrder, last: Place) -> str:
+    own = last[:1] if order.by in UNIQUE else last
+    values = json.dumps([digest(query), *own]).encode()
     return base64.urlsafe_b64encode(values).decode().rstrip("=")
 
 
@@ -137,9 +139,12 @@ def _after(cursor: str, query: str, order: PlaceOrder) -> Place:
     if len(cursor) > MAX_CURSOR_CHARACTERS:
         raise problem
     try:
-        query_digest, value, row = json.loads(
+        query_digest, value, *rest = json.loads(
             base64.b64decode(cursor + "=" * (-len(cursor) % 4), b"-_", validate=True)
         )
+        if order.by in UNIQUE:
+            rest = [value if order.by == "row" else MAX_ROW - 1, *rest]
+        (row,) = rest
         is_place = _is_value(value, order) and type(row) is int and 0 <= row < MAX_ROW
     except (binascii.Error, ValueError, TypeError, RecursionError) as error:
         raise problem from error

@@ -144,7 +144,7 @@ def test_info_tells_the_same(library: Path, capsys: pytest.CaptureFixture[str]) 
             for clip_id, (title, name) in MISSING.items()
         ],
     }
-    expected |= {"damaged": {}, "index_megabytes": 0.001464}
+    expected |= {"damaged": {}, "index_megabytes": 0.001584}
     assert json.loads(capsys.readouterr().out) == close_to(expected)
 
 

@@ -125,12 +125,13 @@ def test_a_migration_that_is_killed_has_changed_nothing(tmp_path: Path) -> None:
 
 
 def set_back_to_5(db: sqlite3.Connection) -> None:
-    """Drop what later versions made."""
+    """Drop what later versions made, the last first."""
+    made = r"CREATE (TABLE|INDEX) (\w+)|ALTER TABLE (\w+) ADD COLUMN (\w+)"
     for step in (step for steps in reversed(schema.MIGRATIONS[6:]) for step in reversed(steps)):
-        if isinstance(step, str) and (made := re.search(r"(CREATE TABLE|ADD COLUMN) (\w+)", step)):
-            column = made[1] == "ADD COLUMN"
+        if isinstance(step, str) and (found := re.search(made, step)):
+            kind, name, table, column = found.groups()
             db.execute(
-                f"ALTER TABLE clips DROP COLUMN {made[2]}" if column else f"DROP TABLE {made[2]}"
+                f"DROP {kind} {name}" if kind else f"ALTER TABLE {table} DROP COLUMN {column}"
             )
     db.execute("PRAGMA user_version = 5")
 

@@ -4,8 +4,9 @@ The starter model and a server as `earmark serve` starts it. `search`: by words 
 10,000 clips, every query different; as fast as it can (by `wrk` where there is one), then a quarter
 of that in an open loop, and a plain route beside it. The others send uploads of 10 s of ogg to
 /v1/tags beside the demo library. `uploads`: beside the bare path and other servers. `overload`:
-five times what it can do, with its probe watched. `soak`: half of what it can do, for long. Prints
-and judges nothing.
+five times what it can do, with its probe watched; with `--work`, every other request works with
+the library: facets, collections, review, taught sounds, edits. `soak`: half of what it can do, for
+long. Prints and judges nothing.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import argparse
 import asyncio
 import importlib.util
 import itertools
+import json
 import os
 import re
 import shutil
@@ -23,6 +25,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import httpx
 import numpy as np
 import psutil
 import torch
@@ -63,6 +66,43 @@ def requests(files: list[bytes]) -> Request:
     ready = [upload("/v1/tags", file) for file in files]
     numbers = np.random.default_rng(0)
     return lambda: ready[numbers.integers(len(ready))]
+
+
+def at_work(port: int, files: list[bytes]) -> Request:
+    """Uploads, and after each a call that works with the library, in turn."""
+    address = f"http://127.0.0.1:{port}"
+    with httpx.Client(base_url=address, timeout=60) as client:
+        clips = client.get("/v1/clips", params={"k": 10}).json()["clips"]
+        taught = client.post("/v1/classifiers", json={"name": "rain"}).json()["id"]
+        labels = [{"clip": clip["id"], "is": place < 5} for place, clip in enumerate(clips)]
+        client.post(f"/v1/classifiers/{taught}/labels", json={"labels": labels})
+        client.post("/v1/suggestions")
+        ids = [clip["id"] for clip in clips]
+        client.patch("/v1/collections/favourites/clips", json={"add": ids})
+    numbers = itertools.count()
+    work = itertools.cycle(
+        [
+            lambda: get(f"/v1/facets?q=rain+x{next(numbers)}"),
+            lambda: get(f"/v1/facets?max_duration={1 + next(numbers) / 1000}"),
+            lambda: get("/v1/collections/favourites/clips"),
+            lambda: get("/v1/suggestions?suggested=rain"),
+            lambda: get(f"/v1/classifiers/{taught}/hits"),
+            lambda: get(f"/v1/classifiers/{taught}/ask"),
+            lambda: send("PATCH", "/v1/clips", {"ids": ids, "set": {"author": f"{next(numbers)}"}}),
+            lambda: send(
+                "PATCH", "/v1/collections/favourites/clips", {"move": [ids[next(numbers) % 10]]}
+            ),
+        ]
+    )
+    upload_one, turn = requests(files), itertools.cycle((True, False))
+    return lambda: upload_one() if next(turn) else next(work)()
+
+
+def send(method: str, path: str, body: object) -> bytes:
+    """A request with a JSON body."""
+    data = json.dumps(body).encode()
+    head = f"{method} {path} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+    return head.encode() + f"Content-Length: {len(data)}\r\n\r\n".encode() + data
 
 
 def line(what: str, rate: float, *times: float) -> None:
@@ -249,11 +289,12 @@ def state(process: psutil.Process) -> str:
     )
 
 
-def overload(seconds: float, folder: Path) -> None:
+def overload(seconds: float, folder: Path, work: bool) -> None:
     """Bar 3: five times the capacity, then how soon all is well again."""
-    request = requests(made())
+    files = made()
     with serving(folder / "log", anew=True, OMP_NUM_THREADS="", **IDLE) as server:
         process = psutil.Process(server.process.pid)
+        request = at_work(server.port, files) if work else requests(files)
         uvloop.run(closed(server.port, request, AT_ONCE, 3))
         before = uvloop.run(closed(server.port, request, AT_ONCE, 5))
         alone = uvloop.run(closed(server.port, request, 1, 3))
@@ -309,6 +350,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("what", choices=["search", "uploads", "overload", "soak"])
     parser.add_argument("--seconds", type=float, help="search, uploads: 10 a figure; overload: 120")
+    parser.add_argument("--work", action="store_true", help="overload: work with the library, too")
     parser.add_argument("--minutes", type=float, default=30.0, help="of soak")
     options = parser.parse_args()
     load = ", ".join(f"{each:.1f}" for each in os.getloadavg())
@@ -320,7 +362,7 @@ def main() -> None:
         elif options.what == "uploads":
             uploads(options.seconds or 10.0, folder)
         elif options.what == "overload":
-            overload(options.seconds or 120.0, folder)
+            overload(options.seconds or 120.0, folder, options.work)
         else:
             soak(options.minutes, folder)
 

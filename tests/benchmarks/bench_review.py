@@ -87,8 +87,9 @@ def main() -> None:
             begun = time.perf_counter()
             judged = review(pages, options.count)
             seconds = time.perf_counter() - begun
-            print(f"{judged.total()} suggestions in {seconds:.1f} s by {options.tabs}; "
-                  f"{kept(client)} verdicts kept, {judged.total() - len(judged)} judged twice")  # fmt: skip
+            twice = judged.total() - len(judged)
+            print(f"{judged.total()} suggestions in {seconds:.1f} s by {options.tabs}")
+            print(f"{kept(client)} verdicts kept, {twice} judged twice")
         browser.close()
 
 

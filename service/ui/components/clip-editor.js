@@ -3,7 +3,7 @@
 import { ServiceError, isAbort } from "../lib/api.js";
 import { editClip, getEditable, getHistory } from "../lib/curation-api.js";
 import { make, showError } from "../lib/dom.js";
-import { hyphenated, splitList } from "../lib/format.js";
+import { dateAndTime, editName, hyphenated, splitList } from "../lib/format.js";
 import { withKey } from "./api-key-form.js";
 
 /** @import { Clip } from "../lib/api.js" */
@@ -20,8 +20,6 @@ const FIELDS = [
   ["licence", "Licence", { maxlength: 1000, list: "licences", placeholder: "CC0-1.0" }],
   ["recorded", "Recorded", { maxlength: 40, placeholder: "2026-05-31" }],
 ];
-/** @type {Record<string, string>} */
-const MEANS = { add: "read from files", edit: "edited", "bulk-edit": "edited with others", undo: "undone", review: "reviewed" };
 const WIDE = new Set(["title", "tags", "description"]);
 
 /**
@@ -95,7 +93,7 @@ function history(id) {
     if (list.childElementCount) return;
     try {
       const { added_at: added, changes } = await getHistory(id);
-      list.replaceChildren(...changes.map(changeItem), make("li", {}, `${dateOf(added)}: added`));
+      list.replaceChildren(...changes.map(changeItem), make("li", {}, `${dateAndTime(added)}: added`));
     } catch (error) {
       showError(list, error, () => details.dispatchEvent(new Event("toggle")));
     }
@@ -106,13 +104,10 @@ function history(id) {
 /** @param {ClipChange} change */
 function changeItem({ made_at: at, made_by: by, means, before, after }) {
   const shown = (/** @type {string | string[] | undefined} */ value) => (Array.isArray(value) ? value.join(", ") : value) || "(empty)";
-  return make("li", {}, `${dateOf(at)}, ${MEANS[means] ?? means}${by ? `, ${by}` : ""}`,
+  return make("li", {}, editName({ made_at: at, made_by: by, means }),
     make("ul", {}, ...Object.keys(after).map((name) => make("li", {},
       `${name}: `, make("del", {}, shown(before[name])), " → ", make("ins", {}, shown(after[name]))))));
 }
-
-/** @param {string} text a date of ISO 8601 */
-const dateOf = (text) => new Date(text).toLocaleString("en", { dateStyle: "medium", timeStyle: "short" });
 
 /** Say what another has changed meanwhile; the user may save over it. Returns the newer state.
  * @param {HTMLElement} problem @param {Clip} before */

@@ -60,6 +60,7 @@ function draw(collection) {
     make("p", { class: "quiet" },
       follows ? "Follows a search: " : "", count(clips ?? 0, "sound"), ". ", description),
     make("p", { class: "actions" },
+      make("a", { "data-go": true, href: `?${new URLSearchParams({ collection: id })}#map` }, "On the map"),
       link("zip", "Download as ZIP"), link("csv", "as CSV"), link("parquet", "as Parquet"),
       id !== FAVOURITES && make("button", { type: "button", class: "link", onclick: () => rename(collection) }, "Rename…"),
       id !== FAVOURITES && make("button", { type: "button", class: "link", onclick: () => confirmDelete(collection, problem) }, "Delete…")),

@@ -201,8 +201,10 @@ export const postClip = (body) =>
 export const deleteClip = (id) =>
   request(clipAddress(id), { method: "DELETE" });
 
-/** @param {AbortSignal} signal @returns {Promise<MapAnswer>} */
-export const getMap = (signal) => request("v1/map", { signal });
+/** The map, or what of it is in a collection. @param {string} collection id, or empty
+ * @param {AbortSignal} signal @returns {Promise<MapAnswer>} */
+export const getMap = (collection, signal) =>
+  request(`v1/map${collection && `?${new URLSearchParams({ collection })}`}`, { signal });
 
 /** The library's figures, with at most so many tags. @returns {Promise<LibrarySummary>} */
 export const getSummary = (tags = 200) => request(`v1/library?tags=${tags}`);

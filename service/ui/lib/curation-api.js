@@ -11,6 +11,14 @@ import { clipAddress, send } from "./api.js";
  * @typedef {{number: number | null, changed: number, unchanged: number}} Edited
  * @typedef {{number: number | null, changed: number, conflicts: number}} Undone
  *
+ * @typedef {object} PastEdit
+ * @property {number} number
+ * @property {string} made_at
+ * @property {string} made_by name of a key, or empty
+ * @property {string} means
+ * @property {number} clips that it changed
+ * @property {number | null} undone_by
+ *
  * @typedef {object} ClipChange
  * @property {number} edit
  * @property {string} made_at
@@ -76,6 +84,9 @@ export const editClips = (body) => call("PATCH", "v1/clips", body);
 
 /** @param {number} number @returns {Promise<Undone>} */
 export const undoEdit = (number) => call("POST", `v1/edits/${number}/undo`);
+
+/** The last edits. @param {number} k @returns {Promise<{edits: PastEdit[]}>} */
+export const getEdits = (k) => call("GET", `v1/edits?k=${k}`);
 
 /** @param {string} id @returns {Promise<{added_at: string, changes: ClipChange[]}>} */
 export const getHistory = (id) => call("GET", clipAddress(id, "/history"));

@@ -60,3 +60,15 @@ export const hyphenated = (tag) => tag.replace(/\s+/g, "-");
 
 /** Comma-separated items without spaces around them; empty ones are left out. @param {string} text */
 export const splitList = (text) => text.split(",").map((item) => item.trim()).filter(Boolean);
+
+/** @param {string} text a date of ISO 8601 */
+export const dateAndTime = (text) => new Date(text).toLocaleString("en", { dateStyle: "medium", timeStyle: "short" });
+
+/** @type {Record<string, string>} */
+const MEANS = {
+  add: "read from files", edit: "edited", "bulk-edit": "edited with others", undo: "undone", review: "reviewed",
+};
+
+/** When, how and by whom an edit was made. @param {{made_at: string, made_by: string, means: string}} edit */
+export const editName = ({ made_at: at, made_by: by, means }) =>
+  `${dateAndTime(at)}, ${MEANS[means] ?? means}${by ? `, ${by}` : ""}`;

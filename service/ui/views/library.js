@@ -1,10 +1,11 @@
 /** The library view: its figures, recent additions, tags, failures, and the model. */
 
+import { withKey } from "../components/api-key-form.js";
 import { Player, stopDetached } from "../components/player.js";
-import { getModel, getPage, getSummary } from "../lib/api.js";
-import { getClassifiers, getCollections } from "../lib/curation-api.js";
+import { getModel, getPage, getSummary, isAbort } from "../lib/api.js";
+import { getClassifiers, getCollections, getEdits, undoEdit } from "../lib/curation-api.js";
 import { find, findButton, findInput, make, searchLink, showError } from "../lib/dom.js";
-import { count, duration, key, number, percent } from "../lib/format.js";
+import { count, duration, editName, key, number, percent } from "../lib/format.js";
 
 /** @import { Clip, LibrarySummary, Model } from "../lib/api.js" */
 
@@ -12,6 +13,7 @@ export const title = "Library";
 export const focus = "library-title";
 
 const PAGE_SIZE = 6; // recent sounds
+const EDITS = 8; // listed
 const FEW_TAGS = 60; // shown before the user asks for all
 const MAX_TAGS = 1000; // shown
 const ALL_TAGS = 10_000; // read
@@ -83,6 +85,7 @@ function update(answer, model) {
   showCounts("source", answer.sources.map((row) => [row.source, row.count]), answer.different.sources);
   showFailures(answer.failures);
   showRecent();
+  showEdits().catch((error) => showError(find("library-edits-problem"), error, load));
   showSets().catch((error) => showError(find("library-problem"), error, load));
 }
 
@@ -96,6 +99,30 @@ async function showSets() {
   find("library-collections").replaceChildren(...collections.map(({ id, name, clips, follows }) => make("li", {},
     make("a", { href: `?${new URLSearchParams({ collection: id })}`, "data-go": true }, name),
     follows ? make("span", { class: "quiet" }, "follows a search") : soundCount(clips ?? 0))));
+}
+
+/** The last edits, each with a button that undoes it. */
+async function showEdits() {
+  const { edits } = await getEdits(EDITS);
+  find("library-changed").hidden = !edits.length;
+  find("library-edits").replaceChildren(...edits.map((edit) => make("li", {},
+    make("span", {}, `${editName(edit)}: ${count(edit.clips, "sound")} `),
+    edit.undone_by !== null ? make("span", { class: "quiet" }, "undone") : make("button", {
+      type: "button", class: "link", "aria-label": `Undo: ${editName(edit)}`, onclick: () => undo(edit.number),
+    }, "Undo"))));
+}
+
+/** @param {number} edit */
+async function undo(edit) {
+  const problem = find("library-edits-problem");
+  try {
+    const { changed, conflicts } = await withKey(problem, () => undoEdit(edit));
+    await load();
+    const left = conflicts ? `, ${count(conflicts, "sound")} changed since and left` : "";
+    problem.replaceChildren(make("p", { class: "quiet" }, `Undone: ${count(changed, "sound")} as before${left}.`));
+  } catch (error) {
+    if (!isAbort(error)) showError(problem, error, () => undo(edit));
+  }
 }
 
 /** Items of a description list. @param {[string, string][]} rows */

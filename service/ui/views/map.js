@@ -21,6 +21,7 @@ const ZOOM_STEP = 1.6;
 const list = find("map-list", HTMLDetailsElement);
 
 let isShown = false;
+let collection = ""; // id; empty: the whole library
 let pollTimer = 0;
 let listTimer = 0;
 let wait = POLL_MS[0];
@@ -54,8 +55,9 @@ export function start() {
 }
 
 export function show() {
-  if (isShown) return;
-  isShown = true;
+  const wanted = new URLSearchParams(location.search).get("collection") ?? "";
+  if (isShown && wanted === collection) return;
+  [isShown, collection] = [true, wanted];
   load();
 }
 
@@ -72,7 +74,7 @@ async function load() {
   clearTimeout(pollTimer);
   if (!state.answer) showState("Reading the map…", true);
   try {
-    const answer = await getMap(signal);
+    const answer = await getMap(collection, signal);
     find("map-problem").replaceChildren();
     update(answer);
   } catch (error) {
@@ -121,7 +123,9 @@ const samePoints = (before, { points }) => before !== null
 
 /** @param {MapAnswer} answer @param {MapAnswer | null} before */
 function describeState({ state: now, rough, total, shown }, before) {
-  const sounds = countSounds(shown) + (shown < total ? `, sampled from ${number(total)}` : "");
+  const rest = collection ? " of a collection" : shown < total ? `, sampled from ${number(total)}` : "";
+  const sounds = countSounds(shown) + rest;
+  find("map-all").hidden = !collection;
   if (now === "empty") {
     find("map-state").replaceChildren("The library holds no sounds yet. ",
       make("a", { href: "#tag", "data-go": true }, "Add the first"));

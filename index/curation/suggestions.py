@@ -32,6 +32,7 @@ from earmark.model.text.text_key import text_key
 
 MAX_TAGS = 20  # kept of a sound
 BATCH = 1_000  # clips in one transaction
+FEW_CHANGED = 20_000  # clips: each batch of more of them is sought where the last one ended
 TAKEN_SECONDS = 30.0  # after which the work of a process that died is taken over
 
 State = Literal["never", "working", "stopped", "ready"]
@@ -168,8 +169,7 @@ class Suggesting:
                 run = _Run(self._model, run.asked, 0, 0, 0, 0, 0, "", 0.0)
             if run.target <= run.generation < generation:
                 [total] = db.execute(
-                    f"SELECT count(*) FROM clips WHERE {_column(run)} > ?",  # noqa: S608 (constant names)
-                    (run.generation,),
+                    "SELECT count(*) FROM clips WHERE generation > ?", (run.generation,)
                 ).fetchone()
                 run = _Run(self._model, run.asked, run.generation, generation, 0, 0, total, "", 0.0)
             return self._save(db, run)
@@ -178,8 +178,8 @@ class Suggesting:
         """Compute the next batch; the run after it. Raises LibraryError."""
         clips = self._catalogue.database.query(
             "SELECT row, tags, vector FROM clips WHERE row IN (SELECT row FROM clips "  # noqa: S608 (constant names)
-            f"WHERE {_column(run)} > ? AND {_column(run)} <= ? AND row > ? ORDER BY row LIMIT ?) "
-            "ORDER BY row",
+            f"{_index(run)} WHERE generation > ? AND generation <= ? AND row > ? "
+            "ORDER BY row LIMIT ?) ORDER BY row",
             (run.generation, run.target, run.row, BATCH),
         )
         batch = self._compute(clips) if clips else None
@@ -283,9 +283,9 @@ def judged_keys(db: sqlite3.Connection, rows: Sequence[int]) -> Mapping[int, set
     return judged
 
 
-def _column(run: _Run) -> str:
-    """The clips' generation, by its index but for the first run, which reads all in their order."""
-    return "generation" if run.generation else "+generation"
+def _index(run: _Run) -> str:
+    """How changed clips are found: few by their generation, many by reading all in their order."""
+    return "INDEXED BY clips_by_generation" if run.total <= FEW_CHANGED else "NOT INDEXED"
 
 
 def _forget(db: sqlite3.Connection) -> None:

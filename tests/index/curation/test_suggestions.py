@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -89,6 +91,28 @@ def test_what_is_new_or_changed_is_computed_alone(library: Library, embedder: Em
         wanted.pop(pair, None)
     assert kept(library) == pytest.approx(wanted)
     assert kept(library) != before
+
+
+@pytest.mark.parametrize(("few", "way"), [(20_000, "clips_by_generation"), (0, "rowid>")])
+def test_few_changes_are_found_without_reading_all_sounds(
+    library: Library, monkeypatch: pytest.MonkeyPatch, few: int, way: str
+) -> None:
+    monkeypatch.setattr(suggestions, "FEW_CHANGED", few)
+    add(library, 3)
+    compute(library)
+    library.edit("s1", {"title": "other"})
+    database, plans = library.catalogue.database, list[str]()
+    query = database.query
+
+    def explained(statement: str, values: Sequence[object] = ()) -> list[Any]:
+        plans.extend(row[3] for row in query(f"EXPLAIN QUERY PLAN {statement}", values))
+        return query(statement, values)
+
+    monkeypatch.setattr(database, "query", explained)
+    compute(library)
+    assert plans
+    assert any(way in plan for plan in plans)
+    assert suggestions.progress(library.catalogue) == Progress("ready", 1, 1)
 
 
 def test_work_that_was_interrupted_goes_on_where_it_stood(

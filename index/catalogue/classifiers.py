@@ -8,7 +8,7 @@ begins and ends at 0. Dates are ISO 8601 in UTC.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -81,6 +81,15 @@ def classifier(catalogue: Catalogue, classifier_id: str) -> Classifier:
     if not found:
         raise unknown(classifier_id)
     return _read(found[0])
+
+
+def present(catalogue: Catalogue, ids: Sequence[str]) -> tuple[str, ...]:
+    """Those of these ids that a classifier has."""
+    found = catalogue.database.query(
+        "SELECT id FROM classifiers WHERE id IN (SELECT value FROM json_each(?))",
+        (json.dumps(list(ids)),),
+    )
+    return tuple(each for (each,) in found)
 
 
 def labels(catalogue: Catalogue, number: int) -> list[Label]:

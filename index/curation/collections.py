@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from unicodedata import normalize
 
 from earmark.index.catalogue.catalogue import Catalogue
+from earmark.index.catalogue.classifiers import classifier
 from earmark.index.catalogue.collections import (
     FAVOURITES,
     Collection,
@@ -92,7 +93,7 @@ def create(
     """A new collection, of some clips or of what a search finds.
 
     Raises LibraryError for a name that is taken or none, for texts too long, too many collections
-    and clips of a kept search; UnknownClipError, UnknownCollectionError.
+    and clips of a kept search; UnknownClipError, UnknownCollectionError, UnknownClassifierError.
     """
     if follows is not None and clip_ids:
         raise LibraryError("clips: expected none of a collection that follows a search")
@@ -235,12 +236,17 @@ def _free_key(db: sqlite3.Connection, name: str, number: int = 0) -> str:
 
 
 def _check_followed(catalogue: Catalogue, follows: KeptSearch | None) -> None:
-    """Raise LibraryError where a search is in collections that follow searches themselves."""
-    for name in follows.where.collections if follows else ():
+    """Raise LibraryError where a search is in collections that follow searches themselves,
+    UnknownCollectionError, UnknownClassifierError."""
+    if follows is None:
+        return
+    for name in follows.where.collections:
         if collection(catalogue, name).follows is not None:
             raise LibraryError(
                 f"follows: expected collections that hold clips, {name[:60]!r} follows a search"
             )
+    for name in follows.where.classifiers:
+        classifier(catalogue, name)
 
 
 def _insert(db: sqlite3.Connection, values: Mapping[str, object]) -> int:

@@ -17,7 +17,7 @@ import numpy as np
 from cachetools import LRUCache
 
 from earmark.index.catalogue.catalogue import Catalogue
-from earmark.index.catalogue.classifiers import classifier
+from earmark.index.catalogue.classifiers import classifier, present
 from earmark.index.catalogue.collections import member_rows, version
 from earmark.index.search.kept_search import KeptSearch
 from earmark.index.stores.base import VectorStore
@@ -27,6 +27,7 @@ from earmark.model.taught import LinearClassifier
 
 MAX_RANKED = 16_384  # clips, by a store that holds no vectors in this process
 CACHED = 64  # sets of names: each has a mask of the index
+CACHED_ROWS = 4_000_000  # of all these sets together: 32 MB
 
 
 class NamedRows(Protocol):
@@ -44,7 +45,7 @@ class NamedFilters:
 
     def __init__(self, kinds: Mapping[str, NamedRows]) -> None:
         self._kinds = kinds
-        self._cache: LRUCache[Hashable, tuple[Hashable, RowSet]] = LRUCache(CACHED)
+        self._cache: LRUCache[Hashable, tuple[Hashable, RowSet]] = LRUCache(CACHED_ROWS, _weight)
         self._lock = threading.Lock()
 
     def resolve(self, where: Filter) -> Filter:
@@ -80,6 +81,11 @@ class NamedFilters:
         return members
 
 
+def _weight(kept: tuple[Hashable, RowSet]) -> int:
+    """What a set takes of the cache: its rows, or a share if it has few."""
+    return min(max(len(kept[1].rows), CACHED_ROWS // CACHED), CACHED_ROWS)
+
+
 class CollectionRows:
     """The clips of collections. `generation`: tells the store's; `find`: the rows that a kept
     search finds now."""
@@ -107,6 +113,11 @@ class CollectionRows:
             # Those that hold clips themselves: kept searches do not follow each other.
             members = RowSet(member_rows(self._catalogue, ids))
             kept = replace(kept, where=replace(kept.where, collections=(), members=members))
+        if ids := kept.where.classifiers:
+            # Those that have been removed since find nothing, as collections do.
+            if not (those := present(self._catalogue, ids)):
+                return np.zeros(0, np.int64)
+            kept = replace(kept, where=replace(kept.where, classifiers=those))
         return self._find(kept)
 
 

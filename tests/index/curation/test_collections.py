@@ -13,17 +13,20 @@ from hypothesis import strategies as st
 
 from earmark.index.catalogue.catalogue import Catalogue
 from earmark.index.catalogue.collections import FAVOURITES, collection, collections
+from earmark.index.curation import classifiers
 from earmark.index.curation import collections as kept
 from earmark.index.curation.collections import ClipsChange, state_of
 from earmark.index.errors import (
     ChangedError,
     CursorError,
     LibraryError,
+    UnknownClassifierError,
     UnknownClipError,
     UnknownCollectionError,
 )
 from earmark.index.library import Library
 from earmark.index.listing import list_clips
+from earmark.index.search import named_rows
 from earmark.index.search.kept_search import KeptSearch
 from earmark.index.search.query import parse
 from earmark.index.types import Filter, Page, SearchRequest
@@ -230,6 +233,18 @@ def test_a_kept_search_may_be_in_collections_but_none_that_follow(stocked: Libra
     assert ids(stocked, "inner") == []
 
 
+def test_a_kept_search_by_a_taught_sound_outlives_it(stocked: Library) -> None:
+    by_sound = KeptSearch(where=Filter(classifiers=("dogs",)))
+    with pytest.raises(UnknownClassifierError):
+        kept.create(stocked, "Barking", follows=by_sound)
+    assert len(collections(stocked.catalogue)) == 1  # not made
+    classifiers.create(stocked, "dogs")
+    kept.create(stocked, "Barking", follows=by_sound)
+    classifiers.remove(stocked, "dogs")
+    assert ids(stocked, "barking") == []
+    assert list_clips(stocked, 9, Filter(collections=("barking",))).total == 0
+
+
 def test_a_kept_search_is_read_as_it_was_written() -> None:
     where = Filter(("a",), ("b",), ("c",), 1.5, 2.0, ("CC0-1.0",), ("x",), collections=("one",))
     for search in (KeptSearch("rain -wind", where), KeptSearch()):
@@ -247,6 +262,23 @@ def test_rows_are_read_once_and_belong_to_no_key(stocked: Library) -> None:
     assert resolved.members is stocked._names.resolve(where).members
     kept.change_clips(stocked, "one", ClipsChange(remove=["dog"]))
     assert np.array_equal(stocked.passing(where), [2])
+
+
+def test_large_sets_of_rows_make_room_for_others(
+    stocked: Library, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, size in (("small", 1), ("large", 3), ("all", 8)):
+        kept.create(stocked, name, clip_ids=WORDS[:size])
+    monkeypatch.setattr(named_rows, "CACHED_ROWS", 4)
+    monkeypatch.setattr(named_rows, "CACHED", 4)
+    names = stocked._open_names()
+    small, large, all_ = (Filter(collections=(name,)) for name in ("small", "large", "all"))
+    first = names.resolve(small).members
+    names.resolve(large)
+    assert names.resolve(small).members is first
+    resolved = names.resolve(all_)
+    assert resolved.members is names.resolve(all_).members
+    assert names.resolve(small).members is not first
 
 
 def test_a_forked_library_reads_collections_by_itself(stocked: Library) -> None:

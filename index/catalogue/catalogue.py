@@ -51,7 +51,6 @@ log = logging.getLogger(__name__)
 FILE_NAME = "catalogue.sqlite"
 _CLIP_FIELDS = tuple(field.name for field in dataclasses.fields(Clip))
 _TAGS = _CLIP_FIELDS.index("tags")
-# The day on which a clip was added, since 1970.
 
 
 class Catalogue:

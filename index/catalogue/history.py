@@ -18,6 +18,7 @@ from earmark.index.catalogue.records import Means, Origin
 
 Fields = Mapping[str, Any]  # of `Metadata`
 _ENCODER = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"))
+_NOTHING = _ENCODER.encode({})
 
 
 class Recorder:
@@ -51,6 +52,10 @@ class Recorder:
         self._db.executemany(
             "INSERT OR REPLACE INTO changes (edit, row, before, after) VALUES (?, ?, ?, ?)",
             ((number, *change) for change in rows),
+        )
+        self._db.executemany(  # what is as it was before the edit has not changed
+            "DELETE FROM changes WHERE edit = ? AND row = ?",
+            [(number, row) for row, _, after in rows if after == _NOTHING],
         )
 
     def _number(self) -> int:

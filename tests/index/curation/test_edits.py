@@ -112,6 +112,7 @@ def past_states(catalogue: Catalogue, since: int = 0) -> dict[int, dict[int, Met
                 break
             for change in history.changes_of_edit(db, edit.number, 0, 1_000):
                 assert change.is_after_in(now[change.row])
+                assert change.after
                 assert change.before.keys() == change.after.keys() <= set(METADATA_FIELDS)
                 assert all(change.before[name] != value for name, value in change.after.items())
                 now[change.row] = change.undo(now[change.row])

@@ -20,7 +20,8 @@ from typing import TYPE_CHECKING, Any
 
 from earmark.index.catalogue.collections import Collection, collection
 from earmark.index.catalogue.records import Clip
-from earmark.index.curation.collections import rows_of
+from earmark.index.curation.collections import MAX_CLIPS, rows_of
+from earmark.index.errors import LibraryError
 from earmark.index.files.safe_names import distinct_names
 from earmark.index.files.stored_zip import Member
 from earmark.index.library import Library
@@ -50,9 +51,14 @@ class Handover:
 
     @classmethod
     def of(cls, library: Library, collection_id: str) -> Handover:
-        """Read a collection. Raises UnknownCollectionError."""
+        """Read a collection. Raises UnknownCollectionError, and LibraryError for a search that
+        finds more than MAX_CLIPS."""
         found = collection(library.catalogue, collection_id)
         rows = rows_of(library, found).tolist()
+        if len(rows) > MAX_CLIPS:
+            raise LibraryError(
+                f"collection: expected at most {MAX_CLIPS:,} clips to hand over, got {len(rows):,}"
+            )
         clips: list[Clip] = []
         for start in range(0, len(rows), BLOCK):
             block = rows[start : start + BLOCK]

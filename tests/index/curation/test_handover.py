@@ -13,11 +13,13 @@ from hypothesis import strategies as st
 
 from earmark.index.catalogue.embedded_sound import SourceFile
 from earmark.index.catalogue.metadata import Metadata
-from earmark.index.curation import collections
+from earmark.index.curation import collections, handover
 from earmark.index.curation.handover import Handover, licence_address, zip_digest
+from earmark.index.errors import LibraryError
 from earmark.index.files.stored_zip import StoredZip
 from earmark.index.ingest.walk import Walk
 from earmark.index.library import Library
+from earmark.index.search.kept_search import KeptSearch
 from earmark.model.core.manifest import read_manifest, safe_cell
 from earmark.model.embedder import Embedder
 from tests.index import made
@@ -85,6 +87,16 @@ def test_sounds_whose_files_have_gone_are_told(kept: Library, tmp_path: Path) ->
     assert "- Rain / wind (" in missing
     assert len([name for name in names if name.startswith("sounds/")]) == 2
     assert zip_digest(Handover.of(kept, "some").zip_members()) != before
+
+
+def test_a_search_that_finds_too_much_is_not_handed_over(
+    kept: Library, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    collections.create(kept, "All", follows=KeptSearch())
+    assert len(Handover.of(kept, "all").clips) == 3
+    monkeypatch.setattr(handover, "MAX_CLIPS", 2)
+    with pytest.raises(LibraryError, match="at most 2 clips to hand over, got 3"):
+        Handover.of(kept, "all")
 
 
 def test_tables_hold_what_the_library_knows(kept: Library, tmp_path: Path) -> None:

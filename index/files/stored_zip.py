@@ -217,7 +217,10 @@ def _key(member: Member) -> tuple[str, int, int]:
 
 def _dos_time(mtime_ns: int) -> tuple[int, int]:
     """(day, seconds) as ZIP has them, of 1980 to 2107."""
-    year, month, day, hour, minute, second, *_ = time.gmtime(mtime_ns // 10**9)
+    try:
+        year, month, day, hour, minute, second, *_ = time.gmtime(mtime_ns // 10**9)
+    except (OverflowError, OSError, ValueError):  # whatever a file system holds
+        year = 0
     if not 1980 <= year <= 2107:
         return 1 << 5 | 1, 0
     return (year - 1980) << 9 | month << 5 | day, hour << 11 | minute << 5 | second // 2

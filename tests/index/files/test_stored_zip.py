@@ -64,6 +64,13 @@ def test_any_range_is_the_same_as_of_the_whole(
         assert b"".join(StoredZip(files, checksums).read(first, end)) == whole[first:end]
 
 
+@pytest.mark.parametrize("mtime_ns", [-(2**90), 0, 2**62, 2**90])
+def test_any_time_of_a_file_can_be_packed(mtime_ns: int) -> None:
+    whole = b"".join(StoredZip([Member.of_text("a", "text", mtime_ns)], {}).read())
+    with zipfile.ZipFile(io.BytesIO(whole)) as opened:
+        assert opened.getinfo("a").date_time[:3] == (1980, 1, 1)
+
+
 def test_what_is_known_is_not_read_again(tmp_path: Path) -> None:
     files, checksums = members(tmp_path), {}
     archive = StoredZip(files, checksums)

@@ -29,7 +29,7 @@ from earmark.model.core.arrays import Rows
 
 Order = Literal["newest", "oldest", "shortest", "longest", "title", "loudest", "quietest", "id"]
 
-MAX_CURSOR_CHARACTERS = 10 * MAX_ID_CHARACTERS
+MAX_CURSOR_CHARACTERS = 20 * MAX_ID_CHARACTERS  # each of an id may be 12 in JSON
 MAX_ROW = 2**62  # above every row
 SCAN_ROWS = 2_000  # places read at a time where a filter passes few
 UNIQUE = ("row", "id")  # columns by which a place is known alone

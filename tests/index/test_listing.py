@@ -12,7 +12,7 @@ import pytest
 
 from earmark.index import listing
 from earmark.index.catalogue.connection import Database
-from earmark.index.catalogue.records import Clip
+from earmark.index.catalogue.records import MAX_ID_CHARACTERS, Clip
 from earmark.index.errors import CursorError
 from earmark.index.library import Library
 from earmark.index.listing import Order, list_clips
@@ -115,6 +115,15 @@ def test_no_page_sorts_all_clips_or_reads_those_before_it(
     for statement, values in own:
         plan = filled.catalogue.database.query(f"EXPLAIN QUERY PLAN {statement}", values)
         assert [detail.split()[0] for *_, detail in plan] == ["SEARCH"], plan
+
+
+def test_a_cursor_holds_any_id(filled: Library) -> None:
+    with filled.catalogue.write() as writer:
+        for number in (1, 2):  # after all others
+            sound_id = "\N{MUSICAL SYMBOL G CLEF}" * (MAX_ID_CHARACTERS - 2 + number)
+            vector = made.vector(number, DIM)
+            writer.put(made.new_clip(f"clef-{number}", number, id=sound_id, vector=vector))
+    assert len(pages(filled, "id", None, 41)) == 42
 
 
 def test_a_cursor_of_another_order_or_made_up(filled: Library) -> None:

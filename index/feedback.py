@@ -12,6 +12,7 @@ from __future__ import annotations
 import csv
 import datetime
 import io
+import json
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
@@ -26,6 +27,7 @@ from earmark.index.errors import LibraryError, StorageError, UnknownClipError
 from earmark.index.files.managed_files import StagedFile
 from earmark.index.library import Library
 from earmark.model.core.atomic_write import write_whole
+from earmark.model.core.manifest import safe_cell
 from earmark.model.text.text_key import text_key
 
 MAX_NUMBER = 2**62  # above every feedback number
@@ -138,17 +140,16 @@ def manifest(folder: Path, catalogue: Catalogue, *, absolute: bool) -> str:
         if sound.tags:
             clip, tags = sound.clip, " ".join(sound.tags.values())
             metadata = clip.metadata if clip else Metadata(title=sound.title)
-            rows.writerow(
-                [
-                    _path(folder.resolve(), sound, absolute=absolute),
-                    tags,
-                    metadata.title,
-                    metadata.licence,
-                    metadata.author,
-                    metadata.source,
-                    clip.id if clip else "",
-                ]
+            cells = (
+                _path(folder.resolve(), sound, absolute=absolute),
+                tags,
+                metadata.title,
+                metadata.licence,
+                metadata.author,
+                metadata.source,
+                clip.id if clip else "",
             )
+            rows.writerow(map(safe_cell, cells))
     return out.getvalue()
 
 
@@ -227,9 +228,16 @@ def _insert(library: Library, opinion: Opinion, **values: object) -> int:
     statement = f"INSERT INTO feedback ({names}) VALUES ({placeholders})"  # noqa: S608 (constant names)
     with library.catalogue.database.transaction() as db:
         try:
-            return int(db.execute(statement, row).lastrowid or 0)
+            number = int(db.execute(statement, row).lastrowid or 0)
         except sqlite3.IntegrityError as error:  # the clip was removed meanwhile
             raise UnknownClipError("clip: expected one of this library, it has gone") from error
+        keys = sorted(map(text_key, (*opinion.accepted, *opinion.rejected)))
+        db.execute(  # no review need ask for it again
+            "DELETE FROM suggestions WHERE row = ? AND tag IN (SELECT number FROM suggested_tags "
+            "WHERE key IN (SELECT value FROM json_each(?)))",
+            (row["row"], json.dumps(keys)),
+        )
+        return number
 
 
 def _verdicts(catalogue: Catalogue) -> Iterator[Feedback]:

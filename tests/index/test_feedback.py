@@ -146,7 +146,7 @@ def test_paths_are_relative_over_http_and_absolute_on_the_machine(
 
 
 def test_training_reads_the_manifest(library: Library, clip_id: str, tmp_path: Path) -> None:
-    library.edit(clip_id, {"title": 'Rain, "heavy"\n=1+1'})
+    library.edit(clip_id, {"title": '=1+1, "heavy"\nRain', "author": "'-Ann"})
     feedback.add_for_clip(library, clip_id, Opinion(("storm",), ()))
     on_sound(library, sounds.noise(0.5), Opinion(("bell",), ()))
     out = tmp_path / "to-train-on.csv"
@@ -157,7 +157,7 @@ def test_training_reads_the_manifest(library: Library, clip_id: str, tmp_path: P
     assert read == read_manifest(out)
     assert [each.tags for each in read] == [("rain", "Roof", "storm"), ("bell",)]
     assert all(each.path.is_file() for each in read)
-    assert read[0].title == 'Rain, "heavy" =1+1'
+    assert (read[0].title, read[0].author) == ('=1+1, "heavy" Rain', "'-Ann")
 
 
 def test_an_export_that_cannot_be(library: Library, clip_id: str, tmp_path: Path) -> None:

@@ -82,7 +82,10 @@ def test_filters_pass_only_their_clips(reviewed: Library) -> None:
 def test_what_is_over_does_not_wait_though_nothing_is_computed_anew(reviewed: Library) -> None:
     (first, tag), (second, other), *_ = listed(reviewed)
     reviewed.edit(first, {"tags": (tag.upper(),)})
-    feedback.add_for_clip(reviewed, second, feedback.Opinion((), (other,)))
+    before = {each.tag: each.waiting for each in tag_reviews(reviewed)}
+    feedback.add_for_clip(reviewed, second, feedback.Opinion((), (other.upper(),)))
+    after = {each.tag: each.waiting for each in tag_reviews(reviewed)}
+    assert after.get(other, 0) == before[other] - 1
     assert not {(first, tag), (second, other)} & set(listed(reviewed))
     assert not {(first, tag), (second, other)} & set(listed(reviewed, tag=tag))
 

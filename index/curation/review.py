@@ -222,7 +222,7 @@ def _waiting(library: Library, request: ReviewRequest) -> Generator[tuple[Sugges
     ):
         while block := places.fetchmany(BLOCK):
             rows = _passing(np.array([row for row, _ in block], np.int64), passing)
-            sounds = _open(library, db, rows, request, tags)
+            sounds = _open(library, db, rows, request, tags) if rows else {}
             for row, probability in block:
                 if row not in sounds:
                     continue

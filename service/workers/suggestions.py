@@ -54,7 +54,8 @@ class SuggestionWorker:
                 if str(error) != fault:
                     log.warning("suggestions: %s", error)
                 fault = str(error)
-            except Exception:
-                log.exception("suggestions")
-                return
+            except Exception as error:  # the next look may find memory again
+                if repr(error) != fault:
+                    log.exception("suggestions")
+                fault = repr(error)
             self._news.wait(POLL_SECONDS)

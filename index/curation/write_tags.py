@@ -12,6 +12,7 @@ old tags. Those that have changed since they were added are left alone.
 from __future__ import annotations
 
 import os
+import re
 import secrets
 import shutil
 import stat
@@ -27,15 +28,15 @@ from earmark.index.catalogue.catalogue import Catalogue
 from earmark.index.catalogue.metadata import Metadata
 from earmark.index.catalogue.records import KnownFile
 from earmark.index.errors import LibraryError
-from earmark.model.audio.file_metadata import FileMetadata, read_file_metadata
+from earmark.model.audio.file_metadata import FileMetadata
 from earmark.model.core.errors import InputError
 from earmark.model.core.progress import progress
-from earmark.model.file_tags.containers import holds_tags, write_file_tags
+from earmark.model.file_tags.containers import holds_tags
 from earmark.model.file_tags.fields import FieldChanges, changes
 from earmark.model.inference.decode_pool import DecodePool
 
 BATCH = 64  # sounds looked at before the report goes on
-TEMPORARY = ".earmark-"  # how the names of unfinished files begin
+UNFINISHED = re.compile(r"\.earmark-[0-9a-f]{12}(\..*)?", re.DOTALL)  # names of unfinished files
 ABANDONED_SECONDS = 3_600  # age of one whose writer must have been killed
 
 
@@ -157,7 +158,7 @@ class _Run:
             raise InputError(f"{path.name}: changed since it was added: add it again")
         if not holds_tags(path):
             raise NoTagsError(f"{path.name}: its format holds no tags that can be written")
-        return read_file_metadata(path)
+        return self.decoders.tag(path, path.name, FieldChanges(FileMetadata()))
 
     def _write_copy(
         self, path: Path, folder: Path, before: FileMetadata, changed: FieldChanges
@@ -204,12 +205,11 @@ class _Run:
         if folder not in self.cleaned:
             self.cleaned.add(folder)
             _remove_abandoned(folder)
-        temporary = folder / f"{TEMPORARY}{secrets.token_hex(6)}{path.suffix}"
+        temporary = folder / f".earmark-{secrets.token_hex(6)}{path.suffix}"
         try:
+            temporary.touch(0o600, exist_ok=False)  # nobody else's, until it has its permissions
             shutil.copyfile(path, temporary)
-            if changed:
-                write_file_tags(temporary, changed)
-            if not changed.is_in(before, read_file_metadata(temporary)):
+            if not changed.is_in(before, self.decoders.tag(temporary, path.name, changed)):
                 raise InputError(
                     f"{path.name}: its tags would not read back: they also stand in a place where "
                     "none are written"
@@ -296,5 +296,5 @@ def _remove_abandoned(folder: Path) -> None:
 
 def _unfinished(folder: Path) -> Iterator[Path]:
     with os.scandir(folder) as entries:
-        names: Sequence[str] = [entry.name for entry in entries if entry.name.startswith(TEMPORARY)]
+        names: Sequence[str] = [entry.name for entry in entries if UNFINISHED.fullmatch(entry.name)]
     return (folder / name for name in names)

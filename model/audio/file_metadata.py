@@ -114,9 +114,15 @@ def _tags(genres: Iterable[str], keywords: Iterable[str]) -> tuple[str, ...]:
     return tuple(tag for tag in tags if 0 < len(tag) <= MAX_TAG)[:MAX_TAGS]
 
 
-def separate_tags(tags: Iterable[str]) -> tuple[str, ...]:
-    """Tags as a file's keywords give them back: without the separators of lists, each once."""
-    return _tags((), tags)
+def as_read(metadata: FileMetadata) -> FileMetadata:
+    """What a file tells that holds this metadata, and nothing else: less where a text would count
+    as none, or be cut; dates without fractions of a second, tags without separators."""
+    texts: dict[Kind, list[str]] = defaultdict(list)
+    for kind in ("title", "author", "description", "licence", "recorded", "source"):
+        if text := getattr(metadata, kind).strip(_BLANKS):
+            texts[kind].append(text[:MAX_DESCRIPTION])
+    texts["keywords"] += metadata.tags
+    return _metadata(texts)
 
 
 def licence_of(text: str) -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, fields, replace
 
-from earmark.model.audio.file_metadata import FileMetadata, iso_date, separate_tags
+from earmark.model.audio.file_metadata import FileMetadata, as_read
 
 TEXTS = tuple(field.name for field in fields(FileMetadata) if field.name != "tags")
 
@@ -33,8 +33,9 @@ class FieldChanges:
 
         A file's description also holds what it says of copyright.
         """
+        written = as_read(self.new)
         for name in TEXTS:
-            new, found = getattr(self.new, name), getattr(after, name)
+            new, found = getattr(written, name), getattr(after, name)
             if name == "description" and new:
                 if _words(new) not in _words(found):
                     return False
@@ -47,12 +48,12 @@ class FieldChanges:
 def changes(found: FileMetadata, wanted: FileMetadata, *, overwrite: bool) -> FieldChanges:
     """What has to be written so that a file that says `found` says what is `wanted`, too; with
     `overwrite`, instead. Empty fields of `wanted` change nothing."""
-    # As they can be read back: without fractions of a second, tags without separators.
-    wanted = replace(wanted, recorded=iso_date(wanted.recorded), tags=separate_tags(wanted.tags))
+    read = as_read(wanted)
+    wanted = replace(wanted, recorded=read.recorded, tags=read.tags)
     texts = {
-        name: text
+        name: getattr(wanted, name)
         for name in TEXTS
-        if (text := getattr(wanted, name)) and _words(text) != _words(getattr(found, name))
+        if (text := getattr(read, name)) and _words(text) != _words(getattr(found, name))
     }
     kept = () if overwrite else tuple(name for name in texts if getattr(found, name))
     texts = {name: text for name, text in texts.items() if name not in kept}

@@ -15,13 +15,13 @@ from pathlib import Path
 from typing import BinaryIO
 
 from earmark.model.audio.file_metadata import FileMetadata, licence_of
-from earmark.model.audio.tag_blocks import INFO, chunks, decoded
+from earmark.model.audio.tag_blocks import INFO, MAX_STEPS, chunks, decoded
 from earmark.model.core.errors import InputError
 from earmark.model.file_tags.dialects import Id3, apply
 from earmark.model.file_tags.fields import FieldChanges
 
 MAX_SIZE = 2**32 - 1 - 8  # bytes that the head of a file can tell
-MAX_TAGS = 16 << 20  # bytes of a chunk of tags that is read
+MAX_TAGS = 16 << 20  # bytes of a chunk of tags
 NAMES = {
     "title": b"INAM",
     "author": b"IART",
@@ -50,6 +50,7 @@ def write_riff(path: Path, changes: FieldChanges) -> None:
     that is too large; OSError."""
     whole = path.with_name(path.name + ".riff")
     try:
+        whole.touch(0o600)  # nobody else's, until it has its permissions
         with path.open("rb") as file, whole.open("wb") as out:
             _rewrite(file, out, changes, path.name)
         whole.replace(path)
@@ -105,6 +106,8 @@ def _parts(file: BinaryIO, name: str) -> list[_Chunk]:
         if start + size > total or (chunk == b"data" and not size):
             raise InputError(f"{name}: the size of its chunk {chunk!r} is wrong")
         parts.append(_Chunk(chunk, start - 8, start + size))
+    if len(parts) == MAX_STEPS:
+        raise InputError(f"{name}: expected less than {MAX_STEPS:,} chunks")
     if not {b"fmt ", b"data"} <= {part.name for part in parts}:
         raise InputError(f"{name}: expected a WAV with its format and sound")
     file.seek(parts[-1].end)
@@ -115,7 +118,7 @@ def _parts(file: BinaryIO, name: str) -> list[_Chunk]:
 
 def _change(file: BinaryIO, parts: list[_Chunk], changes: FieldChanges) -> None:
     """Give the chunks of tags their new data; those that are missing come before the sound."""
-    infos = [part for part in parts if part.name == b"LIST" and _data(file, part)[:4] == b"INFO"]
+    infos = [part for part in parts if part.name == b"LIST" and _list_kind(file, part) == b"INFO"]
     texts = [item for part in infos for item in _info(_data(file, part)[4:])]
     tags = [part for part in parts if part.name in (b"id3 ", b"ID3 ")]
     bext = [part for part in parts if part.name == b"bext"]
@@ -135,14 +138,24 @@ def _change(file: BinaryIO, parts: list[_Chunk], changes: FieldChanges) -> None:
                     more.data = b""
 
 
+def _list_kind(file: BinaryIO, part: _Chunk) -> bytes:
+    file.seek(part.start + 8)
+    return file.read(4)
+
+
 def _data(file: BinaryIO, part: _Chunk) -> bytes:
+    """A chunk of tags. Raises InputError for one that is too large to be written anew."""
     file.seek(part.start + 4)
     (size,) = struct.unpack("<I", file.read(4))
-    return file.read(min(size, MAX_TAGS))
+    if size > MAX_TAGS:
+        raise InputError(f"its chunk {part.name!r} is larger than {MAX_TAGS >> 20} MiB")
+    return file.read(size)
 
 
 def _info(data: bytes) -> Iterator[tuple[bytes, bytes]]:
-    for name, start, size in chunks(io.BytesIO(data), 0, "little"):
+    for count, (name, start, size) in enumerate(chunks(io.BytesIO(data), 0, "little"), 1):
+        if count == MAX_STEPS:
+            raise InputError(f"expected less than {MAX_STEPS:,} texts in a LIST")
         yield name, data[start : start + size]
 
 

@@ -1,4 +1,5 @@
 """A pool of processes that decode sounds: files or bytes → log-mel windows, a picture, or a cut.
+They also write tags into files, whose parsers could be misled as decoders can.
 
 A sound that crashes a decoder, exhausts memory or never ends costs its own decoding and nothing
 else. The processes import no torch; each serves one thread at a time. Axes: n = windows,
@@ -39,6 +40,8 @@ from earmark.model.core.errors import AudioError, InputError
 from earmark.model.drawing.png import grey_png
 from earmark.model.drawing.spectrogram import Canvas, Spectrogram
 from earmark.model.drawing.waveform import Envelope, Peaks
+from earmark.model.file_tags.containers import write_file_tags
+from earmark.model.file_tags.fields import FieldChanges
 from earmark.model.inference.bounds import OutOfTimeError, bounded
 
 BLOCK_WINDOWS = 64  # at most in one message
@@ -46,6 +49,7 @@ MEMORY_BYTES = 4 << 30  # address space of a process
 SILENT_SECONDS = 60.0  # without a message: the process hangs
 SLOW_DISK = 20e6  # bytes in a second; what was joined is searched for before the first message
 METADATA_SECONDS, METADATA_BYTES = 2.0, 256 << 20  # that reading the metadata in a file may take
+TAGS_SECONDS, TAGS_BYTES = 60.0, 1 << 30  # that writing tags into it may take
 
 
 @dataclass(frozen=True)
@@ -98,6 +102,13 @@ class Measured:
 
 
 @dataclass(frozen=True)
+class Told:
+    """What a file tells of itself, once the tags that it gets are written."""
+
+    metadata: FileMetadata
+
+
+@dataclass(frozen=True)
 class _Heartbeat:
     """Part of a sound was decoded, and there is no result yet."""
 
@@ -105,7 +116,8 @@ class _Heartbeat:
 @dataclass(frozen=True)
 class _Job:
     """A sound to decode: into windows, into a waveform if `points` is not 0, into a spectrogram
-    where there is a `canvas`, or into the file of a `kind`; or just to be `measured`.
+    where there is a `canvas`, or into the file of a `kind`; or just to be `measured`. Or a file
+    that gets `tags`, and is read.
 
     `with_metadata`: its loudness is measured as well, and once all windows are there, the metadata
     in its file is read.
@@ -120,9 +132,12 @@ class _Job:
     with_metadata: bool = False
     kind: Kind | None = None
     measured: bool = False
+    tags: FieldChanges | None = None
 
 
-Message = Block | FileMetadata | SoundInfo | Waveform | Picture | Piece | Measured | _Heartbeat
+Message = (
+    Block | FileMetadata | SoundInfo | Waveform | Picture | Piece | Measured | Told | _Heartbeat
+)
 
 
 def serve(descriptor: int) -> None:
@@ -154,7 +169,7 @@ def serve(descriptor: int) -> None:
             else:
                 if job.with_metadata and (metadata := _metadata(reader.source)) != FileMetadata():
                     connection.send(metadata)
-                if not (job.points or job.canvas or job.measured):
+                if not (job.points or job.canvas or job.measured or job.tags is not None):
                     connection.send(reader.info)
 
 
@@ -168,6 +183,8 @@ def _messages(job: _Job, reader: SoundReader, log_mel: LogMel | None) -> Iterato
         return _measured(reader)
     if job.kind is not None:
         return _pieces(reader, job.kind)
+    if job.tags is not None:
+        return _tagged(job, job.tags)
     assert log_mel is not None, "of a pool that makes windows"
     return _blocks(log_mel, reader)
 
@@ -205,6 +222,20 @@ def _metadata(source: Path | bytes) -> FileMetadata:
     with suppress(OutOfTimeError, MemoryError), bounded(METADATA_SECONDS, METADATA_BYTES):
         return read_file_metadata(source)
     return FileMetadata()
+
+
+def _tagged(job: _Job, changes: FieldChanges) -> Iterator[Told]:
+    """Write tags into a file, and read it. Raises InputError."""
+    assert isinstance(job.source, Path), "of such a job"
+    try:
+        if changes:
+            with bounded(TAGS_SECONDS, TAGS_BYTES):
+                write_file_tags(job.source, changes)
+    except OSError as error:
+        raise InputError(f"{job.name}: {error.strerror or 'cannot be written'}") from error
+    except (OutOfTimeError, MemoryError) as error:
+        raise InputError(f"{job.name}: writing its tags takes too much") from error
+    yield Told(_metadata(job.source))
 
 
 def _waveform(reader: SoundReader, points: int) -> Iterator[Waveform | _Heartbeat]:
@@ -373,6 +404,17 @@ class DecodePool:
             last = message
         assert isinstance(last, Measured), "the last message of such a job"
         return last
+
+    def tag(self, path: Path, name: str, changes: FieldChanges) -> FileMetadata:
+        """Write tags into a file, in place, if there are any; returns what it tells then.
+
+        Raises InputError, and leaves a file that cannot be trusted, where that fails.
+        """
+        last: Message | None = None
+        for message in self._run(_Job(path, name, tags=changes), None):
+            last = message
+        assert isinstance(last, Told), "the last message of such a job"
+        return last.metadata
 
     def spectrogram(
         self,

@@ -9,6 +9,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -17,11 +18,10 @@ import pytest
 from earmark.index.catalogue.embedded_sound import SourceFile
 from earmark.index.catalogue.records import Clip
 from earmark.index.cli import write_tags as cli
-from earmark.index.curation import write_tags as writing
 from earmark.index.curation.write_tags import Orders, WriteReport, write_tags
 from earmark.index.ingest import bulk
 from earmark.index.library import Library
-from earmark.model.audio.file_metadata import read_file_metadata
+from earmark.model.audio.file_metadata import FileMetadata, read_file_metadata
 from earmark.model.file_tags import fields
 from earmark.model.inference.decode_pool import DecodePool
 from tests.index import made
@@ -174,17 +174,54 @@ def test_the_command_shows_what_it_would_do(
     assert found["failed"] == {str(sounds / "a.flac"): "a.flac: No such file or directory"}
 
 
+def test_only_unfinished_files_of_old_runs_are_removed(sounds: Path, write: Write) -> None:
+    names = (".earmark-0123456789ab.wav", ".earmark-0123456789ab.wav.riff", ".earmark-notes.txt")
+    for name in (*names, ".earmark-ba9876543210.wav"):
+        (sounds / name).touch()
+    for name in names:
+        os.utime(sounds / name, (0, 0))
+    write()
+    hidden = [name for name in left(sounds) if name.startswith(".")]
+    assert hidden == [".earmark-ba9876543210.wav", ".earmark-notes.txt"]
+
+
+@pytest.mark.slow
+def test_tags_that_unfold_without_end_cost_their_own_file(
+    filled: Library, sounds: Path, processes: DecodePool
+) -> None:
+    """A compressed frame of ID3 that is a gigabyte and a half: the process that writes is spared,
+    and so are the other files."""
+    path = sounds / "a.flac"
+    block = zlib.compressobj(1)
+    piece = block.compress(bytes(16 << 20)) + block.flush(zlib.Z_FULL_FLUSH)
+    again = block.compress(bytes(16 << 20)) + block.flush(zlib.Z_FULL_FLUSH)
+    packed = piece + again * 95 + b"\x03\0" + bytes(4)
+    frame = b"TXXX" + synchsafe(4 + len(packed)) + b"\0\x09" + synchsafe(0x0FFFFFFF) + packed
+    tag = b"ID3\x04\0\0" + synchsafe(len(frame)) + frame
+    (sounds / "a.wav").write_bytes(tagged.wav(tagged.chunk(b"id3 ", tag)))
+    bulk.add(filled, [sounds])
+    report = write_tags(filled.catalogue, Orders(), processes)
+    assert "a.wav: " in report.failed[str(sounds / "a.wav")]
+    assert str(path) in report.written
+
+
+def synchsafe(number: int) -> bytes:
+    """A number as ID3 has it: seven bits in each of four bytes."""
+    return bytes(number >> shift & 0x7F for shift in (21, 14, 7, 0))
+
+
 @pytest.mark.parametrize("what", ["sound", "tags"])
 def test_a_copy_that_went_wrong_takes_no_place(
     what: str, sounds: Path, write: Write, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What would be another sound, or would not read back, is refused."""
 
-    def spoil(path: Path, changed: fields.FieldChanges) -> None:
-        if what == "sound":
+    def spoil(_: DecodePool, path: Path, _name: str, changed: fields.FieldChanges) -> FileMetadata:
+        if changed and what == "sound":
             shutil.copy(tagged.encode(sounds.parent / "a.wav", seconds=0.3), path)
+        return FileMetadata()
 
-    monkeypatch.setattr(writing, "write_file_tags", spoil)
+    monkeypatch.setattr(DecodePool, "tag", spoil)
     if what == "sound":
         monkeypatch.setattr(fields.FieldChanges, "is_in", lambda *_: True)
     before = (sounds / "a.wav").read_bytes()

@@ -16,9 +16,11 @@ from wavinfo import WavInfoReader
 
 from earmark.model.audio.decode import decode
 from earmark.model.audio.file_metadata import FileMetadata, read_file_metadata
+from earmark.model.audio.tag_blocks import MAX_STEPS
 from earmark.model.core.errors import InputError
 from earmark.model.file_tags.containers import holds_tags, write_file_tags
 from earmark.model.file_tags.fields import changes
+from earmark.model.file_tags.riff import MAX_TAGS
 from tests.model.audio import tagged
 
 NEW = FileMetadata(
@@ -105,6 +107,32 @@ def test_chunks_of_wav_that_are_no_tags_stay(tmp_path: Path) -> None:
     wav = WavInfoReader(path, info_encoding="utf-8")
     assert (wav.info.title, wav.bext.originator_date) == (NEW.title, "2024-07-01")
     assert wav.bext.description.startswith("Two strikes")
+
+
+@pytest.mark.parametrize("name", ["a.wav", "a.flac", "a.mp3"])
+def test_texts_that_read_back_otherwise_are_no_failure(name: str, tmp_path: Path) -> None:
+    """A licence counts as its identifier, and a few words and codes as nothing."""
+    path = tagged.encode(tmp_path / name)
+    wanted = FileMetadata("Gong", "Unknown Artist", licence="CC BY 4.0", source="GB-AYE-68-00011")
+    assert write(path, wanted) == FileMetadata("Gong", licence="CC-BY-4.0")
+    assert not changes(read_file_metadata(path), wanted, overwrite=True)
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        tagged.wav(*[tagged.chunk(b"odd ", b"")] * MAX_STEPS, before=False),
+        tagged.wav(tagged.info(**{f"I{number:03}": b"" for number in range(MAX_STEPS)})),
+        tagged.wav(tagged.chunk(b"id3 ", bytes(MAX_TAGS + 2))),
+    ],
+    ids=["chunks", "texts", "size"],
+)
+def test_what_is_not_read_whole_is_not_written_anew(data: bytes, tmp_path: Path) -> None:
+    path = tmp_path / "a.wav"
+    path.write_bytes(data)
+    with pytest.raises(InputError, match=r"expected less|larger than 16 MiB"):
+        write_file_tags(path, changes(FileMetadata(), NEW, overwrite=False))
+    assert path.read_bytes() == data
 
 
 @pytest.mark.parametrize(

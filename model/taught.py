@@ -24,6 +24,7 @@ PENALTY = 0.05  # of weights, where whitened vectors have length 1 in the mean
 WORDS, WORDS_PENALTY = 1.0, 1.0  # weight of the standard score by words before labels, and penalty
 WEAK, WEAK_WEIGHT = 200, 0.1  # sounds of the library, and their weight beside that of all labels
 BIAS = -3.0  # before labels: most sounds are others
+LEAST_VARIANCE = 1e-4  # of a direction, in libraries whose sounds are all alike
 STEPS, PRECISION = 20, 1e-4  # of Newton's method
 
 Bools = npt.NDArray[np.bool_]
@@ -59,10 +60,12 @@ class LinearClassifier:
 @dataclass(frozen=True)
 class Whitening:
     """How the sounds of a library vary: their `mean` [D], and the `matrix` [D, D] that makes them
-    vary alike in all directions, to a mean length of 1."""
+    vary alike in all directions, to a mean length of 1. `alike`: 0, up to 1 where they vary less
+    than sounds do: then that length is, in part, of vectors that are 1 apart."""
 
     mean: Floats
     matrix: Floats
+    alike: float
 
     @classmethod
     def of(cls, sounds: Array) -> Whitening:
@@ -71,11 +74,13 @@ class Whitening:
         mean = exact.mean(axis=0)
         apart = exact - mean
         covariance = apart.T @ apart / len(apart)
-        variance = max(float(np.trace(covariance)) / len(mean), 1e-4)
-        values, axes = np.linalg.eigh(covariance + RIDGE * variance * np.eye(len(mean)))
+        spread, dim = float(np.trace(covariance)) / len(mean), len(mean)
+        variance = max(spread, LEAST_VARIANCE)
+        alike = 1 - spread / variance
+        values, axes = np.linalg.eigh(covariance + RIDGE * variance * np.eye(dim))
         matrix = (axes * values**-0.5) @ axes.T
-        length = float(np.sqrt(((apart @ matrix) ** 2).sum(axis=1).mean()))
-        return cls(mean, matrix / max(length, 1e-6))
+        squares = float(((apart @ matrix) ** 2).sum(axis=1).mean()) + alike / (RIDGE * variance)
+        return cls(mean, matrix / squares**0.5, alike)
 
     def apply(self, vectors: Array) -> Floats:
         """Vectors [n, D] → whitened [n, D]."""
@@ -94,8 +99,9 @@ class Teacher:
         self._words: Floats | None = None
         if start is not None:
             words = np.linalg.solve(self._whitening.matrix, start.astype(np.float64))
-            deviation = float((white @ words).std())
-            self._words = np.asarray(words / max(deviation, 1e-6), np.float64)
+            variance = float((white @ words).var())
+            variance += self._whitening.alike * float(words @ words) / len(words)
+            self._words = np.asarray(words / max(variance**0.5, 1e-6), np.float64)
 
     def fit(self, vectors: Array, right: Bools) -> LinearClassifier:
         """A classifier of labelled sounds [n, D]; `right` [n]: whether each is the sound.

@@ -323,14 +323,14 @@ def _checked(
         row, duration = known[each.clip]
         start, end = 0.0, 0.0
         if each.start is not None or each.end is not None:
-            start = each.start or 0.0
-            end = min(duration if each.end is None else each.end, duration)
+            start = round(each.start or 0.0, 3)
+            end = round(min(duration if each.end is None else each.end, duration), 3)
             if not 0 <= start < end:
                 raise LibraryError(
                     f"start, end: expected 0 ≤ start < end within {duration:g} s, "
                     f"got {each.start} and {each.end}"
                 )
-        checked.append((row, round(start, 3), round(end, 3), each.right))
+        checked.append((row, start, end, each.right))
     return checked
 
 
@@ -443,13 +443,18 @@ def _labelled_vectors(
 def _sample(db: sqlite3.Connection, dim: int) -> Array:
     """Vectors [m, D] of clips that a fixed chance draws, in an order by chance."""
     (last,) = db.execute("SELECT coalesce(max(row), 0) FROM clips").fetchone()
-    chance = np.random.default_rng(0)
-    drawn = (
-        chance.permutation(last)[:SAMPLE]
-        if last <= 10 * SAMPLE
-        else chance.integers(0, last, SAMPLE)
-    )
-    order = {row + 1: place for place, row in enumerate(drawn.tolist())}
+    chance, found = np.random.default_rng(0), np.zeros((0, dim), np.float32)
+    if last > 10 * SAMPLE:
+        found = _vectors(db, 1 + chance.integers(0, last, SAMPLE), dim)
+    if len(found) < SAMPLE // 2:  # a small library, or one that most clips have left
+        rows = [row for (row,) in db.execute("SELECT row FROM clips ORDER BY row")]
+        found = _vectors(db, chance.permutation(np.array(rows, np.int64))[:SAMPLE], dim)
+    return found
+
+
+def _vectors(db: sqlite3.Connection, rows: Rows, dim: int) -> Array:
+    """The vectors [m, D] of the clips that are there of these, in their order."""
+    order = {row: place for place, row in enumerate(rows.tolist())}
     found = db.execute(
         "SELECT row, vector FROM clips WHERE row IN (SELECT value FROM json_each(?))",
         (json.dumps(list(order)),),

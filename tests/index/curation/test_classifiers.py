@@ -187,7 +187,7 @@ def test_wrong_labels_change_nothing(stocked: Library) -> None:
     good = NewLabel("1", True)
     with pytest.raises(UnknownClipError, match="no clip 'none'"):
         kept.label(stocked, "dog", [good, NewLabel("none", True)])
-    for start, end in ((5.0, 5.0), (-1.0, 3.0), (30.0, None), (3.0, 1.0)):
+    for start, end in ((5.0, 5.0), (-1.0, 3.0), (30.0, None), (3.0, 1.0), (0.0001, 0.0004)):
         with pytest.raises(LibraryError, match="start, end: expected"):
             kept.label(stocked, "dog", [good, NewLabel("long", True, start, end)])
     assert not labels(stocked.catalogue, taught.number)
@@ -207,6 +207,22 @@ def test_a_name_that_changes_keeps_the_id(stocked: Library) -> None:
     kept.remove(stocked, "dog")
     with pytest.raises(UnknownClassifierError):
         kept.remove(stocked, "dog")
+
+
+def test_a_library_that_most_clips_have_left_still_gives_a_sample(stocked: Library) -> None:
+    with stocked.catalogue.write() as writer:
+        db = writer.database
+        db.execute("UPDATE sqlite_sequence SET seq = 1000000 WHERE name = 'clips'")
+        writer.put(made.new_clip("last", 5, id="last", vector=near(3, 5, stocked.embedder.dim)))
+        sample = kept._sample(db, stocked.embedder.dim)
+    assert len(sample) == COUNT + 2
+
+
+def test_sounds_that_are_all_alike_make_no_wild_weights() -> None:
+    vectors = np.stack([near(number % 3, number, 64) for number in range(30)])
+    for same in (vectors[:1], vectors[[1] * 8], vectors[[1] * 8] + np.float32(1e-7)):
+        fitted = Teacher(same, vectors[0]).fit(same[:1], np.array([True]))
+        assert np.abs(fitted.logits(vectors)).max() < 40
 
 
 def test_average_precision_is_the_mean_of_precisions() -> None:

@@ -234,11 +234,14 @@ def _collections(library: Library, selection: Filter, limit: int) -> tuple[Colle
     holding = [each for each in collections(library.catalogue) if each.clips]
     if not holding:
         return ()
-    passing = library.store.passing(selection)
+    rows = library.store.passing(selection)
+    passing = np.zeros(int(rows.max(initial=0)) + 1, np.bool_)  # by row
+    passing[rows] = True
     counted = []
     for each in holding:
-        rows = library.resolved(Filter(collections=(each.id,))).members
-        count = 0 if rows is None else int(np.count_nonzero(np.isin(passing, rows.rows)))
+        members = library.resolved(Filter(collections=(each.id,))).members
+        held = np.zeros(0, np.int64) if members is None else members.rows
+        count = int(np.count_nonzero(passing[held[held < len(passing)]]))
         counted.append(CollectionCount(each.id, each.name, count))
     found = [each for each in counted if each.count]
     return tuple(sorted(found, key=lambda each: (-each.count, each.name))[:limit])

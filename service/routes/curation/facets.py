@@ -37,12 +37,15 @@ def facets(
     """Count the clips of a query by tag, licence, source, length and more. Each is counted without
     its own condition, but for tags."""
     library = services.library
-    tag = etags.etag(
-        library.embedder.fingerprint, library.generation, request.scope["query_string"]
-    )
-    headers = {"ETag": tag, **REVALIDATE}
-    if etags.matches(if_none_match, tag):
-        return Response(status_code=304, headers=headers)
+
+    def headers(generation: int) -> dict[str, str]:
+        tag = etags.etag(library.embedder.fingerprint, generation, request.scope["query_string"])
+        return {"ETag": tag, **REVALIDATE}
+
+    current = headers(library.generation)
+    if etags.matches(if_none_match, current["ETag"]):
+        return Response(status_code=304, headers=current)
     found = services.facets.get(facets_request(query), query.names)
     body = FacetsBody.of(found).model_dump_json()
-    return Response(body, headers=headers, media_type="application/json")
+    # Of the generation that was counted: the index may be behind the catalogue.
+    return Response(body, headers=headers(found.generation), media_type="application/json")

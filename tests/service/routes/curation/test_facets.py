@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
+from earmark.index.facets import count_facets
 from earmark.index.library import Library
 from earmark.index.types import SearchRequest
 from earmark.model.embedder import Embedder
 from earmark.service.client import Client
 from earmark.service.http.problems import ProblemError
 from earmark.service.observability.metrics import Metrics
+from earmark.service.routes.curation.facets import facets
+from earmark.service.schemas.curation.facets import FacetsQuery
 from earmark.service.workers.facets import FacetCounter
 from tests.service.conftest import MANIFEST
 from tests.service.server_process import Server
@@ -48,6 +54,18 @@ def test_what_has_not_changed_is_not_sent_again(server: Server) -> None:
     tag = {"If-None-Match": first.headers["etag"]}
     assert server.client.get("/v1/facets?licence=CC0-1.0", headers=tag).status_code == 304
     assert server.client.get("/v1/facets?licence=cc0-1.0", headers=tag).status_code == 200
+
+
+def test_counts_of_an_index_that_is_behind_are_not_kept_as_the_newest(
+    library_folder: Path, model_folder: Path
+) -> None:
+    with Library.open(library_folder, Embedder.load(model_folder)) as library:
+        found = count_facets(library, SearchRequest(), 1)
+        behind = SimpleNamespace(get=lambda *_: replace(found, generation=found.generation - 1))
+        services: Any = SimpleNamespace(library=library, facets=behind)
+        request: Any = SimpleNamespace(scope={"query_string": b""})
+        answer = facets(request, services, FacetsQuery())
+        assert facets(request, services, FacetsQuery(), answer.headers["ETag"]).status_code == 200
 
 
 @pytest.mark.parametrize(

@@ -208,6 +208,7 @@ class Library:
         library = copy.copy(self)
         library.catalogue = Catalogue.open(self.folder)
         library.clips = ClipCache(library.catalogue)
+        library._columns = CatalogueColumns(library.catalogue)
         library._encoder = QueryEncoder(self.embedder)
         library._names = library._open_names()
         library.recall_monitor = None

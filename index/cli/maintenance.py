@@ -11,7 +11,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from earmark.index.cli.library import DEFAULT_FOLDER
+from earmark.index.cli.library import DEFAULT_FOLDER, printable
 
 if TYPE_CHECKING:
     from earmark.index.files.missing import MissingSound
@@ -136,7 +136,7 @@ def _measure(options: argparse.Namespace) -> int:
         update_upload_paths(catalogue, real_folder(options.library / UPLOADS))
         report = measure(catalogue)
     for reason in report.failed.values():
-        print(f"skipped: {reason}", file=sys.stderr)
+        print(f"skipped: {printable(reason)}", file=sys.stderr)
     if options.json:
         print(json.dumps(asdict(report)))
     else:

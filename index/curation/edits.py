@@ -46,8 +46,16 @@ def found_rows(
     library: Library, where: Filter, words: str = "", min_probability: float = 0.0
 ) -> list[int]:
     """The rows of the clips that pass a filter. With words, those of the hits that hold one of them
-    or are not unlikely (`index.search.confidence`), at most MAX_FOUND."""
-    if not words.strip():
+    or are not unlikely (`index.search.confidence`), at most MAX_FOUND.
+
+    Raises LibraryError for words that are only spaces, and for a probability without words: both
+    would else stand for all clips. UnknownCollectionError, UnknownClassifierError.
+    """
+    if words and not words.strip():
+        raise LibraryError("q: expected words, got only spaces")
+    if min_probability and not words:
+        raise LibraryError("min_probability: expected words to find, got none")
+    if not words:
         rows: list[int] = library.passing(where).tolist()
         return rows
     page = library.search(words, MAX_FOUND, where, min_probability=min_probability, moments=0)

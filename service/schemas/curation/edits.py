@@ -42,7 +42,9 @@ class Choice(FilterQuery):
         description="Words, as of a search: of its hits those that hold one of them or are not "
         "`unlikely`, at most 2000",
     )
-    min_probability: float = Field(0.0, ge=0, le=1, description="Of the hits for `q`")
+    min_probability: float = Field(
+        0.0, ge=0, le=1, description="Of the hits for `q`; not without words"
+    )
 
 
 class BulkEdit(BaseModel):

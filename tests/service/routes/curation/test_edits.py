@@ -127,6 +127,8 @@ def test_a_clip_tells_its_changes_newest_first(writable: Server) -> None:
         ({"where": {"tag": ["zz"]}, "etags": {"no-such": "x"}}, 404, "no clip 'no-such'"),
         ({"where": {"min_duration": 2, "max_duration": 1}}, 422, "duration: expected"),
         ({"where": {"tags": ["x"]}}, 422, "tags"),
+        ({"where": {"q": "  "}}, 422, "q: expected words"),
+        ({"where": {"min_probability": 0.9}}, 422, "min_probability: expected words"),
         ({"ids": ["a"], "set": {"recorded": "May"}}, 422, "recorded"),
         ({"ids": ["a"] * 10_001}, 422, "ids"),
     ],

@@ -461,14 +461,19 @@ class MilvusStore:
         """Use the collection of this very library; False where there is none to trust."""
         with self._writing, translate_errors(self._uri):
             # An old one may be ahead: a new one was being built when its process ended.
-            best, self._generation = LAYOUT, 0
-            for layout in range(LAYOUT, 0 if outdated else LAYOUT - 1, -1):
-                self._use(layout)
-                generation = self._stored_generation() if self._has_collection() else 0
-                if generation > self._generation:
-                    best, self._generation = layout, generation
+            held, best, newest = self._layout, LAYOUT, 0
+            try:
+                for layout in range(LAYOUT, 0 if outdated else LAYOUT - 1, -1):
+                    self._use(layout)
+                    generation = self._stored_generation() if self._has_collection() else 0
+                    if generation > newest:
+                        best, newest = layout, generation
+            except BaseException:
+                self._use(held)
+                raise
             self._use(best)
-            return self._generation > 0
+            self._generation = newest
+            return newest > 0
 
     def _use(self, layout: int) -> None:
         """Search and write the collection of a layout."""

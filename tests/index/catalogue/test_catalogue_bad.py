@@ -167,7 +167,7 @@ def test_a_library_on_a_read_only_folder_that_its_owner_closes(embedder: Embedde
 def test_a_full_disk_while_creating_and_writing() -> None:
     with small_disk(40) as disk, pytest.raises(StorageError, match="disk is full"):
         Catalogue.create(disk / "library", "model-1", 4)
-    with small_disk(400) as disk:
+    with small_disk(1000) as disk:
         catalogue = Catalogue.create(disk / "library", "model-1", 4)
         written = 0
         with pytest.raises(StorageError, match="the disk is full; what was added before is kept"):

@@ -50,7 +50,7 @@ def test_unwanted_tags_alone_are_a_query(server: Server) -> None:
         ({"tags": [{"tag": "dog", "weight": None}]}, "tags.0.weight: "),
         ({"tags": [{}]}, "tags.0.tag: "),
         ({"q": "dog", "k": 0}, "k: "),
-        ({"q": "dog", "sort": "loudest"}, "sort: "),
+        ({"q": "dog", "sort": "colour"}, "sort: "),
         ({"q": "dog", "fields": ["path"]}, "fields.0: "),
         ({"q": "dog", "qq": 1}, "qq: "),
         ({"q": "dog", "min_duration": 3, "max_duration": 1}, "duration: "),

@@ -24,7 +24,7 @@ def test_tags_are_ranked_probabilities_with_their_places(server: Server) -> None
     response = server.upload(sounds.noise(7.0))
     assert response.status_code == 200
     body = response.json()
-    assert body.keys() == {"tags", "duration", "damaged", "known", "ignored"}
+    assert body.keys() == {"tags", "duration", "damaged", "known", "ignored", "taught"}
     assert body["duration"] == pytest.approx(7.0, abs=0.01)
     assert len(body["tags"]) == 10
     scores = [entry["score"] for entry in body["tags"]]
@@ -84,13 +84,13 @@ def test_classes_are_probabilities_that_sum_to_one(server: Server, labels: list[
     response = server.upload(sounds.noise(), "/v1/classify", labels=labels)
     assert response.status_code == 200
     body = response.json()
-    assert body.keys() == {"classes", "ignored", "notes"}
+    assert body.keys() == {"classes", "ignored", "notes", "taught"}
     assert {entry["label"] for entry in body["classes"]} == {"dog", "rain", "siren drum"}
     shares = [entry["probability"] for entry in body["classes"]]
     assert sum(shares) == pytest.approx(1, abs=1e-6)
     assert shares == sorted(shares, reverse=True)
     assert body["ignored"] == ["siren"]
-    assert body["notes"] == []
+    assert (body["notes"], body["taught"]) == ([], [])
 
 
 def test_labels_that_are_taken_otherwise_are_said(server: Server) -> None:

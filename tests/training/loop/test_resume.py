@@ -6,25 +6,40 @@ import json
 import re
 import signal
 import subprocess
+import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 from earmark.model.checkpoint import load
 from earmark.training.loop import resume_state, trainer
-from tests.training.loop.test_distributed import RUN, printed, started
+from tests.conftest import ROOT
+from tests.training.loop.test_distributed import ENVIRONMENT, RUN, printed
 
 SETTINGS = {"recipe": {"epochs": 8, "schedule": "cosine", "warmup_epochs": 1}}
 SLOW = {**SETTINGS, "pause": 0.25}  # 24 steps: six seconds
+
+
+def started(out: Path, **settings: Any) -> subprocess.Popen[str]:
+    """A run in a process of its own."""
+    return subprocess.Popen(
+        [sys.executable, "-m", RUN, str(out), json.dumps(settings)],
+        cwd=ROOT,
+        env=ENVIRONMENT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
 
 
 @pytest.fixture(scope="module")
 def straight(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, float]]:
     """The history of a run that nothing interrupts."""
     history: list[dict[str, float]] = printed(
-        started(RUN, tmp_path_factory.mktemp("straight"), **SETTINGS)
+        started(tmp_path_factory.mktemp("straight"), **SETTINGS)
     )
     return history
 
@@ -36,7 +51,7 @@ def assert_equal(one: list[dict[str, float]], other: list[dict[str, float]]) -> 
 
 def hit(out: Path, number: signal.Signals, after: float) -> tuple[int, str]:
     """Send a signal so many seconds after training has begun; (exit status, standard error)."""
-    process = started(RUN, out, **SLOW)
+    process = started(out, **SLOW)
     assert process.stderr is not None
     line = process.stderr.readline()  # "begins": all that was imported is there
     assert "begins" in line, line
@@ -54,7 +69,7 @@ def test_killed_at_random_steps(tmp_path: Path, straight: list[dict[str, float]]
         after = float(generator.uniform(0, 2.5))
         status, errors = hit(tmp_path, signal.SIGKILL, after)
         assert status == -signal.SIGKILL, (after, errors)
-    assert_equal(straight, printed(started(RUN, tmp_path, **SETTINGS)))
+    assert_equal(straight, printed(started(tmp_path, **SETTINGS)))
 
 
 @pytest.mark.slow
@@ -68,7 +83,7 @@ def test_asked_to_stop(tmp_path: Path, straight: list[dict[str, float]]) -> None
         assert not list(tmp_path.glob(".*.tmp"))
         assert (tmp_path / resume_state.FILE_NAME).exists()
         assert load(tmp_path / "last").card["epochs"] == int(line[1]) - 1
-    history = printed(started(RUN, tmp_path, **SETTINGS))
+    history = printed(started(tmp_path, **SETTINGS))
     assert_equal(straight, history)
     lines = [json.loads(line) for line in (tmp_path / trainer.LOG).read_text().splitlines()]
     assert [line["epoch"] for line in lines] == list(range(1, 9))

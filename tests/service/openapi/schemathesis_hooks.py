@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import base64
 import itertools
+import struct
 from typing import Any
 
 import schemathesis
@@ -68,7 +69,7 @@ def _classifier(_path: str, body: dict[str, Any]) -> None:
     if body.get("tag"):
         body["tag"] = "taught"
     if "vector" in body:
-        body["dim"], body["vector"] = 16, base64.b64encode(bytes(64)).decode()
+        body["dim"], body["vector"] = 16, base64.b64encode(struct.pack("<16f", *range(16))).decode()
 
 
 def _collection(_path: str, body: dict[str, Any]) -> None:

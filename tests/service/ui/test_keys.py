@@ -116,3 +116,26 @@ def test_all_can_be_read_with_a_key(chromium: Browser, keyed: tuple[str, KeyFile
         expect(page.locator("#find-problem")).to_contain_text("expected one to read with")
         page.get_by_role("button", name="Try again").click()
         expect(page.get_by_label("API key")).to_be_focused()
+
+
+@in_browser
+@needs_chromium
+def test_what_waits_for_a_key_is_done_once(chromium: Browser, keyed: tuple[str, KeyFile]) -> None:
+    address, keys = keyed
+    local = f"{address}/v1/collections/favourites/clips"
+    with visiting(chromium, address, extra_http_headers={}) as (page, watch):
+        watch.failures_expected = True
+        page.goto("/?q=thunder")
+        stars = page.locator("#results .star")
+        stars.nth(0).click()
+        expect(page.get_by_label("API key")).to_be_focused()
+        stars.nth(1).click()  # while the page asks
+        expect(page.get_by_label("API key")).to_be_focused()
+        page.locator("#results .select").nth(2).check()
+        page.get_by_role("button", name="Edit…").click()
+        page.get_by_label("Add tags, comma-separated").fill("checked")
+        page.get_by_role("button", name="Change 1 sound").click()
+        _enter(page, keys.add("eve", "write"))
+        expect(page.locator("#done")).to_contain_text("1 sound changed.")
+        expect(page.locator("#done").get_by_role("button", name="Undo")).to_be_visible()
+        until(lambda: len(get_json(local)["clips"]) == 2)

@@ -41,3 +41,16 @@ test("verdicts that could not be sent wait for the next time", async () => {
   await queue.add([verdict("b")]);
   assert.deepEqual([kept, queue.unsaved], [["a", "b"], 0]);
 });
+
+test("one that is refused for good does not keep back the others, and is told", async () => {
+  /** @type {string[]} */
+  const kept = [];
+  const queue = new SendQueue((verdicts) => {
+    const clips = verdicts.map(({ clip }) => clip);
+    if (clips.includes("gone")) return Promise.reject(Object.assign(new Error("no such clip"), { status: 404 }));
+    kept.push(...clips);
+    return Promise.resolve();
+  }, () => {});
+  await assert.rejects(queue.add(["a", "b", "gone", "c", "d"].map(verdict)), /no such clip/);
+  assert.deepEqual([kept, queue.unsaved], [["a", "b", "c", "d"], 0]);
+});

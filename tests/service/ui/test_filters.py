@@ -126,7 +126,7 @@ class TestFilters:
     def test_order_and_folding(self, page: Page) -> None:
         page.goto("/?q=water")
         page.get_by_role("button", name="Filters").click()
-        page.get_by_label("Order").select_option("Shortest first")
+        page.locator("#filters").get_by_label("Order").select_option("Shortest first")
         expect(page).to_have_url("/?q=water&sort=shortest")
         expect(page.locator("#find-status")).to_contain_text("shortest first")
         maxima = page.locator("#results .seek").evaluate_all("all => all.map(seek => +seek.max)")

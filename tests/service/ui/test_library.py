@@ -104,7 +104,7 @@ def test_any_tag_is_found(page: Page) -> None:
     state = page.locator("#library-tags-state")
     expect(state).to_have_text(re.compile(r"The 60 most frequent of \d{3}"))
     total = int(state.inner_text().split()[-1])
-    field = page.get_by_label("Tags that contain")
+    field = page.locator("#library").get_by_label("Tags that contain")
     field.fill("THUND")
     expect(state).to_have_text("1 tag with “thund”")
     expect(page.locator("#library-tags li")).to_have_text(re.compile("^thunder"))

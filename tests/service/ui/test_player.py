@@ -150,7 +150,7 @@ class TestKeys:
         page.keyboard.press("Control+j")
         expect(seek).to_be_focused()
         page.get_by_role("button", name="Filters").click()
-        page.get_by_label("Order").focus()
+        page.locator("#filters").get_by_label("Order").focus()
         page.keyboard.press("n")  # chooses "Newest first"
         expect(page).to_have_url("/?q=thunder&sort=newest")
         assert position(page) == 0

@@ -17,11 +17,12 @@ const HELP = [
   ["n", "play the next sound"], ["p", "play the previous sound"], ["?", "this help"],
   ["Shift ← →", "select a part, on an outline"], ["+ − 0", "zoom in, out, show all, on an outline"],
   ["r", "play the selected part"], ["l", "play in a loop, or not"], ["< >", "slower, faster"],
-  ["m", "mark: select the sound"], ["e", "edit it"], ["f", "favourite"], ["c", "add the selected to a collection"],
+  ["m", "mark: select the sound"], ["e", "edit it"], ["f", "favourite"], ["c", "collect: add the selected sounds to a collection"],
   ["1 2", "this is it, this is not, of a sound that you teach"],
   ["h", "hold the pitch at any speed, or not"], ["d u", "quieter, louder"], ["s", "spectrograms"],
 ];
 const STORED_AS = "keys"; // "off" where single characters are switched off
+const ONCE = new Set("rlhsmefc12/?"); // what a key that is held down does not do again
 
 /** What each key does; an action that returns false leaves the key to the browser.
  * @type {Record<string, () => unknown>} */
@@ -39,6 +40,9 @@ let singleKeys = true;
 /** @type {HTMLDialogElement | null} */
 let dialog = null;
 
+/** Whether keys of a single character do something. */
+export const usesSingleKeys = () => singleKeys;
+
 export function start() {
   singleKeys = readText("localStorage", STORED_AS) !== "off";
   document.addEventListener("keydown", handleKey);
@@ -52,6 +56,7 @@ function handleKey(event) {
   if (event.ctrlKey || event.metaKey || event.altKey || document.querySelector("dialog[open]")) return;
   if (key.length > 1 ? event.shiftKey : !singleKeys) return;
   if (!(target instanceof Element) || usesKey(target, key)) return;
+  if (event.repeat && ONCE.has(key)) return event.preventDefault();
   if (ACTIONS[key]() !== false) event.preventDefault();
 }
 

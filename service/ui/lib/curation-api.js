@@ -141,7 +141,7 @@ export const getTagReviews = () => call("GET", "v1/suggestions/tags");
 
 /** Get suggestions that nobody else gets for a while.
  * @param {{suggested: string, order: string, k: number, reviewer: string}} body
- * @returns {Promise<{sounds: SuggestedSound[], next: string | null}>} */
+ * @returns {Promise<{sounds: SuggestedSound[], seconds: number | null}>} */
 export const leaseSuggestions = (body) => call("POST", "v1/suggestions/leases", body);
 
 /** @param {{verdicts: Verdict[], reviewer: string}} body

@@ -2,6 +2,7 @@
 
 import { withKey } from "../components/api-key-form.js";
 import { Player, stopDetached } from "../components/player.js";
+import { usesSingleKeys } from "../components/shortcuts.js";
 import { isAbort } from "../lib/api.js";
 import {
   beginSuggestions, getSuggesting, getTagReviews, leaseSuggestions, postVerdicts,
@@ -9,6 +10,7 @@ import {
 import { find, findButton, focused, make, meter, showError } from "../lib/dom.js";
 import { clock, count, key, number, percent } from "../lib/format.js";
 import { SendQueue } from "../lib/send-queue.js";
+import { readText, writeText } from "../lib/storage.js";
 
 /** @import { SuggestedSound, SuggestedTag, TagReview, Verdict } from "../lib/curation-api.js" */
 
@@ -20,7 +22,8 @@ export const focus = "review-title";
 const PAGE_SIZE = 20; // sounds
 const MAX_TAGS = 60; // listed
 const POLL_MS = 1000;
-const REVIEWER = crypto.randomUUID?.() ?? String(Math.random()).slice(2); // this tab
+const STORED_AS = "reviewer"; // this tab, also after it is loaded again: what it has leased stays its own
+const REVIEWER = readText("sessionStorage", STORED_AS) ?? crypto.randomUUID?.() ?? String(Math.random()).slice(2);
 
 /** @type {Row[]} */
 let rows = [];
@@ -29,6 +32,7 @@ const given = []; // to take back, the last first
 let tag = ""; // under review; empty: sound by sound
 let order = "surest";
 let isOver = false; // nothing waits any more
+let leasedUntil = 0; // ms: others may get what is shown from then on
 let pollTimer = 0;
 let loads = 0;
 /** @type {TagReview[]} */
@@ -46,6 +50,7 @@ const KEYS = {
 
 /** Listen to the keys and buttons. */
 export function start() {
+  writeText("sessionStorage", STORED_AS, REVIEWER);
   document.addEventListener("keydown", handleKey, { capture: true }); // before those of all views
   find("suggest-all").addEventListener("click", suggestAll);
   find("accept-page").addEventListener("click", () => decideAll("accept"));
@@ -63,8 +68,13 @@ export function start() {
   });
 }
 
-/** Show how far the review is. */
+/** Show how far the review is, and what is to be reviewed: anew where others may have it meanwhile. */
 export async function show() {
+  if (Date.now() > leasedUntil) rows = [];
+  await showProgress();
+}
+
+async function showProgress() {
   clearTimeout(pollTimer);
   try {
     const { state, done, total } = await getSuggesting();
@@ -74,12 +84,13 @@ export async function show() {
     find("review-state").textContent = never
       ? "The model can listen to all sounds of the library and suggest tags for them, which you then accept or reject."
       : state === "working" ? `Suggesting tags: ${number(done)} of ${count(total, "sound")}.` : "";
-    if (state === "working") pollTimer = setTimeout(show, POLL_MS);
+    if (find("review").hidden) return; // the user has gone on
+    if (state === "working") pollTimer = setTimeout(showProgress, POLL_MS);
     if (state === "never") return;
     await readTags();
     if (!rows.length) await load();
   } catch (error) {
-    if (!isAbort(error)) showError(find("review-problem"), error, show);
+    if (!isAbort(error)) showError(find("review-problem"), error, showProgress);
   }
 }
 
@@ -106,13 +117,17 @@ async function readTags() {
 function showTags() {
   const part = key(find("review-filter", HTMLInputElement).value.trim());
   const listed = reviews.filter((one) => key(one.tag).includes(part)).slice(0, MAX_TAGS);
-  find("review-tags").replaceChildren(...listed.map((one) => {
+  const list = find("review-tags");
+  const active = list.contains(focused()) ? focused()?.dataset.tag : undefined;
+  list.replaceChildren(...listed.map((one) => {
     const judged = one.accepted + one.rejected;
     return make("li", {}, make("button", {
-      type: "button", class: "review-tag", "aria-pressed": String(one.tag === tag), onclick: () => choose(one.tag),
+      type: "button", class: "review-tag", "data-tag": one.tag, "aria-pressed": String(one.tag === tag), onclick: () => choose(one.tag),
     }, make("span", {}, one.tag), make("span", { class: "number" },
       one.waiting ? `${number(one.waiting)} waiting` : "done", judged ? `, ${number(judged)} reviewed` : "")));
   }));
+  const again = active !== undefined && list.querySelector(`[data-tag="${CSS.escape(active)}"]`);
+  if (again instanceof HTMLElement) again.focus();
   find("review-by-sound").setAttribute("aria-pressed", String(tag === ""));
 }
 
@@ -120,27 +135,30 @@ function showTags() {
 function choose(chosen) {
   tag = chosen;
   showTags();
-  load();
+  load(true);
 }
 
 // The suggestions
 
-/** Lease the next suggestions and show them. */
-async function load() {
+/** Lease the next suggestions and show them. @param {boolean} [moves] the focus to the first of them */
+async function load(moves = false) {
   const attempt = (loads += 1);
-  const hadFocus = find("suggestions").contains(focused()) || focused() === document.body;
   try {
     await queue.flush();
     const body = { suggested: tag, order, k: PAGE_SIZE, reviewer: REVIEWER };
-    const { sounds } = await withKey(find("review-problem"), () => leaseSuggestions(body));
+    const { sounds, seconds } = await withKey(find("review-problem"), () => leaseSuggestions(body));
     if (attempt !== loads) return;
     find("review-problem").replaceChildren();
     isOver = !sounds.length;
+    leasedUntil = Date.now() + 1000 * (seconds ?? 0);
+    const here = focused();
+    const isReviewing = here === document.body || ["suggestions", "review-actions"].some((id) => find(id).contains(here));
     showSounds(sounds);
-    if (hadFocus || given.length) focusOn(rows[0]);
+    if (isOver && (moves || isReviewing)) find("review-title").focus();
+    else if (moves || isReviewing) focusOn(rows[0]);
     readTags().catch(() => {}); // the figures of the list, which may wait
   } catch (error) {
-    if (!isAbort(error)) showError(find("review-problem"), error, load);
+    if (!isAbort(error)) showError(find("review-problem"), error, () => load(moves));
   }
 }
 
@@ -197,7 +215,7 @@ function decide(judged, verdict) {
   const verdicts = judged.map(({ clip, tag: name }) => ({ clip, tag: name, verdict }));
   mark(judged, verdict);
   save(verdicts);
-  if (rows.length && rows.every((row) => row.verdict)) load();
+  if (isDone()) load();
   else if (verdict !== "undecided") focusOn(rows.find((row, place) => !row.verdict && place > rows.indexOf(judged[0])) ?? rows.find((row) => !row.verdict));
 }
 
@@ -247,10 +265,13 @@ const currentRow = () => rows.find(({ node }) => node.contains(focused()))
   ?? rows.find(({ node }) => node.closest(".result")?.contains(focused()))
   ?? rows.find(({ verdict }) => !verdict);
 
+/** Whether all on the page have a verdict: others come in their place. */
+const isDone = () => rows.every(({ verdict }) => verdict);
+
 /** @param {"accept" | "reject"} verdict */
 function decideHere(verdict) {
   const row = currentRow();
-  if (row) decide([row], verdict);
+  if (row && !isDone()) decide([row], verdict);
 }
 
 /** @param {"accept" | "reject"} verdict */
@@ -274,10 +295,11 @@ function focusOn(row) {
 
 /** @param {KeyboardEvent} event */
 function handleKey(event) {
-  const { target } = event;
+  const { target, shiftKey } = event;
   if (find("review").hidden || event.defaultPrevented || event.ctrlKey || event.metaKey || event.altKey) return;
-  if (!Object.hasOwn(KEYS, event.key) || document.querySelector("dialog[open]")) return;
+  const name = shiftKey ? event.key.toUpperCase() : event.key.toLowerCase(); // whatever Caps Lock says
+  if (!usesSingleKeys() || !Object.hasOwn(KEYS, name) || document.querySelector("dialog[open]")) return;
   if (target instanceof Element && target.closest("input, select, textarea")) return;
   event.preventDefault();
-  KEYS[event.key]();
+  if (!event.repeat || name === "s") KEYS[name](); // a key held down judges once
 }

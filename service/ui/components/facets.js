@@ -3,9 +3,9 @@
 
 import { isAbort } from "../lib/api.js";
 import { getFacets } from "../lib/curation-api.js";
-import { find, make } from "../lib/dom.js";
+import { find, focused, make } from "../lib/dom.js";
 import { key, number } from "../lib/format.js";
-import { toCall } from "../lib/query.js";
+import { conditionsOf } from "../lib/query.js";
 
 /** @import { Facets } from "../lib/curation-api.js" */
 /** @import { Query } from "../lib/query.js" */
@@ -13,6 +13,7 @@ import { toCall } from "../lib/query.js";
 /** @typedef {{text: string, count: number, on: boolean, change: Partial<Query>}} Choice */
 
 const NAMES = 12; // listed of each facet
+const OPEN = 3; // facets that are open at first
 /** @type {(query: Query) => void} */
 let apply = () => {};
 let pending = new AbortController();
@@ -26,32 +27,36 @@ export function start(onChange) {
 export async function show(query) {
   pending.abort();
   const { signal } = (pending = new AbortController());
-  const { parameters } = toCall({ ...query, like: "", taught: "", sort: "", distinct: false });
-  for (const id of query.collections) if (!parameters.has("collection")) parameters.append("collection", id);
+  const parameters = conditionsOf(query);
   parameters.set("names", String(NAMES));
   try {
     draw(query, await getFacets(parameters, signal));
   } catch (error) {
-    if (!isAbort(error)) find("facets").replaceChildren(); // the search itself says what is wrong
+    if (!isAbort(error)) find("facets").replaceChildren(make("p", { class: "quiet" }, "The counts cannot be read now."));
   }
 }
 
 /** @param {Query} query @param {Facets} facets */
 function draw(query, facets) {
-  const open = new Set([...document.querySelectorAll("#facets details[open]")].map((node) => node.id));
-  find("facets").replaceChildren(...groupsOf(query, facets).filter(({ choices }) => choices.length)
-    .map(({ name, choices }, place) => {
+  const open = new Map([...document.querySelectorAll("#facets details")]
+    .map((node) => [node.id, node.hasAttribute("open")]));
+  const place = find("facets");
+  const active = place.contains(focused()) ? focused()?.getAttribute("data-choice") : null;
+  place.replaceChildren(...groupsOf(query, facets).filter(({ choices }) => choices.length)
+    .map(({ name, choices }, rank) => {
       const id = `facet-${name.toLowerCase().replace(/ /g, "-")}`;
       const chosen = choices.some(({ on }) => on);
-      return make("details", { id, open: open.has(id) || chosen || (!open.size && place < 3) },
-        make("summary", {}, name),
-        make("ul", {}, ...choices.map((choice) => choiceItem(query, choice))));
+      return make("details", { id, open: open.get(id) ?? (chosen || rank < OPEN) },
+        make("summary", { "data-choice": id }, name),
+        make("ul", {}, ...choices.map((choice) => choiceItem(query, choice, `${id}: ${choice.text}`))));
     }));
+  const again = active && place.querySelector(`[data-choice="${CSS.escape(active)}"]`);
+  if (again instanceof HTMLElement) again.focus();
 }
 
-/** @param {Query} query @param {Choice} choice */
-function choiceItem(query, { text, count, on, change }) {
-  const box = make("input", { type: "checkbox", onchange: () => apply({ ...query, ...change }) });
+/** @param {Query} query @param {Choice} choice @param {string} id */
+function choiceItem(query, { text, count, on, change }, id) {
+  const box = make("input", { type: "checkbox", "data-choice": id, onchange: () => apply({ ...query, ...change }) });
   box.checked = on;
   return make("li", {}, make("label", {}, box, make("span", {}, text),
     make("span", { class: "times" }, number(count))));

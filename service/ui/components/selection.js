@@ -1,7 +1,7 @@
 /** The sounds that are selected among the results: by click, a range with Shift, by key, or all of
  * a search. */
 
-import { find, make } from "../lib/dom.js";
+import { find, focused, make } from "../lib/dom.js";
 import { count } from "../lib/format.js";
 
 /** @import { Clip } from "../lib/api.js" */
@@ -11,6 +11,7 @@ const selected = new Map();
 /** @type {Clip[]} */
 let listed = []; // in the order of the page
 let hasMore = false; // the search finds sounds that are not on the page
+let search = ""; // the address of what lists them
 let isAll = false; // the whole search is selected, also what is not shown
 /** @type {string | null} */
 let anchor = null; // id of the sound that a range begins with
@@ -25,13 +26,15 @@ export function start(onChange) {
 }
 
 /** The sounds on the page; those not among them are selected no more.
- * @param {Clip[]} clips @param {boolean} more whether the search finds others */
-export function list(clips, more) {
-  [listed, hasMore] = [clips, more];
+ * @param {Clip[]} clips @param {boolean} more whether the search finds others, which can be chosen as
+ * well @param {string} address of the search */
+export function list(clips, more, address) {
+  isAll = isAll && address === search && clips.length > 0;
+  [listed, hasMore, search] = [clips, more, address];
   const ids = new Set(clips.map(({ id }) => id));
   for (const id of selected.keys()) if (!ids.has(id)) selected.delete(id);
+  if (isAll) for (const clip of clips) selected.set(clip.id, clip);
   if (anchor && !ids.has(anchor)) anchor = null;
-  isAll = isAll && selected.size > 0;
   show();
 }
 
@@ -48,7 +51,7 @@ export function checkbox(clip) {
 export function toggle(id, range = false) {
   const place = listed.findIndex((clip) => clip.id === id);
   if (place < 0) return;
-  const select = !selected.has(id) || isAll;
+  const select = !selected.has(id);
   const first = range && anchor ? listed.findIndex((clip) => clip.id === anchor) : place;
   isAll = false;
   for (const clip of listed.slice(Math.min(first, place), Math.max(first, place) + 1)) {
@@ -78,11 +81,14 @@ export const selection = () => ({ clips: [...selected.values()], all: isAll });
 
 function show() {
   const { size } = selected;
-  find("selection").hidden = !size;
+  const bar = find("selection");
+  if (!size && bar.contains(focused())) find("find-status").focus({ preventScroll: true });
+  bar.hidden = !size;
   document.body.classList.toggle("selecting", size > 0);
   find("selection-count").textContent = isAll ? "All of this search selected" : size ? `${count(size, "sound")} selected` : "";
   find("select-all").hidden = isAll || (size === listed.length && !hasMore);
   find("select-all").textContent = hasMore ? "Select all of this search" : "Select all";
+  find("collect-selected").textContent = isAll ? "Keep this search…" : "Add to a collection…";
   for (const box of document.querySelectorAll("#results .select")) {
     if (box instanceof HTMLInputElement) box.checked = selected.has(box.dataset.id ?? "");
   }

@@ -135,11 +135,22 @@ function addFilters(parameters, query) {
   for (const [name, parameter] of BOUNDS) if (query[name]) parameters.set(parameter, query[name]);
 }
 
+/** Whether all that a query finds can be chosen by its words and conditions: what is only ranked, by
+ * likeness to a sound, is the whole library. @param {Query} query */
+export const canBeChosen = (query) => /^(search|clips|collection)$/.test(toCall(query).kind);
+
+/** The words and conditions of a query as parameters, without what ranks or orders it.
+ * @param {Query} query */
+export function conditionsOf(query) {
+  const { kind, id, parameters } = toCall({ ...query, sort: "", distinct: false, like: "", taught: "" });
+  if (kind === "collection") parameters.append("collection", id);
+  return parameters;
+}
+
 /** The words and conditions of a query, as a body that changes or keeps what it finds.
  * @param {Query} query @returns {Record<string, unknown>} */
 export function choiceOf(query) {
-  const { parameters } = toCall({ ...query, sort: "", distinct: false, like: "", taught: "" });
-  for (const id of query.collections) if (!parameters.has("collection")) parameters.append("collection", id);
+  const parameters = conditionsOf(query);
   /** @type {Record<string, unknown>} */
   const choice = {};
   for (const name of new Set(parameters.keys())) {

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 
 import {
-  addTerms, choiceOf, forSimilar, forWords, fromAddress, hasValidDurations, parseTerms, partOf, toAddress,
+  addTerms, canBeChosen, choiceOf, conditionsOf, forSimilar, forWords, fromAddress, hasValidDurations, parseTerms, partOf, toAddress,
   toCall, withTag, withoutFilters,
 } from "../../../../service/ui/lib/query.js";
 
@@ -153,4 +153,17 @@ test("what a query finds is a body with numbers where the service takes numbers"
     q: "-wind rain storm", tag: ["rain"], max_duration: 10, sample_rate: [48000], collection: ["c"],
   });
   assert.deepEqual(choiceOf(fromAddress("?collection=c")), { collection: ["c"] });
+});
+
+test("what is found by words and conditions can be chosen as a whole, what is only ranked cannot", () => {
+  const answers = ["?q=rain", "?tag=rain", "?collection=storms", "?like=a&tag=rain", "?taught=bark", "?taught=bark&asked=true"]
+    .map((address) => canBeChosen(fromAddress(address)));
+  assert.deepEqual(answers, [true, true, true, false, false, false]);
+});
+
+test("conditions are those of all that is found, without its order", () => {
+  const conditions = (/** @type {string} */ address) => conditionsOf(fromAddress(address)).toString();
+  assert.equal(conditions("?collection=storms"), "collection=storms");
+  assert.equal(conditions("?q=rain&sort=newest&distinct=true"), "q=rain");
+  assert.equal(conditions("?like=a&start=1&end=2&licence=CC0-1.0"), "licence=CC0-1.0");
 });

@@ -5,6 +5,7 @@ import { editClip, getEditable, getHistory } from "../lib/curation-api.js";
 import { make, showError } from "../lib/dom.js";
 import { dateAndTime, editName, hyphenated, splitList } from "../lib/format.js";
 import { withKey } from "./api-key-form.js";
+import { onceAtATime } from "./dialogs.js";
 
 /** @import { Clip } from "../lib/api.js" */
 /** @import { ClipChange } from "../lib/curation-api.js" */
@@ -30,7 +31,8 @@ const WIDE = new Set(["title", "tags", "description"]);
  * @param {(changed: Clip | null) => void} done
  */
 export async function editInPlace(item, id, done) {
-  if (item.querySelector(".editor")) return;
+  const open = item.querySelector(".editor");
+  if (open) return open.querySelector("input")?.focus();
   const problem = make("div", { role: "alert" });
   const place = make("div", { class: "editor" }, problem);
   item.append(place);
@@ -54,28 +56,42 @@ function form(clip, tag, place, done) {
     input.value = textOf(clip, name);
     return input;
   });
+  const before = inputs.map(({ value }) => value); // as the browser has it: one kind of line breaks
+  const changes = () => changesOf(before, inputs.map(({ value }) => value));
   const close = (/** @type {Clip | null} */ changed) => {
     place.remove();
     done(changed);
   };
   let state = tag;
-  const save = async (/** @type {Event} */ event) => {
-    event.preventDefault();
-    const changes = changesOf(clip, inputs.map(({ value }) => value));
-    if (!Object.keys(changes).length) return close(null);
+  const save = async () => {
+    const changed = changes();
+    if (!Object.keys(changed).length) return close(null);
     try {
-      close(await withKey(problem, () => editClip(clip.id, changes, state)));
+      close(await withKey(problem, () => editClip(clip.id, changed, state)));
     } catch (error) {
-      if (isAbort(error)) return;
-      if (error instanceof ServiceError && error.status === 412) state = await showConflict(problem, clip);
-      else showError(problem, error, () => save(event));
+      if (error instanceof ServiceError && error.status === 412) await tellConflict();
+      else if (!isAbort(error)) showError(problem, error, save);
     }
   };
+  const tellConflict = async () => {
+    try {
+      state = await showConflict(problem, clip);
+    } catch (error) {
+      if (!isAbort(error)) showError(problem, error, tellConflict);
+    }
+  };
+  let mayLeave = false; // Escape was pressed once
+  const leave = () => {
+    if (mayLeave || !Object.keys(changes()).length) return close(null);
+    mayLeave = true;
+    problem.replaceChildren(make("p", { class: "notice" }, "Your changes are not saved. Press Escape again to drop them."));
+  };
   return make("form", {
-    autocomplete: "off", "aria-label": `Edit ${clip.title}`, onsubmit: save,
+    autocomplete: "off", "aria-label": `Edit ${clip.title}`, onsubmit: onceAtATime(save),
     onkeydown: (/** @type {KeyboardEvent} */ event) => {
-      if (event.key === "Escape") close(null);
+      if (event.key === "Escape" && !event.isComposing) leave();
     },
+    oninput: () => { mayLeave = false; },
   },
   ...FIELDS.map(([name, label], row) => make("label", { class: WIDE.has(name) && "wide" }, label, inputs[row])),
   problem,
@@ -88,16 +104,22 @@ function form(clip, tag, place, done) {
 /** What was changed when, read once it is opened. @param {string} id */
 function history(id) {
   const list = make("ol", { class: "history" });
-  const details = make("details", { class: "wide" }, make("summary", {}, "History"), list);
-  details.addEventListener("toggle", async () => {
-    if (list.childElementCount) return;
+  const problem = make("div");
+  const details = make("details", { class: "wide" }, make("summary", {}, "History"), list, problem);
+  let isRead = false;
+  const read = async () => {
+    if (isRead) return;
+    isRead = true;
     try {
       const { added_at: added, changes } = await getHistory(id);
+      problem.replaceChildren();
       list.replaceChildren(...changes.map(changeItem), make("li", {}, `${dateAndTime(added)}: added`));
     } catch (error) {
-      showError(list, error, () => details.dispatchEvent(new Event("toggle")));
+      isRead = false;
+      showError(problem, error, read);
     }
-  });
+  };
+  details.addEventListener("toggle", read);
   return details;
 }
 
@@ -125,10 +147,10 @@ async function showConflict(problem, before) {
 /** @param {Clip} clip @param {keyof Clip & string} name */
 const textOf = (clip, name) => (name === "tags" ? clip.tags.join(", ") : String(clip[name] ?? ""));
 
-/** The fields whose text differs. @param {Clip} clip @param {string[]} texts */
-function changesOf(clip, texts) {
-  const changed = FIELDS.map(([name], place) => /** @type {const} */ ([name, texts[place]]))
-    .filter(([name, text]) => text.trim() !== textOf(clip, name));
+/** The fields whose text differs. @param {string[]} before @param {string[]} texts */
+function changesOf(before, texts) {
+  const changed = FIELDS.map(([name], place) => /** @type {const} */ ([name, texts[place], before[place]]))
+    .filter(([, text, old]) => text.trim() !== old.trim());
   return Object.fromEntries(changed.map(([name, text]) => [
     name, name === "tags" ? splitList(text).map(hyphenated) : text.trim()]));
 }

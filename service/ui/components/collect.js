@@ -7,7 +7,7 @@ import {
 import { make, showError } from "../lib/dom.js";
 import { count } from "../lib/format.js";
 import { withKey } from "./api-key-form.js";
-import { showDialog } from "./dialogs.js";
+import { onceAtATime, showDialog } from "./dialogs.js";
 
 /** @import { Clip } from "../lib/api.js" */
 /** @import { Collection } from "../lib/curation-api.js" */
@@ -38,7 +38,10 @@ export function star(clip, problem) {
     title: "Favourite", onclick: () => toggle(),
   });
   const show = (/** @type {boolean} */ on) => button.setAttribute("aria-pressed", String(on));
+  let isBusy = false;
   const toggle = async () => {
+    if (isBusy) return;
+    isBusy = true;
     const on = button.getAttribute("aria-pressed") !== "true";
     show(on);
     try {
@@ -46,9 +49,12 @@ export function star(clip, problem) {
       const ids = await favourites;
       if (on) ids?.add(clip.id);
       else ids?.delete(clip.id);
+      show(on); // the favourites may have been read meanwhile
     } catch (error) {
       show(!on);
       if (!isAbort(error)) showError(problem, error, toggle);
+    } finally {
+      isBusy = false;
     }
   };
   favourites ??= readFavourites();
@@ -66,7 +72,10 @@ export async function addToCollection(ids, done) {
   const problem = make("div", { role: "alert" });
   const list = make("ul", { class: "choices", "aria-label": "Collections" });
   const name = make("input", { class: "field", maxlength: 200, placeholder: "New collection" });
+  let isBusy = false;
   const attempt = async (/** @type {() => Promise<Collection>} */ change) => {
+    if (isBusy) return; // a second click would add or make it twice
+    isBusy = true;
     try {
       const changed = await withKey(problem, change);
       favourites = changed.id === FAVOURITES ? null : favourites;
@@ -74,6 +83,8 @@ export async function addToCollection(ids, done) {
       done(`${count(ids.length, "sound")} added to “${changed.name}”.`);
     } catch (error) {
       if (!isAbort(error)) showError(problem, error, () => attempt(change));
+    } finally {
+      isBusy = false;
     }
   };
   const create = (/** @type {Event} */ event) => {
@@ -92,7 +103,7 @@ export async function addToCollection(ids, done) {
       make("button", {
         type: "button", class: "plain", onclick: () => attempt(() => changeCollection(one.id, { add: ids })),
       }, one.name, make("span", { class: "times" }, String(one.clips ?? ""))))));
-    list.querySelector("button")?.focus();
+    if (!name.value) list.querySelector("button")?.focus(); // else the user is typing already
   } catch (error) {
     showError(problem, error, () => (dialog.close(), addToCollection(ids, done)));
   }
@@ -104,18 +115,17 @@ export function keepSearch(follows, suggested, done) {
   const problem = make("div", { role: "alert" });
   const name = make("input", { class: "field", id: "kept-name", maxlength: 200, required: true });
   name.value = suggested;
-  const save = async (/** @type {Event} */ event) => {
-    event.preventDefault();
+  const save = async () => {
     try {
       const made = await withKey(problem, () => postCollection({ name: name.value.trim(), follows }));
       dialog.close();
       done(made);
     } catch (error) {
-      if (!isAbort(error)) showError(problem, error, () => save(event));
+      if (!isAbort(error)) showError(problem, error, save);
     }
   };
   const dialog = showDialog("Keep this search",
-    make("form", { autocomplete: "off", onsubmit: save },
+    make("form", { autocomplete: "off", onsubmit: onceAtATime(save) },
       make("p", { class: "quiet" }, "A collection that follows: it has what the search finds, also what is added later."),
       make("label", { for: "kept-name" }, "Name"), name, problem,
       make("div", { class: "row" }, make("button", { class: "plain strong" }, "Keep"))));

@@ -5,7 +5,7 @@ import { deleteCollection, editCollection, exportAddress, getCollection, FAVOURI
 import { find, make, showError } from "../lib/dom.js";
 import { count } from "../lib/format.js";
 import { withKey } from "./api-key-form.js";
-import { confirmIn } from "./dialogs.js";
+import { confirmIn, onceAtATime } from "./dialogs.js";
 
 /** @import { Collection } from "../lib/curation-api.js" */
 
@@ -46,7 +46,7 @@ export async function read() {
     draw(found);
     changed();
   } catch (error) {
-    if (!isAbort(error)) showError(find("collection"), error, read);
+    if (id === wanted && !isAbort(error)) showError(find("collection"), error, read);
   }
 }
 
@@ -73,17 +73,16 @@ function rename({ id, name, description }) {
   const problem = make("div", { role: "alert" });
   const [nameInput, about] = [["collection-name", name], ["collection-about", description]].map(([key, text]) =>
     Object.assign(make("input", { class: "field", id: key }), { value: text }));
-  const save = async (/** @type {Event} */ event) => {
-    event.preventDefault();
+  const save = async () => {
     const changes = { name: nameInput.value.trim(), description: about.value.trim() };
     try {
       await withKey(problem, () => editCollection(id, changes));
       await read();
     } catch (error) {
-      if (!isAbort(error)) showError(problem, error, () => save(event));
+      if (!isAbort(error)) showError(problem, error, save);
     }
   };
-  bar.replaceChildren(make("form", { class: "editor", autocomplete: "off", onsubmit: save },
+  bar.replaceChildren(make("form", { class: "editor", autocomplete: "off", onsubmit: onceAtATime(save) },
     make("label", { for: "collection-name" }, "Name"), nameInput,
     make("label", { for: "collection-about" }, "Description"), about,
     problem,

@@ -4,7 +4,7 @@ import { isAbort } from "../lib/api.js";
 import { changeCollection, getFacets, getHistory } from "../lib/curation-api.js";
 import { find, focused, make, showError } from "../lib/dom.js";
 import { count } from "../lib/format.js";
-import { choiceOf, toCall } from "../lib/query.js";
+import { canBeChosen, choiceOf, conditionsOf, toAddress, toCall } from "../lib/query.js";
 import { withKey } from "./api-key-form.js";
 import { editInPlace } from "./clip-editor.js";
 import { addToCollection, keepSearch, star } from "./collect.js";
@@ -25,11 +25,13 @@ import * as teach from "./teach.js";
  * @property {() => Query} query of the results
  * @property {() => void} refresh read the results again
  * @property {(clip: Clip) => void} changed a clip has other metadata
+ * @property {(id: string, before: string) => void} moved a clip is before another now
  * @property {(address: string) => void} go
  */
 
 /** @type {Results} */
 let results;
+let moving = Promise.resolve();
 const problem = find("find-problem");
 
 /** @param {Results} ofView */
@@ -44,18 +46,21 @@ export function start(ofView) {
 }
 
 /** The sounds on the page have changed. @param {Hit[]} hits @param {boolean} more whether there are others */
-export const listed = (hits, more) => selecting.list(hits, more);
+export function listed(hits, more) {
+  const query = results.query();
+  selecting.list(hits, more && canBeChosen(query), toAddress(query));
+}
 
 /** The elements that a result begins and ends with.
  * @param {Hit} hit @param {() => Span | null} selectedPart of it */
 export function toolsOf(hit, selectedPart) {
-  const isOrdered = toCall(results.query()).kind === "collection" && !collectionBar.current()?.follows;
+  const isCollection = toCall(results.query()).kind === "collection"; // which may follow a search
   return {
     select: selecting.checkbox(hit),
     star: star(hit, problem),
     teaching: teach.buttons(hit, selectedPart, problem),
     actions: [
-      isOrdered && mover(hit, -1), isOrdered && mover(hit, 1),
+      isCollection && mover(hit, -1), isCollection && mover(hit, 1),
       make("button", {
         type: "button", class: "link edit", "aria-label": `Edit ${hit.title}`,
         onclick: (/** @type {Event} */ event) => edit(event.currentTarget, hit.id),
@@ -64,8 +69,19 @@ export function toolsOf(hit, selectedPart) {
   };
 }
 
+/** Editors that are open, by clip, to be put into results that are drawn anew: what is typed stays. */
+export function openEditors() {
+  /** @type {Map<string, Element>} */
+  const editors = new Map();
+  for (const editor of document.querySelectorAll("#results .editor")) {
+    const box = editor.closest(".result")?.querySelector(".select");
+    if (box instanceof HTMLElement) editors.set(box.dataset.id ?? "", editor);
+  }
+  return editors;
+}
+
 /** The result of a clip. @param {string} id */
-const itemOf = (id) => document.querySelector(`#results .select[data-id="${CSS.escape(id)}"]`)?.closest("li");
+export const itemOf = (id) => document.querySelector(`#results .select[data-id="${CSS.escape(id)}"]`)?.closest("li");
 
 /** @param {EventTarget | null} button @param {string} id */
 function edit(button, id) {
@@ -81,15 +97,18 @@ function edit(button, id) {
 
 /** Let the edit of a clip, the last of its changes, be undone. @param {Clip} clip */
 async function offerUndo({ id, title }) {
-  const { changes: [last] } = await getHistory(id);
-  if (last) notice.tell(`“${title}” changed.`, last.edit);
+  const { changes: [last] } = await getHistory(id).catch(() => ({ changes: [] })); // it is changed in any case
+  notice.tell(`“${title}” changed.`, last?.edit);
 }
 
 // The selected sounds
 
-function showTools() {
-  const { query } = results;
-  find("remove-selected").hidden = !query().collections.length || Boolean(collectionBar.current()?.follows);
+/** Offer what goes with the collection that is shown: to remove sounds, and to move them. */
+export function showTools() {
+  const collection = collectionBar.current();
+  const holdsSounds = collection !== null && !collection.follows;
+  find("remove-selected").hidden = !holdsSounds;
+  find("results").classList.toggle("ordered", holdsSounds);
 }
 
 async function editSelected() {
@@ -108,7 +127,7 @@ async function editSelected() {
 
 /** How many sounds the whole search finds. */
 async function sizeOfSearch() {
-  const { total } = await getFacets(toCall(results.query()).parameters);
+  const { total } = await getFacets(conditionsOf(results.query()));
   return total;
 }
 
@@ -120,7 +139,7 @@ function collectSelected() {
 
 /** Add the selected sounds to a collection; false where none is selected. */
 export function collect() {
-  if (!selecting.selection().clips.length) return false;
+  if (find("find").hidden || !selecting.selection().clips.length) return false;
   collectSelected();
   return true;
 }
@@ -157,7 +176,13 @@ function mover({ id, title }, offset) {
 }
 
 /** @param {string} id @param {-1 | 1} offset */
-async function move(id, offset) {
+function move(id, offset) {
+  moving = moving.then(() => moveNow(id, offset)); // one after the other: each changes the order
+  return moving;
+}
+
+/** @param {string} id @param {-1 | 1} offset */
+async function moveNow(id, offset) {
   const ids = [...document.querySelectorAll("#results .select")].map((box) => box instanceof HTMLElement ? box.dataset.id ?? "" : "");
   const place = ids.indexOf(id) + offset;
   if (place < 0 || place >= ids.length) return;
@@ -165,8 +190,7 @@ async function move(id, offset) {
   const [collection] = results.query().collections;
   try {
     await withKey(problem, () => changeCollection(collection, { move: [moved], before }));
-    const [first, second] = [itemOf(moved), itemOf(before)];
-    if (first && second) second.before(first);
+    results.moved(moved, before);
     const button = itemOf(id)?.querySelector(`[data-move="${offset}"]`);
     if (button instanceof HTMLElement) button.focus();
   } catch (error) {

@@ -5,6 +5,7 @@ import { editClips } from "../lib/curation-api.js";
 import { make, showError } from "../lib/dom.js";
 import { count, hyphenated, splitList } from "../lib/format.js";
 import { withKey } from "./api-key-form.js";
+import { onceAtATime } from "./dialogs.js";
 
 /** @import { BulkEdit } from "../lib/curation-api.js" */
 
@@ -23,8 +24,7 @@ export function editMany(size, which, done) {
   const added = tagInput();
   const removed = tagInput();
   const fields = FIELDS.map(([name, label]) => settable(name, label));
-  const save = async (/** @type {Event} */ event) => {
-    event.preventDefault();
+  const save = async () => {
     /** @type {BulkEdit} */
     const body = { ...which, add_tags: tagsOf(added), remove_tags: tagsOf(removed) };
     body.set = Object.fromEntries(fields.filter(({ set }) => set.checked)
@@ -39,12 +39,12 @@ export function editMany(size, which, done) {
       const rest = unchanged ? `, ${count(unchanged, "sound")} was so already` : "";
       done(`${count(changed, "sound")} changed${rest.replace("sounds was", "sounds were")}.`, number);
     } catch (error) {
-      if (!isAbort(error)) showError(problem, error, () => save(event));
+      if (!isAbort(error)) showError(problem, error, save);
     }
   };
   /** @type {HTMLDialogElement} */
   const dialog = make("dialog", { class: "form", "aria-labelledby": "edit-many-title", onclose: () => dialog.remove() },
-    make("form", { autocomplete: "off", onsubmit: save },
+    make("form", { autocomplete: "off", onsubmit: onceAtATime(save) },
       make("h2", { id: "edit-many-title" }, `Edit ${count(size, "sound")}`),
       make("label", {}, "Add tags, comma-separated", added),
       make("label", {}, "Remove tags", removed),

@@ -69,7 +69,7 @@ export const focus = () => (location.search ? "find-status" : "query");
 export function start(go) {
   filters.start(apply);
   shortcuts.start();
-  curate.start({ query: () => query, refresh: readAgain, changed: showChanged, go });
+  curate.start({ query: () => query, refresh: readAgain, changed: showChanged, moved: showMoved, go });
   collectionBar.start(() => showQuery(shown?.likeTitle), go);
   teach.start(go, showTaught);
   box.addEventListener("input", (event) => {
@@ -135,11 +135,11 @@ function submit(isDraft) {
   run();
 }
 
-/** Read the results again: the library has changed. */
+/** Read the results again, as many as are shown: the library has changed. */
 function readAgain() {
   cache.clear();
   requested = null;
-  run();
+  run(shown?.hits.length);
 }
 
 /** Show what is taught, and its buttons on the results. */
@@ -147,9 +147,17 @@ function showTaught() {
   showQuery(shown?.likeTitle);
   if (!shown) return;
   const { hits, call } = shown;
-  if (call.kind === "asked" && hits.length && teach.areLabelled(hits)) return readAgain(); // it asks for more
+  if (call.kind === "asked" && hits.length && teach.areLabelled(hits)) return askForMore();
   const isDrawn = resultList.querySelector(".this-is-it") !== null;
   if (isDrawn !== (teach.current() !== null)) showResults(shown);
+}
+
+/** Show the next sounds that a taught one asks about, from the top. */
+function askForMore() {
+  history.replaceState({ ...history.state, y: 0 }, "");
+  cache.clear();
+  requested = null;
+  run();
 }
 
 /** Show a clip with other metadata among the results. @param {Clip} clip */
@@ -160,6 +168,18 @@ function showChanged(clip) {
   const [item] = listItems(shown, [shown.hits[place]]);
   resultList.querySelectorAll(".result")[place]?.replaceWith(item);
   stopDetached();
+  listed(shown);
+}
+
+/** Show a clip before another. @param {string} id @param {string} before */
+function showMoved(id, before) {
+  if (!shown) return;
+  const placeOf = (/** @type {string} */ of) => shown?.hits.findIndex((hit) => hit.id === of) ?? -1;
+  if (placeOf(id) < 0 || placeOf(before) < 0) return;
+  const items = resultList.querySelectorAll(".result");
+  items[placeOf(before)].before(items[placeOf(id)]);
+  const [hit] = shown.hits.splice(placeOf(id), 1);
+  shown.hits.splice(placeOf(before), 0, hit);
   listed(shown);
 }
 
@@ -198,12 +218,13 @@ function saveScroll() {
   }
 }
 
-async function run() {
+/** @param {number} [again] hits to read although they are shown */
+async function run(again = 0) {
   const address = toAddress(query);
   const { kind, id, parameters } = toCall(query, isTyping);
   find("to-find", HTMLAnchorElement).href = address;
   showQuery(cache.get(address)?.likeTitle);
-  if (address === requested && !pending.signal.aborted) return;
+  if (address === requested && !again && !pending.signal.aborted) return;
   stop();
   const { signal } = (pending = new AbortController());
   requested = address;
@@ -217,12 +238,13 @@ async function run() {
   resultList.setAttribute("aria-busy", "true");
   slowTimer = setTimeout(() => showStatus(true, "Searching…"), SLOW_MS);
   const call = { kind, id, parameters };
+  const size = kind === "asked" ? ASKED : Math.min(Math.max(PAGE_SIZE, again), SCROLL_LIMIT);
   try {
     const [answer, clip] = await Promise.all([
-      getPage(withPage(call), signal),
+      getPage(withPage(call, null, size), signal),
       query.like ? getClip(query.like, signal) : null]);
     showResults(newResults(call, answer, clip));
-    if (!find("find").hidden) scrollTo(0, history.state?.y ?? 0);
+    if (!again && !find("find").hidden) scrollTo(0, history.state?.y ?? 0);
   } catch (error) {
     if (!isAbort(error)) showProblem(error);
   }
@@ -235,6 +257,7 @@ function showQuery(likeTitle) {
   document.body.classList.toggle("alike", query.like !== "" || isSet);
   const collection = query.collections.length === 1 ? query.collections[0] : "";
   collectionBar.show(collection);
+  curate.showTools();
   teach.show(query);
   const words = [query.words, ...query.tags, ...query.excluded.map((tag) => `−${tag}`)];
   const part = partOf(query);
@@ -246,10 +269,11 @@ function showQuery(likeTitle) {
   document.title = name ? `${name} – Earmark` : "Earmark";
 }
 
-/** The call for a page. @param {PageCall} call @param {string | null} [cursor] null: the first */
-function withPage({ kind, id, parameters }, cursor = null) {
+/** The call for a page. @param {PageCall} call @param {string | null} [cursor] null: the first
+ * @param {number} [size] hits */
+function withPage({ kind, id, parameters }, cursor = null, size = PAGE_SIZE) {
   const paged = new URLSearchParams(parameters);
-  paged.set("k", String(kind === "asked" ? ASKED : PAGE_SIZE));
+  paged.set("k", String(size));
   if (cursor) paged.set("cursor", cursor);
   return { kind, id, parameters: paged };
 }
@@ -283,12 +307,14 @@ function addPage(results, { hits, clips, next }) {
 
 /** Show results in place of those on the page; null: the start. @param {Results | null} results */
 function showResults(results) {
-  const hadFocus = resultList.contains(focused());
+  const active = resultList.contains(focused()) ? focused() : null;
   clearTimeout(slowTimer);
   shown = results;
   problems.replaceChildren();
   find("results-problem").replaceChildren();
+  const editors = curate.openEditors();
   resultList.replaceChildren(...(results ? listItems(results, results.hits) : []));
+  for (const [id, editor] of editors) curate.itemOf(id)?.append(editor);
   resultList.removeAttribute("aria-busy");
   stopDetached();
   drawLine();
@@ -297,7 +323,7 @@ function showResults(results) {
   if (results) summarise(results);
   else showStatus(false);
   showEnd();
-  if (hadFocus) status.focus({ preventScroll: true });
+  if (active) (active.isConnected ? active : status).focus({ preventScroll: true });
 }
 
 /** @param {Results} results @param {Hit[]} hits of these */
@@ -369,7 +395,7 @@ function advice() {
 function showProblem(error) {
   showResults(null);
   requested = null;
-  showError(problems, error, run);
+  showError(problems, error, () => run());
 }
 
 function showEnd() {

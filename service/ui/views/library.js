@@ -1,6 +1,7 @@
 /** The library view: its figures, recent additions, tags, failures, and the model. */
 
 import { withKey } from "../components/api-key-form.js";
+import { onceAtATime } from "../components/dialogs.js";
 import { Player, stopDetached } from "../components/player.js";
 import { getModel, getPage, getSummary, isAbort } from "../lib/api.js";
 import { getClassifiers, getCollections, getEdits, undoEdit } from "../lib/curation-api.js";
@@ -108,7 +109,7 @@ async function showEdits() {
   find("library-edits").replaceChildren(...edits.map((edit) => make("li", {},
     make("span", {}, `${editName(edit)}: ${count(edit.clips, "sound")} `),
     edit.undone_by !== null ? make("span", { class: "quiet" }, "undone") : make("button", {
-      type: "button", class: "link", "aria-label": `Undo: ${editName(edit)}`, onclick: () => undo(edit.number),
+      type: "button", class: "link", "aria-label": `Undo: ${editName(edit)}`, onclick: onceAtATime(() => undo(edit.number)),
     }, "Undo"))));
 }
 
@@ -118,6 +119,7 @@ async function undo(edit) {
   try {
     const { changed, conflicts } = await withKey(problem, () => undoEdit(edit));
     await load();
+    find("library-changed-title").focus({ preventScroll: true });
     const left = conflicts ? `, ${count(conflicts, "sound")} changed since and left` : "";
     problem.replaceChildren(make("p", { class: "quiet" }, `Undone: ${count(changed, "sound")} as before${left}.`));
   } catch (error) {

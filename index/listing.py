@@ -25,7 +25,7 @@ from earmark.index.errors import CursorError
 from earmark.index.library import Library
 from earmark.index.search.cursor import digest
 from earmark.index.types import Filter
-from earmark.model.core.arrays import Rows
+from earmark.model.core.arrays import Rows, are_among
 
 Order = Literal["newest", "oldest", "shortest", "longest", "title", "loudest", "quietest", "id"]
 
@@ -122,9 +122,9 @@ def _row_chunks(
 
 
 def _contained(chunk: Sequence[Place], passing: Rows) -> list[Place]:
-    """The places of clips that pass."""
-    rows = np.array([row for _, row in chunk], dtype=np.int64)
-    return [place for place, own in zip(chunk, np.isin(rows, passing).tolist(), strict=True) if own]
+    """The places of clips that pass (ascending)."""
+    passes = are_among(np.array([row for _, row in chunk], dtype=np.int64), passing)
+    return [place for place, own in zip(chunk, passes.tolist(), strict=True) if own]
 
 
 def _cursor(query: str, order: PlaceOrder, last: Place) -> str:

@@ -28,7 +28,7 @@ from earmark.index.errors import CursorError, LibraryError
 from earmark.index.library import Library
 from earmark.index.search.cursor import digest
 from earmark.index.types import Filter
-from earmark.model.core.arrays import Rows
+from earmark.model.core.arrays import are_among
 from earmark.model.text.text_key import text_key
 
 LEASE_SECONDS = 300.0
@@ -221,8 +221,10 @@ def _waiting(library: Library, request: ReviewRequest) -> Generator[tuple[Sugges
         closing(db.execute(statement, values)) as places,
     ):
         while block := places.fetchmany(BLOCK):
-            rows = _passing(np.array([row for row, _ in block], np.int64), passing)
-            sounds = _open(library, db, rows, request, tags) if rows else {}
+            rows = np.array([row for row, _ in block], np.int64)
+            if passing is not None:
+                rows = rows[are_among(rows, passing)]
+            sounds = _open(library, db, rows.tolist(), request, tags) if len(rows) else {}
             for row, probability in block:
                 if row not in sounds:
                     continue
@@ -300,16 +302,6 @@ def _with_starts(library: Library, sound: SuggestedSound) -> SuggestedSound:
     best = np.argsort(-(vectors @ windows.T), axis=1, kind="stable")[:, :MAX_STARTS]
     tags = zip(sound.tags, starts[best].tolist(), strict=True)
     return replace(sound, tags=tuple(replace(tag, starts=tuple(at)) for tag, at in tags))
-
-
-def _passing(rows: Rows, passing: Rows | None) -> Sequence[int]:
-    """Those of the rows that pass (ascending)."""
-    if passing is not None:
-        places = np.searchsorted(passing, rows)
-        inside = places < len(passing)
-        inside[inside] = passing[places[inside]] == rows[inside]
-        rows = rows[inside]
-    return list(map(int, rows))
 
 
 def _query(request: ReviewRequest) -> str:

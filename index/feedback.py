@@ -241,13 +241,17 @@ def _insert(library: Library, opinion: Opinion, **values: object) -> int:
 
 
 def _verdicts(catalogue: Catalogue) -> Iterator[Feedback]:
-    """The verdicts that count, as opinions: what was rejected."""
-    for number, clip, tag, verdict, by, at, model in catalogue.database.query(
-        "SELECT number, clips.id, tag, verdict, given_by, given_at, model "  # noqa: S608 (a constant)
+    """The verdicts that count, as opinions: what was rejected, and what was accepted where the clip
+    has it still."""
+    for number, clip, tags, tag, verdict, by, at, model in catalogue.database.query(
+        "SELECT number, clips.id, clips.tags, tag, verdict, given_by, given_at, model "  # noqa: S608 (a constant)
         f"FROM verdicts JOIN clips USING (row) WHERE {_COUNTS} ORDER BY number"
     ):
-        rejected = (tag,) if verdict == "reject" else ()
-        yield Feedback(number, clip, "", "", (), rejected, by, at, model)
+        accepted = tuple(own for own in tags.split() if text_key(own) == text_key(tag))
+        if verdict == "reject":
+            yield Feedback(number, clip, "", "", (), (tag,), by, at, model)
+        else:
+            yield Feedback(number, clip, "", "", accepted, (), by, at, model)
 
 
 def _one(catalogue: Catalogue, number: int) -> Feedback:

@@ -236,6 +236,7 @@ def test_thresholds_follow_the_verdicts(reviewed: Library) -> None:
 
 def test_the_manifest_to_train_on_holds_what_review_decided(reviewed: Library) -> None:
     reviewed.edit("s2", {"tags": ("hall",)})
+    feedback.add_for_clip(reviewed, "s1", feedback.Opinion((), ("Rain",)))  # counts no more
     verdicts = [
         *(Verdict("s1", "rain", "accept"), Verdict("s2", "wind", "accept")),
         *(Verdict("s2", "hall", "reject"), Verdict("s3", "rain", "undecided")),

@@ -47,6 +47,7 @@ class NamedFilters:
         self._kinds = kinds
         self._cache: LRUCache[Hashable, tuple[Hashable, RowSet]] = LRUCache(CACHED_ROWS, _weight)
         self._lock = threading.Lock()
+        self._finding = threading.RLock()  # a kept search may name others
 
     def resolve(self, where: Filter) -> Filter:
         """The filter with the rows of its names as `members`. Raises LibraryError."""
@@ -67,18 +68,24 @@ class NamedFilters:
         versions = tuple(
             self._kinds[kind].version(name) for kind, listed in names for name in listed
         )
+        if (kept := self._kept(names, versions)) is not None:
+            return kept
+        with self._finding:  # once, however many ask for it
+            if (kept := self._kept(names, versions)) is not None:
+                return kept
+            parts = [
+                np.unique(np.concatenate([self._kinds[kind].rows(name) for name in listed]))
+                for kind, listed in names
+            ]
+            members = RowSet(reduce(np.intersect1d, parts))
+            with self._lock:
+                self._cache[names] = versions, members
+            return members
+
+    def _kept(self, names: Hashable, versions: Hashable) -> RowSet | None:
         with self._lock:
             kept = self._cache.get(names)
-        if kept is not None and kept[0] == versions:
-            return kept[1]
-        parts = [
-            np.unique(np.concatenate([self._kinds[kind].rows(name) for name in listed]))
-            for kind, listed in names
-        ]
-        members = RowSet(reduce(np.intersect1d, parts))
-        with self._lock:
-            self._cache[names] = versions, members
-        return members
+        return kept[1] if kept is not None and kept[0] == versions else None
 
 
 def _weight(kept: tuple[Hashable, RowSet]) -> int:

@@ -138,15 +138,13 @@ class _Judging:
             where,
         ).fetchone()
         earlier = _Earlier(*found) if found else _Earlier("undecided", False, None, "")
-        if earlier.verdict == verdict:
+        added = verdict == "accept" and self._change_tags(clip_id, add=(tag,))
+        if earlier.verdict == verdict and not added:  # an edit may have taken the tag off
             return False
         probability, model = suggested, self._model
         if probability is None:
             probability, model = earlier.probability, earlier.model or self._model
-        added = False
-        if verdict == "accept":
-            added = self._change_tags(clip_id, add=(tag,))
-        elif earlier.added:
+        if earlier.added and verdict != "accept":
             self._change_tags(clip_id, remove=(tag,))
         db.execute("UPDATE verdicts SET latest = 0 WHERE latest AND row = ? AND key = ?", where)
         db.execute(

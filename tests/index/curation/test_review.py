@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from earmark.index import feedback
-from earmark.index.curation import review, suggestions, thresholds
+from earmark.index.curation import edits, review, suggestions, thresholds
 from earmark.index.curation.review import ReviewRequest, lease, list_suggestions, tag_reviews
 from earmark.index.curation.suggestions import Suggesting
 from earmark.index.curation.verdicts import Verdict, judge
@@ -154,6 +154,11 @@ def test_an_accepted_tag_is_a_tag_with_its_provenance(reviewed: Library) -> None
     generation = reviewed.generation
     again = judge(reviewed, [Verdict(clip_id, tag.upper(), "accept")], "bob")
     assert (again.accepted, again.unchanged, again.edit) == (0, 1, None)
+    assert done.edit is not None
+    edits.undo(reviewed, done.edit)
+    assert tags_of(reviewed, clip_id) == before
+    assert judge(reviewed, [Verdict(clip_id, tag, "accept")]).accepted == 1
+    assert tags_of(reviewed, clip_id) == (*before, tag)
     back = judge(reviewed, [Verdict(clip_id, tag, "undecided")], "ann")
     assert back.undecided == 1
     assert tags_of(reviewed, clip_id) == before

@@ -3,6 +3,9 @@
 Without words they are all clips that pass the filter. With words they are the hits that any order
 other than by relevance lists (`Ranker.listed`), up to 2,000.
 
+Taught sounds have to rank all clips before they are counted: only few are, or many in small
+libraries.
+
 A facet is counted without its own condition: who has chosen a licence sees what other licences
 would give. But conditions on tags narrow down one by one, and hold for the facet of tags as well.
 """
@@ -10,7 +13,8 @@ would give. But conditions on tags narrow down one by one, and hold for the face
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Any
@@ -18,7 +22,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from earmark.index.catalogue.classifiers import classifiers
 from earmark.index.catalogue.collections import collections
+from earmark.index.errors import LibraryError
 from earmark.index.library import Library
 from earmark.index.search.query import exclude_unwanted
 from earmark.index.stores.columns import Columns, Mask, NameColumn
@@ -43,9 +49,11 @@ OWN: dict[str, tuple[str, ...]] = {
     "loudness": ("min_loudness", "max_loudness"),
     "added": ("added_after", "added_before"),
     "collections": ("collections",),
+    "classifiers": ("classifiers",),
 }
 DURATIONS = (1.0, 5.0, 10.0, 30.0, 60.0, 300.0, 1800.0)  # seconds, between two ranges
 LOUDNESS = (-50.0, -40.0, -30.0, -23.0, -18.0, -14.0)  # LUFS, between two ranges
+MAX_TAUGHT, MAX_RANKED = 32, 1_000_000  # taught sounds that are counted; times clips
 _NOTHING = Filter()
 
 
@@ -59,8 +67,8 @@ class RangeCount:
 
 
 @dataclass(frozen=True)
-class CollectionCount:
-    """How many clips a collection holds."""
+class NamedCount:
+    """How many clips a collection holds, or a classifier says are its sound."""
 
     id: str
     name: str
@@ -72,7 +80,8 @@ class Facets:
     """The clips of a query, of one generation: how many there are, and how many with each value.
 
     Names have the most frequent first, in their most frequent spelling; numbers and ranges are
-    ascending, without those that no clip has; `added`: months ("2026-11"), the newest first.
+    ascending, without those that no clip has; `added`: months ("2026-11"), the newest first;
+    `classifiers`: None where there are too many for this many clips.
     """
 
     generation: int
@@ -86,14 +95,15 @@ class Facets:
     durations: tuple[RangeCount, ...]
     loudness: tuple[RangeCount, ...]
     added: NameCounts
-    collections: tuple[CollectionCount, ...]
+    collections: tuple[NamedCount, ...]
+    classifiers: tuple[NamedCount, ...] | None
 
 
 def count_facets(library: Library, request: SearchRequest, names: int) -> Facets:
     """The facets of a request by words, or without words of all that pass its filter.
 
-    `names`: of tags, licences, sources, categories and collections each, at most. Raises
-    UnknownCollectionError, StorageError.
+    `names`: of tags, licences, sources, categories, collections and classifiers each, at most.
+    Raises UnknownCollectionError, UnknownClassifierError, StorageError.
     """
     library.refresh()
     wheres = {facet: _without(request.where, own) for facet, own in OWN.items()}
@@ -113,7 +123,12 @@ def count_facets(library: Library, request: SearchRequest, names: int) -> Facets
             for (columns, _), own in zip(parts, positions, strict=True)
         ]
 
-    own = selections[filters.index(wheres["collections"])]
+    def named(kind: str, found: Mapping[str, str]) -> tuple[NamedCount, ...]:
+        return _named(library, selections[filters.index(wheres[kind])], kind, found)[:names]
+
+    holding = {each.id: each.name for each in collections(library.catalogue) if each.clips}
+    taught = {each.id: each.name for each in classifiers(library.catalogue) if each.version}
+    few = len(taught) <= min(MAX_TAUGHT, MAX_RANKED // max(1, len(library.store)))
     return Facets(
         generation=generation,
         total=sum(_size(columns, masks[0]) for columns, masks in parts),
@@ -128,7 +143,8 @@ def count_facets(library: Library, request: SearchRequest, names: int) -> Facets
         durations=_ranges(of("durations"), DURATIONS),
         loudness=_ranges(of("loudness"), LOUDNESS),
         added=_months(of("added")),
-        collections=_collections(library, own, names),
+        collections=named("collections", holding),
+        classifiers=named("classifiers", taught) if few else None,
     )
 
 
@@ -229,22 +245,26 @@ def _months(columns: Sequence[tuple[npt.NDArray[np.int32], Positions | None]]) -
     return tuple(sorted(months.items(), reverse=True))
 
 
-def _collections(library: Library, selection: Filter, limit: int) -> tuple[CollectionCount, ...]:
-    """How many clips of a selection the collections hold; those that follow a search hold none."""
-    holding = [each for each in collections(library.catalogue) if each.clips]
-    if not holding:
+def _named(
+    library: Library, selection: Filter, kind: str, names: Mapping[str, str]
+) -> tuple[NamedCount, ...]:
+    """How many clips of a selection pass a filter by each name of a kind, but for those that none
+    does. `names`: by id; collections that follow a search are not counted."""
+    if not names:
         return ()
     rows = library.store.passing(selection)
     passing = np.zeros(int(rows.max(initial=0)) + 1, np.bool_)  # by row
     passing[rows] = True
     counted = []
-    for each in holding:
-        members = library.resolved(Filter(collections=(each.id,))).members
-        held = np.zeros(0, np.int64) if members is None else members.rows
-        count = int(np.count_nonzero(passing[held[held < len(passing)]]))
-        counted.append(CollectionCount(each.id, each.name, count))
+    for each, name in names.items():
+        condition: dict[str, Any] = {kind: (each,)}
+        with suppress(LibraryError):  # it has been removed meanwhile
+            members = library.resolved(Filter(**condition)).members
+            held = np.zeros(0, np.int64) if members is None else members.rows
+            count = int(np.count_nonzero(passing[held[held < len(passing)]]))
+            counted.append(NamedCount(each, name, count))
     found = [each for each in counted if each.count]
-    return tuple(sorted(found, key=lambda each: (-each.count, each.name))[:limit])
+    return tuple(sorted(found, key=lambda each: (-each.count, each.name)))
 
 
 def _size(columns: Columns, mask: Mask | None) -> int:

@@ -9,7 +9,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from earmark.index import facets as facets_module
 from earmark.index.catalogue.records import Clip
+from earmark.index.curation import classifiers as taught
+from earmark.index.curation.classifiers import NewLabel
 from earmark.index.curation.collections import ClipsChange, change_clips
 from earmark.index.errors import UnknownCollectionError
 from earmark.index.facets import Facets, count_facets
@@ -157,3 +160,22 @@ def test_collections_count_what_they_hold_of_the_clips(filled: Library) -> None:
     assert dict(own.sample_rates) == {44_100: 2, 48_000: 1}
     with pytest.raises(UnknownCollectionError):
         count_facets(filled, SearchRequest(where=Filter(collections=("none",))), 9)
+
+
+def test_taught_sounds_count_what_they_take_for_theirs(
+    filled: Library, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ids = [clip.id for clip in filled.catalogue.clips()][:12]
+    for name in ("gong", "bell"):
+        taught.create(filled, name)
+    taught.label(filled, "gong", [NewLabel(each, place < 6) for place, each in enumerate(ids)])
+    where, own = Filter(all_tags=("dog",)), Filter(classifiers=("gong",))
+    counts = count_facets(filled, SearchRequest(where=where), 9).classifiers
+    assert counts is not None
+    both = len(filled.passing(replace(where, classifiers=("gong",))))
+    assert {one.id: one.count for one in counts}["gong"] == both > 0
+    narrowed = count_facets(filled, SearchRequest(where=own), 9)
+    assert narrowed.total == len(filled.passing(own))
+    assert narrowed.classifiers == count_facets(filled, SearchRequest(), 9).classifiers
+    monkeypatch.setattr(facets_module, "MAX_RANKED", len(filled.store))
+    assert count_facets(filled, SearchRequest(), 9).classifiers is None

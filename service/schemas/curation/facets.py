@@ -25,7 +25,8 @@ class FacetsQuery(FilterQuery):
         20,
         ge=0,
         le=MAX_NAMES,
-        description="Tags, licences, sources, categories and collections to list of each, at most",
+        description="Tags, licences, sources, categories, collections and taught sounds to list of "
+        "each, at most",
     )
 
 
@@ -73,6 +74,14 @@ class HeldCount(BaseModel):
     count: int
 
 
+class TaughtCount(BaseModel):
+    """A taught sound, and how many clips it takes for it."""
+
+    classifier: str = Field(description="Its id", examples=["our-front-door"])
+    name: str = Field(examples=["our front door"])
+    count: int
+
+
 class FacetsBody(BaseModel):
     """The clips of a query, and how many have each value. What none has is not listed."""
 
@@ -87,6 +96,10 @@ class FacetsBody(BaseModel):
     loudness: list[RangeBody] = Field(description="LUFS")
     added: list[MonthCount] = Field(description="The newest first")
     collections: list[HeldCount]
+    classifiers: list[TaughtCount] | None = Field(
+        description="null where there are too many for a library of this size: over 32, or over a "
+        "million times clips"
+    )
 
     @classmethod
     def of(cls, facets: Facets) -> FacetsBody:
@@ -110,6 +123,12 @@ class FacetsBody(BaseModel):
             collections=[
                 HeldCount(collection=own.id, name=own.name, count=own.count)
                 for own in facets.collections
+            ],
+            classifiers=None
+            if facets.classifiers is None
+            else [
+                TaughtCount(classifier=own.id, name=own.name, count=own.count)
+                for own in facets.classifiers
             ],
         )
 

@@ -33,7 +33,7 @@ def test_without_words_all_that_pass_are_counted(server: Server) -> None:
     assert [one["month"] for one in body["added"]] == [clips[0]["added_at"][:7]]
     rates = {one["sample_rate"]: one["count"] for one in body["sample_rates"]}
     assert rates == {clip["sample_rate"]: 6 for clip in clips}
-    assert (body["categories"], body["collections"]) == ([], [])
+    assert (body["categories"], body["collections"], body["classifiers"]) == ([], [], [])
     tag = clips[0]["tags"][0]
     for query in (f"tag={tag}&names=0", f"tag={tag}&licence=none&names=0"):
         one = server.client.get(f"/v1/facets?{query}").json()

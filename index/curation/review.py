@@ -28,12 +28,13 @@ from earmark.index.errors import CursorError, LibraryError
 from earmark.index.library import Library
 from earmark.index.search.cursor import digest
 from earmark.index.types import Filter
-from earmark.model.core.arrays import are_among
+from earmark.model.core.arrays import Rows, are_among
 from earmark.model.text.text_key import text_key
 
 LEASE_SECONDS = 300.0
 MAX_STARTS = 3  # told of a tag in a long sound
 BLOCK = 200  # suggestions looked at together
+LOOKED_UP = 20_000  # clips that pass a filter: of so few, theirs alone are read
 MAX_CURSOR_CHARACTERS = 200
 
 Order = Literal["surest", "unsurest"]
@@ -215,7 +216,10 @@ def _waiting(library: Library, request: ReviewRequest) -> Generator[tuple[Sugges
     only = next((tag for tag in tags.values() if tag.key == key), None)
     if request.tag and only is None:
         return  # the model does not suggest it
-    statement, values = _of_tag(only, request.order, after) if only else _of_sounds(after)
+    some = _some(passing)
+    statement, values = (
+        _of_tag(only, request.order, after, *some) if only else _of_sounds(after, *some)
+    )
     with (
         library.catalogue.database.reading() as db,
         closing(db.execute(statement, values)) as places,
@@ -235,11 +239,23 @@ def _waiting(library: Library, request: ReviewRequest) -> Generator[tuple[Sugges
                     yield SuggestedSound(clip, found), (probability, row)
 
 
-def _of_tag(tag: _Tag, order: Order, after: Place | None) -> tuple[str, list[Any]]:
+def _some(passing: Rows | None) -> tuple[str, list[Any]]:
+    """A condition that few clips pass, and its values; true where many pass."""
+    if passing is None or len(passing) > LOOKED_UP:
+        return "true", []
+    return "suggestions.row IN (SELECT value FROM json_each(?))", [json.dumps(passing.tolist())]
+
+
+def _of_tag(
+    tag: _Tag, order: Order, after: Place | None, some: str, of_some: list[Any]
+) -> tuple[str, list[Any]]:
     """The statement and values of (row, probability) of what waits of a tag."""
     direction, sign = ("DESC", "<") if order == "surest" else ("ASC", ">")
-    statement = "SELECT row, probability FROM suggestions WHERE tag = ? AND probability >= ?"
-    values: list[Any] = [tag.number, tag.threshold]
+    statement = (
+        "SELECT row, probability FROM suggestions "  # noqa: S608 (constants)
+        f"WHERE {some} AND tag = ? AND probability >= ?"
+    )
+    values: list[Any] = [*of_some, tag.number, tag.threshold]
     if after is not None:
         probability, row = after
         statement += f" AND (probability {sign} ? OR probability = ? AND row > ?)"
@@ -247,14 +263,14 @@ def _of_tag(tag: _Tag, order: Order, after: Place | None) -> tuple[str, list[Any
     return f"{statement} ORDER BY probability {direction}, row", values
 
 
-def _of_sounds(after: Place | None) -> tuple[str, list[Any]]:
+def _of_sounds(after: Place | None, some: str, of_some: list[Any]) -> tuple[str, list[Any]]:
     """The statement and values of (row, 0) of the sounds that have something that waits."""
     statement = (
-        "SELECT DISTINCT suggestions.row, 0.0 FROM suggestions INDEXED BY suggestions_by_row "
+        "SELECT DISTINCT suggestions.row, 0.0 FROM suggestions INDEXED BY suggestions_by_row "  # noqa: S608
         "CROSS JOIN suggested_tags ON number = suggestions.tag AND probability >= threshold "
-        "WHERE suggestions.row > ? ORDER BY suggestions.row"
+        f"WHERE {some} AND suggestions.row > ? ORDER BY suggestions.row"
     )
-    return statement, [after[1] if after is not None else 0]
+    return statement, [*of_some, after[1] if after is not None else 0]
 
 
 def _open(

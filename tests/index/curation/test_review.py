@@ -70,13 +70,20 @@ def test_sound_by_sound_each_comes_with_all_that_waits(reviewed: Library) -> Non
     assert other.tags == first.tags[::-1]
 
 
-def test_filters_pass_only_their_clips(reviewed: Library) -> None:
+@pytest.mark.parametrize("looked_up", [0, 20_000])
+def test_filters_pass_only_their_clips(
+    reviewed: Library, monkeypatch: pytest.MonkeyPatch, looked_up: int
+) -> None:
+    monkeypatch.setattr(review, "LOOKED_UP", looked_up)
     reviewed.edit("s1", {"licence": "CC0-1.0"})
     reviewed.edit("s5", {"licence": "CC0-1.0"})
     compute(reviewed)
     found = listed(reviewed, where=Filter(licences=("cc0-1.0",)))
     assert found
     assert sorted(found) == sorted(pair for pair in waiting(reviewed) if pair[0] in ("s1", "s5"))
+    for tag in {tag for _, tag in found}:
+        own = listed(reviewed, tag=tag, where=Filter(licences=("cc0-1.0",)))
+        assert sorted(own) == sorted(pair for pair in found if pair[1] == tag)
 
 
 def test_what_is_over_does_not_wait_though_nothing_is_computed_anew(reviewed: Library) -> None:

@@ -15,7 +15,7 @@ def first_day(text: str, name: str) -> int:
     Raises FilterError for any other text; `name`: in its message.
     """
     try:
-        if len(text) not in (4, 7, 10):
+        if len(text) not in (4, 7, 10) or "W" in text:  # weeks
             raise ValueError
         return datetime.date.fromisoformat(text + "-01-01"[len(text) - 4 :]).toordinal() - EPOCH
     except ValueError as error:

@@ -14,7 +14,7 @@ from earmark.index.catalogue.records import Clip
 from earmark.index.curation import classifiers as taught
 from earmark.index.curation.classifiers import NewLabel
 from earmark.index.curation.collections import ClipsChange, change_clips
-from earmark.index.errors import UnknownCollectionError
+from earmark.index.errors import FilterError, UnknownCollectionError
 from earmark.index.facets import Facets, count_facets
 from earmark.index.library import Library
 from earmark.index.search.query import parse
@@ -179,3 +179,9 @@ def test_taught_sounds_count_what_they_take_for_theirs(
     assert narrowed.classifiers == count_facets(filled, SearchRequest(), 9).classifiers
     monkeypatch.setattr(facets_module, "MAX_RANKED", len(filled.store))
     assert count_facets(filled, SearchRequest(), 9).classifiers is None
+
+
+@pytest.mark.parametrize("date", ["2026-W01-1", "20261130", "2026-13", "0000", "2026-11-30T00"])
+def test_what_is_no_year_month_or_day_is_refused(date: str) -> None:
+    with pytest.raises(FilterError, match="added_after: expected a year"):
+        Filter(added_after=date)

@@ -16,6 +16,7 @@ import sqlite3
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
+from unicodedata import normalize
 
 import numpy as np
 import numpy.typing as npt
@@ -308,7 +309,7 @@ def _checked(
     db: sqlite3.Connection, given: Sequence[NewLabel]
 ) -> list[tuple[int, float, float, bool | None]]:
     """(row, start, end, right) of labels. Raises UnknownClipError, LibraryError."""
-    ids = json.dumps([each.clip for each in given])
+    ids = json.dumps([normalize("NFC", each.clip) for each in given])
     known = {
         clip_id: (row, duration)
         for clip_id, row, duration in db.execute(
@@ -318,9 +319,10 @@ def _checked(
     }
     checked = []
     for each in given:
-        if each.clip not in known:
+        clip_id = normalize("NFC", each.clip)
+        if clip_id not in known:
             raise UnknownClipError(f"id: no clip {each.clip!r} in this library")
-        row, duration = known[each.clip]
+        row, duration = known[clip_id]
         start, end = 0.0, 0.0
         if each.start is not None or each.end is not None:
             start = round(each.start or 0.0, 3)

@@ -200,6 +200,15 @@ def test_wrong_labels_change_nothing(stocked: Library) -> None:
             kept.create(stocked, name)
 
 
+def test_a_clip_is_labelled_by_its_id_composed_or_not(stocked: Library) -> None:
+    clip = made.new_clip("é", 98, id="é", vector=near(0, 98, stocked.embedder.dim))
+    with stocked.catalogue.write() as writer:
+        writer.put(clip)
+    taught = kept.create(stocked, "dog")
+    kept.label(stocked, "dog", [NewLabel("e\N{COMBINING ACUTE ACCENT}", True)])
+    assert [label.clip for label in labels(stocked.catalogue, taught.number)] == ["é"]
+
+
 def test_a_name_that_changes_keeps_the_id(stocked: Library) -> None:
     kept.create(stocked, "dog")
     changed = kept.edit(stocked, "dog", name="Cat", tag="my cat")

@@ -15,10 +15,10 @@ import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
+from earmark.model.core.manifest import safe_cell
 from earmark.model.timeline.events import SoundEvent
 from earmark.model.timeline.timeline import Timeline
 
-FORMULA_STARTS = ("=", "+", "-", "@")
 RAVEN_COLUMNS = (
     "Selection", "View", "Channel", "Begin Time (s)", "End Time (s)", "Low Freq (Hz)",
     "High Freq (Hz)", "Annotation", "Score",
@@ -80,8 +80,8 @@ def to_csv(timeline: Timeline) -> str:
     table = csv.writer(text)
     table.writerow(["onset", "offset", "tag", "score"])
     for event, tag in _rows(timeline):
-        safe = f"'{tag}" if tag.startswith(FORMULA_STARTS) else tag
-        table.writerow([f"{event.start:.3f}", f"{event.end:.3f}", safe, f"{event.score:.4f}"])
+        cells = (f"{event.start:.3f}", f"{event.end:.3f}", safe_cell(tag), f"{event.score:.4f}")
+        table.writerow(cells)
     return text.getvalue()
 
 

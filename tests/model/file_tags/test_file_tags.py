@@ -118,6 +118,14 @@ def test_texts_that_read_back_otherwise_are_no_failure(name: str, tmp_path: Path
     assert not changes(read_file_metadata(path), wanted, overwrite=True)
 
 
+def test_a_short_ape_tag_is_no_id3v1(tmp_path: Path) -> None:
+    """Its name, APETAGEX, begins 131 bytes before the end."""
+    path = tagged.encode(tmp_path / "a.wv")
+    wanted = FileMetadata(recorded="2024-05-06T07:08:09+02:00")
+    assert write(path, wanted) == wanted
+    assert path.read_bytes()[-131:-123] == b"APETAGEX"
+
+
 @pytest.mark.parametrize(
     "data",
     [

@@ -44,6 +44,7 @@ def filters(page: Page) -> None:
     page.goto("/?q=thunder&no_tag=rain&max_duration=10")
     expect(page.locator("#results h2").first).to_be_visible()
     page.get_by_role("button", name="Filters").click()
+    expect(page.locator("#facets details").first).to_be_visible()
 
 
 def moments(page: Page) -> None:
@@ -69,6 +70,54 @@ def spectrogram(page: Page) -> None:
     page.get_by_role("button", name="Loop").click()
     page.get_by_label("Speed").select_option("0.5")
     expect(item.locator(".play")).to_have_attribute("data-state", "playing")
+    page.evaluate("scrollTo(0, 0)")
+
+
+def editing(page: Page) -> None:
+    page.goto("/?q=dog")
+    page.locator("#results .select").nth(0).check()
+    page.locator("#results .select").nth(2).click(modifiers=["Shift"])
+    item = page.locator(".result").first
+    item.locator(".edit").click()
+    expect(item.get_by_label("Title")).to_be_focused()
+    page.evaluate("scrollTo(0, 0)")
+
+
+def collection(page: Page) -> None:
+    hits = page.request.get("/v1/search?q=thunder&k=3").json()["hits"]
+    body = {"name": "Storms", "clips": [hit["id"] for hit in hits]}
+    page.request.post("/v1/collections", data=body)  # of the second size it is there already
+    page.goto("/?collection=storms")
+    expect(page.locator("#results.ordered h2")).to_have_count(3)
+
+
+def teaching(page: Page) -> None:
+    page.request.post("/v1/classifiers", data={"name": "barking dog"})
+    page.goto("/?taught=barking-dog&asked=true")
+    expect(page.locator(".this-is-it")).to_have_count(10)
+    for place in range(3):
+        item = page.locator("#results > .result").nth(place)
+        is_it = "bark" in (item.locator("h2").text_content() or "")
+        item.locator(".this-is-it" if is_it else ".this-is-not").click()
+    page.evaluate("document.activeElement.blur()")
+    page.evaluate("scrollTo(0, 0)")
+    expect(page.locator("#teaching")).not_to_contain_text(" 0 yes, 0 no")
+
+
+def review(page: Page) -> None:
+    page.goto("/#review")
+    begin = page.get_by_role("button", name="Suggest tags for all sounds")
+    expect(begin.or_(page.locator(".suggestion").first)).to_be_visible()
+    if begin.is_visible():
+        begin.click()
+    expect(page.locator("#review-state")).to_be_empty()
+    expect(page.locator(".review-tag").first).to_be_visible()
+    page.locator(".review-tag").first.click()
+    expect(page.locator("#review-note")).to_contain_text("that may be")
+    expect(page.locator("#suggestions .track.drawn").nth(1)).to_be_visible()
+    page.keyboard.press("a")
+    page.keyboard.press("x")
+    expect(page.locator("#review-saved")).to_contain_text("all saved")
     page.evaluate("scrollTo(0, 0)")
 
 
@@ -104,6 +153,10 @@ def library(page: Page) -> None:
 VIEWS: dict[str, Callable[[Page], None]] = {
     "search": search,
     "filters": filters,
+    "editing": editing,
+    "collection": collection,
+    "teaching": teaching,
+    "review": review,
     "tags": tags,
     "classify": classify,
     "map": whole_map,

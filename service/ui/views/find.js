@@ -139,7 +139,7 @@ function submit(isDraft) {
 function readAgain() {
   cache.clear();
   requested = null;
-  run(shown?.hits.length);
+  if (!find("find").hidden) run(shown?.hits.length); // else once it is shown
 }
 
 /** Show what is taught, and its buttons on the results. */
@@ -266,7 +266,7 @@ function showQuery(likeTitle) {
     : query.taught ? `Taught: ${teach.current()?.name ?? "…"}` : "";
   find("find-title").textContent = query.like ? like : set || "Find sounds with words";
   const name = query.like ? like : words.filter(Boolean).join(" ") || set;
-  document.title = name ? `${name} – Earmark` : "Earmark";
+  if (!find("find").hidden) document.title = name ? `${name} – Earmark` : "Earmark";
 }
 
 /** The call for a page. @param {PageCall} call @param {string | null} [cursor] null: the first

@@ -13,7 +13,7 @@ import stat
 import struct
 import time
 import zlib
-from collections.abc import Iterator, MutableMapping, Sequence
+from collections.abc import Generator, Iterator, MutableMapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -141,6 +141,7 @@ class StoredZip:
 
     def read(self, first: int = 0, end: int | None = None) -> Iterator[bytes]:
         """The bytes from `first` on, before `end`, in pieces of up to 256 kB, or of one directory.
+        Pieces are empty while files before `first` are read for their checksums.
 
         Raises LibraryError where a file has changed or gone meanwhile.
         """
@@ -157,13 +158,15 @@ class StoredZip:
             if begin < end:
                 yield from self._content(member, max(first - begin, 0), end - begin)
             if stop < end:
-                yield from _part(member.descriptor(self._checksum(member)), stop, first, end)
+                checksum = yield from self._checksum(member)
+                yield from _part(member.descriptor(checksum), stop, first, end)
         if first < self.size and end > self._directory_offset:
-            directory = b"".join(
-                member.entry(offset, self._checksum(member))
-                for member, offset in zip(self._members, self._offsets, strict=True)
-            )
-            yield from _part(directory + self._end(), self._directory_offset, first, end)
+            entries = []
+            for member, offset in zip(self._members, self._offsets, strict=True):
+                checksum = yield from self._checksum(member)
+                entries.append(member.entry(offset, checksum))
+            directory = b"".join([*entries, self._end()])
+            yield from _part(directory, self._directory_offset, first, end)
 
     def _content(self, member: Member, first: int, end: int) -> Iterator[bytes]:
         """A member's bytes from `first` on, before `end`. Read as a whole, its checksum is kept."""
@@ -181,13 +184,15 @@ class StoredZip:
             yield block
         self._checksums[_key(member)] = checksum
 
-    def _checksum(self, member: Member) -> int:
-        """The checksum of a member, which is read for it where it is not known yet."""
+    def _checksum(self, member: Member) -> Generator[bytes, None, int]:
+        """The checksum of a member, which is read for it where it is not known yet: an empty piece
+        for each block."""
         known = self._checksums.get(_key(member))
         if known is None:
             known = 0
             for block in member.read():
                 known = zlib.crc32(block, known)
+                yield b""
             self._checksums[_key(member)] = known
         return known
 

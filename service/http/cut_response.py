@@ -109,6 +109,8 @@ class Pace:
 async def send_content(cut: CutFile, gone: asyncio.Future[None], pace: Pace) -> None:
     """Send the bytes, as long as the client is there. Raises as `CutFile.content`."""
     async for data in cut.content():
+        if gone.done():
+            return
         for start in range(0, len(data), PART):
             if gone.done():
                 return

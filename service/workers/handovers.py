@@ -44,18 +44,21 @@ class PackedPart:
         self._pieces, self._threads = archive.read(first, end), threads
 
     async def content(self) -> AsyncIterator[bytes]:
-        """The bytes. Raises LibraryError where a file has changed or gone meanwhile."""
-        while block := await anyio.to_thread.run_sync(self._take, limiter=self._threads):
-            yield block
+        """The bytes, empty ones while there are none yet. Raises LibraryError where a file has
+        changed or gone meanwhile."""
+        while (taken := await anyio.to_thread.run_sync(self._take, limiter=self._threads)) != []:
+            yield b"".join(taken)
 
-    def _take(self) -> bytes:
-        """The next pieces, together of about 256 kB, in a thread."""
+    def _take(self) -> list[bytes]:
+        """The next pieces, together of about 256 kB, in a thread; none after the last."""
         taken: list[bytes] = []
         size = 0
         while size < BLOCK and (piece := next(self._pieces, None)) is not None:
             taken.append(piece)
             size += len(piece)
-        return b"".join(taken)
+            if not piece:
+                break
+        return taken
 
 
 class Handovers:

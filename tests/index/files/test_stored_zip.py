@@ -83,6 +83,14 @@ def test_what_is_known_is_not_read_again(tmp_path: Path) -> None:
         b"".join(StoredZip(files, {}).read(begin))
 
 
+def test_who_reads_the_end_first_can_stop_while_the_rest_is_read(tmp_path: Path) -> None:
+    files = members(tmp_path)
+    whole = b"".join(StoredZip(files, {}).read())
+    pieces = list(StoredZip(files, {}).read(len(whole) - 5))
+    assert pieces[0] == b""  # one for each block
+    assert b"".join(pieces) == whole[-5:]
+
+
 def test_a_file_that_changes_meanwhile_breaks_it_off(tmp_path: Path) -> None:
     files = members(tmp_path)
     (tmp_path / "2.wav").write_bytes(b"other")

@@ -137,7 +137,7 @@ class _Run:
             else:
                 _check_replaceable(path)
                 if not self.orders.dry_run:
-                    self._replace(clip_id, path, before, changed)
+                    self._replace((clip_id, known), path, before, changed)
             report.written[name] = _fields(changed.new)
         except NoTagsError as error:
             report.skipped[name] = str(error)
@@ -179,9 +179,13 @@ class _Run:
             temporary.unlink(missing_ok=True)
 
     def _replace(
-        self, clip_id: str, path: Path, before: FileMetadata, changed: FieldChanges
+        self,
+        clip: tuple[str, KnownFile],
+        path: Path,
+        before: FileMetadata,
+        changed: FieldChanges,
     ) -> None:
-        old = path.stat()
+        old, (clip_id, known) = path.stat(), clip
         temporary = self._tagged(path, path.parent, before, changed)
         try:
             _give_owner(temporary, path, old)
@@ -189,6 +193,8 @@ class _Run:
             with self.catalogue.write() as writer:
                 if _identity(path.lstat()) != _identity(old):
                     raise InputError(f"{path.name}: changed while its tags were written")
+                if self.catalogue.known_files([str(path)]).get(str(path)) != known:
+                    raise InputError(f"{path.name}: the library says something else meanwhile")
                 writer.set_file_state(clip_id, str(path), new.st_size, new.st_mtime_ns)
                 temporary.replace(path)
                 _sync(path.parent)

@@ -231,6 +231,27 @@ def test_a_copy_that_went_wrong_takes_no_place(
     assert left(sounds) == ["a.caf", "a.flac", "a.wav"]
 
 
+@pytest.mark.parametrize("what", ["edited", "removed"])
+def test_what_has_changed_in_the_library_meanwhile_is_not_written(
+    what: str, filled: Library, sounds: Path, write: Write, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wav, tag = sounds / "a.wav", DecodePool.tag
+    before, clip = wav.read_bytes(), clip_of(filled, wav)
+
+    def tag_meanwhile(
+        pool: DecodePool, path: Path, name: str, changed: fields.FieldChanges
+    ) -> FileMetadata:
+        if changed and name == wav.name and what == "edited":
+            filled.edit(clip.id, {"title": "Another"})
+        elif changed and name == wav.name:
+            filled.remove([clip.id])
+        return tag(pool, path, name, changed)
+
+    monkeypatch.setattr(DecodePool, "tag", tag_meanwhile)
+    assert write().failed == {str(wav): "a.wav: the library says something else meanwhile"}
+    assert wav.read_bytes() == before
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("moment", ["before", "after"])
 def test_killed_at_the_rename_a_file_is_the_old_or_the_new_one(

@@ -27,7 +27,14 @@ from earmark.service.http.sound_response import REVALIDATE, SoundResponse, uncha
 from earmark.service.http.sound_state import file_state, reading_file, sound_tag
 from earmark.service.openapi.operation import NAMES_PROBLEMS, UPLOAD_PROBLEMS, Tag, operation
 from earmark.service.routes.conversions import changes_of, filter_of, metadata_of
-from earmark.service.routes.dependencies import ClipId, KeyName, ServicesDep, UploadRoute, one_file
+from earmark.service.routes.dependencies import (
+    WRITE_TURN,
+    ClipId,
+    KeyName,
+    ServicesDep,
+    UploadRoute,
+    one_file,
+)
 from earmark.service.routes.stretches import End, Start, stretch_of
 from earmark.service.routes.uploads import Upload
 from earmark.service.schemas.clip_edits import (
@@ -47,7 +54,7 @@ TAG: Tag = {
     "description": "The library's clips, their sound and waveform; the next search sees every "
     "change.",
 }
-router = APIRouter(tags=[TAG["name"]])
+router = APIRouter(tags=[TAG["name"]], dependencies=[WRITE_TURN])
 uploads = APIRouter(route_class=UploadRoute, dependencies=[Depends(one_file)])
 
 SAMPLE_BYTES = 8  # at most, of a sample in a file that is cut out

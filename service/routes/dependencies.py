@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine
 from typing import Annotated, Any
 
 from fastapi import Depends, Path, Request, Response
 from fastapi.routing import APIRoute
 
-from earmark.service.auth.authorization import Caller
+from earmark.service.auth.authorization import SAFE_METHODS, Caller
 from earmark.service.http.forms import FormRequest
 from earmark.service.http.problems import ProblemError
 from earmark.service.services import Services
+
+FORM = "multipart/form-data"
 
 
 def services_of(request: Request) -> Services:
@@ -36,6 +38,18 @@ async def _key_name(request: Request) -> str:
 
 KeyName = Annotated[str, Depends(_key_name)]
 ClipId = Annotated[str, Path(description="Its id, percent-encoded")]
+
+
+async def take_write_turn(request: Request) -> AsyncIterator[None]:
+    """A turn for a request that writes. Raises ProblemError (429) where too many do."""
+    if request.method in SAFE_METHODS or request.headers.get("content-type", "").startswith(FORM):
+        yield  # it only reads, or has a queue of its own
+        return
+    with services_of(request).write_turns.turn():
+        yield
+
+
+WRITE_TURN = Depends(take_write_turn)
 
 
 async def one_file(request: Request) -> None:

@@ -1,0 +1,53 @@
+"""Writes that are under way at a time are bounded, on every route that writes."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+
+import pytest
+from fastapi.routing import APIRoute
+
+from earmark.service.app import ROUTES
+from earmark.service.auth.authorization import READ_PATHS, SAFE_METHODS
+from earmark.service.http.problems import ProblemError
+from earmark.service.observability.metrics import Metrics
+from earmark.service.routes.dependencies import FormRoute, take_write_turn
+from earmark.service.workers.write_turns import WriteTurns
+
+
+def test_more_than_may_be_under_way_are_refused() -> None:
+    turns = WriteTurns(Metrics(), most=2)
+    with ExitStack() as held:
+        for _ in range(2):
+            held.enter_context(turns.turn())
+        with pytest.raises(ProblemError, match="2 writes are under way"), turns.turn():
+            pytest.fail("a third write")
+    with turns.turn():
+        pass
+
+
+def test_a_write_that_fails_gives_its_turn_back() -> None:
+    turns = WriteTurns(Metrics(), most=1)
+    for _ in range(3):
+        with pytest.raises(ZeroDivisionError), turns.turn():
+            _ = 1 / 0
+
+
+def test_every_route_that_writes_takes_a_turn_or_has_a_queue() -> None:
+    routes = [
+        route
+        for module in ROUTES
+        for route in module.router.routes
+        if isinstance(route, APIRoute) and route.include_in_schema
+    ]
+    writing = [
+        route for route in routes if route.methods - SAFE_METHODS and route.path not in READ_PATHS
+    ]
+    assert len(writing) > 12
+    without = [
+        route.path
+        for route in writing
+        if not isinstance(route, FormRoute)
+        and not any(each.call is take_write_turn for each in route.dependant.dependencies)
+    ]
+    assert without == []

@@ -48,7 +48,8 @@ export function start(ofView) {
 /** The sounds on the page have changed. @param {Hit[]} hits @param {boolean} more whether there are others */
 export function listed(hits, more) {
   const query = results.query();
-  selecting.list(hits, more && canBeChosen(query), toAddress(query));
+  const others = more && canBeChosen(query) ? toCall(query).kind === "search" ? "likely" : "all" : "";
+  selecting.list(hits, others, toAddress(query));
 }
 
 /** The elements that a result begins and ends with.

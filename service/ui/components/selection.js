@@ -4,15 +4,19 @@
 import { find, focused, make } from "../lib/dom.js";
 import { count } from "../lib/format.js";
 
-/** @import { Clip } from "../lib/api.js" */
+/** @import { Clip, Hit } from "../lib/api.js" */
 
 /** @type {Map<string, Clip>} */
 const selected = new Map();
-/** @type {Clip[]} */
+/** @type {Record<string, string>} */
+const SELECT = { "": "Select all", all: "Select all of this search", likely: "Select all that are likely" };
+/** @type {Record<string, string>} */
+const ALL = { all: "All of this search selected", likely: "All that are likely selected" };
+/** @type {Hit[]} */
 let listed = []; // in the order of the page
-let hasMore = false; // the search finds sounds that are not on the page
+let more = ""; // what else the search finds that can be chosen: "all", the "likely" ones, or nothing
 let search = ""; // the address of what lists them
-let isAll = false; // the whole search is selected, also what is not shown
+let isAll = false; // all that the search finds is selected, also what is not shown
 /** @type {string | null} */
 let anchor = null; // id of the sound that a range begins with
 /** @type {() => void} */
@@ -26,14 +30,14 @@ export function start(onChange) {
 }
 
 /** The sounds on the page; those not among them are selected no more.
- * @param {Clip[]} clips @param {boolean} more whether the search finds others, which can be chosen as
- * well @param {string} address of the search */
-export function list(clips, more, address) {
+ * @param {Hit[]} clips @param {"" | "all" | "likely"} others that the search finds and that can be chosen:
+ * with words the likely ones @param {string} address of the search */
+export function list(clips, others, address) {
   isAll = isAll && address === search && clips.length > 0;
-  [listed, hasMore, search] = [clips, more, address];
+  [listed, more, search] = [clips, isAll ? more : others, address];
   const ids = new Set(clips.map(({ id }) => id));
   for (const id of selected.keys()) if (!ids.has(id)) selected.delete(id);
-  if (isAll) for (const clip of clips) selected.set(clip.id, clip);
+  if (isAll) selectListed();
   if (anchor && !ids.has(anchor)) anchor = null;
   show();
 }
@@ -62,9 +66,17 @@ export function toggle(id, range = false) {
   show();
 }
 
+/** Select what is on the page, but for unlikely sounds where a search is asked for all that is likely. */
+function selectListed() {
+  for (const clip of listed) {
+    if (more === "likely" && clip.confidence === "unlikely") selected.delete(clip.id);
+    else selected.set(clip.id, clip);
+  }
+}
+
 function selectAll() {
-  for (const clip of listed) selected.set(clip.id, clip);
-  isAll = hasMore;
+  selectListed();
+  isAll = more !== "";
   show();
   find("edit-selected").focus();
 }
@@ -85,9 +97,9 @@ function show() {
   if (!size && bar.contains(focused())) find("find-status").focus({ preventScroll: true });
   bar.hidden = !size;
   document.body.classList.toggle("selecting", size > 0);
-  find("selection-count").textContent = isAll ? "All of this search selected" : size ? `${count(size, "sound")} selected` : "";
-  find("select-all").hidden = isAll || (size === listed.length && !hasMore);
-  find("select-all").textContent = hasMore ? "Select all of this search" : "Select all";
+  find("selection-count").textContent = isAll ? ALL[more] ?? ALL.all : size ? `${count(size, "sound")} selected` : "";
+  find("select-all").hidden = isAll || (size === listed.length && !more);
+  find("select-all").textContent = SELECT[more];
   find("collect-selected").textContent = isAll ? "Keep this search…" : "Add to a collection…";
   for (const box of document.querySelectorAll("#results .select")) {
     if (box instanceof HTMLInputElement) box.checked = selected.has(box.dataset.id ?? "");

@@ -333,6 +333,13 @@ def test_what_is_only_ranked_is_not_edited_as_a_whole(
     page.locator("#query").fill("rain")
     expect(page.locator("#find-status")).to_contain_text("for “rain”")
     expect(page.locator("#selection-count")).not_to_contain_text("All of this search")
+    found(page, "thunder")
+    page.locator("#results .select").first.check()
+    page.get_by_role("button", name="Select all that are likely").click()
+    unlikely = page.locator(".result", has=page.locator("[data-confidence=unlikely]"))
+    assert 0 < unlikely.count() < 20
+    expect(page.locator("#results .select:checked")).to_have_count(20 - unlikely.count())
+    expect(unlikely.locator(".select:checked")).to_have_count(0)
     call(own_address, f"/v1/collections/{many}", "DELETE")
 
 

@@ -49,8 +49,8 @@ from earmark.service.workers.jobs import Jobs
 from earmark.service.workers.stretch_vectors import StretchVectors
 from earmark.service.workers.suggestions import SuggestionWorker
 from earmark.service.workers.timelines import Timelines
+from earmark.service.workers.turns import Turns
 from earmark.service.workers.upload_queue import UploadQueue
-from earmark.service.workers.write_turns import WriteTurns
 
 log = logging.getLogger(__name__)
 
@@ -78,7 +78,7 @@ class Services:
     timelines: Timelines
     statistics: StatisticsCache
     facets: FacetCounter
-    write_turns: WriteTurns
+    turns: Turns
     missing: MissingMonitor
     library_map: LibraryMap
     map_body: BodyCache
@@ -140,7 +140,7 @@ async def open_services(
             timelines=Timelines(readers, library.embedder),
             statistics=StatisticsCache(library),
             facets=FacetCounter(library, metrics),
-            write_turns=WriteTurns(metrics),
+            turns=Turns(metrics),
             missing=missing,
             library_map=library_map,
             map_body=BodyCache(),

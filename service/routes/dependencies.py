@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Coroutine
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from fastapi import Depends, Path, Request, Response
 from fastapi.routing import APIRoute
@@ -45,11 +45,18 @@ async def take_write_turn(request: Request) -> AsyncIterator[None]:
     if request.method in SAFE_METHODS or request.headers.get("content-type", "").startswith(FORM):
         yield  # it only reads, or has a queue of its own
         return
-    with services_of(request).write_turns.turn():
+    with services_of(request).turns.turn("writes"):
         yield
 
 
-WRITE_TURN = Depends(take_write_turn)
+async def take_turn(request: Request) -> AsyncIterator[None]:
+    """A turn for a request that works with the library. Raises ProblemError (429)."""
+    kind: Literal["reads", "writes"] = "reads" if request.method in SAFE_METHODS else "writes"
+    with services_of(request).turns.turn(kind):
+        yield
+
+
+WRITE_TURN, TURN = Depends(take_write_turn), Depends(take_turn)
 
 
 async def one_file(request: Request) -> None:

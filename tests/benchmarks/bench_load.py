@@ -291,8 +291,11 @@ def state(process: psutil.Process) -> str:
 
 def overload(seconds: float, folder: Path, work: bool) -> None:
     """Bar 3: five times the capacity, then how soon all is well again."""
-    files = made()
-    with serving(folder / "log", anew=True, OMP_NUM_THREADS="", **IDLE) as server:
+    files, arguments = made(), ()
+    if work:  # not the user's own demo library
+        fill(folder / "library", Embedder.load(starter_model()), CLIPS)
+        arguments = ("--library", folder / "library")
+    with serving(folder / "log", *arguments, anew=True, OMP_NUM_THREADS="", **IDLE) as server:
         process = psutil.Process(server.process.pid)
         request = at_work(server.port, files) if work else requests(files)
         uvloop.run(closed(server.port, request, AT_ONCE, 3))

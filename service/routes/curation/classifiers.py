@@ -13,7 +13,7 @@ from earmark.index.curation.classifiers import NewLabel
 from earmark.service.http.addresses import address
 from earmark.service.openapi.operation import Tag, operation
 from earmark.service.routes.conversions import filter_of
-from earmark.service.routes.dependencies import WRITE_TURN, KeyName, ServicesDep
+from earmark.service.routes.dependencies import TURN, KeyName, ServicesDep
 from earmark.service.schemas.curation.classifiers import (
     AskedBody,
     AskQuery,
@@ -32,7 +32,7 @@ TAG: Tag = {
     "name": "classifiers",
     "description": "Sounds that people teach: labels, what they find, what to label next.",
 }
-router = APIRouter(tags=[TAG["name"]], dependencies=[WRITE_TURN])
+router = APIRouter(tags=[TAG["name"]], dependencies=[TURN])
 
 PROBLEMS = ("invalid-request", "unknown-classifier")
 RANKING = (*PROBLEMS, "not-taught")

@@ -25,7 +25,7 @@ from earmark.service.http.sound_response import REVALIDATE, unchanged
 from earmark.service.http.zip_response import ZipResponse
 from earmark.service.openapi.operation import NAMES_PROBLEMS, Tag, operation
 from earmark.service.routes.conversions import kept_search, kept_search_body
-from earmark.service.routes.dependencies import WRITE_TURN, ServicesDep
+from earmark.service.routes.dependencies import TURN, ServicesDep
 from earmark.service.schemas.clip_edits import ClipsBody
 from earmark.service.schemas.curation.collections import (
     CollectionBody,
@@ -42,7 +42,7 @@ TAG: Tag = {
     "description": "Named, ordered sets of clips, favourites, and searches that are kept; handed "
     "over as ZIP, CSV or Parquet.",
 }
-router = APIRouter(tags=[TAG["name"]], dependencies=[WRITE_TURN])
+router = APIRouter(tags=[TAG["name"]], dependencies=[TURN])
 
 PROBLEMS = ("invalid-request", *NAMES_PROBLEMS)
 CHANGING = (*PROBLEMS, "precondition-failed")

@@ -17,7 +17,7 @@ from earmark.service.http import etags
 from earmark.service.http.problems import ProblemError
 from earmark.service.openapi.operation import NAMES_PROBLEMS, Tag, operation
 from earmark.service.routes.conversions import changes_of, filter_of
-from earmark.service.routes.dependencies import WRITE_TURN, ClipId, KeyName, ServicesDep
+from earmark.service.routes.dependencies import TURN, ClipId, KeyName, ServicesDep
 from earmark.service.schemas.curation.edits import (
     BulkEdit,
     EditBody,
@@ -33,7 +33,7 @@ TAG: Tag = {
     "name": "edits",
     "description": "Many clips changed at once, undoing it, and what changed when.",
 }
-router = APIRouter(tags=[TAG["name"]], dependencies=[WRITE_TURN])
+router = APIRouter(tags=[TAG["name"]], dependencies=[TURN])
 
 MAX_NUMBER = 2**62
 NAMED = 5  # clips that a conflict's detail names

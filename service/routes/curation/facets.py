@@ -11,10 +11,10 @@ from earmark.service.http.etags import CACHED, UNCHANGED, IfNoneMatch
 from earmark.service.http.sound_response import REVALIDATE
 from earmark.service.openapi.operation import NAMES_PROBLEMS, operation
 from earmark.service.routes.conversions import facets_request
-from earmark.service.routes.dependencies import ServicesDep
+from earmark.service.routes.dependencies import TURN, ServicesDep
 from earmark.service.schemas.curation.facets import FacetsBody, FacetsQuery
 
-router = APIRouter(tags=["search"])
+router = APIRouter(tags=["search"], dependencies=[TURN])
 
 
 @router.get(

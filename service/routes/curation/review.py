@@ -12,7 +12,7 @@ from earmark.index.curation.verdicts import Verdict
 from earmark.service.http.addresses import address
 from earmark.service.openapi.operation import NAMES_PROBLEMS, Tag, operation
 from earmark.service.routes.conversions import filter_of
-from earmark.service.routes.dependencies import WRITE_TURN, KeyName, ServicesDep
+from earmark.service.routes.dependencies import TURN, KeyName, ServicesDep
 from earmark.service.schemas.curation.review import (
     JudgedBody,
     LeaseBody,
@@ -27,7 +27,7 @@ TAG: Tag = {
     "name": "review",
     "description": "Suggested tags for the whole library, and verdicts on them.",
 }
-router = APIRouter(tags=[TAG["name"]], dependencies=[WRITE_TURN])
+router = APIRouter(tags=[TAG["name"]], dependencies=[TURN])
 
 PROBLEMS = ("invalid-request", *NAMES_PROBLEMS)
 

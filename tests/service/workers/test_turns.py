@@ -1,4 +1,4 @@
-"""Writes that are under way at a time are bounded, on every route that writes."""
+"""What is at work in threads at a time is bounded, on every route that writes."""
 
 from __future__ import annotations
 
@@ -11,25 +11,26 @@ from earmark.service.app import ROUTES
 from earmark.service.auth.authorization import READ_PATHS, SAFE_METHODS
 from earmark.service.http.problems import ProblemError
 from earmark.service.observability.metrics import Metrics
-from earmark.service.routes.dependencies import FormRoute, take_write_turn
-from earmark.service.workers.write_turns import WriteTurns
+from earmark.service.routes.dependencies import FormRoute, take_turn, take_write_turn
+from earmark.service.workers.turns import Turns
 
 
 def test_more_than_may_be_under_way_are_refused() -> None:
-    turns = WriteTurns(Metrics(), most=2)
+    turns = Turns(Metrics(), most_writes=2)
     with ExitStack() as held:
         for _ in range(2):
-            held.enter_context(turns.turn())
-        with pytest.raises(ProblemError, match="2 writes are under way"), turns.turn():
+            held.enter_context(turns.turn("writes"))
+        held.enter_context(turns.turn("reads"))
+        with pytest.raises(ProblemError, match="2 writes are under way"), turns.turn("writes"):
             pytest.fail("a third write")
-    with turns.turn():
+    with turns.turn("writes"):
         pass
 
 
 def test_a_write_that_fails_gives_its_turn_back() -> None:
-    turns = WriteTurns(Metrics(), most=1)
+    turns = Turns(Metrics(), most_writes=1)
     for _ in range(3):
-        with pytest.raises(ZeroDivisionError), turns.turn():
+        with pytest.raises(ZeroDivisionError), turns.turn("writes"):
             _ = 1 / 0
 
 
@@ -48,6 +49,8 @@ def test_every_route_that_writes_takes_a_turn_or_has_a_queue() -> None:
         route.path
         for route in writing
         if not isinstance(route, FormRoute)
-        and not any(each.call is take_write_turn for each in route.dependant.dependencies)
+        and not any(
+            each.call in (take_turn, take_write_turn) for each in route.dependant.dependencies
+        )
     ]
     assert without == []

@@ -35,7 +35,7 @@ async function readFavourites() {
 export function star(clip, problem) {
   const button = make("button", {
     type: "button", class: "star", "aria-pressed": "false", "aria-label": `Favourite: ${clip.title}`,
-    title: "Favourite", onclick: () => toggle(),
+    title: "Favourite", "data-clip": clip.id, onclick: () => toggle(),
   });
   const show = (/** @type {boolean} */ on) => button.setAttribute("aria-pressed", String(on));
   let isBusy = false;
@@ -62,6 +62,16 @@ export function star(clip, problem) {
   return button;
 }
 
+/** Show that sounds were added to a collection, or removed, where it is that of the favourites.
+ * @param {string} collection @param {string[]} ids @param {boolean} on */
+export function showFavourites(collection, ids, on) {
+  if (collection !== FAVOURITES) return;
+  favourites = null; // to be read again
+  for (const button of document.querySelectorAll(".star")) {
+    if (ids.includes(button.getAttribute("data-clip") ?? "")) button.setAttribute("aria-pressed", String(on));
+  }
+}
+
 /**
  * Ask for a collection, and add sounds to it.
  *
@@ -78,7 +88,7 @@ export async function addToCollection(ids, done) {
     isBusy = true;
     try {
       const changed = await withKey(problem, change);
-      favourites = changed.id === FAVOURITES ? null : favourites;
+      showFavourites(changed.id, ids, true);
       dialog.close();
       done(`${count(ids.length, "sound")} added to “${changed.name}”.`);
     } catch (error) {

@@ -7,7 +7,7 @@ import { count } from "../lib/format.js";
 import { canBeChosen, choiceOf, conditionsOf, toAddress, toCall } from "../lib/query.js";
 import { withKey } from "./api-key-form.js";
 import { editInPlace } from "./clip-editor.js";
-import { addToCollection, keepSearch, star } from "./collect.js";
+import { addToCollection, keepSearch, showFavourites, star } from "./collect.js";
 import * as collectionBar from "./collection-bar.js";
 import { editMany } from "./edit-many.js";
 import * as notice from "./notice-bar.js";
@@ -150,6 +150,7 @@ async function removeSelected() {
   const ids = selecting.selection().clips.map((clip) => clip.id);
   try {
     await withKey(problem, () => changeCollection(id, { remove: ids }));
+    showFavourites(id, ids, false);
     notice.tell(`${count(ids.length, "sound")} removed from the collection.`);
     selecting.clear();
     collectionBar.read();

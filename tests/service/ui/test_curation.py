@@ -180,6 +180,15 @@ def test_sounds_are_kept_in_collections(own: tuple[Page, Watch], own_address: st
     until(lambda: titles(page) == [first])
     favourites = call(own_address, "/v1/collections/favourites/clips")["clips"]
     assert [clip["title"] for clip in favourites] == [second]
+    page.locator("#active-filters .remove").first.click()
+    page.locator("#query").fill("thunder")
+    star = page.get_by_role("button", name=f"Favourite: {second}")
+    expect(star).to_have_attribute("aria-pressed", "true")
+    page.get_by_role("checkbox", name=f"Select {first}").check()
+    page.keyboard.press("c")
+    page.get_by_role("dialog").get_by_role("button", name="Favourites").click()
+    other = page.get_by_role("button", name=f"Favourite: {first}")
+    expect(other).to_have_attribute("aria-pressed", "true")
 
 
 def test_a_search_is_kept_and_follows(own: tuple[Page, Watch], own_address: str) -> None:

@@ -35,6 +35,8 @@ let isOver = false; // nothing waits any more
 let leasedUntil = 0; // ms: others may get what is shown from then on
 let pollTimer = 0;
 let loads = 0;
+/** @type {Promise<unknown>} */
+let leasing = Promise.resolve();
 /** @type {TagReview[]} */
 let reviews = [];
 
@@ -145,8 +147,12 @@ async function load(moves = false) {
   const attempt = (loads += 1);
   try {
     await queue.flush();
+    await leasing; // one after the other: the service keeps the last one's
+    if (attempt !== loads) return;
     const body = { suggested: tag, order, k: PAGE_SIZE, reviewer: REVIEWER };
-    const { sounds, seconds } = await withKey(find("review-problem"), () => leaseSuggestions(body));
+    const asked = withKey(find("review-problem"), () => leaseSuggestions(body));
+    leasing = asked.catch(() => {});
+    const { sounds, seconds } = await asked;
     if (attempt !== loads) return;
     find("review-problem").replaceChildren();
     isOver = !sounds.length;

@@ -72,6 +72,8 @@ function groupsOf(query, facets) {
     { name: "Sources", choices: several(query, "sources", rows(facets.sources, "source")) },
     { name: "Collections", choices: several(query, "collections",
       facets.collections.map((one) => [one.collection, one.count]), (id) => facets.collections.find((one) => one.collection === id)?.name ?? id) },
+    { name: "Taught sounds", choices: several(query, "classifiers",
+      (facets.classifiers ?? []).map((one) => [one.classifier, one.count]), (id) => facets.classifiers?.find((one) => one.classifier === id)?.name ?? id) },
     { name: "Categories", choices: several(query, "categories", rows(facets.categories, "category")) },
     { name: "Loudness", choices: loudness(query, facets.loudness) },
     { name: "Sample rate", choices: several(query, "sampleRates", rows(facets.sample_rates, "sample_rate"), (rate) => `${Number(rate) / 1000} kHz`) },
@@ -81,7 +83,7 @@ function groupsOf(query, facets) {
 }
 
 /** Values of which several can be chosen; those that are chosen are listed in any case.
- * @param {Query} query @param {"tags" | "licences" | "sources" | "collections" | "categories" | "sampleRates" | "channels"} field
+ * @param {Query} query @param {"tags" | "licences" | "sources" | "collections" | "classifiers" | "categories" | "sampleRates" | "channels"} field
  * @param {[string, number][]} counts @param {(value: string) => string} [name] @returns {Choice[]} */
 function several(query, field, counts, name = (value) => value) {
   const chosen = query[field];

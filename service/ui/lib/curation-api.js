@@ -47,6 +47,7 @@ import { clipAddress, send } from "./api.js";
  * @property {RangeCount[]} loudness LUFS
  * @property {{month: string, count: number}[]} added
  * @property {{collection: string, name: string, count: number}[]} collections
+ * @property {{classifier: string, name: string, count: number}[] | null} classifiers null: not counted
  *
  * @typedef {object} Collection
  * @property {string} id

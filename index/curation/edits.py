@@ -17,6 +17,7 @@ from earmark.index.errors import CursorError, LibraryError, UnknownClipError
 from earmark.index.library import Library
 from earmark.index.search.query import parse
 from earmark.index.types import Filter, SearchRequest
+from earmark.model.core.collector import no_collection
 
 MAX_EDITED = 200_000  # clips of an edit: other processes wait for it only so long
 MAX_FOUND = 2_000  # hits of a search by words: as deep as its pages reach
@@ -83,7 +84,7 @@ def edit_clips(
     """
     if len(rows) > MAX_EDITED:
         raise LibraryError(f"where: expected at most {MAX_EDITED} clips at once, got {len(rows)}")
-    with library.catalogue.write(Origin(by, "bulk-edit")) as writer:
+    with no_collection(), library.catalogue.write(Origin(by, "bulk-edit")) as writer:
         changed = writer.edit_all(rows, change, generations or {})
         return EditResult(writer.edit_number, changed, len(rows) - changed)
 
@@ -91,7 +92,7 @@ def edit_clips(
 def undo(library: Library, number: int, by: str = "") -> EditResult:
     """Give clips what they had before an edit, where it is as the edit left it; the others are
     conflicts. Undoing an undo does it again. Raises UnknownEditError."""
-    with library.catalogue.write(Origin(by, "undo", number)) as writer:
+    with no_collection(), library.catalogue.write(Origin(by, "undo", number)) as writer:
         changed, conflicts = writer.undo(number)
         return EditResult(writer.edit_number, changed, conflicts=tuple(conflicts))
 

@@ -17,6 +17,7 @@ from earmark.index.catalogue.records import Changes
 from earmark.index.stores.base import VectorStore
 from earmark.index.stores.faiss.store import FaissStore
 from earmark.index.stores.milvus.store import MilvusStore
+from earmark.model.core.collector import no_collection
 from earmark.model.core.errors import ConfigError
 
 FAISS = "faiss"
@@ -75,7 +76,8 @@ def catch_up(
     now = int(catalogue.meta("generation"))
     while store.generation < now and not is_over():
         if not store.shared:
-            store.apply(_changes(store, catalogue))
+            with no_collection():
+                store.apply(_changes(store, catalogue))
             continue
         with _lock(catalogue.file.with_name(LOCK)) as locked:
             if not locked:

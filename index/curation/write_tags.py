@@ -126,7 +126,7 @@ class _Run:
         report, name = self.report, str(path)
         try:
             before = self._check(path, known)
-            wanted = _wanted(known.metadata)
+            wanted = _as_file_metadata(known.metadata)
             changed = changes(before, wanted, overwrite=self.orders.overwrite)
             if changed.kept:
                 report.kept[name] = list(changed.kept)
@@ -239,7 +239,7 @@ class _Run:
         return measured.sha256, measured.samples, measured.info
 
 
-def _wanted(metadata: Metadata) -> FileMetadata:
+def _as_file_metadata(metadata: Metadata) -> FileMetadata:
     return FileMetadata(
         title=metadata.title,
         author=metadata.author,

@@ -56,7 +56,9 @@ async def take_turn(request: Request) -> AsyncIterator[None]:
         yield
 
 
-WRITE_TURN, TURN = Depends(take_write_turn), Depends(take_turn)
+# A turn ends before the answer is sent: a client that reads slowly, or a long archive, holds none.
+WRITE_TURN = Depends(take_write_turn, scope="function")
+TURN = Depends(take_turn, scope="function")
 
 
 async def one_file(request: Request) -> None:

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
 from contextlib import ExitStack
+from types import SimpleNamespace
 
+import anyio
+import httpx
 import pytest
+from fastapi import FastAPI
+from fastapi.responses import StreamingResponse
 from fastapi.routing import APIRoute
 
 from earmark.service.app import ROUTES
 from earmark.service.auth.authorization import READ_PATHS, SAFE_METHODS
 from earmark.service.http.problems import ProblemError
 from earmark.service.observability.metrics import Metrics
-from earmark.service.routes.dependencies import FormRoute, take_turn, take_write_turn
+from earmark.service.routes.dependencies import TURN, FormRoute, take_turn, take_write_turn
 from earmark.service.workers.turns import Turns
 
 
@@ -54,3 +60,28 @@ def test_every_route_that_writes_takes_a_turn_or_has_a_queue() -> None:
         )
     ]
     assert without == []
+
+
+def test_a_turn_ends_before_the_answer_is_sent() -> None:
+    turns = Turns(Metrics(), most_reads=1)
+    app = FastAPI()
+    app.state.services = SimpleNamespace(turns=turns)
+
+    @app.get("/", dependencies=[TURN])
+    def answer() -> StreamingResponse:
+        with pytest.raises(ProblemError), turns.turn("reads"):
+            pytest.fail("another turn while this one is at work")
+
+        async def body() -> AsyncIterator[bytes]:
+            with turns.turn("reads"):  # it is free again
+                yield b"sent"
+
+        return StreamingResponse(body())
+
+    async def ask() -> bytes:
+        async with httpx.AsyncClient(
+            transport=httpx.ASGITransport(app), base_url="http://service"
+        ) as client:
+            return (await client.get("/")).content
+
+    assert anyio.run(ask) == b"sent"

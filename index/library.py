@@ -34,7 +34,6 @@ from earmark.index.files.paths import real_folder
 from earmark.index.files.relocation import update_upload_paths
 from earmark.index.search.clip_cache import ClipCache
 from earmark.index.search.confidence import Judge
-from earmark.index.search.kept_search import KeptSearch
 from earmark.index.search.named_rows import ClassifierRows, CollectionRows, NamedFilters
 from earmark.index.search.query import QueryEncoder, parse
 from earmark.index.search.ranking import Ranker
@@ -53,7 +52,7 @@ log = logging.getLogger(__name__)
 
 SNAPSHOT = "vectors.snapshot"
 REBUILD_AT_ONCE = 50_000  # vectors, of which an index is built in a moment
-MAX_FOUND = 1_000  # clips that a kept search finds by words
+MAX_FOUND = 2_000  # hits of a search by words: as deep as its pages reach
 UPLOADS, FEEDBACK = "uploads", "feedback"  # folders of sounds in the library's folder
 
 
@@ -188,7 +187,9 @@ class Library:
         return NamedFilters(
             {
                 "collections": CollectionRows(
-                    self.catalogue, lambda: self.store.generation, self.found
+                    self.catalogue,
+                    lambda: self.store.generation,
+                    lambda kept: self.found(kept.words, kept.where),
                 ),
                 "classifiers": ClassifierRows(self.catalogue, lambda: self.store),
             }
@@ -388,19 +389,22 @@ class Library:
         self.refresh()
         return self._names.rows(kind, name)
 
-    def found(self, kept: KeptSearch) -> Rows:
-        """The rows of the clips that a kept search finds now.
+    def found(self, words: str, where: Filter, min_probability: float = 0.0) -> Rows:
+        """The rows of all clips that a search stands for, where it is kept or edited.
 
-        Without words all that pass its filter, newest first. With words the hits that hold some of
-        them or are not unlikely, best first, of the first 1,000.
+        Without words all that pass the filter, newest first. With words the hits that hold most of
+        them or are not unlikely, as facets count (`Ranker.listed`), best first, at most MAX_FOUND.
+        Raises UnknownCollectionError, UnknownClassifierError.
         """
-        if not kept.words.strip():
-            return self.passing(kept.where)[::-1]
-        page = self.search(kept.words, MAX_FOUND, kept.where, moments=0)
+        if not words.strip():
+            return self.passing(where)[::-1]
+        page = self.search(words, MAX_FOUND, where, min_probability=min_probability, moments=0)
+        request = SearchRequest(parse(words), where=where, min_probability=min_probability)
+        counted = set(self.listed([request])[0].tolist())
         rows = [
             hit.clip.row
             for hit in page.hits
-            if hit.word_rank or hit.confidence not in (None, "unlikely")
+            if hit.clip.row in counted and (hit.share > 0 or hit.confidence in ("sure", "maybe"))
         ]
         return np.array(rows, np.int64)
 

@@ -15,12 +15,10 @@ from earmark.index.catalogue.metadata import MetadataChange
 from earmark.index.catalogue.records import Clip, Origin
 from earmark.index.errors import CursorError, LibraryError, UnknownClipError
 from earmark.index.library import Library
-from earmark.index.search.query import parse
-from earmark.index.types import Filter, SearchRequest
+from earmark.index.types import Filter
 from earmark.model.core.collector import no_collection
 
 MAX_EDITED = 200_000  # clips of an edit: other processes wait for it only so long
-MAX_FOUND = 2_000  # hits of a search by words: as deep as its pages reach
 NEWEST = 2**62  # above the number of every edit
 
 
@@ -47,8 +45,7 @@ def rows_of(library: Library, ids: Sequence[str]) -> list[int]:
 def found_rows(
     library: Library, where: Filter, words: str = "", min_probability: float = 0.0
 ) -> list[int]:
-    """The rows of the clips that pass a filter. With words, those of the hits that hold most of
-    them or are not unlikely (`index.search.confidence`), as facets count, at most MAX_FOUND.
+    """The rows of the clips that a search stands for (`Library.found`).
 
     Raises LibraryError for words that are only spaces, and for a probability without words: both
     would else stand for all clips. UnknownCollectionError, UnknownClassifierError.
@@ -57,17 +54,8 @@ def found_rows(
         raise LibraryError("q: expected words, got only spaces")
     if min_probability and not words:
         raise LibraryError("min_probability: expected words to find, got none")
-    if not words:
-        rows: list[int] = library.passing(where).tolist()
-        return rows
-    page = library.search(words, MAX_FOUND, where, min_probability=min_probability, moments=0)
-    request = SearchRequest(parse(words), where=where, min_probability=min_probability)
-    counted = set(library.listed([request])[0].tolist())
-    return [
-        hit.clip.row
-        for hit in page.hits
-        if hit.clip.row in counted and (hit.share > 0 or hit.confidence in ("sure", "maybe"))
-    ]
+    rows: list[int] = library.found(words, where, min_probability).tolist()
+    return rows
 
 
 def edit_clips(

@@ -68,10 +68,10 @@ class NamedFilters:
         versions = tuple(
             self._kinds[kind].version(name) for kind, listed in names for name in listed
         )
-        if (kept := self._kept(names, versions)) is not None:
+        if (kept := self._cached(names, versions)) is not None:
             return kept
         with self._finding:  # once, however many ask for it
-            if (kept := self._kept(names, versions)) is not None:
+            if (kept := self._cached(names, versions)) is not None:
                 return kept
             parts = [
                 np.unique(np.concatenate([self._kinds[kind].rows(name) for name in listed]))
@@ -82,7 +82,7 @@ class NamedFilters:
                 self._cache[names] = versions, members
             return members
 
-    def _kept(self, names: Hashable, versions: Hashable) -> RowSet | None:
+    def _cached(self, names: Hashable, versions: Hashable) -> RowSet | None:
         with self._lock:
             kept = self._cache.get(names)
         return kept[1] if kept is not None and kept[0] == versions else None

@@ -16,6 +16,7 @@ from earmark.index.catalogue.collections import FAVOURITES, collection, collecti
 from earmark.index.curation import classifiers
 from earmark.index.curation import collections as kept
 from earmark.index.curation.collections import ClipsChange, state_of
+from earmark.index.curation.edits import found_rows
 from earmark.index.errors import (
     ChangedError,
     CursorError,
@@ -210,6 +211,15 @@ def test_a_kept_search_follows_the_library(stocked: Library) -> None:
         kept.change_clips(stocked, "loud", ClipsChange(add=["bird"]))
     with pytest.raises(LibraryError, match="expected none of a collection that follows"):
         kept.create(stocked, "x", clip_ids=["dog"], follows=KeptSearch("dog"))
+
+
+@pytest.mark.parametrize("words", ["drum", "dog bark", "rain song -loud", "quiet song bird"])
+def test_kept_edited_and_counted_it_is_the_same_search(stocked: Library, words: str) -> None:
+    made_of = kept.create(stocked, "words", follows=KeptSearch(words))
+    rows = kept.rows_of(stocked, made_of).tolist()
+    assert rows and rows == found_rows(stocked, Filter(), words)
+    counted = stocked.listed([SearchRequest(parse(words))])[0]
+    assert set(rows) <= set(counted.tolist())
 
 
 def test_a_kept_search_may_be_in_collections_but_none_that_follow(stocked: Library) -> None:

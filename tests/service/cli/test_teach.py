@@ -3,30 +3,9 @@
 from __future__ import annotations
 
 import json
-import shutil
-from collections.abc import Callable
 from pathlib import Path
 
-import pytest
-
-from earmark.service.cli.main import main
-
-Run = Callable[..., tuple[int, str, str]]
-
-
-@pytest.fixture
-def run(
-    tmp_path: Path, library_folder: Path, model_folder: Path, capsys: pytest.CaptureFixture[str]
-) -> Run:
-    """Runs the command on a copy of a library of six sounds."""
-    library = shutil.copytree(library_folder, tmp_path / "library")
-
-    def run(*arguments: object) -> tuple[int, str, str]:
-        where = ["--library", str(library), "--model", str(model_folder)]
-        status = main([*map(str, arguments), *where])
-        return status, *capsys.readouterr()
-
-    return run
+from tests.service.cli.conftest import Run
 
 
 def test_a_sound_is_taught_listed_and_handed_over(run: Run, tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ import datetime
 import io
 import json
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -28,6 +28,7 @@ from earmark.index.files.managed_files import StagedFile
 from earmark.index.library import Library
 from earmark.model.core.atomic_write import write_whole
 from earmark.model.core.manifest import safe_cell
+from earmark.model.core.record_files import JSON_LINES, PARQUET, json_lines, parquet_table
 from earmark.model.text.text_key import text_key
 
 MAX_NUMBER = 2**62  # above every feedback number
@@ -133,41 +134,60 @@ def manifest(folder: Path, catalogue: Catalogue, *, absolute: bool) -> str:
     Paths are absolute, or relative to the library's folder, to send to others: then a sound outside
     the folder has the path `clips/ID.suffix`. Sounds without any label left are omitted.
     """
-    out = io.StringIO(newline="")
-    rows = csv.writer(out, lineterminator="\n")
-    rows.writerow(MANIFEST_COLUMNS)
+    return _csv(_manifest_records(folder, catalogue, absolute=absolute))
+
+
+def export(folder: Path, out: Path) -> int:
+    """Write the manifest of the library in `folder`, whole or not at all: JSON lines or Parquet
+    where the name of `out` ends so, else CSV. Returns the sounds in it.
+
+    Raises LibraryError if there is no library or no feedback, StorageError.
+    """
+    with closing(Catalogue.open(folder)) as catalogue:
+        records = list(_manifest_records(folder, catalogue, absolute=True))
+    if not records:
+        raise LibraryError(f"library {folder}: expected feedback or a review to export, got none")
+    if out.suffix.lower() == JSON_LINES:
+        content = json_lines(records)
+    elif out.suffix.lower() == PARQUET:
+        content = parquet_table(records)
+    else:
+        content = _csv(records).encode()
+    try:
+        write_whole(out, [content])
+    except OSError as error:
+        raise StorageError(f"out: {out}: {error.strerror}") from error
+    return len(records)
+
+
+def _manifest_records(
+    folder: Path, catalogue: Catalogue, *, absolute: bool
+) -> Iterator[dict[str, str | list[str]]]:
+    """The rows of the manifest, by MANIFEST_COLUMNS."""
     for sound in _labelled_sounds(catalogue):
         if sound.tags:
-            clip, tags = sound.clip, " ".join(sound.tags.values())
+            clip = sound.clip
             metadata = clip.metadata if clip else Metadata(title=sound.title)
             cells = (
                 _path(folder.resolve(), sound, absolute=absolute),
-                tags,
+                list(sound.tags.values()),
                 metadata.title,
                 metadata.licence,
                 metadata.author,
                 metadata.source,
                 clip.id if clip else "",
             )
-            rows.writerow(map(safe_cell, cells))
+            yield dict(zip(MANIFEST_COLUMNS, cells, strict=True))
+
+
+def _csv(records: Iterable[Mapping[str, str | Sequence[str]]]) -> str:
+    out = io.StringIO(newline="")
+    rows = csv.writer(out, lineterminator="\n")
+    rows.writerow(MANIFEST_COLUMNS)
+    for record in records:
+        cells = (cell if isinstance(cell, str) else " ".join(cell) for cell in record.values())
+        rows.writerow(map(safe_cell, cells))
     return out.getvalue()
-
-
-def export(folder: Path, out: Path) -> int:
-    """Write the manifest of the library in `folder`, whole or not at all. Returns the sounds in it.
-
-    Raises LibraryError if there is no library or no feedback, StorageError.
-    """
-    with closing(Catalogue.open(folder)) as catalogue:
-        text = manifest(folder, catalogue, absolute=True)
-    sounds = sum(1 for _ in csv.reader(io.StringIO(text))) - 1
-    if not sounds:
-        raise LibraryError(f"library {folder}: expected feedback or a review to export, got none")
-    try:
-        write_whole(out, [text.encode()])
-    except OSError as error:
-        raise StorageError(f"out: {out}: {error.strerror}") from error
-    return sounds
 
 
 def _path(folder: Path, sound: _LabelledSound, *, absolute: bool) -> str:

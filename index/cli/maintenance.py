@@ -45,7 +45,11 @@ def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
     migrate.set_defaults(run=_migrate)
     feedback = commands.add_parser("feedback", help="export feedback on tags, to train on")
     feedback.add_argument(
-        "--out", type=Path, required=True, metavar="CSV", help="the manifest to write"
+        "--out",
+        type=Path,
+        required=True,
+        metavar="FILE",
+        help="the manifest to write: .csv, .jsonl or .parquet",
     )
     feedback.set_defaults(run=_feedback)
     for command in (backup, relocate, prune, measure, migrate, feedback):

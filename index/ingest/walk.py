@@ -27,8 +27,6 @@ from earmark.model.audio.formats import SUFFIXES
 from earmark.model.core import manifest
 from earmark.model.core.errors import InputError, ManifestError
 
-MANIFEST_SUFFIXES = frozenset((".csv", ".tsv"))
-
 _UNKNOWN = Metadata()
 _ABSENT = (errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG, errno.ELOOP)
 # Without case; those that begin with a dot are hidden anyway.
@@ -43,15 +41,15 @@ _SYSTEM_FOLDERS = re.compile(
 
 @dataclass(frozen=True)
 class Manifests:
-    """What is a manifest and how it is read. `named`: manifests whatever their names end in;
-    `encoding`: of those without a byte-order mark, None for UTF-8."""
+    """What is a manifest and how it is read. `named`: manifests whatever their names end in, and
+    folders that hold one; `encoding`: of those without a byte-order mark, None for UTF-8."""
 
     named: frozenset[Path] = frozenset()
     encoding: str | None = None
 
     def contain(self, path: Path) -> bool:
         """Whether a file is a manifest, by its name."""
-        return path in self.named or path.suffix.lower() in MANIFEST_SUFFIXES
+        return path in self.named or path.suffix.lower() in manifest.SUFFIXES
 
 
 class Walk:
@@ -79,7 +77,7 @@ class Walk:
         """
         is_manifest = self._manifests.contain(path)
         try:
-            if stat.S_ISDIR(path.stat().st_mode):
+            if stat.S_ISDIR(path.stat().st_mode) and path not in self._manifests.named:
                 is_manifest = False
                 yield from self._of_named_folder(real_folder(path))
                 return

@@ -1,10 +1,14 @@
-"""The manifest of a set of sounds: the CSV format that training and the library read.
+"""The manifest of a set of sounds: the table that training and the library read.
 
-The header is `path,tags`, and optionally
+The columns are `path,tags`, and optionally
 `id,title,description,recorded,group,source,split,licence,author,class,fold`, and `fsID`, the
-Freesound id of the source; in any order, any case, and with blanks around. Tags are separated by
-spaces, `;` or `,`; without the column `tags`, the words of `class` are the tags. `recorded` is a
-date of ISO 8601. Relative paths start at the manifest's folder.
+Freesound id of the source; in any order, any case, and with blanks around. Tags are a list, or a
+text separated by spaces, `;` or `,`; without the column `tags`, the words of `class` are the tags.
+`recorded` is a date of ISO 8601. Relative paths start at the manifest's folder.
+
+The name's ending shows the format: JSON lines (`.jsonl`), Parquet (`.parquet`), all others CSV. The
+metadata of Hugging Face's `datasets` (AudioFolder) is a manifest too: there `path` is `file_name`,
+and `tags`, `class`, `description` and `licence` may be `labels`, `label`, `caption` and `license`.
 
 Spreadsheets write the same in their own ways, and all are read: cells separated by `,`, `;` or tabs
 (the header shows which), UTF-8 or UTF-16 with a byte-order mark, another encoding where the caller
@@ -19,13 +23,18 @@ import csv
 import io
 import re
 import stat
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from earmark.model.core import record_files
 from earmark.model.core.errors import ManifestError
+from earmark.model.core.record_files import JSON_LINES, PARQUET, Cell
 
 FILE_NAME = "manifest.csv"
+# What stands for a folder, the first of them that is there.
+FILE_NAMES = (FILE_NAME, "metadata.csv", "metadata.jsonl", "metadata.parquet")
+SUFFIXES = frozenset((".csv", ".tsv", JSON_LINES, PARQUET))
 
 _SEPARATORS = (",", ";", "\t")
 # What a spreadsheet may compute, and what keeps it from that.
@@ -60,31 +69,86 @@ class ManifestRow:
 
 
 def read_manifest(path: Path, encoding: str | None = None) -> list[ManifestRow]:
-    """The rows of a manifest, or of `manifest.csv` in a folder.
+    """The rows of a manifest, or of that in a folder (FILE_NAMES).
 
-    `encoding`: of a file without a byte-order mark, such as "latin-1"; None for UTF-8.
+    `encoding`: of a text file without a byte-order mark, such as "latin-1"; None for UTF-8.
     Raises ManifestError if it cannot be read, lacks a column or names no sound.
     """
-    file, data = _read(path)
-    text = _decode(file, data, encoding)
-    records = _records(file, text)
-    number, header = next(records, (1, []))
-    columns = _columns(file, number, header)
-    rows = [_row(file, number, _cells(file, number, columns, cells)) for number, cells in records]
+    try:
+        file = (in_folder(path) or path / FILE_NAME) if path.is_dir() else path
+    except OSError as error:
+        raise ManifestError(f"{path}: cannot be read ({error.strerror})") from error
+    suffix = file.suffix.lower()
+    if suffix == PARQUET:
+        _check_regular(file)
+        rows = _parquet_rows(file)
+    elif suffix == JSON_LINES:
+        rows = _json_rows(file, _decode(file, _read(file), encoding))
+    else:
+        rows = _csv_rows(file, _decode(file, _read(file), encoding))
     if not rows:
         raise ManifestError(f"{file}: expected at least one sound, got none")
     return rows
 
 
-def _read(path: Path) -> tuple[Path, bytes]:
-    """The manifest's file and its bytes. Only a regular file is read: others might never end."""
-    file = path
+def in_folder(folder: Path) -> Path | None:
+    """The manifest that stands for a folder; None if it holds none."""
+    return next((folder / name for name in FILE_NAMES if (folder / name).exists()), None)
+
+
+def _csv_rows(file: Path, text: str) -> list[ManifestRow]:
+    records = _records(file, text)
+    number, header = next(records, (1, []))
+    columns = _columns(file, f"line {number}", header)
+    return [
+        _row(file, f"line {line}", _cells(file, line, columns, cells)) for line, cells in records
+    ]
+
+
+def _json_rows(file: Path, text: str) -> list[ManifestRow]:
+    records = list(record_files.json_records(file, text))
+    if records:
+        names = dict.fromkeys(name for _, record in records for name in record)
+        _columns(file, records[0][0], list(names))
+    return [_row(file, place, _known_cells(file, place, record)) for place, record in records]
+
+
+def _parquet_rows(file: Path) -> list[ManifestRow]:
+    header = record_files.parquet_columns(file)
+    names = _columns(file, "schema", header)
+    wanted = [name for name, column in zip(header, names, strict=True) if column in KNOWN]
+    records = record_files.parquet_records(file, wanted)
+    return [_row(file, place, _known_cells(file, place, record)) for place, record in records]
+
+
+def _known_cells(file: Path, place: str, record: Mapping[str, object]) -> dict[str, Cell]:
+    """A record's cells by known column. Raises ManifestError for what is no text."""
+    cells: dict[str, Cell] = {}
+    for name, value in record.items():
+        column = _column(name)
+        if column not in KNOWN:
+            continue
+        try:
+            cells[column] = record_files.cell(value)
+        except ValueError as error:
+            raise ManifestError(f"{file}: {place}: {column}: expected text, got {error}") from error
+    return cells
+
+
+def _check_regular(file: Path) -> None:
+    """Raise ManifestError for what is no regular file: others might never end."""
     try:
-        if path.is_dir():
-            file = path / FILE_NAME
         if not stat.S_ISREG(file.stat().st_mode):
             raise ManifestError(f"{file}: cannot be read (not a file)")
-        return file, file.read_bytes()
+    except OSError as error:
+        raise ManifestError(f"{file}: cannot be read ({error.strerror})") from error
+
+
+def _read(file: Path) -> bytes:
+    """The file's bytes. Raises ManifestError."""
+    _check_regular(file)
+    try:
+        return file.read_bytes()
     except OSError as error:
         raise ManifestError(f"{file}: cannot be read ({error.strerror})") from error
 
@@ -127,7 +191,9 @@ def _plain_cell(cell: str) -> str:
     return cell[1:] if cell.startswith("'") and _FORMULA.match(cell) else cell
 
 
-def _cells(file: Path, number: int, columns: Sequence[str], cells: Sequence[str]) -> dict[str, str]:
+def _cells(
+    file: Path, number: int, columns: Sequence[str], cells: Sequence[str]
+) -> dict[str, Cell]:
     """A record's cells by column. Raises ManifestError where it has more than there are columns."""
     if any(cell.strip() for cell in cells[len(columns) :]):
         raise ManifestError(
@@ -186,44 +252,65 @@ def _column(name: str) -> str:
     return name.strip("\ufeff\u200b \t\r\n\xa0").casefold()
 
 
+# Names of `datasets` → ours, where ours is not there.
+_OTHER_NAMES = {
+    "path": "file_name",
+    "tags": "labels",
+    "class": "label",
+    "description": "caption",
+    "licence": "license",
+}
+_TAGS = frozenset(("tags", "labels", "class", "label", "caption"))
 KNOWN = frozenset(
     _column(name)
     for name in (
         *("path", "tags", "class", "id", "title", "description", "recorded", "group"),
         *("source", "split", "licence", "author", "fold", "fsID"),
+        *_OTHER_NAMES.values(),
     )
 )
 
 
-def _columns(file: Path, number: int, header: list[str]) -> list[str]:
+def _columns(file: Path, place: str, header: list[str]) -> list[str]:
     """The columns' names as they are compared. Raises ManifestError."""
     columns = [_column(name) for name in header]
-    if "path" not in columns or not {"tags", "class"} & set(columns):
-        names = ", ".join(name.strip() for name in header if name.strip())
+    if not {"path", "file_name"} & set(columns) or not _TAGS & set(columns):
+        shown = ", ".join(name.strip() for name in header if name.strip())
         raise ManifestError(
-            f"{file}: line {number}: expected the columns path and tags (or class), got "
-            f"{names or 'an empty file'}"
+            f"{file}: {place}: expected the columns path and tags (or class), got "
+            f"{shown or 'an empty file'}"
         )
     for name in sorted(KNOWN):
         if columns.count(name) > 1:
             raise ManifestError(
-                f"{file}: line {number}: expected one column {name}, got {columns.count(name)}"
+                f"{file}: {place}: expected one column {name}, got {columns.count(name)}"
             )
     return columns
 
 
-def _row(file: Path, number: int, row: dict[str, str]) -> ManifestRow:
+def _row(file: Path, place: str, row: Mapping[str, Cell]) -> ManifestRow:
+    """One sound of its cells by column. Raises ManifestError."""
+
+    def value(column: str) -> Cell:
+        return row.get(column, row.get(_OTHER_NAMES.get(column, ""), ""))
+
     def text(column: str) -> str:
-        return row.get(column, "").strip()
+        found = value(column)
+        if not isinstance(found, str):
+            if column == "description":  # several captions
+                return "\n".join(line.strip() for line in found).strip()
+            raise ManifestError(f"{file}: {place}: {column}: expected text, got a list")
+        return found.strip()
 
     if not text("path") or "\0" in text("path"):
-        raise ManifestError(f"{file}: line {number}: expected a path, got {text('path')!r}")
-    words = (
-        re.split(r"[;,\s]+", text("tags")) if "tags" in row else re.split(r"[\W_]+", text("class"))
-    )
+        raise ManifestError(f"{file}: {place}: expected a path, got {text('path')!r}")
+    has_tags = "tags" in row or "labels" in row
+    tags: Sequence[str] | str = value("tags") if has_tags else re.split(r"[\W_]+", text("class"))
+    if isinstance(tags, str):
+        tags = re.split(r"[;,\s]+", tags)
     return ManifestRow(
         path=file.parent / text("path"),
-        tags=tuple(tag for tag in words if tag),
+        tags=tuple(tag.strip() for tag in tags if tag.strip()),
         title=text("title"),
         group=text("group") or text("source") or text("fsid") or text("path"),
         source=text("source"),

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 from earmark.model.core import manifest
 from earmark.model.core.manifest import ManifestRow
+from earmark.model.text.normalize import clean_tags
 from earmark.training.corpora import esc50, fsd50k, gtzan, nsynth, urbansound8k
 from earmark.training.errors import CorpusError
 
@@ -23,15 +25,19 @@ READERS: dict[str, tuple[Path, Callable[[Path], list[ManifestRow]]]] = {
 def read_corpus(data: Path) -> list[ManifestRow]:
     """The clips of a manifest or of a published data set's folder.
 
-    Raises ManifestError, or CorpusError, which lists the files that identify a format.
+    Where a manifest has captions and no tags, the words of the captions are the tags. Raises
+    ManifestError, or CorpusError, which lists the files that identify a format.
     """
-    if data.is_dir() and not (data / manifest.FILE_NAME).exists():
+    if data.is_dir() and manifest.in_folder(data) is None:
         for identifying, read in READERS.values():
             if (data / identifying).exists():
                 return read(data)
         formats = ", ".join(f"{file} ({name})" for name, (file, _) in READERS.items())
         raise CorpusError(
-            f"data: expected {manifest.FILE_NAME} in {data}, the published features "
-            f"(spec_tags_top_1000.hdf5), or a data set by {formats}"
+            f"data: expected {manifest.FILE_NAME} or metadata.csv in {data}, the published "
+            f"features (spec_tags_top_1000.hdf5), or a data set by {formats}"
         )
-    return manifest.read_manifest(data)
+    rows = manifest.read_manifest(data)
+    if any(row.tags for row in rows):
+        return rows
+    return [replace(row, tags=tuple(clean_tags(row.description))) for row in rows]

@@ -4,17 +4,23 @@ from __future__ import annotations
 
 import contextlib
 import csv
+import datetime
 import io
+import json
+import math
 import os
 from dataclasses import replace
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from pyarrow import parquet
 
 from earmark.model.core.errors import ManifestError
-from earmark.model.core.manifest import ManifestRow, read_manifest
+from earmark.model.core.manifest import FILE_NAMES, ManifestRow, read_manifest, safe_cell
+from earmark.model.core.record_files import json_lines, parquet_table
 
 
 def manifest(folder: Path, text: str | bytes) -> Path:
@@ -189,3 +195,147 @@ def test_short_rows(tmp_path: Path) -> None:
     rows = read_manifest(manifest(tmp_path, "path,tags,title\na.wav\nb.wav,x,y,,\n"))
     assert [row.path.name for row in rows] == ["a.wav", "b.wav"]
     assert rows[0].tags == ()
+
+
+AS_LIST = {".jsonl": json_lines, ".parquet": parquet_table}
+_words = st.text("abcdéЖ犬'=-_.", min_size=1, max_size=8)
+_texts = st.text(st.characters(exclude_categories=("Cc", "Cs", "Zs", "Zl", "Zp")), max_size=12)
+_records = st.lists(
+    st.fixed_dictionaries(
+        {
+            "file_name": _words.map(lambda name: f"{name}.wav"),
+            "labels": st.lists(_words, max_size=4),
+            **dict.fromkeys(("title", "caption", "license", "split", "fold", "id"), _texts),
+        }
+    ),
+    min_size=1,
+    max_size=4,
+)
+
+
+@settings(
+    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(records=_records)
+def test_the_same_rows_read_equal_from_every_format(
+    tmp_path: Path, records: list[dict[str, str | list[str]]]
+) -> None:
+    out = io.StringIO(newline="")
+    table = csv.DictWriter(out, list(records[0]))
+    table.writeheader()
+    for record in records:
+        texts = {
+            key: value if isinstance(value, str) else " ".join(value)
+            for key, value in record.items()
+        }
+        table.writerow({key: safe_cell(text) for key, text in texts.items()})
+    (tmp_path / "metadata.csv").write_bytes(out.getvalue().encode())
+    rows = read_manifest(tmp_path)
+    assert [row.path.name for row in rows] == [record["file_name"] for record in records]
+    assert [list(row.tags) for row in rows] == [record["labels"] for record in records]
+    assert [row.licence for row in rows] == [str(record["license"]).strip() for record in records]
+    for suffix, written in AS_LIST.items():
+        file = tmp_path / f"list{suffix}"
+        file.write_bytes(written(records))
+        assert read_manifest(file) == rows
+
+
+def write_records(folder: Path, suffix: str, *records: dict[str, object]) -> Path:
+    file = folder / f"list{suffix}"
+    if suffix == ".parquet":
+        parquet.write_table(pa.Table.from_pylist(list(records)), file)
+    else:
+        file.write_text("\n".join(map(json.dumps, records)) + "\n")
+    return file
+
+
+@pytest.mark.parametrize("suffix", AS_LIST)
+def test_values_that_are_no_texts(tmp_path: Path, suffix: str) -> None:
+    """Numbers and missing values as people write them; captions are lines of the description."""
+    first = {
+        **{"Path": "a.wav", "tags": ["tin roof", " rain"], "fold": 3, "recorded": 2026.0},
+        **{
+            "title": None,
+            "source": math.nan,
+            "caption": ["It rains.", "Rain on tin"],
+            "x": {"y": 1},
+        },
+    }
+    second = {"Path": "b.wav", "tags": None, "label": "dog_bark"}
+    rows = read_manifest(write_records(tmp_path, suffix, first, {**dict.fromkeys(first), **second}))
+    assert rows[0] == ManifestRow(
+        tmp_path / "a.wav",
+        ("tin roof", "rain"),
+        group="a.wav",
+        fold="3",
+        recorded="2026",
+        description="It rains.\nRain on tin",
+    )
+    assert (rows[1].tags, rows[1].fold) == ((), "")
+
+
+def test_dates_of_parquet(tmp_path: Path) -> None:
+    record = {"path": "a.wav", "tags": "rain; wind", "recorded": datetime.date(2026, 5, 31)}
+    [row] = read_manifest(write_records(tmp_path, ".parquet", record))
+    assert (row.tags, row.recorded) == (("rain", "wind"), "2026-05-31")
+
+
+@pytest.mark.parametrize("suffix", AS_LIST)
+@pytest.mark.parametrize(
+    ("record", "message"),
+    [
+        ({"audio": "a.wav", "text": "x"}, "expected the columns path and tags .or class., got au"),
+        ({"path": " ", "tags": []}, "(line|row) 2: expected a path, got ''"),
+        ({"path": "a.wav", "tags": [], "title": ["x"]}, "2: title: expected text, got a list"),
+        ({"path": "a.wav", "tags": {"x": 1}}, "2: tags: expected text, got an object"),
+        ({"path": "a.wav", "tags": [["x"]]}, "2: tags: expected text, got a list"),
+        ({"path": "a.wav", "tags": True}, "2: tags: expected text, got true or false"),
+        ({"path": "a.wav", "tags": "", "Tags": ""}, "expected one column tags, got 2"),
+    ],
+)
+def test_refuses_records(
+    tmp_path: Path, suffix: str, record: dict[str, object], message: str
+) -> None:
+    good = {**dict.fromkeys(record), "path": "b.wav"} if "path" in record else record
+    with pytest.raises(ManifestError, match=message):
+        read_manifest(write_records(tmp_path, suffix, good, record))
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("{", "line 2: expected a JSON object"),
+        ("[1]", "line 2: expected a JSON object, got a list"),
+        ("[" * 100_000, "line 2: expected a JSON object"),
+        ('{"path": "\\ud800.wav", "tags": ""}', "line 2: path: expected text, got half a char"),
+    ],
+)
+def test_refuses_lines(tmp_path: Path, line: str, message: str) -> None:
+    file = tmp_path / "list.jsonl"
+    file.write_text('{"path": "a.wav", "tags": "x"}\n' + line)
+    with pytest.raises(ManifestError, match=message):
+        read_manifest(file)
+    file.write_text("\n")
+    with pytest.raises(ManifestError, match="expected at least one sound, got none"):
+        read_manifest(file)
+
+
+def test_refuses_parquet_that_is_none_or_broken(tmp_path: Path) -> None:
+    file = write_records(tmp_path, ".parquet", {"path": "a.wav" * 50, "tags": "x"})
+    whole = file.read_bytes()
+    for content in (b"", b"PAR1", whole[:-9], whole[:40] + b"\xff" * 60 + whole[100:]):
+        file.write_bytes(content)
+        with pytest.raises(ManifestError, match=r"list\.parquet: (row 1: cannot|not a Parquet)"):
+            read_manifest(file)
+    with pytest.raises(ManifestError, match=r"none\.parquet: cannot be read \(No such file"):
+        read_manifest(tmp_path / "none.parquet")
+
+
+def test_the_manifest_of_a_folder(tmp_path: Path) -> None:
+    for number, name in enumerate(reversed(FILE_NAMES)):
+        if name.endswith(".csv"):
+            (tmp_path / name).write_text(f"file_name,tags\n{number}.wav,rain\n")
+        else:
+            records = [{"file_name": f"{number}.wav", "tags": ["rain"]}]
+            (tmp_path / name).write_bytes(AS_LIST[Path(name).suffix](records))
+        assert read_manifest(tmp_path)[0].path == tmp_path / f"{number}.wav"

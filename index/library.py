@@ -532,7 +532,7 @@ class Library:
         ]
 
     def _ranker(self, judge: Judge) -> Ranker:
-        window_seconds = self.embedder.config.features.window_seconds
+        window_seconds = self.embedder.front_end.window_seconds
         return Ranker(self.clips, self.catalogue, self.store, window_seconds, judge)
 
     def _resolved(self, request: SearchRequest) -> SearchRequest | LibraryError:
@@ -554,7 +554,7 @@ class Library:
             "index": self.store.description(),
             "indexed": len(self.store),
             "index_megabytes": self.store.nbytes() / 1e6,
-            "model": self.embedder.config.name,
+            "model": self.embedder.name,
             "fingerprint": self.embedder.fingerprint,
             "dim": self.embedder.dim,
             "failures": self.catalogue.failures(),

@@ -17,7 +17,6 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
@@ -31,13 +30,13 @@ from earmark.model.background import Background
 from earmark.model.config import ModelConfig
 from earmark.model.core.atomic_write import write_whole
 from earmark.model.core.errors import CheckpointError, ConfigError
+from earmark.model.model_files import FILE_NAME, model_file
 from earmark.model.networks.dual_encoder import DualEncoder
 from earmark.model.text import sentence_vectors
 from earmark.model.text.sentence_vectors import SentenceVectors
 from earmark.model.text.word_vectors import Subwords, WordVectors
 
 FORMAT = 1
-FILE_NAME = "model.safetensors"
 
 
 @dataclass
@@ -51,19 +50,6 @@ class Checkpoint:
     card: dict[str, Any] = field(default_factory=dict)
     fingerprint: str = ""
     background: Background | None = None
-
-
-def starter_model() -> Path:
-    """The folder of the model that ships with Earmark."""
-    return Path(str(files("earmark.model.starter")))
-
-
-def model_file(path: Path) -> Path:
-    """The model file that `path` is or that lies in it. Raises CheckpointError if there is none."""
-    file = path / FILE_NAME if path.is_dir() else path
-    if not file.is_file():
-        raise CheckpointError(f"model: expected a model file or its folder, got {path}")
-    return file
 
 
 def write_tensors(path: Path, tensors: Mapping[str, Tensor], header: Mapping[str, Any]) -> None:

@@ -72,7 +72,7 @@ def suggest(
     """
     vocabulary = embedder.vocabulary_vectors
     conditions = embedder.parse_tags(known)
-    read = conditions.tags[: embedder.config.tags.max_tags]
+    read = conditions.tags[: embedder.max_tags]
     cosines = vocabulary @ sound.vector
     probabilities = embedder.calibration.probabilities(cosines)
     by_window = embedder.calibration.probabilities(sound.windows @ vocabulary.T)
@@ -93,7 +93,7 @@ def suggest(
             float(probabilities[number]),
             bool(probabilities[number] >= thresholds[number]),
             None if rates is None else float(probabilities[number] / rates[number]),
-            _best_windows(sound, by_window[:, number], embedder.config.features.window_seconds),
+            _best_windows(sound, by_window[:, number], embedder.front_end.window_seconds),
         )
         for number in candidates[:k]
     ]

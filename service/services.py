@@ -18,7 +18,6 @@ from functools import partial
 from importlib.metadata import version
 
 import anyio.to_thread
-import torch
 from threadpoolctl import threadpool_limits
 
 from earmark.index.files.missing import MissingMonitor
@@ -28,9 +27,9 @@ from earmark.index.search.query import parse
 from earmark.index.search.recall_monitor import RecallMonitor
 from earmark.index.statistics import StatisticsCache
 from earmark.index.types import SearchRequest
-from earmark.model.checkpoint import starter_model
 from earmark.model.core.errors import EarmarkError
-from earmark.model.embedder import Embedder
+from earmark.model.core.threads import use_one_thread
+from earmark.model.encoders.load import load_embedder
 from earmark.model.inference.decode_pool import DecodePool
 from earmark.service import demo
 from earmark.service.http.body_cache import BodyCache
@@ -115,9 +114,9 @@ async def open_services(
         readiness.search = lambda: searches.search(SearchRequest(parse(QUERY), 1))
         uploads = _uploads(library, metrics, settings)
         stack.callback(uploads.close)
-        readers = DecodePool(library.embedder.log_mel, READERS)
+        readers = DecodePool(library.embedder.front_end, READERS)
         stack.callback(readers.close)
-        cuts = Cuts(library.embedder.log_mel)
+        cuts = Cuts(library.embedder.front_end)
         stack.callback(cuts.close)
         jobs, library_map = _jobs(library, readers, settings), LibraryMap(library)
         suggestions = SuggestionWorker(library)
@@ -190,9 +189,9 @@ def _rebuild_store(
 def open_library(settings: Settings) -> Library:
     """The model and library that the settings name, ready to answer."""
     # Requests share the cores: teams of threads would fight for them, and cannot be forked.
-    torch.set_num_threads(1)
+    use_one_thread()
     threadpool_limits(1, "blas")
-    embedder = Embedder.load(settings.model or starter_model(), settings.device)
+    embedder = load_embedder(settings.model, settings.device)
     library = demo.open_library(settings.library, embedder)
     # Computed now, so that the first upload need not wait.
     _ = embedder.vocabulary_vectors, embedder.vocabulary_moments

@@ -19,8 +19,8 @@ from pathlib import Path
 
 from earmark.index.ingest.bulk import add
 from earmark.index.library import Library
-from earmark.model.checkpoint import starter_model
-from earmark.model.embedder import Embedder
+from earmark.model.encoders.load import load_embedder
+from earmark.model.model_files import starter_model
 from earmark.service.demo import demo_sounds
 
 DATA = Path(__file__).with_name("data")
@@ -52,7 +52,7 @@ def judge(library: Library, queries: Path = QUERIES) -> list[Judged]:
 
 def demo(folder: Path, model: Path | None, *, by_ear: bool = False) -> Library:
     """The demo sounds, embedded by a model; None: the starter model. `by_ear`: without words."""
-    embedder = Embedder.load(model or starter_model())
+    embedder = load_embedder(model or starter_model())
     library = Library.open(folder / "library", embedder, create=True)
     manifest = demo_sounds() / "manifest.csv"
     add(library, [_without_words(manifest, folder / "manifest.csv") if by_ear else manifest])

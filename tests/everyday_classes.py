@@ -16,10 +16,11 @@ from pathlib import Path
 import numpy as np
 
 from earmark.model.audio.sound_info import SoundInfo
-from earmark.model.checkpoint import starter_model
 from earmark.model.core.arrays import Array
 from earmark.model.core.manifest import read_manifest
 from earmark.model.embedder import AudioEmbedding, Embedder
+from earmark.model.encoders.load import load_embedder
+from earmark.model.model_files import starter_model
 from earmark.model.tagging import suggest
 from earmark.model.zero_shot import class_probabilities, embed_labels
 from earmark.training.features.encode_clips import corpus_codes
@@ -55,7 +56,7 @@ def suggested(embedder: Embedder, sounds: Array, classes: Sequence[str]) -> dict
     """For each class, the share of its sounds with one of its words among the first suggestions."""
     hits: dict[str, list[bool]] = {}
     for sound, name in zip(sounds, classes, strict=True):
-        info = SoundInfo(embedder.config.features.sample_rate, 1, 1)
+        info = SoundInfo(embedder.front_end.sample_rate, 1, 1)
         embedding = AudioEmbedding(sound, sound, sound[None], np.zeros(1), info)
         tags = suggest(embedder, embedding, SUGGESTED).tags
         hits.setdefault(name, []).append(bool({tag.tag for tag in tags} & WORDS[name]))
@@ -69,7 +70,7 @@ def main() -> int:
     parser.add_argument("--model", type=Path, default=starter_model())
     parser.add_argument("--cache", type=Path)
     options = parser.parse_args()
-    embedder = Embedder.load(options.model)
+    embedder = load_embedder(options.model)
     with options.labels.open(newline="", encoding="utf-8") as lines:
         labels = list(csv.DictReader(lines))
     for folder in options.data:

@@ -22,8 +22,8 @@ import av.error
 from earmark.index.catalogue.records import Clip
 from earmark.index.ingest import bulk
 from earmark.index.library import Library
-from earmark.model.checkpoint import starter_model
-from earmark.model.embedder import Embedder
+from earmark.model.encoders.load import load_embedder
+from earmark.model.model_files import starter_model
 
 MAX_DIFFERENCE = 0.05  # seconds
 
@@ -79,7 +79,7 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--quiet", action="store_true", help="only what differs")
     options = parser.parse_args(arguments)
     with tempfile.TemporaryDirectory() as temporary:
-        embedder = Embedder.load(starter_model())
+        embedder = load_embedder(starter_model())
         with Library.open(Path(temporary) / "library", embedder, create=True) as library:
             report = bulk.add(library, [options.folder])
             clips = {clip.path: clip for clip in library.catalogue.clips()}

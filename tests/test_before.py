@@ -15,7 +15,7 @@ import pytest
 from earmark.index.library import Library
 from earmark.index.stores import snapshot
 from earmark.index.stores.snapshot import SnapshotError
-from earmark.model.embedder import Embedder
+from earmark.model.encoders.load import load_embedder
 from earmark.service.auth.api_keys import KeyFile
 from earmark.service.cli.main import main
 from earmark.service.settings import read_settings
@@ -152,7 +152,7 @@ def test_sounds_are_found_where_they_lie_now(tmp_path: Path) -> None:
     library = shutil.copytree(FOLDER / "library", tmp_path / "library")
     sounds = FOLDER / "sounds"
     assert main(["relocate", "/srv/earmark/sounds", str(sounds), "--library", str(library)]) == 0
-    with Library.open(library, Embedder.load(MODEL)) as opened:
+    with Library.open(library, load_embedder(MODEL)) as opened:
         clips = opened.catalogue.clips()
     assert {clip.id for clip in clips} == {
         clip["id"] for clip in ANSWERS["clips"]["answer"]["clips"]
@@ -163,7 +163,7 @@ def test_sounds_are_found_where_they_lie_now(tmp_path: Path) -> None:
 
 def test_an_old_snapshot_is_rebuilt(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     library = shutil.copytree(FOLDER / "library", tmp_path / "library")
-    file, embedder = library / "vectors.snapshot", Embedder.load(MODEL)
+    file, embedder = library / "vectors.snapshot", load_embedder(MODEL)
     with pytest.raises(SnapshotError, match="of another version"):
         snapshot.read(file)
     hits = []

@@ -37,12 +37,15 @@ ALLOWED = {
 # those before it, lazily and for types too, and none behind it.
 ORDER = {
     "model": (
-        *("core", "config", "text", "audio", "file_tags", "drawing", "networks", "calibration"),
+        *("core", "front_end", "config", "text", "audio", "file_tags", "drawing", "networks"),
+        "calibration",
         *(
             "relevance",
             "background",
+            "model_files",
             "checkpoint",
             "embedder",
+            "encoders",
             "taught",
             "tagging",
             "zero_shot",
@@ -58,7 +61,7 @@ ORDER = {
     "service": (
         *("observability", "settings", "http", "auth", "middleware", "server", "openapi", "demo"),
         *("workers", "schemas", "library_service", "search", "client"),
-        *("services", "routes", "app", "cli"),
+        *("services", "routes", "integrations", "app", "cli"),
     ),
     "training": (
         *("errors", "recipe", "metrics", "features", "corpora", "label_noise", "distillation"),

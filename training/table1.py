@@ -20,6 +20,7 @@ from earmark.model.config import preset
 from earmark.model.core.arrays import Array
 from earmark.model.core.manifest import ManifestRow
 from earmark.model.embedder import Embedder
+from earmark.model.encoders.load import load_embedder
 from earmark.training.corpora.detect import read_corpus
 from earmark.training.data.corpus import load_corpus
 from earmark.training.errors import CorpusError
@@ -27,8 +28,7 @@ from earmark.training.evaluation import downstream, us8k_tags
 from earmark.training.evaluation.audio_tasks import extract_features
 from earmark.training.evaluation.downstream import Split
 from earmark.training.evaluation.mfcc_baseline import mfcc_features
-from earmark.training.features.cache import load_features
-from earmark.training.features.encode_clips import clip_codes
+from earmark.training.features.encode_clips import load_codes
 from earmark.training.loop.device import DeviceSettings
 from earmark.training.loop.interrupts import RunInterrupted
 from earmark.training.loop.trainer import Trainer
@@ -179,17 +179,17 @@ def _train_encoders(
     if trainer.stop_requested:
         raise RunInterrupted(f"stopped after training without fold {fold}")
     seconds = sum(row["seconds"] for row in trainer.history)
-    return Embedder.load(out, device.device), seconds
+    return load_embedder(out, device.device), seconds
 
 
 def _mean_codes(settings: Table1Settings, embedder: Embedder, rows: Sequence[ManifestRow]) -> Array:
     """Mean z_a [n, V] of all clips. Raises CorpusError for an unreadable one."""
     if not rows:
-        return np.zeros((0, embedder.config.code_dim), dtype=np.float32)
+        return np.zeros((0, embedder.code_dim), dtype=np.float32)
     paths = [row.path for row in rows]
-    features = load_features(paths, embedder.config.features, settings.cache)
-    _refuse_unreadable(features.failed)
-    return clip_codes(embedder, features, range(len(rows)))
+    heard = load_codes(embedder, paths, settings.cache)
+    _refuse_unreadable(heard.failed)
+    return heard.codes
 
 
 def _refuse_unreadable(failed: dict[str, str]) -> None:

@@ -68,14 +68,14 @@ def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
 
 def _open(options: argparse.Namespace, *, create: bool = False) -> Library:
     from earmark.index.library import Library
-    from earmark.model.embedder import Embedder
+    from earmark.model.encoders.load import load_embedder
 
-    embedder = Embedder.load(_model(options), getattr(options, "device", "cpu"))
+    embedder = load_embedder(options.model, getattr(options, "device", "cpu"))
     return Library.open(options.library, embedder, create=create)
 
 
 def _model(options: argparse.Namespace) -> Path:
-    from earmark.model.checkpoint import starter_model
+    from earmark.model.model_files import starter_model
 
     return options.model or starter_model()
 

@@ -34,10 +34,9 @@ def _suggest(options: argparse.Namespace) -> int:
     from earmark.index.curation import suggestions
     from earmark.index.curation.review import tag_reviews
     from earmark.index.library import Library
-    from earmark.model.checkpoint import starter_model
-    from earmark.model.embedder import Embedder
+    from earmark.model.encoders.load import load_embedder
 
-    embedder = Embedder.load(options.model or starter_model(), "cpu")
+    embedder = load_embedder(options.model)
     with Library.open(options.library, embedder) as library, closing(_Bar()) as bar:
         suggestions.ask(library)
         suggestions.Suggesting(library).run(bar.show)

@@ -49,13 +49,12 @@ def _teach(options: argparse.Namespace) -> int:
     from earmark.index.curation import classifiers as taught
     from earmark.index.errors import LibraryError
     from earmark.index.library import Library
-    from earmark.model.checkpoint import starter_model
-    from earmark.model.embedder import Embedder
+    from earmark.model.encoders.load import load_embedder
 
     labels = [(clip, True) for clip in options.right] + [(clip, False) for clip in options.wrong]
     if not options.name and (labels or options.export):
         raise LibraryError("name: expected one of a sound to teach, got none")
-    with Library.open(options.library, Embedder.load(options.model or starter_model())) as library:
+    with Library.open(options.library, load_embedder(options.model)) as library:
         if options.exported:
             found = taught.take_in(library, _read(options.exported), options.name or None)
         elif options.name:

@@ -417,7 +417,7 @@ def _labelled_vectors(
     The vector of a moment is that of the mean of the windows that it covers; of a clip whose
     windows are not kept, and of a whole clip, the clip's own.
     """
-    length = library.embedder.config.features.window_seconds
+    length = library.embedder.front_end.window_seconds
     rows, vectors, right = [], [], []
     for row, start, end, is_right, own, starts, windows in db.execute(
         "SELECT row, labels.start, labels.end, right, vector, windows.starts, windows.vectors "

@@ -9,13 +9,11 @@ reason, and the others are added.
 from __future__ import annotations
 
 from collections.abc import Generator, Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager
+from contextlib import closing
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Protocol
-
-import torch
 
 from earmark.index.catalogue.embedded_sound import EmbeddedBatch, SourceFile, printable_path
 from earmark.index.catalogue.metadata import Metadata
@@ -27,6 +25,7 @@ from earmark.index.ingest.moves import MoveFinder
 from earmark.index.ingest.walk import Manifests, Walk
 from earmark.index.library import Library
 from earmark.model.core.progress import Progress, clock, progress
+from earmark.model.core.threads import one_thread
 from earmark.model.embedder import Embedder
 
 LONG_SECONDS = 60.0  # of a file that have been heard: from then on progress tells them
@@ -87,7 +86,7 @@ def add(
         {path: known[path] for path in (str(file.path) for file in changed) if path in known},
     )
     with (
-        _single_threaded_torch(),  # the engine's threads share the cores
+        one_thread(),  # the engine's threads share the cores
         progress("adding", len(changed), "files") as bar,
     ):
         for part in _in_turn(changed, known, moves):
@@ -175,16 +174,6 @@ def _write(library: Library, batch: EmbeddedBatch, moves: MoveFinder, report: Ad
     report.duplicates |= library.catalogue.duplicates(added)
     report.damaged |= batch.damaged()
     report.failed |= batch.failed
-
-
-@contextmanager
-def _single_threaded_torch() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
 
 
 def _update_metadata(

@@ -23,7 +23,6 @@ from earmark.index.catalogue.embedded_sound import (
     SourceFile,
     printable_path,
 )
-from earmark.model.config import FeatureConfig
 from earmark.model.core.errors import AudioError
 from earmark.model.embedder import Embedder
 from earmark.model.inference.batcher import Batcher
@@ -98,17 +97,19 @@ def _embed(
     the next one takes long."""
     embedder.require_audio()
     count = processes or os.cpu_count() or 1
-    on_gpu = embedder.device.type == "cuda"
+    on_gpu = embedder.on_gpu
     with (
         nullcontext(shared_readers)
         if shared_readers
-        else DecodePool(embedder.log_mel, count) as readers,
+        else DecodePool(embedder.front_end, count) as readers,
         Batcher(
             embedder.encode, WINDOWS_GPU if on_gpu else WINDOWS_CPU, threads=1 if on_gpu else count
         ) as encoder,
         ThreadPoolExecutor(count) as pool,
     ):
-        reading = _Reading(readers, encoder, embedder.config.features, max_seconds, on_heard)
+        reading = _Reading(
+            readers, encoder, embedder.front_end.window_seconds, max_seconds, on_heard
+        )
         pending: deque[tuple[SourceFile, Future[_ReadFile]]] = deque()
         try:
             for file in files:
@@ -133,7 +134,7 @@ class _Reading:
 
     readers: DecodePool
     encoder: Batcher
-    features: FeatureConfig
+    window_seconds: float
     max_seconds: float | None
     on_heard: OnHeard
     stopped: threading.Event = field(default_factory=threading.Event)
@@ -163,7 +164,7 @@ class _Reading:
     def _on_block(self, file: SourceFile, block: Block) -> None:
         if self.stopped.is_set():  # amid hours of sound
             raise CancelledError
-        self.on_heard(file, block.end(self.features))
+        self.on_heard(file, block.end(self.window_seconds))
 
 
 def _next(

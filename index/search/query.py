@@ -282,4 +282,4 @@ def _uneven(embedder: Embedder, tags: Sequence[str], weights: dict[str, float]) 
     for word, weight in weights.items():
         by_tag |= {tag: weight for tag in embedder.parse_tags(word).tags if tag in by_tag}
     uneven = [(tag, weight - 1.0) for tag, weight in by_tag.items() if weight != 1.0]
-    return dict(uneven[: embedder.config.tags.max_tags])
+    return dict(uneven[: embedder.max_tags])

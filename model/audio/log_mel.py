@@ -17,6 +17,7 @@ import scipy.fft
 from earmark.model.config import FeatureConfig
 from earmark.model.core.arrays import Array
 from earmark.model.core.errors import InputError
+from earmark.model.front_end import Windows
 
 SEARCH_STEP = 12  # frames between candidates for the loudest patch
 CHUNK_FRAMES = 4_096  # STFT frames computed at once: bounds memory
@@ -101,6 +102,22 @@ class LogMel:
         self._filters = np.ascontiguousarray(filters.T)
         self._window = _stft_window(config)
         self._offset = np.float32(config.log_offset)
+
+    @property
+    def sample_rate(self) -> int:
+        """Of the samples that it takes, in Hz."""
+        return self.config.sample_rate
+
+    @property
+    def window_seconds(self) -> float:
+        """Length of a window."""
+        return self.config.window_seconds
+
+    def windows(self, blocks: Iterable[Array], size: int) -> Iterator[Windows]:
+        """Blocks of samples → blocks of log-mel windows [n ≤ `size`, T, F], and their starts."""
+        frame_seconds = self.config.hop / self.config.sample_rate
+        for block, first_frames in window_blocks(self, blocks, size):
+            yield block, (first_frames * frame_seconds).astype(np.float64)
 
     def frames(self, blocks: Iterable[Array]) -> Iterator[Array]:
         """Blocks of samples → blocks of log-mel frames [n, F].

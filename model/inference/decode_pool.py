@@ -30,11 +30,9 @@ import numpy.typing as npt
 from earmark.model.audio.cut import Cut, Kind
 from earmark.model.audio.decode import SoundReader, Source
 from earmark.model.audio.file_metadata import FileMetadata, read_file_metadata
-from earmark.model.audio.log_mel import LogMel, window_blocks
 from earmark.model.audio.loudness import LoudnessMeter
 from earmark.model.audio.sound_info import SoundInfo
 from earmark.model.audio.stretch import Stretch
-from earmark.model.config import FeatureConfig
 from earmark.model.core.arrays import Array
 from earmark.model.core.errors import AudioError, InputError
 from earmark.model.drawing.png import grey_png
@@ -42,6 +40,7 @@ from earmark.model.drawing.spectrogram import Canvas, Spectrogram
 from earmark.model.drawing.waveform import Envelope, Peaks
 from earmark.model.file_tags.containers import write_file_tags
 from earmark.model.file_tags.fields import FieldChanges
+from earmark.model.front_end import FrontEnd
 from earmark.model.inference.bounds import OutOfTimeError, bounded
 
 BLOCK_WINDOWS = 64  # at most in one message
@@ -54,18 +53,17 @@ TAGS_SECONDS, TAGS_BYTES = 60.0, 1 << 30  # that writing tags into it may take
 
 @dataclass(frozen=True)
 class Block:
-    """Log-mel windows [n, T, F] of a sound, their first frames [n], and the seconds that decoding
-    and the features took."""
+    """Features of windows [n, …] of a sound, their starts [n] in seconds, and the seconds that
+    decoding and the features took."""
 
     windows: Array
-    first_frames: npt.NDArray[np.int64]
+    starts: npt.NDArray[np.float64]
     decode_seconds: float = 0.0
     feature_seconds: float = 0.0
 
-    def end(self, features: FeatureConfig) -> float:
+    def end(self, window_seconds: float) -> float:
         """Where in its sound the last window ends, in seconds."""
-        frames = int(self.first_frames[-1]) + features.frames
-        return frames * features.hop / features.sample_rate
+        return float(self.starts[-1]) + window_seconds
 
 
 @dataclass(frozen=True)
@@ -147,10 +145,10 @@ def serve(descriptor: int) -> None:
     _silence_decoders()
     connection = Connection(descriptor)
     with suppress(EOFError, BrokenPipeError, ConnectionResetError):
-        log_mel: LogMel | None = connection.recv()
+        front_end: FrontEnd | None = connection.recv()
         while True:
             job: _Job = connection.recv()
-            sample_rate = job.sample_rate or (log_mel.config.sample_rate if log_mel else 0)
+            sample_rate = job.sample_rate or (front_end.sample_rate if front_end else 0)
             reader = SoundReader(
                 job.source,
                 sample_rate,
@@ -160,7 +158,7 @@ def serve(descriptor: int) -> None:
                 with_loudness=job.with_metadata,
             )
             try:
-                for message in _messages(job, reader, log_mel):
+                for message in _messages(job, reader, front_end):
                     connection.send(message)
             except InputError as error:
                 connection.send(error)
@@ -173,7 +171,7 @@ def serve(descriptor: int) -> None:
                     connection.send(reader.info)
 
 
-def _messages(job: _Job, reader: SoundReader, log_mel: LogMel | None) -> Iterator[Message]:
+def _messages(job: _Job, reader: SoundReader, front_end: FrontEnd | None) -> Iterator[Message]:
     """What a job gives, but for metadata and the sound's info. Raises InputError."""
     if job.points:
         return _waveform(reader, job.points)
@@ -185,8 +183,8 @@ def _messages(job: _Job, reader: SoundReader, log_mel: LogMel | None) -> Iterato
         return _pieces(reader, job.kind)
     if job.tags is not None:
         return _tagged(job, job.tags)
-    assert log_mel is not None, "of a pool that makes windows"
-    return _blocks(log_mel, reader)
+    assert front_end is not None, "of a pool that makes windows"
+    return _blocks(front_end, reader)
 
 
 def _silence_decoders() -> None:
@@ -197,7 +195,7 @@ def _silence_decoders() -> None:
         os.dup2(devnull.fileno(), 2)
 
 
-def _blocks(log_mel: LogMel, reader: SoundReader) -> Iterator[Block]:
+def _blocks(front_end: FrontEnd, reader: SoundReader) -> Iterator[Block]:
     """A sound's windows. Raises AudioError."""
     decode_seconds = 0.0
 
@@ -211,9 +209,9 @@ def _blocks(log_mel: LogMel, reader: SoundReader) -> Iterator[Block]:
         decode_seconds += time.perf_counter() - start
 
     start = time.perf_counter()
-    for windows, first_frames in window_blocks(log_mel, samples(), BLOCK_WINDOWS):
+    for windows, starts in front_end.windows(samples(), BLOCK_WINDOWS):
         elapsed = time.perf_counter() - start
-        yield Block(windows, first_frames, decode_seconds, elapsed - decode_seconds)
+        yield Block(windows, starts, decode_seconds, elapsed - decode_seconds)
         start, decode_seconds = time.perf_counter(), 0.0
 
 
@@ -285,7 +283,7 @@ class _Process:
     Not multiprocessing's: that imports the main module of its caller, which may have effects.
     """
 
-    def __init__(self, log_mel: LogMel | None) -> None:
+    def __init__(self, front_end: FrontEnd | None) -> None:
         parent, child = socket.socketpair()
         with child:
             command = f"from {__name__} import serve; serve({child.fileno()})"
@@ -296,7 +294,7 @@ class _Process:
                 env={**os.environ, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"},
             )
         self._connection = Connection(parent.detach())
-        self._connection.send(log_mel)
+        self._connection.send(front_end)
         self.is_busy = self.is_used = False
         self._silence = SILENT_SECONDS
 
@@ -336,11 +334,11 @@ def _bytes_of(source: Source) -> int:
 
 
 class DecodePool:
-    """At most `size` decoding processes, started on demand. `log_mel`: makes windows; None where
+    """At most `size` decoding processes, started on demand. `front_end`: makes windows; None where
     none are asked for."""
 
-    def __init__(self, log_mel: LogMel | None, size: int) -> None:
-        self._log_mel = log_mel
+    def __init__(self, front_end: FrontEnd | None, size: int) -> None:
+        self._front_end = front_end
         self._slots = threading.Semaphore(size)
         self._idle: queue.SimpleQueue[_Process] = queue.SimpleQueue()
         self._closed = False
@@ -478,7 +476,7 @@ class DecodePool:
     def _borrow(self, new: bool = False) -> Iterator[_Process]:
         """An idle process, or a new one; returned to the pool if its job is over."""
         with self._slots:
-            process = (None if new else self._take_idle()) or _Process(self._log_mel)
+            process = (None if new else self._take_idle()) or _Process(self._front_end)
             try:
                 yield process
             finally:

@@ -29,12 +29,12 @@ GATHERED = 32  # blocks of codes at a time
 class PendingEmbedding:
     """A decoded sound whose codes are being computed.
 
-    `codes`: futures of blocks [n, V]; `first_frames` [W]: where each window starts;
+    `codes`: futures of blocks [n, V]; `starts` [W] of the windows, in seconds;
     `decode_seconds` and `feature_seconds`: what decoding and log-mel features took.
     """
 
     codes: list[Future[Array]]
-    first_frames: npt.NDArray[np.int64]
+    starts: npt.NDArray[np.float64]
     info: SoundInfo
     metadata: FileMetadata
     decode_seconds: float
@@ -50,7 +50,7 @@ class PendingEmbedding:
         except BaseException:
             _cancel(self.codes)
             raise
-        embedding = embedder.embed_codes(np.concatenate(codes), self.first_frames, self.info)
+        embedding = embedder.embed_codes(np.concatenate(codes), self.starts, self.info)
         return replace(embedding, metadata=self.metadata)
 
 
@@ -70,7 +70,7 @@ def encode_sound(
     in the file is read as well. Raises AudioError,
     TimeoutError after the deadline, and what `on_block` raises.
     """
-    codes, first_frames = [], []
+    codes, starts = [], []
     decode_seconds = feature_seconds = 0.0
     info, metadata = None, FileMetadata()
     reading = decoders.read(source, name, max_seconds, deadline, with_metadata=with_metadata)
@@ -81,7 +81,7 @@ def encode_sound(
                     on_block(message)
                     codes.append(batcher.put(message.windows))
                     _gather(codes)
-                    first_frames.append(message.first_frames)
+                    starts.append(message.starts)
                     decode_seconds += message.decode_seconds
                     feature_seconds += message.feature_seconds
                 elif isinstance(message, FileMetadata):
@@ -93,7 +93,7 @@ def encode_sound(
         raise
     assert info is not None, "the last message is the sound's info"
     return PendingEmbedding(
-        codes, np.concatenate(first_frames), info, metadata, decode_seconds, feature_seconds
+        codes, np.concatenate(starts), info, metadata, decode_seconds, feature_seconds
     )
 
 

@@ -70,15 +70,16 @@ def make_timeline(embedder: Embedder, sound: HeardSound, labels: Labels | None) 
 
 
 def _lanes(embedder: Embedder, sound: HeardSound, labels: Labels) -> list[Lane]:
-    features = embedder.config.features
-    step = features.frames // embedder.config.window_steps * features.hop / features.sample_rate
     strength = Strength(embedder, sound, labels)
     strengths, probabilities = [], []
     for vectors in step_vectors(embedder, sound):
         probabilities.append(label_probabilities(embedder, labels, vectors))
         strengths.append(strength(vectors, probabilities[-1]))
     return [
-        Lane(name, find_events(curve, scores, STRENGTH, step, sound.info.duration, RULES))
+        Lane(
+            name,
+            find_events(curve, scores, STRENGTH, embedder.step_seconds, sound.info.duration, RULES),
+        )
         for name, curve, scores in zip(
             labels.names,
             np.concatenate(strengths).T,
@@ -145,7 +146,7 @@ class Strength:
 
 def step_vectors(embedder: Embedder, sound: HeardSound) -> Iterator[Array]:
     """Unit vectors [≤ CHUNK, D] of a sound's steps, each averaged with those around it."""
-    width = max(1, embedder.config.window_steps // AVERAGED)
+    width = max(1, embedder.window_steps // AVERAGED)
     before = width // 2
     padded = np.pad(sound.codes, ((before, width - before - 1), (0, 0)), mode="edge")
     for start in range(0, len(sound.codes), CHUNK):

@@ -18,6 +18,7 @@ from earmark.model.core.errors import ConfigError
 from earmark.service.auth import client_address
 from earmark.service.auth.api_keys import Key, KeyFile, KeysError
 from earmark.service.auth.client_address import UNKNOWN, Proxies
+from earmark.service.http.openai_errors import EMBEDDINGS, is_openai_path
 from earmark.service.http.problems import ProblemError, problem
 from earmark.service.settings import Settings
 
@@ -26,7 +27,7 @@ log = logging.getLogger(__name__)
 HEALTH_CHECKS = frozenset({"/healthz", "/readyz"})  # open to all
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 UPLOAD_PATHS = frozenset({"/v1/tags", "/v1/classify", "/v1/search/audio"})  # only read
-READ_PATHS = UPLOAD_PATHS | {"/v1/search"}
+READ_PATHS = UPLOAD_PATHS | {"/v1/search", EMBEDDINGS}
 # Headers of a proxy: with one of these, a request is not from this machine itself.
 FORWARDED = (b"forwarded", b"x-forwarded-for", b"x-forwarded-host", b"x-real-ip", b"via")
 CHALLENGE = {"WWW-Authenticate": 'Bearer realm="earmark"'}
@@ -111,8 +112,13 @@ class AccessRules:
         )
         return Caller(str(peer), local)
 
-    def key(self, headers: Headers) -> Key | None:
-        """The key of a request; None without. Raises ProblemError for an unknown one, KeysError."""
+    def key(self, headers: Headers, path: str = "") -> Key | None:
+        """The key of a request; None without. Raises ProblemError for an unknown one, KeysError.
+
+        Clients of OpenAI's form always send a key: where there are none, theirs is no mistake.
+        """
+        if self.keys is None and is_openai_path(path):
+            return None
         scheme, _, secret = headers.get(b"authorization", b"").partition(b" ")
         if scheme.lower() != b"bearer":
             secret = headers.get(b"x-api-key", b"")
@@ -191,7 +197,7 @@ class Authorization:
         caller = state["caller"] = self.rules.caller(scope, headers)
         if scope["path"] not in HEALTH_CHECKS:
             try:
-                key = self.rules.key(headers)
+                key = self.rules.key(headers, scope["path"])
                 if key is not None:
                     caller = state["caller"] = Caller(caller.address, caller.local, key.name)
                 self.rules.check(scope, headers, caller, key)

@@ -43,10 +43,9 @@ def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
 
 def _open(options: argparse.Namespace) -> Library:
     from earmark.index.library import Library
-    from earmark.model.checkpoint import starter_model
-    from earmark.model.embedder import Embedder
+    from earmark.model.encoders.load import load_embedder
 
-    return Library.open(options.library, Embedder.load(options.model or starter_model()))
+    return Library.open(options.library, load_embedder(options.model))
 
 
 def _list(options: argparse.Namespace) -> int:

@@ -44,15 +44,14 @@ def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
 
 def _label(options: argparse.Namespace) -> int:
     from earmark.model import zero_shot
-    from earmark.model.checkpoint import starter_model
     from earmark.model.core.atomic_write import write_whole
     from earmark.model.core.errors import EarmarkError
-    from earmark.model.embedder import Embedder
+    from earmark.model.encoders.load import load_embedder
     from earmark.model.timeline.label_files import FORMATS
     from earmark.model.timeline.timeline import make_timeline
 
     kind, out = _format_and_file(options)
-    embedder = Embedder.load(options.model or starter_model())
+    embedder = load_embedder(options.model)
     labels = None
     if options.tags is not None:
         texts = [tag for entry in options.tags for tag in entry.split(",")]

@@ -74,9 +74,8 @@ def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
 
 
 def _model(options: argparse.Namespace) -> Embedder:
-    from earmark.model.checkpoint import starter_model
     from earmark.model.core.errors import InputError
-    from earmark.model.embedder import Embedder
+    from earmark.model.encoders.load import load_embedder
     from earmark.service.schemas.limits import MAX_MOMENTS
 
     if not 1 <= getattr(options, "k", 1) <= 1000:
@@ -87,7 +86,7 @@ def _model(options: argparse.Namespace) -> Embedder:
     moments = getattr(options, "moments", 0)
     if not 0 <= moments <= MAX_MOMENTS:
         raise InputError(f"--moments: expected 0 to {MAX_MOMENTS}, got {moments}")
-    return Embedder.load(options.model or starter_model())
+    return load_embedder(options.model)
 
 
 def _library(options: argparse.Namespace) -> Library:

@@ -28,6 +28,7 @@ from earmark.index.errors import (
 from earmark.model.core.errors import AudioError, EarmarkError, InputError
 from earmark.service.http.addresses import problem_address
 from earmark.service.http.allowed_methods import allowed_methods
+from earmark.service.http.openai_errors import openai_error
 
 log = logging.getLogger(__name__)
 
@@ -64,6 +65,9 @@ PROBLEMS: dict[str, ProblemType] = {
         ProblemType(
             "unknown-classifier", 404, "Unknown classifier",
             "No classifier of this library has that id.",
+        ),
+        ProblemType(
+            "unknown-model", 404, "Unknown model", "The model that is loaded has another name.",
         ),
         ProblemType(
             "not-taught", 409, "Not taught yet",
@@ -170,6 +174,7 @@ def problem(name: str, detail: str, headers: dict[str, str] | None = None) -> JS
         "title": kind.title,
         "status": kind.status,
         "detail": detail,
+        **openai_error(kind.name, kind.status, detail),
     }
     return JSONResponse(body, kind.status, headers, media_type="application/problem+json")
 

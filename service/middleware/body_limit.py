@@ -7,9 +7,11 @@ import time
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from earmark.service.http.openai_errors import EMBEDDINGS
 from earmark.service.http.problems import ProblemError, problem
 
 MAX_OTHER_BYTES = 1_000_000  # of a body that is no upload: JSON is parsed on the event loop
+MAX_EMBEDDINGS_BYTES = 50_000_000  # of JSON with sounds: it is parsed in one piece, in a thread
 MAX_FIELDS = 300  # of a form
 MAX_FIELD_BYTES = 100_000
 GRACE_SECONDS = 10.0  # in which a body may arrive at any rate
@@ -32,8 +34,11 @@ class BodyLimit:
             await self.app(scope, receive, send)
             return
         headers = dict(scope["headers"])
-        upload = headers.get(b"content-type", b"").lower().startswith(b"multipart/form-data")
-        limit = self.max_bytes if upload else min(self.max_bytes, MAX_OTHER_BYTES)
+        if is_form(scope):
+            limit = self.max_bytes
+        else:
+            other = MAX_EMBEDDINGS_BYTES if scope["path"] == EMBEDDINGS else MAX_OTHER_BYTES
+            limit = min(self.max_bytes, other)
         declared = headers.get(b"content-length", b"0")
         detail = f"body: expected at most {limit} bytes, got more"
         # Python refuses to parse a length of thousands of digits.

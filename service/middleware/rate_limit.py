@@ -11,16 +11,19 @@ import math
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from urllib.parse import parse_qsl
 
 import limits
 from cachetools import LRUCache
 from limits.storage import SlidingWindowCounterSupport, Storage
 from limits.strategies import SlidingWindowCounterRateLimiter
+from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from earmark.service.auth.authorization import UPLOAD_PATHS, Caller, writes
-from earmark.service.http.problems import problem
+from earmark.service.http.openai_errors import EMBEDDINGS
+from earmark.service.http.problems import ProblemError, problem
 from earmark.service.settings import Settings
 
 MAX_CLIENTS = 20_000
@@ -128,8 +131,19 @@ def rate_of(scope: Scope) -> str | None:
         return "writes"
     if not path.startswith("/v1/"):
         return None
-    is_upload = scope["method"] == "POST" and path in UPLOAD_PATHS
+    is_upload = scope["method"] == "POST" and (
+        path in UPLOAD_PATHS or (path == EMBEDDINGS and is_form(scope))
+    )
     return "uploads" if is_upload or _decodes(scope) else "searches"
+
+
+def count_uploads(request: Request, amount: int) -> None:
+    """Count sounds that a request has brought beside what is counted already.
+
+    Raises ProblemError (429) where they are more than the client has left.
+    """
+    if amount > 0:
+        request.state.count_uploads(amount)
 
 
 def _decodes(scope: Scope) -> bool:
@@ -168,13 +182,29 @@ class RateLimits:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle one request."""
         name = rate_of(scope) if scope["type"] == "http" else None
-        caller: Caller | None = scope["state"]["caller"] if name in self._rates else None
-        if name is None or caller is None or not (caller.key or not caller.local or self._loopback):
+        if name is None:
             await self.app(scope, receive, send)
             return
-        rate = self._rates[name]
+        caller: Caller = scope["state"]["caller"]
+        scope["state"]["count_uploads"] = partial(self._count, "uploads", caller)
+        try:
+            headers = self._count(name, caller)
+        except ProblemError as error:
+            refusal = problem(error.name, str(error.detail), dict(error.headers or {}))
+            await refusal(scope, receive, send)
+            return
+        await self.app(scope, receive, _send_with(send, headers) if headers else send)
+
+    def _count(self, name: str, caller: Caller, amount: int = 1) -> dict[str, str]:
+        """Count requests under a rate; the headers of their answer, none where there is no rate.
+
+        Raises ProblemError (429), with those headers, for more than the client has left.
+        """
+        rate = self._rates.get(name)
+        if rate is None or not (caller.key or not caller.local or self._loopback):
+            return {}
         client = caller.client
-        admitted = self._limiter.hit(rate, name, client)
+        admitted = self._limiter.hit(rate, name, client, cost=amount)
         stats = self._limiter.get_window_stats(rate, name, client)
         seconds = max(1, math.ceil(stats.reset_time - time.time()))
         headers = {
@@ -184,10 +214,10 @@ class RateLimits:
         if not admitted:
             self._on_refusal()
             detail = f"{name}: expected at most {rate.amount} in {rate.get_expiry()} s, got more"
-            refusal = problem("too-many-requests", detail, {**headers, "Retry-After": str(seconds)})
-            await refusal(scope, receive, send)
-            return
-        await self.app(scope, receive, _send_with(send, headers))
+            raise ProblemError(
+                "too-many-requests", detail, {**headers, "Retry-After": str(seconds)}
+            )
+        return headers
 
 
 def _send_with(send: Send, headers: Mapping[str, str]) -> Send:

@@ -40,7 +40,7 @@ def library(
     summary, kind = services.statistics.get(), services.library.store.label()
     missing = services.missing.get()
     embedder = services.library.embedder
-    model = ModelName(name=embedder.config.name, fingerprint=embedder.fingerprint)
+    model = ModelName(name=embedder.name, fingerprint=embedder.fingerprint)
     tag = etags.etag(summary.id, summary.generation, kind, model.fingerprint, query.tags, missing)
     headers = {"ETag": tag, **REVALIDATE}
     if etags.matches(if_none_match, tag):

@@ -70,7 +70,7 @@ async def answer_sound(
         return await services.uploads.run(read, answer, services.settings.max_seconds, on_block)
 
     def seconds(block: Block) -> float:
-        return round(block.end(services.library.embedder.config.features), 3)
+        return round(block.end(services.library.embedder.front_end.window_seconds), 3)
 
     return await respond(request, run, seconds, services.metrics)
 

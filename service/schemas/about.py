@@ -23,6 +23,10 @@ class ModelBody(BaseModel):
         description="What reads whole phrases; null where it knows single words",
         examples=["use-multilingual-3"],
     )
+    licence: str = Field(
+        description="Under which the model may be used (SPDX); empty where it states none",
+        examples=["MIT"],
+    )
     languages: list[str] = Field(
         description="Of those phrases (BCP 47); empty where it knows single words",
         examples=[["de", "en", "ja"]],
@@ -39,22 +43,22 @@ class ModelBody(BaseModel):
     @classmethod
     def of(cls, embedder: Embedder, max_seconds: float) -> ModelBody:
         """From the model, and the service's limit."""
-        config = embedder.config
         languages = list(embedder.languages)
         card = {name: value for name, value in embedder.card.items() if name != "history"}
         if (calibration := embedder.calibration_summary()) is not None:
             card["calibration"] = calibration  # by tag, where the card has arrays
         return cls(
-            name=config.name,
+            name=embedder.name,
             fingerprint=embedder.fingerprint,
             dim=embedder.dim,
             words=None if languages else len(embedder.words),
-            sentence_encoder=config.words if languages else None,
+            sentence_encoder=embedder.sentence_encoder or None,
+            licence=embedder.licence,
             languages=languages,
             vocabulary=len(embedder.vocabulary),
-            max_tags=config.tags.max_tags,
-            window_seconds=config.features.window_seconds,
-            sample_rate=config.features.sample_rate,
+            max_tags=embedder.max_tags,
+            window_seconds=embedder.front_end.window_seconds,
+            sample_rate=embedder.front_end.sample_rate,
             max_seconds=max_seconds,
             card=card,
         )

@@ -23,12 +23,12 @@ from dataclasses import replace
 from typing import Protocol
 
 import faiss
-import torch
 
 from earmark.index.library import Library
 from earmark.index.search.recall_monitor import RecallMonitor
 from earmark.index.types import SearchRequest
 from earmark.model.core.errors import EarmarkError
+from earmark.model.core.threads import use_one_thread
 from earmark.service.http.addresses import use_root_path
 from earmark.service.search.batch import BatchResult, RenderedPage, run_batch
 
@@ -98,7 +98,7 @@ def _run_and_exit(work: Callable[[], None]) -> None:
     """Run a forked process, then exit without the cleanup of its parent."""
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)  # the HTTP process handles them
-    torch.set_num_threads(1)  # a fork has no thread pools
+    use_one_thread()  # a fork has no thread pools
     faiss.omp_set_num_threads(1)
     status = 1
     try:

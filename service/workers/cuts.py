@@ -16,8 +16,8 @@ import anyio
 import anyio.to_thread
 
 from earmark.model.audio.cut import Kind
-from earmark.model.audio.log_mel import LogMel
 from earmark.model.audio.stretch import Stretch
+from earmark.model.front_end import FrontEnd
 from earmark.model.inference.decode_pool import DecodePool, Piece
 from earmark.service.http.cut_response import SLOWEST
 from earmark.service.http.problems import ProblemError
@@ -102,8 +102,8 @@ class _Client:
 class Cuts:
     """Cuts out stretches of clips. One for an application; `open` is for its event loop."""
 
-    def __init__(self, log_mel: LogMel) -> None:
-        self._readers = DecodePool(log_mel, MAX_CUTS)
+    def __init__(self, front_end: FrontEnd) -> None:
+        self._readers = DecodePool(front_end, MAX_CUTS)
         self._free, self._long = anyio.Semaphore(MAX_CUTS), anyio.Semaphore(MAX_LONG)
         self._clients: dict[str, _Client] = {}
         self._threads = anyio.CapacityLimiter(MAX_CUTS)

@@ -22,9 +22,10 @@ from cachetools import LRUCache
 from earmark.index.catalogue.records import Clip
 from earmark.model.audio.sound_info import SoundInfo
 from earmark.model.embedder import Embedder
+from earmark.model.front_end import Windows
 from earmark.model.inference.decode_pool import Block, DecodePool
 from earmark.model.timeline.label_files import FORMATS
-from earmark.model.timeline.steps import HeardSound, Windows, hear
+from earmark.model.timeline.steps import HeardSound
 from earmark.model.timeline.timeline import make_timeline
 from earmark.model.zero_shot import Labels
 from earmark.service.http.problems import ProblemError
@@ -115,11 +116,11 @@ class Timelines:
                     if abandoned.is_set():
                         raise TimeoutError("nobody waits for this sound")
                     if isinstance(message, Block):
-                        yield message.windows, message.first_frames
+                        yield message.windows, message.starts
                     elif isinstance(message, SoundInfo):
                         info = message
 
-            codes = hear(self._embedder, windows())
+            codes = self._embedder.encode_sound_steps(windows())
         assert info is not None, "the last message is the sound's info"
         return HeardSound(codes, info)
 

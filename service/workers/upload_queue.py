@@ -81,8 +81,8 @@ class UploadQueue:
         self._present = self._working = 0
         self._mean_seconds = 0.1  # moving average of an upload's time in a thread
         self._lock = threading.Lock()  # for the two above, which threads change
-        on_gpu = embedder.device.type == "cuda"
-        self._decoders = DecodePool(embedder.log_mel, decoders)
+        on_gpu = embedder.on_gpu
+        self._decoders = DecodePool(embedder.front_end, decoders)
         self._batcher = Batcher(
             self._encode,
             BATCH_GPU if on_gpu else BATCH_CPU,

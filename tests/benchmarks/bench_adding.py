@@ -33,11 +33,11 @@ def embed_alone(files: list[Path]) -> None:
     """What one core does in the bare run."""
     import torch
 
-    from earmark.model.checkpoint import starter_model
-    from earmark.model.embedder import Embedder
+    from earmark.model.encoders.load import load_embedder
+    from earmark.model.model_files import starter_model
 
     torch.set_num_threads(1)
-    embedder = Embedder.load(starter_model())
+    embedder = load_embedder(starter_model())
     embedder.embed_audio(files[0])
     ready.wait()
     for file in files:

@@ -23,8 +23,9 @@ import psutil
 import torch
 
 from earmark.index.catalogue.catalogue import FILE_NAME, Catalogue
-from earmark.model.checkpoint import starter_model
 from earmark.model.embedder import Embedder
+from earmark.model.encoders.load import load_embedder
+from earmark.model.model_files import starter_model
 from tests.benchmarks.bench_service import WORDS
 from tests.index.made import new_clip
 from tests.service.server_process import Server, serving
@@ -94,7 +95,7 @@ def main() -> None:
     options = parser.parse_args()
     torch.set_num_threads(1)
     model = starter_model()
-    embedder = Embedder.load(model)
+    embedder = load_embedder(model)
     load = ", ".join(f"{each:.1f}" for each in os.getloadavg())
     print(f"{os.cpu_count()} cores, load {load}; {options.clips} clips, {RATE} searches a second")
     with tempfile.TemporaryDirectory(prefix="earmark-bench-") as temporary:

@@ -22,7 +22,7 @@ from earmark.index.library import Library
 from earmark.index.listing import ORDERS, list_clips
 from earmark.index.search.query import parse
 from earmark.index.types import Filter, SearchRequest
-from earmark.model.embedder import Embedder
+from earmark.model.encoders.load import load_embedder
 from tests.index.made import save_model
 
 RUNS, BLOCK = 15, 50_000
@@ -92,7 +92,7 @@ def main() -> None:
     )
     options = parser.parse_args()
     folder = options.folder / str(options.clips)
-    embedder = Embedder.load(save_model(options.folder / "model"))
+    embedder = load_embedder(save_model(options.folder / "model"))
     with Library.open(folder, embedder, create=True) as library:
         if not library.catalogue.count():
             fill(library, options.clips)

@@ -26,9 +26,10 @@ from earmark.index.ingest import local
 from earmark.index.lexical.stemming import stems
 from earmark.index.library import Library
 from earmark.index.search import fusion
-from earmark.model.checkpoint import starter_model
 from earmark.model.core.manifest import read_manifest
 from earmark.model.embedder import Embedder
+from earmark.model.encoders.load import load_embedder
+from earmark.model.model_files import starter_model
 
 MIN_CLIPS, MOST_PAIRS, NEAREST = 5, 400, 10
 WEIGHTS = (1, 2, 4, 8, 16)
@@ -69,7 +70,7 @@ def queries(embedder: Embedder, carried: dict[int, set[str]]) -> dict[str, list[
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("data", type=Path)
-    embedder = Embedder.load(starter_model())
+    embedder = load_embedder(starter_model())
     groups = set(embedder.card["validation_groups"])
     rows = [row for row in read_manifest(parser.parse_args().data) if row.group in groups]
     chance = random.Random(0)

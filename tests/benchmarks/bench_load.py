@@ -33,8 +33,9 @@ import uvloop
 
 from earmark.index.catalogue.embedded_sound import SourceFile
 from earmark.index.ingest import local
-from earmark.model.checkpoint import starter_model
 from earmark.model.embedder import Embedder
+from earmark.model.encoders.load import load_embedder
+from earmark.model.model_files import starter_model
 from earmark.model.tagging import suggest
 from tests.benchmarks.bench_service import WORDS, fill
 from tests.benchmarks.load import Outcome, Request, ask, closed, opened
@@ -159,7 +160,7 @@ def by_wrk(port: int, at_once: int, seconds: float, folder: Path) -> float:
 
 def search(seconds: float, folder: Path) -> None:
     """Bar 1: as many as it can beside a plain route, and how long they take at a quarter."""
-    fill(folder / "library", Embedder.load(starter_model()), CLIPS)
+    fill(folder / "library", load_embedder(starter_model()), CLIPS)
     request = new_searches()
     arguments = ("--library", folder / "library")
     with serving(folder / "log", *arguments, anew=True, OMP_NUM_THREADS="") as server:
@@ -238,7 +239,7 @@ def measured(name: str, port: int, request: Request, seconds: float) -> tuple[Ou
 def uploads(seconds: float, folder: Path) -> None:
     """Bar 2: beside the bare path and others, in the same run."""
     torch.set_num_threads(1)  # as the server has it
-    files, embedder = made(), Embedder.load(starter_model())
+    files, embedder = made(), load_embedder(starter_model())
     request = requests(files)
     bare_one(embedder, files, 1)
     print(f"{'':46} {'a second':>8} {'p50 ms':>8} {'p95':>8} {'p99':>8}")
@@ -293,7 +294,7 @@ def overload(seconds: float, folder: Path, work: bool) -> None:
     """Bar 3: five times the capacity, then how soon all is well again."""
     files, arguments = made(), ()
     if work:  # not the user's own demo library
-        fill(folder / "library", Embedder.load(starter_model()), CLIPS)
+        fill(folder / "library", load_embedder(starter_model()), CLIPS)
         arguments = ("--library", folder / "library")
     with serving(folder / "log", *arguments, anew=True, OMP_NUM_THREADS="", **IDLE) as server:
         process = psutil.Process(server.process.pid)

@@ -36,11 +36,14 @@ from earmark.index.library import Library
 from earmark.model import zero_shot
 from earmark.model.audio.log_mel import window_blocks
 from earmark.model.audio.sound_info import SoundInfo
-from earmark.model.checkpoint import starter_model
 from earmark.model.core.arrays import Array
 from earmark.model.core.progress import progress
-from earmark.model.embedder import WINDOW_BATCH, AudioEmbedding, Embedder
-from earmark.model.timeline.steps import HeardSound, cut_windows, hear
+from earmark.model.embedder import AudioEmbedding, Embedder
+from earmark.model.encoders.base import WINDOW_BATCH
+from earmark.model.encoders.load import load_embedder
+from earmark.model.encoders.steps import cut_windows
+from earmark.model.model_files import starter_model
+from earmark.model.timeline.steps import HeardSound
 from earmark.model.timeline.timeline import make_timeline
 from tests.benchmarks.mixtures import RATE, Plan, event_sound, mix, plan, read_clips
 
@@ -69,7 +72,7 @@ def embed(embedder: Embedder, made: Plan, cache: Path) -> Embedded:
         features = embedder.config.features
         assert features.sample_rate == RATE
         blocks = window_blocks(embedder.log_mel, [mix(made)], WINDOW_BATCH)
-        grid = features.frames // embedder.config.window_steps
+        grid = features.frames // embedder.window_steps
         cut = list(cut_windows(blocks, features.frames // HALF, grid))
         codes = np.concatenate([embedder.encode(windows) for windows, _ in cut])
         firsts = np.concatenate([first_frames for _, first_frames in cut])
@@ -211,7 +214,7 @@ def timelines(embedder: Embedder, plans: Sequence[Plan]) -> None:
     )
     for each in plans:
         samples = mix(each)
-        codes = hear(embedder, window_blocks(embedder.log_mel, [samples], WINDOW_BATCH))
+        codes = embedder.encode_sound_steps(embedder.front_end.windows([samples], WINDOW_BATCH))
         heard = HeardSound(codes, SoundInfo(RATE, 1, len(samples)))
         given = [(event.tag, event.start, event.end) for event in each.events]
         told = [
@@ -246,7 +249,7 @@ def main() -> None:
     parser.add_argument("--part", choices=("find", "timelines"), default="find")
     options = parser.parse_args()
     torch.set_num_threads(1)
-    embedder = Embedder.load(starter_model())
+    embedder = load_embedder(starter_model())
     clips = read_clips(options.data, embedder.card, options.source)
     print(f"events: {options.source}, {sum(map(len, clips.events.values()))} clips")
     if options.part == "timelines":

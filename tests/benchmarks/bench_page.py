@@ -14,8 +14,8 @@ from pathlib import Path
 import numpy as np
 from playwright.sync_api import Page, sync_playwright
 
-from earmark.model.checkpoint import starter_model
-from earmark.model.embedder import Embedder
+from earmark.model.encoders.load import load_embedder
+from earmark.model.model_files import starter_model
 from tests.benchmarks.bench_service import fill, queries
 from tests.service.server_process import serving
 from tests.service.ui.browser import CHROMIUM, FLAGS
@@ -91,7 +91,7 @@ def main() -> None:
     times = parser.parse_args().times
     with tempfile.TemporaryDirectory(prefix="earmark-bench-") as temporary:
         folder = Path(temporary)
-        fill(folder / "library", Embedder.load(starter_model()), CLIPS)
+        fill(folder / "library", load_embedder(starter_model()), CLIPS)
         arguments = (folder / "log", "--library", folder / "library")
         with serving(*arguments, anew=True) as server, sync_playwright() as playwright:
             chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=list(FLAGS))

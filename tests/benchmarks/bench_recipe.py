@@ -23,6 +23,7 @@ import numpy as np
 
 from earmark.model.config import ModelConfig, preset
 from earmark.model.embedder import Embedder
+from earmark.model.encoders.load import load_embedder
 from earmark.model.zero_shot import classify, embed_labels
 from earmark.training.cli.options import EXIT_STOPPED
 from earmark.training.corpora.detect import read_corpus
@@ -90,7 +91,7 @@ def run(options: argparse.Namespace, name: str, seed: int, out: Path) -> None:
     except RunInterrupted as interruption:
         print(f"{interruption}; the same command goes on", file=sys.stderr)
         sys.exit(EXIT_STOPPED)
-    figures = measure(Embedder.load(out, options.device), options)
+    figures = measure(load_embedder(out, options.device), options)
     line = {"step": name, "seed": seed, "epochs": options.epochs, "figures": figures}
     with (options.out / RESULTS).open("a", encoding="utf-8") as file:
         file.write(json.dumps(line, ensure_ascii=False) + "\n")

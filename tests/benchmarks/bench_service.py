@@ -23,8 +23,9 @@ import torch
 from earmark.index.catalogue.catalogue import Catalogue
 from earmark.index.library import Library
 from earmark.model.audio.decode import SoundReader
-from earmark.model.checkpoint import starter_model
 from earmark.model.embedder import Embedder
+from earmark.model.encoders.load import load_embedder
+from earmark.model.model_files import starter_model
 from tests.index.made import new_clip
 from tests.model import tiny
 from tests.service import sounds
@@ -77,9 +78,7 @@ def in_process(embedder: Embedder, folder: Path, sound: bytes) -> None:
     """Figures without the service around them."""
 
     def bare() -> None:
-        for patches, _ in embedder.windows(
-            SoundReader(sound, embedder.config.features.sample_rate)
-        ):
+        for patches, _ in embedder.windows(SoundReader(sound, embedder.front_end.sample_rate)):
             embedder.encode(patches)
 
     row("10 s: decode and encoder alone", times(bare, 100))
@@ -117,11 +116,11 @@ def main() -> None:
     parser.add_argument("--model", type=Path, default=starter_model())
     options = parser.parse_args()
     torch.set_num_threads(1)  # as the server has it
-    embedder = Embedder.load(options.model)
+    embedder = load_embedder(options.model)
     sound = sounds.encoded(tiny.noise(10.0, 44_100), 44_100)
     load = ", ".join(f"{each:.1f}" for each in os.getloadavg())
     print(f"{os.cpu_count()} cores, load {load}; torch uses {torch.get_num_threads()} threads")
-    print(f"model {embedder.config.name}; {options.clips} clips\n")
+    print(f"model {embedder.name}; {options.clips} clips\n")
     print(f"{'milliseconds':44} {'calls':>6} {'p50':>9} {'p95':>9} {'p99':>9}")
     with tempfile.TemporaryDirectory(prefix="earmark-bench-") as temporary:
         folder = Path(temporary) / "library"

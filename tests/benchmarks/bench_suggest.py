@@ -25,8 +25,9 @@ from earmark.index.curation import review, suggestions
 from earmark.index.curation.review import ReviewRequest
 from earmark.index.curation.verdicts import Verdict, judge
 from earmark.index.library import Library
-from earmark.model.checkpoint import starter_model
 from earmark.model.embedder import Embedder
+from earmark.model.encoders.load import load_embedder
+from earmark.model.model_files import starter_model
 from tests.index.made import new_clip
 
 BLOCK = 10_000
@@ -98,7 +99,7 @@ def main() -> None:
     clips = parser.parse_args().clips
     torch.set_num_threads(1)
     print(f"{os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}")
-    embedder = Embedder.load(starter_model())
+    embedder = load_embedder(starter_model())
     with tempfile.TemporaryDirectory(prefix="earmark-bench-") as temporary:
         folder = Path(temporary) / "library"
         fill(folder, embedder, clips)

@@ -45,10 +45,11 @@ from earmark.index.curation.scoring import average_precision
 from earmark.index.library import Library
 from earmark.index.search.named_rows import ranked
 from earmark.model.audio.sound_info import SoundInfo
-from earmark.model.checkpoint import starter_model
 from earmark.model.core.arrays import Array
 from earmark.model.core.manifest import ManifestRow, read_manifest
 from earmark.model.embedder import AudioEmbedding, Embedder
+from earmark.model.encoders.load import load_embedder
+from earmark.model.model_files import starter_model
 from earmark.model.taught import Teacher
 from earmark.training.corpora.split import held_out_clips
 
@@ -298,7 +299,7 @@ def main() -> int:
     parser.add_argument("--sizes", type=int, nargs="+", default=[], metavar="CLIPS")
     parser.add_argument("--only", choices=("esc10", "sounds", "all"), nargs="+", default=[])
     options = parser.parse_args()
-    embedder = Embedder.load(starter_model())
+    embedder = load_embedder(starter_model())
     if options.sizes:
         sizes(embedder, options.sizes)
         return 0

@@ -21,8 +21,8 @@ import torch
 from earmark.index.catalogue.catalogue import Catalogue
 from earmark.index.catalogue.metadata import Metadata
 from earmark.index.library import Library
-from earmark.model.checkpoint import starter_model
-from earmark.model.embedder import Embedder
+from earmark.model.encoders.load import load_embedder
+from earmark.model.model_files import starter_model
 from tests.benchmarks.bench_service import WORDS, fill
 from tests.index.made import new_clip
 
@@ -81,7 +81,7 @@ def main() -> None:
     parser.add_argument("seconds", nargs="?", type=float, default=60.0)
     options = parser.parse_args()
     torch.set_num_threads(1)  # one query is not worth a team of threads
-    embedder = Embedder.load(starter_model())
+    embedder = load_embedder(starter_model())
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary) / "library"
         fill(folder, embedder, CLIPS)

@@ -14,8 +14,9 @@ import re
 from collections import Counter
 from pathlib import Path
 
-from earmark.model.checkpoint import load, starter_model
+from earmark.model.checkpoint import load
 from earmark.model.core.manifest import ManifestRow
+from earmark.model.model_files import starter_model
 from earmark.training.corpora.detect import read_corpus
 
 NUMBER = re.compile(r"[\d_\-a-d]*$")

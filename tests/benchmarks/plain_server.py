@@ -16,8 +16,9 @@ import torch
 import uvicorn
 from fastapi import FastAPI, UploadFile
 
-from earmark.model.checkpoint import starter_model
 from earmark.model.embedder import Embedder
+from earmark.model.encoders.load import load_embedder
+from earmark.model.model_files import starter_model
 from earmark.model.tagging import suggest
 from earmark.service.schemas.tagging import TagsBody
 
@@ -25,7 +26,7 @@ from earmark.service.schemas.tagging import TagsBody
 def load() -> Embedder:
     """The model; each request has one thread, as our service has it."""
     torch.set_num_threads(1)
-    embedder = Embedder.load(starter_model())
+    embedder = load_embedder(starter_model())
     _ = embedder.vocabulary_vectors
     return embedder
 

@@ -19,7 +19,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from earmark.index.ingest import bulk
 from earmark.index.library import Library
-from earmark.model.embedder import Embedder
+from earmark.model.encoders.load import load_embedder
 from tests.index import made
 from tests.index.made import ROOT
 from tests.service import sounds
@@ -50,7 +50,7 @@ def series(tmp_path_factory: pytest.TempPathFactory) -> Series:
     folder = tmp_path_factory.mktemp("watched")
     model = made.save_model(folder / "model")
     files = made.write_sounds(folder / "sounds", 3)
-    with Library.open(folder / "library", Embedder.load(model), create=True) as library:
+    with Library.open(folder / "library", load_embedder(model), create=True) as library:
         assert len(bulk.add(library, files).added) == 3
     arguments = ("--library", folder / "library", "--model", model)
     with serving(folder / "log", *arguments) as server:

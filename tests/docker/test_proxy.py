@@ -16,7 +16,7 @@ import httpx
 import pytest
 
 from earmark.index.library import Library
-from earmark.model.embedder import Embedder
+from earmark.model.encoders.load import load_embedder
 from earmark.service.auth.api_keys import KeyFile
 from tests.index import made
 from tests.index.made import ROOT
@@ -61,7 +61,7 @@ class Front:
 def front(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Front]:
     folder = tmp_path_factory.mktemp("proxy")
     model = made.save_model(folder / "model")
-    Library.open(folder / "library", Embedder.load(model), create=True).close()
+    Library.open(folder / "library", load_embedder(model), create=True).close()
     key = KeyFile(folder / "keys").add("tests", "write")
     arguments = ("--library", folder / "library", "--model", model)
     settings = {"EARMARK_KEYS": str(folder / "keys"), "EARMARK_PROXIES": "127.0.0.1/32"}

@@ -14,7 +14,7 @@ import httpx
 import pytest
 
 from earmark.index.library import Library
-from earmark.model.embedder import Embedder
+from earmark.model.encoders.load import load_embedder
 from earmark.service.auth.api_keys import KeyFile
 from earmark.service.client.client import Client
 from tests.index import made
@@ -44,7 +44,7 @@ def behind(
     """The service's address behind the proxy, without a slash at its end, and a key to write."""
     folder = tmp_path_factory.mktemp("sub-path")
     model = made.save_model(folder / "model")
-    Library.open(folder / "library", Embedder.load(model), create=True).close()
+    Library.open(folder / "library", load_embedder(model), create=True).close()
     settings = {
         "EARMARK_KEYS": str(folder / "keys"),
         "EARMARK_PROXIES": "127.0.0.1/32",

@@ -10,6 +10,7 @@ import pytest
 from earmark.index.catalogue.catalogue import Catalogue
 from earmark.index.library import Library
 from earmark.model.embedder import Embedder
+from earmark.model.encoders.load import load_embedder
 from tests.index import made
 from tests.index.stores.milvus import server as milvus
 
@@ -29,7 +30,7 @@ def other_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def embedder(model_folder: Path) -> Embedder:
     """The tiny model, loaded."""
-    return Embedder.load(model_folder)
+    return load_embedder(model_folder)
 
 
 @pytest.fixture

@@ -18,6 +18,7 @@ from earmark.index.search.moments import MomentFinder
 from earmark.index.search.query import parse
 from earmark.index.types import Page, SearchRequest
 from earmark.model.embedder import Embedder
+from earmark.model.encoders.load import load_embedder
 from tests.index import made
 from tests.model import tiny
 
@@ -162,7 +163,7 @@ def _wav(samples: np.ndarray) -> bytes:
 def test_another_models_library_is_refused_with_the_way_out(
     stocked: Library, other_model: Path, tmp_path: Path
 ) -> None:
-    other = Embedder.load(other_model)
+    other = load_embedder(other_model)
     with pytest.raises(LibraryError, match="made by the model") as caught:
         Library.open(stocked.folder, other)
     message = str(caught.value)

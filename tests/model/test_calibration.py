@@ -11,9 +11,11 @@ import pytest
 
 from earmark.model import checkpoint
 from earmark.model.calibration import class_temperature, log_mean_exp
-from earmark.model.checkpoint import starter_model
 from earmark.model.core.errors import CheckpointError, InputError
 from earmark.model.embedder import Embedder
+from earmark.model.encoders.dual import DualEmbedder
+from earmark.model.encoders.load import load_embedder
+from earmark.model.model_files import starter_model
 from tests.model.tiny import checkpoint_of, tiny_config
 
 TAGS = 6
@@ -40,7 +42,7 @@ def embedder(calibration: dict[str, Any] | None) -> Embedder:
     model = checkpoint_of(tiny_config(), vocabulary=TAGS)
     if calibration is not None:
         model.card["calibration"] = calibration
-    return Embedder(model)
+    return DualEmbedder(model)
 
 
 def cosines(*shape: int) -> np.ndarray:
@@ -155,7 +157,7 @@ def test_a_card_is_replaced_and_all_else_stays(tmp_path: Path) -> None:
 
 
 def test_the_starter_model_states_a_threshold_for_every_tag() -> None:
-    model = Embedder.load(starter_model())
+    model = load_embedder(starter_model())
     figures = model.calibration_summary()
     assert figures is not None
     assert list(figures["thresholds"]) == model.vocabulary

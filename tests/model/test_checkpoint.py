@@ -19,18 +19,12 @@ from torch import Tensor
 
 from earmark.model import checkpoint
 from earmark.model.background import Background
-from earmark.model.checkpoint import (
-    FILE_NAME,
-    Checkpoint,
-    load,
-    read_tensors,
-    save,
-    starter_model,
-    write_tensors,
-)
+from earmark.model.checkpoint import Checkpoint, load, read_tensors, save, write_tensors
 from earmark.model.config import PRESETS
 from earmark.model.core.errors import CheckpointError
-from earmark.model.embedder import Embedder, unit
+from earmark.model.embedder import unit
+from earmark.model.encoders.load import load_embedder
+from earmark.model.model_files import FILE_NAME, starter_model
 from earmark.model.text.sentence_vectors import WEIGHTS_SHA256, SentenceVectors
 from earmark.model.text.word_vectors import Subwords, WordVectors
 from tests.model.tiny import WORDS, checkpoint_of, sentence_config, tiny_config
@@ -151,7 +145,7 @@ def test_fingerprint_is_stable_and_sensitive(tmp_path: Path) -> None:
 
 def test_a_file_or_its_directory(saved: Path, tmp_path: Path) -> None:
     assert load(saved).fingerprint == load(saved.parent).fingerprint
-    assert Embedder.load(saved).fingerprint == load(saved).fingerprint
+    assert load_embedder(saved).fingerprint == load(saved).fingerprint
     save(tmp_path / "named.safetensors", load(saved))
     assert load(tmp_path / "named.safetensors").fingerprint == load(saved).fingerprint
 

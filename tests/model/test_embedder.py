@@ -12,14 +12,11 @@ import torch
 
 from earmark.model.audio.decode import SoundReader
 from earmark.model.core.errors import AudioError, ConfigError, WordsError
-from earmark.model.embedder import (
-    WINDOW_BATCH,
-    Embedder,
-    ParsedTags,
-    pad_words,
-    select_device,
-    unit,
-)
+from earmark.model.embedder import Embedder, ParsedTags, unit
+from earmark.model.encoders.base import WINDOW_BATCH
+from earmark.model.encoders.device import select_device
+from earmark.model.encoders.dual import DualEmbedder
+from earmark.model.encoders.earmark import pad_words
 from tests.model.tiny import (
     RATE,
     checkpoint_of,
@@ -34,7 +31,7 @@ from tests.model.tiny import (
 
 @pytest.fixture(scope="module")
 def embedder() -> Embedder:
-    return Embedder(checkpoint_of(tiny_config("first-starter", log_offset=1e-4)))
+    return DualEmbedder(checkpoint_of(tiny_config("first-starter", log_offset=1e-4)))
 
 
 def test_vectors_have_length_one_and_say_where(embedder: Embedder, tmp_path: Path) -> None:
@@ -101,7 +98,7 @@ def test_a_resampled_copy_is_a_neighbour(embedder: Embedder, tmp_path: Path) -> 
 def test_the_vector_is_of_the_mean_code(embedder: Embedder, tmp_path: Path) -> None:
     path = write(tmp_path / "a.wav", noise(9.0))
     found = embedder.embed_audio(path)
-    windows = embedder.windows(SoundReader(path, embedder.config.features.sample_rate))
+    windows = embedder.windows(SoundReader(path, embedder.front_end.sample_rate))
     codes = np.concatenate([embedder.encode(block) for block, _ in windows])
     by_hand = embedder.project(codes.mean(axis=0, keepdims=True))[0]
     np.testing.assert_allclose(found.vector, by_hand, atol=1e-6)
@@ -109,7 +106,7 @@ def test_the_vector_is_of_the_mean_code(embedder: Embedder, tmp_path: Path) -> N
 
 
 def test_more_windows_than_a_batch(embedder: Embedder, tmp_path: Path) -> None:
-    seconds = (WINDOW_BATCH + 6) * embedder.config.features.window_seconds
+    seconds = (WINDOW_BATCH + 6) * embedder.front_end.window_seconds
     path = write(tmp_path / "a.wav", np.tile(noise(10), 30)[: int(seconds * RATE)])
     found = embedder.embed_audio(path)
     assert len(found.windows) == len(found.starts) > WINDOW_BATCH
@@ -175,7 +172,7 @@ def test_understand_reports_what_it_ignores(embedder: Embedder) -> None:
 
 
 def test_parse_tags_takes_at_most_max_tags(embedder: Embedder) -> None:
-    max_tags = embedder.config.tags.max_tags
+    max_tags = embedder.max_tags
     found = embedder.parse_tags(embedder.words.words)
     assert found.tags == embedder.words.words[:max_tags]
     assert found.ignored == embedder.words.words[max_tags:]
@@ -193,18 +190,18 @@ def test_vocabulary_vectors(embedder: Embedder) -> None:
     assert embedder.vocabulary_vectors.shape == (6, 16)
     expected = embedder.embed_tags([[tag] for tag in embedder.vocabulary])
     np.testing.assert_array_equal(embedder.vocabulary_vectors, expected)
-    bare = Embedder(checkpoint_of(tiny_config(), vocabulary=0))
+    bare = DualEmbedder(checkpoint_of(tiny_config(), vocabulary=0))
     assert bare.vocabulary_vectors.shape == (0, 16)
 
 
 def test_tag_probabilities() -> None:
     checkpoint = checkpoint_of(tiny_config())
     cosines = np.array([-1.0, 0.0, 1.0], np.float32)
-    assert Embedder(checkpoint).calibration.probabilities(cosines).tolist() == [0.0, 0.5, 1.0]
+    assert DualEmbedder(checkpoint).calibration.probabilities(cosines).tolist() == [0.0, 0.5, 1.0]
     checkpoint.card["calibration"] = {"slope": 4.0, "intercept": -1.0}
     expected = 1 / (1 + np.exp(-(4 * cosines - 1)))
     np.testing.assert_allclose(
-        Embedder(checkpoint).calibration.probabilities(cosines), expected, rtol=1e-6
+        DualEmbedder(checkpoint).calibration.probabilities(cosines), expected, rtol=1e-6
     )
 
 
@@ -218,7 +215,7 @@ def test_devices() -> None:
 @pytest.mark.parametrize("name", ["cuda", "cuda:0"])
 def test_no_silent_fall_back_to_the_cpu(name: str) -> None:
     with pytest.raises(ConfigError, match=f"'{name}' is not available: no GPU can be used"):
-        Embedder(checkpoint_of(tiny_config()), name)
+        DualEmbedder(checkpoint_of(tiny_config()), name)
 
 
 def test_unit_and_padding() -> None:
@@ -236,7 +233,7 @@ def test_unit_and_padding() -> None:
 @pytest.fixture(scope="module")
 def everyday() -> Embedder:
     """A model that reads whole phrases."""
-    return Embedder(checkpoint_of(sentence_config()))
+    return DualEmbedder(checkpoint_of(sentence_config()))
 
 
 def test_a_phrase_is_embedded_as_a_whole(everyday: Embedder) -> None:
@@ -285,9 +282,9 @@ def test_of_many_words_the_first_count_and_the_phrase(everyday: Embedder) -> Non
 
 
 def test_words_that_do_not_count_cost_nothing() -> None:
-    embedder = Embedder(checkpoint_of(sentence_config()))
+    embedder = DualEmbedder(checkpoint_of(sentence_config()))
     embedder.embed_tags([[f"word {number}" for number in range(60)]])
-    assert len(embedder.words._cache) == embedder.config.tags.max_tags
+    assert len(embedder.words._cache) == embedder.max_tags
 
 
 def test_a_model_of_phrases_hears_sounds_of_any_length(everyday: Embedder, tmp_path: Path) -> None:

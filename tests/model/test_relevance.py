@@ -7,8 +7,8 @@ import math
 import numpy as np
 import pytest
 
-from earmark.model.checkpoint import starter_model
-from earmark.model.embedder import Embedder
+from earmark.model.encoders.load import load_embedder
+from earmark.model.model_files import starter_model
 from earmark.model.relevance import MAYBE, SURE, RelevanceCurve, confidence
 
 CURVE = RelevanceCurve(12.0, 0.4, -0.5, -3.0, (-4.0, 8.0, -2.0, 1.5), (50, 1_600))
@@ -60,7 +60,7 @@ def test_a_card_states_curves_or_none() -> None:
 
 def test_the_starter_model_is_calibrated_on_sources_left_out() -> None:
     """Expected calibration error of at most 0.05, of hits by what is heard and by words as well."""
-    stated = Embedder.load(starter_model()).card["relevance"]
+    stated = load_embedder(starter_model()).card["relevance"]
     for kind in ("words", "sounds"):
         assert stated[kind]["ece"] <= 0.05
         assert max(stated[kind]["ece_by_part"].values()) <= 0.05
@@ -69,7 +69,7 @@ def test_the_starter_model_is_calibrated_on_sources_left_out() -> None:
 def test_words_of_the_starter_model_make_sure_what_is_heard() -> None:
     """A hit that holds all words is sure where its sound fits, and no more than maybe where its
     sound contradicts them."""
-    curve = RelevanceCurve.from_card(Embedder.load(starter_model()).card, "words")
+    curve = RelevanceCurve.from_card(load_embedder(starter_model()).card, "words")
     assert curve is not None
     level, words = (0.0, 0.07), np.ones(1)
     for cosine, expected in ((0.4, "sure"), (0.15, "sure"), (-0.2, "maybe")):

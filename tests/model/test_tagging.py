@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from earmark.model.audio.sound_info import SoundInfo
 from earmark.model.background import Background
 from earmark.model.embedder import AudioEmbedding, Embedder, unit
+from earmark.model.encoders.dual import DualEmbedder
 from earmark.model.tagging import LOGIT_WEIGHT, MAX_WINDOWS, MIN_DISTANCE, suggest
 from tests.model.tiny import checkpoint_of, tiny_config
 
@@ -30,7 +31,7 @@ COMPANY = {"own": 0.8, "near": 3.0, "intercept": -0.5}
 def embedder_of(**card: object) -> Embedder:
     checkpoint = checkpoint_of(tiny_config(), vocabulary=TAGS)
     checkpoint.card |= card
-    return Embedder(checkpoint)
+    return DualEmbedder(checkpoint)
 
 
 @pytest.fixture(scope="module")
@@ -46,7 +47,7 @@ def telling() -> Embedder:
     generator = np.random.default_rng(5)
     sounds = generator.standard_normal((200, 16)) + 2 * generator.standard_normal(16)
     checkpoint.background = Background.of(unit(sounds.astype(np.float32)))
-    return Embedder(checkpoint)
+    return DualEmbedder(checkpoint)
 
 
 def sound_of(embedder: Embedder, windows: int = 8, seed: int = 0) -> AudioEmbedding:
@@ -54,7 +55,7 @@ def sound_of(embedder: Embedder, windows: int = 8, seed: int = 0) -> AudioEmbedd
     window."""
     draws = np.random.default_rng(seed).standard_normal((windows + 1, embedder.dim))
     vectors = unit(draws.astype(np.float32))
-    length = embedder.config.features.window_seconds
+    length = embedder.front_end.window_seconds
     starts = 0.25 * length * np.arange(windows)
     frames = int((starts[-1] + 0.5 * length) * 1_000)
     code = np.zeros(4, np.float32)
@@ -139,7 +140,7 @@ def test_certain_tags_have_a_rank_too() -> None:
     steep = {**CALIBRATION, "slope": 0.0, "intercepts": [200.0, -200.0, 200.0, -200.0, 0.0, 200.0]}
     checkpoint.card |= {"calibration": steep}
     checkpoint.background = Background(np.zeros(16, np.float32), np.zeros((16, 16), np.float32))
-    embedder = Embedder(checkpoint)
+    embedder = DualEmbedder(checkpoint)
     tags = suggest(embedder, sound_of(embedder), TAGS).tags
     assert {tag.score for tag in tags} >= {1.0}
     assert sorted(tag.tag for tag in tags) == sorted(embedder.vocabulary)
@@ -163,7 +164,7 @@ def test_k_cuts_the_list(embedder: Embedder, k: int) -> None:
 @pytest.mark.parametrize("seed", range(5))
 def test_windows_are_the_best_that_lie_apart(embedder: Embedder, seed: int) -> None:
     sound = sound_of(embedder, seed=seed)
-    length = embedder.config.features.window_seconds
+    length = embedder.front_end.window_seconds
     by_window = embedder.calibration.probabilities(sound.windows @ embedder.vocabulary_vectors.T)
     for tag in suggest(embedder, sound, TAGS).tags:
         scores = by_window[:, embedder.vocabulary.index(tag.tag)].tolist()

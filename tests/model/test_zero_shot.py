@@ -10,6 +10,7 @@ import pytest
 from earmark.model.background import Background
 from earmark.model.core.errors import InputError
 from earmark.model.embedder import Embedder, unit
+from earmark.model.encoders.dual import DualEmbedder
 from earmark.model.zero_shot import (
     MAX_LABEL_LETTERS,
     MAX_LABELS,
@@ -36,7 +37,7 @@ def embedder() -> Embedder:
             "rates": [0.1] * 4,
         },
     }
-    return Embedder(checkpoint)
+    return DualEmbedder(checkpoint)
 
 
 @pytest.fixture(scope="module")
@@ -54,7 +55,7 @@ def test_a_label_is_the_mean_of_its_prompts(embedder: Embedder) -> None:
 
 @pytest.fixture(scope="module")
 def sentences() -> Embedder:
-    return Embedder(checkpoint_of(sentence_config()))
+    return DualEmbedder(checkpoint_of(sentence_config()))
 
 
 def test_a_prompt_is_its_phrase(sentences: Embedder) -> None:
@@ -168,14 +169,14 @@ def test_an_unknown_label_is_refused(embedder: Embedder) -> None:
 
 def test_classes_stand_out_from_what_they_score_at_large() -> None:
     checkpoint = checkpoint_of(tiny_config())
-    labels = embed_labels(Embedder(checkpoint), plain_prompts(["dog", "rain"]))
+    labels = embed_labels(DualEmbedder(checkpoint), plain_prompts(["dog", "rain"]))
     dog, rain = labels.vectors
     # Nearly all sounds at large are near to "dog": that a sound is too says little.
     generator = np.random.default_rng(0)
     at_large = dog + 0.1 * generator.standard_normal((200, len(dog)))
     sound = unit((1.02 * dog + rain).astype(np.float32))
-    assert classify(Embedder(checkpoint), labels, sound).classes[0].label == "dog"
+    assert classify(DualEmbedder(checkpoint), labels, sound).classes[0].label == "dog"
     checkpoint.background = Background.of(unit(at_large))
-    found = classify(Embedder(checkpoint), labels, sound)
+    found = classify(DualEmbedder(checkpoint), labels, sound)
     assert found.classes[0].label == "rain"
     assert sum(score.probability for score in found.classes) == pytest.approx(1)

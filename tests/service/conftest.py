@@ -12,7 +12,7 @@ import soundfile
 from earmark.index.ingest import bulk
 from earmark.index.library import Library
 from earmark.model import checkpoint
-from earmark.model.embedder import Embedder
+from earmark.model.encoders.load import load_embedder
 from earmark.service.observability.logs import StandardError
 from tests.index import made
 from tests.model import tiny
@@ -86,7 +86,7 @@ def library_folder(
 ) -> Path:
     """The library of those sounds, without the file of one of them."""
     folder = tmp_path_factory.mktemp("library")
-    with Library.open(folder, Embedder.load(model_folder), create=True) as library:
+    with Library.open(folder, load_embedder(model_folder), create=True) as library:
         report = bulk.add(library, [sounds / "manifest.csv"])
         assert (len(report.added), report.failed) == (len(MANIFEST), {})
     (sounds / "gone.wav").unlink()
@@ -138,7 +138,7 @@ def traced(
 def writable_folder(tmp_path_factory: pytest.TempPathFactory, model_folder: Path) -> Path:
     """A library, empty at first, in a folder of its own."""
     folder = tmp_path_factory.mktemp("writable") / "library"
-    Library.open(folder, Embedder.load(model_folder), create=True).close()
+    Library.open(folder, load_embedder(model_folder), create=True).close()
     return folder
 
 

@@ -20,6 +20,8 @@ from earmark.model import checkpoint
 from earmark.model.audio.log_mel import LogMel, mel_filters
 from earmark.model.core.errors import CheckpointError, ConfigError
 from earmark.model.embedder import Embedder
+from earmark.model.encoders.dual import DualEmbedder
+from earmark.model.encoders.load import load_embedder
 from earmark.training.authors_checkpoint import import_model
 from tests.model.tiny import RATE, noise
 from tests.training import authors
@@ -31,7 +33,7 @@ SETS = [[3], [0, 5, 11], list(range(10))]
 
 def saved_and_loaded(source: Path, folder: Path) -> Embedder:
     checkpoint.save(folder, import_model(source))
-    return Embedder.load(folder)
+    return load_embedder(folder)
 
 
 def named(numbers: list[int]) -> list[str]:
@@ -51,7 +53,10 @@ def test_tag_encoders(tmp_path: Path, kind: str, write: Callable[..., Path]) -> 
     assert imported.words.words == imported.vocabulary == WORDS
     assert imported.card["preset"] == f"w2v-128-{kind}"
     expected = np.stack([authors.phi(state, numbers) for numbers in SETS])
-    for embedder in (Embedder(imported), saved_and_loaded(write(tmp_path / "2", state), tmp_path)):
+    for embedder in (
+        DualEmbedder(imported),
+        saved_and_loaded(write(tmp_path / "2", state), tmp_path),
+    ):
         ours = embedder.encode_tags([named(numbers) for numbers in SETS])
         assert np.abs(ours - expected).max() < 1e-5
         assert np.ptp(expected, axis=0).max() > 0.1  # the sets do differ
@@ -74,7 +79,7 @@ def test_without_an_audio_half_it_says_so(tmp_path: Path) -> None:
     source = authors.write_npz(tmp_path, tag_state("1h"))
     sound = tmp_path / "a.wav"
     soundfile.write(sound, noise(2.5), RATE)
-    imported = Embedder(import_model(source))
+    imported = DualEmbedder(import_model(source))
     loaded = saved_and_loaded(source, tmp_path / "out")
     for embedder in (imported, loaded):
         assert not embedder.config.hears
@@ -95,7 +100,7 @@ def test_the_last_epoch_wins(tmp_path: Path) -> None:
     torch.save(last, folder / "tag_encoder_att_epoch_10.pt")  # after 3, though not by letters
     torch.save(tag_state("1h", seed=9), folder / "tag_encoder_att_epoch_9.pt")
     (folder / "tag_encoder_att_epoch_best.pt").write_text("no number")
-    ours = Embedder(import_model(folder)).encode_tags([["dog"]])[0]
+    ours = DualEmbedder(import_model(folder)).encode_tags([["dog"]])[0]
     assert np.abs(ours - authors.phi(last, [1])).max() < 1e-5
 
 

@@ -18,12 +18,12 @@ from earmark.model.checkpoint import Checkpoint
 from earmark.model.core.arrays import Array, Floats
 from earmark.model.core.manifest import ManifestRow
 from earmark.model.embedder import Embedder
+from earmark.model.encoders.dual import DualEmbedder
 from earmark.model.text.normalize import clean_tags
 from earmark.training.corpora.split import clips_digest, held_out_clips
 from earmark.training.data.dataset import TrainingSet
 from earmark.training.errors import CorpusError
-from earmark.training.features.cache import load_features
-from earmark.training.features.encode_clips import clip_vectors
+from earmark.training.features.encode_clips import load_codes
 
 log = logging.getLogger(__name__)
 
@@ -79,7 +79,7 @@ def run_validation_set(
     training_counts: npt.NDArray[np.int64],
 ) -> ValidationSet:
     """The validation clips of a training run; `tag_sets`: of all of its clips."""
-    embedder = Embedder(checkpoint, str(next(checkpoint.model.parameters()).device))
+    embedder = DualEmbedder(checkpoint, str(next(checkpoint.model.parameters()).device))
     indices = validation.indices[:: -(-len(validation) // MAX_CLIPS)]
     audio = validation.vectors(embedder, indices)
     return ValidationSet(
@@ -108,11 +108,11 @@ def corpus_validation_set(
     held_out = held_out[:: -(-len(held_out) // MAX_CLIPS)]
     if clips_digest(others) != embedder.card.get("corpus"):
         log.warning("the clips that do not validate are not those that trained the model")
-    features = load_features([row.path for row in held_out], embedder.config.features, cache)
-    indices = np.flatnonzero(features.readable).tolist()
+    heard = load_codes(embedder, [row.path for row in held_out], cache)
+    indices = np.flatnonzero(heard.readable).tolist()
     if not indices:
         raise CorpusError(f"calibration: expected clips with sound, got none in {len(held_out)}")
-    audio = clip_vectors(embedder, features, indices)
+    audio = embedder.project(heard.codes[indices])
     clips = [held_out[index] for index in indices]
     return ValidationSet(
         vocabulary_cosines(embedder, audio),

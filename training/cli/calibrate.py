@@ -31,7 +31,7 @@ def add_command(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
 
 def _calibrate(options: argparse.Namespace) -> int:
     from earmark.model.checkpoint import replace_card
-    from earmark.model.embedder import Embedder
+    from earmark.model.encoders.load import load_embedder
     from earmark.training.calibration.fit import fit_calibration
     from earmark.training.calibration.relevance import fit_relevance
     from earmark.training.calibration.validation_set import corpus_validation_set
@@ -39,7 +39,7 @@ def _calibrate(options: argparse.Namespace) -> int:
     from earmark.training.errors import CorpusError
 
     logging.getLogger("earmark.training").setLevel(logging.INFO)
-    embedder = Embedder.load(options.model, options.device)
+    embedder = load_embedder(options.model, options.device)
     rows = [row for data in options.data for row in read_corpus(data)]
     validation = corpus_validation_set(embedder, rows, options.cache)
     if not validation.usable:
@@ -52,7 +52,7 @@ def _calibrate(options: argparse.Namespace) -> int:
     replace_card(options.model, card, out)
     calibration = card["calibration"]
     result = {
-        "model": {"name": embedder.config.name, "fingerprint": embedder.fingerprint},
+        "model": {"name": embedder.name, "fingerprint": embedder.fingerprint},
         "out": str(out),
         "class_temperature": card.get("class_temperature"),
         "company": card.get("company"),

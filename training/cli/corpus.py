@@ -71,7 +71,8 @@ def _build(options: argparse.Namespace) -> int:
 
 
 def _build_thesaurus(options: argparse.Namespace) -> int:
-    from earmark.model.checkpoint import load, starter_model
+    from earmark.model.checkpoint import load
+    from earmark.model.model_files import starter_model
     from earmark.model.text import thesaurus
     from earmark.training.corpora.thesaurus import build
     from earmark.training.corpora.wordnet import read

@@ -81,7 +81,7 @@ def _evaluate(options: argparse.Namespace) -> int:
         result = {
             "task": options.task,
             "model": {
-                "name": MFCC if embedder is None else embedder.config.name,
+                "name": MFCC if embedder is None else embedder.name,
                 "fingerprint": "none" if embedder is None else embedder.fingerprint,
             },
             **_run_task(options, embedder),
@@ -141,16 +141,16 @@ def _run_ladder(options: argparse.Namespace) -> dict[str, Any]:
 
 def _load_model(options: argparse.Namespace) -> Embedder | None:
     """The model to measure; None for the MFCC baseline. Raises ConfigError."""
-    from earmark.model.checkpoint import starter_model
     from earmark.model.core.errors import ConfigError
-    from earmark.model.embedder import Embedder
+    from earmark.model.encoders.load import load_embedder
+    from earmark.model.model_files import starter_model
 
     model = options.model[0] if options.model else starter_model()
     if model == Path(MFCC):
         if options.task in WITH_WORDS:
             raise ConfigError(f"--model: {MFCC} knows no words, it cannot do {options.task}")
         return None
-    return Embedder.load(model, options.device)
+    return load_embedder(model, options.device)
 
 
 def _run_task(options: argparse.Namespace, embedder: Embedder | None) -> dict[str, Any]:

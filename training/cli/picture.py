@@ -36,7 +36,7 @@ def _picture(options: argparse.Namespace) -> int:
     from dataclasses import asdict
 
     from earmark.model.core.errors import ConfigError
-    from earmark.model.embedder import Embedder
+    from earmark.model.encoders.load import load_embedder
     from earmark.training.corpora.detect import read_corpus
     from earmark.training.features.shards import make_folder
     from earmark.training.figures.figures import check_matplotlib, write_figures
@@ -50,11 +50,11 @@ def _picture(options: argparse.Namespace) -> int:
     if not options.failures:
         check_matplotlib()
         out = make_folder(options.out or Path("pictures"))
-    embedder = Embedder.load(options.model, options.device)
+    embedder = load_embedder(options.model, options.device)
     rows = [row for data in options.data for row in read_corpus(data)]
     held_out = embed_held_out(embedder, rows, options.cache)
     result: dict[str, Any] = {
-        "model": {"name": embedder.config.name, "fingerprint": embedder.fingerprint},
+        "model": {"name": embedder.name, "fingerprint": embedder.fingerprint},
         "clips": len(held_out.rows),
     }
     if out is None:

@@ -44,7 +44,7 @@ def add_command(corpora: argparse._SubParsersAction[argparse.ArgumentParser]) ->
 
 def _suspects(options: argparse.Namespace) -> int:
     from earmark.model.core.errors import ConfigError
-    from earmark.model.embedder import Embedder
+    from earmark.model.encoders.load import load_embedder
     from earmark.model.text.normalize import clean_tags
     from earmark.training.label_noise.confident_learning import assess_tags
     from earmark.training.label_noise.suspects import find_suspects, write_suspects
@@ -54,7 +54,7 @@ def _suspects(options: argparse.Namespace) -> int:
         raise ConfigError(f"--folds: expected at least 2, got {options.folds}")
     if options.out is not None and not options.out.parent.is_dir():
         raise ConfigError(f"--out: expected a file in a folder, got {options.out}")
-    embedder = Embedder.load(options.model, options.device)
+    embedder = load_embedder(options.model, options.device)
     rows, paths = _read(options.data)
     codes, readable = _encode(embedder, rows, options.cache)
     rows, paths = [rows[index] for index in readable], [paths[index] for index in readable]
@@ -64,7 +64,7 @@ def _suspects(options: argparse.Namespace) -> int:
     if options.out is not None:
         write_suspects(options.out, suspects)
     result = {
-        "model": {"name": embedder.config.name, "fingerprint": embedder.fingerprint},
+        "model": {"name": embedder.name, "fingerprint": embedder.fingerprint},
         "clips": len(rows),
         "groups": len({row.group for row in rows}),
         "folds": options.folds,

@@ -14,11 +14,11 @@ from typing import Any
 
 import numpy as np
 
-from earmark.model.checkpoint import starter_model
 from earmark.model.config import ModelConfig
 from earmark.model.core.arrays import Array
 from earmark.model.core.errors import ConfigError
 from earmark.model.core.manifest import ManifestRow
+from earmark.model.model_files import starter_model
 from earmark.model.text.sentence_vectors import SentenceVectors
 from earmark.model.text.word_vectors import WordVectors
 from earmark.training.corpora import published

@@ -179,7 +179,7 @@ class TrainingSet:
 
     def hear(self, embedder: Embedder) -> None:
         """Set `codes`, for a model whose convolutions stay as they are."""
-        self.codes = np.zeros((len(self.features), embedder.config.code_dim), dtype=np.float32)
+        self.codes = np.zeros((len(self.features), embedder.code_dim), dtype=np.float32)
         with progress("encoding", len(self)) as bar:
             for first in range(0, len(self), CLIPS_IN_MEMORY):
                 block = self.indices[first : first + CLIPS_IN_MEMORY]

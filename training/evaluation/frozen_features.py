@@ -15,7 +15,7 @@ from earmark.model.config import preset
 from earmark.model.core.arrays import Array
 from earmark.model.core.errors import AudioError
 from earmark.model.core.progress import progress
-from earmark.model.embedder import Embedder
+from earmark.model.encoders.dual import DualEmbedder
 from earmark.model.networks.dual_encoder import DualEncoder
 from earmark.model.text.sentence_vectors import SentenceVectors
 from earmark.training.distillation.efficientat import BANDS, Teacher
@@ -58,7 +58,7 @@ def teacher_codes(teacher: Teacher, features: FeatureSet) -> Array:
     model.band_max.fill_(BANDS[1])
     assert model.audio is not None, "presets have both halves"
     model.audio.convolutions.load_state_dict(teacher.convolutions)
-    embedder = Embedder(Checkpoint(model, SentenceVectors([]), []))
+    embedder = DualEmbedder(Checkpoint(model, SentenceVectors([]), []))
     codes = np.full((len(features), config.code_dim), np.nan, dtype=np.float32)
     readable = np.flatnonzero(features.readable)
     with progress("hearing as the teacher", len(readable)) as bar:

@@ -21,11 +21,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from earmark.model.checkpoint import starter_model
 from earmark.model.config import preset
 from earmark.model.core.arrays import Array
-from earmark.model.core.manifest import FILE_NAME
+from earmark.model.core.manifest import FILE_NAMES, SUFFIXES
 from earmark.model.embedder import Embedder
+from earmark.model.encoders.load import load_embedder
+from earmark.model.model_files import starter_model
 from earmark.model.text.sentence_vectors import NAME, SentenceVectors
 from earmark.model.text.word_vectors import WordVectors
 from earmark.training.corpora.detect import read_corpus
@@ -41,7 +42,7 @@ from earmark.training.errors import CorpusError
 from earmark.training.evaluation import frozen_features
 from earmark.training.evaluation.projection import Projection, ProjectionData, train_projection
 from earmark.training.features.cache import load_features
-from earmark.training.features.encode_clips import clip_vectors
+from earmark.training.features.encode_clips import load_codes
 from earmark.training.metrics import ranking
 from earmark.training.metrics.tag_queries import MIN_QUERY_CLIPS, query_tags, retrieval_metrics
 from earmark.training.recipe import recipe_for
@@ -119,10 +120,8 @@ class LadderQueries:
 
 def data_set_names(data: Sequence[Path]) -> list[str]:
     """Each data set's name: its folder's; its path where two share a name, or the name is ALL."""
-    short = [
-        (path.parent if path.name == FILE_NAME else path).resolve().name.removesuffix(".csv")
-        for path in data
-    ]
+    named = [(path.parent if path.name in FILE_NAMES else path).resolve() for path in data]
+    short = [path.stem if path.suffix in SUFFIXES else path.name for path in named]
     return [
         str(path.resolve()) if name == ALL else str(path) if short.count(name) > 1 else name
         for name, path in zip(short, data, strict=True)
@@ -135,7 +134,7 @@ def evaluate(settings: LadderSettings) -> dict[str, Any]:
     Raises CorpusError.
     """
     corpus = LadderCorpus(settings.data)
-    embedders = [Embedder.load(path, settings.device) for path in settings.models]
+    embedders = [load_embedder(path, settings.device) for path in settings.models]
     models = list({embedder.fingerprint: embedder for embedder in embedders}.values())
     for embedder in models:
         embedder.require_audio()
@@ -225,19 +224,17 @@ def _frozen_features(
 
 def _row_name(embedder: Embedder, models: Sequence[Embedder]) -> str:
     """A model's preset, with its fingerprint where several models share it."""
-    name = embedder.config.name
-    unique = [model.config.name for model in models].count(name) == 1
+    name = embedder.name
+    unique = [model.name for model in models].count(name) == 1
     return name if unique else f"{name} {embedder.fingerprint[:8]}"
 
 
 def _embed(embedder: Embedder, corpus: LadderCorpus, cache: Path) -> Array:
     """Vectors [validation clips, D] as in `retrieval`; NaN for unreadable clips."""
     paths = [clip.path for clip in corpus.validation]
-    features = load_features(paths, embedder.config.features, cache)
-    vectors = np.full((len(features), embedder.dim), np.nan, dtype=np.float32)
-    readable = np.flatnonzero(features.readable)
-    if len(readable):
-        vectors[readable] = clip_vectors(embedder, features, readable.tolist())
+    heard = load_codes(embedder, paths, cache)
+    vectors = np.full((len(paths), embedder.dim), np.nan, dtype=np.float32)
+    vectors[heard.readable] = embedder.project(heard.codes[heard.readable])
     return vectors
 
 

@@ -19,7 +19,8 @@ from torch import Tensor, nn
 from earmark.model.config import AudioConfig, ModelConfig
 from earmark.model.core.arrays import Array
 from earmark.model.core.manifest import ManifestRow
-from earmark.model.embedder import pad_words, unit
+from earmark.model.embedder import unit
+from earmark.model.encoders.earmark import pad_words
 from earmark.model.networks.layers import perceptron
 from earmark.model.networks.tag_encoder import build_tag_encoder
 from earmark.model.text.word_vectors import WordVectors

@@ -22,8 +22,7 @@ from earmark.model.text.normalize import clean_tags
 from earmark.training.corpora.split import TEST, held_out_clips
 from earmark.training.errors import CorpusError
 from earmark.training.evaluation.tag_groups import precision_by_group
-from earmark.training.features.cache import load_features
-from earmark.training.features.encode_clips import clip_vectors
+from earmark.training.features.encode_clips import load_codes
 from earmark.training.metrics import ranking
 from earmark.training.metrics.tag_queries import (
     MIN_QUERY_CLIPS,
@@ -73,28 +72,27 @@ def evaluate(
     `cache`: the feature cache's folder; a temporary one when None. `groups`: adds the precision of
     tag → audio by group of tags (`training.evaluation.tag_groups`). Raises CorpusError.
     """
-    embedder.require_audio()
     clips, clips_of = [row for row in rows if row.split == TEST], f"the split {TEST}"
     if not clips:
         clips, clips_of = held_out_clips(embedder.card, rows)
-    features = load_features([row.path for row in clips], embedder.config.features, cache)
+    heard = load_codes(embedder, [row.path for row in clips], cache)
     tag_sets = [clean_tags(row.tags, embedder.words) for row in clips]
     usable = [
         index
         for index, tags in enumerate(tag_sets)
-        if features.readable[index] and embedder.parse_tags(tags).tags
+        if heard.readable[index] and embedder.parse_tags(tags).tags
     ]
     if not usable:
         raise CorpusError(
             f"retrieval: expected clips with sound and a known tag, got none in {len(clips)}"
         )
-    audio = clip_vectors(embedder, features, usable)
+    audio = embedder.project(heard.codes[usable])
     tag_sets = [tag_sets[index] for index in usable]
     scores = score(embedder, audio, tag_sets)
     protocol = {
         "clips": len(usable),
         "held_out": clips_of,
-        "failed": features.failed,
+        "failed": heard.failed,
         "groups": sorted({clips[index].group for index in usable}),
         "queries": len(known_query_tags(embedder, tag_sets)),
         "min_clips_per_query": MIN_QUERY_CLIPS,

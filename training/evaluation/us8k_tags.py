@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from earmark.model.core.arrays import Array
-from earmark.model.core.manifest import FILE_NAME, ManifestRow, read_manifest
+from earmark.model.core.manifest import ManifestRow, in_folder, read_manifest
 from earmark.model.embedder import Embedder
 from earmark.model.text.normalize import clean_tags
 from earmark.training.corpora.files import read_json_object, read_table, read_tags
@@ -30,7 +30,7 @@ TOKENS = "id2token_top_1000.json"
 
 def evaluate(embedder: Embedder, data: Path, *, repeats: int, seed: int) -> dict[str, Any]:
     """The task's result: protocol and metrics. Raises CorpusError."""
-    if data.is_file() or (data / FILE_NAME).is_file():
+    if data.is_file() or in_folder(data) is not None:
         return _evaluate_manifest(embedder, read_manifest(data), repeats, seed)
     table = read_table(_find_file(data, TABLE), COLUMNS)
     rows, tags_of = clips_with_known_tags(embedder, data, table)
@@ -88,7 +88,7 @@ def clips_with_known_tags(
     tags_of = {
         source: tags
         for source, tags in _source_tags(embedder, data).items()
-        if len(embedder.word_vectors(tags))
+        if embedder.parse_tags(tags).tags
     }
     rows = [row for row in table if row["fsID"] in tags_of]
     if not rows:

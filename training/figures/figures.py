@@ -85,7 +85,7 @@ def write_figures(
     `history`: metrics of each epoch; without any, there are no curves.
     """
     scores = score_tags(embedder, held_out)
-    name = f"{embedder.config.name} ({embedder.fingerprint})"
+    name = f"{embedder.name} ({embedder.fingerprint})"
     figures = {}
     if history:
         figures["curves"] = draw_curves(history, embedder.card.get("epochs"), name)

@@ -10,7 +10,7 @@ from typing import Literal
 import torch
 
 from earmark.model.core.errors import ConfigError
-from earmark.model.embedder import select_device
+from earmark.model.encoders.device import select_device
 from earmark.training.loop.distributed import ProcessGroup
 
 Precision = Literal["float32", "bfloat16"]

@@ -21,7 +21,7 @@ import torch.distributed as dist
 from torch import Tensor, nn
 
 from earmark.model.core.errors import ConfigError
-from earmark.model.embedder import select_device
+from earmark.model.encoders.device import select_device
 from earmark.training.errors import TrainingError
 
 PROCESS_TIMEOUT = timedelta(hours=2)  # the others wait while the first reads or validates

@@ -13,7 +13,7 @@ from earmark.model.audio.log_mel import mel_filters
 from earmark.model.checkpoint import Checkpoint
 from earmark.model.config import ModelConfig
 from earmark.model.core.errors import ConfigError
-from earmark.model.embedder import Embedder
+from earmark.model.encoders.dual import DualEmbedder
 from earmark.model.networks.dual_encoder import DualEncoder
 from earmark.model.networks.tag_encoder import PrototypeTagEncoder
 from earmark.training.data.corpus import Corpus
@@ -96,7 +96,7 @@ def hear_clips(model: DualEncoder, corpus: Corpus) -> None:
     fused = copy.deepcopy(model).eval()
     assert fused.audio is not None, "presets have both halves"
     fused.audio.fuse()
-    embedder = Embedder(
+    embedder = DualEmbedder(
         Checkpoint(fused, corpus.words, corpus.vocabulary), str(corpus.train.device)
     )
     for clips in (corpus.train, corpus.validation):

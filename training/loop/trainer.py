@@ -26,6 +26,7 @@ from earmark.model.core.atomic_write import write_whole
 from earmark.model.core.errors import ConfigError
 from earmark.model.core.progress import Progress, progress
 from earmark.model.embedder import Embedder
+from earmark.model.encoders.dual import DualEmbedder
 from earmark.model.networks.dual_encoder import DualEncoder
 from earmark.model.networks.mobilenet import BLOCKS as MOBILENET_BLOCKS
 from earmark.training.calibration.fit import fit_calibration, fit_platt_scaling
@@ -306,7 +307,7 @@ class Trainer:
 
     def embedder(self) -> Embedder:
         """The model as it is now, in evaluation mode, as a service would load it."""
-        return Embedder(self._checkpoint(), str(self.device))
+        return DualEmbedder(self._checkpoint(), str(self.device))
 
     def _checkpoint(self) -> Checkpoint:
         card = {
@@ -333,14 +334,14 @@ class Trainer:
             best.background = self._background(best)
         validation = self._validation_set(best)
         fit_calibration(best.card, validation)
-        fit_relevance(best.card, Embedder(best, str(self.device)), validation)
+        fit_relevance(best.card, DualEmbedder(best, str(self.device)), validation)
         checkpoint.save(self.out, best)
 
     def _background(self, best: Checkpoint) -> Background:
         """What the training clips are at large, to a model."""
         clips = self.corpus.train
         indices = clips.indices[:: -(-len(clips) // BACKGROUND_CLIPS)]
-        return Background.of(clips.vectors(Embedder(best, str(self.device)), indices))
+        return Background.of(clips.vectors(DualEmbedder(best, str(self.device)), indices))
 
     def _save(self, metrics: dict[str, float]) -> None:
         """Save the best model if this epoch is the best, the last model, then the run's state."""

@@ -19,8 +19,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from earmark.index.catalogue.embedded_sound import (
     EmbeddedBatch,
     EmbeddedSound,
@@ -31,10 +29,12 @@ from earmark.index.errors import EngineError
 from earmark.index.ingest import local
 from earmark.index.ingest.ray.connection import connected, require_ray, translate_errors
 from earmark.index.ingest.ray.shards import ShardError, ShardFolder
-from earmark.model import checkpoint
 from earmark.model.core.errors import EarmarkError, InputError
+from earmark.model.core.threads import use_one_thread
 from earmark.model.embedder import Embedder
+from earmark.model.encoders.load import load_embedder
 from earmark.model.inference.decode_pool import DecodePool
+from earmark.model.model_files import FILE_NAME, model_file
 
 log = logging.getLogger(__name__)
 
@@ -91,7 +91,7 @@ class RayEngine:
             yield from _read_leftovers(shards, remaining)
             if not remaining:
                 return
-            model = checkpoint.model_file(self.model).read_bytes()
+            model = model_file(self.model).read_bytes()
             with connected(self.address, self.actors):
                 while remaining:
                     before = len(remaining)
@@ -145,20 +145,20 @@ class _Actor:
     """
 
     def __init__(self, args: ActorArgs) -> None:
-        torch.set_num_threads(1)  # the actors share the cores
+        use_one_thread()  # the actors share the cores
         self._shards, self._problem = args.shards, ""
         try:
             args.shards.check(args.token)
             with tempfile.TemporaryDirectory() as folder:
-                file = Path(folder) / checkpoint.FILE_NAME
+                file = Path(folder) / FILE_NAME
                 file.write_bytes(args.model)
-                self._embedder = Embedder.load(file)
+                self._embedder = load_embedder(file)
         except (EarmarkError, OSError) as error:
             self._problem = str(error)
             return
         if self._embedder.fingerprint != args.shards.fingerprint:
             self._problem = f"model: replaced since {args.shards.fingerprint} was loaded"
-        self._readers = DecodePool(self._embedder.log_mel, 1)
+        self._readers = DecodePool(self._embedder.front_end, 1)
 
     def __call__(self, rows: Mapping[str, Sequence[Any]]) -> dict[str, list[str]]:
         """`paths`, each a JSON list → `part`, the names of shards, or `problem`, a message."""

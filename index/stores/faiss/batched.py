@@ -10,7 +10,6 @@ from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 import numpy.typing as npt
-import torch
 
 from earmark.index.lexical.expansion import RelatedByStem
 from earmark.index.stores.columns import Mask
@@ -64,10 +63,11 @@ def _cosines(segments: Sequence[Segment], requests: Sequence[SearchRequest]) -> 
     vectors = [request.vector for request in requests if request.vector is not None]
     if not vectors:
         return [None] * len(requests)
-    queries = torch.from_numpy(np.stack(vectors))
+    queries = np.stack(vectors).T
     parts = []
     for segment in segments:
-        part = torch.mm(queries, torch.from_numpy(segment.matrix).T).numpy()
+        # This way round BLAS takes half the time.
+        part = np.ascontiguousarray((segment.matrix @ queries).T)
         if segment.has_windows:
             part = np.maximum.reduceat(part, segment.starts, axis=1)
         parts.append(part)

@@ -38,7 +38,7 @@ IN_FILE = Metadata(
 
 @pytest.fixture(scope="module")
 def readers(embedder: Embedder) -> Iterator[DecodePool]:
-    with DecodePool(embedder.log_mel, 1) as readers:
+    with DecodePool(embedder.front_end, 1) as readers:
         yield readers
 
 

@@ -32,17 +32,17 @@ from pathlib import Path
 import psutil
 from earmark.index.ingest import bulk, local
 from earmark.index.library import Library
-from earmark.model.embedder import Embedder
+from earmark.model.encoders.load import load_embedder
 from earmark.model.inference.decode_pool import DecodePool
 
 def peak(process):
     lines = Path(f"/proc/{process.pid}/status").read_text().splitlines()
     return next(int(line.split()[1]) for line in lines if line.startswith("VmHWM")) / 1024
 
-embedder = Embedder.load(Path(sys.argv[2]))
+embedder = load_embedder(Path(sys.argv[2]))
 with (
     Library.open(Path(sys.argv[1]), embedder, create=True) as library,
-    DecodePool(embedder.log_mel, 1) as readers,
+    DecodePool(embedder.front_end, 1) as readers,
 ):
     engine = partial(local.embed, processes=1, readers=readers)
     reports = []

@@ -213,9 +213,10 @@ from earmark.index.ingest import uploads
 from earmark.index.library import Library
 from earmark.index.catalogue.metadata import Metadata
 from earmark.model.embedder import Embedder
+from earmark.model.encoders.load import load_embedder
 
 folder, model, sound, when = sys.argv[1:]
-library = Library.open(Path(folder), Embedder.load(Path(model)), create=True)
+library = Library.open(Path(folder), load_embedder(Path(model)), create=True)
 die = lambda *_, **__: os.kill(os.getpid(), signal.SIGKILL)
 staged = library.uploads.stage(io.BytesIO(Path(sound).read_bytes()))
 embedding = library.embedder.embed_audio(staged.path)

@@ -13,8 +13,9 @@ from earmark.index.lexical.expansion import CORRECTION_WEIGHT, RELATED_WEIGHT, R
 from earmark.index.lexical.stemming import stems
 from earmark.index.library import Library
 from earmark.index.types import Hit
-from earmark.model.checkpoint import starter_model
-from earmark.model.embedder import Embedder
+from earmark.model.encoders.dual import DualEmbedder
+from earmark.model.encoders.load import load_embedder
+from earmark.model.model_files import starter_model
 from earmark.model.text import sentence_vectors
 from earmark.model.text.sentence_vectors import SentenceVectors
 from earmark.model.text.thesaurus import Thesaurus
@@ -30,7 +31,7 @@ SOUNDS = 189  # of the demo library
 def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Library]:
     """The demo sounds' titles and tags, under vectors of no meaning: words alone find them."""
     folder = tmp_path_factory.mktemp("demo") / "library"
-    embedder = Embedder.load(starter_model())
+    embedder = load_embedder(starter_model())
     with (demo_sounds() / "manifest.csv").open(newline="", encoding="utf-8") as lines:
         rows = list(csv.DictReader(lines))
     with Library.open(folder, embedder, create=True) as library:
@@ -235,7 +236,7 @@ def test_entries_count_by_the_cosines_of_phrases_in_one_batch(
 def test_words_of_another_language_find_no_english_word_that_looks_alike(tmp_path: Path) -> None:
     checkpoint = checkpoint_of(sentence_config())
     checkpoint.words = SentenceVectors(ENGLISH)
-    embedder = Embedder(checkpoint)
+    embedder = DualEmbedder(checkpoint)
     with Library.open(tmp_path / "library", embedder, create=True) as library:
         with library.catalogue.write() as writer:
             for number, title in enumerate(("bell", "Hund", "dog barking")):

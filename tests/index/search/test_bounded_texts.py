@@ -11,6 +11,7 @@ from earmark.index.search.query import QueryEncoder, parse
 from earmark.index.types import SearchRequest
 from earmark.model.audio.sound_info import SoundInfo
 from earmark.model.embedder import AudioEmbedding, Embedder, unit
+from earmark.model.encoders.dual import DualEmbedder
 from earmark.model.tagging import suggest
 from earmark.model.text import sentence_vectors
 from earmark.model.text.phrase import MAX_LETTERS
@@ -31,7 +32,7 @@ LONG = {
 
 @pytest.fixture
 def embedder() -> Embedder:
-    return Embedder(checkpoint_of(sentence_config()))
+    return DualEmbedder(checkpoint_of(sentence_config()))
 
 
 @pytest.fixture
@@ -81,12 +82,12 @@ class TestBounds:
         sound = AudioEmbedding(vectors[0], vectors[0], vectors[1:], np.array([0.0, 1.0]), info)
         suggestion = suggest(embedder, sound, 3, [text, *text.split(), "rain"])
         check(seen)
-        assert len(suggestion.known) <= embedder.config.tags.max_tags
+        assert len(suggestion.known) <= embedder.max_tags
 
     def test_tags_of_a_clip(self, embedder: Embedder, seen: list[str], text: str) -> None:
         embedder.embed_tags([[text], ["dog", *text.split()]])
-        assert sum(map(len, seen)) <= (1 + embedder.config.tags.max_tags) * MAX_LETTERS
-        assert len(seen) <= 1 + embedder.config.tags.max_tags
+        assert sum(map(len, seen)) <= (1 + embedder.max_tags) * MAX_LETTERS
+        assert len(seen) <= 1 + embedder.max_tags
 
 
 def test_related_words_are_those_of_a_long_sentence(embedder: Embedder, seen: list[str]) -> None:

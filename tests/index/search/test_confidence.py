@@ -20,6 +20,7 @@ from earmark.index.types import Candidates, Filter, SearchRequest
 from earmark.model import checkpoint
 from earmark.model.core.arrays import Array
 from earmark.model.embedder import Embedder
+from earmark.model.encoders.dual import DualEmbedder
 from earmark.model.relevance import RelevanceCurve
 from tests.index import made
 
@@ -38,7 +39,7 @@ def judging(model_folder: Path) -> Embedder:
     loaded = checkpoint.load(model_folder)
     curves = {"words": {**WORDS, "clips": [10, 1000]}, "sounds": {**SOUNDS, "clips": [10, 1000]}}
     loaded.card["relevance"] = curves
-    return Embedder(loaded)
+    return DualEmbedder(loaded)
 
 
 @pytest.fixture

@@ -38,7 +38,7 @@ def test_nothing_is_sure_of_what_one_long_recording_lacks(library: Library, tmp_
     """The best of hundreds of windows is near to anything by chance."""
     paths = [Path(clip.path) for clip in library.catalogue.clips()]
     np.random.default_rng(0).shuffle(paths)
-    rate = library.embedder.config.features.sample_rate
+    rate = library.embedder.front_end.sample_rate
     night = tmp_path / "night.wav"
     soundfile.write(night, np.concatenate([decode(path, rate) for path in paths]), rate)
     with Library.open(tmp_path / "library", library.embedder, create=True) as one:

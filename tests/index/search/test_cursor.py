@@ -168,7 +168,7 @@ def test_long_sounds_are_near_duplicates_only_where_all_their_windows_are(
         "three hours": np.concatenate([own] * 3),
         "one window": np.zeros((0, dim)),
     }
-    length = library.embedder.config.features.window_seconds
+    length = library.embedder.front_end.window_seconds
     with library.catalogue.write() as writer:
         for name, heard in windows.items():
             rows = (heard / np.linalg.norm(heard, axis=1, keepdims=True)).astype(np.float32)

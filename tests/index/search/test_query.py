@@ -15,6 +15,7 @@ from earmark.index.library import Library
 from earmark.index.search.query import MAX_WEIGHT, MIN_WEIGHT, embed, parse
 from earmark.index.types import Filter, Query
 from earmark.model.embedder import Embedder, unit
+from earmark.model.encoders.dual import DualEmbedder
 from earmark.model.text import sentence_vectors
 from tests.index.test_library import add, write
 from tests.model.tiny import checkpoint_of, sentence_config, tiny_config
@@ -24,7 +25,7 @@ KINDS = "dog rain wind car bell bird song drum".split()
 
 @pytest.fixture(scope="module")
 def embedder() -> Embedder:
-    return Embedder(checkpoint_of(tiny_config()))
+    return DualEmbedder(checkpoint_of(tiny_config()))
 
 
 @pytest.fixture
@@ -71,7 +72,7 @@ def test_any_text_is_a_query(text: str) -> None:
 
 @pytest.fixture(scope="module")
 def sentences() -> Embedder:
-    return Embedder(checkpoint_of(sentence_config()))
+    return DualEmbedder(checkpoint_of(sentence_config()))
 
 
 def vector(embedder: Embedder, text: str) -> np.ndarray | None:

@@ -15,8 +15,9 @@ from earmark.index.lexical.terms import query_terms
 from earmark.index.library import Library
 from earmark.index.search.query import QueryEncoder, parse
 from earmark.index.types import Page, SearchRequest
-from earmark.model.checkpoint import starter_model
-from earmark.model.embedder import Embedder
+from earmark.model.encoders.dual import DualEmbedder
+from earmark.model.encoders.load import load_embedder
+from earmark.model.model_files import starter_model
 from tests.index.made import new_clip
 from tests.model.tiny import checkpoint_of, sentence_config, tiny_config
 
@@ -49,7 +50,7 @@ def stocked(
 ) -> Iterator[Library]:
     """A library of these clips; the model reads single words, or sentences."""
     config = tiny_config() if request.param == "single words" else sentence_config()
-    embedder = Embedder(checkpoint_of(config))
+    embedder = DualEmbedder(checkpoint_of(config))
     folder = tmp_path_factory.mktemp("words") / "library"
     with Library.open(folder, embedder, create=True) as library:
         with library.catalogue.write() as writer:
@@ -117,7 +118,7 @@ def test_the_model_reads_the_tag_that_is_half_typed(stocked: Library) -> None:
 
 @pytest.fixture(scope="module")
 def starter() -> QueryEncoder:
-    return QueryEncoder(Embedder.load(starter_model()))
+    return QueryEncoder(load_embedder(starter_model()))
 
 
 @pytest.mark.slow

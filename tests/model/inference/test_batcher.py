@@ -8,7 +8,7 @@ from concurrent.futures import CancelledError
 import numpy as np
 import pytest
 
-from earmark.model.embedder import Embedder
+from earmark.model.encoders.dual import DualEmbedder
 from earmark.model.inference.batcher import Batcher
 from tests.model.tiny import checkpoint_of, tiny_config
 
@@ -23,7 +23,7 @@ def doubled(values: np.ndarray) -> np.ndarray:
 
 @pytest.mark.parametrize("threads", [1, 3])
 def test_a_window_gives_the_same_code_in_any_batch(threads: int) -> None:
-    embedder = Embedder(checkpoint_of(tiny_config("starter")))
+    embedder = DualEmbedder(checkpoint_of(tiny_config("starter")))
     items = [windows(1 + number % 5, number) for number in range(40)]
     with Batcher(embedder.encode, 16, threads) as batches:
         codes = [batches.put(item) for item in items]

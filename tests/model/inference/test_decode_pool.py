@@ -17,7 +17,7 @@ import pytest
 
 from earmark.model.audio.decode import SoundReader
 from earmark.model.audio.file_metadata import FileMetadata
-from earmark.model.audio.log_mel import LogMel, mel_filters, window_blocks
+from earmark.model.audio.log_mel import LogMel, mel_filters
 from earmark.model.audio.sound_info import SoundInfo
 from earmark.model.core.errors import AudioError
 from earmark.model.inference import decode_pool as readers_file
@@ -47,15 +47,15 @@ def reading() -> list[psutil.Process]:
 def test_windows_are_those_read_here(log_mel: LogMel, tmp_path: Path) -> None:
     path = write(tmp_path / "a.wav", np.tile(noise(10), 30))
     reader = SoundReader(path, log_mel.config.sample_rate)
-    here = list(window_blocks(log_mel, reader.blocks(), 64))
+    here = list(log_mel.windows(reader.blocks(), 64))
     with DecodePool(log_mel, 1) as readers:
         for source in (path, path.read_bytes()):
             blocks, info = read(readers, source)
             assert info == reader.info
-            for block, (windows, first) in zip(blocks, here, strict=True):
+            for block, (windows, starts) in zip(blocks, here, strict=True):
                 # Another number of BLAS threads adds in another order.
                 np.testing.assert_allclose(block.windows, windows, atol=2e-6)
-                np.testing.assert_array_equal(block.first_frames, first)
+                np.testing.assert_array_equal(block.starts, starts)
 
 
 def test_a_process_goes_on_after_a_bad_sound(log_mel: LogMel, tmp_path: Path) -> None:

@@ -22,9 +22,9 @@ HOURS = int(os.environ.get("EARMARK_HOURS", "1"))
 PROGRAM = """
 import json, resource, sys
 from pathlib import Path
-from earmark.model.embedder import Embedder
+from earmark.model.encoders.load import load_embedder
 
-embedder = Embedder.load(Path(sys.argv[1]))
+embedder = load_embedder(Path(sys.argv[1]))
 embedder.embed_audio(Path(sys.argv[2]))
 before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 found = embedder.embed_audio(Path(sys.argv[3]))

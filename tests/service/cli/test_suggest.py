@@ -8,7 +8,7 @@ import pytest
 
 from earmark.index.curation.verdicts import Verdict, judge
 from earmark.index.library import Library
-from earmark.model.embedder import Embedder
+from earmark.model.encoders.load import load_embedder
 from earmark.service.cli.main import main
 from tests.index.curation import reviews
 
@@ -16,7 +16,7 @@ from tests.index.curation import reviews
 def test_a_library_gets_its_suggestions_and_what_was_decided_is_exported(
     model_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    folder, embedder = tmp_path / "library", Embedder.load(model_folder)
+    folder, embedder = tmp_path / "library", load_embedder(model_folder)
     with Library.open(folder, embedder, create=True) as library:
         reviews.add(library, 5)
     arguments = ["suggest", "--library", str(folder), "--model", str(model_folder)]

@@ -16,7 +16,7 @@ import soundfile
 
 from earmark.index.ingest import bulk
 from earmark.index.library import Library
-from earmark.model.embedder import Embedder
+from earmark.model.encoders.load import load_embedder
 from earmark.service.auth.api_keys import KeyFile
 from earmark.service.client.client import AsyncClient, Client
 from earmark.service.client.errors import ProblemError
@@ -35,7 +35,7 @@ def base(
 ) -> Iterator[tuple[str, str]]:
     """Where a server is that wants a key for writing and has little patience, and the key."""
     folder = tmp_path_factory.mktemp("client")
-    with Library.open(folder / "library", Embedder.load(model_folder), create=True) as library:
+    with Library.open(folder / "library", load_embedder(model_folder), create=True) as library:
         bulk.add(library, [sounds / "dog.wav", sounds / "rain.wav", sounds / "bell.wav"])
     settings = {
         "EARMARK_KEYS": str(folder / "keys"),

@@ -15,7 +15,7 @@ import pytest
 
 from earmark.index.ingest import bulk
 from earmark.index.library import Library
-from earmark.model.embedder import Embedder
+from earmark.model.encoders.load import load_embedder
 from earmark.service.auth.api_keys import KeyFile
 from tests.conftest import ROOT
 from tests.service.server_process import Server, serving
@@ -44,7 +44,7 @@ def keyed(
 ) -> Iterator[Server]:
     """A server of a library to be changed, that wants a key for it."""
     folder = tmp_path_factory.mktemp("schemathesis")
-    with Library.open(folder / "library", Embedder.load(model_folder), create=True) as library:
+    with Library.open(folder / "library", load_embedder(model_folder), create=True) as library:
         bulk.add(library, [sounds / "dog.wav", sounds / "rain.wav"])
     settings = {
         "EARMARK_KEYS": str(key_file),

@@ -8,7 +8,7 @@ from urllib.parse import urljoin
 
 import pytest
 
-from earmark.model.embedder import Embedder
+from earmark.model.encoders.load import load_embedder
 from earmark.service.http.problems import PROBLEMS
 from tests.service.server_process import Server
 
@@ -20,7 +20,7 @@ def test_probes(server: Server) -> None:
 
 def test_the_model_card(server: Server, model_folder: Path) -> None:
     card = server.client.get("/v1/model").json()
-    embedder = Embedder.load(model_folder)
+    embedder = load_embedder(model_folder)
     assert card["fingerprint"] == embedder.fingerprint
     assert (card["dim"], card["words"]) == (16, len(embedder.words))
     assert (card["vocabulary"], card["max_tags"], card["sample_rate"]) == (12, 10, 22_000)

@@ -13,7 +13,7 @@ import httpx
 import psutil
 import pytest
 
-from earmark.model.checkpoint import starter_model
+from earmark.model.model_files import starter_model
 from tests.service import sounds as made
 from tests.service.server_process import Server, serving
 

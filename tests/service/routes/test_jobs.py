@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 from earmark.index.library import Library
-from earmark.model.embedder import Embedder
+from earmark.model.encoders.load import load_embedder
 from tests.model import tiny
 from tests.service import sounds
 from tests.service.server_process import Server, serving
@@ -25,7 +25,7 @@ from tests.service.server_process import Server, serving
 def folder(tmp_path_factory: pytest.TempPathFactory, model_folder: Path) -> Path:
     """An empty library."""
     folder = tmp_path_factory.mktemp("jobs") / "library"
-    Library.open(folder, Embedder.load(model_folder), create=True).close()
+    Library.open(folder, load_embedder(model_folder), create=True).close()
     return folder
 
 
@@ -45,7 +45,7 @@ def served(
         assert "Traceback" not in log.read_text()
     assert [path.name for path in (folder / "jobs").iterdir()] == [place.rpartition("/")[2]]
     uploads = folder / "uploads"
-    with Library.open(folder, Embedder.load(model_folder)) as library:
+    with Library.open(folder, load_embedder(model_folder)) as library:
         known = {Path(clip.path).name for clip in library.catalogue.clips()}
     assert known == {path.name for path in uploads.iterdir() if path.is_file()}
     assert [path.name for path in (uploads / ".pending").iterdir()] == ["lock"]
@@ -190,7 +190,7 @@ def test_killed_again_and_again_a_job_adds_each_sound_once(
     tmp_path: Path, model_folder: Path
 ) -> None:
     folder = tmp_path / "library"
-    Library.open(folder, Embedder.load(model_folder), create=True).close()
+    Library.open(folder, load_embedder(model_folder), create=True).close()
     arguments = ("--library", folder, "--model", model_folder)
     seen: list[Event] = []
     with serving(tmp_path / "log", *arguments) as server:
@@ -231,7 +231,7 @@ def test_stopped_in_good_order_a_job_goes_on_with_the_next_service(
     tmp_path: Path, model_folder: Path
 ) -> None:
     folder = tmp_path / "library"
-    Library.open(folder, Embedder.load(model_folder), create=True).close()
+    Library.open(folder, load_embedder(model_folder), create=True).close()
     arguments = ("--library", folder, "--model", model_folder)
     with serving(tmp_path / "log", *arguments) as server:
         over = begin(server, ("a.wav", sounds.noise(0.3)), tags="first")
@@ -253,7 +253,7 @@ def test_stopped_in_good_order_a_job_goes_on_with_the_next_service(
 def two_services(tmp_path: Path, model_folder: Path) -> Iterator[tuple[Server, Server]]:
     """Two servers of one library, empty at first."""
     folder = tmp_path / "library"
-    Library.open(folder, Embedder.load(model_folder), create=True).close()
+    Library.open(folder, load_embedder(model_folder), create=True).close()
     arguments = ("--library", folder, "--model", model_folder)
     with (
         serving(tmp_path / "log-one", *arguments) as one,

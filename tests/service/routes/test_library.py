@@ -11,7 +11,7 @@ import pytest
 from earmark.index.catalogue.embedded_sound import SourceFile
 from earmark.index.ingest import bulk
 from earmark.index.library import Library
-from earmark.model.embedder import Embedder
+from earmark.model.encoders.load import load_embedder
 from tests.index import made
 from tests.service import sounds as noises
 from tests.service.conftest import MANIFEST
@@ -22,7 +22,7 @@ from tests.service.server_process import Server, serving
 @pytest.fixture
 def broken(tmp_path: Path, model_folder: Path) -> Iterator[Server]:
     """A server of a library that could not take all it was given."""
-    with Library.open(tmp_path / "library", Embedder.load(model_folder), create=True) as library:
+    with Library.open(tmp_path / "library", load_embedder(model_folder), create=True) as library:
         (tmp_path / "notes.txt").write_text("no sound")
         bulk.add(library, [*made.write_sounds(tmp_path / "in", 2), tmp_path / "notes.txt"])
     with serving(
@@ -69,7 +69,7 @@ def test_failures_are_told_without_paths(broken: Server, tmp_path: Path) -> None
 def test_sounds_without_a_file_are_told_without_paths(tmp_path: Path, model_folder: Path) -> None:
     files = made.write_sounds(tmp_path / "in", 3)
     arguments = ("--library", tmp_path / "library", "--model", model_folder)
-    with Library.open(tmp_path / "library", Embedder.load(model_folder), create=True) as library:
+    with Library.open(tmp_path / "library", load_embedder(model_folder), create=True) as library:
         [_, gone, _] = library.add(
             [made.embed_file(library.embedder, SourceFile(file)) for file in files]
         )

@@ -16,7 +16,7 @@ import pytest
 from earmark.index.library import Library
 from earmark.index.projection import storage
 from earmark.index.projection.map import LibraryMap
-from earmark.model.embedder import Embedder
+from earmark.model.encoders.load import load_embedder
 from earmark.service.client.client import AsyncClient, Client
 from tests.index import made
 from tests.index.projection.test_tsne import at_work, workers
@@ -34,7 +34,7 @@ Json = dict[str, Any]
 def filled(folder: Path, model: Path, count: int) -> Path:
     """A library of so many made-up clips, whose sounds nobody can hear."""
     with (
-        Library.open(folder, Embedder.load(model), create=True) as library,
+        Library.open(folder, load_embedder(model), create=True) as library,
         library.catalogue.write() as writer,
     ):
         for number in range(count):
@@ -233,7 +233,7 @@ def test_in_a_folder_that_can_only_be_read_nothing_of_a_map_is_left(model_folder
 
 def mapped(library: Path, model: Path) -> storage.MapLayout:
     """The map that is made of a library, as its file has it."""
-    with Library.open(library, Embedder.load(model)) as opened:
+    with Library.open(library, load_embedder(model)) as opened:
         library_map = LibraryMap(opened)
         until = time.monotonic() + 120
         while library_map.view().state != "ready":
@@ -257,7 +257,7 @@ def test_of_a_large_library_an_even_sample_is_shown(
     large: Path, model_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("earmark.index.projection.map.MAX_CLIPS", 200)
-    with Library.open(large, Embedder.load(model_folder)) as library:
+    with Library.open(large, load_embedder(model_folder)) as library:
         library_map = LibraryMap(library)
         view = library_map.view()
         library_map.close()

@@ -8,7 +8,7 @@ import pytest
 from pydantic import TypeAdapter
 
 from earmark.index.library import Library
-from earmark.model.embedder import Embedder
+from earmark.model.encoders.load import load_embedder
 from earmark.service.schemas.hits import PageBody, SearchBody
 from tests.service import sounds as made_sounds
 from tests.service.conftest import MANIFEST, ODD_ID
@@ -112,7 +112,7 @@ def test_by_a_sound(server: Server, sounds: Path, library_folder: Path, model_fo
     PageBody.model_validate(body)
     assert body["hits"][0]["title"] == "Dog barking in a yard"
     assert body["hits"][0]["cosine"] == pytest.approx(1, abs=1e-4)
-    embedder = Embedder.load(model_folder)
+    embedder = load_embedder(model_folder)
     with Library.open(library_folder, embedder) as library:
         values = library.search_by_vector(embedder.embed_audio(sound).vector, 6).hits
     ids = [hit.clip.id for hit in values]

@@ -8,7 +8,7 @@ import httpx
 import pytest
 
 from earmark.index.library import Library
-from earmark.model.embedder import Embedder
+from earmark.model.encoders.load import load_embedder
 from earmark.service.library_service import LibraryService
 from tests.index.made import new_clip, vector
 from tests.service import sounds
@@ -85,7 +85,7 @@ def test_a_job_names_sounds_as_an_upload_does(writable: Server, clips: list[str]
 
 
 def test_feedback_is_kept_clean(tmp_path: Path, model_folder: Path) -> None:
-    embedder = Embedder.load(model_folder)
+    embedder = load_embedder(model_folder)
     with Library.open(tmp_path / "library", embedder, create=True) as library:
         with library.catalogue.write() as writer:
             clip = writer.put(new_clip("a", 1, id="e\u0301", vector=vector(1, embedder.dim)))

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from earmark.model.calibration import class_temperature
-from earmark.model.embedder import Embedder
+from earmark.model.encoders.load import load_embedder
 from tests.service import sounds
 from tests.service.server_process import Server
 
@@ -67,7 +67,7 @@ def test_the_same_upload_has_the_same_answer_and_k_cuts_it(server: Server) -> No
 
 
 def test_tags_agree_with_the_model_itself(server: Server, model_folder: Path) -> None:
-    embedder = Embedder.load(model_folder)
+    embedder = load_embedder(model_folder)
     sound = sounds.noise(1.0, seed=5)
     cosines = embedder.vocabulary_vectors @ embedder.embed_audio(sound).vector
     scores = embedder.calibration.probabilities(cosines)
@@ -106,7 +106,7 @@ def test_labels_that_are_taken_otherwise_are_said(server: Server) -> None:
 def test_classes_are_the_softmax_of_cosines_over_the_temperature(
     server: Server, model_folder: Path
 ) -> None:
-    embedder, sound = Embedder.load(model_folder), sounds.noise(1.0, seed=5)
+    embedder, sound = load_embedder(model_folder), sounds.noise(1.0, seed=5)
     labels = ["dog", "rain", "bell"]
     cosines = (
         embedder.embed_tags([[label] for label in labels]) @ embedder.embed_audio(sound).vector

@@ -23,7 +23,7 @@ from earmark.index.library import Library
 from earmark.index.search.query import parse
 from earmark.index.stores.faiss.store import FaissStore
 from earmark.index.types import SearchRequest
-from earmark.model.embedder import Embedder
+from earmark.model.encoders.load import load_embedder
 from earmark.service.http.problems import ProblemError
 from earmark.service.observability.metrics import Metrics
 from earmark.service.search.batch import BatchResult, RenderedPage, run_batch
@@ -242,7 +242,7 @@ class Gated:
 
 @pytest.fixture(scope="module")
 def library(library_folder: Path, model_folder: Path) -> Iterator[Library]:
-    with Library.open(library_folder, Embedder.load(model_folder)) as library:
+    with Library.open(library_folder, load_embedder(model_folder)) as library:
         yield library
 
 
@@ -360,7 +360,7 @@ def test_an_index_from_before_windows_is_replaced_while_it_is_searched(
     tmp_path: Path, model_folder: Path
 ) -> None:
     """The processes that search are as well: a query finds the window that is like it."""
-    embedder, folder, file = Embedder.load(model_folder), tmp_path / "library", "vectors.snapshot"
+    embedder, folder, file = load_embedder(model_folder), tmp_path / "library", "vectors.snapshot"
     near = embedder.embed_tags([["dog"]])[0]
     generator = np.random.default_rng(0)
     with Library.open(folder, embedder, create=True) as library:

@@ -20,8 +20,8 @@ from pathlib import Path
 import psutil
 
 from earmark.index.library import Library
-from earmark.model.checkpoint import starter_model
-from earmark.model.embedder import Embedder
+from earmark.model.encoders.load import load_embedder
+from earmark.model.model_files import starter_model
 from tests.service.http_connection import Answer, ClosedError, Wire
 from tests.service.server import hostile_requests, hostile_sounds
 from tests.service.server_process import NEVER, Server, serving
@@ -161,7 +161,7 @@ def victim(folder: Path, model: Path) -> Iterator[tuple[Server, Path]]:
     """A server of an empty library, and the folder of all that it may write."""
     home = folder / "home"
     (home / "temporary").mkdir(parents=True)
-    Library.open(home / "library", Embedder.load(model), create=True).close()
+    Library.open(home / "library", load_embedder(model), create=True).close()
     settings = {**HASTY, "TMPDIR": str(home / "temporary"), "HOME": str(home)}
     arguments = ("--library", home / "library", "--model", model)
     with serving(folder / "log", *arguments, **settings) as server:

@@ -11,7 +11,7 @@ import httpx
 import pytest
 
 from earmark.index.library import Library
-from earmark.model.embedder import Embedder
+from earmark.model.encoders.load import load_embedder
 from tests.index.made import small_disk
 from tests.service import sounds
 from tests.service.library_edits import address
@@ -45,7 +45,7 @@ def test_killed_amid_uploads_nothing_acknowledged_is_lost(
     tmp_path: Path, model_folder: Path
 ) -> None:
     folder = tmp_path / "library"
-    Library.open(folder, Embedder.load(model_folder), create=True).close()
+    Library.open(folder, load_embedder(model_folder), create=True).close()
     arguments = ("--library", folder, "--model", model_folder)
     known: list[str] = []
 
@@ -82,7 +82,7 @@ def test_killed_amid_uploads_nothing_acknowledged_is_lost(
 @pytest.mark.slow
 def test_a_full_disk_refuses_and_serves_on(tmp_path: Path, model_folder: Path) -> None:
     with small_disk(3_000) as disk:
-        Library.open(disk / "library", Embedder.load(model_folder), create=True).close()
+        Library.open(disk / "library", load_embedder(model_folder), create=True).close()
         arguments = ("--library", disk / "library", "--model", model_folder)
         with serving(tmp_path / "log", *arguments) as server:
             assert post(server, "/v1/clips", sounds.noise(0.3)).status_code == 201

@@ -20,7 +20,7 @@ import pytest
 from earmark.index import maintenance
 from earmark.index.ingest import bulk
 from earmark.index.library import Library
-from earmark.model.embedder import Embedder
+from earmark.model.encoders.load import load_embedder
 from tests.index import made
 from tests.index.stores.milvus import server as milvus
 from tests.service import sounds
@@ -68,7 +68,7 @@ def services(
 ) -> Iterator[Services]:
     folder = tmp_path_factory.mktemp("replicas")
     library_folder = folder / "library"
-    with Library.open(library_folder, Embedder.load(model_folder), create=True) as library:
+    with Library.open(library_folder, load_embedder(model_folder), create=True) as library:
         bulk.add(library, made.write_sounds(folder / "sounds", COUNT))
 
     def start(log: Path) -> contextlib.AbstractContextManager[Server]:

@@ -19,7 +19,7 @@ from starlette.types import Message, Receive, Scope, Send
 
 from earmark.index.ingest import bulk
 from earmark.index.library import Library
-from earmark.model.embedder import Embedder
+from earmark.model.encoders.load import load_embedder
 from earmark.service.http.problems import ProblemError
 from earmark.service.middleware import body_limit
 from earmark.service.middleware.body_limit import BodyLimit
@@ -49,7 +49,7 @@ def hasty(
     """A server without patience, that has one big sound."""
     folder = tmp_path_factory.mktemp("hasty")
     shutil.copy(sounds / "dog.wav", folder / "big.wav")
-    with Library.open(folder / "library", Embedder.load(model_folder), create=True) as library:
+    with Library.open(folder / "library", load_embedder(model_folder), create=True) as library:
         assert len(bulk.add(library, [folder / "big.wav"]).added) == 1
     with (folder / "big.wav").open("r+b") as file:
         file.truncate(BIG)

@@ -25,7 +25,7 @@ import pytest
 import soundfile
 from playwright.sync_api import Browser, Page, Route, expect
 
-from earmark.model.checkpoint import model_file, starter_model
+from earmark.model.model_files import model_file, starter_model
 from tests import prepared
 from tests.conftest import ROOT
 from tests.index.made import earmark, environment

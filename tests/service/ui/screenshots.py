@@ -16,8 +16,8 @@ from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from earmark.index.ingest.bulk import add
 from earmark.index.library import Library
-from earmark.model.checkpoint import starter_model
-from earmark.model.embedder import Embedder
+from earmark.model.encoders.load import load_embedder
+from earmark.model.model_files import starter_model
 from tests.service.ui.browser import (
     CHROMIUM,
     DEMO,
@@ -168,7 +168,7 @@ LONG_SOUND = "Evening before the storm"
 def make_libraries(folder: Path) -> tuple[Path, Path]:
     """The demo library, and one with a long sound besides."""
     demo = folder / "demo"
-    with Library.open(demo, Embedder.load(starter_model()), create=True) as made:
+    with Library.open(demo, load_embedder(starter_model()), create=True) as made:
         add(made, [DEMO / "manifest.csv"])
     make_minute(folder / "minute.wav")
     nobody = {"author": "", "source": "", "licence": ""}

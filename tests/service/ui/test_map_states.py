@@ -11,8 +11,8 @@ import pytest
 from playwright.sync_api import Browser, Page, Route, expect
 
 from earmark.index.library import Library
-from earmark.model.checkpoint import starter_model
-from earmark.model.embedder import Embedder
+from earmark.model.encoders.load import load_embedder
+from earmark.model.model_files import starter_model
 from tests.service import sounds
 from tests.service.ui.browser import (
     LARGE,
@@ -39,7 +39,7 @@ def step(page: Page, *keys: str) -> str:
 
 
 def test_an_empty_library_says_what_to_do(chromium: Browser, tmp_path: Path) -> None:
-    Library.open(tmp_path / "none", Embedder.load(starter_model()), create=True).close()
+    Library.open(tmp_path / "none", load_embedder(starter_model()), create=True).close()
     with (
         serving(tmp_path / "none", free_port()) as address,
         visiting(chromium, address) as (page, _),

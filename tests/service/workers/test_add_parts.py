@@ -14,7 +14,7 @@ import pytest
 
 from earmark.index.errors import StorageError
 from earmark.index.library import Library
-from earmark.model.embedder import Embedder
+from earmark.model.encoders.load import load_embedder
 from earmark.model.inference.decode_pool import DecodePool
 from earmark.service.workers import add_parts as module
 from earmark.service.workers.add_parts import add_parts
@@ -31,13 +31,13 @@ SOUNDS = [
 
 @pytest.fixture
 def library(tmp_path: Path, model_folder: Path) -> Iterator[Library]:
-    with Library.open(tmp_path / "library", Embedder.load(model_folder), create=True) as library:
+    with Library.open(tmp_path / "library", load_embedder(model_folder), create=True) as library:
         yield library
 
 
 @pytest.fixture
 def readers(library: Library) -> Iterator[DecodePool]:
-    readers = DecodePool(library.embedder.log_mel, 1)
+    readers = DecodePool(library.embedder.front_end, 1)
     yield readers
     readers.close()
 

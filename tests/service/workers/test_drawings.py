@@ -11,7 +11,7 @@ import pytest
 from earmark.index.ingest.bulk import add
 from earmark.index.library import Library
 from earmark.model.audio.stretch import Stretch
-from earmark.model.embedder import Embedder
+from earmark.model.encoders.load import load_embedder
 from earmark.model.inference.decode_pool import DecodePool
 from earmark.service.app import create_app
 from earmark.service.settings import Settings
@@ -23,7 +23,7 @@ from tests.index.made import write_sounds
 def test_a_sound_removed_before_it_is_read_is_gone(model_folder: Path, tmp_path: Path) -> None:
     [sound] = write_sounds(tmp_path / "sounds", 1)
     folder = tmp_path / "library"
-    with Library.open(folder, Embedder.load(model_folder), create=True) as library:
+    with Library.open(folder, load_embedder(model_folder), create=True) as library:
         add(library, [sound])
         [clip] = library.catalogue.clips()
 
@@ -52,7 +52,7 @@ def test_a_stretch_that_decodes_much_waits_with_the_long_ones(
 ) -> None:
     [sound] = write_sounds(tmp_path / "sounds", 1)
     monkeypatch.setattr(module, "LONG_SECONDS", 0.1)
-    with Library.open(tmp_path / "library", Embedder.load(model_folder), create=True) as library:
+    with Library.open(tmp_path / "library", load_embedder(model_folder), create=True) as library:
         add(library, [sound])
         [clip] = library.catalogue.clips()
         log_mel = library.embedder.log_mel

@@ -12,7 +12,7 @@ from starlette.types import Message
 
 from earmark.index.ingest.bulk import add
 from earmark.index.library import Library
-from earmark.model.embedder import Embedder
+from earmark.model.encoders.load import load_embedder
 from earmark.service.app import create_app
 from earmark.service.settings import Settings
 from tests.index.made import write_sounds
@@ -52,7 +52,7 @@ async def ask(app: FastAPI, way: str, path: str, query: str, gone: asyncio.Event
 def test_clients_that_leave_make_room_for_uploads(model_folder: Path, tmp_path: Path) -> None:
     [sound] = write_sounds(tmp_path / "sounds", 1)
     folder = tmp_path / "library"
-    with Library.open(folder, Embedder.load(model_folder), create=True) as library:
+    with Library.open(folder, load_embedder(model_folder), create=True) as library:
         add(library, [sound])
         [clip] = library.catalogue.clips()
     path = f"/v1/clips/{quote(clip.id, safe='')}/similar"

@@ -10,7 +10,7 @@ import pytest
 from earmark.index.curation import suggestions
 from earmark.index.curation.suggestions import Suggesting
 from earmark.index.library import Library
-from earmark.model.embedder import Embedder
+from earmark.model.encoders.load import load_embedder
 from earmark.service.workers import suggestions as module
 from earmark.service.workers.suggestions import SuggestionWorker
 from tests.service.raw_connection import until
@@ -31,7 +31,7 @@ def test_it_goes_on_after_a_fault_and_tells_of_it_once(
         return is_due(suggesting)
 
     monkeypatch.setattr(Suggesting, "is_due", looked)
-    embedder = Embedder.load(model_folder)
+    embedder = load_embedder(model_folder)
     with (
         Library.open(tmp_path / "library", embedder, create=True) as library,
         closing(SuggestionWorker(library)) as worker,

@@ -13,7 +13,7 @@ import pytest
 from earmark.index.ingest.bulk import add
 from earmark.index.library import Library
 from earmark.model import zero_shot
-from earmark.model.embedder import Embedder
+from earmark.model.encoders.load import load_embedder
 from earmark.model.inference.decode_pool import Block, DecodePool
 from earmark.service.http.problems import ProblemError
 from earmark.service.workers import timelines
@@ -24,7 +24,7 @@ from tests.index.made import write_sounds
 @pytest.fixture(scope="module")
 def library(model_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Library:
     folder = tmp_path_factory.mktemp("timelines")
-    with Library.open(folder / "library", Embedder.load(model_folder), create=True) as library:
+    with Library.open(folder / "library", load_embedder(model_folder), create=True) as library:
         add(library, write_sounds(folder / "sounds", 2))
         yield library
 
@@ -39,7 +39,7 @@ async def ask(made: Timelines, library: Library, number: int, *tags: str) -> byt
 
 def test_a_sound_is_heard_once_for_all_tags(library: Library) -> None:
     async def run() -> None:
-        with DecodePool(library.embedder.log_mel, 1) as readers:
+        with DecodePool(library.embedder.front_end, 1) as readers:
             made = Timelines(readers, library.embedder)
             first = await ask(made, library, 0, "dog")
             [heard] = made._heard.values()
@@ -116,7 +116,7 @@ def test_what_is_kept_is_bounded(library: Library, monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(timelines, "MAX_BODY_BYTES", 10)
 
     async def run() -> None:
-        with DecodePool(library.embedder.log_mel, 1) as readers:
+        with DecodePool(library.embedder.front_end, 1) as readers:
             made = Timelines(readers, library.embedder)
             assert await ask(made, library, 0) == await ask(made, library, 0)
             assert (len(made._heard), len(made._bodies)) == (0, 0)
@@ -128,7 +128,7 @@ def test_too_many_wait_and_too_long_a_sound_ends(
     library: Library, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def run() -> None:
-        with DecodePool(library.embedder.log_mel, 1) as readers:
+        with DecodePool(library.embedder.front_end, 1) as readers:
             made = Timelines(readers, library.embedder)
             made._waiting = timelines.MAX_WAITING
             with pytest.raises(ProblemError, match="waiting") as refused:

@@ -19,7 +19,7 @@ import torch
 from threadpoolctl import threadpool_info, threadpool_limits
 
 from earmark.model.calibration import rescore_given_tags
-from earmark.model.embedder import Embedder
+from earmark.model.encoders.load import load_embedder
 from earmark.model.zero_shot import Labels, label_probabilities
 from earmark.service.services import open_library
 from earmark.service.settings import Settings
@@ -109,7 +109,7 @@ def test_known_tags_draw_others_and_are_not_suggested(server: Server, model_fold
     beside = server.upload(sound, "/v1/tags?k=20", tags=f"{known}, zzzqqq").json()
     assert (beside["known"], beside["ignored"]) == ([known], ["zzzqqq"])
     assert known not in [tag["tag"] for tag in beside["tags"]]
-    embedder = Embedder.load(model_folder)
+    embedder = load_embedder(model_folder)
     expected = embedder.embed_audio(sound)
     vocabulary = embedder.vocabulary_vectors
     alone = embedder.calibration.probabilities(vocabulary @ expected.vector)
@@ -132,7 +132,7 @@ def test_labels_may_have_prompts_and_be_true_at_once(server: Server, model_folde
     assert [label["label"] for label in many] != [] and all(
         0 <= label["probability"] <= 1 for label in many
     )
-    embedder = Embedder.load(model_folder)
+    embedder = load_embedder(model_folder)
     vector = embedder.embed_audio(sound).vector
     labels = Labels(["weather", "bell"], embedder.embed_tags([["rain"], ["bell"]]), [], [])
     expected = label_probabilities(embedder, labels, vector)

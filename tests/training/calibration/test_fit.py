@@ -12,7 +12,8 @@ from scipy.optimize import minimize
 from earmark.model.background import Background
 from earmark.model.calibration import Calibration, log_mean_exp, sigmoid
 from earmark.model.checkpoint import Checkpoint
-from earmark.model.embedder import Embedder, unit
+from earmark.model.embedder import unit
+from earmark.model.encoders.dual import DualEmbedder
 from earmark.model.zero_shot import class_probabilities, embed_labels
 from earmark.training.calibration import class_temperature, thresholds
 from earmark.training.calibration.class_temperature import fit_class_temperature
@@ -305,7 +306,7 @@ def test_the_background_of_the_tags_is_that_of_zero_shot_classes(corpus: Corpus)
     sounds = generator(8).standard_normal((50, saved.model.config.dim)).astype(np.float32)
     saved.background = Background.of(unit(sounds + 0.2))
     validation = validation_set_of(corpus, saved)
-    embedder = Embedder(saved)
+    embedder = DualEmbedder(saved)
     labels = embed_labels(embedder, {tag: [tag] for tag in saved.vocabulary})
     saved.card["class_temperature"] = 0.7
     sound = unit(sounds[:1])[0]
@@ -321,7 +322,7 @@ def test_the_mean_probability_is_the_share_of_positive_pairs(corpus: Corpus) -> 
     validation = validation_set_of(corpus, saved)
     for kind in (fit_platt_scaling, fit_calibration):
         kind(saved.card, validation)
-        probabilities = Embedder(saved).calibration.probabilities(validation.cosines)
+        probabilities = DualEmbedder(saved).calibration.probabilities(validation.cosines)
         assert 0 < probabilities.min() <= probabilities.max() < 1
         assert probabilities.mean() == pytest.approx(validation.has_tag.mean(), abs=0.01)
         guess = np.mean((validation.has_tag - validation.has_tag.mean()) ** 2)

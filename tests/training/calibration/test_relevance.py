@@ -10,6 +10,7 @@ import pytest
 from scipy.optimize import minimize
 
 from earmark.model.embedder import Embedder, unit
+from earmark.model.encoders.dual import DualEmbedder
 from earmark.model.relevance import RelevanceCurve
 from earmark.training.calibration import relevance
 from earmark.training.calibration.held_out_searches import (
@@ -53,7 +54,7 @@ def planted(count: int, seed: int = 0) -> Hits:
 
 @pytest.fixture(scope="module")
 def embedder() -> Embedder:
-    return Embedder(tiny.checkpoint_of(tiny.tiny_config(), 0, 12))
+    return DualEmbedder(tiny.checkpoint_of(tiny.tiny_config(), 0, 12))
 
 
 @pytest.fixture(scope="module")

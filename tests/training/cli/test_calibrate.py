@@ -10,8 +10,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from earmark.model.checkpoint import FILE_NAME, load, save
-from earmark.model.embedder import Embedder
+from earmark.model.checkpoint import load, save
+from earmark.model.encoders.dual import DualEmbedder
+from earmark.model.encoders.load import load_embedder
+from earmark.model.model_files import FILE_NAME
 from earmark.training.cli.commands import add_commands
 from earmark.training.errors import CorpusError
 from tests.model.tiny import checkpoint_of, random_words
@@ -61,9 +63,11 @@ def test_only_the_card_changes(
     assert run(*common) == 0  # in its place, and the same
     assert f"in {model}: calibrated on 18 clips of 18 sources" in capsys.readouterr().out
     assert (model / FILE_NAME).read_bytes() == (tmp_path / "out" / FILE_NAME).read_bytes()
-    embedder = Embedder.load(model)
+    embedder = load_embedder(model)
     assert embedder.calibration.thresholds.shape == (len(TAGS),)
-    np.testing.assert_array_equal(embedder.vocabulary_vectors, Embedder(before).vocabulary_vectors)
+    np.testing.assert_array_equal(
+        embedder.vocabulary_vectors, DualEmbedder(before).vocabulary_vectors
+    )
 
 
 def test_several_corpora_are_one(

@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from earmark.model.embedder import Embedder
+from earmark.model.encoders.dual import DualEmbedder
 from earmark.training.data import dataset
 from earmark.training.data.dataset import TrainingSet, clean_tag_sets
 from earmark.training.features.cache import FeatureSet
@@ -28,7 +29,7 @@ TAGWISE = replace(PLAIN, tagwise_weight=1.0)
 
 @pytest.fixture(scope="module")
 def embedder() -> Embedder:
-    return Embedder(checkpoint_of(CONFIG))
+    return DualEmbedder(checkpoint_of(CONFIG))
 
 
 def new_clips() -> TrainingSet:

@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 from gensim.models import KeyedVectors
 
-from earmark.model.checkpoint import FILE_NAME, save
+from earmark.model.checkpoint import save
 from earmark.model.core.errors import WordsError
+from earmark.model.model_files import FILE_NAME
 from earmark.training.data.word2vec import load_words, train_word2vec
 from tests.model.tiny import WORDS, checkpoint_of, tiny_config
 

@@ -11,7 +11,9 @@ import torch
 
 from earmark.model.config import ModelConfig
 from earmark.model.core.errors import ConfigError
-from earmark.model.embedder import Embedder, unit
+from earmark.model.embedder import unit
+from earmark.model.encoders.dual import DualEmbedder
+from earmark.model.encoders.load import load_embedder
 from earmark.model.networks.dual_encoder import DualEncoder
 from earmark.model.networks.tag_encoder import PrototypeTagEncoder
 from earmark.model.text.normalize import tokens
@@ -126,7 +128,7 @@ def test_the_teacher_names_what_it_hears(
     checkpoint = teacher_model(read_teacher(file), names)
     assert main(["import", str(file), "--out", str(tmp_path)]) == 0
     assert "embeds sounds and tags" in capsys.readouterr().out
-    saved, embedder = Embedder.load(tmp_path), Embedder(checkpoint)
+    saved, embedder = load_embedder(tmp_path), DualEmbedder(checkpoint)
     assert saved.card["teacher"] == {"name": "EfficientAT mn04_as", "licence": "MIT"}
     assert len(embedder.vocabulary) > 520
     tags = embedder.vocabulary_vectors

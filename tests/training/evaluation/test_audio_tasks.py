@@ -16,6 +16,7 @@ from earmark.model.checkpoint import Checkpoint
 from earmark.model.core.errors import AudioError, ConfigError
 from earmark.model.core.manifest import ManifestRow
 from earmark.model.embedder import Embedder
+from earmark.model.encoders.dual import DualEmbedder
 from earmark.model.networks.dual_encoder import DualEncoder
 from earmark.training.corpora.detect import read_corpus
 from earmark.training.errors import CorpusError
@@ -29,7 +30,7 @@ ONCE = {"repeats": 1, "seed": 0}
 
 @pytest.fixture(scope="module")
 def embedder() -> Embedder:
-    return Embedder(checkpoint_of(tiny_config()))
+    return DualEmbedder(checkpoint_of(tiny_config()))
 
 
 @pytest.fixture(scope="module")
@@ -71,7 +72,7 @@ def test_kinds_of_sound_are_classified(
     protocol = result["protocol"]
     assert protocol["splits"] == SPLITS[task]
     assert protocol["clips"] == len(rows)
-    assert protocol["dimensions"] == (120 if baseline else embedder.config.code_dim)
+    assert protocol["dimensions"] == (120 if baseline else embedder.code_dim)
     assert protocol["features"].startswith("MFCC" if baseline else "mean z_a")
     assert protocol["failed"] == {}
 
@@ -189,7 +190,7 @@ def test_a_model_that_embeds_tags_only(folders: dict[str, Path]) -> None:
     config = replace(tiny_config(), hears=False)
     model = Checkpoint(DualEncoder(config).eval(), random_words(), [])
     with pytest.raises(ConfigError, match="embeds only tags, has no audio encoder"):
-        audio_tasks.evaluate("us8k", Embedder(model), read_corpus(folders["us8k"]), **ONCE)
+        audio_tasks.evaluate("us8k", DualEmbedder(model), read_corpus(folders["us8k"]), **ONCE)
 
 
 # The MFCC baseline

@@ -14,7 +14,7 @@ from matplotlib.image import imread
 
 from earmark.model import checkpoint
 from earmark.model.core.errors import ConfigError
-from earmark.model.embedder import Embedder
+from earmark.model.encoders.load import load_embedder
 from earmark.service.cli.main import main
 from earmark.training.corpora import urbansound8k
 from earmark.training.evaluation import audio_tasks, report
@@ -149,7 +149,7 @@ def test_evaluate_prints_a_table_and_draws(
     result = json.loads(capsys.readouterr().out)
     assert report.table(result) + "\n" == out
     rows = urbansound8k.read(data)
-    direct = audio_tasks.evaluate("us8k", Embedder.load(model), rows, repeats=2, seed=0)
+    direct = audio_tasks.evaluate("us8k", load_embedder(model), rows, repeats=2, seed=0)
     assert result["metrics"] == direct["metrics"]
 
 

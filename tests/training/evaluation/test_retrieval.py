@@ -12,6 +12,7 @@ import pytest
 from earmark.model.core.errors import InputError
 from earmark.model.core.manifest import read_manifest
 from earmark.model.embedder import Embedder
+from earmark.model.encoders.dual import DualEmbedder
 from earmark.training.errors import CorpusError
 from earmark.training.evaluation import retrieval
 from tests.model.tiny import checkpoint_of
@@ -22,7 +23,7 @@ from tests.training.tiny import KINDS, tiny_model, words_of, write_corpus
 def embedder() -> Embedder:
     checkpoint = checkpoint_of(tiny_model())
     checkpoint.words = words_of(16)
-    return Embedder(checkpoint)
+    return DualEmbedder(checkpoint)
 
 
 def sets(count: int) -> list[Sequence[str]]:
@@ -71,7 +72,7 @@ def test_the_whole_task(embedder: Embedder, tmp_path: Path) -> None:
 
 
 def test_the_split_test_is_asked_for_where_there_is_one(embedder: Embedder, tmp_path: Path) -> None:
-    rows = read_manifest(write_corpus(tmp_path, 27, 3, embedder.config.features.sample_rate))
+    rows = read_manifest(write_corpus(tmp_path, 27, 3, embedder.front_end.sample_rate))
     for number, row in enumerate(rows):
         rows[number] = replace(row, split="test" if number % 2 else "validation")
     result = retrieval.evaluate(embedder, rows, tmp_path / "cache")

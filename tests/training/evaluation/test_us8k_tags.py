@@ -12,6 +12,8 @@ import torch
 
 from earmark.model import checkpoint
 from earmark.model.embedder import Embedder
+from earmark.model.encoders.dual import DualEmbedder
+from earmark.model.encoders.load import load_embedder
 from earmark.training.authors_checkpoint import import_model
 from earmark.training.corpora.files import read_table
 from earmark.training.corpora.urbansound8k import COLUMNS
@@ -35,7 +37,7 @@ def embedder() -> Embedder:
     with torch.no_grad():  # as after training: φ_w is of many lengths
         model.model.tags.norm.weight.copy_(torch.linspace(0.1, 2, 16))
         model.model.tags.norm.bias.copy_(torch.linspace(1, -1, 16))
-    return Embedder(model)
+    return DualEmbedder(model)
 
 
 @dataclass(frozen=True)
@@ -175,7 +177,7 @@ def test_the_first_ten_of_many(tmp_path: Path, embedder: Embedder) -> None:
 def test_the_papers_number_of_clips_takes_part(shared: Path, tmp_path: Path) -> None:
     """METHOD §6: 8,251 of 8,732; by the authors' numbers, with their encoder."""
     reference = shared / "reference"
-    embedder = Embedder(import_model(reference / "tag_encoder_128_selfatt_c_1h.npz"))
+    embedder = DualEmbedder(import_model(reference / "tag_encoder_128_selfatt_c_1h.npz"))
     table = read_table(reference / us8k_tags.TABLE, COLUMNS)
     rows, tags_of = us8k_tags.clips_with_known_tags(embedder, reference, table)
     assert (len(rows), len(table)) == (8_251, 8_732)
@@ -199,7 +201,7 @@ def test_a_part_of_the_real_table(shared: Path, tmp_path: Path) -> None:
     datasets.write_table(tmp_path / us8k_tags.TABLE, ",".join(COLUMNS), rows)
     for name in ("US8K_tag_ids.json", us8k_tags.TOKENS):
         (tmp_path / name).symlink_to(reference / name)
-    result = us8k_tags.evaluate(Embedder.load(tmp_path), tmp_path, repeats=1, seed=0)
+    result = us8k_tags.evaluate(load_embedder(tmp_path), tmp_path, repeats=1, seed=0)
     assert result["metrics"]["accuracy"]["mean"] > 0.8
     assert result["protocol"]["clips_in_all"] == len(some)
 

@@ -11,6 +11,8 @@ import pytest
 from earmark.model.core.errors import InputError
 from earmark.model.core.manifest import ManifestRow, read_manifest
 from earmark.model.embedder import Embedder
+from earmark.model.encoders.dual import DualEmbedder
+from earmark.model.encoders.load import load_embedder
 from earmark.training.errors import CorpusError
 from earmark.training.evaluation import zero_shot
 from earmark.training.loop.trainer import Trainer
@@ -27,7 +29,7 @@ def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def embedder() -> Embedder:
     checkpoint = checkpoint_of(tiny_model())
     checkpoint.words = words_of(16)
-    return Embedder(checkpoint)
+    return DualEmbedder(checkpoint)
 
 
 def test_accuracy_is_that_of_the_nearest_label(embedder: Embedder, corpus: Path) -> None:
@@ -52,7 +54,7 @@ def test_a_trained_model_beats_chance(tmp_path: Path) -> None:
     trainer = Trainer(config, replace(QUICK, epochs=30), tiny_corpus(config), tmp_path)
     trainer.fit()
     corpus = write_corpus(tmp_path, 0, 18, config.features.sample_rate)
-    result = zero_shot.evaluate(Embedder.load(tmp_path), read_manifest(corpus), corpus)
+    result = zero_shot.evaluate(load_embedder(tmp_path), read_manifest(corpus), corpus)
     assert result["metrics"]["accuracy"]["mean"] > 0.6
 
 

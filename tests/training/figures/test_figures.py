@@ -13,7 +13,8 @@ from matplotlib.image import imread
 
 from earmark.model.checkpoint import save
 from earmark.model.core.manifest import ManifestRow
-from earmark.model.embedder import Embedder
+from earmark.model.encoders.dual import DualEmbedder
+from earmark.model.encoders.load import load_embedder
 from earmark.service.cli.main import main
 from earmark.training.calibration.fit import fit_calibration
 from earmark.training.calibration.validation_set import ValidationSet
@@ -49,7 +50,7 @@ def model(tmp_path_factory: pytest.TempPathFactory, corpus: Path) -> Path:
     checkpoint.words, checkpoint.vocabulary = words_of(16), TAGS
     groups = [str(number) for number in range(3, 21)]
     checkpoint.card |= {"validation_groups": groups, "history": HISTORY[:2], "epochs": 2}
-    held_out = embed_held_out(Embedder(checkpoint), read_manifest(corpus), folder / "cache")
+    held_out = embed_held_out(DualEmbedder(checkpoint), read_manifest(corpus), folder / "cache")
     fit_calibration(checkpoint.card, held_out.scores, quiet=True)
     save(folder, checkpoint)
     lines = [json.dumps({"epoch": at, **row}) for at, row in enumerate(HISTORY, start=1)]
@@ -60,7 +61,7 @@ def model(tmp_path_factory: pytest.TempPathFactory, corpus: Path) -> Path:
 def test_the_held_out_clips_are_embedded(corpus: Path, model: Path) -> None:
     from earmark.model.core.manifest import read_manifest
 
-    embedder = Embedder.load(model)
+    embedder = load_embedder(model)
     held_out = embed_held_out(embedder, read_manifest(corpus), model / "cache")
     assert [row.group for row in held_out.rows] == [str(number) for number in range(3, 21)]
     for row, vector in zip(held_out.rows[:4], held_out.audio, strict=False):
@@ -118,7 +119,7 @@ def test_the_whole_run_is_drawn_where_its_log_is(model: Path, tmp_path: Path) ->
 def test_tags_are_scored_over_the_whole_ranking(corpus: Path, model: Path) -> None:
     from earmark.model.core.manifest import read_manifest
 
-    embedder = Embedder.load(model)
+    embedder = load_embedder(model)
     held_out = embed_held_out(embedder, read_manifest(corpus), model / "cache")
     results = figures.score_tags(embedder, held_out)
     assert results.tags == TAGS
@@ -205,12 +206,14 @@ def test_hard_cases_are_the_most_confident_errors_one_for_each_group() -> None:
         cosines[number, TAGS.index(first)] = cosine
         path, title = Path(f"/somewhere/pack/{number}.ogg"), "a|b" if number == 5 else ""
         rows.append(ManifestRow(path, tuple(tags.split()), group=group, title=title))
-    hard_cases = find_hard_cases(Embedder(checkpoint), held_out_with(cosines, rows))
+    hard_cases = find_hard_cases(DualEmbedder(checkpoint), held_out_with(cosines, rows))
     assert markdown(hard_cases).split("\n")[2:] == [
         "| pack/1.ogg | hiss | click | 95% |",
         "| a\\|b | steady | wind | 85% |",
     ]
-    assert len(find_hard_cases(Embedder(checkpoint), held_out_with(cosines, rows), limit=1)) == 1
+    assert (
+        len(find_hard_cases(DualEmbedder(checkpoint), held_out_with(cosines, rows), limit=1)) == 1
+    )
 
 
 def test_the_hard_cases_are_printed(corpus: Path, model: Path, capsys: Capture) -> None:

@@ -13,6 +13,7 @@ import pytest
 from earmark.model.checkpoint import save
 from earmark.model.core.manifest import ManifestRow, read_manifest
 from earmark.model.embedder import Embedder
+from earmark.model.encoders.dual import DualEmbedder
 from earmark.service.cli.main import main
 from earmark.training.errors import CorpusError
 from earmark.training.features.cache import load_features
@@ -184,7 +185,7 @@ def test_the_command(tmp_path: Path, capsys: Capture) -> None:
     assert (result["clips"], result["groups"], result["tags"]) == (75, 75, len(TAGS))
     with file.open() as lines:
         written = list(csv.DictReader(lines))
-    expected = suspects_of(Embedder(checkpoint), rows, tmp_path)
+    expected = suspects_of(DualEmbedder(checkpoint), rows, tmp_path)
     assert {(suspect["path"], suspect["tag"], suspect["kind"]) for suspect in written} == set(
         expected
     )

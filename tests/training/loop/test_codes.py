@@ -13,7 +13,7 @@ import pytest
 import torch
 
 from earmark.model.checkpoint import Checkpoint, load
-from earmark.model.embedder import Embedder
+from earmark.model.encoders.dual import DualEmbedder
 from earmark.training.data.corpus import Corpus
 from earmark.training.data.dataset import TrainingSet
 from earmark.training.distillation import bridge
@@ -62,7 +62,7 @@ def start(seed: int = 3) -> Checkpoint:
 def codes_now(run: Trainer, clips: TrainingSet) -> np.ndarray:
     """Codes of the clips by the convolutions of the run's model."""
     model = copy.deepcopy(run.model).eval()
-    embedder = Embedder(Checkpoint(model, run.corpus.words, run.corpus.vocabulary))
+    embedder = DualEmbedder(Checkpoint(model, run.corpus.words, run.corpus.vocabulary))
     return clip_codes(embedder, clips.features, clips.indices.tolist())
 
 

@@ -13,9 +13,10 @@ import pytest
 import torch
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from earmark.model.checkpoint import FILE_NAME, load
+from earmark.model.checkpoint import load
 from earmark.model.core.errors import CheckpointError, ConfigError
-from earmark.model.embedder import Embedder
+from earmark.model.encoders.load import load_embedder
+from earmark.model.model_files import FILE_NAME
 from earmark.training.errors import TrainingError
 from earmark.training.loop import resume_state
 from earmark.training.loop.device import DeviceSettings
@@ -61,7 +62,7 @@ def test_it_learns(run: Trainer) -> None:
 
 
 def test_the_best_model_finds_sounds_by_their_tags(run: Trainer) -> None:
-    embedder = Embedder.load(run.out)
+    embedder = load_embedder(run.out)
     tags = [KINDS[kind][0] for kind in KINDS]
     generator = np.random.default_rng(99)
     names = np.repeat(np.arange(3), 40)

@@ -12,7 +12,7 @@ import pytest
 from earmark.index.facets import count_facets
 from earmark.index.library import Library
 from earmark.index.types import SearchRequest
-from earmark.model.embedder import Embedder
+from earmark.model.encoders.load import load_embedder
 from earmark.service.client import Client
 from earmark.service.http.problems import ProblemError
 from earmark.service.observability.metrics import Metrics
@@ -59,7 +59,7 @@ def test_what_has_not_changed_is_not_sent_again(server: Server) -> None:
 def test_counts_of_an_index_that_is_behind_are_not_kept_as_the_newest(
     library_folder: Path, model_folder: Path
 ) -> None:
-    with Library.open(library_folder, Embedder.load(model_folder)) as library:
+    with Library.open(library_folder, load_embedder(model_folder)) as library:
         found = count_facets(library, SearchRequest(), 1)
         behind = SimpleNamespace(get=lambda *_: replace(found, generation=found.generation - 1))
         services: Any = SimpleNamespace(library=library, facets=behind)
@@ -103,7 +103,7 @@ def test_searches_and_lists_are_filtered_and_sorted_so(server: Server) -> None:
 
 
 def test_where_too_many_wait_none_is_taken(library_folder: Path, model_folder: Path) -> None:
-    with Library.open(library_folder, Embedder.load(model_folder)) as library:
+    with Library.open(library_folder, load_embedder(model_folder)) as library:
         counter = FacetCounter(library, Metrics(), max_waiting=1)
         assert counter.get(SearchRequest(), 1) is counter.get(SearchRequest(), 1)  # kept
         with counter.turn(), pytest.raises(ProblemError, match="1 requests are waiting"):

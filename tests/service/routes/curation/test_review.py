@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from earmark.index.library import Library
-from earmark.model.embedder import Embedder
+from earmark.model.encoders.load import load_embedder
 from earmark.service.client.client import Client
 from tests.index.curation import reviews
 from tests.service.server_process import Server, serving
@@ -24,7 +24,7 @@ SECONDS = 60.0
 def folder(tmp_path_factory: pytest.TempPathFactory, model_folder: Path) -> Path:
     """A library of made-up sounds."""
     folder = tmp_path_factory.mktemp("review") / "library"
-    with Library.open(folder, Embedder.load(model_folder), create=True) as library:
+    with Library.open(folder, load_embedder(model_folder), create=True) as library:
         reviews.add(library, CLIPS)
     return folder
 

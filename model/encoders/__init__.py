@@ -1,0 +1,1 @@
+"""Encoders: what implements `model.embedder.Embedder`."""

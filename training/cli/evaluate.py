@@ -19,10 +19,21 @@ if TYPE_CHECKING:
     from earmark.model.embedder import Embedder
 
 LADDER = "ladder"
+CAPTIONS = "captions"
 MFCC = "mfcc"  # the baseline, in place of a model
-TASKS = ("us8k", "us8k-tags", "gtzan", "nsynth", "esc50", "zero-shot", "retrieval", LADDER)
-WITHOUT_CONFUSION = ("zero-shot", "retrieval", LADDER)
-WITH_WORDS = ("us8k-tags", "zero-shot", "retrieval")  # tasks that need a tag encoder
+TASKS = (
+    "us8k",
+    "us8k-tags",
+    "gtzan",
+    "nsynth",
+    "esc50",
+    "zero-shot",
+    "retrieval",
+    CAPTIONS,
+    LADDER,
+)
+WITHOUT_CONFUSION = ("zero-shot", "retrieval", CAPTIONS, LADDER)
+WITH_WORDS = ("us8k-tags", "zero-shot", "retrieval", CAPTIONS)  # tasks that need a tag encoder
 
 
 def add_command(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -35,7 +46,10 @@ def add_command(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
         type=Path,
         action="append",
         metavar="PATH",
-        help="a manifest or a data set's folder; ladder: repeat for more",
+        help="a manifest or a data set's folder; captions: a CSV file; ladder: repeat for more",
+    )
+    command.add_argument(
+        "--audio", type=Path, metavar="DIR", help="captions: the sounds; default: beside the file"
     )
     command.add_argument(
         "--model",
@@ -100,6 +114,8 @@ def _check_options(options: argparse.Namespace) -> None:
     check_seed(options.seed)
     if options.esc10 and options.task not in ("esc50", "zero-shot"):
         raise ConfigError(f"--esc10: is for the tasks esc50 and zero-shot, not {options.task}")
+    if options.audio is not None and options.task != CAPTIONS:
+        raise ConfigError(f"--audio: is for the task {CAPTIONS}, not {options.task}")
     if options.groups and options.task != "retrieval":
         raise ConfigError(f"--groups: is for the task retrieval, not {options.task}")
     if options.task != LADDER:
@@ -156,12 +172,20 @@ def _load_model(options: argparse.Namespace) -> Embedder | None:
 def _run_task(options: argparse.Namespace, embedder: Embedder | None) -> dict[str, Any]:
     from earmark.training.corpora import esc50
     from earmark.training.corpora.detect import read_corpus
-    from earmark.training.evaluation import audio_tasks, retrieval, us8k_tags, zero_shot
+    from earmark.training.evaluation import (
+        audio_tasks,
+        captions,
+        retrieval,
+        us8k_tags,
+        zero_shot,
+    )
 
     [data] = options.data
     repeats = {"repeats": options.repeats, "seed": options.seed}
     if options.task == "us8k-tags" and embedder is not None:
         return us8k_tags.evaluate(embedder, data, **repeats)
+    if options.task == CAPTIONS and embedder is not None:
+        return captions.evaluate(embedder, data, options.audio or data.parent)
     rows = esc50.read(data, only_esc10=True) if options.esc10 else read_corpus(data)
     if options.task == "zero-shot" and embedder is not None:
         return zero_shot.evaluate(embedder, rows, data)

@@ -45,6 +45,7 @@ from earmark.service.workers.drawings import Drawings
 from earmark.service.workers.facets import FacetCounter
 from earmark.service.workers.handovers import Handovers
 from earmark.service.workers.jobs import Jobs
+from earmark.service.workers.phrase_vectors import PhraseVectors
 from earmark.service.workers.stretch_vectors import StretchVectors
 from earmark.service.workers.suggestions import SuggestionWorker
 from earmark.service.workers.timelines import Timelines
@@ -68,6 +69,7 @@ class Services:
     library_service: LibraryService
     searches: SearchQueue
     uploads: UploadQueue
+    phrases: PhraseVectors
     stretch_vectors: StretchVectors
     jobs: Jobs
     suggestions: SuggestionWorker
@@ -130,6 +132,7 @@ async def open_services(
             library_service=LibraryService(library),
             searches=searches,
             uploads=uploads,
+            phrases=PhraseVectors(library.embedder, metrics, settings.upload_seconds),
             stretch_vectors=StretchVectors(uploads, settings.max_seconds),
             jobs=jobs,
             suggestions=suggestions,

@@ -27,9 +27,15 @@ log = logging.getLogger(__name__)
 HEALTH_CHECKS = frozenset({"/healthz", "/readyz"})  # open to all
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 UPLOAD_PATHS = frozenset({"/v1/tags", "/v1/classify", "/v1/search/audio"})  # only read
-READ_PATHS = UPLOAD_PATHS | {"/v1/search", EMBEDDINGS}
+MCP_PATH = "/mcp"  # what its messages ask for is asked again, as requests of their own
+READ_PATHS = UPLOAD_PATHS | {"/v1/search", EMBEDDINGS, MCP_PATH}
 # Headers of a proxy: with one of these, a request is not from this machine itself.
 FORWARDED = (b"forwarded", b"x-forwarded-for", b"x-forwarded-host", b"x-real-ip", b"via")
+# The headers that decide who a caller is, and what the caller may do.
+CALLER_HEADERS = frozenset(
+    {*FORWARDED, b"x-forwarded-proto", b"host", b"authorization", b"x-api-key", b"origin"}
+    | {b"sec-fetch-site"}
+)
 CHALLENGE = {"WWW-Authenticate": 'Bearer realm="earmark"'}
 
 Headers = Mapping[bytes, bytes]
@@ -39,12 +45,14 @@ Headers = Mapping[bytes, bytes]
 class Caller:
     """Who sent a request: the address, as trusted proxies report it, and the key's name.
 
-    `local`: from this machine, with no proxy in between.
+    `local`: from this machine, with no proxy in between; `may_write`: whether the key's scope is
+    write.
     """
 
     address: str
     local: bool
     key: str | None = None
+    may_write: bool = False
 
     @property
     def client(self) -> str:
@@ -134,8 +142,9 @@ class AccessRules:
         host = headers.get(b"host", b"").decode("latin-1").lower()
         if self.hosts and not client_address.is_loopback(host) and _bare(host) not in self.hosts:
             raise ProblemError("forbidden", "Host: expected a name that this service answers to")
-        if writes(scope):
+        if writes(scope) or scope["path"] == MCP_PATH:
             self._check_site(headers, host)
+        if writes(scope):
             if key is None and (self.key_always or not caller.local):
                 raise ProblemError("unauthorized", "key: expected one to write with", CHALLENGE)
             if key is not None and key.scope != "write":
@@ -171,7 +180,7 @@ def writes(scope: Scope) -> bool:
 
 def holds_data(path: str) -> bool:
     """Whether a path serves data: not the page's files, health checks or documentation."""
-    return path.startswith("/v1/") or path == "/metrics"
+    return path.startswith("/v1/") or path in ("/metrics", MCP_PATH)
 
 
 def _bare(host: str) -> str:
@@ -199,7 +208,9 @@ class Authorization:
             try:
                 key = self.rules.key(headers, scope["path"])
                 if key is not None:
-                    caller = state["caller"] = Caller(caller.address, caller.local, key.name)
+                    caller = state["caller"] = Caller(
+                        caller.address, caller.local, key.name, key.scope == "write"
+                    )
                 self.rules.check(scope, headers, caller, key)
             except ProblemError as error:
                 refusal = problem(error.name, str(error.detail), dict(error.headers or {}))

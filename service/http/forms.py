@@ -8,6 +8,7 @@ from contextlib import aclosing
 from fastapi import Request
 from starlette.datastructures import FormData
 from starlette.formparsers import MultiPartException, MultiPartParser
+from starlette.types import Scope
 
 from earmark.service.http.file_names import with_plain_name
 from earmark.service.http.problems import ProblemError
@@ -77,3 +78,9 @@ def _detail(error: MultiPartException, expected: Mapping[str, str]) -> str:
     """What was wrong with a form, in our words. `expected`: by the start of the parser's."""
     found = (limit for start, limit in expected.items() if error.message.startswith(start))
     return f"body: expected {next(found, FORM)}"
+
+
+def is_form(scope: Scope) -> bool:
+    """Whether a request's body is said to be a form with files."""
+    kind = next((value for name, value in scope["headers"] if name == b"content-type"), b"")
+    return bool(kind.lower().startswith(MULTIPART.encode()))

@@ -7,6 +7,7 @@ import time
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from earmark.service.http.forms import is_form
 from earmark.service.http.openai_errors import EMBEDDINGS
 from earmark.service.http.problems import ProblemError, problem
 

@@ -21,7 +21,8 @@ from limits.strategies import SlidingWindowCounterRateLimiter
 from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from earmark.service.auth.authorization import UPLOAD_PATHS, Caller, writes
+from earmark.service.auth.authorization import MCP_PATH, UPLOAD_PATHS, Caller, writes
+from earmark.service.http.forms import is_form
 from earmark.service.http.openai_errors import EMBEDDINGS
 from earmark.service.http.problems import ProblemError, problem
 from earmark.service.settings import Settings
@@ -129,7 +130,7 @@ def rate_of(scope: Scope) -> str | None:
     path = scope["path"]
     if writes(scope):
         return "writes"
-    if not path.startswith("/v1/"):
+    if not path.startswith("/v1/") and path != MCP_PATH:
         return None
     is_upload = scope["method"] == "POST" and (
         path in UPLOAD_PATHS or (path == EMBEDDINGS and is_form(scope))

@@ -78,6 +78,15 @@ class KindBody(BaseModel):
     description: str
 
 
+class OpenAIError(BaseModel):
+    """An error in the form of OpenAI's API."""
+
+    message: str = Field(description="The problem's `detail`")
+    type: str = Field(examples=["invalid_request_error"])
+    param: str | None = Field(description="The parameter at fault", examples=["input[3]"])
+    code: str = Field(examples=["model_not_found"])
+
+
 class Problem(BaseModel):
     """Problem details (RFC 9457); `type` is the address of the type's description."""
 
@@ -85,3 +94,6 @@ class Problem(BaseModel):
     title: str
     status: int
     detail: str
+    error: OpenAIError | None = Field(
+        None, description="Of `/v1/embeddings` and `/v1/models`: the same in OpenAI's form"
+    )

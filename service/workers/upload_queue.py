@@ -42,7 +42,7 @@ class QueuedUpload:
 
     `source`: the sound, or a function that gives it when its turn has come; `deadline`: of
     time.monotonic(); `on_block`: called with each block of windows; `with_metadata`: the metadata
-    in the file is read as well.
+    in the file is read as well; `name`: of the sound in messages.
     """
 
     source: Source | Callable[[], Source]
@@ -50,6 +50,7 @@ class QueuedUpload:
     deadline: float
     on_block: OnBlock = lambda _: None
     with_metadata: bool = False
+    name: str = NAME
     abandoned: threading.Event = field(default_factory=threading.Event)
 
     def check(self) -> None:
@@ -119,13 +120,18 @@ class UploadQueue:
         max_seconds: float | None = None,
         *,
         with_metadata: bool = False,
+        name: str = NAME,
     ) -> AudioEmbedding:
         """A sound's embedding, and the metadata in its file if that is asked for.
 
         Raises AudioError, ProblemError (429, 504).
         """
         return await self.run(
-            source, lambda embedding: embedding, max_seconds, with_metadata=with_metadata
+            source,
+            lambda embedding: embedding,
+            max_seconds,
+            with_metadata=with_metadata,
+            name=name,
         )
 
     async def run(
@@ -136,6 +142,7 @@ class UploadQueue:
         on_block: OnBlock = lambda _: None,
         *,
         with_metadata: bool = False,
+        name: str = NAME,
     ) -> Result:
         """The result of `then` on a sound's embedding, computed in a thread. Raises as `embed`.
 
@@ -143,7 +150,7 @@ class UploadQueue:
         """
         self.admit()
         upload = QueuedUpload(
-            source, max_seconds, time.monotonic() + self._seconds, on_block, with_metadata
+            source, max_seconds, time.monotonic() + self._seconds, on_block, with_metadata, name
         )
         self._present += 1
         try:
@@ -171,7 +178,7 @@ class UploadQueue:
                 self._decoders,
                 self._batcher,
                 source,
-                NAME,
+                upload.name,
                 upload.max_seconds,
                 upload.deadline,
                 upload.handle_block,

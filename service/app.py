@@ -22,6 +22,7 @@ from earmark.service.middleware.access_log import AccessLog
 from earmark.service.middleware.body_limit import MAX_FIELD_BYTES, MAX_FIELDS, BodyLimit
 from earmark.service.middleware.compression import Compression
 from earmark.service.middleware.head_requests import HeadRequests
+from earmark.service.middleware.openai_errors import OpenAIErrors
 from earmark.service.middleware.rate_limit import RateLimits
 from earmark.service.middleware.root_path import RootPath
 from earmark.service.middleware.security_headers import CORS_ALLOWED, CORS_EXPOSED, SecurityHeaders
@@ -31,6 +32,7 @@ from earmark.service.routes import (
     about,
     clips,
     drawings,
+    embeddings,
     feedback,
     jobs,
     library,
@@ -53,6 +55,7 @@ UI = Path(__file__).parent / "ui"
 ROUTES = (
     search,
     uploads,
+    embeddings,
     edits,
     clips,
     collections,
@@ -135,6 +138,7 @@ def add_middleware(
         RateLimits, settings=settings, on_refusal=lambda: measured.count_rejection("rate")
     )
     app.add_middleware(Authorization, rules=AccessRules.of(settings))
+    app.add_middleware(OpenAIErrors)
     if settings.cors:
         app.add_middleware(
             CORSMiddleware,

@@ -30,8 +30,8 @@ def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
         type=Path,
         action="append",
         default=[],
-        metavar="CSV",
-        help="a manifest, whatever its name ends in",
+        metavar="PATH",
+        help="a manifest, whatever its name ends in, or the folder of a manifest or metadata file",
     )
     add.add_argument(
         "--encoding",
@@ -97,15 +97,27 @@ def _engine(options: argparse.Namespace) -> EmbeddingEngine:
     return RayEngine(_model(options), shards, options.ray_address, options.actors)
 
 
+def _manifest_file(path: Path) -> Path:
+    """The file that `--manifest` names. Raises InputError for a folder without any."""
+    from earmark.model.core.errors import InputError
+    from earmark.model.core.manifest import FILE_NAMES, in_folder
+
+    file = in_folder(path) if path.is_dir() else path
+    if file is None:
+        raise InputError(f"--manifest: expected one of {', '.join(FILE_NAMES)} in {path}")
+    return file
+
+
 def _add(options: argparse.Namespace) -> int:
     from earmark.index.ingest import bulk, watch
     from earmark.index.ingest.walk import Manifests, Walk
     from earmark.model.core.errors import InputError
 
-    paths = [*options.paths, *options.manifest]
+    named = list(map(_manifest_file, options.manifest))
+    paths = [*options.paths, *named]
     if not paths:
         raise InputError("path: expected a file, folder or manifest to add, got none")
-    manifests = Manifests(frozenset(options.manifest), options.encoding)
+    manifests = Manifests(frozenset(named), options.encoding)
     for path in paths:
         if os.path.realpath(path) == os.path.realpath(options.library):
             raise InputError(

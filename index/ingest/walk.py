@@ -41,8 +41,8 @@ _SYSTEM_FOLDERS = re.compile(
 
 @dataclass(frozen=True)
 class Manifests:
-    """What is a manifest and how it is read. `named`: manifests whatever their names end in, and
-    folders that hold one; `encoding`: of those without a byte-order mark, None for UTF-8."""
+    """What is a manifest and how it is read. `named`: manifests whatever their names end in;
+    `encoding`: of those without a byte-order mark, None for UTF-8."""
 
     named: frozenset[Path] = frozenset()
     encoding: str | None = None
@@ -77,7 +77,7 @@ class Walk:
         """
         is_manifest = self._manifests.contain(path)
         try:
-            if stat.S_ISDIR(path.stat().st_mode) and path not in self._manifests.named:
+            if stat.S_ISDIR(path.stat().st_mode):
                 is_manifest = False
                 yield from self._of_named_folder(real_folder(path))
                 return

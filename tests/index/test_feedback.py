@@ -160,6 +160,18 @@ def test_training_reads_the_manifest(library: Library, clip_id: str, tmp_path: P
     assert (read[0].title, read[0].author) == ('=1+1, "heavy" Rain', "'-Ann")
 
 
+@pytest.mark.parametrize("name", ["list.jsonl", "list.parquet"])
+def test_a_manifest_in_other_formats(
+    library: Library, clip_id: str, tmp_path: Path, name: str
+) -> None:
+    library.edit(clip_id, {"title": "=1+1", "author": "Ann"})
+    feedback.add_for_clip(library, clip_id, Opinion(("storm",), ()))
+    on_sound(library, sounds.noise(0.5), Opinion(("bell",), ()))
+    assert feedback.export(library.folder, tmp_path / "list.csv") == 2
+    assert feedback.export(library.folder, tmp_path / name) == 2
+    assert read_manifest(tmp_path / name) == read_manifest(tmp_path / "list.csv")
+
+
 def test_an_export_that_cannot_be(library: Library, clip_id: str, tmp_path: Path) -> None:
     out = tmp_path / "a.csv"
     with pytest.raises(LibraryError, match="expected feedback or a review to export, got none"):

@@ -220,6 +220,19 @@ def test_a_named_manifest_may_have_any_name_and_encoding(library: Library, tmp_p
     assert library.catalogue.clips()[0].tags == ("café",)
 
 
+def test_a_folder_of_hugging_face_is_named_as_a_manifest(
+    library: Library, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    made.write_sounds(tmp_path / "train", 1)
+    line = {"file_name": "noise_000.wav", "labels": ["tin roof", "rain"], "caption": "It rains."}
+    (tmp_path / "train" / "metadata.jsonl").write_text(json.dumps(line))
+    bulk.add(library, [tmp_path / "train" / "metadata.jsonl"], made.embed_here)
+    [clip] = library.catalogue.clips()
+    assert (clip.tags, clip.description) == (("tin-roof", "rain"), "It rains.")
+    assert main(["add", "--manifest", str(tmp_path), "--library", str(tmp_path / "new")]) == 2
+    assert "--manifest: expected one of manifest.csv, metadata.csv" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("name", "message"),
     [

@@ -169,8 +169,16 @@ def test_a_manifest_comes_first(tmp_path: Path) -> None:
     assert read_corpus(manifest) == mine
 
 
+def test_captions_are_tags_where_there_are_no_others(tmp_path: Path) -> None:
+    line = '{"file_name": "a.wav", "caption": ["A dog barks", "Barking in the rain"]}'
+    (tmp_path / "metadata.jsonl").write_text(line)
+    [row] = read_corpus(tmp_path)
+    assert row.tags == ("dog", "bark", "barking", "rain")
+    assert row.description == "A dog barks\nBarking in the rain"
+
+
 def test_an_unknown_folder_is_refused_with_the_known_formats(tmp_path: Path) -> None:
-    with pytest.raises(CorpusError, match=r"expected manifest\.csv in .*, or a data set by") as it:
+    with pytest.raises(CorpusError, match=r"expected manifest\.csv or .*, or a data set by") as it:
         read_corpus(tmp_path)
     for name, (mark, _) in READERS.items():
         assert f"{mark} ({name})" in str(it.value)

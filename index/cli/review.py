@@ -22,7 +22,9 @@ def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
     review = commands.add_parser("review", help="export what reviews and feedback have decided")
     actions = review.add_subparsers(dest="action", required=True, metavar="ACTION")
     export = actions.add_parser("export", help="write a manifest, to train on")
-    export.add_argument("out", type=Path, metavar="CSV", help="the manifest to write")
+    export.add_argument(
+        "out", type=Path, metavar="FILE", help="the manifest: .csv, .jsonl or .parquet"
+    )
     export.set_defaults(run=_export)
     for command in (suggest, export):
         command.add_argument(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, nullcontext
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -48,6 +48,7 @@ from earmark.service.services import open_services
 from earmark.service.settings import Settings
 
 if TYPE_CHECKING:
+    from earmark.service.integrations.mcp.endpoint import McpEndpoint
     from earmark.service.observability.traces import Traces
 
 UI = Path(__file__).parent / "ui"
@@ -91,7 +92,8 @@ def create_app(
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         async with open_services(settings, measured, ready, opened, fork_server) as services:
             app.state.services = services
-            yield
+            async with nullcontext() if mcp is None else mcp.running():
+                yield
         if traces is not None:
             await anyio.to_thread.run_sync(traces.close)
 
@@ -110,6 +112,7 @@ def create_app(
         openapi_tags=[{**module.TAG} for module in ROUTES],
         responses={"4XX": {"model": Problem}},  # which ones: earmark.service.openapi.document
     )
+    mcp = open_mcp(app, settings)
     problems.add_handlers(app)
     document.install(app)
     pages.install(app)
@@ -120,6 +123,8 @@ def create_app(
     app.include_router(facets.router)
     for module in ROUTES:
         app.include_router(module.router)
+    if mcp is not None:
+        app.router.routes.append(mcp.route)
     # Not a mount: a mount would answer wrong methods at the API's addresses as missing files.
     app.router.default = PageFiles(directory=UI, html=True)
     return app
@@ -164,3 +169,14 @@ def open_traces(settings: Settings) -> Traces | None:
     except ImportError as error:
         raise ConfigError("traces: needs `pip install earmark[traces]`") from error
     return Traces(settings.traces, version("earmark"))
+
+
+def open_mcp(app: FastAPI, settings: Settings) -> McpEndpoint | None:
+    """The way in for assistants; None unless the settings switch it on. Raises ConfigError."""
+    if not settings.mcp:
+        return None
+    try:
+        from earmark.service.integrations.mcp.endpoint import McpEndpoint
+    except ModuleNotFoundError as error:
+        raise ConfigError("mcp: needs `pip install 'earmark[mcp]'`") from error
+    return McpEndpoint(app, may_write=settings.mcp_write)

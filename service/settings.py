@@ -127,6 +127,10 @@ class Settings(BaseSettings):
     cors: Origins = Field(
         (), description="Origins whose pages may use the API; `*`: any page may read"
     )
+    mcp: bool = Field(False, description="Whether assistants may use it, at /mcp")
+    mcp_write: bool = Field(
+        False, description="Whether assistants with a key of scope write may edit"
+    )
     rate_uploads: Rate = Field(
         "600/minute", description="Rate of uploads that only read, by client"
     )

@@ -19,7 +19,7 @@ from earmark.index.cli import library as index_cli
 from earmark.index.cli import maintenance, teach, write_tags
 from earmark.index.cli import review as index_review
 from earmark.model.core.errors import EarmarkError, InputError
-from earmark.service.cli import collection, cut, keys, label, query, serve
+from earmark.service.cli import collection, cut, keys, label, mcp, query, serve
 
 
 class _Parser(argparse.ArgumentParser):
@@ -49,6 +49,7 @@ def build_parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     serve.add_commands(commands)
     keys.add_commands(commands)
+    mcp.add_commands(commands)
     index_cli.add_commands(commands)
     maintenance.add_commands(commands)
     write_tags.add_commands(commands)

@@ -78,6 +78,8 @@ class Methods:
     waveform = Method(calls.waveform)
     spectrogram = Method(calls.spectrogram)
     timeline = Method(calls.timeline)
+    clip_tags = Method(calls.clip_tags)
+    classify_clip = Method(calls.classify_clip)
     label_file = Method(calls.label_file)
     feedback = Method(calls.feedback)
     feedback_given = Method(calls.feedback_given)
@@ -227,7 +229,8 @@ class Client(Methods):
 class AsyncClient(Methods):
     """A client of the service at `base_url`, with an API key where the service requires one.
 
-    `timeout`: seconds, see `TIMEOUT`; `retries`: when refused calls are repeated.
+    `timeout`: seconds, see `TIMEOUT`; `retries`: when refused calls are repeated; `transport`:
+    httpx's, in place of the network.
     """
 
     def __init__(
@@ -237,9 +240,10 @@ class AsyncClient(Methods):
         *,
         timeout: float = TIMEOUT,
         retries: Retries = RETRIES,
+        transport: httpx.AsyncBaseTransport | None = None,
     ) -> None:
         super().__init__(base_url, key, timeout, retries)
-        self._http = httpx.AsyncClient(**self._options)
+        self._http = httpx.AsyncClient(**self._options, transport=transport)
 
     async def send(self, call: Call[Body]) -> Body:
         """Make a call. Raises ProblemError, httpx.TransportError."""

@@ -353,6 +353,19 @@ def label_file(
     return Call("GET", _clip(clip_id, "/timeline"), bytes, query)
 
 
+def clip_tags(clip_id: str, *, k: int = 10) -> Call[TagsBody]:
+    """Suggest tags for a clip of the library."""
+    return Call("GET", _clip(clip_id, "/tags"), TagsBody, {"k": k})
+
+
+def classify_clip(
+    clip_id: str, labels: Sequence[str], *, multiple: bool = False
+) -> Call[ClassesBody]:
+    """Probabilities of labels for a clip of the library. `multiple`: several may be true."""
+    query = {"labels": list(labels), "multiple": _flag(multiple)}
+    return Call("GET", _clip(clip_id, "/classify"), ClassesBody, query)
+
+
 def feedback(
     of: str | Sound, *, accepted: Sequence[str] = (), rejected: Sequence[str] = ()
 ) -> Call[FeedbackBody]:

@@ -196,7 +196,8 @@ def clip(
     return ClipBody(**ClipBody.fields_of(found))
 
 
-for _part in ("audio", "waveform", "spectrogram", "timeline", "similar", "history"):
+_PARTS = ("waveform", "spectrogram", "timeline", "tags", "classify", "similar", "history")
+for _part in ("audio", *_PARTS):
     router.add_api_route(  # else it would be taken for part of an id
         f"/v1/clips/{{clip_id:path}}/{_part}",
         _read_only,

@@ -5,11 +5,17 @@ from __future__ import annotations
 from typing import Annotated
 
 import anyio.to_thread
+import numpy as np
 from fastapi import APIRouter, Query, Request, Response
 
+from earmark.index.curation.classifiers import hear
+from earmark.index.errors import UnknownClipError
+from earmark.index.library import Library
 from earmark.model import zero_shot
+from earmark.model.audio.sound_info import SoundInfo
 from earmark.model.core.errors import InputError
-from earmark.model.embedder import Embedder
+from earmark.model.embedder import AudioEmbedding, Embedder
+from earmark.model.tagging import suggest
 from earmark.model.timeline.label_files import FORMATS
 from earmark.service.http import etags
 from earmark.service.http.etags import CACHED, UNCHANGED, IfNoneMatch
@@ -19,7 +25,9 @@ from earmark.service.http.sound_state import file_state, reading_file, sound_tag
 from earmark.service.http.streaming import while_connected
 from earmark.service.openapi.operation import UPLOAD_PROBLEMS, operation
 from earmark.service.routes.clips import TAG
-from earmark.service.routes.dependencies import ClipId, ServicesDep
+from earmark.service.routes.dependencies import TURN, ClipId, ServicesDep
+from earmark.service.routes.uploads import Labels, SuggestedCount, labels_of
+from earmark.service.schemas.tagging import ClassesBody, TagsBody
 from earmark.service.schemas.timeline import MAX_LANES, TimelineBody, TimelineQuery
 
 router = APIRouter(tags=[TAG["name"]])
@@ -67,6 +75,55 @@ async def timeline(
     async with reading_file(clip):
         body = await while_connected(request, making, services.metrics)
     return Response(body, headers=headers, media_type=kind.media_type)
+
+
+@router.get(
+    "/v1/clips/{clip_id:path}/tags",
+    dependencies=[TURN],
+    **operation("clip_tags", problems=("unknown-clip", "invalid-request", "busy")),
+)
+def clip_tags(services: ServicesDep, clip_id: ClipId, k: SuggestedCount = 10) -> TagsBody:
+    """Suggest tags for a clip of the library, with the windows of a long one that they are in."""
+    library = services.library
+    sound = _embedding(library, clip_id)
+    heard = hear(library.catalogue, library.embedder, sound)
+    return TagsBody.of(suggest(library.embedder, sound, k), heard)
+
+
+@router.get(
+    "/v1/clips/{clip_id:path}/classify",
+    dependencies=[TURN],
+    **operation("classify_clip", problems=("unknown-clip", "invalid-request", "busy")),
+)
+def classify_clip(
+    services: ServicesDep,
+    clip_id: ClipId,
+    labels: Annotated[Labels, Query(description="Comma-separated, or repeated")],
+    multiple: Annotated[
+        bool, Query(description="Whether several labels can be true at once")
+    ] = False,
+) -> ClassesBody:
+    """Classify a clip of the library by labels of your own, without training."""
+    library = services.library
+    sound = _embedding(library, clip_id)
+    classes = labels_of(library, labels, None, 1 if multiple else 2)
+    return ClassesBody.of(
+        zero_shot.classify(library.embedder, classes, sound.vector, multiple=multiple)
+    )
+
+
+def _embedding(library: Library, clip_id: str) -> AudioEmbedding:
+    """A clip as it was embedded, without its code; with the windows of a long one. Raises
+    UnknownClipError."""
+    clip = library.catalogue.clip(clip_id)
+    vector = library.catalogue.vector(clip.row)
+    if vector is None:  # removed since
+        raise UnknownClipError(f"id: no clip {clip_id!r} in this library")
+    none = (np.zeros(0), np.zeros((0, len(vector)), np.float32))
+    starts, windows = library.catalogue.windows([clip.row]).get(clip.row, none)
+    frames = round(clip.duration * clip.sample_rate)
+    info = SoundInfo(clip.sample_rate, clip.channels, frames, clip.sha256, clip.damaged)
+    return AudioEmbedding(vector, np.zeros(0, np.float32), windows, starts, info)
 
 
 def _labels(embedder: Embedder, tags: list[str]) -> zero_shot.Labels | None:

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import anyio.to_thread
 from fastapi import APIRouter, Depends, File, Form, Query, Request, UploadFile
 from fastapi.responses import Response
-from pydantic import BaseModel, Field, TypeAdapter, ValidationError
+from pydantic import BaseModel, Field, StringConstraints, TypeAdapter, ValidationError
 
 from earmark.index.curation.classifiers import hear, labels_taught
 from earmark.index.library import Library
@@ -39,6 +39,8 @@ TAG: Tag = {
 }
 router = APIRouter(tags=[TAG["name"]], route_class=UploadRoute, dependencies=[Depends(one_file)])
 
+SuggestedCount = Annotated[int, Query(ge=1, le=100, description="Tags to suggest")]
+Labels = list[Annotated[str, StringConstraints(max_length=MAX_LABEL_CHARACTERS)]]
 Upload = Annotated[UploadFile, File(description="A sound file: wav, flac, ogg, mp3, m4a, webm, …")]
 EVENTS: dict[int | str, dict[str, Any]] = {
     200: {
@@ -92,7 +94,7 @@ async def tags(
             "suggestions."
         ),
     ] = None,
-    k: Annotated[int, Query(ge=1, le=100, description="Tags to suggest")] = 10,
+    k: SuggestedCount = 10,
 ) -> Response:
     """Suggest tags for a sound, with the windows that they are most probable in."""
     known = _split("tags", tags or [])
@@ -138,7 +140,7 @@ async def classify(
     # In a thread: what many prompts mean takes seconds to compute.
     embedder = services.library.embedder
     classes = await anyio.to_thread.run_sync(
-        _labels, services.library, labels, prompts, 1 if multiple else 2
+        labels_of, services.library, labels, prompts, 1 if multiple else 2
     )
     return await answer_sound(
         request,
@@ -196,7 +198,7 @@ async def search(
 _PROMPTS = TypeAdapter(dict[str, Annotated[list[str], Field(min_length=1)]])
 
 
-def _labels(
+def labels_of(
     library: Library, labels: list[str] | None, prompts: str | None, least: int
 ) -> zero_shot.Labels:
     """The labels of a request. Raises InputError, ProblemError."""

@@ -29,6 +29,8 @@ ADDRESSES = {
     "/v1/clips/{clip_id}/waveform": f"{CLIP}/waveform",
     "/v1/clips/{clip_id}/spectrogram": f"{CLIP}/spectrogram",
     "/v1/clips/{clip_id}/timeline": f"{CLIP}/timeline",
+    "/v1/clips/{clip_id}/tags": f"{CLIP}/tags",
+    "/v1/clips/{clip_id}/classify": f"{CLIP}/classify?labels=dog,rain",
     "/v1/clips/{clip_id}/similar": f"{CLIP}/similar",
     "/v1/clips/{clip_id}/history": f"{CLIP}/history",
     "/v1/collections/{collection_id}": "/v1/collections/favourites",

@@ -1,0 +1,1 @@
+"""A Model Context Protocol server, for assistants: on stdio, and over HTTP at `/mcp`."""

@@ -48,7 +48,7 @@ ADDED: dict[str, dict[str, Any]] = {  # fields of answers since then
             ],
         }
     },
-    "model": {"languages": [], "max_seconds": 600.0, "sentence_encoder": None},
+    "model": {"licence": "", "languages": [], "max_seconds": 600.0, "sentence_encoder": None},
     "search by description": {"ignored": []},  # the word was used: a description holds it
     "tags": {"damaged": 0.0, "taught": []},
 }

@@ -70,7 +70,8 @@ class Projection(nn.Module):
         """Word vectors [n, F_w], each a set of one tag → unit vectors [n, D]."""
         self.eval()
         with torch.inference_mode():
-            return unit(self.tags(*pad_words(list(vectors[:, None]), 1)).numpy())
+            words, mask = pad_words(list(vectors[:, None]), 1)
+            return unit(self.tags(torch.from_numpy(words), torch.from_numpy(mask)).numpy())
 
 
 @dataclass(frozen=True)

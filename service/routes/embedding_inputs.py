@@ -193,7 +193,7 @@ def _sound(item: dict[str, Any], name: str, sounds: IO[bytes]) -> Sound:
     if audio_format is not None and not (isinstance(audio_format, str) and len(audio_format) <= 40):
         raise InputError(f"{name}: format: expected the name of one, such as wav")
     start = sounds.tell()
-    length = _decode_base64(audio["data"], name, sounds)
+    length = decode_base64(audio["data"], name, sounds)
 
     def read() -> bytes:
         sounds.seek(start)
@@ -202,7 +202,7 @@ def _sound(item: dict[str, Any], name: str, sounds: IO[bytes]) -> Sound:
     return Sound(name, read)
 
 
-def _decode_base64(text: object, name: str, into: IO[bytes]) -> int:
+def decode_base64(text: object, name: str, into: IO[bytes]) -> int:
     """Write what the text stands for; how many bytes that is. Piece by piece, so that other
     threads can work in between."""
     refusal = InputError(f"{name}: data: expected base64, got what is not")

@@ -66,7 +66,7 @@ ORDER = {
     "training": (
         *("errors", "recipe", "metrics", "features", "corpora", "label_noise", "distillation"),
         *("data", "calibration", "figures", "loop", "evaluation", "authors_checkpoint"),
-        *("table1", "cli"),
+        *("table1", "model_card", "cli"),
     ),
 }
 MAX_FUNCTION, MAX_ARGUMENTS, MAX_FOLDER = 60, 8, 16

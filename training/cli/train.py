@@ -97,7 +97,9 @@ def _load_start(options: argparse.Namespace) -> Checkpoint | None:
 
 def _train_in_process(processes: ProcessGroup, device: str, options: argparse.Namespace) -> None:
     """Train as one of the processes."""
+    from earmark.model.encoders.load import load_embedder
     from earmark.training.loop.tensorboard import TensorBoardWriter
+    from earmark.training.model_card import write_model_card
 
     trainer = _build_trainer(processes, device, options)
     resumed = options.resume and trainer.resume()
@@ -111,6 +113,7 @@ def _train_in_process(processes: ProcessGroup, device: str, options: argparse.Na
             trainer.tensorboard = stack.enter_context(closing(writer))
         trainer.fit()
     if processes.is_first:
+        write_model_card(options.out, load_embedder(options.out))
         print(f"best model: {options.out}")
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from huggingface_hub import ModelCard
 
 from earmark.model.checkpoint import load, save
 from earmark.model.core.errors import ConfigError
@@ -53,6 +54,7 @@ def test_train_resume_and_refuse(
     assert run(*common, *small) == 0
     assert f"best model: {out}" in capsys.readouterr().out
     assert load(out).model.config.name == "w2v-128-mean"
+    assert ModelCard.load(out / "README.md").data.library_name == "earmark"
     with pytest.raises(ConfigError, match="holds a run; give --resume or another folder"):
         run(*common, *small)
     assert run(*common, *small, "--resume") == 0

@@ -70,6 +70,7 @@ ORDER = {
     ),
 }
 MAX_FUNCTION, MAX_ARGUMENTS, MAX_FOLDER = 60, 8, 16
+IN_TENSORS = "service.integrations.hear"  # whose interface is of torch's tensors
 PUBLIC_FACES = {ROOT / "service/client/__init__.py"}  # what programs of others import from
 
 MODULES = read_modules(ROOT, *PACKAGES)
@@ -164,6 +165,40 @@ def test_the_check_sees_upward_imports(source: str) -> None:
     high = Module(ROOT / "model/high.py", "model.high", "from earmark.model.low.x import name")
     assert upward("model", ("low", "high"), [low, high]) == ["model/low imports model/high"]
     assert upward("model", ("low", "high"), [high]) == []
+
+
+def test_libraries_and_services_know_an_encoder_by_its_protocol() -> None:
+    """They open one, and never see what it is of; what computes it is not theirs to import."""
+    known = {
+        (module.name.split(".")[0], found.module)
+        for module in MODULES
+        for found in module.imports
+        if found.module.startswith("model.encoders.")
+    }
+    assert {of for package, of in known if package in ("index", "service")} == {
+        "model.encoders.load",
+        "model.encoders.load.load_embedder",
+    }
+    computing = ("torch", "onnxruntime", "transformers")
+    assert [
+        f"{module.name} imports {found.module}"
+        for module in MODULES
+        if module.name.split(".")[0] in ("index", "service")
+        and not module.name.startswith(IN_TENSORS)
+        for found in module.imports
+        if found.module.split(".")[0] in computing
+    ] == []
+
+
+def test_other_peoples_ways_in_are_known_to_what_starts_them_alone() -> None:
+    assert {
+        module.name
+        for module in MODULES
+        for found in module.imports
+        if found.module.startswith("service.integrations")
+        and not module.name.startswith("service.integrations")
+        and not (module.name == "service.app" or is_command_line(module))
+    } == set()
 
 
 @pytest.mark.parametrize("all_imports", [False, True], ids=["run time", "lazy and typing"])

@@ -115,11 +115,10 @@ async def open_services(
             _start_rebuilding(library, fork_server, searches)
         readiness.search = lambda: searches.search(SearchRequest(parse(QUERY), 1))
         uploads = _uploads(library, metrics, settings)
-        stack.callback(uploads.close)
         readers = DecodePool(library.embedder.front_end, READERS)
-        stack.callback(readers.close)
         cuts = Cuts(library.embedder.front_end)
-        stack.callback(cuts.close)
+        for decoding in (uploads, readers, cuts):
+            stack.callback(decoding.close)
         jobs, library_map = _jobs(library, readers, settings), LibraryMap(library)
         suggestions = SuggestionWorker(library)
         for worker in (jobs, library_map, suggestions):

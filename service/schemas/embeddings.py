@@ -70,9 +70,9 @@ class EmbeddingsQuery(EmbeddingOptions):
         }
     )
 
-    input: Phrase | Annotated[list[Phrase | SoundInput], Field(min_length=1)] = Field(
-        description=f"A phrase, or a list of phrases and sounds, at most {MAX_INPUTS}"
-    )
+    input: (
+        Phrase | Annotated[list[Phrase | SoundInput], Field(min_length=1, max_length=MAX_INPUTS)]
+    ) = Field(description="A phrase, or a list of phrases and sounds")
 
 
 class EmbeddingBody(BaseModel):

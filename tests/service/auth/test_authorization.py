@@ -334,3 +334,22 @@ def test_any_origin_may_be_let_read_and_none_write() -> None:
     for host in (b"x.sounds.example", b"[2001:db8::2]", b""):
         with pytest.raises(ProblemError, match="Host: expected a name"):
             rules.check(scope, {b"host": host}, client, None)
+
+
+def test_the_openai_package_sends_its_key_and_is_refused_without(
+    guarded_server: Guarded, server: Server
+) -> None:
+    from openai import AuthenticationError, OpenAI
+
+    def ask(to: Server, key: str) -> int:
+        base = f"http://127.0.0.1:{to.port}/v1"
+        elsewhere = {"X-Forwarded-For": ELSEWHERE}
+        with OpenAI(base_url=base, api_key=key, max_retries=0, default_headers=elsewhere) as client:
+            assert [model.owned_by for model in client.models.list()] == ["earmark"]
+            return len(client.embeddings.create(model="earmark", input="dog").data)
+
+    assert ask(guarded_server.server, guarded_server.reading) == 1
+    with pytest.raises(AuthenticationError, match="key: expected one that is in use") as refused:
+        ask(guarded_server.server, "sk-none")
+    assert refused.value.code == "invalid_api_key"
+    assert ask(server, "sk-none") == 1  # a server without keys: the package must send something

@@ -51,6 +51,21 @@ def test_a_body_over_the_limit_is_refused(narrow: Server) -> None:
     narrow.problem(narrow.upload(bytes(900_000)), 422)  # under it: read, and no sound
 
 
+def test_embeddings_over_the_limit_are_refused_as_uploads_are(narrow: Server) -> None:
+    from openai import APIStatusError, OpenAI
+
+    sound = {"data": "A" * 1_100_000}
+    base = f"http://127.0.0.1:{narrow.port}/v1"
+    with (
+        OpenAI(base_url=base, api_key="none", max_retries=0) as client,
+        pytest.raises(APIStatusError, match="at most 1000000 bytes") as refused,
+    ):
+        client.embeddings.create(
+            model="earmark", input=[{"type": "input_audio", "input_audio": sound}]
+        )
+    assert (refused.value.status_code, refused.value.code) == (413, "too_large")
+
+
 def answer_to(server: Server, head: bytes, again: bytes = b"") -> tuple[bytes, int]:
     """Send `head` and then `again` and again until an answer comes; it, and what was sent."""
     sent = 0

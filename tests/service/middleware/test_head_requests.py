@@ -40,6 +40,7 @@ ADDRESSES = {
         f"/v1/classifiers/{{classifier_id}}{part}": f"/v1/classifiers/bell{part}"
         for part in ("", "/labels", "/hits", "/ask", "/export")
     },
+    "/v1/models/{model_id}": "/v1/models/earmark",
     "/problems/{name}": "/problems/busy",
 }
 OF_JOBS = {"/v1/jobs/{job_id}", "/v1/jobs/{job_id}/events"}

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import base64
 import itertools
 import time
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import httpx
@@ -190,6 +192,7 @@ def test_groups_and_kinds() -> None:
         assert client_address.rate_group(address) == group
     for method, address, kind in (
         ("POST", "/v1/tags", "uploads"), ("POST", "/v1/search/audio", "uploads"),
+        ("POST", "/v1/embeddings", "searches"), ("GET", "/v1/models", "searches"),
         ("POST", "/v1/search", "searches"), ("GET", "/v1/clips", "searches"),
         ("POST", "/v1/clips", "writes"), ("DELETE", "/v1/clips/x", "writes"),
         ("GET", "/metrics", None), ("GET", "/styles/base.css", None),
@@ -208,4 +211,26 @@ def test_groups_and_kinds() -> None:
     ):  # fmt: skip
         path, _, query = address.partition("?")
         scope = {"method": method, "path": path, "query_string": query.encode("latin-1")}
-        assert rate_of(scope) == kind
+        assert rate_of({**scope, "headers": []}) == kind
+
+
+def test_sounds_to_embed_count_as_uploads_each(limited: Server) -> None:
+    from openai import OpenAI, RateLimitError, omit
+
+    who = {"X-Forwarded-For": next(fresh)}
+    three = [("file", ("a.wav", sounds.noise(0.2)))] * 3
+    refused = limited.client.post("/v1/embeddings", files=three, headers=who)
+    limited.problem(refused, 429, "uploads: expected at most 2 in 2 s")
+    who = {"X-Forwarded-For": next(fresh), "Authorization": omit}  # counted by its address
+    base = f"http://127.0.0.1:{limited.port}/v1"
+    sound = {"data": base64.b64encode(sounds.noise(0.2)).decode()}
+    inputs = [{"type": "input_audio", "input_audio": sound}] * 3
+    with OpenAI(base_url=base, api_key="none", max_retries=0) as client:
+        create = partial(client.embeddings.create, model="earmark", extra_headers=who)
+        with pytest.raises(RateLimitError, match="uploads: expected at most 2") as several:
+            create(input=inputs)
+        assert several.value.code == "rate_limit_exceeded"
+        assert len(create(input=inputs[:2]).data) == 2
+        create(input="dog")
+        with pytest.raises(RateLimitError, match="searches: expected at most 3"):
+            create(input="dog")

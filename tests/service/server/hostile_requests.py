@@ -18,7 +18,8 @@ Make = Callable[[random.Random], Request]
 
 FORM = b"multipart/form-data; boundary=" + BOUNDARY
 JSON = b"application/json"
-CALLS = ("/v1/tags", "/v1/classify", "/v1/search/audio", "/v1/clips", "/v1/feedback", "/v1/jobs")
+CALLS = ("/v1/tags", "/v1/classify", "/v1/search/audio", "/v1/clips", "/v1/feedback", "/v1/jobs",
+         "/v1/embeddings")  # fmt: skip
 NAMES = (
     b"../../../../etc/evil.wav", b"..\\..\\evil.wav", b"/etc/passwd", b"a\x00.wav", b"", b".",
     b"..",
@@ -46,13 +47,14 @@ PARAMETERS = (
     b"collection", b"format", b"classifier",
     b"category", b"sample_rate", b"channels", b"min_loudness", b"max_loudness", b"added_after",
     b"added_before", b"names",
+    b"labels", b"multiple",
     b"x", b"", b"q[]", b"q%00",
 )  # fmt: skip
 PATHS = (
     b"/v1/search", b"/v1/search", b"/v1/search", b"/v1/clips", b"/v1/clips/%b",
     b"/v1/clips/%b/similar",
     b"/v1/clips/%b/audio", b"/v1/clips/%b/waveform", b"/v1/clips/%b/timeline",
-    b"/v1/clips/%b/spectrogram",
+    b"/v1/clips/%b/spectrogram", b"/v1/clips/%b/tags", b"/v1/clips/%b/classify",
     b"/v1/feedback", b"/v1/feedback/manifest.csv",
     b"/v1/collections", b"/v1/collections/%b", b"/v1/collections/%b/clips",
     b"/v1/collections/%b/export", b"/v1/collections/favourites/export",
@@ -62,6 +64,7 @@ PATHS = (
     b"/v1/classifiers", b"/v1/classifiers/%b", b"/v1/classifiers/hostile/hits",
     b"/v1/classifiers/%b/ask", b"/v1/classifiers/%b/labels", b"/v1/classifiers/%b/export",
     b"/docs/%b", b"/v1/model", b"/healthz/%b", b"/metrics", b"//%b", b"/./v1/search",
+    b"/v1/models/%b",
     b"/v1/suggestions", b"/v1/suggestions/tags", b"/v1/suggestions/progress",
 )  # fmt: skip
 
@@ -207,13 +210,15 @@ def posted(seed: random.Random) -> Request:
     """A JSON body, or what is none, to a call that takes one."""
     odd: tuple[object, ...] = (
         None, True, -1, 1e308, 10**25, "", "\x00", "\ud800", "a" * 9_000, [], {}, [[[]]], {"": ""},
-        ["rain"] * 400, [{"tag": "rain", "weight": 1e300}], [{"tag": "\ud800", "weight": -1}], "0",
+        [{"type": "input_audio", "input_audio": {"data": "AAAA" * 99}}], [[1, 2]], ["rain"] * 400,
+        [{"tag": "rain", "weight": 1e300}], [{"tag": "\ud800", "weight": -1}], "0",
     )  # fmt: skip
     names = ("q", "k", "tags", "cursor", "tag", "sort", "fields", "clip", "accepted", "rejected",
              "title", "description", "licence", "min_duration", "distinct", "prompts",
              "suggested", "reviewer", "verdicts", "order", "__class__",
              "ids", "where", "set", "add_tags", "remove_tags", "etags",
              "name", "clips", "follows", "add", "remove", "move", "collection",
+             "input", "model", "dimensions", "encoding_format",
              "labels", "vector", "bias", "fingerprint", "version", "figures")  # fmt: skip
     body = json.dumps({name: seed.choice(odd) for name in seed.sample(names, seed.randrange(6))})
     data = seed.choice(
@@ -231,6 +236,7 @@ def posted(seed: random.Random) -> Request:
          ("/v1/collections/favourites/clips", b"PATCH"),
          ("/v1/classifiers", b"POST"), ("/v1/classifiers/import", b"POST"),
          ("/v1/classifiers/hostile/labels", b"POST"), ("/v1/classifiers/hostile", b"PATCH"),
+         ("/v1/embeddings", b"POST"), ("/v1/embeddings", b"POST"),
          ("/v1/clips", b"PATCH"), ("/v1/edits/1/undo", b"POST"),
          ("/v1/clips/x", b"PATCH"), ("/v1/clips/..%2f..%2fx", b"PATCH"), ("/v1/jobs", b"POST"))
     )  # fmt: skip

@@ -20,7 +20,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import safetensors
 import safetensors.torch
 import torch
@@ -30,11 +29,17 @@ from earmark.model.background import Background
 from earmark.model.config import ModelConfig
 from earmark.model.core.atomic_write import write_whole
 from earmark.model.core.errors import CheckpointError, ConfigError
+from earmark.model.model_arrays import (
+    background_arrays,
+    read_background,
+    read_words,
+    word_arrays,
+)
 from earmark.model.model_files import FILE_NAME, model_file
 from earmark.model.networks.dual_encoder import DualEncoder
 from earmark.model.text import sentence_vectors
 from earmark.model.text.sentence_vectors import SentenceVectors
-from earmark.model.text.word_vectors import Subwords, WordVectors
+from earmark.model.text.word_vectors import WordVectors
 
 FORMAT = 1
 
@@ -98,19 +103,6 @@ def _fingerprint(config: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> st
     return digest.hexdigest()[:16]
 
 
-def _word_tensors(words: WordVectors) -> dict[str, Tensor]:
-    text = "\n".join(words.words).encode()
-    tensors = {"words.text": torch.from_numpy(np.frombuffer(text, np.uint8).copy())}
-    if isinstance(words, SentenceVectors):
-        return tensors
-    tensors["words.vectors"] = torch.from_numpy(words.vectors)
-    if words.subwords is not None:
-        lengths = [words.subwords.min_n, words.subwords.max_n]
-        tensors["words.subwords"] = torch.from_numpy(words.subwords.vectors)
-        tensors["words.subword_lengths"] = torch.tensor(lengths)
-    return tensors
-
-
 def _storage_tensors(tensors: Mapping[str, Tensor], config: ModelConfig) -> dict[str, Tensor]:
     """The tensors as stored: weights in half precision if configured.
 
@@ -139,10 +131,9 @@ def save(path: Path, checkpoint: Checkpoint) -> str:
         f"model.{name}": tensor.detach().cpu()
         for name, tensor in checkpoint.model.state_dict().items()
     }
-    if checkpoint.background is not None:
-        tensors["background.mean"] = torch.from_numpy(checkpoint.background.mean)
-        tensors["background.covariance"] = torch.from_numpy(checkpoint.background.covariance)
-    tensors = _storage_tensors(tensors | _word_tensors(words), config)
+    others = word_arrays(words) | background_arrays(checkpoint.background)
+    tensors |= {name: torch.from_numpy(array) for name, array in others.items()}
+    tensors = _storage_tensors(tensors, config)
     header: dict[str, Any] = {
         "kind": "model",
         "format": FORMAT,
@@ -196,7 +187,10 @@ def load(path: Path) -> Checkpoint:
             f"{file}: altered since it was written: expected fingerprint "
             f"{header['fingerprint']}, got {fingerprint}"
         )
-    words = _read_words(file, tensors, config, header)
+    others = {
+        name: tensor.numpy() for name, tensor in tensors.items() if not name.startswith("model.")
+    }
+    words = read_words(file, others, config, header.get("sentence_encoder"))
     model = DualEncoder(config)
     weights = {
         name.removeprefix("model."): tensor.float() if tensor.is_floating_point() else tensor
@@ -205,7 +199,7 @@ def load(path: Path) -> Checkpoint:
     }
     load_strictly(model, weights, str(file))
     model.eval()
-    background = _read_background(file, tensors, config.dim)
+    background = read_background(file, others, config.dim)
     vocabulary, card = header["vocabulary"], header["card"]
     return Checkpoint(model, words, vocabulary, card, fingerprint, background)
 
@@ -226,50 +220,3 @@ def load_strictly(model: nn.Module, weights: Mapping[str, Tensor], where: str) -
                 f"got {list(weights[name].shape)}"
             )
     model.load_state_dict(dict(weights))
-
-
-def _read_background(file: Path, tensors: Mapping[str, Tensor], dim: int) -> Background | None:
-    """The background, or None where a file has none. Raises CheckpointError."""
-    names = ("background.mean", "background.covariance")
-    found = [tensors[name].float().numpy() for name in names if name in tensors]
-    if not found:
-        return None
-    shapes = [list(part.shape) for part in found]
-    if shapes != [[dim], [dim, dim]]:
-        raise CheckpointError(
-            f"{file}: background: expected the shapes [{dim}] and [{dim}, {dim}], got {shapes}"
-        )
-    return Background(*found)
-
-
-def _read_words(
-    file: Path, tensors: Mapping[str, Tensor], config: ModelConfig, header: Mapping[str, Any]
-) -> WordVectors:
-    try:
-        text = bytes(tensors["words.text"].numpy()).decode()
-        words = text.split("\n") if text else []
-        if config.words != "stored":
-            return _sentence_vectors(file, words, config, header)
-        vectors = tensors["words.vectors"].float().numpy()
-        subwords = None
-        if "words.subwords" in tensors:
-            shortest, longest = tensors["words.subword_lengths"].tolist()
-            subwords = Subwords(tensors["words.subwords"].float().numpy(), shortest, longest)
-    except KeyError as error:
-        raise CheckpointError(f"{file}: tensor {error} is missing") from error
-    return WordVectors(words, np.ascontiguousarray(vectors), subwords)
-
-
-def _sentence_vectors(
-    file: Path, words: list[str], config: ModelConfig, header: Mapping[str, Any]
-) -> SentenceVectors:
-    """The sentence encoder that a checkpoint names. Raises CheckpointError, WordsError."""
-    expected = (sentence_vectors.NAME, sentence_vectors.WEIGHTS_SHA256)
-    found = (config.words, header.get("sentence_encoder"))
-    if found != expected:
-        raise CheckpointError(
-            f"{file}: expected the sentence encoder {expected[0]} with the weights "
-            f"{expected[1][:16]}, got {found[0]} with {str(found[1])[:16]}"
-        )
-    sentence_vectors.check_encoder()
-    return SentenceVectors(words)

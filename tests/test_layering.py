@@ -43,6 +43,7 @@ ORDER = {
             "relevance",
             "background",
             "model_files",
+            "model_arrays",
             "checkpoint",
             "embedder",
             "encoders",

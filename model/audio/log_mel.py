@@ -30,12 +30,9 @@ def mel_filters(config: FeatureConfig) -> Array:
         return _kaldi_filters(config)
     is_htk = config.mel_scale == "htk"
     highest = config.max_hz or config.sample_rate / 2
-    edges = _htk_edges(highest, config.n_mels) if is_htk else _slaney_edges(highest, config.n_mels)
-    widths = np.diff(edges)
+    edges = mel_edges(config.mel_scale, 0.0, highest, config.n_mels)
     bins = np.arange(config.n_fft // 2 + 1) * (config.sample_rate / config.n_fft)
-    rising = (bins - edges[:-2, None]) / widths[:-1, None]
-    falling = (edges[2:, None] - bins) / widths[1:, None]
-    filters = np.clip(np.minimum(rising, falling), 0, None).astype(np.float32)
+    filters = mel_triangles(bins, edges).astype(np.float32)
     if is_htk:  # each sums to 1; one between two bins is empty
         sums = filters.sum(axis=1, keepdims=True, dtype=np.float64)
         return np.asarray(filters / np.where(sums > 0, sums, 1), dtype=np.float32)
@@ -43,19 +40,34 @@ def mel_filters(config: FeatureConfig) -> Array:
     return np.asarray(filters * heights[:, None], dtype=np.float32)
 
 
-def _htk_edges(highest: float, bands: int) -> npt.NDArray[np.float64]:
-    """The edges of bands [bands + 2] in Hz, equally far apart in HTK's mel."""
-    mels = np.linspace(0.0, 2595 * np.log10(1 + highest / 700), bands + 2)
-    return 700 * (10 ** (mels / 2595) - 1)
+def mel_edges(scale: str, lowest: float, highest: float, bands: int) -> npt.NDArray[np.float64]:
+    """The edges of bands [bands + 2] in Hz, equally far apart in HTK's mel ("htk") or Slaney's."""
+    if scale == "htk":
+        mels = np.linspace(_htk_mel(lowest), _htk_mel(highest), bands + 2)
+        return 700 * (10 ** (mels / 2595) - 1)
+    mels = np.linspace(_slaney_mel(lowest), _slaney_mel(highest), bands + 2)
+    above = 1_000.0 * np.exp(np.log(6.4) / 27 * np.maximum(mels - 15, 0))
+    return np.where(mels < 15, 200 / 3 * mels, above)
 
 
-def _slaney_edges(highest: float, bands: int) -> npt.NDArray[np.float64]:
-    """The same in Slaney's: linear up to 1 kHz, which is 15 mel, and then 27 mel for 6.4 times."""
-    step, linear, first = np.log(6.4) / 27, 200 / 3, 1_000.0
-    top = highest / linear if highest < first else 15 + np.log(highest / first) / step
-    mels = np.linspace(0.0, top, bands + 2)
-    above = first * np.exp(step * np.maximum(mels - 15, 0))
-    return np.where(mels < 15, linear * mels, above)
+def _htk_mel(hertz: float) -> float:
+    return float(2595 * np.log10(1 + hertz / 700))
+
+
+def _slaney_mel(hertz: float) -> float:
+    """Linear up to 1 kHz, which is 15 mel, and then 27 mel for 6.4 times."""
+    linear = hertz / (200 / 3)
+    return linear if hertz < 1_000 else float(15 + np.log(hertz / 1_000) / (np.log(6.4) / 27))
+
+
+def mel_triangles(
+    bins: npt.NDArray[np.float64], edges: npt.NDArray[np.float64]
+) -> npt.NDArray[np.float64]:
+    """Triangles of height 1 [bands, bins] over bins of a spectrum, all in Hz."""
+    widths = np.diff(edges)
+    rising = (bins - edges[:-2, None]) / widths[:-1, None]
+    falling = (edges[2:, None] - bins) / widths[1:, None]
+    return np.asarray(np.clip(np.minimum(rising, falling), 0, None), dtype=np.float64)
 
 
 def _kaldi_filters(config: FeatureConfig) -> Array:

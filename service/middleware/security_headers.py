@@ -25,7 +25,8 @@ HEADERS = {
 # Request headers that pages of other origins may send, and response headers that they may read.
 CORS_ALLOWED = (
     "Authorization", "Cache-Control", "If-Match", "If-Modified-Since", "If-None-Match", "If-Range",
-    "Last-Event-ID", "Range", "X-API-Key", "X-Request-ID", "traceparent", "tracestate",
+    "Last-Event-ID", "Mcp-Method", "Mcp-Name", "Mcp-Protocol-Version", "Range", "X-API-Key",
+    "X-Request-ID", "traceparent", "tracestate",
 )  # fmt: skip
 CORS_EXPOSED = (
     "Accept-Ranges", "Allow", "Content-Disposition", "Content-Range", "ETag", "Location",

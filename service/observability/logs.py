@@ -101,6 +101,8 @@ def configure(form: Format = "auto", level: Level = "info") -> None:
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
     for name in _QUIET:
         logging.getLogger(name).setLevel(logging.NOTSET)
-    for name in ("asyncio", "httpx", "multipart", "python_multipart", "urllib3"):
+    for name in ("asyncio", "multipart", "python_multipart", "urllib3"):
         logging.getLogger(name).setLevel(max(logging.INFO, logging.getLogger().level))
+    for name in ("httpx", "mcp"):  # they log every request, httpx with its query
+        logging.getLogger(name).setLevel(max(logging.WARNING, logging.getLogger().level))
     logging.captureWarnings(capture=True)

@@ -100,7 +100,7 @@ class Hit(Sound):
         return cls.model_validate(
             {
                 **cls.fields_of(hit, address),
-                "probability": round(hit.probability, 2) if hit.probability is not None else None,
+                "probability": round(hit.probability, 3) if hit.probability is not None else None,
                 "confidence": hit.confidence if known else None,
                 "moments": [
                     {"start": round(moment.start, 2), "end": round(moment.end, 2)}

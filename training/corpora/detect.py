@@ -9,7 +9,7 @@ from pathlib import Path
 from earmark.model.core import manifest
 from earmark.model.core.manifest import ManifestRow
 from earmark.model.text.normalize import clean_tags
-from earmark.training.corpora import esc50, fsd50k, gtzan, nsynth, urbansound8k
+from earmark.training.corpora import audio_folder, esc50, fsd50k, gtzan, nsynth, urbansound8k
 from earmark.training.errors import CorpusError
 
 # Name → (a file or folder that identifies the data set, its reader).
@@ -32,12 +32,15 @@ def read_corpus(data: Path) -> list[ManifestRow]:
         for identifying, read in READERS.values():
             if (data / identifying).exists():
                 return read(data)
+        rows = audio_folder.read(data)
+    else:
+        rows = manifest.read_manifest(data)
+    if not rows:
         formats = ", ".join(f"{file} ({name})" for name, (file, _) in READERS.items())
         raise CorpusError(
-            f"data: expected {manifest.FILE_NAME} or metadata.csv in {data}, the published "
-            f"features (spec_tags_top_1000.hdf5), or a data set by {formats}"
+            f"data: expected {manifest.FILE_NAME}, metadata.csv or train/metadata.csv in {data}, "
+            f"the published features (spec_tags_top_1000.hdf5), or a data set by {formats}"
         )
-    rows = manifest.read_manifest(data)
     if any(row.tags for row in rows):
         return rows
     return [replace(row, tags=tuple(clean_tags(row.description))) for row in rows]

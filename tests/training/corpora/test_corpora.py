@@ -177,8 +177,25 @@ def test_captions_are_tags_where_there_are_no_others(tmp_path: Path) -> None:
     assert row.description == "A dog barks\nBarking in the rain"
 
 
+def test_an_audio_folder_with_a_folder_for_each_split(tmp_path: Path) -> None:
+    for folder, line in (
+        ("train", "a.wav,rain,"),
+        ("dev", "a.wav,wind,"),
+        ("test", "b.wav,x,train"),
+    ):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "metadata.csv").write_text(f"file_name,label,split\n{line}\n")
+    rows = read_corpus(tmp_path)
+    assert [(row.path.parent.name, row.split, row.tags) for row in rows] == [
+        ("train", "train", ("rain",)),
+        ("dev", "validation", ("wind",)),
+        ("test", "train", ("x",)),
+    ]
+    assert {row.group for row in rows} == {"train/a.wav", "dev/a.wav", "test/b.wav"}
+
+
 def test_an_unknown_folder_is_refused_with_the_known_formats(tmp_path: Path) -> None:
-    with pytest.raises(CorpusError, match=r"expected manifest\.csv or .*, or a data set by") as it:
+    with pytest.raises(CorpusError, match=r"expected manifest\.csv, .*, or a data set by") as it:
         read_corpus(tmp_path)
     for name, (mark, _) in READERS.items():
         assert f"{mark} ({name})" in str(it.value)

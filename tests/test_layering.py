@@ -37,7 +37,8 @@ ALLOWED = {
 # those before it, lazily and for types too, and none behind it.
 ORDER = {
     "model": (
-        *("core", "front_end", "config", "text", "audio", "file_tags", "drawing", "networks"),
+        *("core", "front_end", "config", "text", "cloud", "audio", "file_tags", "drawing"),
+        "networks",
         "calibration",
         *(
             "relevance",
@@ -47,6 +48,7 @@ ORDER = {
             "checkpoint",
             "embedder",
             "encoders",
+            "sound_text_model",
             "taught",
             "tagging",
             "zero_shot",

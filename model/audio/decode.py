@@ -25,10 +25,11 @@ from earmark.model.audio.mixdown import mix_down
 from earmark.model.audio.raw_samples import DiskFile, MemoryFile, RawSamples
 from earmark.model.audio.sound_info import SoundInfo
 from earmark.model.audio.stretch import Stretch, StretchSamples
-from earmark.model.core.errors import AudioError
+from earmark.model.cloud.cloud_file import CloudFile, CloudReader
+from earmark.model.core.errors import AudioError, InputError
 
 Samples = npt.NDArray[np.float32]
-Source = Path | bytes | Stretch
+Source = Path | CloudFile | bytes | Stretch
 
 MIN_SECONDS = 0.005
 MAX_CHANNELS = 64
@@ -40,7 +41,8 @@ class SoundReader:
     """Reads one sound, or a stretch of one, once.
 
     `info` is complete when `blocks` has been read to its end. `max_seconds`: of what is read;
-    `on_skip`: called while what lies before a stretch is decoded, block by block;
+    `on_skip`: called while what lies before a stretch is decoded, block by block, and while a store
+    is read;
     `with_loudness`: it is measured too.
     """
 
@@ -71,13 +73,14 @@ class SoundReader:
         beyond the end.
         """
         with self.opened() as raw:
-            single: Iterator[Samples] = (
-                block.astype(np.float32, copy=False) for block in raw.blocks()
-            )
-            if self.with_loudness:
-                single = self._measured(single)
-            native = mix_down(single, raw.info.sample_rate)
-            yield from self._resampled(self._checked(native))
+            yield from self._mixed(raw.blocks())
+
+    def _mixed(self, channels: Iterator[npt.NDArray[np.floating[Any]]]) -> Iterator[Samples]:
+        """Blocks [n, channels] at the sound's rate → mono blocks at `sample_rate`."""
+        single: Iterator[Samples] = (block.astype(np.float32, copy=False) for block in channels)
+        if self.with_loudness:
+            single = self._measured(single)
+        yield from self._resampled(self._checked(mix_down(single, self.info.sample_rate)))
         info = self.info
         if info.duration < MIN_SECONDS:
             raise AudioError(
@@ -88,9 +91,24 @@ class SoundReader:
     @contextmanager
     def opened(self) -> Iterator[RawSamples | StretchSamples]:
         """The samples of all channels, as the file has them. Raises AudioError."""
+        try:
+            with self._opened() as raw:
+                yield raw
+        except InputError:
+            self.check_store()  # it may be what a decoder stumbled over
+            raise
+        self.check_store()
+
+    def check_store(self) -> None:
+        """Raise AudioError where a store did not give all bytes of the file that was asked for."""
+        if isinstance(self.source, CloudFile) and (failure := self.source.failure):
+            raise AudioError(f"{self.name}: cannot be read ({failure.strerror})") from failure
+
+    @contextmanager
+    def _opened(self) -> Iterator[RawSamples | StretchSamples]:
         if isinstance(self.source, Path):
             _check_file(self.source, self.name)
-        elif not self.source:
+        elif isinstance(self.source, bytes) and not self.source:
             raise AudioError(f"{self.name}: empty, expected the bytes of a sound")
         try:
             with self._open() as file, self._samples(file) as raw:
@@ -99,6 +117,8 @@ class SoundReader:
                 yield raw
         except OSError as error:
             known = error.errno is not None and error.errno in errno.errorcode
+            if isinstance(self.source, CloudFile):
+                raise AudioError(f"{self.name}: cannot be read ({error.strerror})") from error
             reason = os.strerror(error.errno or 0) if known else "disk error"
             raise AudioError(f"{self.name}: cannot be read ({reason})") from error
 
@@ -107,12 +127,14 @@ class SoundReader:
         if block.size and not (block.max() <= MAX_LEVEL and block.min() >= -MAX_LEVEL):  # NaN too
             raise AudioError(f"{self.name}: holds NaN or infinite samples, or far too large ones")
 
-    def _samples(self, file: MemoryFile | DiskFile) -> RawSamples | StretchSamples:
+    def _samples(self, file: MemoryFile | DiskFile | CloudReader) -> RawSamples | StretchSamples:
         if self.stretch is None:
             return RawSamples(file, self.name)
         return StretchSamples(file, self.name, self.stretch, self.on_skip)
 
-    def _open(self) -> MemoryFile | DiskFile:
+    def _open(self) -> MemoryFile | DiskFile | CloudReader:
+        if isinstance(self.source, CloudFile):
+            return self.source.reader(self.on_skip)
         return DiskFile(self.source) if isinstance(self.source, Path) else MemoryFile(self.source)
 
     def _check_format(self, info: SoundInfo) -> None:
@@ -169,6 +191,36 @@ class SoundReader:
         yield np.asarray(
             stream.resample_chunk(np.zeros(0, dtype=np.float32), last=True), dtype=np.float32
         )
+
+
+class ArrayReader(SoundReader):
+    """Reads one sound whose samples lie in memory, once.
+
+    `samples`: floating, in about [-1, 1], [n] or [channels, n], at `rate` Hz. Raises AudioError for
+    other arrays.
+    """
+
+    def __init__(
+        self,
+        samples: npt.NDArray[np.floating[Any]],
+        rate: int,
+        sample_rate: int,
+        name: str = "array",
+    ) -> None:
+        super().__init__(b"", sample_rate, name)
+        if samples.ndim not in (1, 2) or not np.issubdtype(samples.dtype, np.floating):
+            raise AudioError(
+                f"{name}: expected floating samples, [n] or [channels, n], "
+                f"got {samples.dtype} of shape {samples.shape}"
+            )
+        self._channels = np.atleast_2d(samples)
+        self._rate = rate
+
+    def blocks(self) -> Iterator[Samples]:
+        """As `SoundReader.blocks`."""
+        self.info = SoundInfo(self._rate, len(self._channels))
+        self._check_format(self.info)
+        yield from self._mixed(iter([self._channels.T]))
 
 
 def _check_file(path: Path, name: str) -> None:

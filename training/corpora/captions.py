@@ -36,6 +36,9 @@ def read_captions(table: Path, audio: Path) -> CaptionedSounds:
     Raises CorpusError for other columns, or where no sound is there.
     """
     rows = read_table(table, ())
+    for number, row in enumerate(rows, start=1):
+        if None in row:
+            raise CorpusError(f"{table}: row {number}: expected quotes around a text with commas")
     columns = list(rows[0]) if rows else []
     if not audio.is_dir():
         raise CorpusError(f"audio: expected a folder, got {audio}")
@@ -47,7 +50,7 @@ def read_captions(table: Path, audio: Path) -> CaptionedSounds:
     else:
         raise CorpusError(
             f"{table}: expected the columns file_name and caption_1, …, or "
-            f"{', '.join(_AUDIOCAPS)}, got {', '.join(map(str, columns)) or 'no rows'}"
+            f"{', '.join(_AUDIOCAPS)}, got {', '.join(columns) or 'no rows'}"
         )
     if not found.captions:
         count = len(found.missing)
@@ -55,8 +58,8 @@ def read_captions(table: Path, audio: Path) -> CaptionedSounds:
     return found
 
 
-def _is_numbered(column: str | None) -> bool:
-    return column is not None and _CLOTHO.fullmatch(column) is not None
+def _is_numbered(column: str) -> bool:
+    return _CLOTHO.fullmatch(column) is not None
 
 
 def _clotho(

@@ -81,3 +81,9 @@ def test_none_is_there(tmp_path: Path, text: str) -> None:
 def test_refuses_other_columns(tmp_path: Path, text: str, got: str) -> None:
     with pytest.raises(CorpusError, match=f"file_name and caption_1, …, or youtube_id.*{got}"):
         read_captions(write(tmp_path, text), tmp_path)
+
+
+def test_a_caption_is_not_cut_at_its_comma(tmp_path: Path) -> None:
+    text = "audiocap_id,youtube_id,start_time,caption\n1,a,0,Rain\n2,b,0,Rain, then wind\n"
+    with pytest.raises(CorpusError, match=r"captions\.csv: row 2: expected quotes around"):
+        read_captions(write(tmp_path, text), tmp_path)

@@ -14,7 +14,7 @@ from typing import NamedTuple
 from earmark.index.lexical.stemming import stem, stems
 from earmark.index.lexical.terms import beginning, shorter_stems
 from earmark.model.text.normalize import STOP_WORDS, singular, tokens
-from earmark.model.text.sentence_vectors import SentenceVectors
+from earmark.model.text.phrase_vectors import PhraseVectors
 from earmark.model.text.thesaurus import Thesaurus
 from earmark.model.text.word_vectors import WordVectors
 
@@ -96,7 +96,7 @@ class RelatedWords(Mapping[str, tuple[RelatedWord, ...]]):
         half_typed: str = "",
     ) -> None:
         self._known, self._thesaurus, self._half_typed = known, thesaurus, half_typed
-        self._guesses = not isinstance(known, SentenceVectors) or looks_english(words, known)
+        self._guesses = not isinstance(known, PhraseVectors) or looks_english(words, known)
         self._compounds = {
             stem: word
             for stem, word in compounds(text, known, thesaurus).items()

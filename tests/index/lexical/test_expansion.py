@@ -16,7 +16,6 @@ from earmark.index.types import Hit
 from earmark.model.encoders.dual import DualEmbedder
 from earmark.model.encoders.load import load_embedder
 from earmark.model.model_files import starter_model
-from earmark.model.text import sentence_vectors
 from earmark.model.text.sentence_vectors import SentenceVectors
 from earmark.model.text.thesaurus import Thesaurus
 from earmark.model.text.word_vectors import WordVectors
@@ -215,13 +214,13 @@ def test_entries_count_by_the_cosines_of_phrases_in_one_batch(
     english: SentenceVectors, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     batches: list[list[str]] = []
-    encode = sentence_vectors._encode
+    encode = english._encode
 
     def counted(phrases: Sequence[str]) -> np.ndarray:
         batches.append(list(phrases))
         return encode(phrases)
 
-    monkeypatch.setattr(sentence_vectors, "_encode", counted)
+    monkeypatch.setattr(english, "_encode", counted)
     entries = {"dog": 0.8, "hound": 0.8, "wind": 0.8}
     related = standing("puppies", english, {"puppy": entries})["puppi"]
     assert [sorted(batch) for batch in batches] == [sorted(["puppies", "puppy", *entries])]

@@ -13,7 +13,6 @@ from earmark.model.audio.sound_info import SoundInfo
 from earmark.model.embedder import AudioEmbedding, Embedder, unit
 from earmark.model.encoders.dual import DualEmbedder
 from earmark.model.tagging import suggest
-from earmark.model.text import sentence_vectors
 from earmark.model.text.phrase import MAX_LETTERS
 from earmark.model.text.thesaurus import load_thesaurus
 from earmark.model.zero_shot import embed_labels
@@ -38,14 +37,14 @@ def embedder() -> Embedder:
 @pytest.fixture
 def seen(embedder: Embedder, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The texts that the sentence encoder is given from here on."""
-    encode, texts = sentence_vectors._encode, []
+    encode, texts = embedder.words._encode, []
     assert len(embedder.vocabulary_vectors)  # encoded before
 
     def listed(phrases: Sequence[str]) -> np.ndarray:
         texts.extend(phrases)
         return encode(phrases)
 
-    monkeypatch.setattr(sentence_vectors, "_encode", listed)
+    monkeypatch.setattr(embedder.words, "_encode", listed)
     return texts
 
 

@@ -16,7 +16,6 @@ from earmark.index.search.query import MAX_WEIGHT, MIN_WEIGHT, embed, parse
 from earmark.index.types import Filter, Query
 from earmark.model.embedder import Embedder, unit
 from earmark.model.encoders.dual import DualEmbedder
-from earmark.model.text import sentence_vectors
 from tests.index.test_library import add, write
 from tests.model.tiny import checkpoint_of, sentence_config, tiny_config
 
@@ -144,13 +143,13 @@ def test_queries_share_one_batch_of_the_word_model(
     sentences: Embedder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     batches: list[list[str]] = []
-    encode = sentence_vectors._encode
+    encode = sentences.words._encode
 
     def counted(phrases: Sequence[str]) -> np.ndarray:
         batches.append(list(phrases))
         return encode(phrases)
 
-    monkeypatch.setattr(sentence_vectors, "_encode", counted)
+    monkeypatch.setattr(sentences.words, "_encode", counted)
     queries = [parse("a steam train -whistle"), parse("heavy^3 hammer"), parse("Zug -Dampf")]
     embed(sentences, queries, [sentences.parse_tags(query.text) for query in queries])
     assert [sorted(batch) for batch in batches] == [

@@ -161,6 +161,8 @@ def test_a_clip_from_upload_to_removal(client: Client) -> None:
     assert ([lane.tag for lane in heard.tags], heard.duration) == (["dog", "rain"], 1.0)
     table = client.label_file(added.id, "csv", tags=["dog"])
     assert table.startswith(b"onset,offset,tag,score")
+    assert len(client.clip_tags(added.id, k=2).tags) == 2
+    assert [each.label for each in client.classify_clip(added.id, ["dog"], multiple=True).classes]
     given = client.feedback(added.id, accepted=["glass"])
     assert client.feedback_given(k=1).feedback == [given]
     assert client.feedback(SOUND, rejected=["dog"]).clip is None

@@ -10,7 +10,8 @@ from tests.service.conftest import ODD_ID
 from tests.service.routes.test_clips import clip
 from tests.service.server_process import Server
 
-BELL = f"/v1/clips/{quote(ODD_ID, safe='')}/timeline"
+CLIP = f"/v1/clips/{quote(ODD_ID, safe='')}"
+BELL = f"{CLIP}/timeline"
 MEDIA_TYPES = {
     "json": "application/json",
     "csv": "text/csv; charset=utf-8",
@@ -97,3 +98,45 @@ def test_clips_that_are_not_there(server: Server) -> None:
 @pytest.mark.parametrize("way", ["PATCH", "DELETE"])
 def test_it_is_read_only(server: Server, way: str) -> None:
     server.problem(server.client.request(way, BELL), 405)
+
+
+def test_tags_and_labels_of_a_clip_are_those_of_its_sound(server: Server) -> None:
+    sound = server.client.get(f"{CLIP}/audio").content
+    heard, kept = (
+        answer.json()
+        for answer in (server.upload(sound), server.client.get(f"{CLIP}/tags", params={"k": 10}))
+    )
+    for mine, theirs in zip(kept["tags"], heard["tags"], strict=True):
+        assert (mine["tag"], mine["suggested"]) == (theirs["tag"], theirs["suggested"])
+        assert mine["score"] == pytest.approx(theirs["score"], abs=1e-5)
+    assert (kept["duration"], kept["damaged"]) == (heard["duration"], heard["damaged"])
+    labels = {"labels": ["dog,bell", "rain"]}
+    classes = server.client.get(f"{CLIP}/classify", params=labels).json()["classes"]
+    by_sound = server.upload(sound, "/v1/classify", **labels).json()["classes"]
+    assert [each["label"] for each in classes] == [each["label"] for each in by_sound]
+    assert sum(each["probability"] for each in classes) == pytest.approx(1)
+
+
+def test_tags_of_a_long_clip_have_windows(server: Server) -> None:
+    long = f"/v1/clips/{clip(server, 'waves')['id']}"
+    windows = server.client.get(f"{long}/tags", params={"k": 1}).json()["tags"][0]["windows"]
+    assert windows
+    assert all(0 <= each["start"] < each["end"] <= 14 for each in windows)
+
+
+@pytest.mark.parametrize(
+    ("address", "status", "says"),
+    [
+        ("/v1/clips/nothing/tags", 404, "no clip 'nothing'"),
+        ("/v1/clips/nothing/classify?labels=a,b", 404, "no clip 'nothing'"),
+        (f"{CLIP}/tags?k=0", 422, "k: "),
+        (f"{CLIP}/classify", 422, "labels: "),
+        (f"{CLIP}/classify?labels=dog", 422, "labels: expected 2"),
+        (f"{CLIP}/classify?labels=,", 422, "labels: "),
+    ],
+)
+def test_what_has_no_tags_or_labels(server: Server, address: str, status: int, says: str) -> None:
+    server.problem(server.client.get(address), status, says)
+    for method in ("PATCH", "DELETE"):
+        path = address.partition("?")[0]
+        server.problem(server.client.request(method, path, json={}), 405)

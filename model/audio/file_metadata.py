@@ -16,8 +16,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
 from earmark.model.audio.tag_blocks import Kind, blocks
+from earmark.model.cloud.cloud_file import CloudFile, StoredFile
 
 MAX_TEXT, MAX_DESCRIPTION, MAX_TAG = 1_000, 20_000, 200  # characters
 MAX_TAGS = 1_000
@@ -68,12 +70,13 @@ class FileMetadata:
     source: str = ""
 
 
-def read_file_metadata(source: Path | bytes) -> FileMetadata:
-    """The metadata in a file, given as its path or its bytes. Raises nothing."""
+def read_file_metadata(source: StoredFile | bytes) -> FileMetadata:
+    """The metadata in a file, given as its path or its bytes. Raises nothing: of a file in a store
+    `CloudFile.failure` tells whether all of it could be read."""
     texts: dict[Kind, list[str]] = defaultdict(list)
     with (
         suppress(Exception),  # whatever wild bytes make a parser raise
-        io.BytesIO(source) if isinstance(source, bytes) else source.open("rb") as file,
+        _opened(source) as file,
     ):
         for parse, data in blocks(file):
             with suppress(Exception):
@@ -81,6 +84,12 @@ def read_file_metadata(source: Path | bytes) -> FileMetadata:
                     if text.strip(_BLANKS) and len(texts[kind]) < MAX_TAGS:
                         texts[kind].append(text.strip(_BLANKS)[:MAX_DESCRIPTION])
     return _metadata(texts)
+
+
+def _opened(source: StoredFile | bytes) -> BinaryIO:
+    if isinstance(source, CloudFile):
+        return io.BufferedReader(source.reader())
+    return source.open("rb") if isinstance(source, Path) else io.BytesIO(source)
 
 
 def _metadata(texts: Mapping[Kind, Sequence[str]]) -> FileMetadata:

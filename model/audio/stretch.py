@@ -11,7 +11,6 @@ import math
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
@@ -28,6 +27,7 @@ from earmark.model.audio.raw_samples import (
 )
 from earmark.model.audio.sound_info import SoundInfo
 from earmark.model.audio.structure import structure_of
+from earmark.model.cloud.cloud_file import StoredFile
 from earmark.model.core.errors import InputError
 
 Samples = npt.NDArray[np.floating[Any]]
@@ -89,7 +89,7 @@ class Stretch:
     Raises InputError unless 0 ≤ start < end.
     """
 
-    source: Path | bytes
+    source: StoredFile | bytes
     start: float = 0.0
     end: float = math.inf
     entry: Entry = "plain"
@@ -105,7 +105,7 @@ class Stretch:
     def decoded_seconds(self) -> float:
         """About how much of the sound is decoded for it, in seconds, as the name of its file tells:
         from the start of the sound on where it is not entered."""
-        name = self.source.name.lower() if isinstance(self.source, Path) else ""
+        name = "" if isinstance(self.source, bytes) else self.source.name.lower()
         return self.end - self.start if name.endswith(_SUFFIXES[self.entry]) else self.end
 
 

@@ -1,9 +1,9 @@
 """A pool of processes that decode sounds: files or bytes → log-mel windows, a picture, or a cut.
 They also write tags into files, whose parsers could be misled as decoders can.
 
-A sound that crashes a decoder, exhausts memory or never ends costs its own decoding and nothing
-else. The processes import no torch; each serves one thread at a time. Axes: n = windows,
-T = frames, F = mels. A deadline is of `time.monotonic()`, in seconds.
+A sound that crashes a decoder, exhausts memory or never ends, or whose store does not answer, costs
+its own decoding and nothing else. The processes import no torch; each serves one thread at a time.
+Axes: n = windows, T = frames, F = mels. A deadline is of `time.monotonic()`, in seconds.
 """
 
 from __future__ import annotations
@@ -33,6 +33,7 @@ from earmark.model.audio.file_metadata import FileMetadata, read_file_metadata
 from earmark.model.audio.loudness import LoudnessMeter
 from earmark.model.audio.sound_info import SoundInfo
 from earmark.model.audio.stretch import Stretch
+from earmark.model.cloud.cloud_file import StoredFile
 from earmark.model.core.arrays import Array
 from earmark.model.core.errors import AudioError, InputError
 from earmark.model.drawing.png import grey_png
@@ -160,12 +161,16 @@ def serve(descriptor: int) -> None:
             try:
                 for message in _messages(job, reader, front_end):
                     connection.send(message)
+                metadata = FileMetadata()
+                if job.with_metadata:
+                    metadata = _metadata(reader.source)
+                    reader.check_store()
             except InputError as error:
                 connection.send(error)
             except MemoryError:
                 connection.send(AudioError(f"{job.name}: decoding it takes too much memory"))
             else:
-                if job.with_metadata and (metadata := _metadata(reader.source)) != FileMetadata():
+                if metadata != FileMetadata():
                     connection.send(metadata)
                 if not (job.points or job.canvas or job.measured or job.tags is not None):
                     connection.send(reader.info)
@@ -215,7 +220,7 @@ def _blocks(front_end: FrontEnd, reader: SoundReader) -> Iterator[Block]:
         start, decode_seconds = time.perf_counter(), 0.0
 
 
-def _metadata(source: Path | bytes) -> FileMetadata:
+def _metadata(source: StoredFile | bytes) -> FileMetadata:
     """The metadata in a file; what takes too much to read counts as none."""
     with suppress(OutOfTimeError, MemoryError), bounded(METADATA_SECONDS, METADATA_BYTES):
         return read_file_metadata(source)

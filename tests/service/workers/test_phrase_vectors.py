@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from earmark.model.core.arrays import Array
 from earmark.model.core.errors import InputError
 from earmark.model.encoders.load import load_embedder
 from earmark.service.http.problems import ProblemError
 from earmark.service.observability.metrics import Metrics
 from earmark.service.workers import phrase_vectors
-from earmark.service.workers.phrase_vectors import PART, Phrase, PhraseVectors
+from earmark.service.workers.phrase_vectors import MAX_BATCH, Phrase, PhraseVectors
 from tests.model import tiny
 
 
@@ -23,7 +25,7 @@ def phrases(*texts: str) -> list[Phrase]:
 
 def test_one_of_many_phrases_keeps_no_other_waiting(model_folder: Path) -> None:
     embedder = load_embedder(model_folder)
-    many = [tiny.WORDS[number % 20] for number in range(40 * PART)]
+    many = [tiny.WORDS[number % 20] for number in range(40 * MAX_BATCH)]
 
     async def ask() -> None:
         worker = PhraseVectors(embedder, Metrics(), 60)
@@ -61,3 +63,31 @@ def test_too_many_phrases_too_slow_ones_and_unknown_ones_are_refused(
             await PhraseVectors(embedder, Metrics(), 0).embed(phrases("dog"))
 
     asyncio.run(ask())
+
+
+def test_requests_share_a_batch_but_not_an_error(
+    model_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    embedder = load_embedder(model_folder)
+    batches: list[int] = []
+    embed_tags = embedder.embed_tags
+
+    def counted(tag_sets: Sequence[Sequence[str]]) -> Array:
+        batches.append(len(tag_sets))
+        return embed_tags(tag_sets)
+
+    monkeypatch.setattr(embedder, "embed_tags", counted)
+
+    async def ask(*texts: str) -> list[object]:
+        worker = PhraseVectors(embedder, Metrics(), 60)
+        asked = (worker.embed(phrases(text)) for text in texts)
+        return await asyncio.gather(*asked, return_exceptions=True)
+
+    assert all(isinstance(made, tuple) for made in asyncio.run(ask("dog", "rain", "bell")))
+    assert batches == [3]
+    good, bad, other = asyncio.run(ask("dog", "…", "rain"))
+    assert isinstance(bad, InputError)
+    assert isinstance(good, tuple)
+    assert isinstance(other, tuple)
+    assert good[0] == pytest.approx(embed_tags([["dog"]]), abs=1e-6)
+    assert other[0] == pytest.approx(embed_tags([["rain"]]), abs=1e-6)

@@ -26,8 +26,10 @@ MAX_COLLECTIONS = 100
 
 def line(text: str, most: int = MAX_NAME) -> str:
     """The text in one line of `most` letters, without control characters."""
-    flat = " ".join("".join(each if each.isprintable() else " " for each in text).split())
-    return flat if len(flat) <= most else f"{flat[: most - 1]}…"
+    start = text[: 4 * most]  # no more is looked at, however long it is
+    flat = " ".join("".join(each if each.isprintable() else " " for each in start).split())
+    whole = len(flat) <= most and len(start) == len(text)
+    return flat if whole else f"{flat[: most - 1]}…"
 
 
 class Answer(BaseModel):

@@ -72,6 +72,15 @@ def guarded_server(
     assert "Traceback" not in text
 
 
+def test_assistants_need_what_reading_needs(guarded_server: Guarded) -> None:
+    key = guarded_server.reading
+    assert guarded_server.ask("POST", "/mcp").status_code == 401
+    assert guarded_server.ask("POST", "/mcp", X_API_Key=key).status_code == 405  # it is off here
+    foreign = {"Origin": "https://elsewhere.example"}
+    assert guarded_server.ask("POST", "/mcp", X_API_Key=key, **foreign).status_code == 403
+    assert guarded_server.ask("POST", "/mcp", X_API_Key=key, Origin=LISTED).status_code == 405
+
+
 def test_from_this_machine_writing_needs_no_key(server: Server) -> None:
     for method, path in WRITES:
         assert server.client.request(method, path).status_code in PASSED

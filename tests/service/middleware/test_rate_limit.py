@@ -194,6 +194,7 @@ def test_groups_and_kinds() -> None:
         ("POST", "/v1/tags", "uploads"), ("POST", "/v1/search/audio", "uploads"),
         ("POST", "/v1/embeddings", "searches"), ("GET", "/v1/models", "searches"),
         ("POST", "/v1/search", "searches"), ("GET", "/v1/clips", "searches"),
+        ("POST", "/mcp", "searches"), ("DELETE", "/mcp", "writes"),
         ("POST", "/v1/clips", "writes"), ("DELETE", "/v1/clips/x", "writes"),
         ("GET", "/metrics", None), ("GET", "/styles/base.css", None),
         ("OPTIONS", "/v1/tags", "searches"),

@@ -12,7 +12,7 @@ from earmark.service.http.openai_errors import EMBEDDINGS
 from earmark.service.http.problems import ProblemError, problem
 
 MAX_OTHER_BYTES = 1_000_000  # of a body that is no upload: JSON is parsed on the event loop
-MAX_EMBEDDINGS_BYTES = 50_000_000  # of JSON with sounds: it is parsed in one piece, in a thread
+MAX_EMBEDDINGS_BYTES = 25_000_000  # of JSON with sounds: it is parsed in one piece, in a thread
 MAX_FIELDS = 300  # of a form
 MAX_FIELD_BYTES = 100_000
 GRACE_SECONDS = 10.0  # in which a body may arrive at any rate

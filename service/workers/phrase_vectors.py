@@ -106,7 +106,11 @@ class PhraseVectors:
         """Embed what waits, batch by batch."""
         try:
             while batch := self._next_batch():
-                made = await self.run(partial(self._embed_batch, [part.phrases for part in batch]))
+                try:
+                    embed = partial(self._embed_batch, [part.phrases for part in batch])
+                    made = await self.run(embed)
+                except Exception as error:  # noqa: BLE001 (the requests of the batch get it)
+                    made = [error] * len(batch)
                 for part, vectors in zip(batch, made, strict=True):
                     _resolve(part, vectors)
         finally:
@@ -126,10 +130,7 @@ class PhraseVectors:
         """The vectors of each part, or its error."""
         read = [self._read(part) for part in parts]
         good = [part for part in read if not isinstance(part, Exception)]
-        try:
-            vectors = self._embedder.embed_tags([parsed.pieces for part in good for parsed in part])
-        except Exception as error:  # noqa: BLE001 (all requests of the batch get it)
-            return [part if isinstance(part, Exception) else error for part in read]
+        vectors = self._embedder.embed_tags([parsed.pieces for part in good for parsed in part])
         made: list[Vectors | Exception] = []
         end = 0
         for part in read:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from pathlib import Path
 
 from earmark.index.catalogue.file_names import (
     category_from_file_name,
@@ -12,6 +11,7 @@ from earmark.index.catalogue.file_names import (
 from earmark.index.catalogue.metadata import Metadata
 from earmark.index.catalogue.records import NewClip
 from earmark.model.audio.file_metadata import FileMetadata
+from earmark.model.cloud.cloud_file import StoredFile
 from earmark.model.core.errors import AudioError
 from earmark.model.embedder import AudioEmbedding
 
@@ -28,13 +28,13 @@ class SourceFile:
     then tells its title and category; empty if there is none.
     """
 
-    path: Path
+    path: StoredFile
     metadata: Metadata = field(default_factory=Metadata)
     id: str = ""
     link: str = ""
 
 
-def printable_path(path: Path | str) -> str:
+def printable_path(path: StoredFile | str) -> str:
     r"""A path as text that UTF-8 can encode: other bytes become \udc80 and so on."""
     return str(path).encode(errors="backslashreplace").decode()
 

@@ -24,7 +24,9 @@ MAX_ENDINGS = 12  # of files passed over, that are listed
 def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add the commands to the parser."""
     add = commands.add_parser("add", help="add files, folders or manifests to a library")
-    add.add_argument("paths", type=Path, nargs="*", metavar="PATH")
+    add.add_argument(
+        "paths", nargs="*", metavar="PATH", help="a path, or an address such as s3://bucket/folder"
+    )
     add.add_argument(
         "--manifest",
         type=Path,
@@ -111,20 +113,28 @@ def _manifest_file(path: Path) -> Path:
 def _add(options: argparse.Namespace) -> int:
     from earmark.index.ingest import bulk, watch
     from earmark.index.ingest.walk import Manifests, Walk
+    from earmark.model.cloud.cloud_file import named_file
     from earmark.model.core.errors import InputError
 
     named = list(map(_manifest_file, options.manifest))
-    paths = [*options.paths, *named]
+    paths = [*map(named_file, options.paths), *named]
     if not paths:
         raise InputError("path: expected a file, folder or manifest to add, got none")
     manifests = Manifests(frozenset(named), options.encoding)
-    for path in paths:
+    here = [path for path in paths if isinstance(path, Path)]
+    if options.watch and len(here) < len(paths):
+        raise InputError(
+            "--watch: expected files and folders of this machine, got an address; adding it again "
+            "reads what has changed"
+        )
+    for path in here:
         if os.path.realpath(path) == os.path.realpath(options.library):
             raise InputError(
                 f"path: expected sounds, got the library itself: {path}; give it a folder of its "
                 "own (--library)"
             )
-        next(Walk(manifests).sounds(path), None)  # before a library is created for a wrong path
+    for place in paths:
+        next(Walk(manifests).sounds(place), None)  # before a library is created for a wrong path
     engine = _engine(options)
     interrupt = watch.Interrupt()
     for number in (signal.SIGINT, signal.SIGTERM):  # what is embedded is still written
@@ -132,7 +142,7 @@ def _add(options: argparse.Namespace) -> int:
     failed = False
     with _open(options, create=True) as library:
         reports = (
-            watch.follow(library, paths, interrupt, manifests)
+            watch.follow(library, here, interrupt, manifests)
             if options.watch
             else [bulk.add(library, paths, engine, manifests)]
         )

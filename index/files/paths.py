@@ -13,6 +13,8 @@ import os
 import re
 from pathlib import Path, PurePath
 
+from earmark.model.cloud.addresses import is_address
+
 _GONE = (errno.ENOENT, errno.ENOTDIR)
 _ESCAPED = re.compile(r"\\udc([89a-f][0-9a-f])")
 
@@ -55,8 +57,11 @@ def is_file(path: Path) -> bool:
 def is_gone(path: str) -> bool:
     """Whether nothing is at the path, or only a link to nothing.
 
-    False where that cannot be known: a folder on the way may not be searched, a disk is broken.
+    False where that cannot be known: a folder on the way may not be searched, a disk is broken, or
+    it is the address of a file in a store, which is not asked for each.
     """
+    if is_address(path):
+        return False
     try:
         os.stat(path)  # noqa: PTH116 (many are asked for, and a Path takes longer than this)
     except OSError as error:
@@ -73,7 +78,7 @@ def displaced_path(path: str, clip_id: str) -> str:
 
 def own_path(path: str, clip_id: str) -> str:
     """The path that a clip's file had, also of a displaced one: the inverse of `displaced_path`."""
-    before = str(PurePath(path).parent.parent)
+    before = path.rsplit("/", 2)[0]
     return before if path == displaced_path(before, clip_id) else path
 
 

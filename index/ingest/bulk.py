@@ -8,7 +8,7 @@ reason, and the others are added.
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator, Mapping, Sequence
+from collections.abc import Collection, Generator, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from functools import partial
@@ -24,6 +24,8 @@ from earmark.index.ingest.local import OnHeard
 from earmark.index.ingest.moves import MoveFinder
 from earmark.index.ingest.walk import Manifests, Walk
 from earmark.index.library import Library
+from earmark.model.cloud.addresses import is_address
+from earmark.model.cloud.cloud_file import StoredFile
 from earmark.model.core.progress import Progress, clock, progress
 from earmark.model.core.threads import one_thread
 from earmark.model.embedder import Embedder
@@ -63,11 +65,11 @@ class AddReport:
 
 def add(
     library: Library,
-    paths: Sequence[Path],
+    paths: Sequence[StoredFile],
     engine: EmbeddingEngine = local.embed,
     manifests: Manifests | None = None,
 ) -> AddReport:
-    """Add all sounds of the paths. Raises InputError before any work is done.
+    """Add all sounds of the paths and addresses. Raises InputError before any work is done.
 
     `engine` embeds them. KeyboardInterrupt passes through once all embedded sounds are written.
     """
@@ -79,7 +81,7 @@ def add(
     unchanged: list[SourceFile] = []
     for file in files.values():
         (unchanged if _is_unchanged(file.path, known) else changed).append(file)
-    _record_failures(library, walk, unchanged)
+    _record_failures(library, walk, unchanged, changed)
     _update_metadata(library, unchanged, known, report)
     moves = MoveFinder(
         library.catalogue,
@@ -128,7 +130,7 @@ def _in_turn(
         yield list(moves.again)
 
 
-def _find_files(walk: Walk, paths: Sequence[Path]) -> dict[str, SourceFile]:
+def _find_files(walk: Walk, paths: Sequence[StoredFile]) -> dict[str, SourceFile]:
     """Each file once, by its path: with the last metadata that it is given."""
     files: dict[str, SourceFile] = {}
     for path in paths:
@@ -140,14 +142,17 @@ def _find_files(walk: Walk, paths: Sequence[Path]) -> dict[str, SourceFile]:
     return files
 
 
-def _record_failures(library: Library, walk: Walk, unchanged: Sequence[SourceFile]) -> None:
+def _record_failures(
+    library: Library, walk: Walk, unchanged: Sequence[SourceFile], changed: Sequence[SourceFile]
+) -> None:
     """Record what could not be read, and forget what has gone, of the folders, or is read now."""
     catalogue = library.catalogue
     over = walk.links | {str(file.path) for file in unchanged}
+    found = {str(file.path) for file in changed}
     over |= {
         path
         for path in catalogue.failures_under([printable_path(root) for root in walk.roots])
-        if _is_over(Path(from_printable(path)))
+        if _is_over(path, walk, found)
     }
     forgotten = [path for path in catalogue.failures() if path in over and path not in walk.failed]
     if walk.failed or forgotten:
@@ -158,8 +163,16 @@ def _record_failures(library: Library, walk: Walk, unchanged: Sequence[SourceFil
                 writer.record_failure(path, reason)
 
 
-def _is_over(path: Path) -> bool:
-    """Whether a failure is over: its file is gone, or it is a folder, which was searched."""
+def _is_over(text: str, walk: Walk, found: Collection[str]) -> bool:
+    """Whether a failure is over: its file is gone, or it is a folder, which was searched.
+
+    What is in a store has gone if it was not found in a folder that could be listed.
+    """
+    if is_address(text):
+        return text not in found and not any(
+            f"{text}/".startswith(f"{failed}/") for failed in walk.failed
+        )
+    path = Path(from_printable(text))
     return is_gone(str(path)) or is_folder(path)
 
 
@@ -196,12 +209,12 @@ def _update_metadata(
     report.unchanged = len(files) - len(updated)
 
 
-def _is_unchanged(path: Path, known: Mapping[str, KnownFile]) -> bool:
+def _is_unchanged(path: StoredFile, known: Mapping[str, KnownFile]) -> bool:
     file = known.get(str(path))
     return file is not None and (file.size, file.mtime_ns) == _state(path)
 
 
-def _state(path: Path) -> tuple[int, int] | None:
+def _state(path: StoredFile) -> tuple[int, int] | None:
     """A file's size and time; None where the decoder reports why they cannot be known."""
     try:
         state = path.stat()

@@ -13,16 +13,16 @@ samples, since its old ones had not been seen, is given back to them if they com
 
 from __future__ import annotations
 
-import os
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path, PurePath
+from pathlib import PurePath
 
 from earmark.index.catalogue.catalogue import Catalogue
 from earmark.index.catalogue.embedded_sound import EmbeddedSound, SourceFile
 from earmark.index.catalogue.records import HeldSound, KnownFile, Move
 from earmark.index.files.paths import displaced_path, is_gone, own_path, spelling
+from earmark.model.cloud.cloud_file import CloudFile, stored_file
 
 
 @dataclass(frozen=True)
@@ -195,11 +195,14 @@ class MoveFinder:
 
 def _look(path: str) -> _Place | None:
     """What is at a path; None where that cannot be known."""
+    file = stored_file(path)
     try:
-        state = os.stat(path)  # noqa: PTH116 (as `is_gone`)
-    except OSError:
-        return _Place("") if is_gone(path) else None
-    return _Place(str(spelling(Path(path))), state.st_size, state.st_mtime_ns)
+        state = file.stat()
+    except (OSError, ValueError) as error:
+        is_absent = isinstance(error, FileNotFoundError) and isinstance(file, CloudFile)
+        return _Place("") if is_absent or is_gone(path) else None
+    own = file if isinstance(file, CloudFile) else spelling(file)
+    return _Place(str(own), state.st_size, state.st_mtime_ns)
 
 
 def _take(wanted: dict[str, EmbeddedSound], pairs: Iterable[tuple[HeldSound, str]]) -> list[Move]:

@@ -1,4 +1,5 @@
-"""Which sounds a path stands for: those of a file, a folder, a manifest or another library.
+"""Which sounds a path stands for: those of a file, a folder, a manifest or another library; or an
+address: those of a file or a folder in a store.
 
 A folder is searched with all below it, and links to folders are followed: each folder is read once,
 under its real path. Not searched are hidden folders, recycle bins and other folders that a system
@@ -8,6 +9,7 @@ themselves. What cannot be read is recorded, and the search goes on.
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import re
@@ -22,12 +24,22 @@ from earmark.index.catalogue.catalogue import Catalogue
 from earmark.index.catalogue.embedded_sound import SourceFile, printable_path
 from earmark.index.catalogue.metadata import Metadata
 from earmark.index.catalogue.records import id_problem
-from earmark.index.files.paths import followed, is_file, real_folder
+from earmark.index.files.paths import followed, is_file, is_folder, real_folder
 from earmark.model.audio.formats import SUFFIXES
+from earmark.model.cloud.addresses import checked_address
+from earmark.model.cloud.cloud_file import (
+    CloudFile,
+    Entry,
+    StoredFile,
+    entries_in,
+    entry_at,
+    stored_file,
+)
 from earmark.model.core import manifest
 from earmark.model.core.errors import InputError, ManifestError
 
 _UNKNOWN = Metadata()
+_RELATIVE_ADDRESS = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+):/(.+)", re.DOTALL)
 _ABSENT = (errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG, errno.ELOOP)
 # Without case; those that begin with a dot are hidden anyway.
 _SYSTEM_FOLDERS = re.compile(
@@ -58,7 +70,7 @@ class Walk:
     `passed_over`: the files in searched folders that are no sounds by their names, counted by
     ending. `failed`: what could not be read, path → reason. `links`: paths of links whose files are
     among the sounds. `folders`: the real paths of the folders that were read; `roots`: of those
-    that were named.
+    that were named, or their addresses.
     """
 
     def __init__(self, manifests: Manifests | None = None) -> None:
@@ -67,14 +79,18 @@ class Walk:
         self.failed: dict[str, str] = {}
         self.links: set[str] = set()
         self.folders: set[Path] = set()
-        self.roots: list[Path] = []
+        self.roots: list[StoredFile] = []
         self._real_folders: dict[Path, Path] = {}
+        self._listed: dict[str, dict[str, CloudFile]] = {}  # by their folders' addresses
 
-    def sounds(self, path: Path) -> Iterator[SourceFile]:
-        """The sounds of a path that a person named.
+    def sounds(self, path: StoredFile) -> Iterator[SourceFile]:
+        """The sounds of a path, or an address, that a person named.
 
         Raises InputError if there is nothing, ManifestError, LibraryError.
         """
+        if isinstance(path, CloudFile):
+            yield from self._of_address(path)
+            return
         is_manifest = self._manifests.contain(path)
         try:
             if stat.S_ISDIR(path.stat().st_mode):
@@ -113,14 +129,21 @@ class Walk:
                 row.recorded,
             )
             _check(path, row.path, metadata, row.id)
-            yield self._file(row.path, metadata, row.id)
+            if address := _address_in(row.path, path):
+                yield self._cloud_file(address, metadata, row.id)
+            else:
+                yield self._file(row.path, metadata, row.id)
 
     def _of_library(self, folder: Path) -> Iterator[SourceFile]:
         catalogue = Catalogue.open(folder)
         try:
             for clip in catalogue.clips():
-                _check(folder, Path(clip.path), clip.metadata, clip.id)
-                yield self._file(Path(clip.path), clip.metadata, clip.id)
+                file = stored_file(clip.path)
+                _check(folder, file, clip.metadata, clip.id)
+                if isinstance(file, CloudFile):
+                    yield self._cloud_file(file.address, clip.metadata, clip.id)
+                else:
+                    yield self._file(file, clip.metadata, clip.id)
         finally:
             catalogue.close()
 
@@ -150,6 +173,47 @@ class Walk:
                     self.passed_over[_ending(entry.name)] += 1
             waiting += reversed(subfolders)
 
+    def _of_address(self, place: CloudFile) -> Iterator[SourceFile]:
+        try:
+            entry = entry_at(place.address)
+        except OSError as error:
+            raise InputError(f"address: cannot be read ({error.strerror}): {place}") from error
+        if entry.is_folder:
+            self.roots.append(place)
+            yield from self._of_cloud_folder(place)
+        elif Path(place.name).suffix.lower() in manifest.SUFFIXES:
+            raise InputError(f"address: expected a manifest on this machine, got {place}")
+        else:
+            yield SourceFile(entry.file)
+
+    def _of_cloud_folder(self, root: CloudFile) -> Iterator[SourceFile]:
+        """As `_of_folder`; there are no links."""
+        waiting = [root]
+        while waiting:
+            folder = waiting.pop()
+            entries = self._cloud_entries(folder)
+            if folder != root and any(entry.file.name == CATALOGUE_FILE for entry in entries):
+                continue
+            subfolders = []
+            for entry in entries:
+                name = entry.file.name
+                if _is_left_out(name) if entry.is_folder else name.startswith("."):
+                    continue
+                if entry.is_folder:
+                    subfolders.append(entry.file)
+                elif is_sound(Path(name)):
+                    yield SourceFile(entry.file)
+                else:
+                    self.passed_over[_ending(name)] += 1
+            waiting += reversed(subfolders)
+
+    def _cloud_entries(self, folder: CloudFile) -> list[Entry]:
+        try:
+            return list(entries_in(folder.address))
+        except OSError as error:
+            self.failed[str(folder)] = f"{folder.name}: cannot be read ({error.strerror})"
+            return []
+
     def _entries(self, folder: Path) -> list[os.DirEntry[str]]:
         """What is in a folder, by name; nothing, and a failure, where it cannot be read."""
         try:
@@ -171,6 +235,16 @@ class Walk:
             self.links.add(printable_path(place))
         return SourceFile(real, metadata, clip_id, link=place.name if real != place else "")
 
+    def _cloud_file(self, address: str, metadata: Metadata, clip_id: str) -> SourceFile:
+        """A named file of a store; its folder is listed, once, rather than each file asked for."""
+        folder = address.rpartition("/")[0]
+        if folder not in self._listed:
+            listed = {}
+            with contextlib.suppress(OSError):  # who may read files may not always list them
+                listed = {str(entry.file): entry.file for entry in entries_in(folder)}
+            self._listed[folder] = listed
+        return SourceFile(self._listed[folder].get(address, CloudFile(address)), metadata, clip_id)
+
     def _place(self, path: Path) -> Path:
         """The path in its real folder; each folder is resolved once."""
         if path.name in ("", ".."):
@@ -179,6 +253,16 @@ class Walk:
         if parent not in self._real_folders:
             self._real_folders[parent] = real_folder(parent)
         return self._real_folders[parent] / path.name
+
+
+def _address_in(path: Path, origin: Path) -> str:
+    """The address that a manifest names, where its reader took it for a relative path; or nothing.
+
+    Raises InputError.
+    """
+    folder = origin if is_folder(origin) else origin.parent
+    found = _RELATIVE_ADDRESS.fullmatch(str(path)[len(str(folder / "_")) - 1 :])
+    return checked_address(f"{found[1]}://{found[2]}") if found else ""
 
 
 def is_sound(path: Path) -> bool:
@@ -222,7 +306,7 @@ def _holds_library(folder: Path) -> bool:
     return is_file(folder / CATALOGUE_FILE)
 
 
-def _check(origin: Path, sound: Path, metadata: Metadata, clip_id: str) -> None:
+def _check(origin: Path, sound: StoredFile, metadata: Metadata, clip_id: str) -> None:
     """Raise ManifestError for metadata over the catalogue's limits, before any work is done."""
     problem = metadata.clean().problem() or id_problem(clip_id)
     if problem:

@@ -15,7 +15,7 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 from earmark.model.cloud import stores
-from earmark.model.cloud.addresses import is_address
+from earmark.model.cloud.addresses import checked_address, is_address
 
 if TYPE_CHECKING:
     import os
@@ -85,6 +85,11 @@ StoredFile = Path | CloudFile
 def stored_file(path: str) -> StoredFile:
     """The file that a catalogue has under a path or an address."""
     return CloudFile(path) if is_address(path) else Path(path)
+
+
+def named_file(text: str) -> StoredFile:
+    """The file or folder that a person names, by a path or an address. Raises InputError."""
+    return CloudFile(checked_address(text)) if is_address(text) else Path(text)
 
 
 class _OpenFile:

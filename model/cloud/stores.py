@@ -48,8 +48,8 @@ def _filesystem(store: str, _process: int) -> AbstractFileSystem:
     scheme = scheme_of(store)
     try:
         import fsspec
-        from fsspec.config import conf_dict
-        from fsspec.registry import known_implementations
+        import fsspec.config
+        import fsspec.registry
     except ImportError as error:
         raise ConfigError(_missing(scheme, "'earmark[cloud]'")) from error
     for name in _QUIET:  # at debug they log what they send, with its signature
@@ -61,11 +61,14 @@ def _filesystem(store: str, _process: int) -> AbstractFileSystem:
             f"address: expected a store that fsspec knows, such as s3://, got {scheme[:40]}://"
         ) from error
     except ImportError as error:
-        package = str(known_implementations.get(scheme, {}).get("class", "")).split(".")[0]
+        known = fsspec.registry.known_implementations.get(scheme, {})
+        package = str(known.get("class", "")).partition(".")[0]
+            "."
+        )[0]
         others = "'earmark[cloud]'" + ("" if package in ("", "fsspec") else f" {package}")
         raise ConfigError(_missing(scheme, _EXTRAS.get(scheme, others))) from error
     options: dict[str, Any] = kind._get_kwargs_from_urls(store)
-    if scheme == "s3" and "config_kwargs" not in conf_dict.get("s3", {}):
+    if scheme == "s3" and "config_kwargs" not in fsspec.config.conf.get("s3", {}):
         options["config_kwargs"] = {
             "connect_timeout": CONNECT_SECONDS,
             "read_timeout": READ_SECONDS,

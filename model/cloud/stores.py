@@ -63,8 +63,6 @@ def _filesystem(store: str, _process: int) -> AbstractFileSystem:
     except ImportError as error:
         known = fsspec.registry.known_implementations.get(scheme, {})
         package = str(known.get("class", "")).partition(".")[0]
-            "."
-        )[0]
         others = "'earmark[cloud]'" + ("" if package in ("", "fsspec") else f" {package}")
         raise ConfigError(_missing(scheme, _EXTRAS.get(scheme, others))) from error
     options: dict[str, Any] = kind._get_kwargs_from_urls(store)

@@ -193,7 +193,7 @@ def open_library(settings: Settings) -> Library:
     # Requests share the cores: teams of threads would fight for them, and cannot be forked.
     use_one_thread()
     threadpool_limits(1, "blas")
-    embedder = load_embedder(settings.model, settings.device)
+    embedder = load_embedder(settings.model, settings.device, settings.runtime)
     library = demo.open_library(settings.library, embedder)
     # Computed now, so that the first upload need not wait.
     _ = embedder.vocabulary_vectors, embedder.vocabulary_moments

@@ -56,6 +56,9 @@ class Settings(BaseSettings):
     host: str = Field("127.0.0.1", description="Address to listen on")
     port: int = Field(8000, ge=0, le=65_535, description="Port to listen on")
     device: str = Field("cpu", description="Where the model runs: cpu, cuda or cuda:N")
+    runtime: Literal["", "torch", "onnx"] = Field(
+        "", description="What computes the model: torch or onnx; empty: what its files are made for"
+    )
     max_upload_mb: float = Field(50.0, gt=0, description="Largest request body, in 10^6 bytes")
     max_seconds: float = Field(600.0, gt=0, description="Longest uploaded sound, in seconds")
     max_waiting: int = Field(

@@ -48,6 +48,7 @@ ORDER = {
             "checkpoint",
             "embedder",
             "encoders",
+            "onnx_export",
             "sound_text_model",
             "taught",
             "tagging",

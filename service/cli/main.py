@@ -19,7 +19,7 @@ from earmark.index.cli import library as index_cli
 from earmark.index.cli import maintenance, teach, write_tags
 from earmark.index.cli import review as index_review
 from earmark.model.core.errors import EarmarkError, InputError
-from earmark.service.cli import collection, cut, keys, label, mcp, query, serve
+from earmark.service.cli import collection, cut, export, keys, label, mcp, query, serve
 
 
 class _Parser(argparse.ArgumentParser):
@@ -59,6 +59,7 @@ def build_parser() -> argparse.ArgumentParser:
     collection.add_commands(commands)
     cut.add_commands(commands)
     label.add_commands(commands)
+    export.add_commands(commands)
     training_commands.add_commands(commands)
     return parser
 

@@ -22,6 +22,9 @@ def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
     serve.add_argument("--port", type=int, metavar="P", help="default: 8000")
     serve.add_argument("--device", metavar="D", help="cpu (default), cuda or cuda:N")
     serve.add_argument(
+        "--runtime", metavar="R", help="torch or onnx; default: what the model's files are made for"
+    )
+    serve.add_argument(
         "--mcp", action="store_true", default=None, help="let assistants use it, at /mcp"
     )
     serve.set_defaults(run=_serve)
@@ -41,7 +44,7 @@ def _serve(options: argparse.Namespace) -> int:
 
     arguments = {
         name: value
-        for name in ("library", "model", "host", "port", "device", "mcp")
+        for name in ("library", "model", "host", "port", "device", "runtime", "mcp")
         if (value := getattr(options, name)) is not None
     }
     settings = read_settings(**arguments)

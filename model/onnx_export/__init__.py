@@ -1,0 +1,1 @@
+"""A model for torch → a folder of ONNX graphs."""

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from earmark.model.core.errors import ConfigError
 from earmark.model.embedder import Embedder
+from earmark.model.encoders.clap_files import is_clap
 from earmark.model.encoders.onnx_folder import SUB_FOLDER, find_export, is_export
 from earmark.model.model_files import starter_model
 
@@ -61,9 +62,10 @@ def _load_onnx(folder: Path, device: str) -> Embedder:
 def _load_torch(path: Path, device: str) -> Embedder:
     """Raises CheckpointError, ConfigError, WordsError."""
     try:
+        from earmark.model.encoders.clap import ClapEmbedder
         from earmark.model.encoders.dual import DualEmbedder
     except ModuleNotFoundError as error:
         raise ConfigError(
             f"model: needs torch, which is not installed, or an ONNX export; got {path}"
         ) from error
-    return DualEmbedder.load(path, device)
+    return (ClapEmbedder if is_clap(path) else DualEmbedder).load(path, device)

@@ -17,7 +17,8 @@ from transformers import (
 from tests.model.tiny import WORDS, noise
 
 DIM = 16
-WEIGHT_SCALE = 8.0  # with fewer, all sounds of a random model are alike
+# With smaller weights all sounds and phrases of a random model are alike.
+SOUND_SCALE, TEXT_SCALE = 8.0, 4.0
 SPECIAL = ["<s>", "<pad>", "</s>", "<unk>", "<mask>"]  # in the order of RoBERTa's numbers
 README = "---\nlicense: apache-2.0\n---\n# A model of random weights\n"
 
@@ -41,22 +42,22 @@ def small_config(vocabulary: int, fusion: bool = False) -> ClapConfig:
         "num_hidden_layers": 2,
         "enable_fusion": fusion,
         "aff_block_r": 2,
-        "initializer_factor": WEIGHT_SCALE,
+        "initializer_factor": SOUND_SCALE,
     }
     text = {
         "vocab_size": vocabulary,
         "hidden_size": 16,
         "intermediate_size": 32,
         "num_hidden_layers": 1,
-        "num_attention_heads": 2,
+        "num_attention_heads": 4,
         "max_position_embeddings": 80,
-        "initializer_factor": WEIGHT_SCALE,
+        "initializer_factor": TEXT_SCALE,
     }
     return ClapConfig(
         text_config=text,
         audio_config=audio,
         projection_dim=DIM,
-        initializer_factor=WEIGHT_SCALE,
+        initializer_factor=SOUND_SCALE,
     )
 
 
@@ -84,7 +85,7 @@ def write_clap_folder(
 def _tokenizer() -> RobertaTokenizer:
     """Byte pairs as RoBERTa reads them, learned from few words."""
     pairs = ByteLevelBPETokenizer()
-    text = [" ".join(WORDS), *(f"the sound of a {word}" for word in WORDS)]
+    text = [" ".join(WORDS), *(f"This is a sound of {word}." for word in WORDS)]
     pairs.train_from_iterator(
         text, vocab_size=400, min_frequency=1, special_tokens=SPECIAL, show_progress=False
     )

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from functools import partial
-from pathlib import Path
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Form, Header, Query, Request, Response
@@ -18,12 +17,13 @@ from earmark.index.library import Library
 from earmark.index.listing import list_clips
 from earmark.model.audio.cut import Kind, check_kind
 from earmark.model.audio.stretch import Stretch
+from earmark.model.cloud.cloud_file import stored_file
 from earmark.service.http import etags
 from earmark.service.http.addresses import clip_address
 from earmark.service.http.cut_response import CutResponse
 from earmark.service.http.etags import CACHED, UNCHANGED, IfNoneMatch, clip_etag
 from earmark.service.http.problems import ProblemError
-from earmark.service.http.sound_response import REVALIDATE, SoundResponse, unchanged
+from earmark.service.http.sound_response import REVALIDATE, sound_response, unchanged
 from earmark.service.http.sound_state import file_state, reading_file, sound_tag
 from earmark.service.openapi.operation import NAMES_PROBLEMS, UPLOAD_PROBLEMS, Tag, operation
 from earmark.service.routes.conversions import changes_of, filter_of, metadata_of
@@ -111,6 +111,8 @@ def clips(services: ServicesDep, query: Annotated[ClipsQuery, Query()]) -> Clips
                 "clip_waveform",
                 "clip_spectrogram",
                 "clip_timeline",
+                "clip_tags",
+                "classify_clip",
                 "similar",
                 "remove_clip",
             )
@@ -163,7 +165,7 @@ def audio(
     clip = services.library.catalogue.clip(clip_id)
     state = file_state(clip)
     if start is None and end is None and kind is None:
-        return SoundResponse(Path(clip.path), state, sound_tag(clip, state), clip.title)
+        return sound_response(stored_file(clip.path), state, sound_tag(clip, state), clip.title)
     kind = kind or "wav"
     check_kind(kind, clip.channels, clip.sample_rate)
     stretch = stretch_of(services.library.catalogue, clip, state, start, end)

@@ -18,7 +18,7 @@ from earmark.model.audio.decode import ArrayReader, SoundReader
 from earmark.model.core.arrays import Array
 from earmark.model.core.errors import InputError, WordsError
 from earmark.model.core.progress import progress
-from earmark.model.embedder import Embedder, unit
+from earmark.model.embedder import AudioEmbedding, Embedder, unit
 from earmark.model.encoders.load import load_embedder
 
 if TYPE_CHECKING:
@@ -133,16 +133,17 @@ class SoundTextModel:
                 f"got {type(sound).__name__}"
             ) from error
         embedder.require_audio()
-        return embed_sound(embedder, ArrayReader(_array(samples), given_rate, rate, name))
+        reader = ArrayReader(_array(samples), given_rate, rate, name)
+        return embed_sound(embedder, reader).vector
 
 
-def embed_sound(embedder: Embedder, reader: SoundReader) -> Array:
-    """The unit vector [D] of the sound that a reader gives. Raises AudioError."""
+def embed_sound(embedder: Embedder, reader: SoundReader) -> AudioEmbedding:
+    """Embed the sound that a reader gives. Raises AudioError."""
     codes, starts = [], []
     for windows, window_starts in embedder.windows(reader):
         codes.append(embedder.encode(windows))
         starts.append(window_starts)
-    return embedder.embed_codes(np.concatenate(codes), np.concatenate(starts), reader.info).vector
+    return embedder.embed_codes(np.concatenate(codes), np.concatenate(starts), reader.info)
 
 
 def _array(values: Any) -> npt.NDArray[np.floating[Any]]:  # noqa: ANN401 (arrays, tensors, lists)

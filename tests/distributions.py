@@ -14,7 +14,7 @@ import zipfile
 from collections.abc import Iterator, Mapping
 from email.message import Message
 from email.parser import Parser
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import httpx
 from packaging.requirements import Requirement
@@ -27,7 +27,19 @@ from tests.service.server_process import free_port, wait_until_ready
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
 LIBRARIES = Path(sysconfig.get_path("purelib"))
 FOLDERS = ("index", "model", "service", "training")  # each is a package of `earmark`
+# Name of a package → its folder, and so those of the folders in it.
+PACKAGE_FOLDERS: dict[str, str] = PROJECT["tool"]["setuptools"]["package-dir"]
 TIMEOUT = 240  # seconds for one build or one short process
+
+
+def installed_place(path: Path) -> PurePosixPath:
+    """Where a file or folder of the tree lies in `earmark` once it is installed."""
+    inside = PurePosixPath(path.relative_to(ROOT).as_posix())
+    name, folder = max(
+        (item for item in PACKAGE_FOLDERS.items() if inside.is_relative_to(item[1])),
+        key=lambda item: len(item[1]),
+    )
+    return PurePosixPath(*name.split(".")[1:], inside.relative_to(folder))
 
 
 def copy_tree(to: Path) -> Path:

@@ -9,7 +9,7 @@ import pytest
 
 from tests import distributions
 from tests.conftest import ROOT
-from tests.distributions import FOLDERS, LIBRARIES, PROJECT
+from tests.distributions import FOLDERS, LIBRARIES, PACKAGE_FOLDERS, PROJECT, installed_place
 
 # In the folders of packages, but no parts of them: for readers, and the client's distribution.
 NOT_INSTALLED = {
@@ -48,7 +48,7 @@ def test_the_list_of_packages_is_complete() -> None:
     listed = PROJECT["tool"]["setuptools"]["packages"]
     assert listed == sorted(listed)
     folders = (path.parent for name in FOLDERS for path in (ROOT / name).rglob("__init__.py"))
-    packages = {".".join(("earmark", *folder.relative_to(ROOT).parts)) for folder in folders}
+    packages = {".".join(("earmark", *installed_place(folder).parts)) for folder in folders}
     assert set(listed) == packages
 
 
@@ -60,7 +60,7 @@ def test_the_wheel_holds_every_file_of_the_packages(wheel: Path) -> None:
         name.relative_to("earmark") for name in names if not name.parts[0].endswith(".dist-info")
     }
     tree = {
-        PurePosixPath(path.relative_to(ROOT).as_posix())
+        installed_place(path)
         for name in FOLDERS
         for path in (ROOT / name).rglob("*")
         if path.is_file() and "__pycache__" not in path.parts
@@ -75,7 +75,8 @@ def test_nothing_else_is_at_the_top_of_site_packages(installed: Path) -> None:
     version = PROJECT["project"]["version"]
     top = {path.name for path in installed.iterdir()}
     assert top == {"earmark", "bin", f"earmark-{version}.dist-info"}
-    assert {path.name for path in (installed / "earmark").iterdir()} == set(FOLDERS)
+    packages = {name.split(".")[1] for name in PACKAGE_FOLDERS}
+    assert {path.name for path in (installed / "earmark").iterdir()} == packages
 
 
 @pytest.mark.slow

@@ -32,6 +32,7 @@ from earmark.index.ingest.ray.shards import ShardError, ShardFolder
 from earmark.model.core.errors import EarmarkError, InputError
 from earmark.model.core.threads import use_one_thread
 from earmark.model.embedder import Embedder
+from earmark.model.encoders.clap_files import is_clap
 from earmark.model.encoders.load import load_embedder
 from earmark.model.inference.decode_pool import DecodePool
 from earmark.model.model_files import FILE_NAME, model_file
@@ -61,6 +62,11 @@ class RayEngine:
     def __post_init__(self) -> None:
         if self.actors is not None and self.actors < 1:
             raise InputError(f"actors: expected at least 1, got {self.actors}")
+        if is_clap(self.model):
+            raise InputError(
+                f"--engine: expected local for a CLAP model, got ray, which is sent one file, "
+                f"and {self.model} is a folder"
+            )
         require_ray()
 
     def __call__(

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from earmark.model.checkpoint import save
 from earmark.model.config import ModelConfig
+from earmark.model.onnx_export.export import export
 from tests.model.tiny import checkpoint_of, sentence_config, tiny_config
 
 Write = Callable[[Path, int], None]  # a model of a seed into a folder
@@ -19,10 +20,21 @@ def _ours(config: ModelConfig) -> Write:
     return write
 
 
+def _exported(config: ModelConfig) -> Write:
+    def write(folder: Path, seed: int) -> None:
+        model = folder.with_name(f"{folder.name}-model")
+        _ours(config)(model, seed)
+        export(model, folder)
+
+    return write
+
+
 KINDS: dict[str, Write] = {
     **{
         name: _ours(tiny_config(name))
         for name in ("w2v-128-1h", "w2v-128-4h", "w2v-128-mean", "coala", "first-starter")
     },
     "starter": _ours(sentence_config()),
+    "onnx": _exported(sentence_config()),
+    "onnx-w2v": _exported(tiny_config("w2v-128-4h")),
 }

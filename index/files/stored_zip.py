@@ -16,12 +16,12 @@ import zlib
 from collections.abc import Generator, Iterator, MutableMapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
-from typing import BinaryIO
 
 from earmark.index.errors import LibraryError
+from earmark.model.cloud.cloud_file import CloudFile, StoredFile
 
 BLOCK = 262_144  # bytes read at a time
+FETCHED = 4 * BLOCK  # of a store
 
 _LOCAL = struct.Struct("<4s5H3L2H")
 _ENTRY = struct.Struct("<4s6H3L5H2L")
@@ -43,7 +43,7 @@ class Member:
     a file that has it, its size in bytes, and when it was changed, in ns since 1970."""
 
     name: str
-    content: bytes | Path
+    content: bytes | StoredFile
     size: int
     mtime_ns: int
 
@@ -54,15 +54,17 @@ class Member:
         return cls(name, content, len(content), mtime_ns)
 
     @classmethod
-    def of_file(cls, name: str, path: Path) -> Member | None:
-        """A file of this machine; None where there is none now."""
+    def of_file(cls, name: str, file: StoredFile) -> Member | None:
+        """A file of this machine or of a store; None where there is none now, or the store cannot
+        be asked."""
         try:
-            state = os.stat(path)  # noqa: PTH116 (whatever the catalogue holds)
+            state = file.stat()
         except (OSError, ValueError):
             return None
-        if not stat.S_ISREG(state.st_mode) or not os.access(path, os.R_OK):
+        is_readable = isinstance(file, CloudFile) or os.access(file, os.R_OK)
+        if not stat.S_ISREG(state.st_mode) or not is_readable:
             return None
-        return cls(name, path, state.st_size, state.st_mtime_ns)
+        return cls(name, file, state.st_size, state.st_mtime_ns)
 
     @property
     def is_large(self) -> bool:
@@ -103,20 +105,30 @@ class Member:
             return
         left = self.size - first
         try:
+            if isinstance(self.content, CloudFile):
+                yield from self._fetched(self.content, first)
+                return
             with self.content.open("rb") as file:
-                self._check(file)
+                self._check(os.fstat(file.fileno()))
                 file.seek(first)
                 while left > 0 and (block := file.read(min(BLOCK, left))):
                     left -= len(block)
                     yield block
-                self._check(file)
+                self._check(os.fstat(file.fileno()))
         except (OSError, ValueError) as error:
             raise self._changed() from error
         if left:
             raise self._changed()
 
-    def _check(self, file: BinaryIO) -> None:
-        state = os.fstat(file.fileno())
+    def _fetched(self, file: CloudFile, first: int) -> Iterator[bytes]:
+        self._check(file.stat())
+        for start in range(first, self.size, FETCHED):
+            data = file.read(start, min(start + FETCHED, self.size))
+            for place in range(0, len(data), BLOCK):
+                yield data[place : place + BLOCK]
+        self._check(file.stat())
+
+    def _check(self, state: os.stat_result) -> None:
         if (state.st_size, state.st_mtime_ns) != (self.size, self.mtime_ns):
             raise self._changed()
 

@@ -10,10 +10,10 @@ import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from pathlib import Path
 
 from earmark.index.catalogue.catalogue import Catalogue
 from earmark.index.catalogue.records import HeldSound
+from earmark.model.cloud.cloud_file import stored_file
 from earmark.model.core.errors import AudioError
 from earmark.model.core.progress import progress
 from earmark.model.inference.decode_pool import DecodePool
@@ -74,7 +74,7 @@ def _write(
 
 def _measure(decoders: DecodePool, sound: HeldSound) -> float | str | None:
     """The loudness of a sound, None where it has none, or why it cannot be measured."""
-    path = Path(sound.path)
+    path = stored_file(sound.path)
     try:
         state = path.stat()
     except OSError as error:

@@ -110,7 +110,7 @@ def _write(found: Handover, out: Path) -> int:
     try:
         if kind == ".zip":
             members = found.zip_members()
-            missing = len(found.clips) - sum(isinstance(one.content, Path) for one in members)
+            missing = len(found.clips) - sum(not isinstance(one.content, bytes) for one in members)
             write_whole(out, StoredZip(members, {}).read())
         else:
             write_whole(out, [found.parquet() if kind == ".parquet" else found.csv().encode()])

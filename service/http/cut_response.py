@@ -17,7 +17,7 @@ from starlette.types import Message, Receive, Scope, Send
 
 from earmark.model.core.errors import InputError
 from earmark.service.http.sound_response import is_current, sound_headers, unchanged
-from earmark.service.http.streaming import disconnected, while_connected
+from earmark.service.http.streaming import break_off, disconnected, while_connected
 from earmark.service.observability.metrics import Metrics
 
 log = logging.getLogger(__name__)
@@ -25,7 +25,6 @@ log = logging.getLogger(__name__)
 SLOWEST = 50_000  # bytes in a second that a client must receive
 PATIENCE_SECONDS = 20.0  # that a client may be later than that
 PART = 65_536  # bytes at a time: the least that a client is judged by
-BREAK_OFF = "earmark.break_off"  # a scope's extension, whose "call" ends an answer early
 
 
 class CutFile(Protocol):
@@ -77,8 +76,7 @@ class CutResponse(Response):
                 await send_content(cut, gone, Pace(send))
             except (InputError, TimeoutError) as error:
                 log.warning("a stretch is broken off: %s", error)
-                if BREAK_OFF in (extensions := scope.get("extensions", {})):
-                    extensions[BREAK_OFF]["call"]()
+                break_off(scope)
             finally:
                 gone.cancel()
 

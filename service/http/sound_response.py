@@ -2,22 +2,36 @@
 
 from __future__ import annotations
 
+import asyncio
+import logging
 import os
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
 from email.utils import formatdate, parsedate_to_datetime
+from functools import cache
 from pathlib import Path
+from secrets import token_hex
+from typing import NamedTuple
 
-from fastapi import Response
+import anyio
+import anyio.to_thread
+from fastapi import Request, Response
 from fastapi.responses import FileResponse
 from starlette.datastructures import Headers
 from starlette.types import Receive, Scope, Send
 
 from earmark.model.audio import formats
+from earmark.model.cloud.cloud_file import CloudFile, StoredFile
 from earmark.service.http import etags
 from earmark.service.http.file_names import inline
 from earmark.service.http.problems import problem
 from earmark.service.http.ranges import byte_ranges
+from earmark.service.http.sound_state import translated_store_errors
+from earmark.service.http.streaming import HEAD_ALONE, break_off, disconnected
 
+log = logging.getLogger(__name__)
+
+PIECE = 1 << 19  # bytes of a store's file fetched at a time
+READERS = 16  # pieces fetched at once
 REVALIDATE = {"Cache-Control": "no-cache"}  # clients may cache it, but must ask again
 
 
@@ -47,6 +61,30 @@ def unchanged(headers: Mapping[str, str]) -> Response:
     return Response(None, 304, kept)
 
 
+def sound_response(file: StoredFile, state: os.stat_result, tag: str, title: str) -> Response:
+    """The answer with a sound's file, of this machine or of a store: see the classes."""
+    if isinstance(file, CloudFile):
+        return CloudSoundResponse(file, state, tag, title)
+    return SoundResponse(file, state, tag, title)
+
+
+def _ranges(asked: Headers, own: Headers, size: int) -> list[tuple[int, int]] | None:
+    """The ranges to send, None for the whole file. If-Range asks for the state they are of."""
+    header = asked.get("range")
+    state = asked.get("if-range")
+    if header is None or state not in (None, own["etag"], own["last-modified"]):
+        return None
+    return byte_ranges(header, size)
+
+
+def _no_range(size: int) -> Response:
+    return problem(
+        "range-not-satisfiable",
+        f"Range: the sound has {size} bytes",
+        {"Content-Range": f"bytes */{size}"},
+    )
+
+
 class SoundResponse(FileResponse):
     """A file whose `ETag` is `tag`, as clients ask for it: see `RFC 9110`, 13 and 14.
 
@@ -65,14 +103,9 @@ class SoundResponse(FileResponse):
         if is_current(asked, self.headers):
             await unchanged(self.headers)(scope, receive, send)
             return
-        ranges = self._ranges(asked)
+        ranges = _ranges(asked, self.headers, self._size)
         if ranges == []:
-            refusal = problem(
-                "range-not-satisfiable",
-                f"Range: the sound has {self._size} bytes",
-                {"Content-Range": f"bytes */{self._size}"},
-            )
-            await refusal(scope, receive, send)
+            await _no_range(self._size)(scope, receive, send)
             return
         # The base class refuses what it cannot parse: it gets our reading of the header.
         headers = [field for field in scope["headers"] if field[0] not in (b"range", b"if-range")]
@@ -81,15 +114,106 @@ class SoundResponse(FileResponse):
             headers.append((b"range", f"bytes={listed}".encode()))
         await super().__call__({**scope, "headers": headers}, receive, send)
 
-    def _ranges(self, asked: Headers) -> list[tuple[int, int]] | None:
-        """The ranges to send, None for the whole file. If-Range asks for the state they are of."""
-        header = asked.get("range")
-        state = asked.get("if-range")
-        if header is None or state not in (
-            None, self.headers["etag"], self.headers["last-modified"]
-        ):  # fmt: skip
-            return None
-        return byte_ranges(header, self._size)
+
+class CloudSoundResponse(Response):
+    """A file of a store, as `SoundResponse` answers with one of this machine.
+
+    It is fetched piece by piece, while its client takes them, and nothing but what was asked for.
+    """
+
+    def __init__(self, file: CloudFile, state: os.stat_result, tag: str, title: str) -> None:
+        headers = sound_headers(state, tag, title, file.suffix.lower())
+        super().__init__(headers={**headers, "Accept-Ranges": "bytes"})
+        self._file, self._size = file, state.st_size
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Send what the request asks for. Raises ProblemError (410, 503) before it has begun."""
+        asked = Headers(scope=scope)
+        if is_current(asked, self.headers):
+            await unchanged(self.headers)(scope, receive, send)
+            return
+        ranges = _ranges(asked, self.headers, self._size)
+        if ranges == []:
+            await _no_range(self._size)(scope, receive, send)
+            return
+        pieces = self._pieces(self._layout(ranges))
+        piece = b""
+        if not scope.get(HEAD_ALONE):
+            with translated_store_errors():
+                piece = await anext(pieces, b"")
+        status = 200 if ranges is None else 206
+        await send({"type": "http.response.start", "status": status, "headers": self.raw_headers})
+        gone = asyncio.ensure_future(disconnected(Request(scope, receive)))
+        try:
+            while piece and not gone.done():
+                await send({"type": "http.response.body", "body": piece, "more_body": True})
+                piece = b"" if gone.done() else await anext(pieces, b"")
+            await send({"type": "http.response.body", "body": b"", "more_body": False})
+        except OSError as error:
+            log.warning("a sound of a store is broken off: %s", error.strerror)
+            break_off(scope)
+        finally:
+            gone.cancel()
+
+    def _layout(self, ranges: list[tuple[int, int]] | None) -> list[_Part]:
+        """What is sent for the ranges; the headers tell of it."""
+        parts = [_Part(b"", 0, self._size)]
+        if ranges is not None:
+            parts = [_Part(b"", first, last + 1) for first, last in _merged(ranges)]
+            places = [f"bytes {part.first}-{part.end - 1}/{self._size}" for part in parts]
+            if len(parts) == 1:
+                self.headers["content-range"] = places[0]
+            else:
+                boundary, kind = token_hex(13), self.headers["content-type"]
+                heads = [
+                    f"\r\n--{boundary}\r\nContent-Type: {kind}\r\nContent-Range: {place}\r\n\r\n"
+                    for place in places
+                ]
+                parts = [
+                    part._replace(head=head.encode())
+                    for part, head in zip(parts, heads, strict=True)
+                ]
+                parts.append(_Part(f"\r\n--{boundary}--\r\n".encode(), 0, 0))
+                self.headers["content-type"] = f"multipart/byteranges; boundary={boundary}"
+        length = sum(len(part.head) + part.end - part.first for part in parts)
+        self.headers["content-length"] = str(length)
+        return parts
+
+    async def _pieces(self, parts: list[_Part]) -> AsyncIterator[bytes]:
+        """Raises OSError, ConfigError."""
+        for part in parts:
+            if part.head:
+                yield part.head
+            for first in range(part.first, part.end, PIECE):
+                end = min(first + PIECE, part.end)
+                yield await anyio.to_thread.run_sync(
+                    self._file.read, first, end, limiter=_readers()
+                )
+
+
+class _Part(NamedTuple):
+    """What is sent: some bytes, then those of the file from one on, before another."""
+
+    head: bytes
+    first: int
+    end: int
+
+
+@cache
+def _readers() -> anyio.CapacityLimiter:
+    """Of the threads that wait for stores: others go on while those do not answer."""
+    return anyio.CapacityLimiter(READERS)
+
+
+def _merged(ranges: list[tuple[int, int]]) -> list[tuple[int, int]]:
+    """Ranges (first, last) in order, those that touch as one: nothing is fetched twice."""
+    merged: list[tuple[int, int]] = []
+    for first, last in sorted(ranges) if len(ranges) > 1 else ranges:
+        if merged and first <= merged[-1][1] + 1:
+            merged[-1] = (merged[-1][0], max(merged[-1][1], last))
+        else:
+            merged.append((first, last))
+    return merged
 
 
 def _is_since(changed: str, date: str) -> bool:

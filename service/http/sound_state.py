@@ -2,21 +2,30 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import stat
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager, suppress
 
 import anyio.to_thread
 
 from earmark.index.catalogue.records import Clip
-from earmark.model.core.errors import AudioError
+from earmark.model.cloud.cloud_file import CloudFile, stored_file
+from earmark.model.core.errors import AudioError, ConfigError
 from earmark.service.http import etags
 from earmark.service.http.problems import ProblemError
 
+log = logging.getLogger(__name__)
+
 
 def file_state(clip: Clip) -> os.stat_result:
-    """The state of a clip's file. Raises ProblemError (410) where there is none."""
+    """The state of a clip's file. Raises ProblemError: 410 where there is none, 503 where the store
+    that has it cannot be asked."""
+    file = stored_file(clip.path)
+    if isinstance(file, CloudFile):
+        with translated_store_errors():
+            return file.stat()
     with suppress(OSError, ValueError):
         state = os.stat(clip.path)  # noqa: PTH116 (whatever the catalogue holds)
         if stat.S_ISREG(state.st_mode):
@@ -24,10 +33,24 @@ def file_state(clip: Clip) -> os.stat_result:
     raise ProblemError("sound-gone", f"id: the file of {clip.id!r} is not there now")
 
 
+@contextmanager
+def translated_store_errors() -> Iterator[None]:
+    """While a store is asked for a sound: ProblemError (410, 503) for what goes wrong."""
+    try:
+        yield
+    except FileNotFoundError as error:
+        raise ProblemError("sound-gone", "id: the sound is not in its store now") from error
+    except (OSError, ConfigError) as error:
+        log.warning("a sound's store: %s", getattr(error, "strerror", None) or error)
+        raise ProblemError(
+            "unavailable", "the store of this sound cannot be read now", {"Retry-After": "10"}
+        ) from error
+
+
 @asynccontextmanager
 async def reading_file(clip: Clip) -> AsyncIterator[None]:
-    """While a clip's file is read: ProblemError (410) in place of an AudioError where it has gone
-    meanwhile."""
+    """While a clip's file is read: ProblemError (410, 503) in place of an AudioError where it has
+    gone meanwhile."""
     try:
         yield
     except AudioError:

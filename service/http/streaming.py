@@ -15,6 +15,7 @@ from fastapi import Request
 from fastapi.responses import Response
 from pydantic import BaseModel
 from sse_starlette import EventSourceResponse, ServerSentEvent
+from starlette.types import Scope
 
 from earmark.model.inference.decode_pool import Block
 from earmark.service.http.problems import ClientGoneError, problem_response
@@ -24,6 +25,8 @@ Result = TypeVar("Result")
 OnBlock = Callable[[Block], None]  # called with each block of a sound's windows
 
 EVENTS = "text/event-stream"
+BREAK_OFF = "earmark.break_off"  # a scope's extension, whose "call" ends an answer early
+HEAD_ALONE = "earmark.head_alone"  # in a scope: the body of the answer is not sent
 
 
 async def while_connected(
@@ -61,6 +64,12 @@ async def disconnected(request: Request) -> None:
     """Wait until the client of a request has disconnected."""
     while (await request.receive())["type"] != "http.disconnect":
         pass
+
+
+def break_off(scope: Scope) -> None:
+    """End an answer that has begun and cannot be sent to its end: the client can tell."""
+    if BREAK_OFF in (extensions := scope.get("extensions", {})):
+        extensions[BREAK_OFF]["call"]()
 
 
 async def respond(

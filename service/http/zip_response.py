@@ -14,11 +14,11 @@ from starlette.types import Receive, Scope, Send
 
 from earmark.model.core.errors import InputError
 from earmark.service.http import etags
-from earmark.service.http.cut_response import BREAK_OFF, CutFile, Pace, send_content
+from earmark.service.http.cut_response import CutFile, Pace, send_content
 from earmark.service.http.problems import problem
 from earmark.service.http.ranges import byte_ranges
 from earmark.service.http.sound_response import REVALIDATE, unchanged
-from earmark.service.http.streaming import disconnected
+from earmark.service.http.streaming import break_off, disconnected
 
 log = logging.getLogger(__name__)
 
@@ -79,8 +79,7 @@ class ZipResponse(Response):
             await send_content(self._part(first, last + 1), gone, Pace(send))
         except (InputError, TimeoutError) as error:
             log.warning("a ZIP is broken off: %s", error)
-            if BREAK_OFF in (extensions := scope.get("extensions", {})):
-                extensions[BREAK_OFF]["call"]()
+            break_off(scope)
         finally:
             gone.cancel()
 

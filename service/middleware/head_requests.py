@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from earmark.service.http.streaming import HEAD_ALONE
+
 
 class HeadRequests:
     """Middleware: passes a HEAD on as a GET, and leaves out what follows the answer's head.
@@ -37,7 +39,7 @@ class HeadRequests:
                 await send({"type": "http.response.body", "body": b"", "more_body": False})
 
         headers = [field for field in scope["headers"] if field[0] not in (b"range", b"if-range")]
-        as_get = {**scope, "method": "GET", "headers": headers}
+        as_get = {**scope, "method": "GET", "headers": headers, HEAD_ALONE: True}
         try:
             await self.app(as_get, receive_nothing, send_head)
         finally:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import os
 from dataclasses import replace
-from pathlib import Path
 from typing import Annotated
 
 from fastapi import Form, Query
@@ -13,6 +12,7 @@ from fastapi import Form, Query
 from earmark.index.catalogue.catalogue import Catalogue
 from earmark.index.catalogue.records import Clip
 from earmark.model.audio.stretch import Entry, Span, Stretch
+from earmark.model.cloud.cloud_file import stored_file
 from earmark.model.core.errors import InputError
 
 _START = "Where a stretch of the sound begins, in seconds; not given: at its start"
@@ -47,7 +47,7 @@ def stretch_of(
         and not clip.damaged
     )
     entry: Entry = "undamaged" if is_known else "plain"
-    stretch = Stretch(Path(clip.path), span.start, min(span.end, clip.duration), entry)
+    stretch = Stretch(stored_file(clip.path), span.start, min(span.end, clip.duration), entry)
     first, last = stretch.frames(clip.sample_rate)
     if first == last:
         raise InputError(

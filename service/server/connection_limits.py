@@ -22,8 +22,8 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResp
 from uvicorn.server import ServerState
 
 from earmark.service.http.addresses import use_root_path
-from earmark.service.http.cut_response import BREAK_OFF
 from earmark.service.http.problems import problem
+from earmark.service.http.streaming import BREAK_OFF
 from earmark.service.server.uvicorn_interface import check_uvicorn
 from earmark.service.settings import Settings
 

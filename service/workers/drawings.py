@@ -8,7 +8,6 @@ import threading
 import time
 from collections.abc import Callable
 from functools import partial
-from pathlib import Path
 
 import anyio
 import anyio.to_thread
@@ -17,6 +16,7 @@ from cachetools import LRUCache
 from earmark.index.catalogue.records import Clip
 from earmark.model.audio.decode import Source
 from earmark.model.audio.stretch import Stretch
+from earmark.model.cloud.cloud_file import stored_file
 from earmark.model.drawing.spectrogram import Canvas
 from earmark.model.inference.decode_pool import DecodePool
 from earmark.service.http.problems import ProblemError
@@ -91,7 +91,7 @@ class Drawings:
         decoded = clip.duration if stretch is None else stretch.decoded_seconds
         turn = self._long_turn if decoded > LONG_SECONDS else self._turn
         seconds = DEADLINE_SECONDS + clip.duration / SLOWEST
-        drawing_it = partial(draw, stretch or Path(clip.path))
+        drawing_it = partial(draw, stretch or stored_file(clip.path))
         self._waiting += 1
         try:
             compute = partial(self._compute, drawing_it, key, seconds)

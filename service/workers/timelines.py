@@ -13,7 +13,6 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import closing
-from pathlib import Path
 
 import anyio
 import anyio.to_thread
@@ -21,6 +20,7 @@ from cachetools import LRUCache
 
 from earmark.index.catalogue.records import Clip
 from earmark.model.audio.sound_info import SoundInfo
+from earmark.model.cloud.cloud_file import StoredFile, stored_file
 from earmark.model.embedder import Embedder
 from earmark.model.front_end import Windows
 from earmark.model.inference.decode_pool import Block, DecodePool
@@ -75,8 +75,8 @@ class Timelines:
         try:
             heard = self._heard.get(sound)
             if heard is None:
-                path = Path(clip.path)
-                heard = await self._hearing.get(sound, lambda: self._hear(sound, path))
+                file = stored_file(clip.path)
+                heard = await self._hearing.get(sound, lambda: self._hear(sound, file))
             return await anyio.to_thread.run_sync(
                 self._write, key, heard, labels, limiter=self._writers
             )
@@ -87,12 +87,12 @@ class Timelines:
         finally:
             self._waiting -= 1
 
-    async def _hear(self, sound: SoundKey, path: Path) -> HeardSound:
+    async def _hear(self, sound: SoundKey, file: StoredFile) -> HeardSound:
         """Raises AudioError, TimeoutError."""
         abandoned = threading.Event()
         async with self._turn:
             thread = asyncio.ensure_future(
-                anyio.to_thread.run_sync(self._hear_file, path, abandoned, limiter=self._hearers)
+                anyio.to_thread.run_sync(self._hear_file, file, abandoned, limiter=self._hearers)
             )
             try:
                 heard = await asyncio.shield(thread)
@@ -105,10 +105,10 @@ class Timelines:
 
     # In threads
 
-    def _hear_file(self, path: Path, abandoned: threading.Event) -> HeardSound:
+    def _hear_file(self, file: StoredFile, abandoned: threading.Event) -> HeardSound:
         deadline = time.monotonic() + DEADLINE_SECONDS
         info: SoundInfo | None = None
-        with closing(self._readers.read(path, NAME, None, deadline)) as messages:
+        with closing(self._readers.read(file, NAME, None, deadline)) as messages:
 
             def windows() -> Iterator[Windows]:
                 nonlocal info

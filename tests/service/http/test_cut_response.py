@@ -12,7 +12,8 @@ import pytest
 from starlette.types import Message
 
 from earmark.service.http import cut_response as module
-from earmark.service.http.cut_response import BREAK_OFF, PART, CutResponse
+from earmark.service.http.cut_response import PART, CutResponse
+from earmark.service.http.streaming import BREAK_OFF
 from earmark.service.observability.metrics import Metrics
 
 PARTS = 30

@@ -71,6 +71,7 @@ def _mcp(options: argparse.Namespace) -> int:
 async def _serve_library(settings: Settings, write: bool) -> bool:
     """Serve a library that this process opens: the whole service, without a socket."""
     from earmark.index.library import Library
+    from earmark.model.cloud.addresses import is_address
     from earmark.service.app import create_app
     from earmark.service.client.client import AsyncClient
     from earmark.service.integrations.mcp import stdio
@@ -83,7 +84,8 @@ async def _serve_library(settings: Settings, write: bool) -> bool:
         library: Library = app.state.services.library
 
         def address(clip: ClipBody) -> str:
-            return Path(library.catalogue.clip(clip.id).path).absolute().as_uri()
+            path = library.catalogue.clip(clip.id).path
+            return path if is_address(path) else Path(path).absolute().as_uri()
 
         transport = Inside(app, ("127.0.0.1", 0))
         async with AsyncClient("http://localhost", transport=transport) as client:

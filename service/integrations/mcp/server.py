@@ -29,7 +29,7 @@ from mcp_types import Tool as ListedTool
 from pydantic import ValidationError
 from pydantic.json_schema import GenerateJsonSchema
 
-from earmark.model.core.errors import InputError
+from earmark.model.core.errors import EarmarkError, InputError
 from earmark.service.client.errors import ProblemError
 from earmark.service.integrations.mcp.answers import line
 from earmark.service.integrations.mcp.arguments import Arguments
@@ -107,10 +107,10 @@ def _listed(tool: Tool[Any], access: Access) -> ListedTool:
 async def _run(tool: Tool[Any], access: Access, arguments: dict[str, Any]) -> CallToolResult:
     try:
         answer = await tool.run(access, _checked(tool.arguments(access), arguments))
-    except InputError as error:
-        return _error(str(error))
     except ProblemError as error:
         return _error(_problem(error))
+    except EarmarkError as error:
+        return _error(str(error))
     except httpx.TransportError as error:
         log.warning("the service cannot be reached: %s", error)
         return _error("the service cannot be reached now")

@@ -20,7 +20,7 @@ RUN apt-get update \
 WORKDIR /build
 COPY pyproject.toml constraints.txt docker/requirements.py ./
 RUN python3 -m venv --without-pip /opt/earmark \
-    && python3 requirements.py milvus traces > requirements.txt \
+    && python3 requirements.py mcp milvus traces > requirements.txt \
     && python3 -m pip --python /opt/earmark/bin/python install -c constraints.txt -r requirements.txt \
     && /opt/earmark/bin/python -c "import torch; cuda = torch.version.cuda or ''; \
 assert cuda.startswith('${CUDA}'), f'torch is built for CUDA {cuda or None}, expected ${CUDA}'" \

@@ -14,7 +14,7 @@ ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1
 WORKDIR /build
 COPY pyproject.toml constraints.txt docker/requirements.py ./
 RUN python3 -m venv --without-pip /opt/earmark \
-    && python3 requirements.py milvus traces > requirements.txt \
+    && python3 requirements.py mcp milvus traces > requirements.txt \
     && python3 -m pip --python /opt/earmark/bin/python install \
         ${TORCH_INDEX:+--extra-index-url "$TORCH_INDEX"} -c constraints.txt -r requirements.txt \
     && /opt/earmark/bin/python -c "import torch; cuda = torch.version.cuda; \

@@ -40,7 +40,9 @@ TAG: Tag = {
 }
 router = APIRouter(tags=[TAG["name"]], route_class=FormRoute)
 
-ModelId = Annotated[str, Path(description="`earmark`, or the model's name or fingerprint")]
+ModelId = Annotated[
+    str, Path(description="`earmark`, or the model's name or fingerprint", examples=[ANY_MODEL])
+]
 
 
 def _plain(schema: dict[str, Any]) -> dict[str, Any]:

@@ -72,7 +72,7 @@ def test_many_phrases_have_the_vectors_that_each_has_alone(
 def test_base64_holds_the_very_same_numbers(server: Server) -> None:
     inputs = ["dog", audio(SOUND)]
     plain, packed = (
-        ask(server, inputs, encoding_format=name, dimensions=16, user="ann")
+        ask(server, inputs, encoding_format=name, dimensions=16.0, user="ann")
         for name in ("float", "base64")
     )
     assert isinstance(packed.json()["data"][0]["embedding"], str)

@@ -119,7 +119,7 @@ def read_own(folder: Path, fingerprint: str, dim: int) -> Own | None:
     if stated.get("fingerprint") != fingerprint:
         raise CheckpointError(
             f"{file}: of the model {stated.get('fingerprint')}, but this one is {fingerprint}; "
-            "remove it, or calibrate again"
+            "remove it, and calibrate again"
         )
     vocabulary, card = stated.get("vocabulary"), stated.get("card")
     is_list = isinstance(vocabulary, list) and all(isinstance(tag, str) for tag in vocabulary)

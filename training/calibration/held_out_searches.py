@@ -238,7 +238,8 @@ def _questions(
         texts = [tag.replace("-", " ")]
         if embedder.languages:
             said = phrases_of(tag)
-            others = [text for language in LANGUAGES[1:] for text in said.get(language, ())]
+            read = [language for language in LANGUAGES[1:] if language in embedder.languages]
+            others = [text for language in read for text in said.get(language, ())]
             associated = associations().get(tag, ())
             for among, count in ((said.get("en", ()), PHRASES), (others, 1), (associated, 1)):
                 texts += generator.permutation(np.array(among, dtype=object))[:count].tolist()
@@ -249,11 +250,13 @@ def _questions(
             pair = generator.choice(tags, 2, replace=False).tolist()
             names = " ".join(embedder.vocabulary[tag] for tag in pair)
             asked.append((names.replace("-", " "), pair))
-    read = [(text, embedder.parse_tags(text).pieces, tags) for text, tags in asked]
-    return [(text, pieces, tags) for text, pieces, tags in read if _is_known(embedder, pieces)]
+    parsed = [(text, embedder.parse_tags(text).pieces, tags) for text, tags in asked]
+    return [(text, pieces, tags) for text, pieces, tags in parsed if _is_known(embedder, pieces)]
 
 
 def _is_known(embedder: Embedder, pieces: Sequence[str]) -> bool:
+    if embedder.languages:  # no phrase is unknown
+        return bool(pieces)
     try:
         embedder.embed_tags([pieces])
     except WordsError:

@@ -105,22 +105,41 @@ def corpus_validation_set(
     if not held_out:
         raise CorpusError("calibration: expected clips that validate, got none")
     others = other_groups(rows, held_out)
-    held_out = held_out[:: -(-len(held_out) // MAX_CLIPS)]
     if clips_digest(others) != embedder.card.get("corpus"):
         log.warning("the clips that do not validate are not those that trained the model")
-    heard = load_codes(embedder, [row.path for row in held_out], cache)
+    heard, audio = hear_clips(embedder, held_out, cache)
+    return validation_set_of(embedder, heard, audio, vocabulary_counts(embedder, others))
+
+
+def hear_clips(
+    embedder: Embedder, clips: Sequence[ManifestRow], cache: Path | None
+) -> tuple[list[ManifestRow], Array]:
+    """At most 2,000 of the clips that can be read, and their unit vectors [n, D].
+
+    Raises CorpusError where no clip can.
+    """
+    clips = clips[:: -(-len(clips) // MAX_CLIPS)]
+    heard = load_codes(embedder, [row.path for row in clips], cache)
     indices = np.flatnonzero(heard.readable).tolist()
     if not indices:
-        raise CorpusError(f"calibration: expected clips with sound, got none in {len(held_out)}")
-    audio = embedder.project(heard.codes[indices])
-    clips = [held_out[index] for index in indices]
+        raise CorpusError(f"calibration: expected clips with sound, got none in {len(clips)}")
+    return [clips[index] for index in indices], embedder.project(heard.codes[indices])
+
+
+def validation_set_of(
+    embedder: Embedder,
+    clips: Sequence[ManifestRow],
+    audio: Array,
+    training_counts: npt.NDArray[np.int64],
+) -> ValidationSet:
+    """Of clips and their unit vectors [n, D]."""
     return ValidationSet(
         vocabulary_cosines(embedder, audio),
         vocabulary_labels(
             [clean_tags(clip.tags, embedder.words) for clip in clips], embedder.vocabulary
         ),
         source_numbers(clips),
-        vocabulary_counts(embedder, others),
+        training_counts,
         _tag_similarity(embedder),
         _background(embedder),
         audio,

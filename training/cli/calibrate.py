@@ -5,10 +5,15 @@ from __future__ import annotations
 import argparse
 import json
 import logging
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from earmark.training.cli.options import add_cache, add_data, add_device, add_json
+
+if TYPE_CHECKING:
+    from earmark.model.core.manifest import ManifestRow
+    from earmark.model.embedder import Embedder
 
 
 def add_command(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -23,6 +28,12 @@ def add_command(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
     command.add_argument(
         "--out", type=Path, metavar="PATH", help="write there, leave the model as it is"
     )
+    command.add_argument(
+        "--vocabulary",
+        type=Path,
+        metavar="FILE",
+        help="of a CLAP model: the tags to suggest, one a line; default: the starter model's",
+    )
     add_device(command)
     add_cache(command)
     add_json(command)
@@ -30,26 +41,13 @@ def add_command(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
 
 
 def _calibrate(options: argparse.Namespace) -> int:
-    from earmark.model.checkpoint import replace_card
     from earmark.model.encoders.load import load_embedder
-    from earmark.training.calibration.fit import fit_calibration
-    from earmark.training.calibration.relevance import fit_relevance
-    from earmark.training.calibration.validation_set import corpus_validation_set
     from earmark.training.corpora.detect import read_corpus
-    from earmark.training.errors import CorpusError
 
     logging.getLogger("earmark.training").setLevel(logging.INFO)
     embedder = load_embedder(options.model, options.device)
     rows = [row for data in options.data for row in read_corpus(data)]
-    validation = corpus_validation_set(embedder, rows, options.cache)
-    if not validation.usable:
-        names = ", ".join(map(str, options.data))
-        raise CorpusError(f"{names}: no clip that validates carries a tag of the model's")
-    card = dict(embedder.card)
-    fit_calibration(card, validation)
-    fit_relevance(card, embedder, validation)
-    out = options.out or options.model
-    replace_card(options.model, card, out)
+    out, card = _fit(options, embedder, rows)
     calibration = card["calibration"]
     result = {
         "model": {"name": embedder.name, "fingerprint": embedder.fingerprint},
@@ -61,6 +59,44 @@ def _calibrate(options: argparse.Namespace) -> int:
     }
     print(json.dumps(result) if options.json else _text(result))
     return 0
+
+
+def _fit(
+    options: argparse.Namespace, embedder: Embedder, rows: Sequence[ManifestRow]
+) -> tuple[Path, dict[str, Any]]:
+    """(where the fitted card was written, the card). Raises ConfigError, CorpusError."""
+    from earmark.model.checkpoint import replace_card
+    from earmark.model.core.errors import ConfigError
+    from earmark.model.encoders.clap import ClapEmbedder
+    from earmark.training.calibration.clap_folder import calibrate_clap, read_vocabulary
+    from earmark.training.calibration.fit import fit_calibration
+    from earmark.training.calibration.relevance import fit_relevance
+    from earmark.training.calibration.validation_set import corpus_validation_set
+    from earmark.training.errors import CorpusError
+
+    if isinstance(embedder, ClapEmbedder):
+        if options.out is not None:
+            raise ConfigError(
+                f"--out: expected none with a CLAP model, whose folder gets earmark.json, "
+                f"got {options.out}"
+            )
+        vocabulary = options.vocabulary and read_vocabulary(options.vocabulary)
+        card = calibrate_clap(embedder, options.model, rows, vocabulary, options.cache)
+        return options.model / "earmark.json", card
+    if options.vocabulary is not None:
+        raise ConfigError(
+            f"--vocabulary: expected a CLAP model, got {embedder.name}, whose tags are its own"
+        )
+    validation = corpus_validation_set(embedder, rows, options.cache)
+    if not validation.usable:
+        names = ", ".join(map(str, options.data))
+        raise CorpusError(f"{names}: no clip that validates carries a tag of the model's")
+    card = dict(embedder.card)
+    fit_calibration(card, validation)
+    fit_relevance(card, embedder, validation)
+    out = options.out or options.model
+    replace_card(options.model, card, out)
+    return out, card
 
 
 def _relevance_errors(card: dict[str, Any]) -> dict[str, float] | None:

@@ -251,7 +251,7 @@ BAD: list[tuple[str, dict[str, Any], str]] = [
     ("search", {"words": "dog", "added_after": "2026-02-31"}, "added_after"),
     ("search", {"words": "dog", "no\nsuch": 1}, "no such: Extra inputs"),
     ("search", {"words": "dog", "x" * 500_000: 1}, "Extra inputs"),
-    ("search", {str(number): number for number in range(30_000)}, "arguments: expected at most 50"),
+    ("search", {str(number): number for number in range(3_000)}, "arguments: expected at most 50"),
     ("search", {"words": "dog", "tag": [[]] * 100_000}, "tag: "),
     ("get_collection", {"collection": "nothing"}, "none has the id 'nothing'"),
 ]

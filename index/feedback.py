@@ -26,6 +26,7 @@ from earmark.index.catalogue.records import Clip
 from earmark.index.errors import LibraryError, StorageError, UnknownClipError
 from earmark.index.files.managed_files import StagedFile
 from earmark.index.library import Library
+from earmark.model.cloud.cloud_file import stored_file
 from earmark.model.core.atomic_write import write_whole
 from earmark.model.core.manifest import safe_cell
 from earmark.model.core.record_files import JSON_LINES, PARQUET, json_lines, parquet_table
@@ -191,10 +192,10 @@ def _csv(records: Iterable[Mapping[str, str | Sequence[str]]]) -> str:
 
 
 def _path(folder: Path, sound: _LabelledSound, *, absolute: bool) -> str:
-    path = Path(sound.clip.path) if sound.clip else folder / sound.path
+    path = stored_file(sound.clip.path) if sound.clip else folder / sound.path
     if absolute:
         return str(path)
-    if path.is_relative_to(folder):
+    if isinstance(path, Path) and path.is_relative_to(folder):
         return str(path.relative_to(folder))
     assert sound.clip is not None, "separate sounds lie in the library's folder"
     return f"{CLIPS_FOLDER}/{quote(sound.clip.id, safe='')}{path.suffix}"

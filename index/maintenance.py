@@ -16,6 +16,7 @@ from earmark.index.files.managed_files import PENDING
 from earmark.index.files.paths import is_file, real_folder
 from earmark.index.library import FEEDBACK, SNAPSHOT, UPLOADS
 from earmark.index.stores.factory import catch_up, open_store
+from earmark.model.cloud.cloud_file import CloudFile, StoredFile
 
 SAMPLE_CLIPS = 50  # clips that a new store must find
 MIN_SCORE = 0.99  # of a clip found by its own vector, or of a duplicate
@@ -60,20 +61,28 @@ def _copy(folder: Path, to: Path) -> None:
                 shutil.copy2(folder / name, to / name)
 
 
-def relocate(folder: Path, old: Path, new: Path) -> int:
+def relocate(folder: Path, old: StoredFile, new: StoredFile) -> int:
     """Update the paths of sounds that moved from the folder `old` to `new`. Returns their number.
 
-    `old` may be spelled as the catalogue has it, or lead there by links.
+    `old` may be spelled as the catalogue has it, or lead there by links. Both may be addresses.
     Raises LibraryError if no sound has a path under `old`, or one already has the new path.
     """
     for name, path in (("old", old), ("new", new)):
         if str(path) != printable_path(path):
             raise LibraryError(f"{name}: expected a path in UTF-8, got {printable_path(path)}")
     with closing(Catalogue.open(folder)) as catalogue, catalogue.write() as writer:
-        for spelled in (_absolute(old), real_folder(old.parent) / old.name, real_folder(old)):
-            if count := writer.relocate(str(spelled), str(real_folder(new))):
+        there = str(new if isinstance(new, CloudFile) else real_folder(new))
+        for spelled in _spellings(old):
+            if count := writer.relocate(spelled, there):
                 return count
         raise LibraryError(f"old: expected a folder of sounds of {folder}, got {old}")
+
+
+def _spellings(folder: StoredFile) -> list[str]:
+    if isinstance(folder, CloudFile):
+        return [str(folder)]
+    places = (_absolute(folder), real_folder(folder.parent) / folder.name, real_folder(folder))
+    return list(map(str, places))
 
 
 def _absolute(path: Path) -> Path:

@@ -25,8 +25,8 @@ def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
     backup.add_argument("to", type=Path, metavar="DIR", help="new folder; open it to restore")
     backup.set_defaults(run=_backup)
     relocate = commands.add_parser("relocate", help="update the paths of sounds that have moved")
-    relocate.add_argument("old", type=Path, metavar="OLD", help="their folder before")
-    relocate.add_argument("new", type=Path, metavar="NEW", help="their folder now")
+    relocate.add_argument("old", metavar="OLD", help="their folder before, or its address")
+    relocate.add_argument("new", metavar="NEW", help="their folder now, or its address")
     relocate.set_defaults(run=_relocate)
     prune = commands.add_parser("prune", help="remove sounds whose files are gone, after asking")
     prune.add_argument(
@@ -68,8 +68,10 @@ def _backup(options: argparse.Namespace) -> int:
 
 def _relocate(options: argparse.Namespace) -> int:
     from earmark.index import maintenance
+    from earmark.model.cloud.cloud_file import named_file
 
-    count = maintenance.relocate(options.library, options.old, options.new)
+    old, new = named_file(options.old), named_file(options.new)
+    count = maintenance.relocate(options.library, old, new)
     print(f"{count} clips lie under {options.new}")
     return 0
 

@@ -29,12 +29,14 @@ from earmark.index.catalogue.metadata import Metadata
 from earmark.index.catalogue.records import KnownFile
 from earmark.index.errors import LibraryError
 from earmark.model.audio.file_metadata import FileMetadata
+from earmark.model.cloud.addresses import is_address
 from earmark.model.core.errors import InputError
 from earmark.model.core.progress import progress
 from earmark.model.file_tags.containers import holds_tags
 from earmark.model.file_tags.fields import FieldChanges, changes
 from earmark.model.inference.decode_pool import DecodePool
 
+IN_STORE = "it lies in a store, whose files are only read"
 BATCH = 64  # sounds looked at before the report goes on
 UNFINISHED = re.compile(r"\.earmark-[0-9a-f]{12}(\..*)?", re.DOTALL)  # names of unfinished files
 ABANDONED_SECONDS = 3_600  # age of one whose writer must have been killed
@@ -46,7 +48,7 @@ class WriteReport:
 
     `written`: the fields that a file got, or would get. `kept`: the names of fields in which a file
     says something else, and keeps it. `unchanged`: how many say all of it already. `skipped`: why
-    the format holds no tags. `failed`: why a file was left alone.
+    the format holds no tags, or that the file lies in a store. `failed`: why a file was left alone.
     """
 
     written: dict[str, dict[str, Any]] = field(default_factory=dict)
@@ -88,8 +90,12 @@ def write_tags(
         run = _Run(catalogue, decoders, orders, _common_folder(catalogue))
         for batch in catalogue.iter_paths(BATCH):
             known = catalogue.known_files([path for _, _, path in batch])
+            away = {path for _, _, path in batch if is_address(path)}
+            run.report.skipped |= dict.fromkeys(away, IN_STORE)
             tasks = [
-                (clip_id, known[path], Path(path)) for clip_id, _, path in batch if path in known
+                (clip_id, known[path], Path(path))
+                for clip_id, _, path in batch
+                if path in known and path not in away
             ]
             try:
                 run.report.unchanged += sum(threads.map(lambda task: run.write(*task), tasks))
@@ -104,8 +110,10 @@ def _common_folder(catalogue: Catalogue) -> Path:
     """The folder that all sounds lie in."""
     common = ""
     for batch in catalogue.iter_paths(1_000):
-        folders = [os.path.dirname(path) for _, _, path in batch]  # noqa: PTH120 (many)
-        common = os.path.commonpath([common or folders[0], *folders])
+        here = [path for _, _, path in batch if not is_address(path)]
+        folders = [os.path.dirname(path) for path in here]  # noqa: PTH120 (many)
+        if folders:
+            common = os.path.commonpath([common or folders[0], *folders])
     return Path(common)
 
 

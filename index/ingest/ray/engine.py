@@ -1,9 +1,10 @@
 """Embedding on several machines: many files → their embeddings by a Ray Data pipeline.
 
-Actors hold the model, embed batches of paths and write shards (`index.ingest.ray.shards`) into a
-folder on a file system that all machines share, as they share the sounds. Only the shards' names
-come back. Each shard becomes a batch, and is deleted once the batch is written. So the next run
-uses what an interrupted one has embedded, and whichever machine fails, each sound is added once.
+Actors hold the model, embed batches of paths or addresses and write shards
+(`index.ingest.ray.shards`) into a folder on a file system that all machines share, as they share
+the sounds. Only the shards' names come back. Each shard becomes a batch, and is deleted once the
+batch is written. So the next run uses what an interrupted one has embedded, and whichever machine
+fails, each sound is added once.
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ from earmark.index.errors import EngineError
 from earmark.index.ingest import local
 from earmark.index.ingest.ray.connection import connected, require_ray, translate_errors
 from earmark.index.ingest.ray.shards import ShardError, ShardFolder
+from earmark.model.cloud.cloud_file import stored_file
 from earmark.model.core.errors import EarmarkError, InputError
 from earmark.model.core.threads import use_one_thread
 from earmark.model.embedder import Embedder
@@ -171,7 +173,7 @@ class _Actor:
         names: list[str] = []
         try:
             for paths in rows["paths"] if not self._problem else ():
-                files = [SourceFile(Path(path)) for path in json.loads(paths)]
+                files = [SourceFile(stored_file(path)) for path in json.loads(paths)]
                 batches = local.embed(self._embedder, files, 1, self._readers)
                 names += [self._shards.write(batch) for batch in batches]
         except EarmarkError as error:

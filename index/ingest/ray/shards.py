@@ -31,6 +31,7 @@ from earmark.index.catalogue.embedded_sound import EmbeddedBatch, EmbeddedSound,
 from earmark.index.errors import LibraryError, StorageError
 from earmark.model.audio.file_metadata import FileMetadata
 from earmark.model.audio.sound_info import SoundInfo
+from earmark.model.cloud.cloud_file import stored_file
 from earmark.model.core.atomic_write import write_whole
 from earmark.model.core.errors import ConfigError, EarmarkError
 from earmark.model.embedder import AudioEmbedding
@@ -170,7 +171,7 @@ class ShardFolder:
             vector, code, windows, starts, SoundInfo(**entry["info"]), FileMetadata(**metadata)
         )
         return EmbeddedSound(
-            SourceFile(Path(entry["path"])), embedding, entry["size"], entry["mtime_ns"]
+            SourceFile(stored_file(entry["path"])), embedding, entry["size"], entry["mtime_ns"]
         )
 
 

@@ -53,6 +53,13 @@ def service() -> str:
 
 
 @pytest.fixture(scope="module")
+def service_onnx() -> str:
+    index = os.environ.get("EARMARK_TORCH_INDEX", "")
+    build("service-onnx.Dockerfile", "earmark-service-onnx:test", SCRIPT, TORCH_INDEX=index)
+    return "earmark-service-onnx:test"
+
+
+@pytest.fixture(scope="module")
 def service_gpu() -> str:
     build("service-gpu.Dockerfile", "earmark-service-gpu:test", SCRIPT, **cuda())
     return "earmark-service-gpu:test"
@@ -103,6 +110,22 @@ def test_the_service_without_a_network(service: str, tmp_path: Path) -> None:
         assert started.run("earmark-health", "/readyz").returncode == 0
         wrong = started.run("earmark-health", "/v1/clips/missing")
         assert (wrong.returncode, wrong.stderr) == (1, "/v1/clips/missing: 404\n")
+
+
+def test_the_service_without_torch(service_onnx: str, tmp_path: Path) -> None:
+    volume = owned(tmp_path / "library")
+    port = free_port()
+    with (
+        container(
+            service_onnx, tmp_path / "log", volumes={volume: "/library"}, EARMARK_PORT=port
+        ) as started,
+        httpx.Client(base_url=f"http://localhost:{port}", timeout=60) as client,
+    ):
+        started.wait_healthy()
+        assert "No module named 'torch'" in started.run("python", "-c", "import torch").stderr
+        hits = client.get("/v1/search", params={"q": "thunder storm", "k": 5}).json()["hits"]
+        assert all("thunder" in hit["tags"] for hit in hits)
+        assert upload(client, "/v1/tags", next(DEMO.glob("*"))).json()["tags"]
 
 
 def test_the_service_as_it_runs(running: tuple[Running, httpx.Client]) -> None:

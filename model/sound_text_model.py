@@ -1,13 +1,14 @@
 """Any encoder behind the calls of sentence-transformers: `encode` and `similarity`.
 
-A `str` is always a phrase. A sound is a `Path`, the `bytes` of a file, or what
-`{"array": samples, "sampling_rate": Hz}` holds, as `datasets` gives it; nothing is guessed. All
-vectors have length 1 and lie in one space. Axes: n, m = inputs, D = shared dimension.
+A `str` is always a phrase; a sound is a `Path`, the `bytes` of a file, or what `datasets` gives:
+`{"array": samples, "sampling_rate": Hz}`, or `{"bytes": data, "path": name}` of files that it does
+not decode. Nothing is guessed. All vectors have length 1 and lie in one space. Axes: n, m = inputs,
+D = shared dimension.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -123,6 +124,8 @@ class SoundTextModel:
     def _sound_vector(self, sound: Any, name: str) -> Array:  # noqa: ANN401 (checked here)
         """A sound → its unit vector [D]."""
         embedder, rate = self.embedder, self.embedder.front_end.sample_rate
+        if isinstance(sound, Mapping) and "bytes" in sound:
+            sound = Path(sound["path"]) if sound["bytes"] is None else sound["bytes"]
         if isinstance(sound, Path | bytes):
             return embedder.embed_audio(sound, name).vector
         try:

@@ -53,9 +53,11 @@ def test_a_sound_has_one_vector_in_all_forms_alone_and_among_others(
             {"array": torch.from_numpy(samples).double(), "sampling_rate": RATE},
             PHRASES[0],
             file.read_bytes(),
+            {"bytes": file.read_bytes(), "path": "a.wav"},
+            {"bytes": None, "path": str(file)},
         ]
     )
-    for place in (1, 3, 5):
+    for place in (1, 3, 5, 6, 7):
         np.testing.assert_array_equal(others[place], alone)
     np.testing.assert_allclose(others[2], alone, atol=2e-5)  # mixed second by second
     assert not np.allclose(others[0], alone)

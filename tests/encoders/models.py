@@ -29,6 +29,12 @@ def _exported(config: ModelConfig) -> Write:
     return write
 
 
+def _write_clap(folder: Path, seed: int) -> None:
+    from tests.model.encoders.clap_folder import write_clap_folder  # imports transformers
+
+    write_clap_folder(folder, seed)
+
+
 KINDS: dict[str, Write] = {
     **{
         name: _ours(tiny_config(name))
@@ -37,4 +43,5 @@ KINDS: dict[str, Write] = {
     "starter": _ours(sentence_config()),
     "onnx": _exported(sentence_config()),
     "onnx-w2v": _exported(tiny_config("w2v-128-4h")),
+    "clap": _write_clap,
 }

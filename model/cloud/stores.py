@@ -49,7 +49,7 @@ def _filesystem(store: str, _process: int) -> AbstractFileSystem:
     try:
         import fsspec
         import fsspec.config
-        import fsspec.registry
+        from fsspec.registry import known_implementations
     except ImportError as error:
         raise ConfigError(_missing(scheme, "'earmark[cloud]'")) from error
     for name in _QUIET:  # at debug they log what they send, with its signature
@@ -61,7 +61,7 @@ def _filesystem(store: str, _process: int) -> AbstractFileSystem:
             f"address: expected a store that fsspec knows, such as s3://, got {scheme[:40]}://"
         ) from error
     except ImportError as error:
-        known = fsspec.registry.known_implementations.get(scheme, {})
+        known = known_implementations.get(scheme, {})
         package = str(known.get("class", "")).partition(".")[0]
         others = "'earmark[cloud]'" + ("" if package in ("", "fsspec") else f" {package}")
         raise ConfigError(_missing(scheme, _EXTRAS.get(scheme, others))) from error

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from transformers import ClapModel, PreTrainedTokenizerBase
 
 MAX_TAGS = 10  # of a set
-AUDIO_BATCH = 8  # windows in one pass: more take memory, and no less time on a CPU
+AUDIO_BATCH = 4  # windows in one pass: more take memory, and no less time on a CPU
 TEXT_BATCH = 64  # phrases
 # CLAP learned from captions, and tells classes by this one; what is longer is a caption itself.
 LABEL_WORDS = 3
@@ -70,6 +70,7 @@ class ClapEmbedder(BaseEmbedder):
             super().__init__(fingerprint, vocabulary, card)
         else:
             super().__init__(fingerprint, own.vocabulary, card | own.card, own.background)
+            self.vocabulary_vectors = own.vectors
         self.name = folder.resolve().name
         self.languages = clap_files.languages_of(head)
         self.sentence_encoder = str(model.config.text_config.model_type)

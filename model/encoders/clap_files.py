@@ -1,8 +1,9 @@
 """The files of a CLAP model in a folder of Hugging Face's format, and of what Earmark adds to it.
 
 Read without torch. `earmark.json` lies beside them where `earmark calibrate` wrote it: format 1 has
-the fingerprint of the model that it is of, the vocabulary, the card, and the background as base64
-of float32, little-endian. D = shared dimension.
+the fingerprint of the model that it is of, the vocabulary and its unit vectors, which take a
+minute to compute, the card and the background. Arrays are base64 of float32, little-endian.
+V = tags of the vocabulary, D = shared dimension.
 """
 
 from __future__ import annotations
@@ -44,10 +45,11 @@ LICENCES = {"apache-2.0": "Apache-2.0", "mit": "MIT", "bsd-3-clause": "BSD-3-Cla
 
 @dataclass(frozen=True)
 class Own:
-    """What Earmark adds to a model. `fingerprint`: of the model that it is of."""
+    """What Earmark adds to a model. `fingerprint`: of the model that it is of; `vectors` [V, D]."""
 
     fingerprint: str
     vocabulary: list[str]
+    vectors: Array
     card: dict[str, Any] = field(default_factory=dict)
     background: Background | None = None
 
@@ -125,25 +127,27 @@ def read_own(folder: Path, fingerprint: str, dim: int) -> Own | None:
     is_list = isinstance(vocabulary, list) and all(isinstance(tag, str) for tag in vocabulary)
     if not is_list or not isinstance(card, dict):
         raise CheckpointError(f"{file}: expected a list of tags, `vocabulary`, and a `card`")
+    vocabulary = list(vocabulary or ())
+    vectors = _decoded(file, stated, "vectors", (len(vocabulary), dim))
     background = stated.get("background")
     if background is not None:
         background = Background(
             _decoded(file, background, "mean", (dim,)),
             _decoded(file, background, "covariance", (dim, dim)),
         )
-    return Own(fingerprint, list(vocabulary or ()), card, background)
+    return Own(fingerprint, vocabulary, vectors, card, background)
 
 
 def write_own(folder: Path, own: Own) -> None:
     """Write what Earmark adds, whole or not at all. Raises CheckpointError."""
     background = own.background and {
-        name: base64.b64encode(np.ascontiguousarray(values, "<f4").tobytes()).decode()
-        for name, values in vars(own.background).items()
+        name: _encoded(values) for name, values in vars(own.background).items()
     }
     stated = {
         "format": FORMAT,
         "fingerprint": own.fingerprint,
         "vocabulary": own.vocabulary,
+        "vectors": _encoded(own.vectors),
         "card": own.card,
         "background": background,
     }
@@ -154,6 +158,10 @@ def write_own(folder: Path, own: Own) -> None:
         raise CheckpointError(f"{file}: cannot be written ({error.strerror})") from error
 
 
+def _encoded(values: Array) -> str:
+    return base64.b64encode(np.ascontiguousarray(values, "<f4").tobytes()).decode()
+
+
 def _decoded(file: Path, stated: object, name: str, shape: tuple[int, ...]) -> Array:
     """An array in base64. Raises CheckpointError."""
     text = stated.get(name) if isinstance(stated, dict) else None
@@ -161,7 +169,7 @@ def _decoded(file: Path, stated: object, name: str, shape: tuple[int, ...]) -> A
         values = np.frombuffer(base64.b64decode(str(text), validate=True), "<f4")
         return values.reshape(shape).astype(np.float32)
     except ValueError as error:
-        raise CheckpointError(f"{file}: background: expected {name} {list(shape)}") from error
+        raise CheckpointError(f"{file}: expected {name} of the shape {list(shape)}") from error
 
 
 def head_of(folder: Path) -> dict[str, Any]:

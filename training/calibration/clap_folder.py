@@ -63,6 +63,7 @@ def calibrate_clap(
     """
     if vocabulary is not None:
         embedder.vocabulary = list(vocabulary)
+        embedder.vocabulary_vectors = embedder.embed_tags([[tag] for tag in vocabulary])
     clips, audio = hear_clips(embedder, [row for row in rows if row.split != TEST], cache)
     embedder.background = Background.of(audio) if len(clips) >= MIN_CLIPS else None
     none_trained = np.zeros(len(embedder.vocabulary), dtype=np.int64)
@@ -72,5 +73,6 @@ def calibrate_clap(
     card = {name: value for name, value in embedder.card.items() if name not in FITTED}
     fit_calibration(card, validation)
     fit_relevance(card, embedder, validation)
-    write_own(folder, Own(embedder.fingerprint, embedder.vocabulary, card, embedder.background))
+    tags, vectors = embedder.vocabulary, embedder.vocabulary_vectors
+    write_own(folder, Own(embedder.fingerprint, tags, vectors, card, embedder.background))
     return card

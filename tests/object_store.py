@@ -35,12 +35,14 @@ class Asked:
 @dataclass
 class ObjectStore:
     """The running store. `asked`: what it was asked for; `broken`: the paths whose bytes end amid
-    an answer; `silent`: those that are not answered before `awake` is set."""
+    an answer; `failing`: those that it fails with; `silent`: those that are not answered before
+    `awake` is set."""
 
     url: str
     client: Any = None
     asked: list[Asked] = field(default_factory=list)
     broken: set[str] = field(default_factory=set)
+    failing: set[str] = field(default_factory=set)
     silent: set[str] = field(default_factory=set)
     awake: threading.Event = field(default_factory=threading.Event)
 
@@ -78,6 +80,9 @@ def running() -> Iterator[ObjectStore]:
         store.asked.append(asked)
         if path in store.silent:
             store.awake.wait(60)
+        if path in store.failing:
+            start_response("500 Internal Server Error", [])
+            return []
         answer = serve(environ, start_response)
         is_cut = path in store.broken and asked.method == "GET"
         return [b"".join(answer)[:-1_000]] if is_cut else answer

@@ -81,7 +81,9 @@ def _properties(name: str, config: ModelConfig, fingerprint: str) -> dict[str, s
         )
         properties["window_seconds"] = f"{features.window_seconds:g}"
     elif name == onnx_folder.TEXT:
-        encoder = "of the model" if config.words == "stored" else f"of {config.words}"
+        encoder = "of the model's words"
+        if config.words != "stored":
+            encoder = f"of phrases in lower case by {config.words}"
         length = f"padded to {tags.max_tags}" if tags.sum_padding else f"at most {tags.max_tags}"
         properties["input"] = f"words: vectors {encoder}, {length}; mask: which are no padding"
     return properties

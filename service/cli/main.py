@@ -79,6 +79,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except EarmarkError as error:
         print(f"earmark {options.command}: {error}", file=sys.stderr)
         return 1
+    except ModuleNotFoundError as error:
+        if error.name != "torch":
+            raise
+        print(f"earmark {options.command}: needs torch, which is not installed", file=sys.stderr)
+        return 1
     except KeyboardInterrupt:
         print(f"earmark {options.command}: interrupted", file=sys.stderr)
         return 128 + signal.SIGINT

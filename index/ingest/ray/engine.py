@@ -36,6 +36,7 @@ from earmark.model.core.threads import use_one_thread
 from earmark.model.embedder import Embedder
 from earmark.model.encoders.clap_files import is_clap
 from earmark.model.encoders.load import load_embedder
+from earmark.model.encoders.onnx_folder import is_export
 from earmark.model.inference.decode_pool import DecodePool
 from earmark.model.model_files import FILE_NAME, model_file
 
@@ -64,9 +65,10 @@ class RayEngine:
     def __post_init__(self) -> None:
         if self.actors is not None and self.actors < 1:
             raise InputError(f"actors: expected at least 1, got {self.actors}")
-        if is_clap(self.model):
+        kind = "a CLAP model" if is_clap(self.model) else "an ONNX export"
+        if is_clap(self.model) or is_export(self.model):
             raise InputError(
-                f"--engine: expected local for a CLAP model, got ray, which is sent one file, "
+                f"--engine: expected local for {kind}, got ray, which is sent one file, "
                 f"and {self.model} is a folder"
             )
         require_ray()
@@ -160,7 +162,7 @@ class _Actor:
             with tempfile.TemporaryDirectory() as folder:
                 file = Path(folder) / FILE_NAME
                 file.write_bytes(args.model)
-                self._embedder = load_embedder(file)
+                self._embedder = load_embedder(file, runtime="torch")
         except (EarmarkError, OSError) as error:
             self._problem = str(error)
             return

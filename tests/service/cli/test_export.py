@@ -36,3 +36,13 @@ def test_the_extra_is_named(
     monkeypatch.setitem(sys.modules, "earmark.model.onnx_export.export", None)
     assert main(["export", "onnx", "--out", str(tmp_path / "onnx")]) == 2
     assert "pip install 'earmark[onnx-export]'" in capsys.readouterr().err
+
+
+def test_ray_is_sent_no_export(
+    model_folder: Path, sounds: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    exported = tmp_path / "onnx"
+    assert main(["export", "onnx", "--model", str(model_folder), "--out", str(exported)]) == 0
+    library = ["--library", str(tmp_path / "library"), "--model", str(exported)]
+    assert main(["add", str(sounds), *library, "--engine", "ray"]) == 2
+    assert "expected local for an ONNX export, got ray" in capsys.readouterr().err

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from typing import Any
-from urllib.parse import quote
 
-from earmark.service.client.requests import Call
+from earmark.service.client.requests import Call, in_path
 from earmark.service.schemas.clip_edits import ClipsBody
 from earmark.service.schemas.curation.collections import (
     CollectionBody,
@@ -84,4 +83,4 @@ def export_collection(collection_id: str, kind: Format) -> Call[bytes]:
 
 
 def _path(collection_id: str, part: str = "") -> str:
-    return f"{PATH}/{quote(collection_id, safe='')}{part}"
+    return f"{PATH}/{in_path(collection_id)}{part}"

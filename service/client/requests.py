@@ -463,7 +463,7 @@ def import_classifier(exported: ExportedClassifier, *, name: str = "") -> Call[C
 
 
 def _classifier(classifier_id: str) -> str:
-    return f"/v1/classifiers/{quote(classifier_id, safe='')}"
+    return f"/v1/classifiers/{in_path(classifier_id)}"
 
 
 def suggest_all() -> Call[SuggestingBody]:
@@ -578,12 +578,17 @@ def _part(sound: Sound, name: str = "") -> Part:
     return "file", (name or sound.name, sound.read_bytes())
 
 
+def in_path(name: str) -> str:
+    """An id as one part of a path. httpx takes `.` and `..` for steps in it, but not `%2E`."""
+    return quote(name, safe="") if name.strip(".") else name.replace(".", "%2E")
+
+
 def _clip(clip_id: str, part: str = "") -> str:
-    return f"/v1/clips/{quote(clip_id, safe='')}{part}"
+    return f"/v1/clips/{in_path(clip_id)}{part}"
 
 
 def _job(job_id: str) -> str:
-    return f"/v1/jobs/{quote(job_id, safe='')}"
+    return f"/v1/jobs/{in_path(job_id)}"
 
 
 def _flag(value: bool) -> str | None:

@@ -70,6 +70,16 @@ def test_words_and_sounds(client: Client, sounds: Path) -> None:
     assert half == [{}, {"engi": "engine"}]
 
 
+def test_an_id_is_one_part_of_a_path(client: Client) -> None:
+    for name in (".", "..", "../x", "%2e", "?"):
+        for call in (client.clip, client.clip_tags):
+            with pytest.raises(ProblemError, match=r"no clip '[.%?]"):
+                call(name)
+    for call in (client.collection, client.collection_page):
+        with pytest.raises(ProblemError, match=r"none has the id '\.\.'"):
+            call("..")
+
+
 def test_stretches_of_sounds(client: Client) -> None:
     added = client.upload(LONG, title="A long one")
     part = client.audio(added.id, start=20.0, end=23.5)

@@ -190,10 +190,11 @@ def _rebuild_store(
 
 def open_library(settings: Settings) -> Library:
     """The model and library that the settings name, ready to answer."""
-    # Requests share the cores: teams of threads would fight for them, and cannot be forked.
+    embedder = load_embedder(settings.model, settings.device, settings.runtime)
+    # Requests share the cores: teams of threads would fight for them, and cannot be forked. Last,
+    # as loading a model imports what computes it.
     use_one_thread()
     threadpool_limits(1, "blas")
-    embedder = load_embedder(settings.model, settings.device, settings.runtime)
     library = demo.open_library(settings.library, embedder)
     # Computed now, so that the first upload need not wait.
     _ = embedder.vocabulary_vectors, embedder.vocabulary_moments

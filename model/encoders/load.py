@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 
 from earmark.model.core.errors import ConfigError
+from earmark.model.core.threads import one_thread
 from earmark.model.embedder import Embedder
 from earmark.model.encoders.clap_files import is_clap
 from earmark.model.encoders.onnx_folder import SUB_FOLDER, find_export, is_export
@@ -68,4 +69,5 @@ def _load_torch(path: Path, device: str) -> Embedder:
         raise ConfigError(
             f"model: needs torch, which is not installed, or an ONNX export; got {path}"
         ) from error
-    return (ClapEmbedder if is_clap(path) else DualEmbedder).load(path, device)
+    with one_thread():  # a team of threads cannot be forked
+        return (ClapEmbedder if is_clap(path) else DualEmbedder).load(path, device)

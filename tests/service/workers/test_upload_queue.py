@@ -6,6 +6,8 @@ import json
 import os
 import signal
 import socket
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -15,14 +17,10 @@ import httpx
 import numpy as np
 import psutil
 import pytest
-import torch
-from threadpoolctl import threadpool_info, threadpool_limits
 
 from earmark.model.calibration import rescore_given_tags
 from earmark.model.encoders.load import load_embedder
 from earmark.model.zero_shot import Labels, label_probabilities
-from earmark.service.services import open_library
-from earmark.service.settings import Settings
 from tests.model import tiny
 from tests.service import sounds
 from tests.service.server_process import Server, serving
@@ -241,11 +239,24 @@ def test_a_decoder_that_is_killed_costs_its_own_upload(server: Server, long: byt
     assert server.process.poll() is None
 
 
+OPEN = """
+import sys
+from pathlib import Path
+from threadpoolctl import threadpool_info
+from earmark.service.services import open_library
+from earmark.service.settings import Settings
+
+open_library(Settings(model=Path(sys.argv[1]), library=Path(sys.argv[2]))).close()
+import torch
+blas = {pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "blas"}
+print(torch.get_num_threads(), *blas)
+"""
+
+
 def test_requests_share_the_cores(model_folder: Path, library_folder: Path) -> None:
-    """No request takes a team of threads, whose members would wait for each other's."""
-    with threadpool_limits(2, "blas"):
-        open_library(Settings(model=model_folder, library=library_folder)).close()
-        pools = [pool for pool in threadpool_info() if pool["user_api"] == "blas"]
-        assert pools
-        assert {pool["num_threads"] for pool in pools} == {1}
-    assert torch.get_num_threads() == 1
+    """No request takes a team of threads, whose members would wait for each other's. In a process
+    of its own, where loading the model imports torch."""
+    command = [sys.executable, "-c", OPEN, str(model_folder), str(library_folder)]
+    teams = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "2")
+    found = subprocess.run(command, env={**os.environ, **teams}, stdout=subprocess.PIPE, check=True)
+    assert found.stdout.split() == [b"1", b"1"]

@@ -186,6 +186,7 @@ def test_libraries_and_services_know_an_encoder_by_its_protocol() -> None:
     }
     assert {of for package, of in known if package in ("index", "service")} == {
         "model.encoders.load",
+        "model.encoders.load.is_one_file",
         "model.encoders.load.load_embedder",
     }
     computing = ("torch", "onnxruntime", "transformers")

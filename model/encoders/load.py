@@ -38,6 +38,11 @@ def load_embedder(
     return _load_torch(path, device)
 
 
+def is_one_file(path: Path) -> bool:
+    """Whether a model is one file, as a CLAP model and an ONNX export are not."""
+    return not (is_clap(path) or is_export(path))
+
+
 def _required_export(path: Path) -> Path:
     """The export that a path leads to. Raises ConfigError."""
     folder = find_export(path)

@@ -34,9 +34,7 @@ from earmark.model.cloud.cloud_file import stored_file
 from earmark.model.core.errors import EarmarkError, InputError
 from earmark.model.core.threads import use_one_thread
 from earmark.model.embedder import Embedder
-from earmark.model.encoders.clap_files import is_clap
-from earmark.model.encoders.load import load_embedder
-from earmark.model.encoders.onnx_folder import is_export
+from earmark.model.encoders.load import is_one_file, load_embedder
 from earmark.model.inference.decode_pool import DecodePool
 from earmark.model.model_files import FILE_NAME, model_file
 
@@ -65,11 +63,10 @@ class RayEngine:
     def __post_init__(self) -> None:
         if self.actors is not None and self.actors < 1:
             raise InputError(f"actors: expected at least 1, got {self.actors}")
-        kind = "a CLAP model" if is_clap(self.model) else "an ONNX export"
-        if is_clap(self.model) or is_export(self.model):
+        if not is_one_file(self.model):
             raise InputError(
-                f"--engine: expected local for {kind}, got ray, which is sent one file, "
-                f"and {self.model} is a folder"
+                "--engine: expected local for a model of several files, got ray, which takes "
+                f"one file, and {self.model}"
             )
         require_ray()
 

@@ -45,4 +45,4 @@ def test_ray_is_sent_no_export(
     assert main(["export", "onnx", "--model", str(model_folder), "--out", str(exported)]) == 0
     library = ["--library", str(tmp_path / "library"), "--model", str(exported)]
     assert main(["add", str(sounds), *library, "--engine", "ray"]) == 2
-    assert "expected local for an ONNX export, got ray" in capsys.readouterr().err
+    assert "expected local for a model of several files, got ray" in capsys.readouterr().err

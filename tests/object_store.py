@@ -13,6 +13,8 @@ import boto3
 import pytest
 from werkzeug.serving import make_server
 
+from earmark.model.cloud import stores
+
 BUCKET = "sounds"
 SECRETS = ("AKIDTESTTESTTEST", "secret/of+the+tests")  # of nobody
 ENVIRONMENT = {
@@ -100,6 +102,7 @@ def running() -> Iterator[ObjectStore]:
             yield store
         finally:
             store.awake.set()
+            stores._filesystem.cache_clear()  # the next one has another port
             server.shutdown()
             server.server_close()
             store.client.close()

@@ -3,19 +3,23 @@ and nothing that a client sends makes the service fetch an address."""
 
 from __future__ import annotations
 
+import asyncio
 import io
 import zipfile
 from collections.abc import Iterator
-from email.message import Message
+from email.message import Message as Mail
 from email.parser import BytesParser
 from pathlib import Path
 
 import pytest
+from starlette.types import Message
 
 from earmark.index.ingest import bulk
 from earmark.index.library import Library
 from earmark.model.cloud.cloud_file import CloudFile
 from earmark.model.encoders.load import load_embedder
+from earmark.service.http.sound_response import PIECE, sound_response
+from earmark.service.http.streaming import BREAK_OFF
 from tests import object_store
 from tests.index import made
 from tests.object_store import BUCKET, SECRETS, ObjectStore
@@ -104,7 +108,7 @@ def test_several_ranges_come_in_parts(
     kind = f"Content-Type: {answer.headers['content-type']}\r\n\r\n".encode()
     parts = BytesParser().parsebytes(kind + answer.content).get_payload()
     assert isinstance(parts, list)
-    told = [part.get("Content-Range") for part in parts if isinstance(part, Message)]
+    told = [part.get("Content-Range") for part in parts if isinstance(part, Mail)]
     assert told == [f"bytes 0-3/{len(content)}", f"bytes 100-199/{len(content)}"]
     assert content[100:200] in answer.content
 
@@ -140,6 +144,44 @@ def test_what_has_gone_or_cannot_be_asked_is_told(
         answer = served.client.get(f"{clips['unread']}/{part}")
         served.problem(answer, 503, "the store of this sound cannot be read now")
         assert answer.headers["retry-after"] == "10"
+
+
+@pytest.mark.parametrize("ends", ["the store fails", "the client goes"])
+def test_an_answer_that_cannot_go_on_ends(store: ObjectStore, ends: str) -> None:
+    """Large sounds are sent in pieces, and what nobody takes is not fetched."""
+    file = CloudFile(store.put("large.wav", bytes(4 * PIECE)))
+    bodies: list[Message] = []
+    broken_off: list[None] = []
+    gone = asyncio.Event()
+
+    async def send(message: Message) -> None:
+        if message["type"] == "http.response.body":
+            bodies.append(message)
+            if ends == "the client goes":
+                gone.set()
+                await asyncio.sleep(0.05)
+            else:
+                store.failing.add(f"/{BUCKET}/large.wav")
+
+    async def receive() -> Message:
+        await gone.wait()
+        return {"type": "http.disconnect"}
+
+    scope = {
+        "type": "http",
+        "method": "GET",
+        "headers": [(b"range", b"bytes=1-")],
+        "extensions": {BREAK_OFF: {"call": lambda: broken_off.append(None)}},
+    }
+    store.asked.clear()
+    asyncio.run(sound_response(file, file.stat(), '"tag"', "Large")(scope, receive, send))
+    store.failing.clear()
+    assert sum(len(message["body"]) for message in bodies) == PIECE
+    assert bool(broken_off) == (ends == "the store fails")
+    assert set(store.ranges_of("large.wav")) <= {
+        f"bytes=1-{PIECE}",
+        f"bytes={PIECE + 1}-{2 * PIECE}",
+    }
 
 
 def test_no_client_can_make_the_service_fetch_an_address(

@@ -27,6 +27,10 @@ CORS_ALLOWED = (
     "Authorization", "Cache-Control", "If-Match", "If-Modified-Since", "If-None-Match", "If-Range",
     "Last-Event-ID", "Mcp-Method", "Mcp-Name", "Mcp-Protocol-Version", "Range", "X-API-Key",
     "X-Request-ID", "traceparent", "tracestate",
+    # OpenAI's client sends these with every request.
+    "OpenAI-Organization", "OpenAI-Project", "X-Stainless-Arch", "X-Stainless-Lang",
+    "X-Stainless-OS", "X-Stainless-Package-Version", "X-Stainless-Retry-Count",
+    "X-Stainless-Runtime", "X-Stainless-Runtime-Version", "X-Stainless-Timeout",
 )  # fmt: skip
 CORS_EXPOSED = (
     "Accept-Ranges", "Allow", "Content-Disposition", "Content-Range", "ETag", "Location",

@@ -2,7 +2,8 @@
 
 A file counts as gone only where the system says that nothing is there; a folder that may not be
 searched, or a disk that does not answer, says nothing. A folder without any of its sounds may be a
-disk that is not mounted: those are kept apart.
+disk that is not mounted: those are kept apart. Stores are asked only where somebody wants to remove
+what is missing: their folders are listed.
 """
 
 from __future__ import annotations
@@ -19,7 +20,9 @@ from pathlib import PurePath
 
 from earmark.index.catalogue.catalogue import Catalogue
 from earmark.index.files.paths import displaced_path, from_printable, is_gone, own_path
-from earmark.model.core.errors import EarmarkError
+from earmark.model.cloud.addresses import is_address
+from earmark.model.cloud.cloud_file import CloudFile, entries_in
+from earmark.model.core.errors import EarmarkError, InputError
 
 log = logging.getLogger(__name__)
 
@@ -157,7 +160,46 @@ def find_prunable(catalogue: Catalogue) -> Prunable:
             files += sounds
         else:
             lost[_lost_folder(folder, alive)] += sounds
-    return Prunable(files, {_common_folder(sounds): sounds for sounds in lost.values()})
+    folders = {_common_folder(sounds): sounds for sounds in lost.values()}
+    in_stores = _prunable_of_stores(catalogue)
+    return Prunable(files + in_stores.files, folders | in_stores.folders)
+
+
+def _prunable_of_stores(catalogue: Catalogue) -> Prunable:
+    """The same of addresses. What cannot be listed is not missing."""
+    by_folder: dict[str, list[MissingSound]] = defaultdict(list)
+    for clips in catalogue.iter_paths(BATCH):
+        for clip_id, title, path in clips:
+            if is_address(path):
+                own = own_path(path, clip_id)
+                by_folder[own.rpartition("/")[0]].append(MissingSound(clip_id, title, own))
+    files: list[MissingSound] = []
+    folders: dict[str, list[MissingSound]] = {}
+    for folder, sounds in by_folder.items():
+        try:
+            there = {str(entry.file) for entry in entries_in(folder)}
+        except FileNotFoundError:
+            there = set()
+        except (OSError, InputError) as error:
+            log.warning("%s: cannot be listed (%s)", folder, getattr(error, "strerror", error))
+            continue
+        missing = [sound for sound in sounds if sound.path not in there]
+        if len(missing) < len(sounds):
+            files += missing
+        elif missing:
+            folders[folder] = missing
+    return Prunable(files, folders)
+
+
+def _is_gone_now(path: str) -> bool:
+    """As `is_gone`; a store is asked."""
+    if not is_address(path):
+        return is_gone(path)
+    try:
+        CloudFile(path).stat()
+    except OSError as error:
+        return isinstance(error, FileNotFoundError)
+    return False
 
 
 def _lost_folder(folder: PurePath, alive: Collection[PurePath]) -> PurePath:
@@ -184,7 +226,7 @@ def remove_missing(catalogue: Catalogue, sounds: Sequence[MissingSound]) -> int:
         (sound.id, path)
         for sound in sounds
         for path in (sound.path, displaced_path(sound.path, sound.id))
-        if is_gone(path)
+        if _is_gone_now(path)
     ]
     with catalogue.write() as writer:
         return sum(writer.remove_at(*place) for place in gone)

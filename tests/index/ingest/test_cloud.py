@@ -15,7 +15,7 @@ import soundfile
 
 from earmark.index.catalogue.catalogue import FILE_NAME
 from earmark.index.curation.write_tags import Orders, write_tags
-from earmark.index.files.missing import find_missing
+from earmark.index.files.missing import find_missing, find_prunable, remove_missing
 from earmark.index.ingest import bulk, local
 from earmark.index.library import Library
 from earmark.index.maintenance import relocate
@@ -106,7 +106,19 @@ def test_one_object_moves_with_its_clip_and_its_tags_stay_out_of_it(
     report = write_tags(library.catalogue, Orders(overwrite=True))
     assert report.skipped == {clip.path: "it lies in a store, whose files are only read"}
     assert (report.written, report.failed) == ({}, {})
-    assert list(find_missing(library.catalogue)) == []
+    store.put(f"{folder}/lost.wav", wav(12))
+    store.put(f"{folder}/mount/lost.wav", wav(13))
+    lost, away = add(library, f"s3://{BUCKET}/{folder}").added
+    for name in ("lost.wav", "mount/lost.wav"):
+        store.delete(f"{folder}/{name}")
+    assert list(find_missing(library.catalogue)) == [], "no store is asked"
+    prunable = find_prunable(library.catalogue)
+    assert [sound.id for sound in prunable.files] == [lost]
+    ((where, (sound,)),) = prunable.folders.items()
+    assert (where, sound.id) == (f"s3://{BUCKET}/{folder}/mount", away)
+    store.put(f"{folder}/mount/lost.wav", wav(13))  # it was only away
+    assert remove_missing(library.catalogue, [*prunable.files, sound]) == 1
+    assert {clip.id for clip in library.catalogue.clips()} == {clip_id, away}
 
 
 def test_manifests_name_objects_and_archives_move_into_a_store(

@@ -41,7 +41,6 @@ KINDS: dict[str, Write] = {
         for name in ("w2v-128-1h", "w2v-128-4h", "w2v-128-mean", "coala", "first-starter")
     },
     "starter": _ours(sentence_config()),
-    "onnx": _exported(sentence_config()),
-    "onnx-w2v": _exported(tiny_config("w2v-128-4h")),
+    "onnx": _exported(tiny_config("w2v-128-4h")),
     "clap": _write_clap,
 }

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import builtins
+import functools
 import multiprocessing
 import shutil
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
@@ -39,30 +40,36 @@ from tests.model.tiny import (
 CLOSE = 1e-4
 CONFIGS = {
     **{
-        name: tiny_config(name)
-        for name in ("w2v-128-1h", "w2v-128-4h", "w2v-128-mean", "coala", "first-starter")
+        name: tiny_config(name) for name in ("w2v-128-4h", "w2v-128-mean", "coala", "first-starter")
     },
     "starter": sentence_config(),
 }
 SETS = (["dog"], ["rain", "wind", "car"], ["sea", "dog", "wave", "bell"])
 
 
-@pytest.fixture(scope="module", params=CONFIGS)
-def folder(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A model of each kind, with its export in the folder `onnx`."""
-    return written(tmp_path_factory.mktemp(request.param), request.param)
-
-
 @pytest.fixture(scope="module")
-def starter(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """One of them."""
-    return written(tmp_path_factory.mktemp("one"), "w2v-128-1h")
+def folders(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+    """Models by name, each with its export in the folder `onnx`."""
 
+    @functools.cache
+    def folder(name: str) -> Path:
+        made = tmp_path_factory.mktemp(name)
+        checkpoint.save(made, checkpoint_of(CONFIGS[name]))
+        export(made, made / "onnx")
+        return made
 
-def written(folder: Path, name: str) -> Path:
-    checkpoint.save(folder, checkpoint_of(CONFIGS[name]))
-    export(folder, folder / "onnx")
     return folder
+
+
+@pytest.fixture(params=CONFIGS)
+def folder(request: pytest.FixtureRequest, folders: Callable[[str], Path]) -> Path:
+    return folders(request.param)
+
+
+@pytest.fixture
+def one(folders: Callable[[str], Path]) -> Path:
+    """Any of them."""
+    return folders("w2v-128-4h")
 
 
 def run(file: Path, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
@@ -79,7 +86,7 @@ def test_vectors_are_those_of_torch(folder: Path, tmp_path: Path) -> None:
     for name in ("fingerprint", "name", "vocabulary", "card", "dim", "code_dim", "languages"):
         assert getattr(by_onnx, name) == getattr(by_torch, name)
     rate = by_torch.front_end.sample_rate
-    path = write(tmp_path / "a.wav", noise(6.3, rate), rate)
+    path = write(tmp_path / "a.wav", noise(5.3, rate), rate)
     expected, found = by_torch.embed_audio(path), by_onnx.embed_audio(path)
     for name in ("vector", "code", "windows", "starts"):
         np.testing.assert_allclose(getattr(found, name), getattr(expected, name), atol=CLOSE)
@@ -91,7 +98,7 @@ def test_vectors_are_those_of_torch(folder: Path, tmp_path: Path) -> None:
     np.testing.assert_array_equal(by_onnx.words.words, by_torch.words.words)
 
 
-@pytest.mark.parametrize("seconds", [0.02, 1.0, 9.1])
+@pytest.mark.parametrize("seconds", [0.02, 5.1])
 def test_other_programs_get_them_from_samples(folder: Path, seconds: float, tmp_path: Path) -> None:
     embedder = load_embedder(folder)
     rate = embedder.front_end.sample_rate
@@ -116,9 +123,9 @@ def test_other_programs_get_texts_from_word_vectors(folder: Path) -> None:
     np.testing.assert_allclose(found["vectors"], embedder.embed_tags(SETS), atol=CLOSE)
 
 
-def test_graphs_say_what_they_take(starter: Path) -> None:
-    embedder = load_embedder(starter)
-    graph = onnx.load(starter / "onnx" / onnx_folder.AUDIO)
+def test_graphs_say_what_they_take(one: Path) -> None:
+    embedder = load_embedder(one)
+    graph = onnx.load(one / "onnx" / onnx_folder.AUDIO)
     told = {entry.key: entry.value for entry in graph.metadata_props}
     assert told["fingerprint"] == embedder.fingerprint
     assert told["sample_rate"] == str(embedder.front_end.sample_rate)
@@ -138,29 +145,29 @@ FEATURES = {
 
 
 @pytest.mark.parametrize("config", FEATURES.values(), ids=FEATURES)
-@pytest.mark.parametrize("count", [2, 511, 513, 20_000, 32 * 512 - 1, 64 * 512])
-def test_features_are_those_of_log_mel(config: FeatureConfig, count: int) -> None:
+def test_features_are_those_of_log_mel(config: FeatureConfig) -> None:
     filters = mel_filters(config)
-    samples = noise(2.0, seed=3)[:count]
-    blocks = list(window_blocks(LogMel(config, filters), [samples], 64))
     graph = log_mel_graph(config, filters, 18, 10)
     session = onnxruntime.InferenceSession(graph.SerializeToString())
-    windows, starts = session.run(["log_mel", "starts"], {"samples": samples})
-    np.testing.assert_allclose(windows, np.concatenate([each for each, _ in blocks]), atol=2e-4)
-    firsts = np.concatenate([each for _, each in blocks])
-    np.testing.assert_allclose(starts, firsts * config.hop / config.sample_rate, atol=1e-9)
+    for count in (2, 511, 513, 20_000, 32 * 512 - 1, 64 * 512):
+        samples = noise(2.0, seed=3)[:count]
+        blocks = list(window_blocks(LogMel(config, filters), [samples], 64))
+        windows, starts = session.run(["log_mel", "starts"], {"samples": samples})
+        np.testing.assert_allclose(windows, np.concatenate([each for each, _ in blocks]), atol=2e-4)
+        firsts = np.concatenate([each for _, each in blocks])
+        np.testing.assert_allclose(starts, firsts * config.hop / config.sample_rate, atol=1e-9)
 
 
-def test_what_is_beside_a_window_does_not_matter(starter: Path) -> None:
-    embedder = load_embedder(starter / "onnx")
+def test_what_is_beside_a_window_does_not_matter(one: Path) -> None:
+    embedder = load_embedder(one / "onnx")
     generator = np.random.default_rng(0)
     windows = generator.standard_normal((5, 96, 96)).astype(np.float32)
     alone = [embedder.encode(windows[row : row + 1])[0] for row in range(5)]
     np.testing.assert_array_equal(embedder.encode(windows), alone)
 
 
-def test_a_model_survives_a_fork(starter: Path) -> None:
-    embedder = load_embedder(starter / "onnx")
+def test_a_model_survives_a_fork(one: Path) -> None:
+    embedder = load_embedder(one / "onnx")
     expected = embedder.embed_tags([["dog"]])
     context = multiprocessing.get_context("fork")
     answers = context.SimpleQueue()
@@ -175,9 +182,9 @@ def test_a_model_survives_a_fork(starter: Path) -> None:
 
 
 @pytest.fixture
-def copied(starter: Path, tmp_path: Path) -> Path:
+def copied(one: Path, tmp_path: Path) -> Path:
     """An export that a test may alter."""
-    return Path(shutil.copytree(starter / "onnx", tmp_path / "export"))
+    return Path(shutil.copytree(one / "onnx", tmp_path / "export"))
 
 
 @pytest.mark.parametrize(
@@ -207,11 +214,11 @@ def test_another_format_is_refused(copied: Path, monkeypatch: pytest.MonkeyPatch
 
 
 def test_a_folder_is_written_whole_or_not_at_all(
-    starter: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    one: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    exported = onnx_folder.read_export(starter / "onnx")
+    exported = onnx_folder.read_export(one / "onnx")
     with pytest.raises(ConfigError, match="expected a new or empty folder"):
-        export(starter, starter / "onnx")
+        export(one, one / "onnx")
     written_whole = onnx_folder.write_whole
 
     def fails_late(path: Path, parts: list[bytes]) -> None:
@@ -241,19 +248,19 @@ def test_a_model_that_embeds_only_tags(tmp_path: Path) -> None:
 
 
 def test_the_runtime_is_that_of_the_files_or_the_one_asked_for(
-    starter: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    one: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    exported, file = starter / "onnx", starter / "model.safetensors"
-    assert isinstance(load_embedder(starter), DualEmbedder)
+    exported, file = one / "onnx", one / "model.safetensors"
+    assert isinstance(load_embedder(one), DualEmbedder)
     assert isinstance(load_embedder(exported), OnnxEmbedder)
-    for path in (starter, exported, file):
+    for path in (one, exported, file):
         assert isinstance(load_embedder(path, runtime="onnx"), OnnxEmbedder)
     monkeypatch.setenv("EARMARK_RUNTIME", "onnx")
-    assert isinstance(load_embedder(starter), OnnxEmbedder)
-    assert isinstance(load_embedder(starter, runtime="torch"), DualEmbedder)
+    assert isinstance(load_embedder(one), OnnxEmbedder)
+    assert isinstance(load_embedder(one, runtime="torch"), DualEmbedder)
     monkeypatch.setenv("EARMARK_RUNTIME", "fast")
     with pytest.raises(ConfigError, match="runtime: expected torch or onnx, got 'fast'"):
-        load_embedder(starter)
+        load_embedder(one)
     with pytest.raises(ConfigError, match="expected a model for torch, got the ONNX export"):
         load_embedder(exported, runtime="torch")
     with pytest.raises(ConfigError, match="device: expected cpu for an ONNX export, got 'cuda'"):
@@ -261,7 +268,7 @@ def test_the_runtime_is_that_of_the_files_or_the_one_asked_for(
     bare = shutil.copy(file, tmp_path)
     with pytest.raises(ConfigError, match=r"`earmark export onnx --model .* --out DIR`"):
         load_embedder(tmp_path, runtime="onnx")
-    checkpoint.save(Path(bare), checkpoint_of(CONFIGS["w2v-128-1h"], seed=1))
+    checkpoint.save(Path(bare), checkpoint_of(CONFIGS["w2v-128-4h"], seed=1))
     shutil.copytree(exported, tmp_path / "onnx")
     with pytest.raises(ConfigError, match=r"an export of the model .* beside the model"):
         load_embedder(tmp_path, runtime="onnx")
@@ -275,7 +282,7 @@ def test_the_runtime_is_that_of_the_files_or_the_one_asked_for(
     ],
 )
 def test_a_package_that_is_missing_is_named(
-    starter: Path, package: str, module: str, says: str, monkeypatch: pytest.MonkeyPatch
+    one: Path, package: str, module: str, says: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     imported = builtins.__import__
 
@@ -286,4 +293,4 @@ def test_a_package_that_is_missing_is_named(
 
     monkeypatch.setattr(builtins, "__import__", refuse)
     with pytest.raises(ConfigError, match=says):
-        load_embedder(starter, runtime="onnx" if package == "onnxruntime" else "torch")
+        load_embedder(one, runtime="onnx" if package == "onnxruntime" else "torch")

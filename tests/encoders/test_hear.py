@@ -91,15 +91,13 @@ def test_a_scene_is_the_code_of_the_same_file(
 
 def test_a_code_is_of_what_is_heard_around_its_time(model: HearModel) -> None:
     """Two sounds that differ in one place differ most around it."""
-    seconds = 8 * model.embedder.front_end.window_seconds
+    seconds = 3 * model.embedder.front_end.window_seconds
     audio = 1e-3 * white(1, seconds, model).repeat(2, 1)
     start, end = (round(share * audio.shape[1]) for share in (0.60, 0.65))
     audio[1, start:end] = torch.from_numpy(noise(1, end - start))[: end - start]
     (quiet, loud), timestamps = HEAR.get_timestamp_embeddings(audio, model)
     nearest = timestamps[0, (quiet - loud).norm(dim=1).argmax()] / 1_000
-    assert float(nearest) == pytest.approx(
-        0.625 * seconds, abs=model.embedder.front_end.window_seconds
-    )
+    assert float(nearest) == pytest.approx(0.625 * seconds, abs=0.25 * seconds)
 
 
 @pytest.mark.parametrize("sounds", [0, 1])

@@ -90,8 +90,8 @@ def write_tags(
         run = _Run(catalogue, decoders, orders, _common_folder(catalogue))
         for batch in catalogue.iter_paths(BATCH):
             known = catalogue.known_files([path for _, _, path in batch])
-            away = {path for _, _, path in batch if is_address(path)}
-            run.report.skipped |= dict.fromkeys(away, IN_STORE)
+            away = dict.fromkeys((path for _, _, path in batch if is_address(path)), IN_STORE)
+            run.report.skipped |= away
             tasks = [
                 (clip_id, known[path], Path(path))
                 for clip_id, _, path in batch

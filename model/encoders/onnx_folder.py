@@ -69,7 +69,7 @@ def is_export(path: Path) -> bool:
 
 def find_export(path: Path) -> Path | None:
     """The export that `path` is, or that lies in its sub-folder `onnx`; `path` may be a model's
-    file. Raises ConfigError for one that lies beside another model than its own."""
+    file. Raises ConfigError for one that is not of the model beside it."""
     if is_export(path):
         return path
     model = path / FILE_NAME if path.is_dir() else path
@@ -77,9 +77,14 @@ def find_export(path: Path) -> Path | None:
     if not is_export(folder):
         return None
     if model.is_file():
-        own, beside = (_header(file).get("fingerprint") for file in (folder / EXPORT_NAME, model))
-        if own != beside:
-            raise ConfigError(f"{folder}: an export of the model {own}, beside the model {beside}")
+        own, beside = _header(folder / EXPORT_NAME), _header(model)
+        if own.get("fingerprint") != beside.get("fingerprint"):
+            raise ConfigError(
+                f"{folder}: an export of the model {own.get('fingerprint')}, beside the model "
+                f"{beside.get('fingerprint')}"
+            )
+        if own.get("card") != beside.get("card"):
+            raise ConfigError(f"{folder}: the model's card has changed since: export it again")
     return folder
 
 

@@ -268,8 +268,12 @@ def test_the_runtime_is_that_of_the_files_or_the_one_asked_for(
     bare = shutil.copy(file, tmp_path)
     with pytest.raises(ConfigError, match=r"`earmark export onnx --model .* --out DIR`"):
         load_embedder(tmp_path, runtime="onnx")
-    checkpoint.save(Path(bare), checkpoint_of(CONFIGS["w2v-128-4h"], seed=1))
     shutil.copytree(exported, tmp_path / "onnx")
+    assert isinstance(load_embedder(tmp_path, runtime="onnx"), OnnxEmbedder)
+    checkpoint.replace_card(tmp_path, {"seed": 9})
+    with pytest.raises(ConfigError, match="card has changed since: export it again"):
+        load_embedder(tmp_path, runtime="onnx")
+    checkpoint.save(Path(bare), checkpoint_of(CONFIGS["w2v-128-4h"], seed=1))
     with pytest.raises(ConfigError, match=r"an export of the model .* beside the model"):
         load_embedder(tmp_path, runtime="onnx")
 

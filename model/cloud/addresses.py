@@ -16,7 +16,7 @@ _SAME = {"s3a": "s3", "s3n": "s3", "gcs": "gs"}
 _BUCKETS = frozenset(("s3", "gs"))  # in whose addresses no user stands
 # Of this machine, or of one process, or of the web, where no folder can be listed, or
 # in other files.
-_REFUSED = frozenset(
+REFUSED = frozenset(
     (
         *("file", "local", "memory", "http", "https", "data", "dir", "generic", "reference"),
         *("zip", "tar", "libarchive", "cached", "simplecache", "filecache", "blockcache", "git"),
@@ -50,7 +50,7 @@ def checked_address(text: str) -> str:
     scheme = _SAME.get(found[1].lower(), found[1].lower())
     place, _, key = found[2].partition("/")
     _check_secrets(scheme, place, key)
-    if scheme in _REFUSED:
+    if scheme in REFUSED:
         raise InputError(
             f"address: expected one of a store, such as s3://bucket/folder, got {scheme}://"
         )

@@ -19,7 +19,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 from zlib import crc32
 
-from earmark.model.cloud.addresses import scheme_of, store_of
+from earmark.model.cloud.addresses import REFUSED, scheme_of, store_of
 from earmark.model.core.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -46,6 +46,8 @@ def filesystem(address: str) -> AbstractFileSystem:
 def _filesystem(store: str, _process: int) -> AbstractFileSystem:
     """One for each process: a fork's threads are not there."""
     scheme = scheme_of(store)
+    if scheme in REFUSED:  # of a library that somebody else has made
+        raise ConfigError(f"address: expected one of a store, such as s3://, got {scheme}://")
     try:
         import fsspec
         import fsspec.config

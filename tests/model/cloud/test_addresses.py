@@ -66,6 +66,12 @@ def test_what_is_no_store_is_refused(text: str, says: str) -> None:
         checked_address(text)
 
 
+def test_a_library_of_somebody_else_makes_nobody_ask_the_web() -> None:
+    for address in ("http://169.254.169.254/x.wav", "file:///etc/passwd"):
+        with pytest.raises(InputError, match="address: expected one of a store"):
+            CloudFile(address).stat()
+
+
 def test_paths_stay_paths() -> None:
     for text in ("/a/b.wav", "a.wav", "s3:/bucket/x.wav", "C:\\x.wav", "://x"):
         assert not is_address(text)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, field_validator
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+
+from earmark.service.schemas.integers import WHOLE
 
 if TYPE_CHECKING:
     from earmark.model.embedder import Embedder
@@ -31,16 +33,10 @@ class EmbeddingOptions(BaseModel):
         "float",
         description="How vectors are sent: numbers, or base64 of 32-bit floats, little-endian",
     )
-    dimensions: int | None = Field(
-        None, ge=1, description="The vectors' dimension; only the model's own can be had"
+    dimensions: Annotated[int, Field(ge=1), WHOLE] | None = Field(
+        None, description="The vectors' dimension; only the model's own can be had"
     )
     user: str | None = Field(None, max_length=1_000, description="Ignored")
-
-    @field_validator("dimensions", mode="before")
-    @classmethod
-    def _to_integer(cls, value: object) -> object:
-        """JSON has one kind of number: 384.0 is an integer."""
-        return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
 class SoundData(BaseModel):

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from pydantic import BaseModel, Field, StringConstraints, field_validator
+from pydantic import BaseModel, Field, StringConstraints
+
+from earmark.service.schemas.integers import WHOLE
 
 MAX_HITS = 100
 MAX_CHOICES = 20  # of one condition
@@ -12,7 +14,7 @@ MAX_CHOICES = 20  # of one condition
 MAX_LUFS = 1_000.0  # more than any sound has, and the lowest its negative
 
 Word = Annotated[str, StringConstraints(min_length=1, max_length=200)]
-Number = Annotated[int, Field(ge=1, le=2**31 - 1)]
+Number = Annotated[int, Field(ge=1, le=2**31 - 1), WHOLE]
 Loudness = Annotated[float, Field(ge=-MAX_LUFS, le=MAX_LUFS, allow_inf_nan=False)]
 # A year, a month or a day; whether the month has that day is for the filter to say.
 Date = Annotated[
@@ -62,13 +64,3 @@ class FilterQuery(BaseModel):
         max_length=MAX_CHOICES,
         description="One of these taught sounds, by id, as their classifiers say",
     )
-
-    @field_validator("sample_rate", "channels", mode="before")
-    @classmethod
-    def _to_integers(cls, value: object) -> object:
-        """JSON has one kind of number: 44100.0 is an integer."""
-        if not isinstance(value, list):
-            return value
-        return [
-            int(each) if isinstance(each, float) and each.is_integer() else each for each in value
-        ]

@@ -8,6 +8,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validat
 
 from earmark.service.schemas.filters import MAX_HITS, FilterQuery, Word
 from earmark.service.schemas.hits import HitBody
+from earmark.service.schemas.integers import Integer
 from earmark.service.schemas.limits import MAX_CURSOR_CHARACTERS, MAX_MOMENTS, MOMENTS, Sort
 
 
@@ -25,7 +26,7 @@ FieldName = Annotated[
 class PageQuery(FilterQuery):
     """Which clips to find, and which page of the hits."""
 
-    k: int = Field(10, ge=1, le=MAX_HITS, description="Hits on a page")
+    k: Integer = Field(10, ge=1, le=MAX_HITS, description="Hits on a page")
     cursor: str = Field(
         "",
         max_length=MAX_CURSOR_CHARACTERS,
@@ -41,7 +42,9 @@ class PageQuery(FilterQuery):
         description="Only hits that are right with this probability at least; without effect "
         "where the model does not tell",
     )
-    moments: int = Field(MOMENTS, ge=0, le=MAX_MOMENTS, description="Moments of each hit, at most")
+    moments: Integer = Field(
+        MOMENTS, ge=0, le=MAX_MOMENTS, description="Moments of each hit, at most"
+    )
 
 
 class SortedPageQuery(PageQuery):
@@ -109,9 +112,3 @@ class WeightedSearchQuery(SortedPageQuery):
 
     q: str = Field("", max_length=500, description="As in GET")
     tags: list[WeightedTag] = Field([], max_length=50)
-
-    @field_validator("k", "moments", mode="before")
-    @classmethod
-    def _to_integer(cls, value: object) -> object:
-        """JSON has one kind of number: 10.0 is an integer."""
-        return int(value) if isinstance(value, float) and value.is_integer() else value

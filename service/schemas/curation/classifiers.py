@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 from earmark.service.schemas.filters import FilterQuery
 from earmark.service.schemas.hits import HitBody
+from earmark.service.schemas.integers import Integer
 from earmark.service.schemas.limits import (
     MAX_CURSOR_CHARACTERS,
     MAX_ID_CHARACTERS,
@@ -190,7 +191,7 @@ class ExportedClassifier(BaseModel):
     name: Name
     tag: Name
     fingerprint: str = Field(max_length=200, description="Of the model")
-    dim: int = Field(ge=1, le=100_000)
+    dim: Integer = Field(ge=1, le=100_000)
     vector: str = Field(
         max_length=600_000, description="`dim` numbers of float32, little-endian, in base64"
     )

@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 from earmark.service.schemas.clips import ClipBody
 from earmark.service.schemas.filters import FilterQuery
+from earmark.service.schemas.integers import Integer
 from earmark.service.schemas.limits import (
     MAX_CURSOR_CHARACTERS,
     MAX_ID_CHARACTERS,
@@ -79,7 +80,7 @@ class SuggestionsQuery(FilterQuery):
     order: Literal["surest", "unsurest"] = Field(
         "surest", description="Of a tag's suggestions; or of the tags of a sound"
     )
-    k: int = Field(20, ge=1, le=MAX_SOUNDS, description="Sounds on a page")
+    k: Integer = Field(20, ge=1, le=MAX_SOUNDS, description="Sounds on a page")
     cursor: str = Field(
         "",
         max_length=MAX_CURSOR_CHARACTERS,

@@ -97,6 +97,7 @@ def load_encoder(
     **stated: Any,  # noqa: ANN401
 ) -> MtebEncoder:
     """An encoder with its `ModelMeta`, for `mteb.evaluate`. The rest is as of `model_meta`."""
+    _require_mteb()
     encoder = MtebEncoder("", device=device, model=model)
     meta = _meta(encoder.model.embedder, model, stated)
     encoder.name, encoder.revision, encoder.mteb_model_meta = meta.name, meta.revision, meta
@@ -110,15 +111,21 @@ def model_meta(model: str | Path | None = None, **stated: Any) -> ModelMeta:  # 
     `ModelMeta` that its files do not tell, as `reference` or `training_datasets`; they are None
     (not known) otherwise. Raises as `load_embedder`, and ConfigError where mteb is not installed.
     """
+    _require_mteb()
     return _meta(SoundTextModel(model).embedder, model, stated)
 
 
-def _meta(embedder: Embedder, model: str | Path | None, stated: Mapping[str, Any]) -> ModelMeta:
+def _require_mteb() -> None:
     try:
-        from mteb.models import ModelMeta
-        from mteb.types import Licenses
+        import mteb.models  # noqa: F401
     except ModuleNotFoundError as error:
         raise ConfigError("mteb: needs `pip install 'earmark[mteb]'`") from error
+
+
+def _meta(embedder: Embedder, model: str | Path | None, stated: Mapping[str, Any]) -> ModelMeta:
+    from mteb.models import ModelMeta
+    from mteb.types import Licenses
+
     licence = embedder.licence.lower()
     fields: dict[str, Any] = {
         "loader": MtebEncoder,

@@ -70,11 +70,11 @@ def test_scenes_have_one_embedding_each(model: HearModel) -> None:
 
 
 def test_a_sound_has_the_same_embeddings_alone_in_a_batch_and_again(model: HearModel) -> None:
-    audio = white(3, 1.3, model)
+    audio = white(2, 1.3, model)
     scenes = HEAR.get_scene_embeddings(audio, model)
     steps, _ = HEAR.get_timestamp_embeddings(audio, model)
     assert not torch.allclose(scenes[0], scenes[1])
-    for number in range(3):
+    for number in range(2):
         alone = audio[number : number + 1].clone().requires_grad_()
         assert torch.equal(HEAR.get_scene_embeddings(alone, model)[0], scenes[number])
         assert torch.equal(HEAR.get_timestamp_embeddings(alone, model)[0][0], steps[number])
@@ -91,7 +91,7 @@ def test_a_scene_is_the_code_of_the_same_file(
 
 def test_a_code_is_of_what_is_heard_around_its_time(model: HearModel) -> None:
     """Two sounds that differ in one place differ most around it."""
-    seconds = 3 * model.embedder.front_end.window_seconds
+    seconds = 2 * model.embedder.front_end.window_seconds
     audio = 1e-3 * white(1, seconds, model).repeat(2, 1)
     start, end = (round(share * audio.shape[1]) for share in (0.60, 0.65))
     audio[1, start:end] = torch.from_numpy(noise(1, end - start))[: end - start]

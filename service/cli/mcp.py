@@ -6,7 +6,7 @@ import argparse
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING
-from urllib.parse import urljoin, urlsplit
+from urllib.parse import urljoin
 
 if TYPE_CHECKING:
     from earmark.service.settings import Settings
@@ -52,20 +52,36 @@ def _mcp(options: argparse.Namespace) -> int:
         # Nobody else reaches this service: what holds for a network does not hold for it.
         settings = read_settings(
             **library, keys=None, require_key="elsewhere", require_read_key=False,
-            hosts=(), root_path="", rate_loopback=False, mcp=False,
+            hosts=(), proxies=(), root_path="", rate_loopback=False, mcp=False,
         )  # fmt: skip
-        interrupted = anyio.run(_serve_library, settings, options.write or settings.mcp_write)
+        interrupted = anyio.run(_serve_library, settings, options.write)
     else:
         if library:
             raise InputError(f"--url: expected no --{next(iter(library))} beside it")
-        if urlsplit(options.url).scheme not in ("http", "https"):
-            raise InputError(f"--url: expected http://… or https://…, got {options.url!r}")
+        _check_url(options.url)
         if options.write and key is None:
             raise InputError(f"--write: expected a key beside it (--api-key or {KEY_VARIABLE})")
         interrupted = anyio.run(_serve_url, options.url, key, options.write)
     if interrupted:
         raise KeyboardInterrupt
     return 0
+
+
+def _check_url(url: str) -> None:
+    """Raise InputError unless a service can be there."""
+    import httpx
+
+    from earmark.model.core.errors import InputError
+
+    try:
+        parsed = httpx.URL(url)
+        is_one = parsed.scheme in ("http", "https") and parsed.host and (parsed.port or 1) < 2**16
+    except (httpx.InvalidURL, ValueError):
+        is_one = False
+    if not is_one:
+        raise InputError(f"--url: expected http://… or https://…, got {url!r}")
+    if parsed.userinfo:  # addresses of sounds, which assistants are given, would hold them
+        raise InputError("--url: expected no name or password in it")
 
 
 async def _serve_library(settings: Settings, write: bool) -> bool:

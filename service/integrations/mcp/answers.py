@@ -78,7 +78,8 @@ class Sound(Answer):
     def lines(self) -> Iterable[str]:
         """Two lines."""
         yield f"{self.title} [{line(self.id, 200)}], {self.duration:g} s: {', '.join(self.tags)}"
-        yield f"   {self.licence or 'no licence stated'}, {self.author or 'unknown'}, {self.audio}"
+        audio = line(self.audio, MAX_TEXT)
+        yield f"   {self.licence or 'no licence stated'}, {self.author or 'unknown'}, {audio}"
 
 
 class Moment(BaseModel):

@@ -29,7 +29,8 @@ MAX_EDITED = 100  # clips
 MAX_EDITED_TAGS = 50
 
 Id = Annotated[str, StringConstraints(min_length=1, max_length=MAX_ID_CHARACTERS)]
-Label = Annotated[str, StringConstraints(min_length=1, max_length=100)]
+# The service takes what stands between commas for a label each.
+Label = Annotated[str, StringConstraints(min_length=1, max_length=100, pattern="^[^,]+$")]
 ClipId = Annotated[Id, Field(description="Id of a clip, from another answer")]
 CollectionId = Annotated[Id, Field(description="Id of a collection, from list_collections")]
 Cursor = Annotated[

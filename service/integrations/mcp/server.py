@@ -114,6 +114,8 @@ async def _run(tool: Tool[Any], access: Access, arguments: dict[str, Any]) -> Ca
     except httpx.TransportError as error:
         log.warning("the service cannot be reached: %s", error)
         return _error("the service cannot be reached now")
+    except httpx.InvalidURL:  # of 64 KiB and more
+        return _error("arguments: expected fewer, or shorter ones")
     except ValidationError as error:
         log.warning("an answer of another version: %s", error)
         return _error("the service is of another version, which answers differently")

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import signal
-import sys
 import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -22,6 +21,7 @@ from mcp.server.stdio import stdio_server
 from earmark.service.integrations.mcp.server import make_server
 from earmark.service.integrations.mcp.tools import Access
 
+STANDARD_INPUT = 0
 PIECE = 65_536  # bytes read at a time
 
 
@@ -37,7 +37,7 @@ class _Lines:
     def _read(self) -> None:
         rest = b""
         try:
-            while piece := os.read(sys.stdin.fileno(), PIECE):
+            while piece := _piece():
                 *lines, rest = (rest + piece).split(b"\n")
                 for line in lines:
                     self._do(self._send.send, line.decode("utf-8", "replace"))
@@ -50,6 +50,14 @@ class _Lines:
 
     def __aiter__(self) -> AsyncIterator[str]:
         return self._lines.__aiter__()
+
+
+def _piece() -> bytes:
+    """What has come on standard input; nothing at its end, or where there is none."""
+    try:
+        return os.read(STANDARD_INPUT, PIECE)
+    except OSError:
+        return b""
 
 
 async def serve(access: Access) -> bool:

@@ -7,11 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any, Generic, TypeVar
 
 import anyio.to_thread
 
+from earmark.model.audio.formats import SUFFIXES
 from earmark.model.core.errors import InputError
 from earmark.service.client.client import AsyncClient
 from earmark.service.integrations.mcp import answers as made
@@ -274,6 +275,8 @@ async def _sound(file: str) -> bytes:
 
 
 def _read(file: str) -> bytes:
+    if PurePath(file).suffix.lower() not in SUFFIXES:  # no other file leaves this machine
+        raise InputError(f"file: expected a name that ends as a sound's, as in .wav, got {file!r}")
     try:
         path = Path(file).expanduser()
         if path.is_file() and path.stat().st_size <= MAX_FILE_MB * 10**6:

@@ -107,10 +107,11 @@ def _csv_rows(file: Path, text: str) -> list[ManifestRow]:
 
 def _json_rows(file: Path, text: str) -> list[ManifestRow]:
     records = list(record_files.json_records(file, text))
+    names = list(dict.fromkeys(name for _, record in records for name in record))
     if records:
-        names = dict.fromkeys(name for _, record in records for name in record)
-        _columns(file, records[0][0], list(names))
-    return [_row(file, place, _known_cells(file, place, record)) for place, record in records]
+        _columns(file, records[0][0], names)
+    wholes = ((place, {name: record.get(name) for name in names}) for place, record in records)
+    return [_row(file, place, _known_cells(file, place, whole)) for place, whole in wholes]
 
 
 def _parquet_rows(file: Path) -> list[ManifestRow]:

@@ -31,14 +31,23 @@ def json_records(file: Path, text: str) -> Iterator[tuple[str, Record]]:
         if not line.strip():
             continue
         try:
-            record = json.loads(line)
+            record = json.loads(line, object_pairs_hook=_object)
         except (ValueError, RecursionError) as error:
-            raise ManifestError(f"{file}: line {number}: expected a JSON object") from error
+            raise ManifestError(
+                f"{file}: line {number}: expected a JSON object, each name in it once"
+            ) from error
         if not isinstance(record, dict):
             raise ManifestError(
                 f"{file}: line {number}: expected a JSON object, got {_kind(record)}"
             )
         yield f"line {number}", record
+
+
+def _object(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    record = dict(pairs)
+    if len(record) < len(pairs):
+        raise ValueError
+    return record
 
 
 def parquet_columns(file: Path) -> list[str]:

@@ -307,6 +307,7 @@ def test_refuses_records(
         ("{", "line 2: expected a JSON object"),
         ("[1]", "line 2: expected a JSON object, got a list"),
         ("[" * 100_000, "line 2: expected a JSON object"),
+        ('{"path": "a.wav", "path": "b.wav"}', "line 2: expected a JSON object, each name"),
         ('{"path": "\\ud800.wav", "tags": ""}', "line 2: path: expected text, got half a char"),
     ],
 )
@@ -318,6 +319,12 @@ def test_refuses_lines(tmp_path: Path, line: str, message: str) -> None:
     file.write_text("\n")
     with pytest.raises(ManifestError, match="expected at least one sound, got none"):
         read_manifest(file)
+
+
+def test_a_line_without_tags_has_none_where_others_have(tmp_path: Path) -> None:
+    file = tmp_path / "list.jsonl"
+    file.write_text('{"path": "a", "tags": "x"}\n{"path": "b", "class": "dog bark"}\n')
+    assert [row.tags for row in read_manifest(file)] == [("x",), ()]
 
 
 def test_refuses_parquet_that_is_none_or_broken(tmp_path: Path) -> None:

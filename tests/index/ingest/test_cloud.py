@@ -45,9 +45,12 @@ def folder(store: ObjectStore, request: pytest.FixtureRequest) -> str:
     return str(request.node.name)[:40].rstrip("_")
 
 
-def wav(seed: int, seconds: float = SECONDS, rate: int = tiny.RATE) -> bytes:
+def wav(seed: int, seconds: float = SECONDS, title: str = "") -> bytes:
     out = io.BytesIO()
-    soundfile.write(out, tiny.noise(seconds, seed=seed), rate, format="WAV")
+    with soundfile.SoundFile(out, "w", tiny.RATE, 1, format="WAV") as file:
+        if title:
+            file.title = title
+        file.write(tiny.noise(seconds, seed=seed))
     return out.getvalue()
 
 
@@ -59,7 +62,7 @@ def test_a_folder_is_added_and_then_only_what_changed(
     store: ObjectStore, folder: str, library: Library, tmp_path: Path
 ) -> None:
     first = store.put(f"{folder}/one.wav", wav(1))
-    odd = store.put(f"{folder}/deep/50% wet? ::#é.wav", wav(2))
+    odd = store.put(f"{folder}/deep/50% wet? ::#é.wav", wav(2, title="Brook in June"))
     store.put(f"{folder}/deep/.hidden.wav", wav(3))
     store.put(f"{folder}/.trash/x.wav", wav(3))
     store.put(f"{folder}/notes.txt", b"x")
@@ -67,7 +70,8 @@ def test_a_folder_is_added_and_then_only_what_changed(
     root = f"s3://{BUCKET}/{folder}"
     report = add(library, root, engine=ONE)
     assert (len(report.added), report.failed, report.passed_over) == (2, {}, {".txt": 1})
-    assert {clip.path for clip in library.catalogue.clips()} == {first, odd}
+    titles = {clip.path: clip.title for clip in library.catalogue.clips()}
+    assert titles == {first: "one", odd: "Brook in June"}
     # The very vector of the same bytes on this machine.
     here = tmp_path / "one.wav"
     here.write_bytes(wav(1))

@@ -12,6 +12,7 @@ from __future__ import annotations
 import math
 import threading
 from collections.abc import Callable, Iterable, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -29,6 +30,7 @@ from earmark.model.encoders.device import select_device
 from earmark.model.front_end import Windows
 from earmark.model.text.phrase import read_phrase
 from earmark.model.text.phrase_vectors import PhraseVectors
+from earmark.model.text.sentence_vectors import SentenceVectors
 
 if TYPE_CHECKING:
     from transformers import ClapModel, PreTrainedTokenizerBase
@@ -39,6 +41,19 @@ TEXT_BATCH = 64  # phrases
 # CLAP learned from captions, and tells classes by this one; what is longer is a caption itself.
 LABEL_WORDS = 3
 CAPTION = "This is a sound of {}."
+
+
+class ClapWords(PhraseVectors):
+    """CLAP's phrases. How near English words are to each other is asked of the sentence encoder:
+    a search asks it of dozens of related words, and CLAP's own takes fifty times as long."""
+
+    @cached_property
+    def _sentences(self) -> SentenceVectors:
+        return SentenceVectors([])
+
+    def cosines(self, word: str, others: Sequence[str]) -> list[float]:
+        """Cosines [n] of a word and others, by the sentence encoder."""
+        return self._sentences.cosines(word, others)
 
 
 class ClapEmbedder(BaseEmbedder):
@@ -75,7 +90,7 @@ class ClapEmbedder(BaseEmbedder):
         self.languages = clap_files.languages_of(head)
         self.sentence_encoder = str(model.config.text_config.model_type)
         self.front_end = front_end
-        self.words = PhraseVectors(words, self._dim, self._encode_phrases)
+        self.words = ClapWords(words, self._dim, self._encode_phrases)
         self.device = select_device(device)
         self._model = model.to(self.device)
         self._tokenizer = tokenizer

@@ -13,6 +13,7 @@ from collections.abc import Callable, Sequence
 from contextvars import Context
 from dataclasses import dataclass
 from functools import partial
+from itertools import accumulate
 from typing import TypeVar
 
 import anyio
@@ -27,7 +28,8 @@ from earmark.service.observability.metrics import Metrics
 
 Result = TypeVar("Result")
 
-MAX_BATCH = 32  # phrases
+MAX_BATCH = 32  # phrases; a long one counts as several
+LONG = 1_000  # letters: a model of single words looks up each, which takes long
 MAX_WAITING = 65_536  # phrases, of all requests
 MAX_QUOTED = 60  # letters of a phrase in a message
 RETRY = {"Retry-After": "1"}
@@ -50,6 +52,11 @@ class _Part:
 
     phrases: Sequence[Phrase]
     vectors: asyncio.Future[Vectors]
+
+    @property
+    def weight(self) -> int:
+        """How many short phrases take as long."""
+        return sum(map(_weight, self.phrases))
 
 
 class PhraseVectors:
@@ -75,10 +82,11 @@ class PhraseVectors:
         words = 0
         try:
             async with asyncio.timeout(self._seconds):
-                for start in range(0, len(phrases), MAX_BATCH):
-                    part = phrases[start : start + MAX_BATCH]
+                start = 0
+                while part := _first_part(phrases[start : start + MAX_BATCH]):
                     vectors[start : start + len(part)], read = await self._embed_part(part)
                     words += read
+                    start += len(part)
         except TimeoutError as error:
             self._metrics.count_rejection("deadline")
             raise ProblemError(
@@ -119,11 +127,11 @@ class PhraseVectors:
     def _next_batch(self) -> list[_Part]:
         batch: list[_Part] = []
         count = 0
-        while self._parts and (not batch or count + len(self._parts[0].phrases) <= MAX_BATCH):
+        while self._parts and (not batch or count + self._parts[0].weight <= MAX_BATCH):
             part = self._parts.popleft()
             if not part.vectors.done():  # else its client has left
                 batch.append(part)
-                count += len(part.phrases)
+                count += part.weight
         return batch
 
     def _embed_batch(self, parts: Sequence[Sequence[Phrase]]) -> list[Vectors | Exception]:
@@ -151,6 +159,16 @@ class PhraseVectors:
                     f"got {phrase.text[:MAX_QUOTED]!r}"
                 )
         return parsed
+
+
+def _weight(phrase: Phrase) -> int:
+    return 1 + len(phrase.text) // LONG
+
+
+def _first_part(phrases: Sequence[Phrase]) -> Sequence[Phrase]:
+    """As many as fit into a batch, and one at least where there is one."""
+    weights = accumulate(map(_weight, phrases))
+    return phrases[: max(1, sum(weight <= MAX_BATCH for weight in weights))]
 
 
 def _resolve(part: _Part, vectors: Vectors | Exception) -> None:

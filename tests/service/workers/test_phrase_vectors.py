@@ -11,6 +11,7 @@ import pytest
 
 from earmark.model.core.arrays import Array
 from earmark.model.core.errors import InputError
+from earmark.model.embedder import Embedder
 from earmark.model.encoders.load import load_embedder
 from earmark.service.http.problems import ProblemError
 from earmark.service.observability.metrics import Metrics
@@ -21,6 +22,19 @@ from tests.model import tiny
 
 def phrases(*texts: str) -> list[Phrase]:
     return [Phrase(text, f"input[{place}]") for place, text in enumerate(texts)]
+
+
+def count_batches(embedder: Embedder, monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """A list that gets the size of each batch."""
+    batches: list[int] = []
+    embed_tags = embedder.embed_tags
+
+    def counted(tag_sets: Sequence[Sequence[str]]) -> Array:
+        batches.append(len(tag_sets))
+        return embed_tags(tag_sets)
+
+    monkeypatch.setattr(embedder, "embed_tags", counted)
+    return batches
 
 
 def test_one_of_many_phrases_keeps_no_other_waiting(model_folder: Path) -> None:
@@ -41,6 +55,20 @@ def test_one_of_many_phrases_keeps_no_other_waiting(model_folder: Path) -> None:
         assert vectors == pytest.approx(alone[np.arange(len(many)) % 20], abs=1e-6)
 
     asyncio.run(ask())
+
+
+def test_long_phrases_fill_a_batch_sooner(
+    model_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    embedder = load_embedder(model_folder)
+    embed_tags = embedder.embed_tags
+    batches = count_batches(embedder, monkeypatch)
+    long = "dog " + "x" * 19_000
+    asked = phrases(long, long, *["rain"] * 40, long)
+    vectors, words = asyncio.run(PhraseVectors(embedder, Metrics(), 60).embed(asked))
+    assert batches == [1, 13, 28, 1]
+    assert words == len(asked)
+    assert vectors == pytest.approx(embed_tags([["dog"]] * 2 + [["rain"]] * 40 + [["dog"]]))
 
 
 def test_too_many_phrases_too_slow_ones_and_unknown_ones_are_refused(
@@ -69,14 +97,8 @@ def test_requests_share_a_batch_but_not_an_error(
     model_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     embedder = load_embedder(model_folder)
-    batches: list[int] = []
     embed_tags = embedder.embed_tags
-
-    def counted(tag_sets: Sequence[Sequence[str]]) -> Array:
-        batches.append(len(tag_sets))
-        return embed_tags(tag_sets)
-
-    monkeypatch.setattr(embedder, "embed_tags", counted)
+    batches = count_batches(embedder, monkeypatch)
 
     async def ask(*texts: str) -> list[object]:
         worker = PhraseVectors(embedder, Metrics(), 60)

@@ -22,6 +22,7 @@ from earmark.index.maintenance import relocate
 from earmark.model.cloud import stores
 from earmark.model.cloud.cloud_file import BLOCK_BYTES, CloudFile
 from earmark.model.core.errors import AudioError, InputError
+from earmark.model.inference import decode_pool
 from earmark.model.inference.decode_pool import DecodePool
 from earmark.service.cli.main import main
 from tests import object_store
@@ -165,6 +166,24 @@ def test_what_cannot_be_read_fails_alone_and_is_forgotten_once_it_can_be(
         add(library, "s3://no/x")
 
 
+def test_a_store_that_hangs_costs_that_file_alone(
+    store: ObjectStore, folder: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hanging = CloudFile(store.put(f"{folder}/a.wav", wav(61)))
+    good = CloudFile(store.put(f"{folder}/b.wav", wav(62)))
+    with DecodePool(None, 1) as decoders:
+        measured = decoders.measure(good, "b.wav")
+        store.awake.clear()
+        store.silent.add(f"/{BUCKET}/{folder}/a.wav")
+        with monkeypatch.context() as hurried:
+            hurried.setattr(decode_pool, "SILENT_SECONDS", 0.5)
+            with pytest.raises(AudioError, match=r"a.wav: decoding it took over 0.5 s"):
+                decoders.measure(hanging, "a.wav")
+        store.silent.clear()
+        store.awake.set()
+        assert decoders.measure(good, "b.wav") == measured
+
+
 def test_a_long_sound_is_read_by_range_and_only_where_it_is_needed(
     store: ObjectStore, folder: str
 ) -> None:
@@ -188,11 +207,13 @@ def test_a_store_that_does_not_answer_is_left_alone_for_a_while(
     store: ObjectStore, folder: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     file = CloudFile(store.put(f"{folder}/x.wav", wav(41)))
-    monkeypatch.setattr(stores, "ANSWER_SECONDS", 0.2)
     monkeypatch.setattr(stores, "_resting", {})
+    store.awake.clear()
     store.silent.add(f"/{BUCKET}/{folder}/x.wav")
-    with pytest.raises(TimeoutError, match="the store does not answer"):
-        file.stat()
+    with monkeypatch.context() as hurried:
+        hurried.setattr(stores, "ANSWER_SECONDS", 0.2)
+        with pytest.raises(TimeoutError, match="the store does not answer"):
+            file.stat()
     store.silent.clear()
     store.awake.set()
     store.asked.clear()

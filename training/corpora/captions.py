@@ -33,7 +33,7 @@ class CaptionedSounds:
 def read_captions(table: Path, audio: Path) -> CaptionedSounds:
     """The captioned sounds of a table, whose files lie in the folder `audio`.
 
-    Raises CorpusError for other columns, or where no sound is there.
+    Raises CorpusError for other columns, for two segments of one file, or where no sound is there.
     """
     rows = read_table(table, ())
     for number, row in enumerate(rows, start=1):
@@ -80,12 +80,15 @@ def _clotho(
 def _audiocaps(rows: Sequence[Mapping[str, str]], audio: Path) -> CaptionedSounds:
     files = {path.stem: path for path in sorted(audio.iterdir()) if path.suffix.lower() in SUFFIXES}
     captions: dict[Path, list[str]] = {}
+    segments: dict[Path, str] = {}
     missing: dict[str, None] = {}
     for row in rows:
         youtube, start, text = (row[column].strip() for column in _AUDIOCAPS)
         segment = f"{youtube}_{start.removesuffix('.0')}"
         path = files.get(segment, files.get(youtube))
         if text and path is not None:
+            if (other := segments.setdefault(path, segment)) != segment:
+                raise CorpusError(f"{path}: expected one segment of it, got {other} and {segment}")
             captions.setdefault(path, []).append(text)
         elif text:
             missing[segment] = None

@@ -15,11 +15,14 @@ MAX_NAMED = 5  # missing files that an error names
 
 
 def read_table(file: Path, columns: Iterable[str]) -> list[dict[str, str]]:
-    """Rows of a CSV file with a header. Raises CorpusError when a column is missing."""
+    """Rows of a CSV file with a header. Raises CorpusError for a missing or repeated column."""
     try:
         with file.open(newline="", encoding="utf-8-sig") as lines:
             reader = csv.DictReader(lines)
-            missing = sorted(set(columns) - set(reader.fieldnames or ()))
+            names = reader.fieldnames or ()
+            if repeated := sorted({name for name in names if name and names.count(name) > 1}):
+                raise CorpusError(f"{file}: expected each column once, got {', '.join(repeated)}")
+            missing = sorted(set(columns) - set(names))
             if missing:
                 raise CorpusError(f"{file}: expected the columns {', '.join(missing)}")
             return [{name: value or "" for name, value in row.items()} for row in reader]

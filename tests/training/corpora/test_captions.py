@@ -59,6 +59,21 @@ def test_audiocaps(tmp_path: Path) -> None:
     assert found.missing == ["zzz_0", "AB_7"]
 
 
+def test_two_segments_of_one_file_are_refused(tmp_path: Path) -> None:
+    table = write(tmp_path, f"{AUDIOCAPS}7,x_1,20,Silence\n")
+    folder(tmp_path, "x_1.wav")
+    with pytest.raises(CorpusError, match=r"x_1\.wav: expected one segment of it, got x_1_5 and x"):
+        read_captions(table, tmp_path)
+    folder(tmp_path, "x_1_20.wav", "x_1_5.wav")
+    assert len(read_captions(table, tmp_path).captions) == 2
+
+
+def test_repeated_columns_are_refused(tmp_path: Path) -> None:
+    table = write(tmp_path, "file_name,caption_1,caption_1,,\na.wav,x,y,,\n")
+    with pytest.raises(CorpusError, match="expected each column once, got caption_1"):
+        read_captions(table, tmp_path)
+
+
 @pytest.mark.parametrize("text", [CLOTHO, AUDIOCAPS])
 def test_none_is_there(tmp_path: Path, text: str) -> None:
     audio = tmp_path / "audio"

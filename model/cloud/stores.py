@@ -51,7 +51,6 @@ def _filesystem(store: str, _process: int) -> AbstractFileSystem:
     try:
         import fsspec
         import fsspec.config
-        from fsspec.registry import known_implementations
     except ImportError as error:
         raise ConfigError(_missing(scheme, "'earmark[cloud]'")) from error
     for name in _QUIET:  # at debug they log what they send, with its signature
@@ -63,9 +62,8 @@ def _filesystem(store: str, _process: int) -> AbstractFileSystem:
             f"address: expected a store that fsspec knows, such as s3://, got {scheme[:40]}://"
         ) from error
     except ImportError as error:
-        known = known_implementations.get(scheme, {})
-        package = str(known.get("class", "")).partition(".")[0]
-        others = "'earmark[cloud]'" + ("" if package in ("", "fsspec") else f" {package}")
+        package = getattr(error.__cause__, "name", None) or "fsspec"  # that could not be imported
+        others = f"'earmark[cloud]' {package}"
         raise ConfigError(_missing(scheme, _EXTRAS.get(scheme, others))) from error
     options: dict[str, Any] = kind._get_kwargs_from_urls(store)
     if scheme == "s3" and "config_kwargs" not in fsspec.config.conf.get("s3", {}):
@@ -129,7 +127,7 @@ def translated_errors() -> Iterator[None]:
             raise PermissionError(errno.EACCES, "no credentials for the store") from error
         if isinstance(error, OSError) and error.errno == errno.EBUSY:  # other bytes at the address
             raise OSError(errno.ESTALE, "changed while it was read") from error
-        raise OSError(errno.EIO, f"the store cannot be read ({kind})") from error
+        raise OSError(errno.EIO, f"the store's client fails with {kind}") from error
 
 
 def _silent() -> TimeoutError:

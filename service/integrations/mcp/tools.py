@@ -284,4 +284,4 @@ def _read(file: str) -> bytes:
     except (OSError, RuntimeError, ValueError) as error:  # no such user; a null byte
         raise InputError(f"file: expected one that can be read, got {file!r}") from error
     # A pipe or a device may have no end.
-    raise InputError(f"file: expected a file of at most {MAX_FILE_MB} MB, got {file!r}")
+    raise InputError(f"file: expected one that is there, {MAX_FILE_MB} MB at most, got {file!r}")

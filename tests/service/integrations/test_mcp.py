@@ -320,9 +320,9 @@ def test_on_stdio_with_a_running_service(assisted: Assisted, tmp_path: Path) -> 
             ):
                 answer_of(await client.call_tool(name, {"file": str(sound), **more}))
             for file, says in (
-                (tmp_path / "pipe.wav", "expected a file of at most 200 MB"),
+                (tmp_path / "pipe.wav", "expected one that is there, 200 MB at most"),
                 (tmp_path / "secret", "expected a name that ends as a sound's"),
-                ("a\0b.wav", "expected a file of at most 200 MB"),
+                ("a\0b.wav", "expected one that is there, 200 MB at most"),
                 ("~nobody-here/x.wav", "expected one that can be read"),
             ):
                 refusal = await client.call_tool("find_similar", {"file": str(file)})

@@ -32,8 +32,9 @@ from earmark.service.workers.phrase_vectors import Phrase
 
 JSON, FORM = "application/json", "multipart/form-data"
 MAX_QUOTED = 60  # letters of a name in a message
-MAX_VALUES = 20_000  # of a JSON body that is large for its sounds
-BASE64_PIECE = 1 << 20  # letters decoded at a time: a multiple of four
+# Of a JSON body that is large: more would take memory, and hold up all threads while it is parsed.
+MAX_VALUES = 20_000
+BASE64_PIECE = 1 << 18  # letters decoded at a time: a multiple of four
 AUDIO_MEMBERS = {"data", "format"}
 KINDS = {str: "text", bool: "true or false", int: "a number", float: "a number", dict: "an object"}
 
@@ -76,12 +77,18 @@ async def read_inputs(
     spool = SpooledTemporaryFile(max_size=MAX_OTHER_BYTES)  # noqa: SIM115
     body = UploadFile(spool, size=0)  # type: ignore[arg-type]  # as Starlette's own are
     stack.push_async_callback(body.close)
-    is_large = False
+    is_large, values = False, 0
     async for chunk in request.stream():
         await body.write(chunk)
+        values += sum(map(chunk.count, (b",", b"[", b"{")))
         if not is_large and (body.size or 0) > MAX_OTHER_BYTES:
             is_large = True
             services.uploads.admit()  # so much can only be sounds
+        if is_large and values > MAX_VALUES:
+            raise ProblemError(
+                "too-large",
+                f"body: expected at most {MAX_OTHER_BYTES} bytes beside sounds, got more",
+            )
     sounds = SpooledTemporaryFile(max_size=MAX_OTHER_BYTES)  # noqa: SIM115
     stack.callback(sounds.close)
     read = partial(_read_json, body.file, sounds, services.settings.max_files, check)
@@ -116,11 +123,6 @@ def _read_json(body: IO[bytes], sounds: IO[bytes], max_sounds: int, check: Check
     """The inputs of a JSON body. `sounds`: an empty file that takes their bytes."""
     body.seek(0)
     data = body.read()
-    # Millions of small values would take memory and hold up all other threads.
-    if len(data) > MAX_OTHER_BYTES and sum(map(data.count, (b",", b"[", b"{"))) > MAX_VALUES:
-        raise ProblemError(
-            "too-large", f"body: expected at most {MAX_OTHER_BYTES} bytes beside sounds, got more"
-        )
     try:
         sent = orjson.loads(data)
     except orjson.JSONDecodeError as error:
@@ -206,15 +208,17 @@ def decode_base64(text: object, name: str, into: IO[bytes]) -> int:
     """Write what the text stands for; how many bytes that is. Piece by piece, so that other
     threads can work in between."""
     refusal = InputError(f"{name}: data: expected base64, got what is not")
-    if not isinstance(text, str) or not text or not text.isascii() or "=" in text[:-2]:
+    if not isinstance(text, str) or not text or not text.isascii():
         raise refusal
     length = 0
     for start in range(0, len(text), BASE64_PIECE):
+        piece = text[start : start + BASE64_PIECE]
+        if start + BASE64_PIECE < len(text) and piece.endswith("="):
+            raise refusal
         try:
-            piece = binascii.a2b_base64(text[start : start + BASE64_PIECE], strict_mode=True)
+            length += into.write(binascii.a2b_base64(piece, strict_mode=True))
         except binascii.Error as error:
             raise refusal from error
-        length += into.write(piece)
     return length
 
 

@@ -103,7 +103,7 @@ async def embeddings(request: Request, services: ServicesDep) -> Response:
 async def models(services: ServicesDep) -> OfferedModelsBody:
     """List the model that is loaded."""
     embedder = services.library.embedder
-    return OfferedModelsBody(data=[OfferedModelBody.of(embedder, _name(embedder))])
+    return OfferedModelsBody(data=[OfferedModelBody.of(embedder, embedder.name)])
 
 
 @router.get(MODELS + "/{model_id:path}", **operation("offered_model", problems=("unknown-model",)))
@@ -123,16 +123,12 @@ def _check(embedder: Embedder, options: EmbeddingOptions) -> None:
 
 
 def _check_model(embedder: Embedder, model_id: str) -> None:
-    names = (ANY_MODEL, _name(embedder), embedder.fingerprint)
+    names = (ANY_MODEL, embedder.name, embedder.fingerprint)
     if model_id not in names:
         expected = ", ".join(dict.fromkeys(names))
         raise ProblemError(
             "unknown-model", f"model: expected one of {expected}, got {model_id[:60]!r}"
         )
-
-
-def _name(embedder: Embedder) -> str:
-    return embedder.name
 
 
 async def _answer(services: Services, inputs: Inputs) -> bytes:
@@ -151,7 +147,7 @@ async def _answer(services: Services, inputs: Inputs) -> bytes:
             )
             vectors[row] = sound.vector
             read += len(sound.windows)
-    rendering = partial(_render, vectors, inputs.options.encoding_format, _name(embedder), read)
+    rendering = partial(_render, vectors, inputs.options.encoding_format, embedder.name, read)
     return await services.phrases.run(rendering)
 
 

@@ -245,7 +245,8 @@ def _read(folder: Path) -> tuple[ClapModel, PreTrainedTokenizerBase]:
     except Exception as error:  # of a damaged folder it raises anything
         why = str(error).strip().partition("\n")[0]
         raise CheckpointError(f"{folder}: not a CLAP model that can be read ({why})") from error
-    for problem in ("missing_keys", "mismatched_keys"):
-        for name in sorted(map(str, info[problem])):
-            raise CheckpointError(f"{folder}: parameter {name} is missing, or of another shape")
+    parameters = dict(model.named_parameters())  # buffers are the same in all models
+    lacking = {*map(str, info["missing_keys"])} & parameters.keys()
+    for name in sorted({*lacking, *map(str, info["mismatched_keys"])}):
+        raise CheckpointError(f"{folder}: parameter {name} is missing, or of another shape")
     return model.eval(), tokenizer

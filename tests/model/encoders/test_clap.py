@@ -6,6 +6,7 @@ import json
 import shutil
 import socket
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -194,6 +195,33 @@ def test_a_parameter_that_lacks_is_named(copy: Path) -> None:
     save_file(tensors, copy / "model.safetensors", {"format": "pt"})
     with pytest.raises(CheckpointError, match=r"text_projection\.linear1\.weight is missing"):
         load_embedder(copy)
+
+
+def test_files_of_older_versions_are_read(clap: Embedder, copy: Path) -> None:
+    """They lack buffers that later ones have, and state more."""
+    tensors = load_file(copy / "model.safetensors")
+    weights = {
+        name: tensor for name, tensor in tensors.items() if not name.endswith(("_ids", "_index"))
+    }
+    assert len(weights) < len(tensors)
+    save_file(weights, copy / "model.safetensors", {"format": "pt"})
+    stated = json.loads((copy / "config.json").read_text())
+    stated["text_config"] |= {"fusion_num_hidden_layers": 2, "initializer_range": 0.02}
+    stated["audio_config"] |= {"fusion_type": None, "projection_hidden_size": 768}
+    (copy / "config.json").write_text(json.dumps({**stated, "torch_dtype": "float32"}))
+    found, sets = load_embedder(copy), [["dog"], ["a dog barks in the rain"]]
+    np.testing.assert_allclose(found.embed_tags(sets), clap.embed_tags(sets), atol=1e-6)
+    windows = np.full((1, 1_001, 64), -30, dtype=np.float32)
+    np.testing.assert_allclose(found.encode(windows), clap.encode(windows), atol=1e-6)
+
+
+def test_threads_read_phrases_at_once(clap: Embedder, clap_folder: Path) -> None:
+    fresh = load_embedder(clap_folder)
+    phrases = [f"{'rain ' * (number % 7)}{number}" for number in range(40)] + ["雨" * 200]
+    with ThreadPoolExecutor(4) as threads:
+        found = list(threads.map(lambda phrase: fresh.embed_tags([[phrase]])[0], phrases))
+    together = clap.embed_tags([[phrase] for phrase in phrases])
+    np.testing.assert_allclose(np.stack(found), together, atol=1e-5)
 
 
 def test_damaged_files_are_refused(copy: Path) -> None:

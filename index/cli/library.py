@@ -113,6 +113,7 @@ def _manifest_file(path: Path) -> Path:
 def _add(options: argparse.Namespace) -> int:
     from earmark.index.ingest import bulk, watch
     from earmark.index.ingest.walk import Manifests, Walk
+    from earmark.model.cloud.addresses import is_address
     from earmark.model.cloud.cloud_file import named_file
     from earmark.model.core.errors import InputError
 
@@ -121,6 +122,8 @@ def _add(options: argparse.Namespace) -> int:
     if not paths:
         raise InputError("path: expected a file, folder or manifest to add, got none")
     manifests = Manifests(frozenset(named), options.encoding)
+    if is_address(str(options.library).replace(":/", "://", 1)):
+        raise InputError(f"--library: expected a folder of this machine, got {options.library}")
     here = [path for path in paths if isinstance(path, Path)]
     if options.watch and len(here) < len(paths):
         raise InputError(

@@ -231,13 +231,19 @@ def test_a_store_that_does_not_answer_is_left_alone_for_a_while(
         ((f"s3://{BUCKET}", "--watch"), "--watch: expected files and folders of this machine"),
         (("xyz://a/b",), "expected a store that fsspec knows"),
         (("gs://a/b",), "pip install 'earmark[cloud]' gcsfs"),
+        ((".", "--library", "s3://a/b"), "--library: expected a folder of this machine"),
     ],
 )
 def test_what_the_command_cannot_add_makes_no_library(
-    arguments: tuple[str, ...], says: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    arguments: tuple[str, ...],
+    says: str,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    assert main(["add", *arguments, "--library", str(tmp_path / "library")]) == 2
+    monkeypatch.chdir(tmp_path)
+    assert main(["add", *arguments]) == 2
     printed = capsys.readouterr()
     assert says in printed.err
     assert "hunter2" not in printed.err
-    assert not (tmp_path / "library").exists()
+    assert list(tmp_path.iterdir()) == []

@@ -67,6 +67,8 @@ def read_words(
             )
     except KeyError as error:
         raise CheckpointError(f"{file}: tensor {error} is missing") from error
+    except UnicodeDecodeError as error:
+        raise CheckpointError(f"{file}: words.text: expected UTF-8") from error
     return WordVectors(words, np.ascontiguousarray(vectors), subwords)
 
 

@@ -46,6 +46,8 @@ def is_one_file(path: Path) -> bool:
 def _required_export(path: Path) -> Path:
     """The export that a path leads to. Raises ConfigError."""
     folder = find_export(path)
+    if folder is None and is_clap(path):
+        raise ConfigError(f"runtime: expected torch for a CLAP model, got onnx for {path}")
     if folder is None:
         raise ConfigError(
             f"runtime: expected an ONNX export in {path}, or in {SUB_FOLDER}/ there: make one by "

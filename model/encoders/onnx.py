@@ -7,6 +7,7 @@ several threads share the cores. Axes as in `model.encoders.earmark`.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -18,6 +19,17 @@ from earmark.model.core.arrays import Array
 from earmark.model.core.errors import CheckpointError
 from earmark.model.encoders import onnx_folder
 from earmark.model.encoders.earmark import EarmarkEmbedder, Mask
+
+PARTS = {  # inputs and outputs
+    onnx_folder.ENCODER: [["log_mel"], ["codes", "steps"]],
+    onnx_folder.PROJECTION: [["codes"], ["phi"]],
+    onnx_folder.TEXT: [["words", "mask"], ["phi", "vectors"]],
+}
+OTHER_FILES = "session.model_external_initializers_file_folder_path"
+UNREADABLE = tuple(
+    getattr(runtime_errors, name)
+    for name in ("Fail", "InvalidArgument", "InvalidGraph", "InvalidProtobuf", "NotImplemented")
+)
 
 
 class OnnxEmbedder(EarmarkEmbedder):
@@ -71,11 +83,20 @@ class OnnxEmbedder(EarmarkEmbedder):
 
 
 def _session(name: str, graph: bytes) -> onnxruntime.InferenceSession:
-    """A session that computes in the thread that asks. Raises CheckpointError."""
+    """A session that computes in the thread that asks. Raises CheckpointError for what is no graph,
+    or another one."""
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = options.inter_op_num_threads = 1
     options.log_severity_level = 3  # errors
+    # What a graph has in other files is not hashed: there are none here.
+    options.add_session_config_entry(OTHER_FILES, os.devnull)
     try:
-        return onnxruntime.InferenceSession(graph, options, ["CPUExecutionProvider"])
-    except (runtime_errors.Fail, runtime_errors.InvalidGraph, runtime_errors.NotImplemented) as e:
-        raise CheckpointError(f"{name}: this ONNX Runtime cannot run it") from e
+        session = onnxruntime.InferenceSession(graph, options, ["CPUExecutionProvider"])
+    except UNREADABLE as error:
+        raise CheckpointError(f"{name}: this ONNX Runtime cannot run it") from error
+    found = [
+        [part.name for part in parts] for parts in (session.get_inputs(), session.get_outputs())
+    ]
+    if found != PARTS[name]:
+        raise CheckpointError(f"{name}: expected inputs and outputs {PARTS[name]}, got {found}")
+    return session

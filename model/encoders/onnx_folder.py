@@ -16,9 +16,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-import secrets
-import shutil
 from collections.abc import Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -45,6 +44,14 @@ FORMAT = 1
 EXPORT_NAME = "export.safetensors"
 SUB_FOLDER = "onnx"  # of a model's folder, where its export is looked for
 AUDIO, ENCODER, PROJECTION, TEXT = "audio.onnx", "encoder.onnx", "projection.onnx", "text.onnx"
+ENTRIES: dict[str, type] = {  # of the header
+    "config": dict,
+    "vocabulary": list,
+    "card": dict,
+    "fingerprint": str,
+    "sentence_encoder": str,
+    "sha256": dict,
+}
 
 
 @dataclass(frozen=True)
@@ -89,7 +96,11 @@ def find_export(path: Path) -> Path | None:
 
 
 def write_export(folder: Path, model: OnnxModel) -> None:
-    """Write a folder, which must be new or empty, whole or not at all. Raises CheckpointError."""
+    """Write a folder, which must be new or empty, whole or not at all. Raises CheckpointError.
+
+    Written where it will lie, as an empty folder may be the working one or a volume's, which
+    cannot be replaced: it is an export only with its last file.
+    """
     arrays: Arrays = {"mel_filters": model.mel_filters}
     arrays |= background_arrays(model.background)
     is_half = model.config.storage == "float16"
@@ -109,15 +120,16 @@ def write_export(folder: Path, model: OnnxModel) -> None:
         },
     }
     data = safetensors.numpy.save(arrays, metadata={"earmark": json.dumps(header, sort_keys=True)})
-    temporary = folder.with_name(f".{folder.name}.{secrets.token_hex(4)}.tmp")
+    is_new = not folder.exists()
     try:
-        temporary.mkdir(parents=True)
-        try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with ExitStack() as undo:
+            if is_new:
+                undo.callback(folder.rmdir)
             for name, part in {**model.graphs, EXPORT_NAME: data}.items():
-                write_whole(temporary / name, [part])
-            temporary.replace(folder)
-        finally:
-            shutil.rmtree(temporary, ignore_errors=True)
+                undo.callback((folder / name).unlink, missing_ok=True)
+                write_whole(folder / name, [part])
+            undo.pop_all()
     except OSError as error:
         raise CheckpointError(f"{folder}: cannot be written ({error.strerror})") from error
 
@@ -132,18 +144,28 @@ def read_export(folder: Path) -> OnnxModel:
             f"{file}: expected an ONNX export of format {FORMAT}, got {header.get('kind')!r} "
             f"of format {header.get('format')!r}"
         )
-    expected = {"config", "vocabulary", "card", "fingerprint", "sentence_encoder", "sha256"}
-    if missing := expected - header.keys():
+    if missing := ENTRIES.keys() - header.keys():
         raise CheckpointError(f"{file}: its header lacks {', '.join(sorted(missing))}")
+    if wrong := [name for name, kind in ENTRIES.items() if not isinstance(header[name], kind)]:
+        raise CheckpointError(f"{file}: altered since it was written: its {', '.join(wrong)}")
     try:
         config = ModelConfig.from_dict(header["config"])
     except ConfigError as error:
         raise CheckpointError(f"{file}: {error}") from error
     hashes = header["sha256"]
-    with safetensors.safe_open(file, framework="numpy") as opened:
-        arrays: Arrays = {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118
+    try:
+        with safetensors.safe_open(file, framework="numpy") as opened:
+            arrays: Arrays = {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118
+    except (safetensors.SafetensorError, TypeError) as error:  # of types that numpy has not
+        raise CheckpointError(f"{file}: altered since it was written") from error
     if _sha256_of(arrays) != hashes.get("tensors") or "mel_filters" not in arrays:
         raise CheckpointError(f"{file}: altered since it was written")
+    expected = (config.features.n_mels, config.features.n_fft // 2 + 1)
+    if arrays["mel_filters"].shape != expected:
+        raise CheckpointError(
+            f"{file}: mel_filters: expected the shape {list(expected)}, "
+            f"got {list(arrays['mel_filters'].shape)}"
+        )
     return OnnxModel(
         graphs=_read_graphs(folder, config, hashes),
         config=config,

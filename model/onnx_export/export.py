@@ -16,6 +16,7 @@ from earmark.model.checkpoint import Checkpoint
 from earmark.model.config import ModelConfig
 from earmark.model.core.errors import ConfigError
 from earmark.model.encoders import onnx_folder
+from earmark.model.encoders.clap_files import is_clap
 from earmark.model.encoders.onnx_folder import OnnxModel
 from earmark.model.onnx_export.log_mel_graph import log_mel_graph
 from earmark.model.onnx_export.network_graphs import (
@@ -34,6 +35,9 @@ def export(model: Path, folder: Path) -> OnnxModel:
     """
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise ConfigError(f"out: expected a new or empty folder, got {folder}")
+    if is_clap(model) or onnx_folder.is_export(model):
+        kind = "a CLAP model" if is_clap(model) else "an ONNX export"
+        raise ConfigError(f"model: expected one of Earmark's for torch, got {kind}, {model}")
     exported = exported_model(checkpoint.load(model))
     onnx_folder.write_export(folder, exported)
     return exported

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import builtins
 import functools
+import hashlib
+import json
 import multiprocessing
 import shutil
 from collections.abc import Callable, Mapping
@@ -15,6 +17,7 @@ import numpy as np
 import onnx
 import onnxruntime
 import pytest
+import safetensors.numpy
 
 from earmark.model import checkpoint
 from earmark.model.audio.decode import SoundReader
@@ -149,7 +152,7 @@ def test_features_are_those_of_log_mel(config: FeatureConfig) -> None:
     filters = mel_filters(config)
     graph = log_mel_graph(config, filters, 18, 10)
     session = onnxruntime.InferenceSession(graph.SerializeToString())
-    for count in (2, 511, 513, 20_000, 32 * 512 - 1, 64 * 512):
+    for count in (0, 1, 2, 511, 513, 20_000, 32 * 512 - 1, 64 * 512):
         samples = noise(2.0, seed=3)[:count]
         blocks = list(window_blocks(LogMel(config, filters), [samples], 64))
         windows, starts = session.run(["log_mel", "starts"], {"samples": samples})
@@ -207,6 +210,52 @@ def test_what_is_missing_or_cut_is_refused(copied: Path) -> None:
         load_embedder(copied)
 
 
+def rewrite(folder: Path, **entries: object) -> None:
+    """Other entries in a header, and the hashes that the graphs have now."""
+    file = folder / onnx_folder.EXPORT_NAME
+    with safetensors.safe_open(file, framework="numpy") as opened:
+        header = json.loads(opened.metadata()["earmark"])
+        arrays = {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118
+    for name in header["sha256"].keys() - {"tensors"}:
+        header["sha256"][name] = hashlib.sha256((folder / name).read_bytes()).hexdigest()
+    header |= entries
+    file.write_bytes(safetensors.numpy.save(arrays, metadata={"earmark": json.dumps(header)}))
+
+
+@pytest.mark.parametrize("entry", sorted(onnx_folder.ENTRIES))
+def test_headers_of_another_shape_are_refused(copied: Path, entry: str) -> None:
+    rewrite(copied, **{entry: None})
+    with pytest.raises(CheckpointError, match=f"altered since it was written: its {entry}"):
+        load_embedder(copied)
+
+
+def with_weights_elsewhere(graph: bytes, place: str) -> bytes:
+    """A graph whose first weights are in another file."""
+    made = onnx.load_from_string(graph)
+    onnx.external_data_helper.set_external_data(made.graph.initializer[0], place)
+    made.graph.initializer[0].ClearField("raw_data")
+    return bytes(made.SerializeToString())
+
+
+def test_graphs_that_are_none_or_others_are_refused(
+    copied: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text = (copied / onnx_folder.TEXT).read_bytes()
+    encoder = (copied / onnx_folder.ENCODER).read_bytes()
+    monkeypatch.chdir(copied)
+    elsewhere = with_weights_elsewhere(text, onnx_folder.AUDIO)
+    for graph, says in (
+        (b"", "cannot run it"),
+        (b"no graph", "cannot run it"),
+        (elsewhere, "cannot run it"),
+        (encoder, "expected inputs and outputs .*'words', 'mask'.*, got .*'log_mel'"),
+    ):
+        (copied / onnx_folder.TEXT).write_bytes(graph)
+        rewrite(copied)
+        with pytest.raises(CheckpointError, match=rf"text\.onnx: .*{says}"):
+            load_embedder(copied)
+
+
 def test_another_format_is_refused(copied: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(onnx_folder, "FORMAT", 2)
     with pytest.raises(CheckpointError, match="expected an ONNX export of format 2, got 'onnx' of"):
@@ -230,6 +279,29 @@ def test_a_folder_is_written_whole_or_not_at_all(
     with pytest.raises(CheckpointError, match="cannot be written"):
         onnx_folder.write_export(tmp_path / "export", exported)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_an_empty_folder_is_filled(
+    one: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also the working one, or one that a link leads to, as none can be replaced."""
+    exported = onnx_folder.read_export(one / "onnx")
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "other").mkdir()
+    (tmp_path / "link").symlink_to("other")
+    monkeypatch.chdir(tmp_path / "empty")
+    for folder in (Path(), tmp_path / "link"):
+        onnx_folder.write_export(folder, exported)
+        assert load_embedder(folder).fingerprint == exported.fingerprint
+
+
+def test_only_models_for_torch_are_exported(one: Path, tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_text('{"model_type": "clap"}')
+    for model, kind in ((tmp_path, "a CLAP model"), (one / "onnx", "an ONNX export")):
+        with pytest.raises(ConfigError, match=f"model: expected one of Earmark's.*{kind}"):
+            export(model, tmp_path / "export")
+    with pytest.raises(ConfigError, match="expected torch for a CLAP model, got onnx"):
+        load_embedder(tmp_path, runtime="onnx")
 
 
 def test_a_model_that_embeds_only_tags(tmp_path: Path) -> None:

@@ -41,9 +41,13 @@ def add_command(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
 
 
 def _calibrate(options: argparse.Namespace) -> int:
+    from earmark.model.core.errors import ConfigError
     from earmark.model.encoders.load import load_embedder
+    from earmark.model.encoders.onnx_folder import is_export
     from earmark.training.corpora.detect import read_corpus
 
+    if is_export(options.model):
+        raise ConfigError(f"--model: expected the model itself, got its export {options.model}")
     logging.getLogger("earmark.training").setLevel(logging.INFO)
     embedder = load_embedder(options.model, options.device)
     rows = [row for data in options.data for row in read_corpus(data)]

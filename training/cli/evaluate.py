@@ -172,13 +172,7 @@ def _load_model(options: argparse.Namespace) -> Embedder | None:
 def _run_task(options: argparse.Namespace, embedder: Embedder | None) -> dict[str, Any]:
     from earmark.training.corpora import esc50
     from earmark.training.corpora.detect import read_corpus
-    from earmark.training.evaluation import (
-        audio_tasks,
-        captions,
-        retrieval,
-        us8k_tags,
-        zero_shot,
-    )
+    from earmark.training.evaluation import captions, retrieval, us8k_tags, zero_shot
 
     [data] = options.data
     repeats = {"repeats": options.repeats, "seed": options.seed}
@@ -191,4 +185,6 @@ def _run_task(options: argparse.Namespace, embedder: Embedder | None) -> dict[st
         return zero_shot.evaluate(embedder, rows, data)
     if options.task == "retrieval" and embedder is not None:
         return retrieval.evaluate(embedder, rows, options.cache, groups=options.groups)
+    from earmark.training.evaluation import audio_tasks  # needs torch, as the others do not
+
     return audio_tasks.evaluate(options.task, embedder, rows, **repeats)

@@ -151,13 +151,15 @@ def test_the_command_line_and_the_demo(tmp_path: Path, without_torch: dict[str, 
         ("label", sound, "--model", exported),
         ("search", "steady rain", "--model", exported),  # of the demo
         ("tag", sound),
+        ("evaluate", "zero-shot", "--data", tmp_path / "missing", "--model", exported),
         ("train", "--preset", "starter", "--data", "missing.csv", "--out", tmp_path / "run"),
     ]
     arguments = [[str(word) for word in command] for command in commands]
     code = f"from {COMMAND} import main; print([main(each) for each in {arguments}])"
     done = python("-c", code, **without_torch)
-    assert done.stdout.splitlines()[-1] == "[0, 0, 0, 0, 0, 0, 2, 1]", done
+    assert done.stdout.splitlines()[-1] == "[0, 0, 0, 0, 0, 0, 2, 2, 1]", done
     assert "Steady rain" in done.stdout
     assert "earmark train: needs torch, which is not installed" in done.stderr
+    assert "missing: cannot be read" in done.stderr  # by evaluate: that needs no torch
     assert "earmark export onnx --model" in done.stderr
     assert "No module named 'torch'" in python("-c", "import torch", **without_torch).stderr

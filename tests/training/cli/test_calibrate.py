@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from earmark.model.checkpoint import load, save
+from earmark.model.core.errors import ConfigError
 from earmark.model.encoders.dual import DualEmbedder
 from earmark.model.encoders.load import load_embedder
 from earmark.model.model_files import FILE_NAME
@@ -68,6 +69,12 @@ def test_only_the_card_changes(
     np.testing.assert_array_equal(
         embedder.vocabulary_vectors, DualEmbedder(before).vocabulary_vectors
     )
+
+
+def test_an_export_is_refused_before_the_work(tmp_path: Path) -> None:
+    (tmp_path / "export.safetensors").touch()
+    with pytest.raises(ConfigError, match="--model: expected the model itself, got its export"):
+        run("--model", tmp_path, "--data", tmp_path / "missing")
 
 
 def test_several_corpora_are_one(

@@ -38,6 +38,8 @@ if TYPE_CHECKING:
 MAX_TAGS = 10  # of a set
 AUDIO_BATCH = 4  # windows in one pass: more take memory, and no less time on a CPU
 TEXT_BATCH = 64  # phrases
+MIN_TOKENS = 3  # the first and the last are of every phrase
+MAX_SCALE = 50  # of the cosines' logarithm; a trained model has about 3
 # CLAP learned from captions, and tells classes by this one; what is longer is a caption itself.
 LABEL_WORDS = 3
 CAPTION = "This is a sound of {}."
@@ -76,7 +78,7 @@ class ClapEmbedder(BaseEmbedder):
         vocabulary, words = clap_files.starter_words()
         card = {
             "licence": clap_files.licence_of(head),
-            "temperature": math.exp(-float(model.logit_scale_a.detach())),
+            "temperature": _temperature(folder, model),
         }
         fingerprint = clap_files.fingerprint_of(folder)
         self._dim = int(model.config.projection_dim)
@@ -95,13 +97,13 @@ class ClapEmbedder(BaseEmbedder):
         self._model = model.to(self.device)
         self._tokenizer = tokenizer
         self._tokenizing = threading.Lock()  # its settings change with each call
-        limit = model.config.text_config.max_position_embeddings - tokenizer.pad_token_id - 1
-        self._max_tokens = min(limit, tokenizer.model_max_length)
+        self._max_tokens = _max_tokens(folder, model, tokenizer)
 
     @classmethod
     def load(cls, folder: Path, device: str = "cpu") -> ClapEmbedder:
         """From a folder. Raises CheckpointError, and ConfigError where transformers is missing."""
         clap_files.weight_files(folder)  # refuses others
+        clap_files.check_tokenizer(folder)
         front_end = ClapFrontEnd.from_config(clap_files.read_features(folder))
         model, tokenizer = _read(folder)
         audio = model.config.audio_config
@@ -228,6 +230,35 @@ def _caption(phrase: str) -> str:
     return CAPTION.format(phrase) if len(phrase.split()) <= LABEL_WORDS else phrase
 
 
+def _temperature(folder: Path, model: ClapModel) -> float:
+    """Of the softmax over classes. Raises CheckpointError where it is no number."""
+    scale = float(model.logit_scale_a.detach())
+    if not abs(scale) <= MAX_SCALE:  # NaN too
+        raise CheckpointError(
+            f"{folder}: logit_scale_a: expected -{MAX_SCALE} to {MAX_SCALE}, got {scale}"
+        )
+    return math.exp(-scale)
+
+
+def _max_tokens(folder: Path, model: ClapModel, tokenizer: PreTrainedTokenizerBase) -> int:
+    """How many tokens of a phrase are read. Raises CheckpointError where the tokenizer is not the
+    model's."""
+    text = model.config.text_config
+    highest = max(tokenizer.get_vocab().values(), default=0)
+    if tokenizer.pad_token_id != text.pad_token_id or highest >= text.vocab_size:
+        raise CheckpointError(
+            f"{folder}: expected a tokenizer of at most {text.vocab_size} tokens that pads with "
+            f"{text.pad_token_id}, got {highest + 1} and {tokenizer.pad_token_id}"
+        )
+    room, stated = text.max_position_embeddings - text.pad_token_id - 1, tokenizer.model_max_length
+    if not isinstance(stated, int | float) or not min(room, stated) >= MIN_TOKENS:
+        raise CheckpointError(
+            f"{folder}: model_max_length: expected {MIN_TOKENS} tokens or more, got {stated!r}, "
+            f"and room for {room}"
+        )
+    return int(min(room, stated))
+
+
 def _read(folder: Path) -> tuple[ClapModel, PreTrainedTokenizerBase]:
     """The model and the tokenizer of a folder. Raises CheckpointError, ConfigError."""
     try:
@@ -244,9 +275,16 @@ def _read(folder: Path) -> tuple[ClapModel, PreTrainedTokenizerBase]:
         tokenizer = transformers.AutoTokenizer.from_pretrained(folder, **local)
     except Exception as error:  # of a damaged folder it raises anything
         why = str(error).strip().partition("\n")[0]
+        if "ignore_mismatched_sizes" in why:  # what it says then helps nobody
+            why = f"weights of other shapes than {clap_files.CONFIG} states"
         raise CheckpointError(f"{folder}: not a CLAP model that can be read ({why})") from error
-    parameters = dict(model.named_parameters())  # buffers are the same in all models
-    lacking = {*map(str, info["missing_keys"])} & parameters.keys()
+    # Buffers of integers are the same in all models; those of numbers are learned.
+    learned = {name: each for name, each in model.state_dict().items() if each.is_floating_point()}
+    lacking = {*map(str, info["missing_keys"])} & learned.keys()
     for name in sorted({*lacking, *map(str, info["mismatched_keys"])}):
         raise CheckpointError(f"{folder}: parameter {name} is missing, or of another shape")
+    for name, values in learned.items():
+        if not torch.isfinite(values).all():
+            raise CheckpointError(f"{folder}: parameter {name} holds NaN or infinite values")
+    tokenizer.padding_side = "right"  # a phrase is read at its first token
     return model.eval(), tokenizer

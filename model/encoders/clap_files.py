@@ -11,7 +11,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -37,6 +37,7 @@ TOKENIZER = (
     "special_tokens_map.json",
     "added_tokens.json",
 )
+BYTE_PAIRS = ("vocab.json", "merges.txt")  # a tokenizer in two files
 FORMAT = 1
 LANGUAGES = ("en",)  # of CLAP's captions
 # Names of Hugging Face → SPDX; of others the letters of "cc" are capitals.
@@ -78,6 +79,17 @@ def weight_files(folder: Path) -> list[Path]:
         f"{folder}: expected weights as {WEIGHTS}, got {found} (others can run code when they are "
         "read; docs/clap.md says how to convert them)"
     )
+
+
+def check_tokenizer(folder: Path) -> None:
+    """Raise CheckpointError without a tokenizer: transformers makes an empty one then, to which
+    all phrases are the same."""
+    is_whole = all((folder / name).is_file() for name in BYTE_PAIRS)
+    if not is_whole and not (folder / TOKENIZER[0]).is_file():
+        raise CheckpointError(
+            f"{folder}: expected a tokenizer as {TOKENIZER[0]}, or as {' and '.join(BYTE_PAIRS)}, "
+            "got none"
+        )
 
 
 def fingerprint_of(folder: Path) -> str:
@@ -177,12 +189,12 @@ def head_of(folder: Path) -> dict[str, Any]:
     import yaml
 
     try:
-        lines = (folder / "README.md").read_text(encoding="utf-8").split("\n")
+        lines = (folder / "README.md").read_text(encoding="utf-8-sig").split("\n")
         if lines[0].strip() != "---":
             return {}
         end = [line.strip() for line in lines].index("---", 1)
         head = yaml.safe_load("\n".join(lines[1:end]))
-    except (OSError, ValueError, yaml.YAMLError):
+    except (OSError, ValueError, RecursionError, yaml.YAMLError):
         return {}
     return head if isinstance(head, dict) else {}
 
@@ -198,10 +210,10 @@ def licence_of(head: Mapping[str, Any]) -> str:
 def languages_of(head: Mapping[str, Any]) -> tuple[str, ...]:
     """The languages that a head states, English where it states none."""
     stated = head.get("language")
-    found = [stated] if isinstance(stated, str) else stated
-    if not isinstance(found, Sequence) or not found:
-        return LANGUAGES
-    return tuple(str(language) for language in found)
+    listed = stated if isinstance(stated, list) else [stated]
+    # YAML reads the name of Norwegian, `no`, as false.
+    found = ["no" if language is False else language for language in listed]
+    return tuple(language for language in found if isinstance(language, str)) or LANGUAGES
 
 
 def starter_words() -> tuple[list[str], list[str]]:
@@ -216,7 +228,7 @@ def _read_json(file: Path) -> dict[str, Any]:
     """The object in a JSON file. Raises CheckpointError."""
     try:
         stated = json.loads(file.read_bytes())
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise CheckpointError(f"{file}: cannot be read as JSON") from error
     if not isinstance(stated, dict):
         raise CheckpointError(f"{file}: expected a JSON object, got {type(stated).__name__}")

@@ -17,6 +17,7 @@ import numpy as np
 import numpy.typing as npt
 import scipy.fft
 
+from earmark.model.audio.decode import MAX_RATE, MIN_RATE
 from earmark.model.audio.log_mel import mel_edges, mel_triangles
 from earmark.model.core.arrays import Array
 from earmark.model.core.errors import CheckpointError
@@ -25,6 +26,7 @@ from earmark.model.front_end import Windows
 VERSION = 1  # of the windows and their features: part of the model's fingerprint
 WINDOWS_IN_STEP = 2  # hops in a window
 FLOOR = 1e-10  # the least power of a band
+MAX_QUOTED = 60  # letters of a value in a message
 PADDINGS = ("repeatpad", "repeat", "pad")
 TRUNCATIONS = ("rand_trunc", "fusion")
 
@@ -39,6 +41,16 @@ DEFAULTS: dict[str, Any] = {
     "frequency_max": 14_000,
     "truncation": "fusion",
     "padding": "repeatpad",
+}
+# (least, most) of what is a number. They bound memory.
+LIMITS: dict[str, tuple[int, int]] = {
+    "feature_size": (1, 1_024),
+    "sampling_rate": (MIN_RATE, MAX_RATE),
+    "hop_length": (1, 65_536),
+    "max_length_s": (1, 600),
+    "fft_window_size": (2, 65_536),
+    "frequency_min": (0, MAX_RATE),
+    "frequency_max": (1, MAX_RATE),
 }
 
 
@@ -68,13 +80,13 @@ class ClapFrontEnd:
                     f"preprocessor_config.json: {name}: expected {', '.join(choices)}, "
                     f"got {values[name]!r}"
                 )
-        for name, value in values.items():
-            if name in ("padding", "truncation"):
-                continue
-            low = 0 if name == "frequency_min" else 1
-            if not isinstance(value, int | float) or isinstance(value, bool) or value < low:
+        for name, (low, high) in LIMITS.items():
+            value = values[name]
+            is_number = isinstance(value, int | float) and not isinstance(value, bool)
+            if not is_number or not low <= value <= high:  # NaN too
                 raise CheckpointError(
-                    f"preprocessor_config.json: {name}: expected a number from {low}, got {value!r}"
+                    f"preprocessor_config.json: {name}: expected a number from {low} to {high}, "
+                    f"got {repr(value)[:MAX_QUOTED]}"
                 )
         rate, n_fft = int(values["sampling_rate"]), int(values["fft_window_size"])
         size = int(values["max_length_s"] * rate)

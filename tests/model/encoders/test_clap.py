@@ -163,6 +163,12 @@ def test_the_readme_states_languages_and_licence(copy: Path) -> None:
     assert (found.licence, found.languages) == ("CC-BY-4.0", ("en", "fr"))
     (copy / "README.md").write_text("---\nlicense: [\n---\n", encoding="utf-8")
     assert load_embedder(copy).licence == ""
+    head = "\ufeff---\nlicense: mit\nlanguage: [no, en, [x, x], null]\n---\n"
+    (copy / "README.md").write_text(head, encoding="utf-8")
+    found = load_embedder(copy)
+    assert (found.licence, found.languages) == ("MIT", ("no", "en"))
+    (copy / "README.md").write_text(f"---\nlanguage: {'[' * 1_000}\n---\n", encoding="utf-8")
+    assert load_embedder(copy).languages == ("en",)
 
 
 @pytest.mark.parametrize(
@@ -222,6 +228,58 @@ def test_threads_read_phrases_at_once(clap: Embedder, clap_folder: Path) -> None
         found = list(threads.map(lambda phrase: fresh.embed_tags([[phrase]])[0], phrases))
     together = clap.embed_tags([[phrase] for phrase in phrases])
     np.testing.assert_allclose(np.stack(found), together, atol=1e-5)
+
+
+@pytest.mark.parametrize("name", ["logit_scale_a", "text_projection.linear1.weight"])
+def test_weights_that_are_no_numbers_are_refused(copy: Path, name: str) -> None:
+    tensors = load_file(copy / "model.safetensors")
+    tensors[name] = tensors[name] * torch.nan
+    save_file(tensors, copy / "model.safetensors", {"format": "pt"})
+    with pytest.raises(CheckpointError, match=f"parameter {name} holds NaN"):
+        load_embedder(copy)
+
+
+def test_statistics_of_sounds_that_lack_are_named(copy: Path) -> None:
+    name = "audio_model.audio_encoder.batch_norm.running_mean"
+    tensors = load_file(copy / "model.safetensors")
+    del tensors[name]
+    save_file(tensors, copy / "model.safetensors", {"format": "pt"})
+    with pytest.raises(CheckpointError, match=f"parameter {name} is missing"):
+        load_embedder(copy)
+
+
+def test_a_folder_without_a_tokenizer_is_refused(copy: Path) -> None:
+    """To the empty one that transformers makes then, all phrases are the same."""
+    (copy / "tokenizer.json").unlink()
+    with pytest.raises(CheckpointError, match=r"expected a tokenizer as tokenizer\.json"):
+        load_embedder(copy)
+
+
+@pytest.mark.parametrize(
+    ("stated", "message"),
+    [
+        ({"pad_token": None}, "that pads with 1, got 355 and None"),
+        ({"pad_token": "<s>"}, "that pads with 1, got 355 and 0"),
+        ({"model_max_length": 2}, "model_max_length: expected 3 tokens or more, got 2"),
+        ({"model_max_length": "77"}, "model_max_length: expected 3 tokens or more, got '77'"),
+    ],
+)
+def test_a_tokenizer_of_another_model_is_refused(
+    copy: Path, stated: dict[str, object], message: str
+) -> None:
+    file = copy / "tokenizer_config.json"
+    file.write_text(json.dumps({**json.loads(file.read_text()), **stated}))
+    with pytest.raises(CheckpointError, match=message):
+        load_embedder(copy)
+
+
+def test_phrases_are_padded_at_their_ends(clap: Embedder, copy: Path) -> None:
+    """The model reads a phrase at its first token."""
+    file = copy / "tokenizer_config.json"
+    file.write_text(json.dumps({**json.loads(file.read_text()), "padding_side": "left"}))
+    phrases = [["dog"], ["rain falls on a metal roof at night"]]
+    found = load_embedder(copy).embed_tags(phrases)
+    np.testing.assert_allclose(found, clap.embed_tags(phrases), atol=1e-5)
 
 
 def test_damaged_files_are_refused(copy: Path) -> None:

@@ -95,8 +95,7 @@ class SoundTextModel:
 
         A tensor where one of them is a tensor, else an array. Raises InputError for other shapes.
         """
-        left, right = np.atleast_2d(_array(first)), np.atleast_2d(_array(second))
-        _check_shapes(left, right)
+        left, right = _checked(first, second)
         return _as_given(unit(left) @ unit(right).T, first, second)
 
     def similarity_pairwise(self, first: Vectors, second: Vectors) -> Any:  # noqa: ANN401
@@ -104,8 +103,7 @@ class SoundTextModel:
 
         A tensor where one of them is a tensor, else an array. Raises InputError for other shapes.
         """
-        left, right = np.atleast_2d(_array(first)), np.atleast_2d(_array(second))
-        _check_shapes(left, right)
+        left, right = _checked(first, second)
         if len(left) != len(right):
             raise InputError(f"second: expected as many vectors, {len(left)}, got {len(right)}")
         return _as_given(np.einsum("nd,nd->n", unit(left), unit(right)), first, second)
@@ -124,8 +122,10 @@ class SoundTextModel:
     def _sound_vector(self, sound: Any, name: str) -> Array:  # noqa: ANN401 (checked here)
         """A sound → its unit vector [D]."""
         embedder, rate = self.embedder, self.embedder.front_end.sample_rate
-        if isinstance(sound, Mapping) and "bytes" in sound:
-            sound = Path(sound["path"]) if sound["bytes"] is None else sound["bytes"]
+        if isinstance(sound, Mapping) and isinstance(sound.get("bytes"), bytes):
+            sound = sound["bytes"]
+        elif isinstance(sound, Mapping) and "array" not in sound and sound.get("path") is not None:
+            sound = Path(sound["path"])
         if isinstance(sound, Path | bytes):
             return embedder.embed_audio(sound, name).vector
         try:
@@ -136,7 +136,7 @@ class SoundTextModel:
                 f"got {type(sound).__name__}"
             ) from error
         embedder.require_audio()
-        reader = ArrayReader(_array(samples), given_rate, rate, name)
+        reader = ArrayReader(_array(samples, name), given_rate, rate, name)
         return embed_sound(embedder, reader).vector
 
 
@@ -149,17 +149,33 @@ def embed_sound(embedder: Embedder, reader: SoundReader) -> AudioEmbedding:
     return embedder.embed_codes(np.concatenate(codes), np.concatenate(starts), reader.info)
 
 
-def _array(values: Any) -> npt.NDArray[np.floating[Any]]:  # noqa: ANN401 (arrays, tensors, lists)
-    """An array of what may be a tensor on any device."""
-    return np.asarray(values.detach().cpu() if hasattr(values, "detach") else values)
+def _array(values: Any, name: str) -> npt.NDArray[np.floating[Any]]:  # noqa: ANN401 (many)
+    """An array of what may be a list, or a tensor on any device. Raises InputError."""
+    if hasattr(values, "detach"):
+        values = values.detach().cpu()
+        # Numpy has no bfloat16.
+        values = values.float() if values.is_floating_point() and values.itemsize < 4 else values
+    try:
+        return np.asarray(values)
+    except (TypeError, ValueError) as error:
+        raise InputError(
+            f"{name}: expected an array of numbers, got a {type(values).__name__} of others, or "
+            "with rows of different lengths"
+        ) from error
 
 
-def _check_shapes(left: npt.NDArray[Any], right: npt.NDArray[Any]) -> None:
+def _checked(first: Vectors, second: Vectors) -> tuple[Array, Array]:
+    """Vectors [n, D] and [m, D] as float32: a sum of squares has no room in float16."""
+    left, right = np.atleast_2d(_array(first, "first")), np.atleast_2d(_array(second, "second"))
+    for name, vectors in (("first", left), ("second", right)):
+        if vectors.dtype.kind not in "iuf":
+            raise InputError(f"{name}: expected vectors of numbers, got {vectors.dtype}")
     if left.ndim != 2 or right.ndim != 2 or left.shape[1] != right.shape[1]:
         raise InputError(
             f"second: expected vectors of the same size as the first's, {left.shape}, "
             f"got {right.shape}"
         )
+    return left.astype(np.float32), right.astype(np.float32)
 
 
 def _as_given(values: Array, *given: Vectors) -> Any:  # noqa: ANN401 (an array or a tensor)

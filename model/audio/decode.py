@@ -196,8 +196,8 @@ class SoundReader:
 class ArrayReader(SoundReader):
     """Reads one sound whose samples lie in memory, once.
 
-    `samples`: floating, in about [-1, 1], [n] or [channels, n], at `rate` Hz. Raises AudioError for
-    other arrays.
+    `samples`: floating, in about [-1, 1], [n] or [channels, n], at `rate` Hz, a whole number.
+    Raises AudioError for others.
     """
 
     def __init__(
@@ -213,6 +213,8 @@ class ArrayReader(SoundReader):
                 f"{name}: expected floating samples, [n] or [channels, n], "
                 f"got {samples.dtype} of shape {samples.shape}"
             )
+        if not isinstance(rate, int | float | np.number) or rate % 1:
+            raise AudioError(f"{name}: sample rate: expected a whole number of Hz, got {rate!r}")
         self._channels = np.atleast_2d(samples)
         self._rate = rate
 
@@ -220,7 +222,9 @@ class ArrayReader(SoundReader):
         """As `SoundReader.blocks`."""
         self.info = SoundInfo(self._rate, len(self._channels))
         self._check_format(self.info)
-        yield from self._mixed(iter([self._channels.T]))
+        with np.errstate(over="ignore"):  # what becomes infinite is refused
+            samples = self._channels.T.astype(np.float32, copy=False)
+        yield from self._mixed(iter([samples]))
 
 
 def _check_file(path: Path, name: str) -> None:

@@ -115,6 +115,8 @@ def test_what_is_refused(model: HearModel) -> None:
         for audio in (torch.zeros(9_000), torch.zeros(1, 9_000, dtype=torch.int16)):
             with pytest.raises(InputError, match="audio: expected floating samples, n_sounds x"):
                 function(audio, model)
+        with pytest.raises(InputError, match="audio: expected a tensor, got ndarray"):
+            function(np.zeros((1, 9_000), np.float32), model)
         with pytest.raises(AudioError, match="sound 1: holds NaN"):
             function(torch.stack([torch.zeros(9_000), torch.full((9_000,), torch.nan)]), model)
         with pytest.raises(AudioError, match="sound 0: expected at least 5 ms"):

@@ -80,7 +80,14 @@ def test_progress_is_shown_on_request(
         (SOUND | {"array": np.zeros(8)}, AudioError, "expected at least 5 ms"),
         (SOUND | {"array": np.zeros(0)}, AudioError, "expected at least 5 ms"),
         (SOUND | {"array": np.full(800, np.nan)}, AudioError, "NaN"),
+        (SOUND | {"array": np.full(800, 1e300)}, AudioError, "far too large"),
+        (SOUND | {"array": [[0.1, 0.2], [0.3]]}, InputError, "expected an array .*, got a list of"),
         (SOUND | {"sampling_rate": 10}, AudioError, "sample rate: expected 1000 to 768000 Hz"),
+        (SOUND | {"sampling_rate": "1"}, AudioError, "expected a whole number of Hz, got '1'"),
+        (SOUND | {"sampling_rate": None}, AudioError, "expected a whole number of Hz, got None"),
+        (SOUND | {"sampling_rate": 22_050.5}, AudioError, "expected a whole number of Hz, got 2"),
+        (SOUND | {"sampling_rate": np.nan}, AudioError, "expected a whole number of Hz, got nan"),
+        ({"bytes": None, "path": None}, InputError, "input 0: expected a phrase .*, got dict"),
     ],
 )
 def test_what_is_refused(
@@ -90,6 +97,17 @@ def test_what_is_refused(
         model.encode(inputs)
 
 
+def test_short_numbers_are_computed_with_as_long_ones(model: SoundTextModel) -> None:
+    tensor = 300 * torch.ones(2, 16)
+    for short in (tensor.half(), tensor.bfloat16(), tensor.half().numpy(), tensor.int()):
+        np.testing.assert_allclose(model.similarity(short, short), 1, atol=1e-5)
+    samples = torch.from_numpy(noise(0.3)).bfloat16()
+    found, same = model.encode([{**SOUND, "array": samples}, {**SOUND, "array": samples.float()}])
+    np.testing.assert_array_equal(found, same)
+    both = {**SOUND, "bytes": None, "path": None}  # as datasets may give it
+    np.testing.assert_array_equal(model.encode(both), model.encode(SOUND))
+
+
 def test_shapes_and_sizes_are_checked(model: SoundTextModel) -> None:
     with pytest.raises(InputError, match="batch_size: expected 1 or more, got 0"):
         model.encode(["rain"], batch_size=0)
@@ -97,5 +115,7 @@ def test_shapes_and_sizes_are_checked(model: SoundTextModel) -> None:
         model.similarity(np.zeros((2, 16)), np.zeros((2, 8)))
     with pytest.raises(InputError, match="second: expected as many vectors, 2, got 3"):
         model.similarity_pairwise(np.zeros((2, 16)), np.zeros((3, 16)))
+    with pytest.raises(InputError, match="first: expected vectors of numbers, got <U4"):
+        model.similarity("rain", np.zeros((3, 16)))
     with pytest.raises(CheckpointError, match="expected a model file or its folder"):
         SoundTextModel("no/such/model")

@@ -97,6 +97,8 @@ def get_timestamp_embeddings(
 
 def _readers(audio: torch.Tensor, model: HearModel) -> list[ArrayReader]:
     """One of each sound, at the encoder's rate."""
+    if not isinstance(audio, torch.Tensor):
+        raise InputError(f"audio: expected a tensor, got {type(audio).__name__}")
     if audio.ndim != 2 or not audio.is_floating_point():
         raise InputError(
             f"audio: expected floating samples, n_sounds x n_samples, "
@@ -105,7 +107,7 @@ def _readers(audio: torch.Tensor, model: HearModel) -> list[ArrayReader]:
     own = model.embedder.front_end.sample_rate
     return [
         ArrayReader(sound, model.sample_rate, own, f"sound {number}")
-        for number, sound in enumerate(audio.detach().cpu().numpy())
+        for number, sound in enumerate(audio.detach().float().cpu().numpy())
     ]
 
 

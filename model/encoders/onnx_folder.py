@@ -81,7 +81,7 @@ def find_export(path: Path) -> Path | None:
         return path
     model = path / FILE_NAME if path.is_dir() else path
     folder = model.parent / SUB_FOLDER
-    if not is_export(folder):
+    if not (path.exists() and is_export(folder)):
         return None
     if model.is_file():
         own, beside = _header(folder / EXPORT_NAME), _header(model)

@@ -341,6 +341,8 @@ def test_the_runtime_is_that_of_the_files_or_the_one_asked_for(
     with pytest.raises(ConfigError, match=r"`earmark export onnx --model .* --out DIR`"):
         load_embedder(tmp_path, runtime="onnx")
     shutil.copytree(exported, tmp_path / "onnx")
+    with pytest.raises(ConfigError, match=r"expected an ONNX export in .*/misspelt"):
+        load_embedder(tmp_path / "misspelt", runtime="onnx")
     assert isinstance(load_embedder(tmp_path, runtime="onnx"), OnnxEmbedder)
     checkpoint.replace_card(tmp_path, {"seed": 9})
     with pytest.raises(ConfigError, match="card has changed since: export it again"):

@@ -7,10 +7,13 @@ import os
 import stat
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
+from functools import cache
 
+import anyio
 import anyio.to_thread
 
 from earmark.index.catalogue.records import Clip
+from earmark.model.cloud.addresses import is_address
 from earmark.model.cloud.cloud_file import CloudFile, stored_file
 from earmark.model.core.errors import AudioError, ConfigError
 from earmark.service.http import etags
@@ -18,10 +21,22 @@ from earmark.service.http.problems import ProblemError
 
 log = logging.getLogger(__name__)
 
+ASKERS = 16  # threads that ask stores for files' states; others go on while those do not answer
 
-def file_state(clip: Clip) -> os.stat_result:
+
+async def file_state(clip: Clip) -> os.stat_result:
     """The state of a clip's file. Raises ProblemError: 410 where there is none, 503 where the store
     that has it cannot be asked."""
+    limiter = _askers() if is_address(clip.path) else None
+    return await anyio.to_thread.run_sync(_state, clip, limiter=limiter)
+
+
+@cache
+def _askers() -> anyio.CapacityLimiter:
+    return anyio.CapacityLimiter(ASKERS)
+
+
+def _state(clip: Clip) -> os.stat_result:
     file = stored_file(clip.path)
     if isinstance(file, CloudFile):
         with translated_store_errors():
@@ -54,7 +69,7 @@ async def reading_file(clip: Clip) -> AsyncIterator[None]:
     try:
         yield
     except AudioError:
-        await anyio.to_thread.run_sync(file_state, clip)
+        await file_state(clip)
         raise
 
 

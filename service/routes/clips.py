@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 from functools import partial
 from typing import Annotated, Any
 
+import anyio.to_thread
 from fastapi import APIRouter, Depends, Form, Header, Query, Request, Response
 from fastapi.responses import FileResponse
 from starlette.exceptions import HTTPException
@@ -152,7 +153,7 @@ router.include_router(uploads)
         parameters=CONDITIONS,
     ),
 )
-def audio(
+async def audio(
     request: Request,
     services: ServicesDep,
     clip_id: ClipId,
@@ -162,13 +163,14 @@ def audio(
 ) -> Response:
     """Get a clip's sound, or the range of it that a Range header names; or a stretch of it as a
     file of its own."""
-    clip = services.library.catalogue.clip(clip_id)
-    state = file_state(clip)
+    in_thread, catalogue = anyio.to_thread.run_sync, services.library.catalogue
+    clip = await in_thread(catalogue.clip, clip_id)
+    state = await file_state(clip)
     if start is None and end is None and kind is None:
         return sound_response(stored_file(clip.path), state, sound_tag(clip, state), clip.title)
     kind = kind or "wav"
     check_kind(kind, clip.channels, clip.sample_rate)
-    stretch = stretch_of(services.library.catalogue, clip, state, start, end)
+    stretch = await in_thread(stretch_of, catalogue, clip, state, start, end)
     first, last = stretch.frames(clip.sample_rate)
     wanted = WantedCut(stretch, kind, (last - first) * clip.channels * SAMPLE_BYTES)
     return CutResponse(

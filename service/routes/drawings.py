@@ -119,7 +119,7 @@ async def _subject(
     besides. Raises InputError, ProblemError (404, 410)."""
     in_thread, catalogue = anyio.to_thread.run_sync, services.library.catalogue
     clip = await in_thread(catalogue.clip, clip_id)
-    state = await in_thread(file_state, clip)
+    state = await file_state(clip)
     stretch = None
     if span != (None, None):
         stretch = near(await in_thread(stretch_of, catalogue, clip, state, *span))

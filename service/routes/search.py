@@ -97,7 +97,7 @@ async def similar(
         search = partial(library.search_by_clip, clip_id, query.k, where)
     else:
         clip = await in_thread(library.catalogue.clip, clip_id)
-        state = await in_thread(file_state, clip)
+        state = await file_state(clip)
         stretch = near(await in_thread(stretch_of, library.catalogue, clip, state, start, end))
         embedding = services.stretch_vectors.get(clip, state, stretch)
         async with reading_file(clip):

@@ -61,7 +61,7 @@ async def timeline(
     embedder, kind = services.library.embedder, FORMATS[query.format]
     labels = await anyio.to_thread.run_sync(_labels, embedder, query.tags)
     clip = await anyio.to_thread.run_sync(services.library.catalogue.clip, clip_id)
-    state = await anyio.to_thread.run_sync(file_state, clip)
+    state = await file_state(clip)
     names = labels.names if labels else None
     tag = sound_tag(clip, state, names, query.format, embedder.fingerprint)
     headers = {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import logging
 import os
 from collections.abc import AsyncIterator, Mapping
@@ -124,7 +125,7 @@ class CloudSoundResponse(Response):
     def __init__(self, file: CloudFile, state: os.stat_result, tag: str, title: str) -> None:
         headers = sound_headers(state, tag, title, file.suffix.lower())
         super().__init__(headers={**headers, "Accept-Ranges": "bytes"})
-        self._file, self._size = file, state.st_size
+        self._file, self._state, self._size = file, state, state.st_size
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Send what the request asks for. Raises ProblemError (410, 503) before it has begun."""
@@ -181,14 +182,26 @@ class CloudSoundResponse(Response):
 
     async def _pieces(self, parts: list[_Part]) -> AsyncIterator[bytes]:
         """Raises OSError, ConfigError."""
+        is_first = True
         for part in parts:
             if part.head:
                 yield part.head
             for first in range(part.first, part.end, PIECE):
                 end = min(first + PIECE, part.end)
+                is_checked = end == part.end and not is_first
                 yield await anyio.to_thread.run_sync(
-                    self._file.read, first, end, limiter=_readers()
+                    self._fetch, first, end, is_checked, limiter=_readers()
                 )
+                is_first = False
+
+    def _fetch(self, first: int, end: int, is_checked: bool) -> bytes:
+        """A piece, where `is_checked` only if it is of the same sound as those before."""
+        data = self._file.read(first, end)
+        if is_checked:
+            now, then = self._file.stat(), self._state
+            if (now.st_size, now.st_mtime_ns) != (then.st_size, then.st_mtime_ns):
+                raise OSError(errno.ESTALE, "replaced while it was sent")
+        return data
 
 
 class _Part(NamedTuple):

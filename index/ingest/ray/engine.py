@@ -152,7 +152,6 @@ class _Actor:
     """
 
     def __init__(self, args: ActorArgs) -> None:
-        use_one_thread()  # the actors share the cores
         self._shards, self._problem = args.shards, ""
         try:
             args.shards.check(args.token)
@@ -163,6 +162,7 @@ class _Actor:
         except (EarmarkError, OSError) as error:
             self._problem = str(error)
             return
+        use_one_thread()  # the actors share the cores; torch is there only now
         if self._embedder.fingerprint != args.shards.fingerprint:
             self._problem = f"model: replaced since {args.shards.fingerprint} was loaded"
         self._readers = DecodePool(self._embedder.front_end, 1)

@@ -70,9 +70,11 @@ class ObjectStore:
 def running() -> Iterator[ObjectStore]:
     """A store with an empty bucket, which this process and those it starts find by their
     environment."""
+    from moto.backends import get_backend
     from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
 
     logging.getLogger("werkzeug").setLevel(logging.ERROR)
+    get_backend("s3").reset()  # moto's is the process's: without what other tests put there
     serve = DomainDispatcherApplication(create_backend_app)
     store = ObjectStore("")
 

@@ -256,13 +256,16 @@ class Walk:
 
 
 def _address_in(path: Path, origin: Path) -> str:
-    """The address that a manifest names, where its reader took it for a relative path; or nothing.
+    """The address that a manifest names, where its reader took it for a relative path; or nothing,
+    as where there is a folder `s3:`.
 
     Raises InputError.
     """
     folder = origin if is_folder(origin) else origin.parent
     found = _RELATIVE_ADDRESS.fullmatch(str(path)[len(str(folder / "_")) - 1 :])
-    return checked_address(f"{found[1]}://{found[2]}") if found else ""
+    if not found or is_folder(folder / f"{found[1]}:"):
+        return ""
+    return checked_address(f"{found[1]}://{found[2]}")
 
 
 def is_sound(path: Path) -> bool:

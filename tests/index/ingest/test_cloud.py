@@ -19,6 +19,7 @@ from earmark.index.files.missing import find_missing, find_prunable, remove_miss
 from earmark.index.ingest import bulk, local
 from earmark.index.library import Library
 from earmark.index.maintenance import relocate
+from earmark.model.audio.decode import decode
 from earmark.model.cloud import stores
 from earmark.model.cloud.cloud_file import BLOCK_BYTES, CloudFile
 from earmark.model.core.errors import AudioError, InputError
@@ -140,6 +141,10 @@ def test_manifests_name_objects_and_archives_move_into_a_store(
     report = bulk.add(library, [manifest], made.embed_here)
     assert (report.added, report.failed) == ([clip_id], {})  # its time is another there
     assert library.catalogue.clip(clip_id).tags == ("rain", "roof")
+    (there,) = made.write_sounds(tmp_path / "disc1:", 1, SECONDS)  # a folder, and no store
+    manifest.write_text(f"path,tags\ndisc1:/{there.name},dog\n")
+    assert bulk.add(library, [manifest], made.embed_here).failed == {}
+    assert str(there) in {clip.path for clip in library.catalogue.clips()}
     manifest.write_text("path,tags\ns3://AKID:hunter2@bucket/x.wav,rain\n")
     with pytest.raises(InputError, match="put no password") as caught:
         bulk.add(library, [manifest], made.embed_here)
@@ -152,7 +157,7 @@ def test_what_cannot_be_read_fails_alone_and_is_forgotten_once_it_can_be(
     store.put(f"{folder}/good.wav", wav(21))
     broken = store.put(f"{folder}/broken.wav", wav(22))
     store.broken.add(f"/{BUCKET}/{folder}/broken.wav")
-    report = add(library, f"s3://{BUCKET}/{folder}", engine=ONE)
+    report = add(library, f"s3://{BUCKET}/{folder}")
     assert len(report.added) == 1
     assert list(report.failed) == [broken]
     assert report.failed[broken].startswith("broken.wav: cannot be read (")
@@ -166,6 +171,7 @@ def test_what_cannot_be_read_fails_alone_and_is_forgotten_once_it_can_be(
         add(library, "s3://no/x")
 
 
+@pytest.mark.slow
 def test_a_store_that_hangs_costs_that_file_alone(
     store: ObjectStore, folder: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -193,14 +199,13 @@ def test_a_long_sound_is_read_by_range_and_only_where_it_is_needed(
     assert file.read(1_000, 1_010) == content[1_000:1_010]
     assert store.ranges_of(f"{folder}/long.wav") == ["bytes=1000-1009"]
     store.asked.clear()
-    with DecodePool(None, 1) as decoders:
-        decoders.measure(file, "long.wav")
-        fetched = store.ranges_of(f"{folder}/long.wav")
-        assert len(fetched) == len(set(fetched)) == -(-len(content) // BLOCK_BYTES)
-        listed = CloudFile(address, file.stat())
-        store.delete(f"{folder}/long.wav")
-        with pytest.raises(AudioError, match=r"long.wav: cannot be read \(No such file"):
-            decoders.measure(listed, "long.wav")
+    decode(file, tiny.RATE, "long.wav")
+    fetched = store.ranges_of(f"{folder}/long.wav")
+    assert len(fetched) == len(set(fetched)) == -(-len(content) // BLOCK_BYTES)
+    listed = CloudFile(address, file.stat())
+    store.delete(f"{folder}/long.wav")
+    with pytest.raises(AudioError, match=r"long.wav: cannot be read \(No such file"):
+        decode(listed, tiny.RATE, "long.wav")
 
 
 def test_a_store_that_does_not_answer_is_left_alone_for_a_while(

@@ -196,8 +196,10 @@ def open_library(settings: Settings) -> Library:
     use_one_thread()
     threadpool_limits(1, "blas")
     library = demo.open_library(settings.library, embedder)
-    # Computed now, so that the first upload need not wait.
+    # Computed now, so that neither the first upload nor the first search need wait. Related words
+    # may be of another encoder than phrases: processes that search share its memory.
     _ = embedder.vocabulary_vectors, embedder.vocabulary_moments
+    embedder.words.cosines("rain", ["wind"])
     return library
 
 

@@ -74,5 +74,7 @@ def calibrate_clap(
     fit_calibration(card, validation)
     fit_relevance(card, embedder, validation)
     tags, vectors = embedder.vocabulary, embedder.vocabulary_vectors
-    write_own(folder, Own(embedder.fingerprint, tags, vectors, card, embedder.background))
+    # What the folder's own files state is read from them, as they may change.
+    fitted = {name: card[name] for name in FITTED if name in card}
+    write_own(folder, Own(embedder.fingerprint, tags, vectors, fitted, embedder.background))
     return card

@@ -72,6 +72,8 @@ def test_what_is_fitted_lies_beside_the_model(
     assert after.background is None  # too few clips
     suggestion = suggest(after, after.embed_audio(labelled.with_name("0.wav")), 2)
     assert all(tag.lift is not None for tag in suggestion.tags)
+    (clap / "README.md").write_text("---\nlicense: mit\n---\n")
+    assert load_embedder(clap).licence == "MIT"
     written = (clap / "earmark.json").read_bytes()
     assert run(*arguments) == 0  # keeps the vocabulary
     assert (clap / "earmark.json").read_bytes() == written

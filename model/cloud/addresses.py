@@ -18,7 +18,8 @@ _BUCKETS = frozenset(("s3", "gs"))  # in whose addresses no user stands
 # in other files.
 REFUSED = frozenset(
     (
-        *("file", "local", "memory", "http", "https", "data", "dir", "generic", "reference"),
+        *("file", "local", "asynclocal", "memory", "http", "https", "jupyter", "jlab", "data"),
+        *("dir", "generic", "reference"),
         *("zip", "tar", "libarchive", "cached", "simplecache", "filecache", "blockcache", "git"),
     )
 )

@@ -87,7 +87,8 @@ def _missing(scheme: str, packages: str) -> str:
 
 def key_of(address: str) -> str:
     """What the store itself calls the file of an address."""
-    return str(filesystem(address)._strip_protocol(address))
+    # What follows a ? is no query: fsspec would cut it off for file servers.
+    return str(filesystem(address)._strip_protocol(address.replace("?", "\0"))).replace("\0", "?")
 
 
 def ask(address: str, method: str, *arguments: object, **options: object) -> Any:  # noqa: ANN401

@@ -67,7 +67,7 @@ def test_what_is_no_store_is_refused(text: str, says: str) -> None:
 
 
 def test_a_library_of_somebody_else_makes_nobody_ask_the_web() -> None:
-    for address in ("http://169.254.169.254/x.wav", "file:///etc/passwd"):
+    for address in ("http://169.254.169.254/x.wav", "file:///etc/passwd", "jupyter://10.0.0.1/x"):
         with pytest.raises(InputError, match="address: expected one of a store"):
             CloudFile(address).stat()
 

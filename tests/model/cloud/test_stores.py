@@ -7,6 +7,7 @@ import sys
 from typing import Any
 
 import pytest
+from fsspec.implementations.ftp import FTPFileSystem
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -30,6 +31,12 @@ def test_a_time_is_the_same_however_it_is_told(told: dict[str, Any]) -> None:
     state = stores.state_of({"size": 7, **told})
     assert (state.st_size, state.st_mtime) == (7, int(WHEN.timestamp()))
     assert state.st_mtime_ns == int(WHEN.timestamp()) * 10**9
+
+
+@pytest.mark.parametrize("name", ["what?.wav", "a?b/c.wav", "50% ##1.wav", "é ;.wav"])
+def test_a_server_is_asked_for_the_very_name(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(stores, "filesystem", lambda _: FTPFileSystem)
+    assert stores.key_of(f"ftp://host/folder/{name}") == f"/folder/{name}"
 
 
 def test_what_is_made_within_a_second_differs_by_its_etag() -> None:

@@ -73,7 +73,13 @@ def weight_files(folder: Path) -> list[Path]:
     if (folder / INDEX).is_file():
         stated = _read_json(folder / INDEX).get("weight_map")
         if isinstance(stated, dict) and stated:
-            return [folder / Path(str(name)).name for name in sorted(set(stated.values()))]
+            names = sorted({str(name) for name in stated.values()})
+            outside = next((name for name in names if Path(name).name != name), None)
+            if outside is not None:
+                raise CheckpointError(
+                    f"{folder / INDEX}: expected names of files beside it, got {outside!r}"
+                )
+            return [folder / name for name in names]
     found = next((file.name for file in sorted(folder.glob("*.bin"))), "none")
     raise CheckpointError(
         f"{folder}: expected weights as {WEIGHTS}, got {found} (others can run code when they are "

@@ -195,6 +195,21 @@ def test_weights_that_could_run_code_are_refused(copy: Path) -> None:
         load_embedder(copy)
 
 
+def test_weights_in_several_files_lie_beside_their_index(clap: Embedder, copy: Path) -> None:
+    """What lies elsewhere would not be in the fingerprint."""
+    weights, index = copy / "model.safetensors", copy / "model.safetensors.index.json"
+    tensors = load_file(weights)
+    weights.rename(copy / "1.safetensors")
+    stated = {"metadata": {}, "weight_map": dict.fromkeys(tensors, "1.safetensors")}
+    index.write_text(json.dumps(stated))
+    found = load_embedder(copy).embed_tags([["dog"]])
+    np.testing.assert_array_equal(found, clap.embed_tags([["dog"]]))
+    stated["weight_map"]["logit_scale_a"] = "../1.safetensors"
+    index.write_text(json.dumps(stated))
+    with pytest.raises(CheckpointError, match=r"beside it, got '\.\./1\.safetensors'"):
+        load_embedder(copy)
+
+
 def test_a_parameter_that_lacks_is_named(copy: Path) -> None:
     tensors = load_file(copy / "model.safetensors")
     del tensors["text_projection.linear1.weight"]

@@ -75,8 +75,9 @@ class MomentFinder:
         Where windows touch, the first and the last one count by as much as they score: the moment
         begins and ends within them.
         """
-        best, level = float(scores.max()), float(np.median(scores))
-        shares = (scores - level) / (best - level) if best > level else np.ones_like(scores)
+        exact = scores.astype(np.float64)  # their least difference is no number to divide by else
+        best, level = float(exact.max()), float(np.median(exact))
+        shares = (exact - level) / (best - level) if best > level else np.ones_like(exact)
         chosen = np.flatnonzero(shares >= 1 - REACH)
         apart = np.diff(starts[chosen]) > self.window_seconds + TOUCHING
         moments = []

@@ -6,7 +6,7 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from earmark.index.catalogue.catalogue import Catalogue
@@ -86,6 +86,7 @@ def test_what_lasts_ten_minutes_is_one_moment_in_a_sound_of_any_length(
     cosines=st.lists(st.floats(-1, 1), min_size=1, max_size=30),
     gap=st.sampled_from([0.0, 1.0]),
 )
+@example(cosines=[0.0, 1e-45, -1.0], gap=0.0)
 def test_moments_are_parts_of_the_sound_that_do_not_touch(cosines: list[float], gap: float) -> None:
     starts = (LENGTH + gap) * np.arange(len(cosines))
     duration = float(starts[-1]) + 1.0

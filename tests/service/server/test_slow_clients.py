@@ -312,7 +312,7 @@ def test_a_body_must_keep_a_least_speed(monkeypatch: pytest.MonkeyPatch) -> None
             return {"type": "http.request", "body": b"x" * size, "more_body": len(got) < 11}
 
         got.clear()
-        scope = {"type": "http", "headers": []}
+        scope = {"type": "http", "path": "/v1/clips", "headers": []}
         await BodyLimit(app, max_bytes=10_000, seconds=60)(scope, receive, send)
 
     asyncio.run(ask(200))  # 4 kB/s

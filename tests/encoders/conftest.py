@@ -11,7 +11,11 @@ from earmark.model.encoders.load import load_embedder
 from tests.encoders.models import KINDS
 
 
-@pytest.fixture(scope="session", params=KINDS)
+SLOW = {"w2v-128-4h", "w2v-128-mean", "onnx-w2v", "clap"}  # much like others, or slow to import
+PARAMS = [pytest.param(kind, marks=pytest.mark.slow) if kind in SLOW else kind for kind in KINDS]
+
+
+@pytest.fixture(scope="session", params=PARAMS)
 def kind(request: pytest.FixtureRequest) -> str:
     return request.param
 

@@ -7,12 +7,7 @@ from pathlib import Path
 
 import torch
 from tokenizers import ByteLevelBPETokenizer
-from transformers import (
-    ClapConfig,
-    ClapFeatureExtractor,
-    ClapModel,
-    RobertaTokenizer,
-)
+import transformers
 
 from tests.model.tiny import WORDS, noise
 
@@ -32,7 +27,7 @@ FEATURES = {
 }
 
 
-def small_config(vocabulary: int, fusion: bool = False) -> ClapConfig:
+def small_config(vocabulary: int, fusion: bool = False) -> transformers.ClapConfig:
     """A small HTSAT and a small RoBERTa."""
     audio = {
         "patch_embeds_hidden_size": 8,
@@ -53,7 +48,7 @@ def small_config(vocabulary: int, fusion: bool = False) -> ClapConfig:
         "max_position_embeddings": 80,
         "initializer_factor": TEXT_SCALE,
     }
-    return ClapConfig(
+    return transformers.ClapConfig(
         text_config=text,
         audio_config=audio,
         projection_dim=DIM,
@@ -62,7 +57,7 @@ def small_config(vocabulary: int, fusion: bool = False) -> ClapConfig:
 
 
 def write_clap_folder(
-    path: Path, seed: int = 0, fusion: bool = False, config: ClapConfig | None = None
+    path: Path, seed: int = 0, fusion: bool = False, config: transformers.ClapConfig | None = None
 ) -> Path:
     """Write a model to a folder: weights as safetensors, features, tokenizer, README.
 
@@ -71,9 +66,9 @@ def write_clap_folder(
     """
     tokenizer = _tokenizer()
     torch.manual_seed(seed)
-    model = ClapModel(config or small_config(len(tokenizer), fusion))
+    model = transformers.ClapModel(config or small_config(len(tokenizer), fusion))
     features = {**FEATURES, "truncation": "fusion"} if fusion else FEATURES
-    extractor = ClapFeatureExtractor(**features)
+    extractor = transformers.ClapFeatureExtractor(**features)
     _hear_noise(model, extractor)
     model.save_pretrained(path)
     extractor.save_pretrained(path)
@@ -82,7 +77,7 @@ def write_clap_folder(
     return path
 
 
-def _tokenizer() -> RobertaTokenizer:
+def _tokenizer() -> transformers.RobertaTokenizer:
     """Byte pairs as RoBERTa reads them, learned from few words."""
     pairs = ByteLevelBPETokenizer()
     text = [" ".join(WORDS), *(f"This is a sound of {word}." for word in WORDS)]
@@ -91,10 +86,12 @@ def _tokenizer() -> RobertaTokenizer:
     )
     state = json.loads(pairs.to_str())["model"]
     merges = [tuple(pair) for pair in state["merges"]]
-    return RobertaTokenizer(vocab=state["vocab"], merges=merges, model_max_length=77)
+    return transformers.RobertaTokenizer(vocab=state["vocab"], merges=merges, model_max_length=77)
 
 
-def _hear_noise(model: ClapModel, extractor: ClapFeatureExtractor) -> None:
+def _hear_noise(
+    model: transformers.ClapModel, extractor: transformers.ClapFeatureExtractor
+) -> None:
     """Batch statistics of sounds, as a trained model has them."""
     seconds, rate = extractor.max_length_s, extractor.sampling_rate
     sounds = [noise(seconds, rate, number) for number in range(4)]

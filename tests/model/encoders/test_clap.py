@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
-from transformers import AutoTokenizer, ClapFeatureExtractor, ClapModel
+import transformers
 
 from earmark.index.ingest.ray.engine import RayEngine
 from earmark.model.background import Background
@@ -26,6 +26,7 @@ from earmark.model.timeline.steps import hear_sound
 from tests.model.encoders.clap_folder import DIM, write_clap_folder
 from tests.model.tiny import noise, write
 
+pytestmark = pytest.mark.slow  # imports transformers
 RATE, STARTS = 48_000, [0.0, 5.0, 10.0, 13.4]
 
 
@@ -40,8 +41,8 @@ def clap(clap_folder: Path) -> Embedder:
 
 
 @pytest.fixture(scope="module")
-def model(clap_folder: Path) -> ClapModel:
-    return ClapModel.from_pretrained(clap_folder).eval()
+def model(clap_folder: Path) -> transformers.ClapModel:
+    return transformers.ClapModel.from_pretrained(clap_folder).eval()
 
 
 @pytest.fixture
@@ -59,11 +60,11 @@ def long_sound(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def check_sounds(folder: Path, file: Path) -> None:
     samples = noise(23.4, RATE, 5)
     parts = [samples[round(start * RATE) :][: 10 * RATE] for start in STARTS]
-    extractor = ClapFeatureExtractor.from_pretrained(folder)
+    extractor = transformers.ClapFeatureExtractor.from_pretrained(folder)
     features = extractor(parts, sampling_rate=RATE, return_tensors="pt")["input_features"]
     with torch.inference_mode():
         heard = (
-            ClapModel.from_pretrained(folder)
+            transformers.ClapModel.from_pretrained(folder)
             .eval()
             .get_audio_features(
                 input_features=features,
@@ -97,9 +98,9 @@ def test_a_fused_model_hears_each_window_as_a_short_sound(tmp_path: Path, long_s
     ],
 )
 def test_phrases_are_read_as_by_the_model_itself(
-    clap: Embedder, clap_folder: Path, model: ClapModel, phrase: str, caption: str
+    clap: Embedder, clap_folder: Path, model: transformers.ClapModel, phrase: str, caption: str
 ) -> None:
-    tokens = AutoTokenizer.from_pretrained(clap_folder)([caption], return_tensors="pt")
+    tokens = transformers.AutoTokenizer.from_pretrained(clap_folder)([caption], return_tensors="pt")
     with torch.inference_mode():
         theirs = model.get_text_features(**tokens).pooler_output.numpy()
     np.testing.assert_allclose(clap.embed_tags([[phrase]]), theirs, atol=1e-5)
@@ -129,7 +130,7 @@ def test_texts_are_phrases_in_english(clap: Embedder) -> None:
     assert clap.words.cosines("dog", ["dog"]) == [pytest.approx(1, abs=1e-5)]
 
 
-def test_it_says_what_it_is(clap: Embedder, model: ClapModel) -> None:
+def test_it_says_what_it_is(clap: Embedder, model: transformers.ClapModel) -> None:
     assert clap.name == "small-clap"
     assert (clap.licence, clap.dim, clap.front_end.window_seconds) == ("Apache-2.0", DIM, 10)
     assert (clap.step_seconds, clap.window_steps) == (5, 2)

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from transformers import ClapFeatureExtractor
+import transformers
 
 from earmark.model.core.errors import CheckpointError
 from earmark.model.encoders.clap_front_end import ClapFrontEnd
@@ -34,7 +34,9 @@ def test_features_are_those_of_claps_extractor(
 ) -> None:
     settings = {"truncation": truncation, "padding": padding, "frequency_min": 50}
     samples = noise(10, RATE)[: int(seconds * RATE)]
-    theirs = ClapFeatureExtractor(**settings)(samples, sampling_rate=RATE)["input_features"][0][0]
+    theirs = transformers.ClapFeatureExtractor(**settings)(samples, sampling_rate=RATE)[
+        "input_features"
+    ][0][0]
     ours, starts = windows_of(ClapFrontEnd.from_config(settings), samples)
     assert starts.tolist() == [0.0]
     assert ours.dtype == np.float32
@@ -42,7 +44,7 @@ def test_features_are_those_of_claps_extractor(
 
 
 def test_windows_of_a_long_sound_are_those_of_its_parts() -> None:
-    extractor = ClapFeatureExtractor(truncation="rand_trunc")
+    extractor = transformers.ClapFeatureExtractor(truncation="rand_trunc")
     samples = noise(23.4, RATE)
     ours, starts = windows_of(ClapFrontEnd.from_config({"truncation": "rand_trunc"}), samples)
     assert starts.tolist() == [0.0, 5.0, 10.0, 13.4]

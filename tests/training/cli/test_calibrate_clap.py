@@ -21,6 +21,7 @@ from tests.model.encoders.clap_folder import write_clap_folder
 from tests.model.tiny import checkpoint_of, sine, tiny_config, write
 from tests.training.cli.test_calibrate import run
 
+pytestmark = pytest.mark.slow  # imports transformers
 KINDS = {"dog": 200.0, "bird": 2_000.0, "bell": 6_000.0}  # tag → Hz
 RATE = 16_000
 

@@ -10,7 +10,6 @@ from earmark.model.embedder import Embedder
 from earmark.model.encoders.load import load_embedder
 from tests.encoders.models import KINDS
 
-
 SLOW = {"w2v-128-4h", "w2v-128-mean", "onnx-w2v", "clap"}  # much like others, or slow to import
 PARAMS = [pytest.param(kind, marks=pytest.mark.slow) if kind in SLOW else kind for kind in KINDS]
 

@@ -6,8 +6,8 @@ import json
 from pathlib import Path
 
 import torch
-from tokenizers import ByteLevelBPETokenizer
 import transformers
+from tokenizers import ByteLevelBPETokenizer
 
 from tests.model.tiny import WORDS, noise
 

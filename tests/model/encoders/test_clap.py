@@ -12,8 +12,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from safetensors.torch import load_file, save_file
 import transformers
+from safetensors.torch import load_file, save_file
 
 from earmark.index.ingest.ray.engine import RayEngine
 from earmark.model.background import Background

@@ -8,9 +8,9 @@ import tracemalloc
 
 import numpy as np
 import pytest
+import transformers
 from hypothesis import given, settings
 from hypothesis import strategies as st
-import transformers
 
 from earmark.model.core.errors import CheckpointError
 from earmark.model.encoders.clap_front_end import ClapFrontEnd

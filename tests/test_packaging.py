@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import zipfile
 from pathlib import Path, PurePosixPath
 
@@ -19,6 +21,33 @@ NOT_INSTALLED = {
     PurePosixPath("service/client/distribution/backend.py"),
 }
 
+# Imported by what needs an extra, and by nothing else (FastAPI has OpenTelemetry with it).
+OF_EXTRAS = (
+    *("fsspec", "h5py", "httpx", "matplotlib", "mcp", "milvus_lite", "mteb", "onnx"),
+    *("onnxruntime", "pymilvus", "ray", "s3fs", "tensorboard", "transformers"),
+)
+WITHOUT_EXTRAS = f"""
+import sys
+from pathlib import Path
+
+class Blocker:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] in {OF_EXTRAS}:
+            raise ModuleNotFoundError(f"No module named {{name!r}}", name=name)
+
+sys.meta_path.insert(0, Blocker())
+import earmark.hear
+import earmark.service.app
+from earmark.index.library import Library
+from earmark.model.encoders.load import load_embedder
+from earmark.service.cli.main import main
+
+folder, sound = map(Path, sys.argv[1:])
+with Library.open(folder, load_embedder(), create=True):
+    pass
+for command in (["add", str(sound)], ["search", "rain"]):
+    assert main([*command, "--library", str(folder)]) == 0, command
+"""
 STRANGER = "raise SystemExit('a module of the user was imported')\n"
 
 
@@ -119,3 +148,17 @@ def test_the_client_is_imported_beside_packages_of_our_folders_names(
     assert imported.returncode == 0, imported.stderr
     imported = distributions.python("-c", "import service", folder=strangers, env=env)
     assert "a module of the user was imported" in imported.stderr
+
+
+@pytest.mark.slow
+def test_without_extras_sounds_are_added_and_found(tmp_path: Path) -> None:
+    sound = ROOT / "index/demo/audio/birdsong-1.ogg"
+    ran = subprocess.run(
+        [sys.executable, "-c", WITHOUT_EXTRAS, tmp_path / "library", sound],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
+    assert ran.returncode == 0, ran.stderr
+    assert "birdsong 1" in ran.stdout

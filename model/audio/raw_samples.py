@@ -13,7 +13,6 @@ import io
 from collections.abc import Iterator
 from contextlib import ExitStack, suppress
 from itertools import pairwise
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -26,12 +25,12 @@ from earmark.model.audio.mpeg_frames import holds_more_mpeg, mpeg_structure
 from earmark.model.audio.sound_info import SoundInfo
 from earmark.model.audio.structure import Structure, structure_of
 from earmark.model.core.errors import AudioError
+from earmark.model.core.positioned_file import PositionedFile
 
 Samples = npt.NDArray[np.float32]
 
 BLOCK_SECONDS = 20.0
 BLOCK_VALUES = 8_000_000  # at most, samples times channels in a block: bounds memory
-MAX_POSITION = 2**62
 MIN_DAMAGE = 0.005  # seconds; less is not told
 MAX_DAMAGE = 86_400.0  # seconds; more is not believed
 MIN_FRAMES = 16_384  # in a block, where fewer are announced
@@ -63,41 +62,16 @@ class DiskFile(io.FileIO):
             return self.tell()
 
 
-class PartFile(io.RawIOBase):
+class PartFile(PositionedFile):
     """The bytes from `start` to `end` of a file, as a file. One part is read at a time."""
 
     def __init__(self, file: BinaryFile, start: int, end: int) -> None:
-        self._file, self._start, self._size = file, start, max(end - start, 0)
-        self._position = 0
+        super().__init__(max(end - start, 0))
+        self._file, self._start = file, start
 
-    def readable(self) -> bool:
-        """True."""
-        return True
-
-    def seekable(self) -> bool:
-        """True."""
-        return True
-
-    def seek(self, offset: int, whence: int = io.SEEK_SET, /) -> int:
-        """The new position; the old one after an impossible seek."""
-        base = (0, self._position, self._size)[whence]
-        if 0 <= base + offset <= MAX_POSITION:
-            self._position = base + offset
-        return self._position
-
-    def tell(self) -> int:
-        """The position."""
-        return self._position
-
-    def readinto(self, buffer: Any, /) -> int:  # noqa: ANN401 (any buffer)
-        """Read into a buffer; returns the bytes read."""
-        view = memoryview(buffer).cast("B")
-        count = min(len(view), max(self._size - self._position, 0))
-        self._file.seek(self._start + self._position)
-        data = self._file.read(count) or b""
-        view[: len(data)] = data
-        self._position += len(data)
-        return len(data)
+    def _bytes(self, first: int, end: int) -> bytes:
+        self._file.seek(self._start + first)
+        return self._file.read(max(min(end, self._size) - first, 0)) or b""
 
 
 class RawSamples:

@@ -6,7 +6,6 @@ Reading raises OSError, but for `CloudReader`, which decoders read: they cannot 
 from __future__ import annotations
 
 import errno
-import io
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -16,12 +15,12 @@ from typing import TYPE_CHECKING, Any
 
 from earmark.model.cloud import stores
 from earmark.model.cloud.addresses import checked_address, is_address
+from earmark.model.core.positioned_file import PositionedFile
 
 if TYPE_CHECKING:
     import os
 
 BLOCK_BYTES, MAX_BLOCKS = 1 << 20, 64  # fetched at a time, and kept of a file that is decoded
-MAX_POSITION = 2**62
 BEAT_SECONDS = 1.0
 
 
@@ -127,43 +126,20 @@ class _OpenFile:
             return b""
 
 
-class CloudReader(io.RawIOBase):
+class CloudReader(PositionedFile):
     """Reads a file from its start, or from where it is moved to; raises nothing."""
 
     def __init__(self, file: _OpenFile, on_beat: Callable[[], None]) -> None:
-        self._file, self._on_beat = file, on_beat
-        self._position, self._beat = 0, time.monotonic()
+        super().__init__(file.size)
+        self._file, self._on_beat, self._beat = file, on_beat, time.monotonic()
 
-    def readable(self) -> bool:
-        """True."""
-        return True
-
-    def seekable(self) -> bool:
-        """True."""
-        return True
-
-    def seek(self, offset: int, whence: int = io.SEEK_SET, /) -> int:
-        """The new position; the old one after an impossible seek."""
-        base = (0, self._position, self._file.size)[whence]
-        if 0 <= base + offset <= MAX_POSITION:
-            self._position = base + offset
-        return self._position
-
-    def tell(self) -> int:
-        """The position."""
-        return self._position
-
-    def readinto(self, buffer: Any, /) -> int:  # noqa: ANN401 (any buffer)
-        """Read into a buffer; returns the bytes read."""
-        view = memoryview(buffer).cast("B")
-        data = self._file.read(self._position, self._position + len(view))
-        view[: len(data)] = data
-        self._position += len(data)
+    def _bytes(self, first: int, end: int) -> bytes:
+        data = self._file.read(first, end)
         now = time.monotonic()
         if data and now - self._beat >= BEAT_SECONDS:
             self._beat = now
             self._on_beat()
-        return len(data)
+        return data
 
 
 @dataclass(frozen=True)

@@ -63,6 +63,8 @@ def _load_onnx(folder: Path, device: str) -> Embedder:
     try:
         from earmark.model.encoders.onnx import OnnxEmbedder
     except ModuleNotFoundError as error:
+        if error.name != "onnxruntime":
+            raise
         raise ConfigError("an ONNX export: needs `pip install 'earmark[onnx]'`") from error
     return OnnxEmbedder.load(folder)
 
@@ -73,6 +75,8 @@ def _load_torch(path: Path, device: str) -> Embedder:
         from earmark.model.encoders.clap import ClapEmbedder
         from earmark.model.encoders.dual import DualEmbedder
     except ModuleNotFoundError as error:
+        if error.name != "torch":
+            raise
         raise ConfigError(
             f"model: needs torch, which is not installed, or an ONNX export; got {path}"
         ) from error

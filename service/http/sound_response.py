@@ -69,21 +69,25 @@ def sound_response(file: StoredFile, state: os.stat_result, tag: str, title: str
     return SoundResponse(file, state, tag, title)
 
 
-def _ranges(asked: Headers, own: Headers, size: int) -> list[tuple[int, int]] | None:
-    """The ranges to send, None for the whole file. If-Range asks for the state they are of."""
-    header = asked.get("range")
-    state = asked.get("if-range")
+def _asked_ranges(scope: Scope, own: Headers, size: int) -> list[tuple[int, int]] | Response | None:
+    """The ranges to send, None for the whole file, or the answer where no bytes of it are sent.
+
+    If-Range asks for the state that ranges are of.
+    """
+    asked = Headers(scope=scope)
+    if is_current(asked, own):
+        return unchanged(own)
+    header, state = asked.get("range"), asked.get("if-range")
     if header is None or state not in (None, own["etag"], own["last-modified"]):
         return None
-    return byte_ranges(header, size)
-
-
-def _no_range(size: int) -> Response:
-    return problem(
-        "range-not-satisfiable",
-        f"Range: the sound has {size} bytes",
-        {"Content-Range": f"bytes */{size}"},
-    )
+    ranges = byte_ranges(header, size)
+    if ranges == []:
+        return problem(
+            "range-not-satisfiable",
+            f"Range: the sound has {size} bytes",
+            {"Content-Range": f"bytes */{size}"},
+        )
+    return ranges
 
 
 class SoundResponse(FileResponse):
@@ -100,13 +104,9 @@ class SoundResponse(FileResponse):
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Send what the request asks for."""
-        asked = Headers(scope=scope)
-        if is_current(asked, self.headers):
-            await unchanged(self.headers)(scope, receive, send)
-            return
-        ranges = _ranges(asked, self.headers, self._size)
-        if ranges == []:
-            await _no_range(self._size)(scope, receive, send)
+        ranges = _asked_ranges(scope, self.headers, self._size)
+        if isinstance(ranges, Response):
+            await ranges(scope, receive, send)
             return
         # The base class refuses what it cannot parse: it gets our reading of the header.
         headers = [field for field in scope["headers"] if field[0] not in (b"range", b"if-range")]
@@ -129,13 +129,9 @@ class CloudSoundResponse(Response):
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Send what the request asks for. Raises ProblemError (410, 503) before it has begun."""
-        asked = Headers(scope=scope)
-        if is_current(asked, self.headers):
-            await unchanged(self.headers)(scope, receive, send)
-            return
-        ranges = _ranges(asked, self.headers, self._size)
-        if ranges == []:
-            await _no_range(self._size)(scope, receive, send)
+        ranges = _asked_ranges(scope, self.headers, self._size)
+        if isinstance(ranges, Response):
+            await ranges(scope, receive, send)
             return
         pieces = self._pieces(self._layout(ranges))
         piece = b""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import math
+import re
 import sys
 from pathlib import Path
 
@@ -101,6 +102,9 @@ class TestScalars:
         for epoch in (1, 2, 3):
             first.write_scalars(epoch, {"train_loss": float(epoch)})
         first.close()
+        for file in tmp_path.iterdir():  # a second ago: within one, names are not in order of time
+            name = re.sub(r"\d{10}", lambda found: str(int(found[0]) - 1), file.name, count=1)
+            file.rename(file.with_name(name))
         resumed = TensorBoardWriter(tmp_path, epoch=1)
         resumed.write_scalars(2, {"train_loss": 20.0})
         resumed.close()

@@ -15,6 +15,7 @@ from earmark.model.core.errors import AudioError, InputError
 from earmark.model.embedder import Embedder
 from tests.model.tiny import noise, write
 
+pytestmark = pytest.mark.slow  # computes seconds of sound over and over
 HEAR = importlib.import_module("earmark.hear")  # as the validator does
 SAMPLE_RATES = (16_000, 22_050, 44_100, 48_000)
 LENGTHS = (1.07, 1.98, 4.0)  # seconds

@@ -31,6 +31,7 @@ from tests.index import made
 from tests.model import tiny
 from tests.object_store import BUCKET, SECRETS, ObjectStore
 
+pytestmark = pytest.mark.slow  # starts a store
 SECONDS = 0.3
 ONE = partial(local.embed, processes=1)  # as `earmark add` does, in one process
 

@@ -26,6 +26,7 @@ from tests.object_store import BUCKET, SECRETS, ObjectStore
 from tests.service.server_process import Server, serving
 from tests.service.sounds import noise
 
+pytestmark = pytest.mark.slow  # starts a store and a service
 UPLOAD = noise(0.5)
 NAMES = ("one", "gone", "unread")
 

@@ -21,6 +21,7 @@ from tests.service.server_process import Server
 if TYPE_CHECKING:
     from openai import OpenAI
 
+pytestmark = pytest.mark.slow  # clients that take long to import
 PHRASES = ["dog bark", "rain", "wind in the glass"]
 
 
